@@ -1,0 +1,33 @@
+"""Clusters that the service submits to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from submarine_ray.spec.base import Document, check_name
+
+LOCAL_CLUSTER = "local"
+
+
+def _http_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{value[:120]!r} is not the address of a Ray dashboard; write for example http://host:8265")
+    if parts.username or parts.password:
+        raise ValueError("credentials do not belong into an address; give the token as 'token'")
+    return value.rstrip("/")
+
+
+class ClusterSpec(Document):
+    """A running Ray cluster: its dashboard's address and its token."""
+
+    name: Annotated[str, AfterValidator(lambda v: check_name(v, "a cluster"))]
+    kind: Literal["ray"] = "ray"
+    address: Annotated[str, AfterValidator(_http_address)]
+    token: SecretStr | None = None
+    serve_url: Annotated[str, AfterValidator(_http_address)] | None = Field(
+        default=None, description="Where Ray Serve answers, as users reach it"
+    )

@@ -1,0 +1,80 @@
+"""What one attempt runs, ready for the runner: the experiment's spec with everything resolved.
+
+Plain dataclasses and no pydantic: the runner reads this before it starts a user's script, and each import there
+delays every experiment.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One process to start. `memory` in bytes; `shell` runs `command` by the shell instead of splitting it."""
+
+    role: str
+    index: int
+    command: str
+    shell: bool = False
+    env: dict[str, str] = field(default_factory=dict)
+    cpu: float = 0.0
+    memory: int = 0
+    gpu: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.role}-{self.index}"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Code to fetch: a git repository, or anything fsspec can read (`path` on a disk the cluster shares)."""
+
+    mode: str
+    url: str
+    ref: str | None = None
+    username: str | None = None
+    password: str | None = None
+    verify_certificates: bool = True
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """MLflow's server and the experiment's run in it."""
+
+    uri: str
+    run_id: str
+    experiment_id: str
+
+
+@dataclass(frozen=True)
+class Launch:
+    """An attempt: its replicas, in rank order, and what they share."""
+
+    experiment_id: str
+    submission_id: str
+    name: str
+    framework: str
+    replicas: tuple[Replica, ...]
+    work_dir: str | None = None
+    tensorboard_dir: str | None = None
+    storage_dir: str | None = None
+    code: Code | None = None
+    function: bool = False
+    max_retries: int = 0
+    tracking: Tracking | None = None
+    service_url: str | None = None
+
+    def dumps(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def loads(cls, text: str) -> Launch:
+        document: dict[str, Any] = json.loads(text)
+        document["replicas"] = tuple(Replica(**replica) for replica in document["replicas"])
+        document["code"] = Code(**document["code"]) if document["code"] else None
+        document["tracking"] = Tracking(**document["tracking"]) if document["tracking"] else None
+        return cls(**document)

@@ -1,0 +1,69 @@
+"""From an experiment's spec to the launch of one attempt; used by the service and by the runner on its own."""
+
+from __future__ import annotations
+
+from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.launch import Code, Launch, Replica, Tracking
+
+# Rank order: the replica that leads comes first. Chief, master and ps come before worker in Submarine's logs too.
+_RANK_ORDER = ("Chief", "Master", "Worker", "Ps", "Evaluator")
+
+
+def plan_replicas(spec: ExperimentSpec) -> tuple[Replica, ...]:
+    """Every replica in rank order, with its own command, variables and resources.
+
+    A role's `cmd` replaces the experiment's; its `envVars` are merged over them (Submarine 0.8.0 dropped the
+    experiment's, which its users counted as a bug).
+    """
+    replicas: list[Replica] = []
+    for role in (role for role in _RANK_ORDER if role in spec.spec):
+        task = spec.spec[role]
+        asked = task.quantities
+        replicas.extend(
+            Replica(
+                role=role.lower(),
+                index=index,
+                command=task.cmd or spec.meta.cmd or "",
+                shell=spec.meta.framework == "Shell",
+                env={**spec.meta.env_vars, **(task.env_vars or {})},
+                cpu=asked.cpu,
+                memory=asked.memory,
+                gpu=asked.gpu,
+            )
+            for index in range(task.replicas)
+        )
+    return tuple(replicas)
+
+
+def plan_code(spec: ExperimentSpec) -> Code | None:
+    """Where the runner fetches the code from."""
+    code = spec.code
+    if code is None:
+        return None
+    if code.git is not None and code.sync_mode == "git":
+        git = code.git
+        return Code("git", git.url, git.ref or git.branch, git.username, git.password, not git.trust_certs)
+    return Code(code.sync_mode, code.url or "")
+
+
+def plan_launch(
+    spec: ExperimentSpec,
+    experiment_id: str,
+    submission_id: str,
+    *,
+    tracking: Tracking | None = None,
+    service_url: str | None = None,
+) -> Launch:
+    """The launch of one attempt; directories are left to the cluster's driver, which knows the disks."""
+    return Launch(
+        experiment_id=experiment_id,
+        submission_id=submission_id,
+        name=spec.meta.name,
+        framework=spec.meta.framework,
+        replicas=plan_replicas(spec),
+        code=plan_code(spec),
+        function=bool(spec.train_function),
+        max_retries=spec.max_retries or 0,
+        tracking=tracking,
+        service_url=service_url,
+    )

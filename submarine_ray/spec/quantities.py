@@ -1,0 +1,101 @@
+"""Resource quantities: `cpu=1,memory=1024M,nvidia.com/gpu=1`, parsed once.
+
+Source of the grammar: Submarine's experiment API (`ExperimentTaskSpec.resources`) and Kubernetes' resource quantities.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+GPU_KEY = "nvidia.com/gpu"
+_KEYS = {"cpu": "cpu", "memory": "memory", "gpu": GPU_KEY, GPU_KEY: GPU_KEY}
+_SUFFIXES = {
+    "": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50,
+}  # fmt: skip
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one replica asks for: `cpu` in cores, `memory` in bytes, `gpu` in devices; zero means not asked."""
+
+    cpu: float = 0.0
+    memory: int = 0
+    gpu: float = 0.0
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(self.cpu + other.cpu, self.memory + other.memory, self.gpu + other.gpu)
+
+    def times(self, count: int) -> Resources:
+        """The sum for `count` equal replicas."""
+        return Resources(self.cpu * count, self.memory * count, self.gpu * count)
+
+    def fits(self, free: Resources) -> bool:
+        """Whether `free` has room for this."""
+        slack = 1e-6  # fractions of cores add up with rounding errors
+        return self.cpu <= free.cpu + slack and self.memory <= free.memory and self.gpu <= free.gpu + slack
+
+
+def parse_cpu(text: str) -> float:
+    """`2`, `0.5` or `500m` in cores. Raises ValueError."""
+    text = text.strip()
+    number, factor = (text[:-1], 0.001) if text.endswith("m") else (text, 1.0)
+    if not re.fullmatch(r"\d+(\.\d+)?", number):
+        raise ValueError(f"cpu={text!r} is not a number of cores; write for example cpu=2, cpu=0.5 or cpu=500m")
+    return _positive("cpu", text, float(number) * factor)
+
+
+def parse_memory(text: str) -> int:
+    """`1024M`, `2Gi`, `1.5G` or plain bytes, in bytes. Raises ValueError."""
+    match = _QUANTITY.fullmatch(text.strip())
+    if not match or match[2] not in _SUFFIXES:
+        raise ValueError(
+            f"memory={text!r} is not an amount of memory; write for example memory=1024M or memory=2Gi "
+            f"(units {', '.join(s for s in _SUFFIXES if s)})"
+        )
+    return int(_positive("memory", text, float(match[1]) * _SUFFIXES[match[2]]))
+
+
+def parse_gpu(text: str) -> float:
+    """A whole number of devices, or a fraction of one (Ray shares a device logically). Raises ValueError."""
+    if not re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+        raise ValueError(f"{GPU_KEY}={text!r} is not a number of GPUs; write for example {GPU_KEY}=1")
+    value = float(text)
+    if value > 1 and value != int(value):
+        raise ValueError(f"{GPU_KEY}={text!r}: more than one GPU must be a whole number")
+    return value
+
+
+def _positive(key: str, text: str, value: float) -> float:
+    if value <= 0 or not math.isfinite(value):
+        raise ValueError(f"{key}={text!r} must be more than zero")
+    return value
+
+
+def split_resources(text: str) -> dict[str, str]:
+    """`cpu=1,memory=1024M` as {"cpu": "1", "memory": "1024M"}, keys canonical. Raises ValueError."""
+    found: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        key, separator, value = item.partition("=")
+        canonical = _KEYS.get(key.strip().lower())
+        if not separator or not value.strip():
+            raise ValueError(f"{item!r} is not key=value; write for example cpu=1,memory=1024M,{GPU_KEY}=1")
+        if canonical is None:
+            raise ValueError(f"unknown resource {key.strip()!r}; known are cpu, memory and {GPU_KEY}")
+        if canonical in found:
+            raise ValueError(f"{canonical} is given twice")
+        found[canonical] = value.strip()
+    return found
+
+
+def parse_resources(text: str) -> Resources:
+    """The quantities that `text` asks for. Raises ValueError naming the part that is wrong."""
+    parts = split_resources(text)
+    return Resources(
+        cpu=parse_cpu(parts["cpu"]) if "cpu" in parts else 0.0,
+        memory=parse_memory(parts["memory"]) if "memory" in parts else 0,
+        gpu=parse_gpu(parts[GPU_KEY]) if GPU_KEY in parts else 0.0,
+    )
