@@ -1,0 +1,1 @@
+"""Machine learning on Ray: experiments, tracking, models and serving."""

@@ -1,0 +1,252 @@
+"""The local Ray cluster: one `ray start --head --block` process of ours, with its own ports, token and storage.
+
+Never `ray stop`: it kills every Ray on the host. Facts behind each variable: docs/decisions/0002-local-cluster.md.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from submarine_ray.cli import processes
+from submarine_ray.cli.processes import Started
+from submarine_ray.spec.home import Home
+
+MARK = "SUBMARINE_LOCAL_CLUSTER"
+START_SECONDS = 90
+DRAIN_SECONDS = 2
+# Below the ephemeral range (32768...), where an outgoing connection may sit on a port that an agent needs.
+FIRST_BLOCK, LAST_BLOCK, BLOCK = 20000, 31000, 500
+_SINGLE_PORTS = (
+    "gcs", "dashboard", "agent", "agent_grpc", "runtime_env", "node_manager", "object_manager", "client", "metrics",
+    "serve", "haproxy_metrics", "haproxy_stats", "dashboard_grpc",
+)  # fmt: skip
+
+
+class StartFailed(Exception):
+    """A part of the platform did not start; the message has the reason and the log's tail."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """A block of ports: single ones first, then Serve's replicas, then workers."""
+
+    base: int
+
+    def __getitem__(self, name: str) -> int:
+        return self.base + _SINGLE_PORTS.index(name)
+
+    @property
+    def replicas(self) -> tuple[int, int]:
+        return self.base + 20, self.base + 119
+
+    @property
+    def workers(self) -> tuple[int, int]:
+        return self.base + 120, self.base + BLOCK - 1
+
+    def are_free(self) -> bool:
+        return all(_is_free(self[name]) for name in _SINGLE_PORTS) and _is_free(self.replicas[0])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104 (only asks whether anyone listens)
+        except OSError:
+            return False
+    return True
+
+
+def choose_ports(previous: int | None) -> Ports:
+    """The block used before if it is free (URLs stay), else the first free one. Raises StartFailed."""
+    blocks = [*([previous] if previous else []), *range(FIRST_BLOCK, LAST_BLOCK, BLOCK)]
+    for base in blocks:
+        ports = Ports(base)
+        if ports.are_free():
+            return ports
+    raise StartFailed(f"no free block of {BLOCK} ports between {FIRST_BLOCK} and {LAST_BLOCK} for the local Ray cluster")
+
+
+def token(home: Home) -> str:
+    """This cluster's own token, made on first use (mode 0600)."""
+    home.root.mkdir(parents=True, exist_ok=True)
+    if not home.ray_token.exists():
+        descriptor = os.open(home.ray_token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+    return home.ray_token.read_text().strip()
+
+
+def default_cpus() -> int:
+    """At least 4: CPUs are Ray's bookkeeping, and a two-core laptop must take Submarine's documented examples."""
+    return max(os.cpu_count() or 1, 4)
+
+
+def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
+    """The environment of `ray start`, and so of every job: nothing of the caller's Ray settings leaks in."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "SUBMARINE_", "MLFLOW_"))}
+    bin_dir = str(Path(sys.executable).parent)
+    own = {
+        MARK: str(home.root),
+        "SUBMARINE_HOME": str(home.root),
+        "PATH": bin_dir + os.pathsep + inherited.get("PATH", ""),
+        "PYTHONUNBUFFERED": "1",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(home.ray_token),
+        "RAY_ADDRESS": f"{_node_ip()}:{ports['gcs']}",
+        "RAY_gcs_storage": "rocksdb",
+        "RAY_gcs_storage_path": str(home.ray_storage),
+        "RAY_worker_niceness": "0",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(DRAIN_SECONDS),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_COLOR_PREFIX": "0",
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.replicas[0]),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas[1]),
+    }
+    haproxy = home.root / "run" / "haproxy"
+    if fast_serve:
+        own |= {
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports["haproxy_metrics"]),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports["haproxy_stats"]),
+        }
+        haproxy.mkdir(parents=True, exist_ok=True)
+    return inherited | own
+
+
+def _node_ip() -> str:
+    """The address that Ray will choose for this node: the one of the route outwards (no packet is sent)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 80))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def _command(home: Home, ports: Ports, cpus: int, temp_dir: Path) -> list[str]:
+    flags = {
+        "port": ports["gcs"],
+        "dashboard-host": "127.0.0.1",
+        "dashboard-port": ports["dashboard"],
+        "dashboard-agent-listen-port": ports["agent"],
+        "dashboard-agent-grpc-port": ports["agent_grpc"],
+        "runtime-env-agent-port": ports["runtime_env"],
+        "node-manager-port": ports["node_manager"],
+        "object-manager-port": ports["object_manager"],
+        "ray-client-server-port": ports["client"],
+        "metrics-export-port": ports["metrics"],
+        "min-worker-port": ports.workers[0],
+        "max-worker-port": ports.workers[1],
+        "num-cpus": cpus,
+        "object-store-memory": _object_store_bytes(),
+        "temp-dir": temp_dir,
+    }
+    arguments = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats", *arguments]
+
+
+def _object_store_bytes() -> int:
+    return int(min(512e6, max(100e6, psutil.virtual_memory().total * 0.1)))
+
+
+def temp_dir(home: Home) -> Path:
+    """Ray's session directory. Unix sockets below it must stay under 107 bytes, so a deep home gets a short path."""
+    direct = home.root / "ray"
+    if len(str(direct)) <= 40:
+        return direct
+    import hashlib
+
+    digest = hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
+    return Path("/tmp") / f"submarine-ray-{os.getuid()}-{digest}"  # noqa: S108 (made with mode 0700 below)
+
+
+def start(home: Home, cpus: int | None = None, fast_serve: bool = True) -> None:
+    """Start the cluster and wait until it takes jobs. Raises StartFailed with the log's tail."""
+    sweep(home)
+    known = processes.load(home.ray_state)
+    previous = known[1].get("portBase") if known else None
+    ports = choose_ports(previous if isinstance(previous, int) else None)
+    secret = token(home)
+    directory = temp_dir(home)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.ray_storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+    started = processes.start(
+        _command(home, ports, cpus or default_cpus(), directory), environment(home, ports, fast_serve), home.ray_log
+    )
+    address = f"http://127.0.0.1:{ports['dashboard']}"
+    processes.save(
+        home.ray_state,
+        started,
+        address=address,
+        serveHost="127.0.0.1",
+        servePort=ports["serve"],
+        gcsAddress=f"{_node_ip()}:{ports['gcs']}",
+        portBase=ports.base,
+    )
+    try:
+        _wait_ready(home, started, address, secret)
+    except StartFailed:
+        stop(home)
+        raise
+
+
+def _wait_ready(home: Home, started: Started, address: str, secret: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    headers = {"Authorization": f"Bearer {secret}"}
+    with httpx.Client(base_url=address, headers=headers, timeout=5) as client:
+        while time.monotonic() < deadline:
+            if started.process() is None:
+                raise StartFailed(f"the Ray cluster ended while starting; {home.ray_log} says:\n{processes.tail(home.ray_log)}")
+            try:
+                # The jobs list needs the GCS, the dashboard and its job module: what a submission needs.
+                if client.get("/api/jobs/").status_code == 200 and client.get("/api/v0/nodes").json()["data"]["result"]["result"]:
+                    return
+            except (httpx.HTTPError, KeyError, TypeError, ValueError):
+                pass
+            time.sleep(0.2)
+    raise StartFailed(f"the Ray cluster was not ready after {START_SECONDS} s; {home.ray_log} says:\n{processes.tail(home.ray_log)}")
+
+
+def is_running(home: Home) -> bool:
+    known = processes.load(home.ray_state)
+    return known is not None and known[0].process() is not None
+
+
+def stop(home: Home) -> None:
+    """Stop the cluster that `start` started, and whatever it left behind; other Ray clusters are not touched."""
+    known = processes.load(home.ray_state)
+    if known:
+        processes.stop(known[0], patience=DRAIN_SECONDS + 20)
+    sweep(home)
+
+
+def sweep(home: Home) -> None:
+    """Kill leftovers of this cluster (after its head was killed, say): they carry this home's mark."""
+    processes.kill(processes.marked(MARK, str(home.root)))
+
+
+def forget(home: Home) -> None:
+    """Drop the cluster's session directory and job records."""
+    shutil.rmtree(temp_dir(home), ignore_errors=True)
+    shutil.rmtree(home.ray_storage, ignore_errors=True)

@@ -1,0 +1,89 @@
+"""Uploaded code by its content's hash, and this project's own runner as a package for clusters that lack it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+from submarine_ray.core.errors import InvalidSpec, NotFound
+
+# What the runner needs in the cluster; the control plane stays here.
+RUNNER_PARTS = ("spec", "client", "runner")
+
+
+class PackageStore:
+    """Zips below one directory, named by the SHA-256 of their content."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def add(self, content: bytes) -> str:
+        """Keep a zip; its `package://` URL. Raises InvalidSpec if it is none, or would leave its directory."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                for name in archive.namelist():
+                    if name.startswith("/") or ".." in Path(name).parts or "\\" in name:
+                        raise InvalidSpec(f"the zip holds {name!r}, which leads out of it; pack relative paths only")
+        except zipfile.BadZipFile as failure:
+            raise InvalidSpec("the body is not a zip file; pack the directory as one") from failure
+        digest = hashlib.sha256(content).hexdigest()
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target = self._directory / f"{digest}.zip"
+        if not target.exists():
+            with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as partial:
+                partial.write(content)
+            Path(partial.name).replace(target)
+        return f"package://{digest}"
+
+    def has(self, url: str) -> bool:
+        return self._path(url).exists()
+
+    def read(self, url: str) -> bytes:
+        """A package's zip. Raises NotFound."""
+        path = self._path(url)
+        if not path.exists():
+            raise NotFound(f"The package {url} is not here; upload it again.")
+        return path.read_bytes()
+
+    def unpack(self, url: str) -> Path:
+        """A package as a directory that nobody writes to: replicas copy it."""
+        target = self._path(url).with_suffix("")
+        if not target.exists():
+            partial = Path(tempfile.mkdtemp(dir=self._directory))
+            with zipfile.ZipFile(io.BytesIO(self.read(url))) as archive:
+                for member in archive.infolist():
+                    extracted = archive.extract(member, partial)
+                    mode = member.external_attr >> 16
+                    if mode and not member.is_dir():
+                        Path(extracted).chmod(mode & 0o777)
+            try:
+                partial.rename(target)
+            except OSError:  # another reconciler was first: its copy is the same
+                shutil.rmtree(partial, ignore_errors=True)
+        return target
+
+    def runner(self) -> tuple[str, bytes]:
+        """The name and zip of the runner's own modules."""
+        return _runner_package()
+
+    def _path(self, url: str) -> Path:
+        return self._directory / f"{url.removeprefix('package://')}.zip"
+
+
+@functools.cache
+def _runner_package() -> tuple[str, bytes]:
+    root = Path(__file__).parent.parent.parent
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        files = [root / "__init__.py", *(f for part in RUNNER_PARTS for f in sorted((root / part).rglob("*.py")))]
+        for file in files:
+            # A fixed date: the same code has the same hash, and is uploaded once.
+            entry = zipfile.ZipInfo(str(file.relative_to(root.parent)), date_time=(2020, 1, 1, 0, 0, 0))
+            archive.writestr(entry, file.read_bytes())
+    content = buffer.getvalue()
+    return hashlib.sha256(content).hexdigest(), content

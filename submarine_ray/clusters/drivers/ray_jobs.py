@@ -1,0 +1,255 @@
+"""Ray's Jobs and Serve REST APIs, with a token per cluster. The service itself never imports Ray.
+
+Source: the endpoints of Ray 2.60's dashboard (`ray/dashboard/modules/job/job_head.py`, `serve/serve_head.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import websockets
+
+from submarine_ray.clusters.drivers.base import (
+    AlreadySubmitted,
+    Capacity,
+    Job,
+    JobState,
+    Submission,
+    SubmissionRefused,
+    UnknownJob,
+    Unreachable,
+)
+from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.spec.home import Home
+from submarine_ray.spec.launch import Code, Launch
+from submarine_ray.spec.quantities import Resources
+
+# Up to here single GETs (10-20 ms whatever the number of jobs) beat the list, which has no paging.
+SINGLE_GETS = 8
+LOG_SECONDS = 30.0
+MAX_NODES = 10_000
+
+
+class RayJobs:
+    """A running Ray cluster, reached through its dashboard.
+
+    With `home`, the cluster runs on this machine: launches and packages reach it through the disk, which spares it a
+    runtime environment and so keeps Ray's prestarted workers usable (seconds for each experiment).
+    """
+
+    def __init__(
+        self, address: str, token: str | None, packages: PackageStore, timeout: float, home: Home | None = None
+    ) -> None:
+        self._address = address
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._packages = packages
+        self._home = home
+        self._http = httpx.Client(base_url=address, headers=self._headers, timeout=timeout)
+
+    def submit(self, submission: Submission) -> None:
+        launch = self._place(submission.launch)
+        runtime_env: dict[str, Any] = {}
+        if submission.pip:
+            runtime_env["pip"] = list(submission.pip)
+        if submission.conda:
+            runtime_env["conda"] = {"dependencies": list(submission.conda)}
+        if self._home is not None:
+            entrypoint = f"exec python -m submarine_ray.runner --launch-file {shlex.quote(self._write(self._home, launch))}"
+        else:
+            entrypoint = "exec python -m submarine_ray.runner"
+            runtime_env["env_vars"] = {"SUBMARINE_LAUNCH": launch.dumps()}
+            runtime_env["py_modules"] = [self._upload(*self._packages.runner())]
+            if launch.code and launch.code.mode == "package":
+                runtime_env["working_dir"] = self._upload(launch.code.url, self._packages.read(launch.code.url))
+        body = {
+            "entrypoint": entrypoint,
+            "submission_id": launch.submission_id,
+            "metadata": {"submarine.experiment": launch.experiment_id, "submarine.name": launch.name},
+            **_entrypoint_resources(launch),
+        }
+        if runtime_env:
+            body["runtime_env"] = runtime_env
+        answer = self._call("POST", "/api/jobs/", json=body)
+        if answer.status_code == 200:
+            return
+        text = answer.text
+        if "already exists" in text and launch.submission_id in text:
+            raise AlreadySubmitted(launch.submission_id)
+        if answer.status_code < 500 or "runtime_env" in text or "ValueError" in text:
+            raise SubmissionRefused(_last_line(text))
+        raise Unreachable(f"HTTP {answer.status_code} to a submission: {_last_line(text)}")
+
+    def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
+        if len(submission_ids) > SINGLE_GETS:
+            wanted = set(submission_ids)
+            answer = self._ok("GET", "/api/jobs/")
+            return {d["submission_id"]: _job(d) for d in answer.json() if d.get("submission_id") in wanted}
+        found = {}
+        for submission_id in submission_ids:
+            answer = self._call("GET", f"/api/jobs/{quote(submission_id, safe='')}")
+            if answer.status_code == 200:
+                found[submission_id] = _job(answer.json())
+            elif answer.status_code != 404:
+                raise Unreachable(f"HTTP {answer.status_code} to GET /api/jobs/{submission_id}")
+        return found
+
+    def log(self, submission_id: str) -> str:
+        answer = self._call("GET", f"/api/jobs/{quote(submission_id, safe='')}/logs", timeout=LOG_SECONDS)
+        if answer.status_code == 404:
+            raise UnknownJob(submission_id)
+        if answer.status_code != 200:
+            raise Unreachable(f"HTTP {answer.status_code} to the log of {submission_id}")
+        return str(answer.json()["logs"] or "")
+
+    async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
+        url = httpx.URL(self._address)
+        secure = url.scheme == "https"
+        target = f"{'wss' if secure else 'ws'}://{url.netloc.decode()}/api/jobs/{quote(submission_id, safe='')}/logs/tail"
+        try:
+            async with websockets.connect(
+                target,
+                additional_headers=self._headers,
+                open_timeout=10,
+                max_size=None,
+                ssl=ssl.create_default_context() if secure else None,
+                proxy=None,
+            ) as stream:
+                async for piece in stream:
+                    yield piece if isinstance(piece, str) else piece.decode(errors="replace")
+        except (OSError, TimeoutError, websockets.WebSocketException) as failure:
+            raise Unreachable(f"the log stream of {submission_id} broke: {failure}") from failure
+
+    def stop(self, submission_id: str) -> None:
+        answer = self._call("POST", f"/api/jobs/{quote(submission_id, safe='')}/stop")
+        if answer.status_code not in (200, 404):
+            raise Unreachable(f"HTTP {answer.status_code} to the stop of {submission_id}")
+
+    def delete(self, submission_id: str) -> None:
+        answer = self._call("DELETE", f"/api/jobs/{quote(submission_id, safe='')}")
+        if answer.status_code not in (200, 404):
+            raise Unreachable(f"HTTP {answer.status_code} to the deletion of {submission_id}")
+        if self._home is not None:
+            (self._home.launches / f"{submission_id}.json").unlink(missing_ok=True)
+
+    def capacity(self) -> Capacity:
+        try:
+            nodes = self._ok("GET", f"/api/v0/nodes?limit={MAX_NODES}").json()["data"]["result"]["result"]
+            alive = [node for node in nodes if node["state"] == "ALIVE"]
+            head = next(node for node in alive if node["is_head_node"])
+        except (KeyError, TypeError, StopIteration) as failure:
+            raise Unreachable("the cluster's node list has no living head") from failure
+        sizes = [_node_resources(node["resources_total"]) for node in alive]
+        return Capacity(
+            incarnation=head["node_id"],
+            total=sum(sizes, Resources()),
+            largest_node=Resources(
+                max(s.cpu for s in sizes), max(s.memory for s in sizes), max(s.gpu for s in sizes)
+            ),
+            nodes=len(alive),
+        )
+
+    def applications(self) -> dict[str, Any]:
+        return dict(self._ok("GET", "/api/serve/applications/").json())
+
+    def put_applications(self, config: dict[str, Any]) -> None:
+        answer = self._call("PUT", "/api/serve/applications/", json=config, timeout=60)
+        if answer.status_code == 400:
+            raise SubmissionRefused(_last_line(answer.text))
+        if answer.status_code != 200:
+            raise Unreachable(f"HTTP {answer.status_code} to PUT /api/serve/applications/: {_last_line(answer.text)}")
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _place(self, launch: Launch) -> Launch:
+        """Give the launch its directories on the cluster."""
+        if self._home is None:
+            base = f"/tmp/submarine/{launch.submission_id}"  # noqa: S108 (on the cluster; the runner makes it 0700)
+            return replace(launch, work_dir=base, tensorboard_dir=f"{base}/tensorboard", storage_dir=f"{base}/storage")
+        home = self._home
+        code = launch.code
+        if code and code.mode == "package":
+            code = Code("package", str(self._packages.unpack(code.url)))
+        return replace(
+            launch,
+            work_dir=str(home.work / launch.submission_id),
+            tensorboard_dir=str(home.tensorboard / launch.experiment_id),
+            storage_dir=str(home.work / "storage"),
+            code=code,
+        )
+
+    def _write(self, home: Home, launch: Launch) -> str:
+        path = home.launches / f"{launch.submission_id}.json"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = path.with_suffix(".tmp")
+        partial.touch(mode=0o600)
+        partial.write_text(launch.dumps())
+        partial.replace(path)
+        return str(path)
+
+    def _upload(self, name: str, content: bytes) -> str:
+        """Put a zip into the cluster's package store; its URI there."""
+        file = f"_ray_pkg_{name.removeprefix('package://')[:32]}.zip"
+        path = f"/api/packages/gcs/{file}"
+        if self._call("GET", path).status_code == 404:
+            answer = self._call("PUT", path, content=content, timeout=60)
+            if answer.status_code != 200:
+                raise Unreachable(f"HTTP {answer.status_code} to the upload of a package")
+        return f"gcs://{file}"
+
+    def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **arguments)
+        except httpx.HTTPError as failure:
+            raise Unreachable(f"{self._address} does not answer: {failure or type(failure).__name__}") from failure
+        if answer.status_code in (401, 403):
+            raise Unreachable(f"{self._address} refuses the cluster's token (HTTP {answer.status_code})")
+        return answer
+
+    def _ok(self, method: str, path: str) -> httpx.Response:
+        answer = self._call(method, path)
+        if answer.status_code != 200:
+            raise Unreachable(f"HTTP {answer.status_code} to {method} {path}")
+        return answer
+
+
+def _entrypoint_resources(launch: Launch) -> dict[str, Any]:
+    """A single process runs in the entrypoint, which then holds its resources; a gang's are in its placement group."""
+    if len(launch.replicas) != 1 or launch.function or launch.framework == "Ray":
+        return {}
+    only = launch.replicas[0]
+    asked = {"entrypoint_num_cpus": only.cpu, "entrypoint_num_gpus": only.gpu, "entrypoint_memory": only.memory}
+    return {key: value for key, value in asked.items() if value}
+
+
+def _job(document: dict[str, Any]) -> Job:
+    return Job(
+        submission_id=document["submission_id"],
+        state=JobState(document["status"]),
+        error_type=document.get("error_type"),
+        message=document.get("message"),
+        exit_code=document.get("driver_exit_code"),
+        start_ms=document.get("start_time"),
+        end_ms=document.get("end_time"),
+    )
+
+
+def _node_resources(total: dict[str, float]) -> Resources:
+    return Resources(float(total.get("CPU", 0)), int(total.get("memory", 0)), float(total.get("GPU", 0)))
+
+
+def _last_line(text: str) -> str:
+    """The line of an error body that says what was wrong; Ray answers with whole tracebacks."""
+    try:
+        text = json.loads(text).get("msg", text)
+    except (ValueError, AttributeError):
+        pass
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (lines[-1] if lines else "no reason given")[:1000]

@@ -1,0 +1,32 @@
+"""The clusters that the service knows, and what it last saw of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Float, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from submarine_ray.core.database import LongText, Table
+
+
+class ClusterRow(Table):
+    """A cluster: wish (address, sealed token) and last observation (null until the first)."""
+
+    __tablename__ = "cluster"
+
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str | None] = mapped_column(String(512))
+    sealed_token: Mapped[str | None] = mapped_column(LongText)
+    serve_url: Mapped[str | None] = mapped_column(String(512))
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    observed_ms: Mapped[int | None] = mapped_column(BigInteger)
+    healthy: Mapped[bool | None] = mapped_column()
+    message: Mapped[str | None] = mapped_column(LongText)
+    incarnation: Mapped[str | None] = mapped_column(String(128))
+    nodes: Mapped[int | None] = mapped_column(Integer)
+    total_cpu: Mapped[float | None] = mapped_column(Float)
+    total_memory: Mapped[int | None] = mapped_column(BigInteger)
+    total_gpu: Mapped[float | None] = mapped_column(Float)
+    node_cpu: Mapped[float | None] = mapped_column(Float)
+    node_memory: Mapped[int | None] = mapped_column(BigInteger)
+    node_gpu: Mapped[float | None] = mapped_column(Float)

@@ -1,0 +1,123 @@
+"""The database: SQLite (WAL) on a laptop, MySQL or MariaDB in production, through one synchronous engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import BigInteger, Engine, MetaData, Text, create_engine, event, text
+from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+from submarine_ray.core.errors import DatabaseUnavailable
+
+CONNECT_SECONDS = 3
+STATEMENT_SECONDS = 20
+POOL_WAIT_SECONDS = 5
+
+# MySQL's TEXT ends at 64 KB; a spec with a long command must fit.
+LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+
+
+class Table(DeclarativeBase):
+    """Base of all tables; constraint names are fixed so that migrations can name them on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Database:
+    """Sessions on one engine; every failure of the database itself becomes DatabaseUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _engine(url)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def session(self, write: bool = False) -> Iterator[Session]:
+        """A transaction: committed at the end, rolled back on error. No network call belongs inside.
+
+        With `write`, the write lock is taken now where the database has but one (SQLite): a transaction that reads
+        first and writes later cannot wait for another writer there, it fails at once.
+        """
+        try:
+            with self._sessions() as session, session.begin():
+                if write:
+                    session.connection(execution_options={"write": True})
+                yield session
+        except (OperationalError, PoolTimeout) as failure:
+            raise DatabaseUnavailable("The database does not answer; try again in a moment.") from failure
+        except DBAPIError as failure:
+            if not failure.connection_invalidated:
+                raise
+            raise DatabaseUnavailable("The database's connection was lost; try again in a moment.") from failure
+
+    def is_up(self) -> bool:
+        try:
+            with self.session() as session:
+                session.execute(text("SELECT 1"))
+        except (DatabaseUnavailable, SQLAlchemyError):
+            return False
+        return True
+
+    def migrate(self) -> None:
+        """Bring the schema to this version's."""
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
+        config.attributes["engine"] = self.engine
+        command.upgrade(config, "head")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        timeouts = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": STATEMENT_SECONDS,
+            "write_timeout": STATEMENT_SECONDS,
+        }
+        return create_engine(
+            url,
+            connect_args=timeouts,
+            pool_size=10,
+            max_overflow=30,
+            pool_timeout=POOL_WAIT_SECONDS,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            isolation_level="READ COMMITTED",
+        )
+    path = url.removeprefix("sqlite:///")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_size=10, max_overflow=30, pool_timeout=POOL_WAIT_SECONDS)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's BEGIN below, not the driver's late one
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute(f"PRAGMA busy_timeout={STATEMENT_SECONDS * 1000}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        immediate = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+

@@ -1,0 +1,24 @@
+"""Logs for an operator: one line an event, key=value or JSON."""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+
+
+def configure(level: str, json: bool) -> None:
+    """Send structlog's and the standard library's records through one format to stderr."""
+    shared = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level,
+              structlog.processors.TimeStamper(fmt="iso", utc=True)]  # fmt: skip
+    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in ("httpx", "httpcore", "alembic", "mlflow", "websockets"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,62 @@
+"""The reconciler's loop: a thread that runs a tick again and again, at once when woken."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from submarine_ray.core.errors import DatabaseUnavailable
+
+log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE = 1.0
+FAILURE_PAUSE = 2.0
+
+
+class Loop:
+    """Calls `tick` until stopped; a tick answers the seconds until the next one is worth it."""
+
+    def __init__(self, name: str, tick: Callable[[], float]) -> None:
+        self._name = name
+        self._tick = tick
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.last_tick = 0.0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Tick now: somebody wrote a wish."""
+        self._wake.set()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End after the tick under way; waits up to `timeout` seconds."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            pause = self._once()
+            self.last_tick = time.time()
+            self._wake.wait(min(pause, LONGEST_PAUSE))
+
+    def _once(self) -> float:
+        try:
+            return self._tick()
+        except DatabaseUnavailable as failure:
+            log.warning("loop.database_unavailable", loop=self._name, error=str(failure.__cause__ or failure))
+        except Exception:  # noqa: BLE001 (the loop outlives any bug in a tick; the log tells)
+            log.exception("loop.tick_failed", loop=self._name)
+        return FAILURE_PAUSE

@@ -1,0 +1,39 @@
+"""Secrets at rest: cluster tokens are encrypted in the database with a key that is not in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from submarine_ray.core.errors import Unavailable
+
+
+class SecretBox:
+    """Encrypts with the key in a file (mode 0600) that is made on first use."""
+
+    def __init__(self, key_file: Path) -> None:
+        self._fernet = Fernet(_read_or_make(key_file))
+        self._file = key_file
+
+    def seal(self, secret: str) -> str:
+        return self._fernet.encrypt(secret.encode()).decode()
+
+    def open(self, sealed: str) -> str:
+        """The secret. Raises Unavailable if it was sealed with another key."""
+        try:
+            return self._fernet.decrypt(sealed.encode()).decode()
+        except InvalidToken as failure:
+            raise Unavailable(f"A stored secret cannot be read: {self._file.name} is not the key it was sealed with.") from failure
+
+
+def _read_or_make(key_file: Path) -> bytes:
+    key_file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return key_file.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(Fernet.generate_key())
+    return key_file.read_bytes()

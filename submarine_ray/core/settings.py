@@ -1,0 +1,74 @@
+"""The service's settings, from `SUBMARINE_*` environment variables (docs/configuration.md lists them)."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from submarine_ray.spec.home import DEFAULT_PORT, Home
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may set."""
+
+    model_config = SettingsConfigDict(env_prefix="SUBMARINE_", extra="ignore")
+
+    home: Path = Field(default_factory=lambda: Home.from_env().root, description="where everything lies")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
+    public_url: str | None = Field(default=None, description="how clusters and users reach this service")
+    database_url: SecretStr | None = Field(default=None, description="mysql+pymysql://...; default: SQLite in home")
+    mlflow_database_url: SecretStr | None = Field(default=None, description="MLflow's own database")
+    artifact_root: str | None = Field(default=None, description="directory or fsspec URL of MLflow's artifacts")
+    token: SecretStr | None = Field(default=None, description="bearer token that every request must carry")
+    allowed_hosts: list[str] = Field(default_factory=list, description="further Host headers to accept")
+    max_body_bytes: int = Field(default=1_000_000, description="largest JSON or YAML body")
+    max_package_bytes: int = Field(default=100 * 2**20, description="largest uploaded working directory")
+    lease_seconds: float = Field(default=30.0, gt=1, description="how long a reconciler holds a row")
+    cluster_timeout_seconds: float = Field(default=10.0, gt=0, description="one request to a cluster")
+    finished_package_days: int = Field(default=30, ge=1)
+    log_level: str = "INFO"
+    log_json: bool = False
+
+    @model_validator(mode="after")
+    def _open_needs_token(self) -> Self:
+        if not self.is_loopback and self.token is None:
+            raise ValueError(
+                f"SUBMARINE_HOST={self.host} listens beyond this machine: set SUBMARINE_TOKEN as well, "
+                "so that only its holders can start processes here"
+            )
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def layout(self) -> Home:
+        return Home(self.home.expanduser().absolute())
+
+    @property
+    def url(self) -> str:
+        """The service as clusters and users reach it."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.layout.database}"
+
+    @property
+    def mlflow_url(self) -> str:
+        if self.mlflow_database_url:
+            return self.mlflow_database_url.get_secret_value()
+        return f"sqlite:///{self.layout.mlflow_database}"
+
+    @property
+    def artifacts(self) -> str:
+        return self.artifact_root or str(self.layout.artifacts)
