@@ -18,7 +18,7 @@ def router(clusters: ClusterService) -> APIRouter:
 
     @routes.get("", response_model=Envelope[list[dict[str, object]]], summary="List clusters")
     def list_all() -> Response:
-        return ok(clusters.list())
+        return ok(clusters.list_all())
 
     @routes.get("/{name}", response_model=Envelope[dict[str, object]], summary="Get a cluster")
     def get(name: str) -> Response:

@@ -69,7 +69,7 @@ class ClusterService:
     def get(self, name: str) -> dict[str, Any]:
         return _answer(self._row(name))
 
-    def list(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[dict[str, Any]]:
         with self._database.session() as session:
             return [_answer(row) for row in repository.list_all(session)]
 
@@ -146,7 +146,7 @@ class ClusterService:
             repository.record_capacity(session, name, capacity)
         return capacity
 
-    def names(self) -> list[str]:  # type: ignore[valid-type]  # `list` above is this class's method
+    def names(self) -> list[str]:
         with self._database.session() as session:
             return [row.name for row in repository.list_all(session)]
 

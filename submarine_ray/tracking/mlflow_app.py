@@ -1,0 +1,79 @@
+"""MLflow's own server, mounted at /mlflow in this process.
+
+The underscored variables are MLflow 3.17's internals (the version is pinned, tests/api/test_mlflow.py covers them).
+With `_MLFLOW_STATIC_PREFIX` the app sees whole paths, which keeps its CORS/CSRF check working; a plain mount loses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import closing
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from submarine_ray.core.envelope import error
+from submarine_ray.core.settings import Settings
+
+PREFIX = "/mlflow"
+# The assistant can run shell commands for any loopback client, and users' jobs are loopback clients.
+_CLOSED = tuple(f"{PREFIX}{path}" for path in ("/ajax-api/3.0/mlflow/assistant", "/gateway", "/api/3.0/mlflow/assistant"))
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def load(settings: Settings) -> App:
+    """Configure and import MLflow's server: seconds of imports, and its tables on the first start."""
+    url = settings.mlflow_url
+    if url.startswith("sqlite:///"):
+        _use_wal(Path(url.removeprefix("sqlite:///")))
+    hosts = [f"{host}:*" for host in ("127.0.0.1", "localhost", *settings.allowed_hosts)]
+    os.environ |= {
+        "_MLFLOW_SERVER_FILE_STORE": url,
+        "_MLFLOW_SERVER_REGISTRY_STORE": url,
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": settings.artifacts,
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        "_MLFLOW_STATIC_PREFIX": PREFIX,
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *settings.allowed_hosts, settings.url.split("//")[-1]]),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+    from mlflow.server import handlers
+    from mlflow.server.fastapi_app import app
+
+    handlers._get_tracking_store()
+    handlers._get_model_registry_store()
+    return app  # type: ignore[no-any-return]
+
+
+def _use_wal(path: Path) -> None:
+    """Readers and the writer side by side; the mode stays with the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=20)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+class TrackingMount:
+    """ASGI middleware: /mlflow goes to MLflow as soon as it is loaded, everything else to the app."""
+
+    def __init__(self, app: App, loaded: Callable[[], App]) -> None:
+        self._app = app
+        self._loaded = loaded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] not in ("http", "websocket") or not (path == PREFIX or path.startswith(f"{PREFIX}/")):
+            await self._app(scope, receive, send)
+            return
+        if path.startswith(_CLOSED):
+            await error(HTTPStatus.NOT_FOUND, "This part of MLflow is not served here.")(scope, receive, send)
+            return
+        mlflow = await asyncio.to_thread(self._loaded)
+        await mlflow(scope, receive, send)

@@ -1,0 +1,217 @@
+"""Runs, metrics, parameters and artifacts: MLflow's stores, spoken to in this process."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import structlog
+
+from submarine_ray.core.errors import InvalidSpec, NotFound, TrackingUnavailable
+from submarine_ray.core.settings import Settings
+from submarine_ray.spec.launch import Tracking
+from submarine_ray.tracking.mlflow_app import PREFIX, App, load
+
+log = structlog.get_logger(__name__)
+
+LOAD_SECONDS = 120
+EXPERIMENT_TAG = "submarine.experiment_id"
+REPLICA_TAG = "submarine.replica"
+MAX_CHILD_RUNS = 1000
+
+
+class TrackingService:
+    """MLflow behind Submarine's words. Importing MLflow takes seconds, so it is loaded by a thread: see `start`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._app: App | None = None
+        self._mlflow: Any = None
+        self._experiments: dict[str, str] = {}
+
+    @property
+    def uri(self) -> str:
+        """MLflow's tracking URI, as replicas and users reach it."""
+        return f"{self._settings.url}{PREFIX}"
+
+    @property
+    def database_uri(self) -> str:
+        """The stores' own database, for clients in this process."""
+        return self._settings.mlflow_url
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set() and self._failure is None
+
+    def start(self) -> None:
+        """Load MLflow in the background; what needs it waits."""
+        threading.Thread(target=self._load, name="mlflow-load", daemon=True).start()
+
+    def wait_ready(self, timeout: float = LOAD_SECONDS) -> None:
+        """Raises TrackingUnavailable if MLflow could not be loaded, or not in time."""
+        if not self._ready.wait(timeout):
+            raise TrackingUnavailable("MLflow is still starting; try again in a moment.")
+        if self._failure is not None:
+            raise TrackingUnavailable(f"MLflow did not start: {self._failure}. The service's log has more.")
+
+    def app(self) -> App:
+        self.wait_ready()
+        assert self._app is not None  # noqa: S101 (wait_ready has said so)
+        return self._app
+
+    def client(self) -> Any:
+        """An `MlflowClient` on the stores themselves."""
+        self.wait_ready()
+        return self._mlflow
+
+    def create_run(self, name: str, experiment_id: str, replica: str, tags: dict[str, str], look_first: bool) -> Tracking:
+        """The experiment's run, below the MLflow experiment `name`.
+
+        With `look_first`, a run that an earlier process made and had no time to note is used again.
+        """
+        client = self.client()
+        mlflow_experiment = self._experiment(name)
+        if look_first:
+            found = self._runs(mlflow_experiment, experiment_id)
+            if found:
+                return Tracking(self.uri, found[0].info.run_id, mlflow_experiment)
+        run = client.create_run(
+            mlflow_experiment,
+            run_name=experiment_id,
+            tags={EXPERIMENT_TAG: experiment_id, REPLICA_TAG: replica, "mlflow.source.name": "submarine", **tags},
+        )
+        return Tracking(self.uri, run.info.run_id, mlflow_experiment)
+
+    def finish(self, run_id: str, succeeded: bool) -> None:
+        """Mark the run, and the replicas' runs below it, as ended."""
+        client = self.client()
+        status = "FINISHED" if succeeded else "FAILED"
+        for run in self._family(run_id):
+            if run.info.status not in ("FINISHED", "FAILED", "KILLED"):
+                client.set_terminated(run.info.run_id, status)
+
+    def delete(self, run_id: str) -> None:
+        client = self.client()
+        for run in self._family(run_id):
+            if run.info.lifecycle_stage == "active":
+                client.delete_run(run.info.run_id)
+
+    def metrics(self, run_id: str, key: str | None = None) -> list[dict[str, Any]]:
+        """The last value of each metric of each replica, or with `key` that metric's whole history."""
+        points = []
+        for run in self._family(run_id):
+            replica = run.data.tags.get(REPLICA_TAG, "")
+            if key is None:
+                found = run.data._metric_objs
+            else:
+                found = self.client().get_metric_history(run.info.run_id, key) if key in run.data.metrics else []
+            points += [
+                {"replica": replica, "key": m.key, "value": m.value, "step": m.step, "timestamp": m.timestamp} for m in found
+            ]
+        return points
+
+    def params(self, run_id: str) -> list[dict[str, str]]:
+        return [
+            {"replica": run.data.tags.get(REPLICA_TAG, ""), "key": key, "value": value}
+            for run in self._family(run_id)
+            for key, value in sorted(run.data.params.items())
+        ]
+
+    def put_texts(self, run_id: str, texts: dict[str, str]) -> None:
+        """Store texts as artifacts of the run, by their path."""
+        repository = self._artifacts(run_id)
+        with TemporaryDirectory() as directory:
+            for path, text in texts.items():
+                file = Path(directory) / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+            repository.log_artifacts(directory)
+
+    def list_artifacts(self, run_id: str, path: str = "") -> list[dict[str, Any]]:
+        """What lies directly below `path`. Raises InvalidSpec for a path that leads out of the run."""
+        repository = self._artifacts(run_id)
+        found = repository.list_artifacts(_safe(path) or None)
+        return [{"path": f.path, "isDir": f.is_dir, "size": f.file_size} for f in found]
+
+    def read_artifact(self, run_id: str, path: str) -> bytes:
+        """An artifact's content. Raises InvalidSpec, NotFound."""
+        safe = _safe(path)
+        if not safe:
+            raise InvalidSpec("name the artifact to read", "path")
+        with TemporaryDirectory() as directory:
+            try:
+                local = Path(self._artifacts(run_id).download_artifacts(safe, directory))
+            except Exception as failure:  # each artifact store has its own errors for "is not there"
+                raise NotFound(f"There is no artifact {safe!r}.") from failure
+            if local.is_dir():
+                raise InvalidSpec(f"{safe!r} is a directory; list it instead", "path")
+            return local.read_bytes()
+
+    def _load(self) -> None:
+        try:
+            app = load(self._settings)
+            from mlflow import MlflowClient
+
+            self._app = app
+            self._mlflow = MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri)
+        except BaseException as failure:  # noqa: BLE001 (told to whoever waits, and logged)
+            self._failure = failure
+            log.exception("tracking.load_failed")
+        self._ready.set()
+
+    def _experiment(self, name: str) -> str:
+        """The MLflow experiment of this name; made, or restored from MLflow's bin, where needed."""
+        if name in self._experiments:
+            return self._experiments[name]
+        from mlflow.exceptions import MlflowException
+
+        client = self.client()
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                # The server's artifact proxy, not a path: replicas elsewhere can reach it too.
+                experiment_id = client.create_experiment(name, artifact_location=f"mlflow-artifacts:/{name}")
+            except MlflowException:  # somebody made it in the meantime
+                experiment_id = client.get_experiment_by_name(name).experiment_id
+        else:
+            experiment_id = found.experiment_id
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(experiment_id)
+        self._experiments[name] = experiment_id
+        return str(experiment_id)
+
+    def _runs(self, mlflow_experiment: str, experiment_id: str) -> list[Any]:
+        """An experiment's runs: its own first, then the replicas'."""
+        return list(
+            self.client().search_runs(
+                [mlflow_experiment],
+                f"tags.`{EXPERIMENT_TAG}` = '{experiment_id}'",
+                max_results=MAX_CHILD_RUNS,
+                order_by=["attributes.start_time ASC"],
+            )
+        )
+
+    def _family(self, run_id: str) -> list[Any]:
+        run = self.client().get_run(run_id)
+        experiment_id = run.data.tags.get(EXPERIMENT_TAG)
+        return self._runs(run.info.experiment_id, experiment_id) if experiment_id else [run]
+
+    def _artifacts(self, run_id: str) -> Any:
+        """The run's artifacts where they lie, without the detour over our own HTTP port."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        uri = self.client().get_run(run_id).info.artifact_uri
+        relative = uri.split(":", 1)[1].lstrip("/") if uri.startswith("mlflow-artifacts:") else None
+        return get_artifact_repository(f"{self._settings.artifacts.rstrip('/')}/{relative}" if relative else uri)
+
+
+def _safe(path: str) -> str:
+    """`path`, if it stays inside. Raises InvalidSpec."""
+    parts = PurePosixPath(path).parts
+    if path.startswith("/") or ".." in parts or "\\" in path or "\0" in path or ":" in path or "%" in path:
+        raise InvalidSpec(f"{path[:120]!r} is not a path inside the experiment's artifacts", "path")
+    return str(PurePosixPath(path)) if path else ""
