@@ -1,0 +1,187 @@
+"""The pure heart of experiments: what is wanted and what was observed in, the next step out. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from submarine_ray.clusters.drivers.base import Job, JobState
+from submarine_ray.spec.experiment import ExperimentStatus as Status
+
+# Ray's own parts failed, not the user's command: the attempt is lost, whatever state it was in.
+INFRASTRUCTURE_ERRORS = frozenset(
+    {
+        "JOB_SUPERVISOR_ACTOR_DIED",
+        "JOB_SUPERVISOR_ACTOR_START_FAILURE",
+        "JOB_SUPERVISOR_ACTOR_START_TIMEOUT",
+        "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE",
+        "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE",
+    }
+)
+LOST = "lost"
+STOPPED = "Stopped"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The row's side: what the user wants and how far it has come. `failures` counts ended attempts of this wish."""
+
+    status: str
+    submission_id: str
+    wanted: str = "run"
+    failures: int = 0
+    max_retries: int = 0
+    superseded: tuple[str, ...] = ()
+    archived: bool = False
+    incarnation: str | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The cluster's side, all from one healthy look: jobs it knows, which head it is, and whether there is room."""
+
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    incarnation: str | None = None
+    has_room: bool = True
+
+
+class Step:
+    """What to do next with one experiment."""
+
+
+@dataclass(frozen=True)
+class Wait(Step):
+    """Nothing to do now."""
+
+
+@dataclass(frozen=True)
+class Queue(Step):
+    """The cluster is full."""
+
+
+@dataclass(frozen=True)
+class Submit(Step):
+    """Start the current attempt."""
+
+
+@dataclass(frozen=True)
+class Observe(Step):
+    """Note the state that the cluster shows."""
+
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Retry(Step):
+    """Begin a new attempt in place of one that failed or was lost."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class StopJob(Step):
+    """Ask the cluster to end a job."""
+
+    submission_id: str
+
+
+@dataclass(frozen=True)
+class Discard(Step):
+    """Keep an earlier attempt's log, then let the cluster forget it."""
+
+    submission_id: str
+    known: bool
+
+
+@dataclass(frozen=True)
+class Archive(Step):
+    """Keep the log of the attempt that ended."""
+
+
+@dataclass(frozen=True)
+class Close(Step):
+    """Let the cluster forget the job: nothing is left to do."""
+
+    known: bool
+
+
+@dataclass(frozen=True)
+class Purge(Step):
+    """Drop a deleted experiment."""
+
+    known: bool
+
+
+def decide(wish: Wish, seen: Seen) -> Step:
+    """The next step. Each is safe to take twice, so a crash after any of them loses nothing."""
+    for submission_id in wish.superseded:
+        job = seen.jobs.get(submission_id)
+        if job is not None and not job.state.ended:
+            return StopJob(submission_id)
+        return Discard(submission_id, known=job is not None)
+    job = seen.jobs.get(wish.submission_id)
+    active = job is not None and not job.state.ended
+    if wish.wanted == "delete":
+        return StopJob(wish.submission_id) if active else Purge(known=job is not None)
+    if wish.status in Status.ENDED:
+        return _put_away(wish, job)
+    if wish.wanted == "stop":
+        if active:
+            return StopJob(wish.submission_id)
+        if job is None or job.state is not JobState.SUCCEEDED:
+            return Observe(Status.FAILED, STOPPED, "Stopped by the user.")
+    if job is None and wish.status == Status.ACCEPTED:
+        return Submit() if seen.has_room else Queue()
+    return _follow(wish, job, seen.incarnation)
+
+
+def _put_away(wish: Wish, job: Job | None) -> Step:
+    if not wish.archived and job is not None:
+        return Archive()
+    return Close(known=job is not None)
+
+
+def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:
+    """Where the cluster says the current attempt is."""
+    if job is None:
+        return _failed(wish, LOST, "The cluster no longer knows this attempt: it was restarted, or lost its records.")
+    if job.state is JobState.PENDING:
+        if wish.incarnation is not None and incarnation is not None and wish.incarnation != incarnation:
+            return _failed(wish, LOST, "The cluster was restarted before this attempt had started.")
+        if wish.status == Status.ACCEPTED:
+            return Observe(Status.CREATED, "Submitted", "The cluster has accepted the job.")
+        return Wait()
+    if job.state is JobState.RUNNING:
+        if wish.status == Status.RUNNING:
+            return Wait()
+        return Observe(Status.RUNNING, "Running", "The job is running.")
+    if job.state is JobState.SUCCEEDED:
+        return Observe(Status.SUCCEEDED, "Succeeded", "All replicas ended well.")
+    if job.state is JobState.STOPPED:
+        return Observe(Status.FAILED, STOPPED, "The job was stopped on the cluster.")
+    if job.error_type in INFRASTRUCTURE_ERRORS:
+        return _failed(wish, LOST, "The attempt was lost with the part of the cluster that ran it.")
+    if job.error_type == "RUNTIME_ENV_SETUP_FAILURE":
+        # Trying again would install the same packages.
+        return Observe(Status.FAILED, "EnvironmentFailed", _reason(job))
+    return _failed(wish, "ReplicaFailed", _reason(job))
+
+
+def _failed(wish: Wish, reason: str, message: str) -> Step:
+    if wish.failures < wish.max_retries:
+        return Retry(reason, message)
+    return Observe(Status.FAILED, reason, message)
+
+
+def _reason(job: Job) -> str:
+    """The runner's own sentence where it left one, else the end of what Ray reports."""
+    lines = [line.strip() for line in (job.message or "").splitlines() if line.strip()]
+    own = [line.split("] ", 1)[1] for line in lines if line.startswith("[submarine] ") and "failed" in line]
+    if own:
+        return own[-1][:2000]
+    if job.exit_code not in (None, 0):
+        return f"The command exited with status {job.exit_code}."
+    return (lines[-1] if lines else "The job failed.")[:2000]

@@ -1,0 +1,167 @@
+"""All SQL about experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from submarine_ray.core import events, leases
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.errors import AlreadyExists
+from submarine_ray.core.events import Event
+from submarine_ray.core.leases import Lessee
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.quantities import Resources
+
+ACTIVE = (ExperimentStatus.CREATED, ExperimentStatus.RUNNING)
+
+
+def add(session: Session, row: ExperimentRow, happened: Iterable[Event]) -> None:
+    """Raises AlreadyExists if the id is taken."""
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as failure:
+        raise AlreadyExists(row.id) from failure
+    events.record(session, row.id, happened)
+
+
+def find(session: Session, experiment_id: str, lock: bool = False) -> ExperimentRow | None:
+    """A row that is not deleted; with `lock`, nobody else changes it before this transaction ends."""
+    query = select(ExperimentRow).where(
+        ExperimentRow.id == experiment_id, ExperimentRow.status != ExperimentStatus.DELETED
+    )
+    return session.scalars(query.with_for_update() if lock else query).first()
+
+
+def _visible(status: str | None) -> Select[tuple[ExperimentRow]]:
+    query = select(ExperimentRow)
+    if status is None:
+        return query.where(ExperimentRow.status != ExperimentStatus.DELETED)
+    return query.where(ExperimentRow.status == status)
+
+
+def page(session: Session, status: str | None, offset: int, limit: int | None) -> list[ExperimentRow]:
+    """Newest first."""
+    query = _visible(status).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
+    return list(session.scalars(query.offset(offset).limit(limit) if limit is not None else query))
+
+
+def count(session: Session, status: str | None) -> int:
+    return session.scalar(select(func.count()).select_from(_visible(status).subquery())) or 0
+
+
+def count_by_status(session: Session) -> dict[str, int]:
+    rows = session.execute(select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status))
+    return {status: number for status, number in rows}
+
+
+def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:
+    """Lease rows that are due."""
+    token = leases.claim(session, ExperimentRow, ExperimentRow.id, lessee, limit)  # type: ignore[arg-type]
+    if token is None:
+        return []
+    return list(session.scalars(select(ExperimentRow).where(ExperimentRow.lock_token == token)))
+
+
+def release_all(session: Session, lessee: Lessee) -> None:
+    leases.release_all(session, ExperimentRow, lessee)
+
+
+def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happened: Sequence[Event]) -> bool:
+    """Write what was observed of a leased row and let go of it; False if the lease or the user's wish has changed.
+
+    A changed wish frees the lease, due at once: it is decided anew.
+    """
+    freed = {"lock_token": None, "lock_expires_ms": None}
+    mine = (ExperimentRow.id == row.id, ExperimentRow.lock_token == row.lock_token)
+    written = session.execute(
+        update(ExperimentRow)
+        .where(*mine, ExperimentRow.generation == row.generation)
+        .values(**values, **freed)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if written:
+        events.record(session, row.id, happened)
+        return True
+    session.execute(
+        update(ExperimentRow)
+        .where(*mine)
+        .values(next_check_ms=now_ms(), **freed)
+        .execution_options(synchronize_session=False)
+    )
+    return False
+
+
+def note_run(session: Session, row: ExperimentRow, run_id: str, mlflow_experiment_id: str) -> None:
+    """Keep the MLflow run of a leased row; the lease stays."""
+    session.execute(
+        update(ExperimentRow)
+        .where(ExperimentRow.id == row.id, ExperimentRow.run_id.is_(None))
+        .values(run_id=run_id, mlflow_experiment_id=mlflow_experiment_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def in_use(session: Session, cluster: str) -> tuple[Resources, int]:
+    """What the cluster's active experiments asked for together, and how many of them are starting."""
+    row = session.execute(
+        select(
+            func.coalesce(func.sum(ExperimentRow.demand_cpu), 0.0),
+            func.coalesce(func.sum(ExperimentRow.demand_memory), 0),
+            func.coalesce(func.sum(ExperimentRow.demand_gpu), 0.0),
+        ).where(ExperimentRow.cluster == cluster, ExperimentRow.status.in_(ACTIVE))
+    ).one()
+    starting = session.scalar(
+        select(func.count()).where(
+            ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.CREATED
+        )
+    )
+    return Resources(float(row[0]), int(row[1]), float(row[2])), starting or 0
+
+
+def queue(session: Session, cluster: str, limit: int) -> list[tuple[str, Resources]]:
+    """The experiments that wait for room on a cluster, in their order."""
+    rows = session.execute(
+        select(ExperimentRow.id, ExperimentRow.demand_cpu, ExperimentRow.demand_memory, ExperimentRow.demand_gpu)
+        .where(ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.ACCEPTED)
+        .where(ExperimentRow.wanted == "run")
+        .order_by(ExperimentRow.accepted_ms, ExperimentRow.id)
+        .limit(limit)
+    )
+    return [(key, Resources(cpu, memory, gpu)) for key, cpu, memory, gpu in rows]
+
+
+def wake(session: Session, ids: Sequence[str]) -> None:
+    """Make rows due now."""
+    session.execute(
+        update(ExperimentRow)
+        .where(ExperimentRow.id.in_(ids), ExperimentRow.next_check_ms > now_ms())
+        .values(next_check_ms=now_ms())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def next_due(session: Session) -> int | None:
+    """When the next row is due, in ms since 1970."""
+    return session.scalar(
+        select(func.min(ExperimentRow.next_check_ms)).where(
+            (ExperimentRow.lock_expires_ms.is_(None)) | (ExperimentRow.lock_expires_ms < now_ms())
+        )
+    )
+
+
+def purge(session: Session, row: ExperimentRow) -> None:
+    """Drop a deleted experiment with its history."""
+    gone = session.execute(
+        delete(ExperimentRow)
+        .where(ExperimentRow.id == row.id, ExperimentRow.lock_token == row.lock_token)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if gone:
+        events.forget(session, row.id)

@@ -1,0 +1,343 @@
+"""The rules of experiments: what may be asked, and what asking changes. Observed state is the reconciler's alone."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core import events
+from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, Conflict, InvalidSpec, NotFound
+from submarine_ray.core.events import Event
+from submarine_ray.core.ids import IdFactory
+from submarine_ray.core.secrets import SecretBox
+from submarine_ray.experiments import logs, repository
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.clusters import LOCAL_CLUSTER
+from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.experiment import ExperimentStatus as Status
+from submarine_ray.spec.plan import plan_replicas
+from submarine_ray.tracking.service import TrackingService
+
+MAX_PAGE_SIZE = 1000
+STREAM_PAUSE = 0.3
+
+
+class ExperimentService:
+    """Creates, shows, changes and deletes experiments; `wake` is called when the reconciler has new work."""
+
+    def __init__(
+        self,
+        database: Database,
+        clusters: ClusterService,
+        tracking: TrackingService,
+        secrets: SecretBox,
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clusters = clusters
+        self._tracking = tracking
+        self._secrets = secrets
+        self._wake = wake
+        self._ids = IdFactory("experiment")
+
+    def create(self, spec: ExperimentSpec) -> dict[str, Any]:
+        """Accept an experiment: one row, and the reconciler does the rest. Raises InvalidSpec."""
+        values = self._values(spec)
+        row = ExperimentRow(
+            uid=str(uuid.uuid4()), status=Status.ACCEPTED, accepted_ms=now_ms(), next_check_ms=now_ms(), attempt=1, **values
+        )
+        row.generation, row.wanted, row.superseded, row.archived, row.failures = 1, "run", "", False, 0
+        accepted = Event("Accepted", f"Accepted for cluster {row.cluster!r}.", None, Status.ACCEPTED)
+        while True:
+            row.id = self._ids.next()
+            try:
+                with self._database.session(write=True) as session:
+                    repository.add(session, row, [accepted, *_warnings(spec)])
+                break
+            except AlreadyExists:  # another control service made the same id in the same millisecond
+                continue
+        self._wake()
+        return self._answer(row, spec)
+
+    def get(self, experiment_id: str) -> dict[str, Any]:
+        return self._answer(self._row(experiment_id))
+
+    def page(self, status: str | None, number: int, size: int | None) -> tuple[list[dict[str, Any]], int]:
+        """A page of experiments, newest first, and how many there are in all; without `size`, all of them."""
+        wanted = _known_status(status)
+        with self._database.session() as session:
+            rows = repository.page(session, wanted, (number - 1) * (size or 0), size)
+            total = len(rows) if size is None else repository.count(session, wanted)
+        return [self._answer(row) for row in rows], total
+
+    def patch(self, experiment_id: str, spec: ExperimentSpec) -> dict[str, Any]:
+        """Run a new spec under the same id: the current attempt is stopped, the next one begins."""
+        values = self._values(spec)
+        with self._database.session(write=True) as session:
+            row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
+            if values["cluster"] != row.cluster:
+                raise InvalidSpec(
+                    f"the experiment runs on {row.cluster!r} and cannot move; create a new one there", "cluster"
+                )
+            before = row.status
+            row.superseded = f"{row.superseded} {row.submission_id}".strip()
+            for name, value in values.items():
+                setattr(row, name, value)
+            row.attempt += 1
+            row.generation += 1
+            row.failures = 0
+            row.wanted, row.status, row.archived = "run", Status.ACCEPTED, False
+            row.reason = row.message = row.incarnation = None
+            row.created_ms = row.running_ms = row.finished_ms = None
+            row.next_check_ms = now_ms()
+            changed = Event("Patched", f"A new spec begins attempt {row.attempt}.", before, Status.ACCEPTED)
+            events.record(session, row.id, [changed, *_warnings(spec)])
+        self._wake()
+        return self._answer(row, spec)
+
+    def delete(self, experiment_id: str) -> dict[str, Any]:
+        """Delete an experiment: gone for users at once, stopped and cleaned up on its cluster right after."""
+        with self._database.session(write=True) as session:
+            row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
+            row.status, row.wanted, row.next_check_ms = Status.DELETED, "delete", now_ms()
+            row.generation += 1
+        self._wake()
+        answer = self._answer(row)
+        return answer | dict.fromkeys(("acceptedTime", "createdTime", "runningTime", "finishedTime"))
+
+    def stop(self, experiment_id: str) -> dict[str, Any]:
+        """Ask a running experiment to end; it keeps its history. Raises Conflict if it has ended."""
+        with self._database.session(write=True) as session:
+            row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
+            if row.status in Status.ENDED:
+                raise Conflict(f"{experiment_id} has ended already ({row.status}).")
+            row.wanted, row.next_check_ms = "stop", now_ms()
+            row.generation += 1
+            events.record(session, row.id, [Event("StopAsked", "A user asked the experiment to stop.")])
+        self._wake()
+        return self._answer(row)
+
+    def history(self, experiment_id: str) -> list[dict[str, Any]]:
+        self._row(experiment_id)
+        with self._database.session() as session:
+            return list(events.history(session, experiment_id))
+
+    def log_names(self, status: str | None) -> list[dict[str, Any]]:
+        """Which logs there are: the replicas of each experiment."""
+        with self._database.session() as session:
+            rows = repository.page(session, _known_status(status), 0, None)
+        return [
+            {"experimentId": row.id, "logContent": [{"podName": f"{row.id}-{n}", "podLog": []} for n in replica_names(row)]}
+            for row in rows
+        ]
+
+    def log(self, experiment_id: str) -> dict[str, Any]:
+        """The whole log of each replica of the last attempt. Raises ClusterUnavailable."""
+        row = self._row(experiment_id)
+        by_replica = self._log_lines(row)
+        names = sorted(name for name in by_replica if name != logs.PLATFORM)
+        content = [{"podName": f"{row.id}-{name}", "podLog": by_replica[name]} for name in names]
+        return {"experimentId": row.id, "logContent": content}
+
+    async def stream(self, experiment_id: str, replica: str | None) -> AsyncIterator[tuple[str, str]]:
+        """(replica, line) as they are written, from the beginning, across attempts, until the experiment has ended."""
+        row = await asyncio.to_thread(self._row, experiment_id)
+        while True:
+            if row.archived:
+                for name, lines in (await asyncio.to_thread(self._log_lines, row)).items():
+                    for line in lines:
+                        if replica in (None, name):
+                            yield name, line
+                return
+            if row.status != Status.ACCEPTED:
+                async for name, line in self._follow(row):
+                    if replica in (None, name):
+                        yield name, line
+                if await self._stays_ended(row):
+                    return
+            await asyncio.sleep(STREAM_PAUSE)
+            row = await asyncio.to_thread(self._row, experiment_id)
+
+    async def _stays_ended(self, row: ExperimentRow) -> bool:
+        """After an attempt's log has ended: wait until it is known whether another attempt follows."""
+        while True:
+            now = await asyncio.to_thread(self._row, row.id)
+            if now.attempt != row.attempt:
+                return False
+            if now.status in Status.ENDED:
+                return True
+            await asyncio.sleep(STREAM_PAUSE)
+
+    async def _follow(self, row: ExperimentRow) -> AsyncIterator[tuple[str, str]]:
+        """One attempt's lines; a broken stream is taken up again where it broke."""
+        told = 0
+        while True:
+            position = 0
+            try:
+                async for line in _lines(self._clusters.driver(row.cluster).follow_log(row.submission_id)):
+                    position += 1
+                    if position > told:
+                        told = position
+                        yield logs.split_line(line)
+                return
+            except Unreachable:
+                await asyncio.sleep(1.0)
+                now = await asyncio.to_thread(self._row, row.id)
+                if now.status in Status.ENDED or now.attempt != row.attempt:
+                    return
+
+    def metrics(self, experiment_id: str, key: str | None) -> list[dict[str, Any]]:
+        row = self._row(experiment_id)
+        return self._tracking.metrics(row.run_id, key) if row.run_id else []
+
+    def params(self, experiment_id: str) -> list[dict[str, str]]:
+        row = self._row(experiment_id)
+        return self._tracking.params(row.run_id) if row.run_id else []
+
+    def artifacts(self, experiment_id: str, path: str) -> list[dict[str, Any]]:
+        row = self._row(experiment_id)
+        return self._tracking.list_artifacts(row.run_id, path) if row.run_id else []
+
+    def artifact(self, experiment_id: str, path: str) -> bytes:
+        row = self._row(experiment_id)
+        if row.run_id is None:
+            raise NotFound(f"{experiment_id} has no artifacts yet.")
+        return self._tracking.read_artifact(row.run_id, path)
+
+    def run_id(self, experiment_id: str) -> str:
+        """The experiment's MLflow run. Raises NotFound, Conflict before there is one."""
+        row = self._row(experiment_id)
+        if row.run_id is None:
+            raise Conflict(f"{experiment_id} has not started yet, so it has nothing to register.")
+        return row.run_id
+
+    def count_by_status(self) -> dict[str, int]:
+        with self._database.session() as session:
+            return repository.count_by_status(session)
+
+    def _log_lines(self, row: ExperimentRow) -> dict[str, list[str]]:
+        if row.archived and row.run_id:
+            found = self._tracking.list_artifacts(row.run_id, "logs")
+            return {
+                item["path"].removeprefix("logs/").removesuffix(".log"): self._tracking.read_artifact(row.run_id, item["path"])
+                .decode()
+                .splitlines()
+                for item in found
+                if not item["isDir"]
+            }
+        text = ""
+        if row.status != Status.ACCEPTED:
+            try:
+                text = self._clusters.driver(row.cluster).log(row.submission_id)
+            except UnknownJob:
+                text = ""
+            except Unreachable as failure:
+                raise ClusterUnavailable(f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}") from failure
+        return logs.split(text, replica_names(row))
+
+    def _values(self, spec: ExperimentSpec) -> dict[str, Any]:
+        """The columns that a user's spec decides. Raises InvalidSpec."""
+        cluster = spec.cluster or LOCAL_CLUSTER
+        if spec.environment and spec.environment.name:
+            raise InvalidSpec(
+                f"there is no environment {spec.environment.name[:80]!r}; "
+                "describe one here with image, dockerImage or kernelSpec instead",
+                "environment.name",
+            )
+        if spec.code and spec.code.sync_mode == "package" and not self._clusters.packages.has(spec.code.url or ""):
+            raise InvalidSpec("no such package was uploaded; PUT /api/v1/package uploads one", "code.url")
+        self._clusters.check_demand(cluster, spec)
+        password = spec.code.git.password if spec.code and spec.code.git else None
+        stored = spec.model_copy(deep=True)
+        stored.meta.experiment_id = None
+        if stored.code and stored.code.git and password:
+            stored.code.git.password = "**********"  # noqa: S105 (a mask; the secret is sealed beside it)
+        demand = spec.demand
+        return {
+            "name": spec.meta.name,
+            "framework": spec.meta.framework,
+            "cluster": cluster,
+            "spec": stored.model_dump_json(by_alias=True, exclude_none=True),
+            "sealed_password": self._secrets.seal(password) if password else None,
+            "max_retries": spec.max_retries or 0,
+            "demand_cpu": demand.cpu,
+            "demand_memory": demand.memory,
+            "demand_gpu": demand.gpu,
+        }
+
+    def _row(self, experiment_id: str) -> ExperimentRow:
+        with self._database.session() as session:
+            return self._found(repository.find(session, experiment_id), experiment_id)
+
+    @staticmethod
+    def _found(row: ExperimentRow | None, experiment_id: str) -> ExperimentRow:
+        if row is None:
+            raise NotFound(f"Not found experiment {experiment_id[:80]!r}. `submarine list experiment` shows those there are.")
+        return row
+
+    @staticmethod
+    def _answer(row: ExperimentRow, spec: ExperimentSpec | None = None) -> dict[str, Any]:
+        shown = (spec or stored_spec(row)).model_copy(deep=True)
+        shown.meta.experiment_id = row.id
+        return {
+            "experimentId": row.id,
+            "uid": row.uid,
+            "status": row.status,
+            "acceptedTime": iso(row.accepted_ms),
+            "createdTime": iso(row.created_ms),
+            "runningTime": iso(row.running_ms),
+            "finishedTime": iso(row.finished_ms),
+            "spec": shown.answer(),
+            "reason": row.reason,
+            "message": row.message,
+            "attempt": row.attempt,
+            "cluster": row.cluster,
+            "runId": row.run_id,
+        }
+
+
+def stored_spec(row: ExperimentRow) -> ExperimentSpec:
+    return ExperimentSpec.model_validate_json(row.spec)
+
+
+def replica_names(row: ExperimentRow) -> list[str]:
+    return sorted(replica.name for replica in plan_replicas(stored_spec(row)))
+
+
+def _warnings(spec: ExperimentSpec) -> list[Event]:
+    """What the clusters of this kind cannot honour is said, not passed over."""
+    images = {spec.environment.container_image} if spec.environment else set()
+    images |= {task.image for task in spec.spec.values()}
+    return [
+        Event(
+            "ImageIgnored",
+            f"The image {image!r} is not used: this cluster runs plain processes, not containers. "
+            "The command runs in the cluster's own Python; list what it lacks in environment.kernelSpec.pipDependencies.",
+        )
+        for image in sorted(filter(None, images))
+    ]
+
+
+def _known_status(status: str | None) -> str | None:
+    if not status:
+        return None
+    for known in Status.ALL:
+        if known.lower() == status.lower():
+            return known
+    raise InvalidSpec(f"unknown status {status[:80]!r}; use one of {', '.join(Status.ALL)}", "status")
+
+
+async def _lines(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    rest = ""
+    async for piece in pieces:
+        *whole, rest = (rest + piece).split("\n")
+        for line in whole:
+            yield line
+    if rest:
+        yield rest
