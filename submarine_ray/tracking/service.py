@@ -39,6 +39,15 @@ class TrackingService:
         return f"{self._settings.url}{PREFIX}"
 
     @property
+    def service_url(self) -> str:
+        """This service, as replicas reach it."""
+        return self._settings.url
+
+    def reference(self, run_id: str, mlflow_experiment_id: str) -> Tracking:
+        """What a replica needs to find a run."""
+        return Tracking(self.uri, run_id, mlflow_experiment_id)
+
+    @property
     def database_uri(self) -> str:
         """The stores' own database, for clients in this process."""
         return self._settings.mlflow_url

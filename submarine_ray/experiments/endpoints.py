@@ -1,0 +1,109 @@
+"""HTTP: /api/v1/experiment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+
+from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.errors import NotFound
+from submarine_ray.experiments.service import MAX_PAGE_SIZE, ExperimentService
+from submarine_ray.spec.experiment import ExperimentSpec
+
+One = Envelope[dict[str, Any]]
+Many = Envelope[list[dict[str, Any]]]
+
+
+def router(experiments: ExperimentService) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1/experiment", tags=["experiment"])
+    _add_logs(routes, experiments)
+    _add_tracking(routes, experiments)
+
+    @routes.get("/ping", response_model=Envelope[str], summary="Is the API there?")
+    def ping() -> Response:
+        return ok("Pong")
+
+    @routes.post("", response_model=One, summary="Create an experiment")
+    def create(spec: ExperimentSpec) -> Response:
+        return ok(experiments.create(spec))
+
+    @routes.get("", response_model=Many, summary="List experiments, newest first")
+    def list_page(
+        status: str | None = None,
+        page: Annotated[int, Query(ge=1)] = 1,
+        page_size: Annotated[int | None, Query(alias="pageSize", ge=1, le=MAX_PAGE_SIZE)] = None,
+    ) -> Response:
+        found, total = experiments.page(status, page, page_size)
+        return ok(found, attributes={"total": total, "page": page, "pageSize": page_size} if page_size else {})
+
+    @routes.get("/{experiment_id}", response_model=One, summary="Get an experiment")
+    def get(experiment_id: str) -> Response:
+        return ok(experiments.get(experiment_id))
+
+    @routes.patch("/{experiment_id}", response_model=One, summary="Run a new spec under the same id")
+    def patch(experiment_id: str, spec: ExperimentSpec) -> Response:
+        return ok(experiments.patch(experiment_id, spec))
+
+    @routes.delete("/{experiment_id}", response_model=One, summary="Delete an experiment")
+    def delete(experiment_id: str) -> Response:
+        return ok(experiments.delete(experiment_id))
+
+    @routes.post("/{experiment_id}/stop", response_model=One, summary="Stop a running experiment")
+    def stop(experiment_id: str) -> Response:
+        return ok(experiments.stop(experiment_id))
+
+    @routes.get("/{experiment_id}/events", response_model=Many, summary="The experiment's history")
+    def history(experiment_id: str) -> Response:
+        return ok(experiments.history(experiment_id))
+
+    return routes
+
+
+def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
+    @routes.get("/logs", response_model=Many, summary="Which logs there are")
+    def log_names(status: str | None = None) -> Response:
+        return ok(experiments.log_names(status))
+
+    @routes.get("/logs/{experiment_id}", response_model=One, summary="The log of each replica")
+    def log(experiment_id: str) -> Response:
+        return ok(experiments.log(experiment_id))
+
+    @routes.get("/logs/{experiment_id}/stream", summary="Lines as they are written, as JSON lines {replica, line}")
+    def stream(experiment_id: str, replica: str | None = None) -> StreamingResponse:
+        experiments.get(experiment_id)  # an unknown id is a 404, not an empty stream
+
+        async def encode() -> AsyncIterator[bytes]:
+            try:
+                async for name, line in experiments.stream(experiment_id, replica):
+                    yield orjson.dumps({"replica": name, "line": line}) + b"\n"
+            except NotFound:
+                return  # deleted while it was followed
+
+        return StreamingResponse(encode(), media_type="application/x-ndjson")
+
+
+def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
+    @routes.get("/{experiment_id}/metrics", response_model=Many, summary="Metrics of each replica")
+    def metrics(experiment_id: str, key: str | None = None) -> Response:
+        return ok(experiments.metrics(experiment_id, key))
+
+    @routes.get("/{experiment_id}/params", response_model=Many, summary="Parameters of each replica")
+    def params(experiment_id: str) -> Response:
+        return ok(experiments.params(experiment_id))
+
+    @routes.get("/artifacts/{experiment_id}", response_model=Envelope[list[str]], summary="Paths of artifacts")
+    def artifacts(experiment_id: str, path: str = "") -> Response:
+        found = experiments.artifacts(experiment_id, path)
+        return ok([f"{item['path']}/" if item["isDir"] else item["path"] for item in found])
+
+    @routes.get("/{experiment_id}/artifact", summary="Download an artifact")
+    def artifact(experiment_id: str, path: str) -> Response:
+        name = quote(path.rsplit("/", 1)[-1])
+        # An attachment of an opaque type: an artifact is never shown as a page of this origin.
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "X-Content-Type-Options": "nosniff"}
+        return Response(experiments.artifact(experiment_id, path), media_type="application/octet-stream", headers=headers)

@@ -1,0 +1,343 @@
+"""Brings clusters and rows together: the only writer of observed state. It may die at any line and lose nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+
+from submarine_ray.clusters.drivers.base import (
+    AlreadySubmitted,
+    Driver,
+    Job,
+    Submission,
+    SubmissionRefused,
+    UnknownJob,
+    Unreachable,
+)
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import DatabaseUnavailable, SubmarineError
+from submarine_ray.core.events import Event
+from submarine_ray.core.leases import Lessee
+from submarine_ray.core.secrets import SecretBox
+from submarine_ray.experiments import decide, logs, repository
+from submarine_ray.experiments.service import replica_names, stored_spec
+from submarine_ray.experiments.tables import ExperimentRow, submission_id
+from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.experiment import ExperimentStatus as Status
+from submarine_ray.spec.plan import plan_launch, plan_replicas
+from submarine_ray.tracking.service import TrackingService
+
+log = structlog.get_logger(__name__)
+
+WORKERS = 8
+BATCH = 40
+# Supervisors that start at once compete for the same cores; more would only make each of them late.
+MAX_STARTING = 8
+QUEUE_LOOK = 32
+OUTAGE_PAUSE_MS = 2_000
+QUEUED_PAUSE_MS = 3_000
+YOUNG_PAUSE_MS = 120
+
+TRANSITIONS = Counter("submarine_experiment_transitions", "Changes of experiments' states", ["to", "reason"])
+
+Values = dict[str, Any]
+Outcome = tuple[Values, list[Event]]
+
+
+class ExperimentReconciler:
+    """A tick leases the rows that are due and gives each cluster's rows to a worker; slow clusters delay only theirs."""
+
+    def __init__(
+        self,
+        database: Database,
+        clusters: ClusterService,
+        tracking: TrackingService,
+        secrets: SecretBox,
+        lessee: Lessee,
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clusters = clusters
+        self._tracking = tracking
+        self._secrets = secrets
+        self._lessee = lessee
+        self._wake = wake
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="reconcile")
+        self._busy = threading.Semaphore(WORKERS)
+        self._outages: dict[str, float] = {}
+        self._started_ms = now_ms()
+
+    def recover(self) -> None:
+        """Free the leases that this service held when it last died."""
+        with self._database.session(write=True) as session:
+            repository.release_all(session, self._lessee)
+
+    def tick(self) -> float:
+        """Lease and dispatch what is due; the seconds until more will be."""
+        self._tracking.wait_ready()
+        with self._database.session(write=True) as session:
+            rows = repository.claim(session, self._lessee, BATCH)
+        by_cluster: dict[str, list[ExperimentRow]] = {}
+        for row in rows:
+            by_cluster.setdefault(row.cluster, []).append(row)
+        for cluster, group in by_cluster.items():
+            self._busy.acquire()
+            self._pool.submit(self._work, cluster, group)
+        with self._database.session() as session:
+            due = repository.next_due(session)
+        return max(0.02, (due - now_ms()) / 1000) if due is not None else 60.0
+
+    def close(self) -> None:
+        """Let the work under way end."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _work(self, cluster: str, rows: list[ExperimentRow]) -> None:
+        try:
+            self._reconcile(cluster, rows)
+        except DatabaseUnavailable as failure:
+            log.warning("reconcile.database_unavailable", error=str(failure.__cause__))
+        except Exception:  # noqa: BLE001 (the rows' leases run out and they are tried again; the log tells)
+            log.exception("reconcile.failed", cluster=cluster)
+        finally:
+            self._busy.release()
+            self._wake()
+
+    def _reconcile(self, cluster: str, rows: list[ExperimentRow]) -> None:
+        try:
+            if time.monotonic() < self._outages.get(cluster, 0):
+                raise Unreachable("the cluster did not answer a moment ago")
+            driver = self._clusters.driver(cluster)
+            incarnation = self._clusters.capacity(cluster).incarnation
+            asked = [key for row in rows for key in (*row.superseded_ids, row.submission_id)]
+            jobs = driver.observe(asked)
+            admitted = self._admitted(cluster) if any(row.status == Status.ACCEPTED for row in rows) else set()
+        except (Unreachable, SubmarineError) as failure:
+            self._outage(cluster, rows, str(failure))
+            return
+        self._outages.pop(cluster, None)
+        seen = decide.Seen(jobs, incarnation)
+        first, *others = rows
+        # Each row on its own, the first here: most ticks have one, and need no other thread.
+        threads = [
+            threading.Thread(target=self._step, args=(driver, row, replace(seen, has_room=row.id in admitted)), daemon=True)
+            for row in others
+        ]
+        for batch in (threads[i : i + 4] for i in range(0, len(threads), 4)):
+            for thread in batch:
+                thread.start()
+            for thread in batch:
+                thread.join()
+        self._step(driver, first, replace(seen, has_room=first.id in admitted))
+
+    def _outage(self, cluster: str, rows: list[ExperimentRow], why: str) -> None:
+        """A cluster that does not answer changes no row: only when to look again."""
+        if cluster not in self._outages:
+            log.warning("reconcile.cluster_unreachable", cluster=cluster, why=why, waiting=len(rows))
+        self._outages[cluster] = time.monotonic() + 1.0
+        with self._database.session(write=True) as session:
+            for row in rows:
+                repository.apply(session, row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, [])
+
+    def _admitted(self, cluster: str) -> set[str]:
+        """The experiments that may start now: in order, as many as fit beside those that run."""
+        total = self._clusters.capacity(cluster).total
+        with self._database.session() as session:
+            used, starting = repository.in_use(session, cluster)
+            waiting = repository.queue(session, cluster, QUEUE_LOOK)
+        admitted: set[str] = set()
+        for experiment_id, demand in waiting:
+            if not demand.fits(total):
+                continue  # the cluster must grow first; it does not hold up those behind it
+            if starting >= MAX_STARTING or not (used + demand).fits(total):
+                break
+            used, starting = used + demand, starting + 1
+            admitted.add(experiment_id)
+        return admitted
+
+    def _step(self, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> None:
+        wish = decide.Wish(
+            status=row.status,
+            submission_id=row.submission_id,
+            wanted=row.wanted,
+            failures=row.failures,
+            max_retries=row.max_retries,
+            superseded=row.superseded_ids,
+            archived=row.archived,
+            incarnation=row.incarnation,
+        )
+        step = decide.decide(wish, seen)
+        try:
+            values, happened = self._take(step, driver, row, seen)
+        except Unreachable as failure:
+            log.warning("reconcile.step_unreachable", experiment=row.id, step=type(step).__name__, why=str(failure))
+            values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
+        except SubmarineError as failure:
+            log.warning("reconcile.step_failed", experiment=row.id, step=type(step).__name__, why=str(failure))
+            values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
+        self._apply(row, step, values, happened)
+
+    def _apply(self, row: ExperimentRow, step: decide.Step, values: Values, happened: list[Event]) -> None:
+        with self._database.session(write=True) as session:
+            if isinstance(step, decide.Purge) and values.get("purge"):
+                repository.purge(session, row)
+                return
+            applied = repository.apply(session, row, values, happened)
+            if applied and values.get("finished_ms"):
+                repository.wake(session, [key for key, _ in repository.queue(session, row.cluster, MAX_STARTING)])
+        for event in happened if applied else ():
+            if event.to_status:
+                TRANSITIONS.labels(event.to_status, event.reason).inc()
+                log.info("experiment.status", experiment=row.id, to=event.to_status, reason=event.reason)
+
+    def _take(self, step: decide.Step, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> Outcome:
+        """Do what was decided; the values to write and what to tell."""
+        match step:
+            case decide.Submit():
+                return self._submit(driver, row, seen.incarnation)
+            case decide.Observe():
+                return self._observe(row, step, seen.jobs.get(row.submission_id))
+            case decide.Retry():
+                return _retry(row, step)
+            case decide.StopJob(key):
+                driver.stop(key)
+                return {"next_check_ms": now_ms() + 300}, []
+            case decide.Discard(key, known):
+                return self._discard(driver, row, key, known)
+            case decide.Archive():
+                return self._archive(driver, row)
+            case decide.Close(known):
+                return self._close(driver, row, known)
+            case decide.Purge(known):
+                return self._purge(driver, row, known)
+            case decide.Queue():
+                return _queued(row)
+        return {"next_check_ms": now_ms() + _pause(row)}, []
+
+    def _submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None) -> Outcome:
+        spec = self._with_secrets(row)
+        if row.run_id is None:
+            leader = plan_replicas(spec)[0].name
+            tags = {"submarine.framework": spec.meta.framework, "submarine.cluster": row.cluster}
+            look_first = row.accepted_ms < self._started_ms
+            run = self._tracking.create_run(spec.meta.name, row.id, leader, tags, look_first)
+            with self._database.session(write=True) as session:
+                repository.note_run(session, row, run.run_id, run.experiment_id)
+            row.run_id, row.mlflow_experiment_id = run.run_id, run.experiment_id
+        tracking = self._tracking.reference(row.run_id, row.mlflow_experiment_id or "")
+        launch = plan_launch(spec, row.id, row.submission_id, tracking=tracking, service_url=self._tracking.service_url)
+        kernel = spec.environment.kernel_spec if spec.environment else None
+        submission = Submission(
+            launch,
+            pip=tuple(kernel.pip_dependencies or ()) if kernel else (),
+            conda=tuple(kernel.conda_dependencies or ()) if kernel else (),
+        )
+        try:
+            driver.submit(submission)
+        except AlreadySubmitted:
+            log.info("experiment.already_submitted", experiment=row.id, submission=row.submission_id)
+        except SubmissionRefused as failure:
+            refused = decide.Observe(Status.FAILED, "SubmissionRefused", f"The cluster refused the job: {failure}")
+            return self._observe(row, refused, None)
+        submitted = Event("Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.", row.status, Status.CREATED)
+        # Ray needs well over a second for its supervisor: looking earlier would only cost the cluster.
+        values = {"status": Status.CREATED, "created_ms": now_ms(), "incarnation": incarnation, "next_check_ms": now_ms() + 900}
+        return values | {"reason": None, "message": None}, [submitted]
+
+    def _with_secrets(self, row: ExperimentRow) -> ExperimentSpec:
+        spec = stored_spec(row)
+        if row.sealed_password and spec.code and spec.code.git:
+            spec.code.git.password = self._secrets.open(row.sealed_password)
+        return spec
+
+    def _observe(self, row: ExperimentRow, step: decide.Observe, job: Job | None) -> Outcome:
+        values: Values = {"status": step.status, "reason": step.reason, "message": step.message, "next_check_ms": now_ms() + YOUNG_PAUSE_MS}
+        if row.created_ms is None:
+            values["created_ms"] = now_ms()
+        if step.status == Status.RUNNING:
+            values["running_ms"] = now_ms()
+        if step.status in Status.ENDED:
+            started = job.start_ms if job else None
+            values["running_ms"] = row.running_ms or started
+            values["finished_ms"] = (job.end_ms if job else None) or now_ms()
+            values["next_check_ms"] = now_ms()
+        return values, [Event(step.reason, step.message, row.status, step.status)]
+
+    def _discard(self, driver: Driver, row: ExperimentRow, key: str, known: bool) -> Outcome:
+        if known:
+            if row.run_id:
+                attempt = int(key.rpartition("-r")[2]) if "-r" in key.removeprefix(row.id) else 1
+                self._tracking.put_texts(row.run_id, self._texts(driver, row, key, f"logs/attempt-{attempt}"))
+            driver.delete(key)
+        left = " ".join(other for other in row.superseded_ids if other != key)
+        return {"superseded": left, "next_check_ms": now_ms()}, []
+
+    def _archive(self, driver: Driver, row: ExperimentRow) -> Outcome:
+        if row.run_id:
+            self._tracking.put_texts(row.run_id, self._texts(driver, row, row.submission_id, "logs"))
+        return {"archived": True, "next_check_ms": now_ms()}, []
+
+    def _texts(self, driver: Driver, row: ExperimentRow, key: str, directory: str) -> dict[str, str]:
+        try:
+            text = driver.log(key)
+        except UnknownJob:
+            text = ""
+        by_replica = logs.split(text, replica_names(row))
+        return {f"{directory}/{name}.log": "".join(f"{line}\n" for line in lines) for name, lines in by_replica.items()}
+
+    def _close(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
+        if known:
+            driver.delete(row.submission_id)
+        if row.run_id:
+            self._tracking.finish(row.run_id, row.status == Status.SUCCEEDED)
+        return {"next_check_ms": None, "archived": True}, []
+
+    def _purge(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
+        if known:
+            driver.delete(row.submission_id)
+        if row.run_id:
+            self._tracking.delete(row.run_id)
+        return {"purge": True}, []
+
+
+def _retry(row: ExperimentRow, step: decide.Retry) -> Outcome:
+    attempt = row.attempt + 1
+    told = Event(step.reason, f"{step.message} Attempt {attempt} begins ({row.failures + 1} of {row.max_retries} retries).",
+                 row.status, Status.ACCEPTED)  # fmt: skip
+    values = {
+        "status": Status.ACCEPTED,
+        "attempt": attempt,
+        "failures": row.failures + 1,
+        "superseded": f"{row.superseded} {submission_id(row.id, row.attempt)}".strip(),
+        "incarnation": None,
+        "archived": False,
+        "reason": step.reason,
+        "message": step.message,
+        "next_check_ms": now_ms(),
+    }
+    return values, [told]
+
+
+def _queued(row: ExperimentRow) -> Outcome:
+    values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
+    if row.reason == "Queued":
+        return values, []
+    message = f"Waiting for room on cluster {row.cluster!r}."
+    return values | {"reason": "Queued", "message": message}, [Event("Queued", message)]
+
+
+def _pause(row: ExperimentRow) -> int:
+    """How long to leave a row alone, in ms: the young are watched closely, the old now and then."""
+    since = row.running_ms or row.created_ms or row.accepted_ms
+    age = now_ms() - since
+    if age < 15_000:
+        return YOUNG_PAUSE_MS
+    return 500 if age < 60_000 else 1_500

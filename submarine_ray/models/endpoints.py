@@ -1,0 +1,64 @@
+"""HTTP: /api/v1/registered-model and /api/v1/model-version."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+
+from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.models.service import ModelService
+from submarine_ray.spec.models import ModelVersionSpec, RegisteredModelSpec
+
+Version = Annotated[int, Path(ge=1)]
+One = Envelope[dict[str, Any]]
+Many = Envelope[list[dict[str, Any]]]
+
+
+def router(models: ModelService) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1", tags=["model"])
+
+    @routes.get("/registered-model/ping", response_model=Envelope[str])
+    def ping_models() -> Response:
+        return ok("Pong")
+
+    @routes.get("/model-version/ping", response_model=Envelope[str])
+    def ping_versions() -> Response:
+        return ok("Pong")
+
+    @routes.post("/registered-model", response_model=Envelope[None], summary="Register a model")
+    def create(spec: RegisteredModelSpec) -> Response:
+        models.create(spec)
+        return ok(message="Create a registered model instance")
+
+    @routes.get("/registered-model", response_model=Many, summary="List registered models")
+    def list_all() -> Response:
+        return ok(models.list_all(), "List all registered model instances")
+
+    @routes.get("/registered-model/{name}", response_model=One, summary="Get a registered model")
+    def get(name: str) -> Response:
+        return ok(models.get(name), "Get the registered model instance")
+
+    @routes.delete("/registered-model/{name}", response_model=Envelope[None], summary="Delete a registered model")
+    def delete(name: str) -> Response:
+        models.delete(name)
+        return ok(message="Delete the registered model instance")
+
+    @routes.post("/model-version", response_model=One, summary="Register what an experiment saved as a version")
+    def create_version(spec: ModelVersionSpec, base_dir: Annotated[str | None, Query(alias="baseDir")] = None) -> Response:
+        return ok(models.create_version(spec, base_dir), "Create a model version instance")
+
+    @routes.get("/model-version/{name}", response_model=Many, summary="List a model's versions")
+    def versions(name: str) -> Response:
+        return ok(models.versions(name), "List all model version instances")
+
+    @routes.get("/model-version/{name}/{version}", response_model=One, summary="Get a version")
+    def version(name: str, version: Version) -> Response:
+        return ok(models.version(name, version), "Get the model version instance")
+
+    @routes.delete("/model-version/{name}/{version}", response_model=Envelope[None], summary="Delete a version")
+    def delete_version(name: str, version: Version) -> Response:
+        models.delete_version(name, version)
+        return ok(message="Delete the model version instance")
+
+    return routes
