@@ -1,0 +1,113 @@
+"""Makes each cluster's Ray Serve what the rows say, under the cluster's lock."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import orjson
+import structlog
+
+from submarine_ray.clusters.drivers.base import Driver, SubmissionRefused, Unreachable
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.leases import Lessee
+from submarine_ray.serving import decide, repository
+from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.spec.serving import EndpointStatus
+
+log = structlog.get_logger(__name__)
+
+CHANGING_PAUSE = 0.5
+STEADY_PAUSE = 5.0
+
+
+class ServingReconciler:
+    """One tick brings every cluster's Serve a step closer; steady clusters are looked at every few seconds."""
+
+    def __init__(self, database: Database, clusters: ClusterService, lessee: Lessee, tracking_uri: str) -> None:
+        self._database = database
+        self._clusters = clusters
+        self._lessee = lessee
+        self._tracking_uri = tracking_uri
+        self._look_after: dict[str, float] = {}
+
+    def tick(self) -> float:
+        with self._database.session() as session:
+            clusters = repository.clusters(session)
+        pauses = [self._cluster(cluster) for cluster in clusters]
+        return min(pauses, default=STEADY_PAUSE)
+
+    def _cluster(self, cluster: str) -> float:
+        with self._database.session() as session:
+            rows = repository.on_cluster(session, cluster)
+            applied = repository.applied(session, cluster)
+        steady = all(row.status == EndpointStatus.RUNNING for row in rows)
+        if steady and time.monotonic() < self._look_after.get(cluster, 0):
+            return STEADY_PAUSE
+        if not rows and applied in (None, ""):
+            return STEADY_PAUSE
+        with self._database.session(write=True) as session:
+            token = repository.lock(session, cluster, self._lessee)
+        if token is None:
+            return CHANGING_PAUSE
+        now_applied: str | None = None
+        try:
+            now_applied = self._bring_together(cluster, rows, applied)
+        except (Unreachable, SubmarineError) as failure:
+            log.warning("serving.cluster_unreachable", cluster=cluster, why=str(failure))
+        finally:
+            with self._database.session(write=True) as session:
+                repository.unlock(session, cluster, token, now_applied)
+        self._look_after[cluster] = time.monotonic() + STEADY_PAUSE
+        return STEADY_PAUSE if steady else CHANGING_PAUSE
+
+    def _bring_together(self, cluster: str, rows: list[EndpointRow], applied: str | None) -> str | None:
+        """PUT if the cluster shall have, or has, something else; note what it shows. What is applied now, if it changed."""
+        driver = self._clusters.driver(cluster)
+        incarnation = self._clusters.capacity(cluster).incarnation
+        staying = [row for row in rows if row.status != EndpointStatus.DELETING]
+        config = decide.configuration(
+            [_desired(row) for row in staying], self._tracking_uri, self._clusters.serve_http_options(cluster)
+        )
+        # A cluster that was started anew has lost its applications, so its incarnation counts as a change.
+        wanted = hashlib.sha256(orjson.dumps(config) + incarnation.encode()).hexdigest() if rows else ""
+        serve = driver.applications()
+        missing = any(decide.gone(row.name, serve) for row in staying)
+        if wanted != (applied or "") or missing:
+            if not self._put(driver, config, staying):
+                return None
+            serve = driver.applications()
+        self._note(rows, serve)
+        return wanted
+
+    def _put(self, driver: Driver, config: dict[str, object], staying: list[EndpointRow]) -> bool:
+        try:
+            driver.put_applications(config)
+        except SubmissionRefused as failure:
+            log.warning("serving.refused", why=str(failure))
+            with self._database.session(write=True) as session:
+                for row in staying:
+                    if row.status != EndpointStatus.RUNNING:
+                        repository.set_status(session, row.name, row.status, EndpointStatus.FAILED, str(failure))
+            return False
+        return True
+
+    def _note(self, rows: list[EndpointRow], serve: dict[str, object]) -> None:
+        with self._database.session(write=True) as session:
+            for row in rows:
+                if row.status == EndpointStatus.DELETING:
+                    if decide.gone(row.name, serve):
+                        repository.remove(session, row.name)
+                    continue
+                status, message = decide.observed(row.name, serve)
+                if (status, message) != (row.status, row.message):
+                    repository.set_status(session, row.name, row.status, status, message)
+                    log.info("endpoint.status", endpoint=row.name, to=status)
+
+
+def _desired(row: EndpointRow) -> decide.Desired:
+    return decide.Desired(
+        row.name, row.model_name, row.model_version, row.model_uri, row.replicas, row.cpu, row.gpu
+    )

@@ -1,0 +1,111 @@
+"""All SQL about endpoints."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from submarine_ray.core import events
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.errors import AlreadyExists
+from submarine_ray.core.events import Event
+from submarine_ray.core.leases import Lessee
+from submarine_ray.serving.tables import EndpointRow, ServingRow
+from submarine_ray.spec.serving import EndpointStatus
+
+
+def subject(name: str) -> str:
+    return f"endpoint:{name}"
+
+
+def add(session: Session, row: EndpointRow) -> None:
+    """Raises AlreadyExists."""
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as failure:
+        raise AlreadyExists(row.name) from failure
+    events.record(session, subject(row.name), [Event("Asked", "A user asked for the endpoint.", None, row.status)])
+
+
+def find(session: Session, name: str) -> EndpointRow | None:
+    return session.get(EndpointRow, name)
+
+
+def list_all(session: Session) -> list[EndpointRow]:
+    return list(session.scalars(select(EndpointRow).order_by(EndpointRow.name)))
+
+
+def on_cluster(session: Session, cluster: str) -> list[EndpointRow]:
+    return list(session.scalars(select(EndpointRow).where(EndpointRow.cluster == cluster).order_by(EndpointRow.name)))
+
+
+def clusters(session: Session) -> list[str]:
+    """Clusters that have, or have had, endpoints."""
+    return list(session.scalars(select(ServingRow.cluster)))
+
+
+def set_deleting(session: Session, name: str) -> None:
+    session.execute(
+        update(EndpointRow).where(EndpointRow.name == name).values(status=EndpointStatus.DELETING, changed_ms=now_ms())
+    )
+
+
+def set_status(session: Session, name: str, before: str, status: str, message: str | None) -> None:
+    """Note what was observed, unless the user has changed the wish since."""
+    changed = session.execute(
+        update(EndpointRow)
+        .where(EndpointRow.name == name, EndpointRow.status == before)
+        .values(status=status, message=message, changed_ms=now_ms())
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if changed and before != status:
+        events.record(session, subject(name), [Event(status, message or f"The endpoint is {status}.", before, status)])
+
+
+def remove(session: Session, name: str) -> None:
+    session.execute(delete(EndpointRow).where(EndpointRow.name == name, EndpointRow.status == EndpointStatus.DELETING))
+    events.forget(session, subject(name))
+
+
+def ensure_cluster(session: Session, cluster: str) -> None:
+    if session.get(ServingRow, cluster) is None:
+        session.add(ServingRow(cluster=cluster))
+        session.flush()
+
+
+def lock(session: Session, cluster: str, lessee: Lessee) -> str | None:
+    """Take the cluster's Serve lock; its token, or None if another service has it."""
+    now, token = now_ms(), f"{lessee.name}:{uuid.uuid4().hex}"
+    free = or_(
+        ServingRow.lock_expires_ms.is_(None),
+        ServingRow.lock_expires_ms < now,
+        ServingRow.lock_token.startswith(f"{lessee.name}:", autoescape=True),
+    )
+    won = session.execute(
+        update(ServingRow)
+        .where(ServingRow.cluster == cluster, free)
+        .values(lock_token=token, lock_expires_ms=now + lessee.lease_ms)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    return token if won else None
+
+
+def unlock(session: Session, cluster: str, token: str, applied: str | None) -> None:
+    """Let go of the lock, noting what is now on the cluster."""
+    values: dict[str, str | None] = {"lock_token": None, "lock_expires_ms": None}
+    if applied is not None:
+        values["applied"] = applied
+    session.execute(
+        update(ServingRow)
+        .where(ServingRow.cluster == cluster, ServingRow.lock_token == token)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def applied(session: Session, cluster: str) -> str | None:
+    return session.scalar(select(ServingRow.applied).where(ServingRow.cluster == cluster))

@@ -1,0 +1,38 @@
+"""Endpoints: which model versions are to be served where, and what was observed of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Float, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from submarine_ray.core.database import LongText, Table
+
+
+class EndpointRow(Table):
+    """One endpoint. The rows of a cluster are Ray Serve's whole desired state there."""
+
+    __tablename__ = "endpoint"
+
+    name: Mapped[str] = mapped_column(String(160), primary_key=True)
+    model_name: Mapped[str] = mapped_column(String(128))
+    model_version: Mapped[int] = mapped_column(Integer)
+    model_uri: Mapped[str] = mapped_column(LongText)
+    cluster: Mapped[str] = mapped_column(String(63), index=True)
+    replicas: Mapped[int] = mapped_column(Integer)
+    cpu: Mapped[float] = mapped_column(Float)
+    gpu: Mapped[float] = mapped_column(Float)
+    status: Mapped[str] = mapped_column(String(20))
+    message: Mapped[str | None] = mapped_column(LongText)
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    changed_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class ServingRow(Table):
+    """A cluster's lock for Serve, whose REST replaces everything at once, and what was last put there."""
+
+    __tablename__ = "serving"
+
+    cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
+    lock_token: Mapped[str | None] = mapped_column(String(100))
+    lock_expires_ms: Mapped[int | None] = mapped_column(BigInteger)
+    applied: Mapped[str | None] = mapped_column(LongText)
