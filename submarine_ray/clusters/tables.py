@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Float, Integer, String
+from sqlalchemy import BigInteger, Double, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
@@ -24,9 +24,9 @@ class ClusterRow(Table):
     message: Mapped[str | None] = mapped_column(LongText)
     incarnation: Mapped[str | None] = mapped_column(String(128))
     nodes: Mapped[int | None] = mapped_column(Integer)
-    total_cpu: Mapped[float | None] = mapped_column(Float)
+    total_cpu: Mapped[float | None] = mapped_column(Double)
     total_memory: Mapped[int | None] = mapped_column(BigInteger)
-    total_gpu: Mapped[float | None] = mapped_column(Float)
-    node_cpu: Mapped[float | None] = mapped_column(Float)
+    total_gpu: Mapped[float | None] = mapped_column(Double)
+    node_cpu: Mapped[float | None] = mapped_column(Double)
     node_memory: Mapped[int | None] = mapped_column(BigInteger)
-    node_gpu: Mapped[float | None] = mapped_column(Float)
+    node_gpu: Mapped[float | None] = mapped_column(Double)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Float, Index, Integer, String
+from sqlalchemy import BigInteger, Double, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
@@ -43,9 +43,9 @@ class ExperimentRow(Leased, Table):
     run_id: Mapped[str | None] = mapped_column(String(64))
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
     archived: Mapped[bool] = mapped_column(default=False)
-    demand_cpu: Mapped[float] = mapped_column(Float, default=0.0)
+    demand_cpu: Mapped[float] = mapped_column(Double, default=0.0)
     demand_memory: Mapped[int] = mapped_column(BigInteger, default=0)
-    demand_gpu: Mapped[float] = mapped_column(Float, default=0.0)
+    demand_gpu: Mapped[float] = mapped_column(Double, default=0.0)
     accepted_ms: Mapped[int] = mapped_column(BigInteger)
     created_ms: Mapped[int | None] = mapped_column(BigInteger)
     running_ms: Mapped[int | None] = mapped_column(BigInteger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Float, Integer, String
+from sqlalchemy import BigInteger, Double, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
@@ -19,8 +19,8 @@ class EndpointRow(Table):
     model_uri: Mapped[str] = mapped_column(LongText)
     cluster: Mapped[str] = mapped_column(String(63), index=True)
     replicas: Mapped[int] = mapped_column(Integer)
-    cpu: Mapped[float] = mapped_column(Float)
-    gpu: Mapped[float] = mapped_column(Float)
+    cpu: Mapped[float] = mapped_column(Double)
+    gpu: Mapped[float] = mapped_column(Double)
     status: Mapped[str] = mapped_column(String(20))
     message: Mapped[str | None] = mapped_column(LongText)
     created_ms: Mapped[int] = mapped_column(BigInteger)

@@ -43,11 +43,12 @@ class Code:
 
 @dataclass(frozen=True)
 class Tracking:
-    """MLflow's server and the experiment's run in it."""
+    """MLflow's server and the experiment's run in it; `token` where the server asks for one."""
 
     uri: str
     run_id: str
     experiment_id: str
+    token: str | None = None
 
 
 @dataclass(frozen=True)

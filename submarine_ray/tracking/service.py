@@ -45,7 +45,8 @@ class TrackingService:
 
     def reference(self, run_id: str, mlflow_experiment_id: str) -> Tracking:
         """What a replica needs to find a run."""
-        return Tracking(self.uri, run_id, mlflow_experiment_id)
+        token = self._settings.token
+        return Tracking(self.uri, run_id, mlflow_experiment_id, token.get_secret_value() if token else None)
 
     @property
     def database_uri(self) -> str:

@@ -1,0 +1,173 @@
+"""The composition root: settings -> database -> services -> routers -> background work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
+
+from submarine_ray.clusters import endpoints as cluster_endpoints
+from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.clusters.reconcile import ClusterReconciler
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core import logging
+from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.errors import DatabaseUnavailable
+from submarine_ray.core.http import PACKAGE_PATH, Bodies, Gate, add_error_handlers
+from submarine_ray.core.instance import Instance
+from submarine_ray.core.leases import Lessee
+from submarine_ray.core.loop import Loop
+from submarine_ray.core.secrets import SecretBox
+from submarine_ray.core.settings import Settings
+from submarine_ray.experiments import endpoints as experiment_endpoints
+from submarine_ray.experiments.reconcile import ExperimentReconciler
+from submarine_ray.experiments.service import ExperimentService
+from submarine_ray.models import endpoints as model_endpoints
+from submarine_ray.models.service import ModelService
+from submarine_ray.serving import endpoints as serving_endpoints
+from submarine_ray.serving.reconcile import ServingReconciler
+from submarine_ray.serving.service import ServingService
+from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.tracking.mlflow_app import TrackingMount
+from submarine_ray.tracking.service import TrackingService
+
+log = structlog.get_logger(__name__)
+
+VERSION = version("submarine-ray")
+EXPERIMENTS = Gauge("submarine_experiments", "Experiments by state", ["status"])
+REQUESTS = Histogram("submarine_request_seconds", "Requests to the API", ["method", "route", "status"])
+
+
+class Platform:
+    """Everything that one control service holds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        home = settings.layout
+        lessee = Lessee(Instance(home.root / "run").name, int(settings.lease_seconds * 1000))
+        self.database = Database(settings.sqlalchemy_url)
+        secrets = SecretBox(home.secret_key)
+        self.packages = PackageStore(home.packages)
+        self.tracking = TrackingService(settings)
+        self.clusters = ClusterService(self.database, settings, secrets, self.packages)
+        self.experiments = ExperimentService(
+            self.database, self.clusters, self.tracking, secrets, lambda: self.experiment_loop.wake()
+        )
+        self.models = ModelService(self.tracking, settings, self.experiments.run_id)
+        self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
+        self.experiment_reconciler = ExperimentReconciler(
+            self.database, self.clusters, self.tracking, secrets, lessee, lambda: self.experiment_loop.wake()
+        )
+        self.cluster_reconciler = ClusterReconciler(self.clusters)
+        serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri)
+        self.experiment_loop = Loop("experiments", self.experiment_reconciler.tick)
+        self.serving_loop = Loop("serving", serving_reconciler.tick)
+        self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
+        self.started_ms = now_ms()
+
+    def start(self) -> None:
+        """Bring the schema up to date and begin the background work."""
+        self.database.migrate()
+        self.clusters.ensure_local()
+        self.experiment_reconciler.recover()
+        self.tracking.start()
+        for loop in (self.experiment_loop, self.serving_loop, self.cluster_loop):
+            loop.start()
+
+    def stop(self) -> None:
+        for loop in (self.experiment_loop, self.serving_loop, self.cluster_loop):
+            loop.stop()
+        self.experiment_reconciler.close()
+        self.cluster_reconciler.close()
+        self.clusters.close()
+        self.database.close()
+
+    def health(self) -> dict[str, Any]:
+        database = self.database.is_up()
+        loops = {loop_name: loop.last_tick for loop_name, loop in (("experiments", self.experiment_loop), ("serving", self.serving_loop))}
+        return {
+            "status": "ok" if database else "degraded",
+            "version": VERSION,
+            "startedTime": iso(self.started_ms),
+            "database": "up" if database else "down",
+            "tracking": "up" if self.tracking.is_ready else "starting",
+            "secondsSinceTick": {name: round(time.time() - last, 1) if last else None for name, last in loops.items()},
+        }
+
+
+def build(settings: Settings) -> FastAPI:
+    """The application; its background work begins with its lifespan."""
+    platform = Platform(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        platform.start()
+        log.info("service.started", url=settings.url, version=VERSION)
+        yield
+        platform.stop()
+
+    app = FastAPI(title="submarine-ray", version=VERSION, lifespan=lifespan, description="Submarine's REST API, on Ray.")
+    app.state.platform = platform
+    add_error_handlers(app)
+    for router in (
+        experiment_endpoints.router(platform.experiments),
+        model_endpoints.router(platform.models),
+        serving_endpoints.router(platform.serving),
+        cluster_endpoints.router(platform.clusters),
+    ):
+        app.include_router(router)
+    _add_operations(app, platform)
+    app.add_middleware(Bodies, settings=settings)
+    app.add_middleware(TrackingMount, loaded=platform.tracking.app)
+    app.add_middleware(Gate, settings=settings)
+    return app
+
+
+def _add_operations(app: FastAPI, platform: Platform) -> None:
+    @app.get("/health", tags=["operations"], summary="Is the service well?")
+    def health() -> dict[str, Any]:
+        return platform.health()
+
+    @app.get("/metrics", tags=["operations"], summary="Prometheus metrics")
+    def metrics() -> Response:
+        try:
+            counts = platform.experiments.count_by_status()
+        except DatabaseUnavailable:
+            counts = {}
+        for status in ExperimentStatus.ALL:
+            EXPERIMENTS.labels(status).set(counts.get(status, 0))
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.put(PACKAGE_PATH, tags=["experiment"], response_model=Envelope[dict[str, str]], summary="Upload a zipped directory")
+    async def upload(request: Request) -> Response:
+        return ok({"url": platform.packages.add(await request.body())})
+
+    @app.middleware("http")
+    async def measure(request: Request, call_next: Any) -> Any:
+        begun = time.perf_counter()
+        response = await call_next(request)
+        route = getattr(request.scope.get("route"), "path", "other")
+        REQUESTS.labels(request.method, route, response.status_code).observe(time.perf_counter() - begun)
+        return response
+
+
+def main() -> None:
+    """`python -m submarine_ray.app`: the control service."""
+    settings = Settings()
+    logging.configure(settings.log_level, settings.log_json)
+    uvicorn.run(
+        build(settings), host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=3
+    )
+
+
+if __name__ == "__main__":
+    main()

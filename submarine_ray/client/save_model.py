@@ -1,0 +1,116 @@
+"""Saving a model with MLflow, in formats that load without the training script."""
+
+from __future__ import annotations
+
+import os
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+EXAMPLE_ROWS = 2  # one row would be exported as a fixed batch of one
+
+_PACKAGES = {
+    "pytorch": ("torch", "numpy"),
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-keras", "numpy"),
+    "sklearn": ("scikit-learn", "numpy"),
+}
+
+
+def save(
+    model_type: str, model: Any, registered_model_name: str | None, input_dim: list[int] | None, output_dim: list[int] | None
+) -> None:
+    """See `submarine_ray.save_model`."""
+    kind = model_type.lower()
+    if kind not in _PACKAGES:
+        raise ValueError(f"model_type {model_type!r} is not known; use {', '.join(_PACKAGES)}")
+    if input_dim is None and kind == "pytorch":
+        raise ValueError("a pytorch model needs input_dim, the shape of a batch of input, for example [1, 64]")
+    import mlflow
+    import numpy as np
+
+    example = np.zeros([EXAMPLE_ROWS, *input_dim[1:]], dtype=np.float32) if input_dim else None
+    common: dict[str, Any] = {
+        "name": "model",
+        "pip_requirements": _requirements(kind),  # inferring them imports everything, for many seconds
+        "metadata": {"submarine_model_type": kind, "legacy_keras": os.environ.get("TF_USE_LEGACY_KERAS", "0")},
+    }
+    with _run():
+        info = {"pytorch": _torch, "tensorflow": _tensorflow, "sklearn": _sklearn}[kind](mlflow, model, example, common)
+        if registered_model_name:
+            _register(mlflow, info, registered_model_name, kind)
+
+
+def _run() -> Any:
+    """The experiment's run, left as it is at the end: the platform ends it."""
+    import contextlib
+
+    import mlflow
+
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if mlflow.active_run() or not run_id:
+        return contextlib.nullcontext() if mlflow.active_run() else mlflow.start_run()
+    mlflow.start_run(run_id=run_id)
+    return contextlib.nullcontext()
+
+
+def _torch(mlflow: Any, model: Any, example: Any, common: dict[str, Any]) -> Any:
+    import torch
+
+    bare = getattr(model, "module", model) if type(model).__name__ == "DistributedDataParallel" else model
+    bare = bare.to("cpu").eval()
+    with torch.inference_mode():
+        output = bare(torch.from_numpy(example)).numpy()
+    signature = _signature(mlflow, example, output)
+    # MLflow's pt2 format runs no code when it is loaded, and needs no class from the training script.
+    return mlflow.pytorch.log_model(bare, input_example=example, signature=signature, **common)
+
+
+def _tensorflow(mlflow: Any, model: Any, example: Any, common: dict[str, Any]) -> Any:
+    signature = None
+    if example is not None:
+        signature = _signature(mlflow, example, model(example, training=False).numpy())
+    return mlflow.tensorflow.log_model(model, signature=signature, **common)
+
+
+def _sklearn(mlflow: Any, model: Any, example: Any, common: dict[str, Any]) -> Any:
+    signature = None
+    if example is not None:
+        signature = _signature(mlflow, example, model.predict(example))
+    return mlflow.sklearn.log_model(model, signature=signature, **common)
+
+
+def _signature(mlflow: Any, example: Any, output: Any) -> Any:
+    """The shapes with a free batch dimension."""
+    return mlflow.models.infer_signature(example, output)
+
+
+def _register(mlflow: Any, info: Any, name: str, kind: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    tags = {
+        "submarine.experiment_id": os.environ.get("SUBMARINE_EXPERIMENT_ID", ""),
+        "submarine.model_type": kind,
+        "submarine.model_id": info.model_id or "",
+    }
+    try:
+        client.create_registered_model(name)
+    except MlflowException as failure:
+        if failure.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    registered = client.create_model_version(name, info.model_uri, os.environ.get("MLFLOW_RUN_ID"), tags)
+    deadline = time.monotonic() + 30
+    while registered.status == "PENDING_REGISTRATION" and time.monotonic() < deadline:
+        time.sleep(0.2)
+        registered = client.get_model_version(name, registered.version)
+    print(f"[submarine] saved model {name} version {registered.version}", flush=True)  # noqa: T201
+
+
+def _requirements(kind: str) -> list[str]:
+    found = []
+    for package in _PACKAGES[kind]:
+        try:
+            found.append(f"{package}=={version(package).split('+')[0]}")
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,161 @@
+"""What stands before every endpoint: who may ask, how much, in which format; and how failures are answered."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+import yaml
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from submarine_ray.core.envelope import error
+from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+_OPEN_PATHS = ("/health",)
+PACKAGE_PATH = "/api/v1/package"
+
+
+class Gate:
+    """Refuses foreign hosts (DNS rebinding), foreign origins (CSRF) and, where a token is set, requests without it."""
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        self._app = app
+        self._token = settings.token.get_secret_value() if settings.token else None
+        names = {"127.0.0.1", "localhost", "::1", settings.host, urlsplit(settings.url).hostname or ""}
+        self._hosts = names | {urlsplit(f"//{host}").hostname or host for host in settings.allowed_hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        host = urlsplit(f"//{headers.get('host', '')}").hostname
+        if host not in self._hosts:
+            return error(HTTPStatus.FORBIDDEN, f"The host {str(host)[:100]!r} is not served here; SUBMARINE_ALLOWED_HOSTS adds one.")
+        origin = headers.get("origin")
+        if origin and scope.get("method") not in _SAFE_METHODS and urlsplit(origin).hostname not in self._hosts:
+            return error(HTTPStatus.FORBIDDEN, "Requests that change something must come from this service's own pages.")
+        if self._token and scope["path"] not in _OPEN_PATHS:
+            given = headers.get("authorization", "").removeprefix("Bearer ").strip()
+            if not hmac.compare_digest(given.encode(), self._token.encode()):
+                return error(HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; send 'Authorization: Bearer <token>'.")
+        return None
+
+
+class Bodies:
+    """Bounds the bodies of our API, and reads YAML where JSON is expected (`application/yaml`)."""
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        self._app = app
+        self._limit = settings.max_body_bytes
+        self._package_limit = settings.max_package_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or not scope["path"].startswith("/api/v1/"):
+            await self._app(scope, receive, send)
+            return
+        limit = self._package_limit if scope["path"].startswith(PACKAGE_PATH) else self._limit
+        body = await _read(receive, limit)
+        if body is None:
+            refusal = error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+            await refusal(scope, receive, send)
+            return
+        kind = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1").split(";")[0].strip().lower()
+        if kind in _YAML_TYPES:
+            try:
+                # default=str: a YAML date is text in our contract
+                body = json.dumps(yaml.safe_load(body), default=str).encode()
+            except (yaml.YAMLError, UnicodeDecodeError, ValueError) as failure:
+                await error(HTTPStatus.BAD_REQUEST, f"The body is not valid YAML: {failure}")(scope, receive, send)
+                return
+            headers = [(k, v) for k, v in scope["headers"] if k not in (b"content-type", b"content-length")]
+            scope = {**scope, "headers": [*headers, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]}
+        await self._app(scope, _replay(body, receive), send)
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The whole body, or None as soon as it is over the limit."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > limit:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    told = False
+
+    async def replay() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Every failure leaves in the envelope."""
+
+    @app.exception_handler(SubmarineError)
+    def ours(_request: Request, failure: SubmarineError) -> Response:
+        return error(failure.status, str(failure))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_request: Request, failure: RequestValidationError) -> Response:
+        return error(HTTPStatus.BAD_REQUEST, "; ".join(_sentence(dict(item)) for item in failure.errors()[:10]))
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, failure: HTTPException) -> Response:
+        status = HTTPStatus(failure.status_code)
+        texts = {
+            HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path[:200]}; /docs lists the API.",
+            HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at {request.url.path[:200]}; /docs lists the API.",
+        }
+        return error(status, texts.get(status, str(failure.detail)))
+
+    @app.exception_handler(Exception)
+    def bug(request: Request, failure: Exception) -> Response:
+        log.error("request.failed", method=request.method, path=request.url.path, exc_info=failure)
+        return error(HTTPStatus.INTERNAL_SERVER_ERROR, "The service met an error of its own; its log has the details.")
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    """One validation error: where, what, and what was given."""
+    where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))
+    if item["type"] == "json_invalid":
+        return f"The body is not valid JSON: {item.get('ctx', {}).get('error', item['msg'])} at position {item['loc'][-1]}"
+    message = item["msg"].removeprefix("Value error, ")
+    known = {
+        "missing": "is required",
+        "extra_forbidden": "is not a known field; remove it or check its spelling",
+        "model_attributes_type": "must be an object; send JSON with Content-Type: application/json",
+    }
+    message = known.get(item["type"], message)
+    return f"{where}: {message}" if where else message
