@@ -1,0 +1,110 @@
+"""Fetching the code of an attempt into a replica's working directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+from submarine_ray.runner.errors import CodeSyncFailed
+from submarine_ray.spec.launch import Code, Launch
+
+GIT_SECONDS = 600
+CODE_SYNC_STATUS = 70
+
+
+def prepare(launch: Launch, replica: str) -> Path:
+    """The replica's own working directory, with the code in it if there is any. Raises CodeSyncFailed."""
+    base = Path(launch.work_dir) if launch.work_dir else Path(tempfile.mkdtemp(prefix="submarine-"))
+    directory = base / replica
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in (launch.tensorboard_dir,):
+        if path:
+            Path(path).mkdir(parents=True, exist_ok=True)
+    if launch.code is None:
+        return directory
+    target = directory / "code" / "current"  # Submarine's place: $CODE_PATH/current
+    if not target.exists():
+        partial = Path(tempfile.mkdtemp(dir=directory))
+        fetch(launch.code, partial / "current")
+        target.parent.mkdir(exist_ok=True)
+        (partial / "current").rename(target)
+        shutil.rmtree(partial)
+    return target
+
+
+def fetch(code: Code, target: Path) -> None:
+    """Copy the code to `target`. Raises CodeSyncFailed."""
+    if code.mode == "git":
+        _clone(code, target)
+    elif code.mode == "package":
+        # On a disk of this machine, or already the job's working directory (Ray's working_dir).
+        source = Path(code.url) if Path(code.url).is_absolute() else Path.cwd()
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        _copy(code, target)
+
+
+def _clone(code: Code, target: Path) -> None:
+    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    if not code.verify_certificates:
+        env["GIT_SSL_NO_VERIFY"] = "true"
+    helper = None
+    if code.username or code.password:
+        # Credentials go through a helper that reads variables: never argv, never the URL.
+        helper = _askpass()
+        env |= {"GIT_ASKPASS": str(helper), "SUBMARINE_GIT_USER": code.username or "", "SUBMARINE_GIT_PASSWORD": code.password or ""}
+    try:
+        _git(["init", "--quiet", str(target)], env)
+        _git(["-C", str(target), "remote", "add", "origin", "--", code.url], env)
+        _git(["-C", str(target), "fetch", "--quiet", "--depth", "1", "origin", code.ref or "HEAD"], env)
+        _git(["-C", str(target), "checkout", "--quiet", "FETCH_HEAD"], env)
+    finally:
+        if helper:
+            helper.unlink()
+
+
+def _askpass() -> Path:
+    descriptor, name = tempfile.mkstemp(prefix="submarine-askpass-")
+    with os.fdopen(descriptor, "w") as file:
+        file.write('#!/bin/sh\ncase "$1" in Username*) echo "$SUBMARINE_GIT_USER";; *) echo "$SUBMARINE_GIT_PASSWORD";; esac\n')
+    Path(name).chmod(stat.S_IRWXU)
+    return Path(name)
+
+
+def _git(arguments: list[str], env: dict[str, str]) -> None:
+    try:
+        subprocess.run(["git", *arguments], env=env, check=True, capture_output=True, text=True, timeout=GIT_SECONDS)
+    except FileNotFoundError as failure:
+        raise CodeSyncFailed("git is not installed on the cluster, and code.syncMode git needs it", CODE_SYNC_STATUS) from failure
+    except subprocess.TimeoutExpired as failure:
+        raise CodeSyncFailed(f"git did not end within {GIT_SECONDS} s", CODE_SYNC_STATUS) from failure
+    except subprocess.CalledProcessError as failure:
+        said = failure.stderr.strip().splitlines()
+        raise CodeSyncFailed(f"git could not fetch the code: {said[-1] if said else failure}", CODE_SYNC_STATUS) from failure
+
+
+def _copy(code: Code, target: Path) -> None:
+    """Anything that fsspec reads; an archive is unpacked."""
+    import fsspec
+
+    url = code.url if "://" in code.url else f"file://{Path(code.url).absolute()}"
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url)
+        if code.mode != "http" and filesystem.isdir(path):
+            filesystem.get(path.rstrip("/") + "/", str(target) + "/", recursive=True)
+            return
+        target.mkdir(parents=True)
+        name = path.rstrip("/").rsplit("/", 1)[-1].split("?")[0] or "code"
+        filesystem.get_file(path, str(target / name))
+        if name.endswith((".zip", ".tar.gz", ".tgz", ".tar")):
+            options = {} if name.endswith(".zip") else {"filter": "data"}
+            shutil.unpack_archive(target / name, target, **options)  # type: ignore[arg-type]
+            (target / name).unlink()
+    except ImportError as failure:
+        raise CodeSyncFailed(f"reading {url} needs a package that the cluster lacks: {failure}", CODE_SYNC_STATUS) from failure
+    except (OSError, ValueError, shutil.ReadError) as failure:
+        raise CodeSyncFailed(f"the code at {url} cannot be read: {failure}", CODE_SYNC_STATUS) from failure

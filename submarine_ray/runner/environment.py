@@ -1,0 +1,117 @@
+"""The variables that each replica gets: who it is, where the others are, where to report. Pure functions.
+
+Sources: torchrun's and TF_CONFIG's documented variables; for XGBoost those of Kubeflow's operator, as Submarine 0.8
+had them, and DMLC_* as XGBoost itself reads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from submarine_ray.spec.launch import Launch
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a replica runs, and the port it was promised there."""
+
+    node_id: str
+    host: str
+    port: int
+
+
+def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
+    """What every replica of every framework gets."""
+    replica = launch.replicas[rank]
+    found = {
+        "SUBMARINE_EXPERIMENT_ID": launch.experiment_id,
+        "SUBMARINE_REPLICA": replica.name,
+        "SUBMARINE_LEADER": "1" if rank == 0 else "0",
+        "JOB_ID": launch.experiment_id,
+        "JOB_NAME": launch.name,
+        "PYTHONUNBUFFERED": "1",
+    }
+    if launch.tensorboard_dir:
+        found["SUBMARINE_TENSORBOARD_LOG_DIR"] = launch.tensorboard_dir
+    if launch.service_url:
+        found["SUBMARINE_URL"] = launch.service_url
+    if launch.tracking:
+        found |= {
+            "SUBMARINE_SPOOL": spool,
+            "MLFLOW_TRACKING_URI": launch.tracking.uri,
+            "MLFLOW_RUN_ID": launch.tracking.run_id,
+            "MLFLOW_EXPERIMENT_ID": launch.tracking.experiment_id,
+        }
+        if launch.tracking.token:
+            found["MLFLOW_TRACKING_TOKEN"] = launch.tracking.token
+    return found
+
+
+def rendezvous_variables(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:
+    """How this replica finds the others."""
+    if launch.framework == "TensorFlow":
+        return tf_config(launch, rank, places)
+    found = torch_variables(rank, places)
+    if launch.framework == "XGBoost":
+        found |= xgboost_variables(rank, places)
+    return found
+
+
+def torch_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
+    """torchrun's variables; ranks on one node are numbered from 0 in LOCAL_RANK."""
+    here = places[rank].node_id
+    nodes = list(dict.fromkeys(place.node_id for place in places))
+    local_ranks = [other for other, place in enumerate(places) if place.node_id == here]
+    return {
+        "MASTER_ADDR": places[0].host,
+        "MASTER_PORT": str(places[0].port),
+        "WORLD_SIZE": str(len(places)),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(local_ranks.index(rank)),
+        "LOCAL_WORLD_SIZE": str(len(local_ranks)),
+        "NODE_RANK": str(nodes.index(here)),
+        "GROUP_RANK": str(nodes.index(here)),
+    }
+
+
+def tf_config(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:
+    """TF_CONFIG; an evaluator is a task but no part of the cluster. A single replica gets none."""
+    if len(launch.replicas) == 1:
+        return {}
+    cluster: dict[str, list[str]] = {}
+    for replica, place in zip(launch.replicas, places, strict=True):
+        if replica.role != "evaluator":
+            cluster.setdefault(_tf_role(replica.role), []).append(f"{place.host}:{place.port}")
+    own = launch.replicas[rank]
+    task = {"type": _tf_role(own.role), "index": own.index}
+    return {
+        "TF_CONFIG": json.dumps({"cluster": cluster, "task": task, "environment": "cloud"}),
+        # Keras 3 cannot `fit` under a multi-worker strategy (docs/decisions/0005-legacy-keras.md).
+        "TF_USE_LEGACY_KERAS": "1",
+    }
+
+
+def _tf_role(role: str) -> str:
+    return "chief" if role == "master" else role
+
+
+def xgboost_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
+    workers = places[1:]
+    found = {
+        "DMLC_TRACKER_URI": places[0].host,
+        "DMLC_TRACKER_PORT": str(places[0].port),
+        "DMLC_TASK_ID": str(rank),
+        "DMLC_NUM_WORKER": str(len(places)),
+    }
+    if workers:
+        found |= {"WORKER_PORT": str(workers[0].port), "WORKER_ADDRS": ",".join(place.host for place in workers)}
+    return found
+
+
+def default_threads(launch: Launch, rank: int, given: Mapping[str, str]) -> dict[str, str]:
+    """OpenMP would give every replica all cores of its node."""
+    if len(launch.replicas) == 1 or "OMP_NUM_THREADS" in given:
+        return {}
+    return {"OMP_NUM_THREADS": str(max(1, int(launch.replicas[rank].cpu)))}

@@ -1,0 +1,31 @@
+"""The runner's failures: each ends the attempt with its own exit code and one sentence for the user."""
+
+from __future__ import annotations
+
+
+class RunnerError(Exception):
+    """Base; `code` is the runner's exit status. Pickles whole, so that it crosses from actor to driver."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message, code)
+        self.message = message
+        self.code = code
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidLaunch(RunnerError):
+    """The runner was started with something it cannot run."""
+
+
+class CodeSyncFailed(RunnerError):
+    """The code could not be fetched."""
+
+
+class CommandFailed(RunnerError):
+    """A replica's command failed or could not start."""
+
+
+class ReplicaLost(RunnerError):
+    """A replica's actor died with its worker process or node."""

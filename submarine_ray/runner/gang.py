@@ -1,0 +1,183 @@
+"""Several replicas start as a gang: one placement group with a bundle a replica, and in each an actor that runs a process.
+
+An actor hands over its replica's lines when asked; the driver writes them to the job's log, so none is lost or doubled
+on the way through Ray's log files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from submarine_ray.runner import code, environment
+from submarine_ray.runner.environment import Place
+from submarine_ray.runner.errors import CommandFailed, ReplicaLost, RunnerError
+from submarine_ray.runner.process import ReplicaProcess, describe
+from submarine_ray.spec.launch import Launch, Replica
+
+HAND_OVER_SECONDS = 0.2
+WAIT_NOTICE_SECONDS = 15.0
+# After the chief, workers of a mirrored strategy end by themselves; those of a parameter server never do.
+GRACE_SECONDS = 5.0
+
+
+class ReplicaActor:
+    """Runs one replica's process on its node."""
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._process: ReplicaProcess | None = None
+        self._reserved: socket.socket | None = None
+
+    def place(self) -> Place:
+        """Where this actor is, with a port that stays bound until the process starts."""
+        self._reserved = socket.socket()
+        self._reserved.bind(("", 0))
+        host = ray.util.get_node_ip_address()
+        return Place(ray.get_runtime_context().get_node_id(), host, int(self._reserved.getsockname()[1]))
+
+    def start(self, launch: Launch, rank: int, places: Sequence[Place]) -> None:
+        """Fetch the code and start the process. Raises RunnerError."""
+        replica = launch.replicas[rank]
+        directory = code.prepare(launch, replica.name)
+        env = environment.platform_variables(launch, rank, str(directory / ".metrics.jsonl"))
+        env |= environment.rendezvous_variables(launch, rank, places)
+        if launch.code:
+            env["CODE_PATH"] = str(directory.parent)
+        env |= environment.default_threads(launch, rank, replica.env) | replica.env
+        if self._reserved:
+            self._reserved.close()
+        self._process = ReplicaProcess(replica, env, Path(directory), self._lines.put, own_group=True)
+
+    def hand_over(self) -> tuple[list[str], int | None]:
+        """The lines since the last call, waiting a moment for some; and the exit status, after the last line."""
+        assert self._process is not None  # noqa: S101 (start comes first)
+        status = self._process.poll()
+        if status is not None:
+            status = self._process.wait()
+        lines = []
+        with contextlib.suppress(queue.Empty):
+            lines.append(self._lines.get(timeout=0 if status is not None else HAND_OVER_SECONDS))
+            while True:
+                lines.append(self._lines.get_nowait())
+        return lines, status
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+
+
+def run(launch: Launch) -> None:
+    """Run all replicas to their end; the first to fail ends the gang. Raises CommandFailed, ReplicaLost."""
+    ray.init(log_to_driver=False, logging_level="WARNING", configure_logging=False)
+    group = placement_group([_bundle(replica) for replica in launch.replicas], strategy="PACK")
+    try:
+        _wait_for_room(group, launch)
+        Gang(launch, group).run()
+    finally:
+        remove_placement_group(group)
+        ray.shutdown()
+
+
+def _bundle(replica: Replica) -> dict[str, float]:
+    asked = {"CPU": replica.cpu, "GPU": replica.gpu, "memory": float(replica.memory)}
+    return {key: value for key, value in asked.items() if value} or {"CPU": 0.01}
+
+
+def _wait_for_room(group: Any, launch: Launch) -> None:
+    """Until the cluster has room for all replicas at once; the log says so while it has not."""
+    begun = time.monotonic()
+    while not group.wait(WAIT_NOTICE_SECONDS):
+        waited = int(time.monotonic() - begun)
+        print(f"[submarine] waiting for room for {len(launch.replicas)} replicas ({waited} s)", flush=True)  # noqa: T201
+
+
+class Gang:
+    """The driver's view of the replicas while they run."""
+
+    def __init__(self, launch: Launch, group: Any) -> None:
+        self._launch = launch
+        self._actors = [self._actor(group, index, replica) for index, replica in enumerate(launch.replicas)]
+        self._statuses: dict[int, int] = {}
+        self._asked_to_end: set[int] = set()
+
+    def run(self) -> None:
+        places = self._get([actor.place.remote() for actor in self._actors])
+        self._get([actor.start.remote(self._launch, rank, places) for rank, actor in enumerate(self._actors)])
+        pending = {actor.hand_over.remote(): rank for rank, actor in enumerate(self._actors)}
+        leader_ended: float | None = None
+        while pending:
+            ready, _ = ray.wait(list(pending), num_returns=1, timeout=1.0)
+            for reference in ready:
+                rank = pending.pop(reference)
+                if not self._take(rank, reference):
+                    pending[self._actors[rank].hand_over.remote()] = rank
+            if leader_ended is None and self._statuses.get(0) == 0 and self._leader_decides:
+                leader_ended = time.monotonic()
+                self._end("ps", "evaluator")
+            if leader_ended is not None and time.monotonic() > leader_ended + GRACE_SECONDS:
+                self._end("worker")
+
+    @property
+    def _leader_decides(self) -> bool:
+        """TensorFlow's parameter servers never end by themselves: the chief's end is the experiment's."""
+        return self._launch.framework == "TensorFlow"
+
+    def _take(self, rank: int, reference: Any) -> bool:
+        """Write a replica's lines; whether it has ended. Raises when it failed."""
+        replica = self._launch.replicas[rank]
+        lines, status = self._get([reference], rank)[0]
+        if lines:
+            sys.stdout.write("".join(f"[{replica.name}] {line}\n" for line in lines))
+            sys.stdout.flush()
+        if status is None:
+            return False
+        self._statuses[rank] = status
+        if status != 0 and rank not in self._asked_to_end:
+            self._end_all()
+            raise CommandFailed(f"{replica.name} failed: it {describe(status)}", status if status > 0 else 1)
+        return True
+
+    def _end(self, *roles: str) -> None:
+        for rank, replica in enumerate(self._launch.replicas):
+            if replica.role in roles and rank not in self._statuses and rank not in self._asked_to_end and rank != 0:
+                self._asked_to_end.add(rank)
+                self._actors[rank].stop.remote()
+
+    def _end_all(self) -> None:
+        ending = [actor.stop.remote() for rank, actor in enumerate(self._actors) if rank not in self._statuses]
+        ray.wait(ending, num_returns=len(ending), timeout=10) if ending else None
+
+    def _get(self, references: list[Any], rank: int | None = None) -> list[Any]:
+        """Results of the actors; their deaths and refusals as the runner's own errors."""
+        try:
+            return list(ray.get(references))
+        except ray.exceptions.RayTaskError as failure:
+            cause = failure.cause
+            raise (cause if isinstance(cause, RunnerError) else failure) from None
+        except ray.exceptions.RayActorError as failure:
+            name = "a replica" if rank is None else self._launch.replicas[rank].name
+            raise ReplicaLost(f"{name} failed: its worker process or node died ({str(failure).splitlines()[0]})") from None
+
+    @staticmethod
+    def _actor(group: Any, index: int, replica: Replica) -> Any:
+        # Two threads: `stop` must get through while `hand_over` waits for lines.
+        options = {
+            "num_cpus": replica.cpu,
+            "num_gpus": replica.gpu,
+            "max_concurrency": 2,
+            "scheduling_strategy": PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index),
+        }
+        if replica.memory:
+            options["memory"] = replica.memory
+        return ray.remote(ReplicaActor).options(**options).remote()
