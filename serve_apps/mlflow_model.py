@@ -1,0 +1,71 @@
+"""A Ray Serve application that hosts one MLflow model, with dynamic batching.
+
+Speaks MLflow's scoring protocol (`POST .../invocations` with `inputs` or `dataframe_split`) and the Open Inference
+Protocol v2 (`/v2/models/{name}/infer`, `/v2/health/ready`). Bad input is a 400 that names the expected signature.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import orjson
+from ray import serve
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serve_apps.model import Model, load
+from serve_apps.protocol import BadRequest, from_mlflow, from_v2, metadata, to_mlflow, to_v2
+
+MAX_BATCH = 64
+BATCH_WAIT_SECONDS = 0.002
+
+
+def _answer(document: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
+
+
+@serve.deployment(name="model")
+class ModelDeployment:
+    """One replica: holds the model, batches what arrives together."""
+
+    def __init__(self, model_uri: str, model_name: str, model_version: str, tracking_uri: str) -> None:
+        os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
+        self._name = model_name
+        self._version = model_version
+        self._model: Model = load(model_uri)
+
+    @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=BATCH_WAIT_SECONDS)
+    async def _predict(self, inputs: list[Any]) -> list[Any]:
+        return self._model.predict_many(inputs)
+
+    async def __call__(self, request: Request) -> Response:
+        path = request.url.path.removeprefix(request.scope.get("root_path", "")).rstrip("/")
+        try:
+            if request.method == "POST":
+                return await self._post(path, await request.body())
+            return self._get(path)
+        except BadRequest as failure:
+            return _answer({"error": str(failure)}, failure.status)
+
+    async def _post(self, path: str, body: bytes) -> Response:
+        if path in ("/invocations", ""):
+            return _answer(to_mlflow(await self._predict(from_mlflow(body, self._model.signature))))
+        if path.startswith("/v2/models/") and path.endswith("/infer"):
+            inputs, request_id = from_v2(body, self._model.signature)
+            return _answer(to_v2(await self._predict(inputs), self._name, self._version, request_id))
+        raise BadRequest(f"there is nothing at {path}; POST to /invocations or /v2/models/{self._name}/infer", 404)
+
+    def _get(self, path: str) -> Response:
+        if path in ("/v2/health/ready", "/v2/health/live", "/ping", "/health"):
+            return _answer({"ready": True} if path.endswith("ready") else {"live": True})
+        if path == f"/v2/models/{self._name}/ready":
+            return _answer({"name": self._name, "ready": True})
+        if path in (f"/v2/models/{self._name}", ""):
+            return _answer(metadata(self._name, self._version, self._model.signature, self._model.kind))
+        raise BadRequest(f"there is nothing at {path}; GET /v2/models/{self._name} describes the model", 404)
+
+
+def build(args: dict[str, str]) -> Any:
+    """The application that the control service's configuration asks for."""
+    return ModelDeployment.bind(args["model_uri"], args["model_name"], args["model_version"], args["tracking_uri"])

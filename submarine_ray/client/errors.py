@@ -1,0 +1,28 @@
+"""What the SDK raises."""
+
+from __future__ import annotations
+
+
+class ClientError(Exception):
+    """Base of everything that the SDK raises."""
+
+
+class ServiceUnreachable(ClientError):
+    """The control service does not answer."""
+
+
+class ApiError(ClientError):
+    """The control service refused: `code` is the HTTP status, the text says why."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ExperimentFailed(ClientError):
+    """The experiment ended, but not well."""
+
+    def __init__(self, experiment: dict[str, object]) -> None:
+        self.experiment = experiment
+        why = experiment.get("message") or experiment.get("reason") or "no reason given"
+        super().__init__(f"{experiment.get('experimentId')} is {experiment.get('status')}: {why}")

@@ -1,0 +1,97 @@
+"""`ExperimentClient`: every method of Submarine's, over this service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from submarine_ray.client.errors import ExperimentFailed
+from submarine_ray.client.http import Service
+from submarine_ray.spec.experiment import ExperimentStatus
+
+_BASE = "/api/v1/experiment"
+_FIRST_POLL, _LAST_POLL = 0.05, 1.0
+
+
+class ExperimentClient:
+    """Creates and manages experiments.
+
+    Args:
+        host: the control service's URL; default `SUBMARINE_URL`, else this machine's.
+        token: its bearer token, if it asks for one; default `SUBMARINE_TOKEN`.
+
+    All methods raise ApiError (refused) or ServiceUnreachable. Source: Submarine's "Experiment Client".
+    """
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        self.service = Service(host, token)
+
+    def create_experiment(self, experiment_spec: dict[str, Any]) -> dict[str, Any]:
+        """Create an experiment from its spec; what the service made of it."""
+        return dict(self.service.call("POST", _BASE, json=experiment_spec))
+
+    def patch_experiment(self, id: str, experiment_spec: dict[str, Any]) -> dict[str, Any]:
+        """Stop the current attempt and run a new spec under the same id."""
+        return dict(self.service.call("PATCH", f"{_BASE}/{id}", json=experiment_spec))
+
+    def get_experiment(self, id: str) -> dict[str, Any]:
+        return dict(self.service.call("GET", f"{_BASE}/{id}"))
+
+    def list_experiments(self, status: str | None = None) -> list[dict[str, Any]]:
+        """All experiments, newest first; with `status`, those in it."""
+        return list(self.service.call("GET", _BASE, params={"status": status} if status else {}))
+
+    def delete_experiment(self, id: str) -> dict[str, Any]:
+        return dict(self.service.call("DELETE", f"{_BASE}/{id}"))
+
+    def stop_experiment(self, id: str) -> dict[str, Any]:
+        """Ask a running experiment to end; it stays listed."""
+        return dict(self.service.call("POST", f"{_BASE}/{id}/stop"))
+
+    def get_log(self, id: str, onlyMaster: bool = False) -> dict[str, Any]:  # noqa: N803 (Submarine's name)
+        """Print and return the logs of all replicas, or of the first alone."""
+        found = dict(self.service.call("GET", f"{_BASE}/logs/{id}"))
+        if onlyMaster:
+            found["logContent"] = found["logContent"][:1]
+        for pod in found["logContent"]:
+            for line in pod["podLog"]:
+                print(f"{pod['podName']}: {line}")  # noqa: T201 (Submarine's method prints)
+        return found
+
+    def list_log(self, status: str | None = None) -> list[dict[str, Any]]:
+        """Which logs there are."""
+        return list(self.service.call("GET", f"{_BASE}/logs", params={"status": status} if status else {}))
+
+    def follow_log(self, id: str, replica: str | None = None) -> Iterator[tuple[str, str]]:
+        """(replica, line) as they are written, from the beginning until the experiment has ended."""
+        for record in self.service.lines(f"{_BASE}/logs/{id}/stream", {"replica": replica} if replica else {}):
+            yield record["replica"], record["line"]
+
+    def metrics(self, id: str, key: str | None = None) -> list[dict[str, Any]]:
+        """The last value of each metric of each replica, or one metric's history."""
+        return list(self.service.call("GET", f"{_BASE}/{id}/metrics", params={"key": key} if key else {}))
+
+    def wait_for_finish(self, id: str, polling_interval: float = _LAST_POLL, timeout: float | None = None) -> dict[str, Any]:
+        """Wait until the experiment has ended; its last state.
+
+        Args:
+            id: the experiment.
+            polling_interval: the longest pause between two looks, in seconds; the first ones are shorter.
+            timeout: give up after so many seconds; default never.
+
+        Raises:
+            ExperimentFailed: it ended as Failed or Deleted.
+            TimeoutError: it has not ended in time; it goes on.
+        """
+        begun = time.monotonic()
+        while True:
+            experiment = self.get_experiment(id)
+            if experiment["status"] == ExperimentStatus.SUCCEEDED:
+                return experiment
+            if experiment["status"] in ExperimentStatus.ENDED:
+                raise ExperimentFailed(experiment)
+            waited = time.monotonic() - begun
+            if timeout is not None and waited > timeout:
+                raise TimeoutError(f"{id} is {experiment['status']} after {timeout} s")
+            time.sleep(min(polling_interval, max(_FIRST_POLL, waited / 60)))

@@ -1,0 +1,82 @@
+"""The control service over HTTP: one place for its address, token, timeouts and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from submarine_ray.client.errors import ApiError, ServiceUnreachable
+from submarine_ray.spec.home import DEFAULT_PORT
+
+TIMEOUT = httpx.Timeout(30, connect=5)
+UPLOAD_TIMEOUT = httpx.Timeout(300, connect=5)
+
+
+def default_host() -> str:
+    """`SUBMARINE_URL`, else Submarine's own two variables, else this machine."""
+    if url := os.environ.get("SUBMARINE_URL"):
+        return url.rstrip("/")
+    name, port = os.environ.get("SUBMARINE_SERVER_DNS_NAME"), os.environ.get("SUBMARINE_SERVER_PORT")
+    return f"http://{name or '127.0.0.1'}:{port or os.environ.get('SUBMARINE_PORT', DEFAULT_PORT)}"
+
+
+class Service:
+    """Calls the REST API and opens its envelope."""
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        self.host = (host or default_host()).rstrip("/")
+        token = token or os.environ.get("SUBMARINE_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=self.host, headers=headers, timeout=TIMEOUT)
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """The `result` of an answer. Raises ApiError, ServiceUnreachable."""
+        return self.envelope(method, path, **arguments)["result"]
+
+    def envelope(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """The whole answer. Raises ApiError, ServiceUnreachable."""
+        try:
+            answer = self._http.request(method, path, **arguments)
+        except httpx.HTTPError as failure:
+            raise self._unreachable(failure) from failure
+        return _opened(answer)
+
+    def lines(self, path: str, params: dict[str, str]) -> Iterator[dict[str, str]]:
+        """A stream of JSON lines, as they come."""
+        try:
+            with self._http.stream("GET", path, params=params, timeout=httpx.Timeout(None, connect=5)) as answer:
+                if answer.status_code != 200:
+                    answer.read()
+                    _opened(answer)
+                for line in answer.iter_lines():
+                    yield json.loads(line)
+        except httpx.HTTPError as failure:
+            raise self._unreachable(failure) from failure
+
+    def upload(self, content: bytes) -> str:
+        """Upload a zip; its `package://` URL."""
+        headers = {"Content-Type": "application/zip"}
+        return str(self.call("PUT", "/api/v1/package", content=content, headers=headers, timeout=UPLOAD_TIMEOUT)["url"])
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _unreachable(self, failure: httpx.HTTPError) -> ServiceUnreachable:
+        return ServiceUnreachable(
+            f"the control service at {self.host} does not answer ({failure or type(failure).__name__}); "
+            "start it with `submarine up`, or point to it with `submarine config set connection.hostname HOST`"
+        )
+
+
+def _opened(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        envelope = answer.json()
+    except ValueError:
+        envelope = {"message": answer.text[:500]}
+    if answer.status_code >= 400:
+        raise ApiError(envelope.get("message") or f"HTTP {answer.status_code}", answer.status_code)
+    return dict(envelope)

@@ -1,0 +1,127 @@
+"""`submarine.run`: a command or a function of a notebook cell, distributed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.client.package import pack_directory, pack_function
+
+Command = str | Sequence[str]
+
+
+class ExperimentHandle:
+    """An experiment that was started: wait for it, read it, stop it."""
+
+    def __init__(self, client: ExperimentClient, id: str) -> None:
+        self._client = client
+        self.id = id
+
+    @property
+    def status(self) -> str:
+        return str(self._client.get_experiment(self.id)["status"])
+
+    def wait(self, timeout: float | None = None) -> dict[str, Any]:
+        """Wait for the end, in seconds at most `timeout`; the experiment. Raises ExperimentFailed, TimeoutError."""
+        return self._client.wait_for_finish(self.id, timeout=timeout)
+
+    def logs(self, follow: bool = False, replica: str | None = None) -> Iterator[tuple[str, str]]:
+        """(replica, line): what was written so far, or with `follow` until the end."""
+        if follow:
+            yield from self._client.follow_log(self.id, replica)
+            return
+        for pod in self._client.service.call("GET", f"/api/v1/experiment/logs/{self.id}")["logContent"]:
+            name = pod["podName"].removeprefix(f"{self.id}-")
+            if replica in (None, name):
+                yield from ((name, line) for line in pod["podLog"])
+
+    def metrics(self, key: str | None = None) -> list[dict[str, Any]]:
+        """The last value of each metric, or one metric's history."""
+        return self._client.metrics(self.id, key)
+
+    def stop(self) -> None:
+        self._client.stop_experiment(self.id)
+
+    def delete(self) -> None:
+        self._client.delete_experiment(self.id)
+
+    def __repr__(self) -> str:
+        return f"<experiment {self.id} on {self._client.service.host}>"
+
+
+def run(
+    target: Command | Callable[..., Any],
+    *,
+    name: str | None = None,
+    workers: int = 1,
+    framework: str | None = None,
+    cpus_per_worker: float = 1,
+    gpus_per_worker: float = 0,
+    memory_per_worker: str | None = None,
+    env: dict[str, str] | None = None,
+    pip: Sequence[str] = (),
+    working_dir: str | Path | None = None,
+    max_retries: int = 0,
+    cluster: str | None = None,
+    queue: bool = False,
+    client: ExperimentClient | None = None,
+) -> ExperimentHandle:
+    """Start a command or a function as an experiment; returns at once.
+
+    Args:
+        target: a command (text, or its words), run once a worker with torchrun's or TF_CONFIG's variables; or a
+            function without arguments, run by Ray Train in each worker (`ray.train.report`, checkpoints, resume).
+        name: default the script's or function's name.
+        workers: number of processes.
+        framework: PyTorch, TensorFlow, XGBoost, Python, Shell or Ray; default PyTorch for several workers, else Python.
+        cpus_per_worker, gpus_per_worker, memory_per_worker: what each process gets (memory as `2Gi`).
+        env: environment variables.
+        pip: packages to install for it.
+        working_dir: a directory to send along; the command runs in a copy of it.
+        max_retries: new attempts after a failure or a lost cluster.
+        cluster: where to run; default the local one.
+        queue: wait for a cluster that is too small now, instead of being refused.
+
+    Raises:
+        ApiError, ServiceUnreachable: the service refused, or does not answer.
+        TooMuch: working_dir is too large to travel.
+    """
+    client = client or ExperimentClient()
+    framework = framework or ("PyTorch" if workers > 1 else "Python")
+    resources = f"cpu={cpus_per_worker:g}"
+    resources += f",memory={memory_per_worker}" if memory_per_worker else ""
+    resources += f",nvidia.com/gpu={gpus_per_worker:g}" if gpus_per_worker else ""
+    meta: dict[str, Any] = {"framework": framework, "envVars": env or {}}
+    spec: dict[str, Any] = {"meta": meta, "spec": {"Worker": {"replicas": workers, "resources": resources}}}
+    if callable(target):
+        meta["name"] = name or _name(target.__name__)
+        spec |= {"trainFunction": True, "code": _package(client, pack_function(target))}
+    else:
+        meta["cmd"] = target if isinstance(target, str) else shlex.join(target)
+        meta["name"] = name or _name(_script(meta["cmd"]))
+        if working_dir is not None:
+            spec["code"] = _package(client, pack_directory(Path(working_dir)))
+    if pip:
+        spec["environment"] = {"kernelSpec": {"pipDependencies": list(pip)}}
+    options: dict[str, Any] = {"maxRetries": max_retries or None, "cluster": cluster, "queue": queue or None}
+    spec |= {key: value for key, value in options.items() if value is not None}
+    return ExperimentHandle(client, client.create_experiment(spec)["experimentId"])
+
+
+def _package(client: ExperimentClient, content: bytes) -> dict[str, str]:
+    return {"syncMode": "package", "url": client.service.upload(content)}
+
+
+def _script(command: str) -> str:
+    """The word of a command that tells it from others: its script, else its program."""
+    words = command.split()
+    scripts = [word for word in words if word.endswith((".py", ".sh"))]
+    return Path((scripts or words or ["experiment"])[0]).stem
+
+
+def _name(text: str) -> str:
+    cleaned = "".join(c if c.isalnum() and c.isascii() else "-" for c in text).strip("-")
+    return cleaned[:63].strip("-") or "experiment"
