@@ -1,0 +1,50 @@
+"""Following an experiment's log on the terminal, and what Ctrl-C means there."""
+
+from __future__ import annotations
+
+import sys
+
+from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.spec.experiment import ExperimentStatus
+
+DETACHED_STATUS = 130
+
+
+def follow(client: ExperimentClient, id: str, replica: str | None = None) -> None:
+    """Print lines as they come, until the experiment ends."""
+    for name, line in client.follow_log(id, replica):
+        sys.stdout.write(f"{line}\n" if replica else f"[{name}] {line}\n")
+        sys.stdout.flush()
+
+
+def follow_to_outcome(client: ExperimentClient, id: str) -> int:
+    """Follow to the end; 0 if it succeeded, else 1. Ctrl-C asks whether to stop the experiment or to detach."""
+    try:
+        follow(client, id)
+        return outcome(client, id)
+    except KeyboardInterrupt:
+        return _interrupted(client, id)
+
+
+def outcome(client: ExperimentClient, id: str) -> int:
+    experiment = client.get_experiment(id)
+    while experiment["status"] not in ExperimentStatus.ENDED:
+        experiment = client.get_experiment(id)
+    told = f"{id} {experiment['status']}"
+    sys.stderr.write(f"{told}: {experiment['message']}\n" if experiment["status"] == ExperimentStatus.FAILED else f"{told}\n")
+    return 0 if experiment["status"] == ExperimentStatus.SUCCEEDED else 1
+
+
+def _interrupted(client: ExperimentClient, id: str) -> int:
+    sys.stderr.write(f"\nStop {id}? [y] stops it, [N] leaves it running: ")
+    sys.stderr.flush()
+    try:
+        answer = sys.stdin.readline().strip().lower() if sys.stdin.isatty() else ""
+    except KeyboardInterrupt:
+        answer = ""
+    if answer in ("y", "yes"):
+        client.stop_experiment(id)
+        sys.stderr.write(f"Stopping {id}.\n")
+        return 1
+    sys.stderr.write(f"\nDetached; `submarine logs -f {id}` follows it again.\n")
+    return DETACHED_STATUS

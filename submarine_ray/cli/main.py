@@ -1,0 +1,280 @@
+"""`submarine`: the command line. Heavy imports wait for the command that needs them, so that it starts quickly."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from submarine_ray.cli import output
+from submarine_ray.cli.output import Format, Problem
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Machine learning on Ray.")
+list_app = typer.Typer(no_args_is_help=True, help="List things.")
+get_app = typer.Typer(no_args_is_help=True, help="Show one thing.")
+delete_app = typer.Typer(no_args_is_help=True, help="Delete one thing.")
+config_app = typer.Typer(no_args_is_help=True, help="Which control service to talk to.")
+for name, group in (("list", list_app), ("get", get_app), ("delete", delete_app), ("config", config_app)):
+    app.add_typer(group, name=name)
+
+Output = Annotated[Format, typer.Option("--output", "-o", help="how to print")]
+
+
+def client() -> Any:
+    from submarine_ray.cli import config
+    from submarine_ray.client.experiments import ExperimentClient
+
+    return ExperimentClient(config.service_url())
+
+
+def _home() -> Any:
+    from submarine_ray.spec.home import Home
+
+    return Home.from_env()
+
+
+@app.command()
+def up(cpus: Annotated[int | None, typer.Option(min=1, help="CPUs that the local Ray cluster offers")] = None) -> None:
+    """Start the platform on this machine, or what is missing of it."""
+    from submarine_ray.cli import platform
+
+    started = platform.up(_home(), cpus)
+    typer.echo(f"started: {', '.join(started)}" if started else "already running")
+    typer.echo(f"API {platform.url()}/docs  MLflow {platform.url()}/mlflow")
+
+
+@app.command()
+def down() -> None:
+    """Stop the platform on this machine; experiments' records, models and metrics stay."""
+    from submarine_ray.cli import platform
+
+    stopped = platform.down(_home())
+    typer.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@app.command()
+def status(form: Output = Format.TABLE) -> None:
+    """What runs on this machine, where, since when. Exit status 1 if a part does not."""
+    from dataclasses import asdict
+    from datetime import datetime
+
+    from submarine_ray.cli import platform
+
+    parts = platform.status(_home())
+    if form is not Format.TABLE:
+        output.document([asdict(part) for part in parts], form)
+    else:
+        rows = [
+            (p.name, "running" if p.running else "stopped", p.where, p.pid,
+             datetime.fromtimestamp(p.since).strftime("%Y-%m-%d %H:%M:%S") if p.since else None, p.details)
+            for p in parts
+        ]  # fmt: skip
+        output.table("submarine", ("Part", "State", "Where", "Pid", "Since", "Details"), rows)
+    if not all(part.running for part in parts):
+        raise typer.Exit(1)
+
+
+@app.command()
+def quickstart(
+    framework: Annotated[str, typer.Option(help="pytorch or tensorflow")] = "pytorch",
+    data: Annotated[Path | None, typer.Option(help="directory with MNIST IDX files; default scikit-learn's digits")] = None,
+) -> None:
+    """Train on two workers, register, serve and ask the model, from nothing, in one command."""
+    from submarine_ray.cli import quickstart as main_job
+
+    main_job.run(framework, data)
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="the command, after --")],
+    workers: Annotated[int, typer.Option(min=1, help="number of processes")] = 1,
+    cpus_per_worker: Annotated[float, typer.Option(min=0)] = 1,
+    gpus_per_worker: Annotated[float, typer.Option(min=0)] = 0,
+    framework: Annotated[str | None, typer.Option(help="PyTorch, TensorFlow, XGBoost, Python, Shell or Ray")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="K=V, may be given many times")] = None,
+    name: Annotated[str | None, typer.Option(help="the experiment's name")] = None,
+    working_dir: Annotated[Path, typer.Option(help="directory to send along", exists=True, file_okay=False)] = Path(),
+    no_working_dir: Annotated[bool, typer.Option("--no-working-dir", help="send no directory")] = False,
+    max_retries: Annotated[int, typer.Option(min=0)] = 0,
+    cluster: Annotated[str | None, typer.Option(help="where to run; default the local cluster")] = None,
+    queue: Annotated[bool, typer.Option("--queue", help="wait for a cluster that is too small now")] = False,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="print the log, and exit with the outcome")] = True,
+) -> None:
+    """Run your script, distributed: `submarine run --workers 2 -- python train.py`."""
+    from submarine_ray.cli.follow import follow_to_outcome
+    from submarine_ray.client.package import TooMuch
+    from submarine_ray.client.run import run as start
+
+    sdk = client()
+    try:
+        handle = start(
+            command,
+            name=name,
+            workers=workers,
+            framework=framework,
+            cpus_per_worker=cpus_per_worker,
+            gpus_per_worker=gpus_per_worker,
+            env=_variables(env or []),
+            working_dir=None if no_working_dir else working_dir,
+            max_retries=max_retries,
+            cluster=cluster,
+            queue=queue,
+            client=sdk,
+        )
+    except TooMuch as failure:
+        raise Problem(str(failure)) from failure
+    typer.echo(handle.id, err=follow)
+    if follow:
+        raise typer.Exit(follow_to_outcome(sdk, handle.id))
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Option("-f", "--file", help="an experiment's spec, YAML or JSON")],
+    follow: Annotated[bool, typer.Option("--follow/--no-follow")] = False,
+) -> None:
+    """Submit an experiment's spec."""
+    import yaml
+
+    from submarine_ray.cli.follow import follow_to_outcome
+
+    try:
+        spec = yaml.safe_load(file.read_text())  # JSON is YAML
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as failure:
+        raise Problem(f"{file} cannot be read: {failure}") from failure
+    sdk = client()
+    id = sdk.create_experiment(spec)["experimentId"]
+    typer.echo(id)
+    if follow:
+        raise typer.Exit(follow_to_outcome(sdk, id))
+
+
+@app.command()
+def logs(
+    id: Annotated[str, typer.Argument(help="the experiment")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until it ends")] = False,
+    replica: Annotated[str | None, typer.Option(help="one replica, such as worker-1")] = None,
+) -> None:
+    """Print an experiment's log."""
+    from submarine_ray.cli.follow import follow as follow_log
+    from submarine_ray.client.run import ExperimentHandle
+
+    sdk = client()
+    if follow:
+        follow_log(sdk, id, replica)
+        return
+    for name, line in ExperimentHandle(sdk, id).logs(replica=replica):
+        typer.echo(line if replica else f"[{name}] {line}")
+
+
+@app.command()
+def stop(id: Annotated[str, typer.Argument(help="the experiment")]) -> None:
+    """Stop a running experiment; it stays listed."""
+    client().stop_experiment(id)
+    typer.echo(f"Stopping {id}.")
+
+
+@list_app.command("experiment")
+def list_experiment(
+    status: Annotated[str | None, typer.Option(help="only those in this state")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    form: Output = Format.TABLE,
+) -> None:
+    """List experiments, newest first."""
+    params = {"pageSize": limit, **({"status": status} if status else {})}
+    found = client().service.call("GET", "/api/v1/experiment", params=params)
+    if form is not Format.TABLE:
+        output.document(found, form)
+        return
+    rows = [
+        (e["spec"]["meta"]["name"], e["experimentId"], ",".join(e["spec"]["meta"]["tags"]), e["finishedTime"],
+         e["createdTime"], e["runningTime"], e["status"])
+        for e in found
+    ]  # fmt: skip
+    columns = ("Name", "Id", "Tags", "Finished Time", "Created Time", "Running Time", "Status")
+    output.table("List of Experiments", columns, rows)
+
+
+@get_app.command("experiment")
+def get_experiment(id: str, form: Output = Format.TABLE) -> None:
+    """Show an experiment."""
+    found = client().get_experiment(id)
+    if form is Format.TABLE:
+        output.panel(f"Experiment(id = {id} )", found)
+    else:
+        output.document(found, form)
+
+
+@delete_app.command("experiment")
+def delete_experiment(id: str, wait: Annotated[bool, typer.Option("--wait/--no-wait")] = False) -> None:
+    """Delete an experiment."""
+    found = client().delete_experiment(id)
+    if wait:
+        typer.echo(f"Experiment(id = {id} ) {found['status'].lower()}")
+
+
+@config_app.command("init")
+def config_init() -> None:
+    """Restore the defaults."""
+    from submarine_ray.cli import config
+
+    config.save(config.DEFAULTS)
+    typer.echo("Submarine CLI Config initialized")
+
+
+@config_app.command("list")
+def config_list(form: Output = Format.TABLE) -> None:
+    """Show the configuration."""
+    from submarine_ray.cli import config
+
+    if form is Format.TABLE:
+        output.panel("SubmarineCliConfig", config.load())
+    else:
+        output.document(config.load(), form)
+
+
+@config_app.command("get")
+def config_get(path: str) -> None:
+    """Show a setting: `submarine config get connection.port`."""
+    from submarine_ray.cli import config
+
+    typer.echo(f"{path}={config.get(path)}")
+
+
+@config_app.command("set")
+def config_set(path: str, value: str) -> None:
+    """Change a setting: `submarine config set connection.port 8080`."""
+    from submarine_ray.cli import config
+
+    config.set(path, value)
+
+
+def _variables(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise Problem(f"--env {pair!r} is not K=V")
+        found[key] = value
+    return found
+
+
+def main() -> None:
+    """The console script: every expected failure is one line on stderr and exit status 1."""
+    try:
+        app()
+    except Exception as failure:
+        from submarine_ray.cli.local_ray import StartFailed
+        from submarine_ray.client.errors import ClientError
+
+        if not isinstance(failure, Problem | ClientError | StartFailed):
+            raise
+        sys.stderr.write(f"Error: {failure}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

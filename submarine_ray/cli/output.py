@@ -1,0 +1,57 @@
+"""What the CLI prints: tables for people, JSON or YAML for programs, one line for a problem."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+
+class Problem(Exception):
+    """Ends the command with this one-line message and exit status 1."""
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def document(value: Any, form: Format) -> None:
+    """A value for a program to read."""
+    if form is Format.YAML:
+        import yaml
+
+        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    else:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table for a person; users' text is shown as it is, never as markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # A pipe has no width: nothing may be cut there.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    drawn = Table(title=title, title_justify="left")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text("" if cell is None else str(cell), style=_STYLES.get(str(cell), "")) for cell in row))
+    console.print(drawn)
+
+
+def panel(title: str, value: Any) -> None:
+    """A document in a frame, as Submarine's CLI shows one."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    Console().print(Panel(Text(json.dumps(value, indent=2, ensure_ascii=False)), title=title))
+
+
+_STYLES = {"Succeeded": "green", "Running": "cyan", "running": "green", "Failed": "red", "stopped": "yellow"}

@@ -1,0 +1,142 @@
+"""The platform on this machine: the local Ray cluster and the control service, started and stopped together."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from submarine_ray.cli import local_ray, processes
+from submarine_ray.cli.local_ray import StartFailed
+from submarine_ray.spec.home import DEFAULT_PORT, Home
+
+SERVICE_SECONDS = 60
+SERVICE_STOP_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the platform as `status` shows it; `since` in seconds since 1970."""
+
+    name: str
+    running: bool
+    where: str
+    pid: int | None
+    since: float | None
+    details: str = ""
+
+
+def port() -> int:
+    return int(os.environ.get("SUBMARINE_PORT", DEFAULT_PORT))
+
+
+def url() -> str:
+    return f"http://127.0.0.1:{port()}"
+
+
+def up(home: Home, cpus: int | None = None) -> list[str]:
+    """Start what is missing, and return when the API answers; the names of what was started. Raises StartFailed."""
+    started = []
+    with _alone(home):
+        if not local_ray.is_running(home):
+            local_ray.start(home, cpus)
+            started.append("ray")
+        if not service_answers(home):
+            _start_service(home)
+            started.append("service")
+    return started
+
+
+def down(home: Home) -> list[str]:
+    """Stop what `up` started, in this home alone; the names of what was stopped."""
+    with _alone(home):
+        stopped = [part.name for part in status(home) if part.running]
+        known = processes.load(home.service_state)
+        if known:
+            processes.stop(known[0], SERVICE_STOP_SECONDS)
+        local_ray.stop(home)
+        home.service_state.unlink(missing_ok=True)
+    return stopped
+
+
+def status(home: Home) -> list[Part]:
+    """What runs, where, since when."""
+    return [_service_part(home), _ray_part(home)]
+
+
+def service_answers(home: Home) -> bool:
+    """Whether this home's control service runs and answers. Raises StartFailed if a stranger has its port."""
+    known = processes.load(home.service_state)
+    alive = known is not None and known[0].process() is not None
+    try:
+        answer = httpx.get(f"{url()}/health", timeout=5)
+    except httpx.HTTPError:
+        return False
+    if answer.status_code == 200 and alive:
+        return True
+    if not alive:
+        raise StartFailed(
+            f"port {port()} is taken by a program that is not this home's control service; "
+            "stop it, or choose another port with SUBMARINE_PORT"
+        )
+    return False
+
+
+def _start_service(home: Home) -> None:
+    known = processes.load(home.service_state)
+    if known:
+        processes.stop(known[0], SERVICE_STOP_SECONDS)
+    env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
+    env |= {"SUBMARINE_HOME": str(home.root), "SUBMARINE_PORT": str(port()), "PYTHONUNBUFFERED": "1"}
+    started = processes.start([sys.executable, "-m", "submarine_ray.app"], env, home.service_log)
+    processes.save(home.service_state, started, port=port())
+    deadline = time.monotonic() + SERVICE_SECONDS
+    while time.monotonic() < deadline:
+        if started.process() is None:
+            raise StartFailed(f"the control service ended while starting; {home.service_log} says:\n{processes.tail(home.service_log)}")
+        try:
+            if httpx.get(f"{url()}/health", timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise StartFailed(f"the control service did not answer; {home.service_log} says:\n{processes.tail(home.service_log)}")
+
+
+def _service_part(home: Home) -> Part:
+    known = processes.load(home.service_state)
+    process = known[0].process() if known else None
+    if known is None or process is None:
+        return Part("service", False, url(), None, None, "start it with `submarine up`")
+    where = f"http://127.0.0.1:{known[1].get('port', port())}"
+    try:
+        health: dict[str, Any] = httpx.get(f"{where}/health", timeout=3).json()
+        details = f"database {health['database']}, MLflow {health['tracking']}"
+    except (httpx.HTTPError, ValueError, KeyError):
+        details = f"does not answer; see {home.service_log}"
+    return Part("service", True, where, process.pid, process.create_time(), details)
+
+
+def _ray_part(home: Home) -> Part:
+    known = processes.load(home.ray_state)
+    process = known[0].process() if known else None
+    if known is None or process is None:
+        return Part("ray", False, "", None, None, "start it with `submarine up`")
+    return Part("ray", True, str(known[1]["address"]), process.pid, process.create_time(), f"GCS {known[1]['gcsAddress']}")
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Two `up` or `down` at once take turns."""
+    home.lock.parent.mkdir(parents=True, exist_ok=True)
+    with home.lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+

@@ -1,0 +1,185 @@
+"""The main job in one command: train on two workers, register, serve, ask."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from submarine_ray.cli import platform, processes
+from submarine_ray.cli.output import Problem, table
+from submarine_ray.client.errors import ClientError
+from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.client.run import ExperimentHandle
+from submarine_ray.client.run import run as start
+from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.home import Home
+
+WORKERS = 2
+ASKED = 10
+SERVE_SECONDS = 180
+NEEDED_ACCURACY = 0.95
+FRAMEWORKS = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
+
+
+def run(framework: str, data: Path | None) -> None:
+    """Run all steps. Raises Problem, naming the step that failed, with the end of the log that tells why."""
+    kind = FRAMEWORKS.get(framework.lower())
+    if kind is None:
+        raise Problem(f"unknown framework {framework!r}; use pytorch or tensorflow")
+    if data is not None:
+        _check_data(data)
+    home = Home.from_env()
+    _step("start the platform", lambda: platform.up(home), home.service_log)
+    client = ExperimentClient(platform.url())
+    model = f"quickstart-{kind.lower()}"
+    handle = _step("submit the experiment", lambda: _submit(client, kind, model, data), home.service_log)
+    _step("train", lambda: _watch(client, handle), lambda: _log_tail(handle))
+    version = _step("register the model", lambda: _version(client, handle, model), lambda: _log_tail(handle))
+    endpoint = _step("deploy the model", lambda: _deploy(client, model, version), home.service_log)
+    _step("ask the model", lambda: _ask(client, handle, endpoint), home.service_log)
+    _urls(home, endpoint)
+
+
+def _step(name: str, act: Callable[[], Any], log: Path | Callable[[], str]) -> Any:
+    sys.stdout.write(f"==> {name}\n")
+    sys.stdout.flush()
+    try:
+        return act()
+    except (ClientError, Problem, httpx.HTTPError, platform.StartFailed, TimeoutError) as failure:
+        tail = processes.tail(log) if isinstance(log, Path) else log()
+        raise Problem(f"the step '{name}' failed: {failure}\n--- end of the log ---\n{tail}") from failure
+
+
+def _templates() -> Path:
+    """The library: in the repository, or as installed with the package."""
+    package = Path(__file__).parent.parent
+    installed = package / "_templates"
+    return installed if installed.exists() else package.parent / "templates"
+
+
+def _submit(client: ExperimentClient, kind: str, model: str, data: Path | None) -> ExperimentHandle:
+    command = ["python", "train.py", "--model-name", model]
+    if data is not None:
+        command += ["--data", str(data.absolute())]
+    return start(
+        command,
+        name=model,
+        workers=WORKERS,
+        framework=kind,
+        working_dir=_templates() / f"{kind.lower()}-mnist",
+        client=client,
+    )
+
+
+def _watch(client: ExperimentClient, handle: ExperimentHandle) -> None:
+    """A live line of status, epoch, loss and accuracy until the end. Raises ExperimentFailed."""
+    from rich.live import Live
+    from rich.text import Text
+
+    sys.stdout.write(f"    {handle.id} on {WORKERS} workers\n")
+    begun, interactive, shown = time.monotonic(), sys.stdout.isatty(), ""
+    with Live(Text(""), refresh_per_second=4, transient=False, auto_refresh=interactive) as live:
+        while True:
+            experiment = client.get_experiment(handle.id)
+            text = f"    {experiment['status']:<10}{_progress(client, handle)}"
+            if interactive:
+                live.update(Text(f"{text}  {time.monotonic() - begun:.0f} s"))
+            elif text != shown:
+                sys.stdout.write(f"{text}\n")
+                sys.stdout.flush()
+            shown = text
+            if experiment["status"] in ExperimentStatus.ENDED:
+                break
+            time.sleep(0.5)
+    client.wait_for_finish(handle.id)
+    accuracy = _last(client, handle).get("accuracy", {}).get("value", 0.0)
+    if accuracy < NEEDED_ACCURACY:
+        raise Problem(f"held-out accuracy is {accuracy:.3f}, less than {NEEDED_ACCURACY}")
+
+
+def _last(client: ExperimentClient, handle: ExperimentHandle) -> dict[str, dict[str, Any]]:
+    metrics = client.metrics(handle.id)
+    leader = next((m["replica"] for m in metrics if m["key"] == "accuracy"), None)
+    return {m["key"]: m for m in metrics if m["replica"] == leader}
+
+
+def _progress(client: ExperimentClient, handle: ExperimentHandle) -> str:
+    found = _last(client, handle)
+    if "accuracy" not in found:
+        return ""
+    loss = found.get("loss", {}).get("value", float("nan"))
+    return f"epoch {found['accuracy']['step']:>2}  loss {loss:.4f}  accuracy {found['accuracy']['value']:.4f}"
+
+
+def _version(client: ExperimentClient, handle: ExperimentHandle, model: str) -> int:
+    """The version that the training registered with `save_model`."""
+    versions = client.service.call("GET", f"/api/v1/model-version/{model}")
+    mine = [v["version"] for v in versions if v["experimentId"] == handle.id]
+    if not mine:
+        raise Problem(f"{handle.id} registered no version of {model}")
+    sys.stdout.write(f"    {model} version {max(mine)}\n")
+    return int(max(mine))
+
+
+def _deploy(client: ExperimentClient, model: str, version: int) -> dict[str, Any]:
+    for old in client.service.call("GET", "/api/v1/serve"):
+        if old["modelName"] == model and old["modelVersion"] != version and old["status"] != "Deleting":
+            client.service.call("DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": old["modelVersion"]})
+    body = {"modelName": model, "modelVersion": version}
+    endpoint = client.service.call("POST", "/api/v1/serve", json=body)
+    deadline = time.monotonic() + SERVE_SECONDS
+    while endpoint["status"] != "Running":
+        if endpoint["status"] == "Failed" or time.monotonic() > deadline:
+            raise Problem(f"the endpoint is {endpoint['status']}: {endpoint['message']}")
+        time.sleep(0.5)
+        endpoint = client.service.call("GET", f"/api/v1/serve/{model}/{version}")
+    sys.stdout.write(f"    {endpoint['invocationsUrl']}\n")
+    return dict(endpoint)
+
+
+def _ask(client: ExperimentClient, handle: ExperimentHandle, endpoint: dict[str, Any]) -> None:
+    """Send held-out images that the training kept aside; predictions beside labels."""
+    answer = client.service._http.get(f"/api/v1/experiment/{handle.id}/artifact", params={"path": "holdout.json"})
+    if answer.status_code != 200:
+        raise Problem("the training left no held-out images")
+    holdout = answer.json()
+    images, labels = holdout["images"][:ASKED], holdout["labels"][:ASKED]
+    scored = httpx.post(endpoint["invocationsUrl"], json={"inputs": images}, timeout=30)
+    scored.raise_for_status()
+    predicted = [max(range(len(row)), key=row.__getitem__) for row in scored.json()["predictions"]]
+    rows = [(i, p, label, "yes" if p == label else "no") for i, (p, label) in enumerate(zip(predicted, labels, strict=True))]
+    table("Held-out images, over HTTP", ("Image", "Predicted", "Label", "Right"), rows)
+
+
+def _log_tail(handle: ExperimentHandle) -> str:
+    try:
+        return "\n".join(f"[{name}] {line}" for name, line in list(handle.logs())[-30:])
+    except ClientError as failure:
+        return f"(the log cannot be read: {failure})"
+
+
+def _urls(home: Home, endpoint: dict[str, Any]) -> None:
+    known = processes.load(home.ray_state)
+    dashboard = known[1]["address"] if known else ""
+    rows = [
+        ("API docs", f"{platform.url()}/docs"),
+        ("MLflow", f"{platform.url()}/mlflow"),
+        ("Ray dashboard", f"{dashboard}  (token in {home.ray_token})"),
+        ("Endpoint", endpoint["invocationsUrl"]),
+    ]
+    table("The platform is running; `submarine down` stops it", ("What", "Where"), rows)
+
+
+def _check_data(data: Path) -> None:
+    """Raises Problem if the directory holds no MNIST files."""
+    if not list(data.glob("*images-idx3-ubyte*")):
+        raise Problem(f"{data} holds no MNIST files (*-images-idx3-ubyte or .gz)")
+    for file in data.glob("*-ubyte.gz"):
+        with gzip.open(file) as opened:
+            opened.read(4)
