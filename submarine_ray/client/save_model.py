@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -85,24 +84,12 @@ def _signature(mlflow: Any, example: Any, output: Any) -> Any:
 
 
 def _register(mlflow: Any, info: Any, name: str, kind: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    client = mlflow.MlflowClient()
     tags = {
         "submarine.experiment_id": os.environ.get("SUBMARINE_EXPERIMENT_ID", ""),
         "submarine.model_type": kind,
         "submarine.model_id": info.model_id or "",
     }
-    try:
-        client.create_registered_model(name)
-    except MlflowException as failure:
-        if failure.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    registered = client.create_model_version(name, info.model_uri, os.environ.get("MLFLOW_RUN_ID"), tags)
-    deadline = time.monotonic() + 30
-    while registered.status == "PENDING_REGISTRATION" and time.monotonic() < deadline:
-        time.sleep(0.2)
-        registered = client.get_model_version(name, registered.version)
+    registered = mlflow.register_model(info.model_uri, name, await_registration_for=30, tags=tags)
     print(f"[submarine] saved model {name} version {registered.version}", flush=True)  # noqa: T201
 
 

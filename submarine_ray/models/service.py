@@ -58,7 +58,11 @@ class ModelService:
                 client.get_registered_model(spec.name)
             except Exception:  # noqa: BLE001 (MLflow has one class for all; if it was another trouble, the next call meets it)
                 client.create_registered_model(spec.name)
-            return _version(client.create_model_version(spec.name, uri, run_id, tags, description=spec.description))
+            model_id = uri.removeprefix("models:/")
+            made = client.create_model_version(
+                spec.name, uri, run_id, tags, description=spec.description, model_id=model_id
+            )
+            return _version(made)
 
     def versions(self, name: str) -> list[dict[str, Any]]:
         self.get(name)

@@ -1,0 +1,60 @@
+# `make help` lists the targets. Everything installs into .venv, pinned by constraints.txt.
+PYTHON ?= python3
+FRAMEWORK ?= pytorch
+DATA ?=
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+EXTRA_pytorch := torch
+EXTRA_tensorflow := tensorflow
+# torch is installed by its exact version first: a range would pull the CUDA build of many gigabytes on some indexes.
+TORCH := $(shell sed -n 's/^\(torch==[^ ]*\)$$/\1/p' constraints.txt)
+TF_KERAS := $(shell sed -n 's/^\(tf_keras==.*\)$$/\1/p' constraints.txt)
+
+.PHONY: help quickstart test check format bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.base: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e .
+	@touch $@
+
+.venv/.pytorch: .venv/.base
+	$(PIP) $(TORCH)
+	$(PIP) -e '.[torch]'
+	@touch $@
+
+.venv/.tensorflow: .venv/.base
+	$(PIP) -e '.[tensorflow]'
+	$(PIP) --no-deps $(TF_KERAS)
+	@touch $@
+
+.venv/.dev: .venv/.pytorch .venv/.tensorflow
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+quickstart: .venv/.$(FRAMEWORK) ## start the platform and run the main job (FRAMEWORK=pytorch|tensorflow, DATA=dir)
+	$(BIN)/submarine quickstart --framework $(FRAMEWORK) $(if $(DATA),--data $(DATA))
+
+test: .venv/.dev ## the whole test suite, with what it needs
+	@sh tests/install-system-parts.sh
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+check: .venv/.dev ## formatting, lint, types, and the rules of who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev ## performance, as ratios measured side by side
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what was built; data in SUBMARINE_HOME stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
