@@ -147,7 +147,9 @@ def from_v2(body: bytes, signature: Signature) -> tuple[Any, str | None]:
     if signature.columns:
         import pandas as pd
 
-        return _columns(pd.DataFrame({name: a.reshape(-1) for name, a in arrays.items()}), signature), document.get("id")
+        return _columns(pd.DataFrame({name: a.reshape(-1) for name, a in arrays.items()}), signature), document.get(
+            "id"
+        )
     if len(arrays) != 1:
         raise signature.refuse(f"there are {len(arrays)} tensors")
     return signature.array(next(iter(arrays.values()))), document.get("id")
@@ -196,7 +198,13 @@ def metadata(name: str, version: str, signature: Signature, kind: str) -> dict[s
     """The Open Inference Protocol's description of the model."""
     inputs = []
     if signature.shape is not None:
-        inputs = [{"name": "input-0", "datatype": _V2_NAMES.get(signature.dtype or "", "BYTES"), "shape": list(signature.shape)}]
+        inputs = [
+            {
+                "name": "input-0",
+                "datatype": _V2_NAMES.get(signature.dtype or "", "BYTES"),
+                "shape": list(signature.shape),
+            }
+        ]
     elif signature.columns:
         inputs = [{"name": column, "datatype": "BYTES", "shape": [-1]} for column in signature.columns]
     return {"name": name, "versions": [version], "platform": f"mlflow_{kind}", "inputs": inputs, "outputs": []}

@@ -93,7 +93,10 @@ class Platform:
 
     def health(self) -> dict[str, Any]:
         database = self.database.is_up()
-        loops = {loop_name: loop.last_tick for loop_name, loop in (("experiments", self.experiment_loop), ("serving", self.serving_loop))}
+        loops = {
+            loop_name: loop.last_tick
+            for loop_name, loop in (("experiments", self.experiment_loop), ("serving", self.serving_loop))
+        }
         return {
             "status": "ok" if database else "degraded",
             "version": VERSION,
@@ -115,7 +118,9 @@ def build(settings: Settings) -> FastAPI:
         yield
         platform.stop()
 
-    app = FastAPI(title="submarine-ray", version=VERSION, lifespan=lifespan, description="Submarine's REST API, on Ray.")
+    app = FastAPI(
+        title="submarine-ray", version=VERSION, lifespan=lifespan, description="Submarine's REST API, on Ray."
+    )
     app.state.platform = platform
     add_error_handlers(app)
     for router in (
@@ -147,7 +152,9 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
             EXPERIMENTS.labels(status).set(counts.get(status, 0))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.put(PACKAGE_PATH, tags=["experiment"], response_model=Envelope[dict[str, str]], summary="Upload a zipped directory")
+    @app.put(
+        PACKAGE_PATH, tags=["experiment"], response_model=Envelope[dict[str, str]], summary="Upload a zipped directory"
+    )
     async def upload(request: Request) -> Response:
         return ok({"url": platform.packages.add(await request.body())})
 
@@ -165,7 +172,12 @@ def main() -> None:
     settings = Settings()
     logging.configure(settings.log_level, settings.log_json)
     uvicorn.run(
-        build(settings), host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=3
+        build(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
     )
 
 

@@ -31,7 +31,9 @@ def outcome(client: ExperimentClient, id: str) -> int:
     while experiment["status"] not in ExperimentStatus.ENDED:
         experiment = client.get_experiment(id)
     told = f"{id} {experiment['status']}"
-    sys.stderr.write(f"{told}: {experiment['message']}\n" if experiment["status"] == ExperimentStatus.FAILED else f"{told}\n")
+    sys.stderr.write(
+        f"{told}: {experiment['message']}\n" if experiment["status"] == ExperimentStatus.FAILED else f"{told}\n"
+    )
     return 0 if experiment["status"] == ExperimentStatus.SUCCEEDED else 1
 
 

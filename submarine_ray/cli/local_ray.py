@@ -74,7 +74,9 @@ def choose_ports(previous: int | None) -> Ports:
         ports = Ports(base)
         if ports.are_free():
             return ports
-    raise StartFailed(f"no free block of {BLOCK} ports between {FIRST_BLOCK} and {LAST_BLOCK} for the local Ray cluster")
+    raise StartFailed(
+        f"no free block of {BLOCK} ports between {FIRST_BLOCK} and {LAST_BLOCK} for the local Ray cluster"
+    )
 
 
 def token(home: Home) -> str:
@@ -163,7 +165,16 @@ def _command(home: Home, ports: Ports, cpus: int, temp_dir: Path) -> list[str]:
         "temp-dir": temp_dir,
     }
     arguments = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats", *arguments]
+    return [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "start",
+        "--head",
+        "--block",
+        "--disable-usage-stats",
+        *arguments,
+    ]
 
 
 def _object_store_bytes() -> int:
@@ -217,15 +228,22 @@ def _wait_ready(home: Home, started: Started, address: str, secret: str) -> None
     with httpx.Client(base_url=address, headers=headers, timeout=5) as client:
         while time.monotonic() < deadline:
             if started.process() is None:
-                raise StartFailed(f"the Ray cluster ended while starting; {home.ray_log} says:\n{processes.tail(home.ray_log)}")
+                raise StartFailed(
+                    f"the Ray cluster ended while starting; {home.ray_log} says:\n{processes.tail(home.ray_log)}"
+                )
             try:
                 # The jobs list needs the GCS, the dashboard and its job module: what a submission needs.
-                if client.get("/api/jobs/").status_code == 200 and client.get("/api/v0/nodes").json()["data"]["result"]["result"]:
+                if (
+                    client.get("/api/jobs/").status_code == 200
+                    and client.get("/api/v0/nodes").json()["data"]["result"]["result"]
+                ):
                     return
             except (httpx.HTTPError, KeyError, TypeError, ValueError):
                 pass
             time.sleep(0.2)
-    raise StartFailed(f"the Ray cluster was not ready after {START_SECONDS} s; {home.ray_log} says:\n{processes.tail(home.ray_log)}")
+    raise StartFailed(
+        f"the Ray cluster was not ready after {START_SECONDS} s; {home.ray_log} says:\n{processes.tail(home.ray_log)}"
+    )
 
 
 def is_running(home: Home) -> bool:

@@ -11,7 +11,9 @@ import typer
 from submarine_ray.cli import output
 from submarine_ray.cli.output import Format, Problem
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Machine learning on Ray.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Machine learning on Ray."
+)
 list_app = typer.Typer(no_args_is_help=True, help="List things.")
 get_app = typer.Typer(no_args_is_help=True, help="Show one thing.")
 delete_app = typer.Typer(no_args_is_help=True, help="Delete one thing.")
@@ -79,7 +81,9 @@ def status(form: Output = Format.TABLE) -> None:
 @app.command()
 def quickstart(
     framework: Annotated[str, typer.Option(help="pytorch or tensorflow")] = "pytorch",
-    data: Annotated[Path | None, typer.Option(help="directory with MNIST IDX files; default scikit-learn's digits")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="directory with MNIST IDX files; default scikit-learn's digits")
+    ] = None,
 ) -> None:
     """Train on two workers, register, serve and ask the model, from nothing, in one command."""
     from submarine_ray.cli import quickstart as main_job
@@ -101,7 +105,9 @@ def run(
     max_retries: Annotated[int, typer.Option(min=0)] = 0,
     cluster: Annotated[str | None, typer.Option(help="where to run; default the local cluster")] = None,
     queue: Annotated[bool, typer.Option("--queue", help="wait for a cluster that is too small now")] = False,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="print the log, and exit with the outcome")] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="print the log, and exit with the outcome")
+    ] = True,
 ) -> None:
     """Run your script, distributed: `submarine run --workers 2 -- python train.py`."""
     from submarine_ray.cli.follow import follow_to_outcome

@@ -100,13 +100,17 @@ def _start_service(home: Home) -> None:
     deadline = time.monotonic() + SERVICE_SECONDS
     while time.monotonic() < deadline:
         if started.process() is None:
-            raise StartFailed(f"the control service ended while starting; {home.service_log} says:\n{processes.tail(home.service_log)}")
+            raise StartFailed(
+                f"the control service ended while starting; {home.service_log} says:\n{processes.tail(home.service_log)}"
+            )
         try:
             if httpx.get(f"{url()}/health", timeout=2).status_code == 200:
                 return
         except httpx.HTTPError:
             time.sleep(0.1)
-    raise StartFailed(f"the control service did not answer; {home.service_log} says:\n{processes.tail(home.service_log)}")
+    raise StartFailed(
+        f"the control service did not answer; {home.service_log} says:\n{processes.tail(home.service_log)}"
+    )
 
 
 def _service_part(home: Home) -> Part:
@@ -128,7 +132,9 @@ def _ray_part(home: Home) -> Part:
     process = known[0].process() if known else None
     if known is None or process is None:
         return Part("ray", False, "", None, None, "start it with `submarine up`")
-    return Part("ray", True, str(known[1]["address"]), process.pid, process.create_time(), f"GCS {known[1]['gcsAddress']}")
+    return Part(
+        "ray", True, str(known[1]["address"]), process.pid, process.create_time(), f"GCS {known[1]['gcsAddress']}"
+    )
 
 
 @contextmanager
@@ -138,5 +144,3 @@ def _alone(home: Home) -> Iterator[None]:
     with home.lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-

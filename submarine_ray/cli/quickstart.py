@@ -130,7 +130,9 @@ def _version(client: ExperimentClient, handle: ExperimentHandle, model: str) -> 
 def _deploy(client: ExperimentClient, model: str, version: int) -> dict[str, Any]:
     for old in client.service.call("GET", "/api/v1/serve"):
         if old["modelName"] == model and old["modelVersion"] != version and old["status"] != "Deleting":
-            client.service.call("DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": old["modelVersion"]})
+            client.service.call(
+                "DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": old["modelVersion"]}
+            )
     body = {"modelName": model, "modelVersion": version}
     endpoint = client.service.call("POST", "/api/v1/serve", json=body)
     deadline = time.monotonic() + SERVE_SECONDS
@@ -153,7 +155,9 @@ def _ask(client: ExperimentClient, handle: ExperimentHandle, endpoint: dict[str,
     scored = httpx.post(endpoint["invocationsUrl"], json={"inputs": images}, timeout=30)
     scored.raise_for_status()
     predicted = [max(range(len(row)), key=row.__getitem__) for row in scored.json()["predictions"]]
-    rows = [(i, p, label, "yes" if p == label else "no") for i, (p, label) in enumerate(zip(predicted, labels, strict=True))]
+    rows = [
+        (i, p, label, "yes" if p == label else "no") for i, (p, label) in enumerate(zip(predicted, labels, strict=True))
+    ]
     table("Held-out images, over HTTP", ("Image", "Predicted", "Label", "Right"), rows)
 
 

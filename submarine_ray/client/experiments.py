@@ -56,7 +56,7 @@ class ExperimentClient:
             found["logContent"] = found["logContent"][:1]
         for pod in found["logContent"]:
             for line in pod["podLog"]:
-                print(f"{pod['podName']}: {line}")  # noqa: T201 (Submarine's method prints)
+                print(f"{pod['podName']}: {line}")
         return found
 
     def list_log(self, status: str | None = None) -> list[dict[str, Any]]:
@@ -72,7 +72,9 @@ class ExperimentClient:
         """The last value of each metric of each replica, or one metric's history."""
         return list(self.service.call("GET", f"{_BASE}/{id}/metrics", params={"key": key} if key else {}))
 
-    def wait_for_finish(self, id: str, polling_interval: float = _LAST_POLL, timeout: float | None = None) -> dict[str, Any]:
+    def wait_for_finish(
+        self, id: str, polling_interval: float = _LAST_POLL, timeout: float | None = None
+    ) -> dict[str, Any]:
         """Wait until the experiment has ended; its last state.
 
         Args:

@@ -11,7 +11,20 @@ from typing import Any
 
 MAX_BYTES = 100 * 2**20
 SKIPPED = frozenset(
-    {".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".tox", ".submarine"}
+    {
+        ".git",
+        ".hg",
+        ".svn",
+        "__pycache__",
+        ".venv",
+        "venv",
+        "node_modules",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".tox",
+        ".submarine",
+    }
 )
 FUNCTION_FILE = "train_function.pkl"
 _FIXED_DATE = (2020, 1, 1, 0, 0, 0)  # the same content gives the same package

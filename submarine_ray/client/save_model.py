@@ -16,7 +16,11 @@ _PACKAGES = {
 
 
 def save(
-    model_type: str, model: Any, registered_model_name: str | None, input_dim: list[int] | None, output_dim: list[int] | None
+    model_type: str,
+    model: Any,
+    registered_model_name: str | None,
+    input_dim: list[int] | None,
+    output_dim: list[int] | None,
 ) -> None:
     """See `submarine_ray.save_model`."""
     kind = model_type.lower()
@@ -90,7 +94,7 @@ def _register(mlflow: Any, info: Any, name: str, kind: str) -> None:
         "submarine.model_id": info.model_id or "",
     }
     registered = mlflow.register_model(info.model_uri, name, await_registration_for=30, tags=tags)
-    print(f"[submarine] saved model {name} version {registered.version}", flush=True)  # noqa: T201
+    print(f"[submarine] saved model {name} version {registered.version}", flush=True)
 
 
 def _requirements(kind: str) -> list[str]:

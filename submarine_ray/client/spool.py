@@ -131,7 +131,9 @@ class Shipper:
             if len(record) == 2:
                 params.append({"key": record[0], "value": record[1]})
             else:
-                metrics.append({"key": record[0], "value": _number(record[1]), "step": record[2], "timestamp": record[3]})
+                metrics.append(
+                    {"key": record[0], "value": _number(record[1]), "step": record[2], "timestamp": record[3]}
+                )
             offset += len(line)
             if len(metrics) >= BATCH_METRICS or len(params) >= BATCH_PARAMS:
                 break
@@ -143,7 +145,7 @@ class Shipper:
             rest.post("runs/log-batch", {"run_id": self._run_id, "metrics": metrics, "params": params})
         except TrackingRefused as failure:
             if self.refused is None:
-                print(f"[submarine] MLflow refused metrics or parameters: {failure}", flush=True)  # noqa: T201
+                print(f"[submarine] MLflow refused metrics or parameters: {failure}", flush=True)
             self.refused = str(failure)
         self._offset = offset
         return True

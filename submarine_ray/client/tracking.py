@@ -35,7 +35,7 @@ def log_metric(key: str, value: float, step: int = 0) -> None:
     """
     spool = _open()
     if spool is None:
-        print(f"[metric] {key}={float(value)} step={step}", flush=True)  # noqa: T201 (the only place left for it)
+        print(f"[metric] {key}={float(value)} step={step}", flush=True)
     else:
         spool.metric(str(key), float(value), int(step))
 
@@ -44,7 +44,7 @@ def log_param(key: str, value: str) -> None:
     """Log a parameter of this replica; the value becomes text."""
     spool = _open()
     if spool is None:
-        print(f"[param] {key}={value}", flush=True)  # noqa: T201
+        print(f"[param] {key}={value}", flush=True)
     else:
         spool.param(str(key), str(value))
 
@@ -83,7 +83,9 @@ def _open() -> Spool | None:
                 atexit.register(Shipper(path, run).start().close)
             elif _spool is None and not _warned:
                 _warned = True
-                print("[submarine] no MLFLOW_TRACKING_URI and MLFLOW_RUN_ID: metrics are printed, not stored", flush=True)  # noqa: T201
+                print(
+                    "[submarine] no MLFLOW_TRACKING_URI and MLFLOW_RUN_ID: metrics are printed, not stored", flush=True
+                )
     return _spool
 
 
@@ -111,6 +113,8 @@ def save_model(
     from submarine_ray.client.save_model import save  # heavy: MLflow and the model's framework
 
     if not is_leader():
-        print(f"[submarine] save_model: {os.environ.get(REPLICA_VARIABLE)} leaves it to the leading replica", flush=True)  # noqa: T201
+        print(
+            f"[submarine] save_model: {os.environ.get(REPLICA_VARIABLE)} leaves it to the leading replica", flush=True
+        )
         return
     save(model_type, model, registered_model_name, input_dim, output_dim)

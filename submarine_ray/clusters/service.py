@@ -107,7 +107,8 @@ class ClusterService:
                 )
         if not spec.demand.fits(total):
             raise InvalidSpec(
-                f"all replicas together need {_shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}", "spec"
+                f"all replicas together need {_shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}",
+                "spec",
             )
 
     def driver(self, name: str) -> Driver:
@@ -139,11 +140,11 @@ class ClusterService:
         except Unreachable as failure:
             self._seen.pop(name, None)
             with self._database.session(write=True) as session:
-                repository.record_outage(session, name, str(failure))
+                repository.record(session, name, {"healthy": False, "message": str(failure)})
             raise
         self._seen[name] = (now_ms(), capacity)
         with self._database.session(write=True) as session:
-            repository.record_capacity(session, name, capacity)
+            repository.record(session, name, _observed(capacity))
         return capacity
 
     def names(self) -> list[str]:
@@ -177,7 +178,9 @@ class ClusterService:
         if row is None:
             raise Unreachable(f"the cluster {name!r} was deleted")
         if row.kind != LOCAL_CLUSTER:
-            return Connection(row.address or "", self._secrets.open(row.sealed_token) if row.sealed_token else None, False)
+            return Connection(
+                row.address or "", self._secrets.open(row.sealed_token) if row.sealed_token else None, False
+            )
         state = self._local_state()
         if state is None:
             raise Unreachable("the local Ray cluster is not running; start it with `submarine up`")
@@ -208,6 +211,22 @@ def _shortage(asked: Resources, has: Resources) -> str:
     if asked.cpu > has.cpu:
         return f"{asked.cpu:g} CPUs where there are {has.cpu:g}"
     return f"{asked.memory} bytes of memory where there are {has.memory}"
+
+
+def _observed(capacity: Capacity) -> dict[str, Any]:
+    total, largest = capacity.total, capacity.largest_node
+    return {
+        "healthy": True,
+        "message": None,
+        "incarnation": capacity.incarnation,
+        "nodes": capacity.nodes,
+        "total_cpu": total.cpu,
+        "total_memory": total.memory,
+        "total_gpu": total.gpu,
+        "node_cpu": largest.cpu,
+        "node_memory": largest.memory,
+        "node_gpu": largest.gpu,
+    }
 
 
 def _answer(row: ClusterRow) -> dict[str, Any]:

@@ -53,14 +53,21 @@ class Gate:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         host = urlsplit(f"//{headers.get('host', '')}").hostname
         if host not in self._hosts:
-            return error(HTTPStatus.FORBIDDEN, f"The host {str(host)[:100]!r} is not served here; SUBMARINE_ALLOWED_HOSTS adds one.")
+            return error(
+                HTTPStatus.FORBIDDEN,
+                f"The host {str(host)[:100]!r} is not served here; SUBMARINE_ALLOWED_HOSTS adds one.",
+            )
         origin = headers.get("origin")
         if origin and scope.get("method") not in _SAFE_METHODS and urlsplit(origin).hostname not in self._hosts:
-            return error(HTTPStatus.FORBIDDEN, "Requests that change something must come from this service's own pages.")
+            return error(
+                HTTPStatus.FORBIDDEN, "Requests that change something must come from this service's own pages."
+            )
         if self._token and scope["path"] not in _OPEN_PATHS:
             given = headers.get("authorization", "").removeprefix("Bearer ").strip()
             if not hmac.compare_digest(given.encode(), self._token.encode()):
-                return error(HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; send 'Authorization: Bearer <token>'.")
+                return error(
+                    HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; send 'Authorization: Bearer <token>'."
+                )
         return None
 
 
@@ -91,7 +98,14 @@ class Bodies:
                 await error(HTTPStatus.BAD_REQUEST, f"The body is not valid YAML: {failure}")(scope, receive, send)
                 return
             headers = [(k, v) for k, v in scope["headers"] if k not in (b"content-type", b"content-length")]
-            scope = {**scope, "headers": [*headers, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]}
+            scope = {
+                **scope,
+                "headers": [
+                    *headers,
+                    (b"content-type", b"application/json"),
+                    (b"content-length", str(len(body)).encode()),
+                ],
+            }
         await self._app(scope, _replay(body, receive), send)
 
 
@@ -150,7 +164,9 @@ def _sentence(item: dict[str, Any]) -> str:
     """One validation error: where, what, and what was given."""
     where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))
     if item["type"] == "json_invalid":
-        return f"The body is not valid JSON: {item.get('ctx', {}).get('error', item['msg'])} at position {item['loc'][-1]}"
+        return (
+            f"The body is not valid JSON: {item.get('ctx', {}).get('error', item['msg'])} at position {item['loc'][-1]}"
+        )
     message = item["msg"].removeprefix("Value error, ")
     known = {
         "missing": "is required",

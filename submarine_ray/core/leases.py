@@ -37,12 +37,7 @@ def _is_free(table: type[Leased], now: int) -> ColumnElement[bool]:
 def claim(session: Session, table: type[Leased], key: ColumnElement[str], lessee: Lessee, limit: int) -> str | None:
     """Lease up to `limit` rows that are due; the token they were leased with, or None if none was."""
     now = now_ms()
-    due = (
-        select(key)
-        .where(table.next_check_ms <= now, _is_free(table, now))
-        .order_by(table.next_check_ms)
-        .limit(limit)
-    )
+    due = select(key).where(table.next_check_ms <= now, _is_free(table, now)).order_by(table.next_check_ms).limit(limit)
     candidates = list(session.scalars(due))
     if not candidates:
         return None

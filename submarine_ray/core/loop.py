@@ -57,6 +57,6 @@ class Loop:
             return self._tick()
         except DatabaseUnavailable as failure:
             log.warning("loop.database_unavailable", loop=self._name, error=str(failure.__cause__ or failure))
-        except Exception:  # noqa: BLE001 (the loop outlives any bug in a tick; the log tells)
+        except Exception:
             log.exception("loop.tick_failed", loop=self._name)
         return FAILURE_PAUSE

@@ -25,7 +25,9 @@ class SecretBox:
         try:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken as failure:
-            raise Unavailable(f"A stored secret cannot be read: {self._file.name} is not the key it was sealed with.") from failure
+            raise Unavailable(
+                f"A stored secret cannot be read: {self._file.name} is not the key it was sealed with."
+            ) from failure
 
 
 def _read_or_make(key_file: Path) -> bytes:

@@ -106,4 +106,6 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
         name = quote(path.rsplit("/", 1)[-1])
         # An attachment of an opaque type: an artifact is never shown as a page of this origin.
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "X-Content-Type-Options": "nosniff"}
-        return Response(experiments.artifact(experiment_id, path), media_type="application/octet-stream", headers=headers)
+        return Response(
+            experiments.artifact(experiment_id, path), media_type="application/octet-stream", headers=headers
+        )

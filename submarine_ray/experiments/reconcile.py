@@ -105,7 +105,7 @@ class ExperimentReconciler:
             self._reconcile(cluster, rows)
         except DatabaseUnavailable as failure:
             log.warning("reconcile.database_unavailable", error=str(failure.__cause__))
-        except Exception:  # noqa: BLE001 (the rows' leases run out and they are tried again; the log tells)
+        except Exception:
             log.exception("reconcile.failed", cluster=cluster)
         finally:
             self._busy.release()
@@ -128,7 +128,9 @@ class ExperimentReconciler:
         first, *others = rows
         # Each row on its own, the first here: most ticks have one, and need no other thread.
         threads = [
-            threading.Thread(target=self._step, args=(driver, row, replace(seen, has_room=row.id in admitted)), daemon=True)
+            threading.Thread(
+                target=self._step, args=(driver, row, replace(seen, has_room=row.id in admitted)), daemon=True
+            )
             for row in others
         ]
         for batch in (threads[i : i + 4] for i in range(0, len(threads), 4)):
@@ -247,9 +249,16 @@ class ExperimentReconciler:
         except SubmissionRefused as failure:
             refused = decide.Observe(Status.FAILED, "SubmissionRefused", f"The cluster refused the job: {failure}")
             return self._observe(row, refused, None)
-        submitted = Event("Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.", row.status, Status.CREATED)
+        submitted = Event(
+            "Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.", row.status, Status.CREATED
+        )
         # Ray needs well over a second for its supervisor: looking earlier would only cost the cluster.
-        values = {"status": Status.CREATED, "created_ms": now_ms(), "incarnation": incarnation, "next_check_ms": now_ms() + 900}
+        values = {
+            "status": Status.CREATED,
+            "created_ms": now_ms(),
+            "incarnation": incarnation,
+            "next_check_ms": now_ms() + 900,
+        }
         return values | {"reason": None, "message": None}, [submitted]
 
     def _with_secrets(self, row: ExperimentRow) -> ExperimentSpec:
@@ -259,7 +268,12 @@ class ExperimentReconciler:
         return spec
 
     def _observe(self, row: ExperimentRow, step: decide.Observe, job: Job | None) -> Outcome:
-        values: Values = {"status": step.status, "reason": step.reason, "message": step.message, "next_check_ms": now_ms() + YOUNG_PAUSE_MS}
+        values: Values = {
+            "status": step.status,
+            "reason": step.reason,
+            "message": step.message,
+            "next_check_ms": now_ms() + YOUNG_PAUSE_MS,
+        }
         if row.created_ms is None:
             values["created_ms"] = now_ms()
         if step.status == Status.RUNNING:

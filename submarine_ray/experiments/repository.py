@@ -118,9 +118,7 @@ def in_use(session: Session, cluster: str) -> tuple[Resources, int]:
         ).where(ExperimentRow.cluster == cluster, ExperimentRow.status.in_(ACTIVE))
     ).one()
     starting = session.scalar(
-        select(func.count()).where(
-            ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.CREATED
-        )
+        select(func.count()).where(ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.CREATED)
     )
     return Resources(float(row[0]), int(row[1]), float(row[2])), starting or 0
 

@@ -50,7 +50,12 @@ class ExperimentService:
         """Accept an experiment: one row, and the reconciler does the rest. Raises InvalidSpec."""
         values = self._values(spec)
         row = ExperimentRow(
-            uid=str(uuid.uuid4()), status=Status.ACCEPTED, accepted_ms=now_ms(), next_check_ms=now_ms(), attempt=1, **values
+            uid=str(uuid.uuid4()),
+            status=Status.ACCEPTED,
+            accepted_ms=now_ms(),
+            next_check_ms=now_ms(),
+            attempt=1,
+            **values,
         )
         row.generation, row.wanted, row.superseded, row.archived, row.failures = 1, "run", "", False, 0
         accepted = Event("Accepted", f"Accepted for cluster {row.cluster!r}.", None, Status.ACCEPTED)
@@ -133,7 +138,10 @@ class ExperimentService:
         with self._database.session() as session:
             rows = repository.page(session, _known_status(status), 0, None)
         return [
-            {"experimentId": row.id, "logContent": [{"podName": f"{row.id}-{n}", "podLog": []} for n in replica_names(row)]}
+            {
+                "experimentId": row.id,
+                "logContent": [{"podName": f"{row.id}-{n}", "podLog": []} for n in replica_names(row)],
+            }
             for row in rows
         ]
 
@@ -225,7 +233,9 @@ class ExperimentService:
         if row.archived and row.run_id:
             found = self._tracking.list_artifacts(row.run_id, "logs")
             return {
-                item["path"].removeprefix("logs/").removesuffix(".log"): self._tracking.read_artifact(row.run_id, item["path"])
+                item["path"].removeprefix("logs/").removesuffix(".log"): self._tracking.read_artifact(
+                    row.run_id, item["path"]
+                )
                 .decode()
                 .splitlines()
                 for item in found
@@ -238,7 +248,9 @@ class ExperimentService:
             except UnknownJob:
                 text = ""
             except Unreachable as failure:
-                raise ClusterUnavailable(f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}") from failure
+                raise ClusterUnavailable(
+                    f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}"
+                ) from failure
         return logs.split(text, replica_names(row))
 
     def _values(self, spec: ExperimentSpec) -> dict[str, Any]:
@@ -278,7 +290,9 @@ class ExperimentService:
     @staticmethod
     def _found(row: ExperimentRow | None, experiment_id: str) -> ExperimentRow:
         if row is None:
-            raise NotFound(f"Not found experiment {experiment_id[:80]!r}. `submarine list experiment` shows those there are.")
+            raise NotFound(
+                f"Not found experiment {experiment_id[:80]!r}. `submarine list experiment` shows those there are."
+            )
         return row
 
     @staticmethod

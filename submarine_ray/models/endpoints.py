@@ -45,7 +45,9 @@ def router(models: ModelService) -> APIRouter:
         return ok(message="Delete the registered model instance")
 
     @routes.post("/model-version", response_model=One, summary="Register what an experiment saved as a version")
-    def create_version(spec: ModelVersionSpec, base_dir: Annotated[str | None, Query(alias="baseDir")] = None) -> Response:
+    def create_version(
+        spec: ModelVersionSpec, base_dir: Annotated[str | None, Query(alias="baseDir")] = None
+    ) -> Response:
         return ok(models.create_version(spec, base_dir), "Create a model version instance")
 
     @routes.get("/model-version/{name}", response_model=Many, summary="List a model's versions")

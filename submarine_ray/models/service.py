@@ -15,7 +15,13 @@ from submarine_ray.tracking.service import EXPERIMENT_TAG, TrackingService
 
 # MLflow's tags are key = value, Submarine's are words: a word is a tag with this prefix.
 _TAG = "submarine.tag."
-STAGES = {"none": "None", "developing": "Developing", "development": "Developing", "production": "Production", "archived": "Archived"}
+STAGES = {
+    "none": "None",
+    "developing": "Developing",
+    "development": "Developing",
+    "production": "Production",
+    "archived": "Archived",
+}
 _STAGE_TAG = "submarine.stage"
 _MAX_RESULTS = 1000
 
@@ -31,7 +37,9 @@ class ModelService:
     def create(self, spec: RegisteredModelSpec) -> None:
         """Raises AlreadyExists."""
         with _mlflow_errors():
-            self._client().create_registered_model(spec.name, {f"{_TAG}{t}": "true" for t in spec.tags}, spec.description)
+            self._client().create_registered_model(
+                spec.name, {f"{_TAG}{t}": "true" for t in spec.tags}, spec.description
+            )
 
     def list_all(self) -> list[dict[str, Any]]:
         return [_model(found) for found in self._client().search_registered_models(max_results=_MAX_RESULTS)]
@@ -86,7 +94,9 @@ class ModelService:
         elif uri.startswith("models:/"):
             uri = self._logged_model(uri)
         if uri.startswith("/") and not (Path(uri) / "MLmodel").exists():
-            raise NotFound(f"Version {version} of model {name!r} has no files; its experiment's artifacts were removed.")
+            raise NotFound(
+                f"Version {version} of model {name!r} has no files; its experiment's artifacts were removed."
+            )
         return f"models:/{name}/{version}", uri
 
     def set_stage(self, name: str, version: int, stage: str) -> None:
@@ -124,7 +134,11 @@ def _mlflow_errors() -> Iterator[None]:
     try:
         yield
     except MlflowException as failure:
-        kinds = {"RESOURCE_DOES_NOT_EXIST": NotFound, "RESOURCE_ALREADY_EXISTS": AlreadyExists, "INVALID_PARAMETER_VALUE": InvalidSpec}
+        kinds = {
+            "RESOURCE_DOES_NOT_EXIST": NotFound,
+            "RESOURCE_ALREADY_EXISTS": AlreadyExists,
+            "INVALID_PARAMETER_VALUE": InvalidSpec,
+        }
         kind = kinds.get(failure.error_code)
         if kind is None:
             raise
@@ -134,7 +148,9 @@ def _mlflow_errors() -> Iterator[None]:
 def _stage(stage: str | None) -> str:
     known = STAGES.get((stage or "None").lower())
     if known is None:
-        raise InvalidSpec(f"unknown stage {str(stage)[:80]!r}; use None, Developing, Production or Archived", "currentStage")
+        raise InvalidSpec(
+            f"unknown stage {str(stage)[:80]!r}; use None, Developing, Production or Archived", "currentStage"
+        )
     return known
 
 

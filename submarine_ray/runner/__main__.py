@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         run(_launch(_parse(arguments)))
     except RunnerError as failure:
         text = str(failure)
-        print(f"[submarine] {text if 'failed' in text else f'the attempt failed: {text}'}", flush=True)  # noqa: T201
+        print(f"[submarine] {text if 'failed' in text else f'the attempt failed: {text}'}", flush=True)
         return failure.code
     return 0
 
@@ -46,7 +46,9 @@ def run(launch: Launch) -> None:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m submarine_ray.runner", description="Run an experiment in a Ray job.")
+    parser = argparse.ArgumentParser(
+        prog="python -m submarine_ray.runner", description="Run an experiment in a Ray job."
+    )
     parser.add_argument("--launch-file", help=argparse.SUPPRESS)
     parser.add_argument("--spec", help="an experiment's spec, JSON or YAML")
     parser.add_argument("--framework", default="Python")
@@ -103,7 +105,6 @@ def _own_launch(options: argparse.Namespace) -> Launch:
 
 
 def plan_here() -> Code:
-
 
     return Code("package", str(Path.cwd()))
 

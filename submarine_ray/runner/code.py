@@ -56,7 +56,11 @@ def _clone(code: Code, target: Path) -> None:
     if code.username or code.password:
         # Credentials go through a helper that reads variables: never argv, never the URL.
         helper = _askpass()
-        env |= {"GIT_ASKPASS": str(helper), "SUBMARINE_GIT_USER": code.username or "", "SUBMARINE_GIT_PASSWORD": code.password or ""}
+        env |= {
+            "GIT_ASKPASS": str(helper),
+            "SUBMARINE_GIT_USER": code.username or "",
+            "SUBMARINE_GIT_PASSWORD": code.password or "",
+        }
     try:
         _git(["init", "--quiet", str(target)], env)
         _git(["-C", str(target), "remote", "add", "origin", "--", code.url], env)
@@ -70,7 +74,9 @@ def _clone(code: Code, target: Path) -> None:
 def _askpass() -> Path:
     descriptor, name = tempfile.mkstemp(prefix="submarine-askpass-")
     with os.fdopen(descriptor, "w") as file:
-        file.write('#!/bin/sh\ncase "$1" in Username*) echo "$SUBMARINE_GIT_USER";; *) echo "$SUBMARINE_GIT_PASSWORD";; esac\n')
+        file.write(
+            '#!/bin/sh\ncase "$1" in Username*) echo "$SUBMARINE_GIT_USER";; *) echo "$SUBMARINE_GIT_PASSWORD";; esac\n'
+        )
     Path(name).chmod(stat.S_IRWXU)
     return Path(name)
 
@@ -79,12 +85,16 @@ def _git(arguments: list[str], env: dict[str, str]) -> None:
     try:
         subprocess.run(["git", *arguments], env=env, check=True, capture_output=True, text=True, timeout=GIT_SECONDS)
     except FileNotFoundError as failure:
-        raise CodeSyncFailed("git is not installed on the cluster, and code.syncMode git needs it", CODE_SYNC_STATUS) from failure
+        raise CodeSyncFailed(
+            "git is not installed on the cluster, and code.syncMode git needs it", CODE_SYNC_STATUS
+        ) from failure
     except subprocess.TimeoutExpired as failure:
         raise CodeSyncFailed(f"git did not end within {GIT_SECONDS} s", CODE_SYNC_STATUS) from failure
     except subprocess.CalledProcessError as failure:
         said = failure.stderr.strip().splitlines()
-        raise CodeSyncFailed(f"git could not fetch the code: {said[-1] if said else failure}", CODE_SYNC_STATUS) from failure
+        raise CodeSyncFailed(
+            f"git could not fetch the code: {said[-1] if said else failure}", CODE_SYNC_STATUS
+        ) from failure
 
 
 def _copy(code: Code, target: Path) -> None:
@@ -105,6 +115,8 @@ def _copy(code: Code, target: Path) -> None:
             shutil.unpack_archive(target / name, target, **options)  # type: ignore[arg-type]
             (target / name).unlink()
     except ImportError as failure:
-        raise CodeSyncFailed(f"reading {url} needs a package that the cluster lacks: {failure}", CODE_SYNC_STATUS) from failure
+        raise CodeSyncFailed(
+            f"reading {url} needs a package that the cluster lacks: {failure}", CODE_SYNC_STATUS
+        ) from failure
     except (OSError, ValueError, shutil.ReadError) as failure:
         raise CodeSyncFailed(f"the code at {url} cannot be read: {failure}", CODE_SYNC_STATUS) from failure

@@ -99,7 +99,7 @@ def _wait_for_room(group: Any, launch: Launch) -> None:
     begun = time.monotonic()
     while not group.wait(WAIT_NOTICE_SECONDS):
         waited = int(time.monotonic() - begun)
-        print(f"[submarine] waiting for room for {len(launch.replicas)} replicas ({waited} s)", flush=True)  # noqa: T201
+        print(f"[submarine] waiting for room for {len(launch.replicas)} replicas ({waited} s)", flush=True)
 
 
 class Gang:
@@ -167,7 +167,9 @@ class Gang:
             raise (cause if isinstance(cause, RunnerError) else failure) from None
         except ray.exceptions.RayActorError as failure:
             name = "a replica" if rank is None else self._launch.replicas[rank].name
-            raise ReplicaLost(f"{name} failed: its worker process or node died ({str(failure).splitlines()[0]})") from None
+            raise ReplicaLost(
+                f"{name} failed: its worker process or node died ({str(failure).splitlines()[0]})"
+            ) from None
 
     @staticmethod
     def _actor(group: Any, index: int, replica: Replica) -> Any:

@@ -60,7 +60,7 @@ class ReplicaProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 process_group=0 if own_group else None,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 (only a prctl)
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
         except FileNotFoundError as failure:
             raise CommandFailed(f"there is no program {command[0]!r} in the cluster's PATH", 127) from failure

@@ -108,6 +108,4 @@ class ServingReconciler:
 
 
 def _desired(row: EndpointRow) -> decide.Desired:
-    return decide.Desired(
-        row.name, row.model_name, row.model_version, row.model_uri, row.replicas, row.cpu, row.gpu
-    )
+    return decide.Desired(row.name, row.model_name, row.model_version, row.model_uri, row.replicas, row.cpu, row.gpu)

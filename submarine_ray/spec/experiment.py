@@ -56,7 +56,6 @@ class ExperimentMeta(Document):
         return ({} if info.field_name == "env_vars" else []) if value is None else value
 
 
-
 class KernelSpec(Document):
     """Packages that the experiment needs."""
 

@@ -20,7 +20,9 @@ from submarine_ray.core.settings import Settings
 
 PREFIX = "/mlflow"
 # The assistant can run shell commands for any loopback client, and users' jobs are loopback clients.
-_CLOSED = tuple(f"{PREFIX}{path}" for path in ("/ajax-api/3.0/mlflow/assistant", "/gateway", "/api/3.0/mlflow/assistant"))
+_CLOSED = tuple(
+    f"{PREFIX}{path}" for path in ("/ajax-api/3.0/mlflow/assistant", "/gateway", "/api/3.0/mlflow/assistant")
+)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -78,7 +78,9 @@ class TrackingService:
         self.wait_ready()
         return self._mlflow
 
-    def create_run(self, name: str, experiment_id: str, replica: str, tags: dict[str, str], look_first: bool) -> Tracking:
+    def create_run(
+        self, name: str, experiment_id: str, replica: str, tags: dict[str, str], look_first: bool
+    ) -> Tracking:
         """The experiment's run, below the MLflow experiment `name`.
 
         With `look_first`, a run that an earlier process made and had no time to note is used again.
@@ -120,7 +122,8 @@ class TrackingService:
             else:
                 found = self.client().get_metric_history(run.info.run_id, key) if key in run.data.metrics else []
             points += [
-                {"replica": replica, "key": m.key, "value": m.value, "step": m.step, "timestamp": m.timestamp} for m in found
+                {"replica": replica, "key": m.key, "value": m.value, "step": m.step, "timestamp": m.timestamp}
+                for m in found
             ]
         return points
 
@@ -168,7 +171,7 @@ class TrackingService:
 
             self._app = app
             self._mlflow = MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri)
-        except BaseException as failure:  # noqa: BLE001 (told to whoever waits, and logged)
+        except BaseException as failure:
             self._failure = failure
             log.exception("tracking.load_failed")
         self._ready.set()

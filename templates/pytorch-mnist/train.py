@@ -6,11 +6,12 @@ import argparse
 
 import data
 import numpy as np
-import submarine_ray as submarine
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+import submarine_ray as submarine
 
 
 def main() -> None:

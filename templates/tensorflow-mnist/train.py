@@ -7,8 +7,9 @@ import json
 import os
 
 import data
-import submarine_ray as submarine
 import tensorflow as tf
+
+import submarine_ray as submarine
 
 
 class Report(tf.keras.callbacks.Callback):

@@ -61,7 +61,9 @@ class RayJobs:
         if submission.conda:
             runtime_env["conda"] = {"dependencies": list(submission.conda)}
         if self._home is not None:
-            entrypoint = f"exec python -m submarine_ray.runner --launch-file {shlex.quote(self._write(self._home, launch))}"
+            entrypoint = (
+                f"exec python -m submarine_ray.runner --launch-file {shlex.quote(self._write(self._home, launch))}"
+            )
         else:
             entrypoint = "exec python -m submarine_ray.runner"
             runtime_env["env_vars"] = {"SUBMARINE_LAUNCH": launch.dumps()}
@@ -111,7 +113,9 @@ class RayJobs:
     async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
         url = httpx.URL(self._address)
         secure = url.scheme == "https"
-        target = f"{'wss' if secure else 'ws'}://{url.netloc.decode()}/api/jobs/{quote(submission_id, safe='')}/logs/tail"
+        target = (
+            f"{'wss' if secure else 'ws'}://{url.netloc.decode()}/api/jobs/{quote(submission_id, safe='')}/logs/tail"
+        )
         try:
             async with websockets.connect(
                 target,
@@ -149,9 +153,7 @@ class RayJobs:
         return Capacity(
             incarnation=head["node_id"],
             total=sum(sizes, Resources()),
-            largest_node=Resources(
-                max(s.cpu for s in sizes), max(s.memory for s in sizes), max(s.gpu for s in sizes)
-            ),
+            largest_node=Resources(max(s.cpu for s in sizes), max(s.memory for s in sizes), max(s.gpu for s in sizes)),
             nodes=len(alive),
         )
 

@@ -1,0 +1,216 @@
+"""What tests share: one real platform and one real MariaDB a session, an app without background work for API tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.core.database import Database
+from submarine_ray.spec.home import Home
+
+SUBMARINE = [sys.executable, "-m", "submarine_ray.cli.main"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
+    """The condition's first true value; the test fails with `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"not within {timeout} s: {what}")
+
+
+class RunningPlatform:
+    """A platform of a test's own: its home, its port, and the CLI pointed at them."""
+
+    def __init__(self, root: Path, port: int, extra: dict[str, str] | None = None) -> None:
+        self.home = Home(root)
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SUBMARINE_", "RAY_", "MLFLOW_"))}
+        self.env = clean | {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(port)} | (extra or {})
+        self.client = ExperimentClient(self.url)
+
+    def cli(
+        self, *arguments: str, timeout: float = 240, check: bool = True, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*SUBMARINE, *arguments], env=self.env, capture_output=True, text=True, timeout=timeout, **options
+        )
+        assert not check or done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
+        return done
+
+    def up(self) -> None:
+        self.cli("up")
+
+    def service_pid(self) -> int:
+        import json
+
+        return int(json.loads(self.home.service_state.read_text())["pid"])
+
+    def submit(
+        self, cmd: str, framework: str = "Shell", workers: int = 1, resources: str = "cpu=0.5", **more: Any
+    ) -> str:
+        spec = {
+            "meta": {"name": "test", "framework": framework, "cmd": cmd},
+            "spec": {"Worker": {"replicas": workers, "resources": resources}},
+            **more,
+        }
+        return str(self.client.create_experiment(spec)["experimentId"])
+
+    def ended(self, id: str, timeout: float = 120) -> dict[str, Any]:
+        def look() -> dict[str, Any] | None:
+            try:
+                found = self.client.get_experiment(id)
+            except Exception:  # the service may just be restarting
+                return None
+            return found if found["status"] in ("Succeeded", "Failed") else None
+
+        return dict(wait_until(look, timeout, f"the end of {id}"))
+
+    def lines(self, id: str) -> dict[str, list[str]]:
+        found = self.client.service.call("GET", f"/api/v1/experiment/logs/{id}")
+        return {pod["podName"].removeprefix(f"{id}-"): pod["podLog"] for pod in found["logContent"]}
+
+
+@pytest.fixture(scope="session")
+def make_platform() -> Iterator[Callable[..., RunningPlatform]]:
+    made: list[RunningPlatform] = []
+
+    def make(extra: dict[str, str] | None = None) -> RunningPlatform:
+        root = Path(tempfile.mkdtemp(prefix="sm-"))
+        platform = RunningPlatform(root, free_port(), extra)
+        made.append(platform)
+        platform.up()
+        return platform
+
+    yield make
+    for platform in made:
+        platform.cli("down", check=False)
+        shutil.rmtree(platform.home.root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def platform(make_platform: Callable[..., RunningPlatform]) -> RunningPlatform:
+    return make_platform()
+
+
+class MariaDb:
+    """A real server of the test session's own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        user = ["--user=root"] if os.getuid() == 0 else []
+        subprocess.run(
+            ["mariadb-install-db", *user, f"--datadir={directory}/data", "--auth-root-authentication-method=normal"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        self._user = user
+
+    def start(self) -> None:
+        server = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
+        self.process = subprocess.Popen(
+            [server, "--no-defaults", *self._user, f"--datadir={self.directory}/data", f"--port={self.port}",
+             "--bind-address=127.0.0.1", f"--socket={self.directory}/s.sock", f"--pid-file={self.directory}/pid"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until(self._answers, 60, "MariaDB answers")
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait(60)
+
+    def database(self, name: str) -> str:
+        """A new database's URL."""
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+            cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        return f"mysql+pymysql://root@127.0.0.1:{self.port}/{name}"
+
+    def _connect(self) -> Any:
+        import pymysql
+
+        return pymysql.connect(host="127.0.0.1", port=self.port, user="root", connect_timeout=2)
+
+    def _answers(self) -> bool:
+        try:
+            self._connect().close()
+        except Exception:
+            return False
+        return True
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    if not (shutil.which("mariadbd") or Path("/usr/sbin/mariadbd").exists()):
+        pytest.skip("MariaDB's server is not installed")
+    directory = Path(tempfile.mkdtemp(prefix="sm-db-"))
+    server = MariaDb(directory)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/test.db"
+    else:
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "w")
+        url = request.getfixturevalue("mariadb").database(f"submarine_{worker}")
+    made = Database(url)
+    made.migrate()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """The real app over ASGI with its background work, and no cluster: what must work with every cluster down."""
+    from fastapi.testclient import TestClient
+
+    from submarine_ray.app import build
+    from submarine_ray.core.settings import Settings
+
+    app = build(Settings(home=tmp_path_factory.mktemp("home")))
+    with TestClient(app, base_url="http://127.0.0.1:32080", raise_server_exceptions=False) as client:
+        yield client
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    """A valid experiment; `changes` replace its top-level fields."""
+    return {
+        "meta": {"name": "test", "framework": "PyTorch", "cmd": "python train.py"},
+        "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=512M"}},
+        **changes,
+    }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests on the real cluster share one worker: two cores are not for two clusters."""
+    for item in items:
+        if {"ray", "faults"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.xdist_group("ray"))

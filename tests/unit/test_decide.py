@@ -1,0 +1,103 @@
+"""Every transition of an experiment's life, as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from submarine_ray.clusters.drivers.base import Job, JobState
+from submarine_ray.experiments.decide import (
+    LOST,
+    Archive,
+    Close,
+    Discard,
+    Observe,
+    Purge,
+    Queue,
+    Retry,
+    Seen,
+    StopJob,
+    Submit,
+    Wait,
+    Wish,
+    decide,
+)
+
+ID = "experiment-1-0001"
+
+
+def seen(state: str | None, has_room: bool = True, incarnation: str = "a", **job: object) -> Seen:
+    jobs = {ID: Job(ID, JobState(state), **job)} if state else {}  # type: ignore[arg-type]
+    return Seen(jobs, incarnation, has_room)
+
+
+def wish(status: str, **fields: object) -> Wish:
+    return Wish(status, ID, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "cluster", "step"),
+    [
+        (wish("Accepted"), seen(None), Submit()),
+        (wish("Accepted"), seen(None, has_room=False), Queue()),
+        (wish("Created", incarnation="a"), seen("PENDING"), Wait()),
+        (wish("Running"), seen("RUNNING"), Wait()),
+        (wish("Succeeded"), seen("SUCCEEDED"), Archive()),
+        (wish("Succeeded", archived=True), seen("SUCCEEDED"), Close(known=True)),
+        (wish("Succeeded", archived=True), seen(None), Close(known=False)),
+        (wish("Failed"), seen(None), Close(known=False)),
+        (wish("Deleted", wanted="delete"), seen("RUNNING"), StopJob(ID)),
+        (wish("Deleted", wanted="delete"), seen("STOPPED"), Purge(known=True)),
+        (wish("Deleted", wanted="delete"), seen(None), Purge(known=False)),
+        (wish("Running", wanted="stop"), seen("RUNNING"), StopJob(ID)),
+        (wish("Accepted", superseded=("old",)), seen(None), Discard("old", known=False)),
+    ],
+)
+def test_steps(given: Wish, cluster: Seen, step: object) -> None:
+    assert decide(given, cluster) == step
+
+
+@pytest.mark.parametrize(
+    ("given", "cluster", "status", "reason"),
+    [
+        (wish("Accepted"), seen("PENDING"), "Created", "Submitted"),
+        (wish("Accepted"), seen("SUCCEEDED"), "Succeeded", "Succeeded"),
+        (wish("Created"), seen("RUNNING"), "Running", "Running"),
+        (wish("Running"), seen("SUCCEEDED"), "Succeeded", "Succeeded"),
+        (wish("Running"), seen("FAILED", exit_code=3), "Failed", "ReplicaFailed"),
+        (wish("Running"), seen("STOPPED"), "Failed", "Stopped"),
+        (wish("Running"), seen(None), "Failed", LOST),
+        (wish("Created", incarnation="before"), seen("PENDING"), "Failed", LOST),
+        (wish("Running"), seen("FAILED", error_type="JOB_SUPERVISOR_ACTOR_DIED"), "Failed", LOST),
+        (wish("Running"), seen("FAILED", error_type="RUNTIME_ENV_SETUP_FAILURE"), "Failed", "EnvironmentFailed"),
+        (wish("Accepted", wanted="stop"), seen(None), "Failed", "Stopped"),
+        (wish("Running", wanted="stop"), seen("STOPPED"), "Failed", "Stopped"),
+        (wish("Running", wanted="stop"), seen("SUCCEEDED"), "Succeeded", "Succeeded"),
+    ],
+)
+def test_observations(given: Wish, cluster: Seen, status: str, reason: str) -> None:
+    step = decide(given, cluster)
+    assert isinstance(step, Observe)
+    assert (step.status, step.reason) == (status, reason)
+
+
+@pytest.mark.parametrize("cluster", [seen(None), seen("FAILED", exit_code=1)])
+def test_a_failed_or_lost_attempt_is_retried_as_often_as_allowed(cluster: Seen) -> None:
+    assert isinstance(decide(wish("Running", max_retries=1), cluster), Retry)
+    assert isinstance(decide(wish("Running", max_retries=1, failures=1), cluster), Observe)
+
+
+def test_an_environment_that_cannot_be_installed_is_not_retried() -> None:
+    step = decide(wish("Running", max_retries=3), seen("FAILED", error_type="RUNTIME_ENV_SETUP_FAILURE"))
+    assert isinstance(step, Observe)
+
+
+def test_an_older_attempt_is_stopped_before_the_next_begins() -> None:
+    jobs = {"old": Job("old", JobState.RUNNING)}
+    assert decide(wish("Accepted", superseded=("old",)), Seen(jobs)) == StopJob("old")
+
+
+def test_the_message_is_the_runners_own_sentence() -> None:
+    text = "Traceback...\n[submarine] worker-1 failed: it exited with status 3\n"
+    step = decide(wish("Running"), seen("FAILED", message=text, exit_code=3))
+    assert isinstance(step, Observe)
+    assert step.message == "worker-1 failed: it exited with status 3"

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from submarine_ray.spec.quantities import Resources, parse_resources
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cpu=1,memory=1024M,nvidia.com/gpu=1", Resources(1, 1024 * 10**6, 1)),
+        ("cpu=500m", Resources(0.5)),
+        ("memory=2Gi", Resources(memory=2 * 2**30)),
+        ("memory=1.5G, cpu=2", Resources(2, 1_500_000_000)),
+        ("gpu=2", Resources(gpu=2)),
+        ("nvidia.com/gpu=0,cpu=1", Resources(1)),
+        ("", Resources()),
+    ],
+)
+def test_documented_quantities(text: str, expected: Resources) -> None:
+    assert parse_resources(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("cpu=abc", "cpu='abc'"),
+        ("memory=12XB", "memory='12XB'"),
+        ("cpu=0", "more than zero"),
+        ("cpu=-1", "cpu='-1'"),
+        ("disk=3", "unknown resource 'disk'"),
+        ("cpu", "not key=value"),
+        ("cpu=1,cpu=2", "twice"),
+        ("gpu=1.5", "whole number"),
+    ],
+)
+def test_wrong_quantities_name_the_part(text: str, part: str) -> None:
+    with pytest.raises(ValueError, match=part.replace("(", r"\(")):
+        parse_resources(text)
+
+
+@given(st.text(max_size=40))
+def test_any_text_parses_or_is_a_value_error(text: str) -> None:
+    try:
+        assert parse_resources(text).cpu >= 0
+    except ValueError:
+        pass

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from submarine_ray.experiments import logs
+from submarine_ray.runner import code, environment
+from submarine_ray.runner.environment import Place
+from submarine_ray.runner.errors import CodeSyncFailed, CommandFailed
+from submarine_ray.runner.process import ReplicaProcess, argv
+from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.launch import Code, Launch, Replica
+from submarine_ray.spec.plan import plan_launch
+from tests.conftest import spec
+
+PLACES = [Place("n1", "10.0.0.1", 1000), Place("n2", "10.0.0.2", 2000), Place("n1", "10.0.0.1", 3000)]
+
+
+def launch(framework: str, roles: dict[str, int]) -> Launch:
+    tasks = {role: {"replicas": count, "resources": "cpu=1"} for role, count in roles.items()}
+    document = spec(meta={"name": "t", "framework": framework, "cmd": "true"}, spec=tasks)
+    return plan_launch(ExperimentSpec.model_validate(document), "e", "e")
+
+
+def test_torch_variables_number_ranks_by_node() -> None:
+    found = environment.rendezvous_variables(launch("pytorch", {"Master": 1, "Worker": 2}), 2, PLACES)
+    assert found == {
+        "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "1000", "WORLD_SIZE": "3", "RANK": "2", "LOCAL_RANK": "1",
+        "LOCAL_WORLD_SIZE": "2", "NODE_RANK": "0", "GROUP_RANK": "0",
+    }  # fmt: skip
+
+
+def test_tf_config_has_roles_and_leaves_the_evaluator_out_of_the_cluster() -> None:
+    plan = launch("TensorFlow", {"Evaluator": 1, "Ps": 1, "Chief": 1})
+    assert [r.name for r in plan.replicas] == ["chief-0", "ps-0", "evaluator-0"]
+    config = json.loads(environment.rendezvous_variables(plan, 2, PLACES)["TF_CONFIG"])
+    assert config["cluster"] == {"chief": ["10.0.0.1:1000"], "ps": ["10.0.0.2:2000"]}
+    assert config["task"] == {"type": "evaluator", "index": 0}
+
+
+def test_a_single_tensorflow_replica_gets_no_tf_config() -> None:
+    assert environment.rendezvous_variables(launch("TensorFlow", {"Worker": 1}), 0, PLACES[:1]) == {}
+
+
+def test_xgboost_gets_both_spellings() -> None:
+    found = environment.rendezvous_variables(launch("XGBoost", {"Master": 1, "Worker": 2}), 1, PLACES)
+    assert found["DMLC_TRACKER_URI"] == found["MASTER_ADDR"] == "10.0.0.1"
+    assert found["WORKER_ADDRS"] == "10.0.0.2,10.0.0.1"
+
+
+def test_commands_are_split_with_quotes_and_kubernetes_references_without_a_shell() -> None:
+    replica = Replica("worker", 0, "python 'my script.py' --dir=$(LOGS) $HOME; true")
+    assert argv(replica, {"LOGS": "/a b"}) == ["python", "my script.py", "--dir=/a b", "$HOME;", "true"]
+
+
+def test_a_role_overrides_the_experiment() -> None:
+    document = spec(
+        meta={"name": "t", "framework": "TensorFlow", "cmd": "a", "envVars": {"X": "1", "Y": "1"}},
+        spec={"Worker": {"replicas": 1}, "Ps": {"replicas": 1, "cmd": "b", "envVars": {"X": "2"}}},
+    )
+    worker, ps = plan_launch(ExperimentSpec.model_validate(document), "e", "e").replicas
+    assert (worker.command, worker.env) == ("a", {"X": "1", "Y": "1"})
+    assert (ps.command, ps.env) == ("b", {"X": "2", "Y": "1"})
+
+
+def test_launches_travel_whole() -> None:
+    plan = launch("pytorch", {"Worker": 2})
+    assert Launch.loads(plan.dumps()) == plan
+
+
+def test_logs_are_split_by_replica_and_keep_what_looks_like_a_prefix() -> None:
+    text = "[worker-1] [worker-0] not mine\nplatform\n[worker-0] a\n[worker-0] \n"
+    assert logs.split(text, ["worker-0", "worker-1"]) == {
+        "worker-0": ["a", ""], "worker-1": ["[worker-0] not mine"], "submarine": ["platform"],
+    }  # fmt: skip
+
+
+def test_a_process_hands_over_every_line_in_order(tmp_path: Path) -> None:
+    lines: list[str] = []
+    command = f"{sys.executable} -c 'for i in range(5000): print(i)'"
+    process = ReplicaProcess(Replica("worker", 0, command), {}, tmp_path, lines.append, own_group=True)
+    assert process.wait() == 0
+    assert lines == [str(i) for i in range(5000)]
+
+
+def test_an_unknown_program_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="no program 'no-such-program'"):
+        ReplicaProcess(Replica("worker", 0, "no-such-program"), {}, tmp_path, print, own_group=True)
+
+
+def test_the_script_dies_with_its_runner(tmp_path: Path) -> None:
+    """A killed runner must not leave a script that runs on beside its next attempt."""
+    program = (
+        "import sys, pathlib\n"
+        "from submarine_ray.runner.process import ReplicaProcess\n"
+        "from submarine_ray.spec.launch import Replica\n"
+        f"p = ReplicaProcess(Replica('worker', 0, 'sleep 300'), {{}}, pathlib.Path({str(tmp_path)!r}), print, False)\n"
+        "print(p._process.pid, flush=True); p.wait()\n"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert runner.stdout
+    script = int(runner.stdout.readline())
+    runner.kill()
+    runner.wait()
+    state = Path(f"/proc/{script}/stat")
+    deadline = time.monotonic() + 10
+    while state.exists() and ") Z" not in state.read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not state.exists() or ") Z" in state.read_text()
+
+
+def test_git_and_local_code(tmp_path: Path) -> None:
+    repository = tmp_path / "repo"
+    repository.mkdir()
+    (repository / "train.py").write_text("print(1)")
+    git = ["git", "-C", str(repository), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *arguments], check=True)
+    code.fetch(Code("git", f"file://{repository}", "main"), tmp_path / "cloned")
+    code.fetch(Code("local", str(repository)), tmp_path / "copied")
+    assert (tmp_path / "cloned" / "train.py").exists()
+    assert (tmp_path / "copied" / "train.py").exists()
+    with pytest.raises(CodeSyncFailed, match="git could not fetch"):
+        code.fetch(Code("git", f"file://{repository}", "no-such-branch"), tmp_path / "none")
