@@ -1,0 +1,243 @@
+"""The REST API with every cluster down: it accepts, refuses and answers all the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import spec
+
+URL = "/api/v1/experiment"
+
+
+def meta(**changes: Any) -> dict[str, Any]:
+    return {"name": "test", "framework": "PyTorch", "cmd": "python train.py", **changes}
+
+
+def worker(**changes: Any) -> dict[str, Any]:
+    return {"Worker": {"replicas": 1, "resources": "cpu=1", **changes}}
+
+
+def test_create_answers_as_documented(api: httpx.Client) -> None:
+    """The request and answer of Submarine's "Experiment REST API"."""
+    body = {
+        "meta": {"name": "tf-mnist-json", "namespace": "default", "framework": "TensorFlow", "cmd": "python m.py", "envVars": {"ENV_1": "ENV1"}},
+        "environment": {"image": "apache/submarine:tf-mnist-with-summaries-1.0"},
+        "spec": {"Ps": {"replicas": 1, "resources": "cpu=1,memory=1024M"}, "Worker": {"replicas": 1, "resources": "cpu=1,memory=2048M"}},
+    }  # fmt: skip
+    answer = api.post(URL, json=body)
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    envelope = answer.json()
+    assert {k: envelope[k] for k in ("status", "code", "success", "message", "attributes")} == {
+        "status": "OK", "code": 200, "success": True, "message": None, "attributes": {},
+    }  # fmt: skip
+    result = envelope["result"]
+    assert result["status"] == "Accepted"
+    assert result["acceptedTime"].endswith("+00:00") and result["createdTime"] is None
+    assert result["spec"]["meta"]["experimentId"] == result["experimentId"]
+    assert result["spec"]["meta"]["tags"] == []
+    assert result["spec"]["environment"] == {
+        "name": None, "dockerImage": None, "kernelSpec": None, "description": None, "image": "apache/submarine:tf-mnist-with-summaries-1.0",
+    }  # fmt: skip
+    assert result["spec"]["spec"]["Ps"] == {
+        "replicas": 1, "resources": "cpu=1,memory=1024M", "name": None, "image": None, "cmd": None, "envVars": None,
+        "resourceMap": {"memory": "1024M", "cpu": "1"},
+    }  # fmt: skip
+    assert result["spec"]["code"] is None
+    assert api.get(f"{URL}/{result['experimentId']}").json()["result"]["spec"] == result["spec"]
+    events = api.get(f"{URL}/{result['experimentId']}/events").json()["result"]
+    assert [e["reason"] for e in events] == ["Accepted", "ImageIgnored"]
+    assert api.delete(f"{URL}/{result['experimentId']}").json()["result"]["status"] == "Deleted"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (spec(meta=meta(name=None)), "meta.name"),
+        ({"meta": {"framework": "PyTorch", "cmd": "x"}, "spec": worker()}, "meta.name: is required"),
+        (spec(meta=meta(name="a/b")), "meta.name: 'a/b' cannot be the name"),
+        (spec(meta=meta(name="x" * 64)), "1 to 63 letters"),
+        (spec(meta=meta(framework="Caffe")), "meta.framework: unknown framework 'Caffe'; use one of PyTorch"),
+        (spec(spec=worker(replicas=0)), "spec.Worker.replicas"),
+        (spec(spec=worker(replicas=-1)), "spec.Worker.replicas"),
+        (spec(spec=worker(resources="cpu=abc")), "spec.Worker.resources: cpu='abc' is not a number of cores"),
+        (spec(spec=worker(resources="memory=12XB")), "memory='12XB' is not an amount of memory"),
+        (spec(spec={"Chef": {"replicas": 1}}), "PyTorch has no such role"),
+        (spec(spec={}), "spec"),
+        (spec(meta=meta(cmd=None)), "there is no command"),
+        (spec(cluster="mars"), "cluster: there is no cluster 'mars'"),
+        (spec(environment={"name": "nowhere"}), "environment.name: there is no environment 'nowhere'"),
+        (spec(colour="red"), "colour: is not a known field"),
+        (spec(maxRetries=-1), "maxRetries"),
+        (spec(code={"syncMode": "git"}), "git needs git.url"),
+        (spec(code={"syncMode": "git", "git": {"url": "--upload-pack=x"}}), "is not a git URL"),
+        (spec(code={"syncMode": "package", "url": "package://" + "0" * 64}), "no such package was uploaded"),
+        (spec(environment={"kernelSpec": {"pipDependencies": ["--index-url=http://x"]}}), "not a package requirement"),
+        (spec(meta=meta(envVars={"A-B": "1"})), "'A-B' is not an environment variable's name"),
+        ([], "must be an object"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_400_with_the_field_and_what_to_do(api: httpx.Client, body: Any, said: str) -> None:
+    answer = api.post(URL, json=body)
+    envelope = answer.json()
+    assert answer.status_code == 400, envelope
+    assert said in envelope["message"]
+    assert (envelope["status"], envelope["success"], envelope["result"]) == ("BAD_REQUEST", False, None)
+
+
+def test_malformed_bodies(api: httpx.Client) -> None:
+    answer = api.post(URL, content=b'{"meta": ', headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400 and "not valid JSON" in answer.json()["message"]
+    answer = api.post(URL, content=b"meta: [", headers={"Content-Type": "application/yaml"})
+    assert answer.status_code == 400 and "not valid YAML" in answer.json()["message"]
+    answer = api.post(URL, content=b"x" * 10_000_000, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413 and "larger than" in answer.json()["message"]
+
+
+def test_yaml_is_read(api: httpx.Client) -> None:
+    text = "meta: {name: yaml, framework: pytorch, cmd: 'true'}\nspec:\n  Worker: {replicas: 1, resources: cpu=1}\n"
+    answer = api.post(URL, content=text, headers={"Content-Type": "application/yaml"})
+    assert answer.json()["result"]["spec"]["meta"]["framework"] == "PyTorch"
+
+
+@pytest.mark.parametrize(
+    "call", [("GET", ""), ("DELETE", ""), ("GET", "/metrics"), ("GET", "/events"), ("POST", "/stop")]
+)
+def test_unknown_ids_are_404(api: httpx.Client, call: tuple[str, str]) -> None:
+    answer = api.request(call[0], f"{URL}/experiment-1-0001{call[1]}")
+    assert answer.status_code == 404 and answer.json()["status"] == "NOT_FOUND"
+
+
+def test_unknown_paths_and_methods_answer_in_the_envelope(api: httpx.Client) -> None:
+    assert api.get("/api/v1/nothing").json()["code"] == 404
+    assert api.put(URL).json()["code"] == 405
+    assert api.get("/").json()["code"] == 404
+
+
+def test_artifact_paths_do_not_lead_out(api: httpx.Client) -> None:
+    id = api.post(URL, json=spec()).json()["result"]["experimentId"]
+    platform = api.app.state.platform  # type: ignore[attr-defined]
+    run = platform.tracking.create_run("test", id, "worker-0", {}, False)
+    platform.tracking.put_texts(run.run_id, {"kept/a.txt": "hello"})
+    with platform.database.session(write=True) as session:
+        from submarine_ray.experiments.tables import ExperimentRow
+
+        session.get(ExperimentRow, id).run_id = run.run_id
+    assert api.get(f"{URL}/artifacts/{id}").json()["result"] == ["kept/"]
+    assert api.get(f"{URL}/{id}/artifact", params={"path": "kept/a.txt"}).text == "hello"
+    for path in ("../../x", "/etc/passwd", "a/../../b", "..%2f..%2fx", "file:///etc/passwd", "a\\..\\b"):
+        answer = api.get(f"{URL}/{id}/artifact", params={"path": path})
+        assert answer.status_code == 400, path
+    assert api.get(f"{URL}/{id}/artifact", params={"path": "none.txt"}).status_code == 404
+
+
+def test_pages_and_status(api: httpx.Client) -> None:
+    made = [api.post(URL, json=spec()).json()["result"]["experimentId"] for _ in range(5)]
+    page = api.get(URL, params={"pageSize": 2, "page": 2, "status": "accepted"}).json()
+    assert [e["experimentId"] for e in page["result"]] == [made[2], made[1]]
+    assert page["attributes"]["total"] >= 5
+    assert "unknown status 'odd'" in api.get(URL, params={"status": "odd"}).json()["message"]
+    assert api.get(URL, params={"page": 0}).status_code == 400
+
+
+def test_secrets_of_code_are_never_answered_or_stored_in_the_clear(api: httpx.Client) -> None:
+    git = {"url": "https://example.org/x.git", "username": "me", "password": "hunter2"}
+    answer = api.post(URL, json=spec(code={"syncMode": "git", "git": git}))
+    id = answer.json()["result"]["experimentId"]
+    assert "hunter2" not in answer.text + api.get(f"{URL}/{id}").text + api.get(URL).text
+    platform = api.app.state.platform  # type: ignore[attr-defined]
+    assert b"hunter2" not in platform.settings.layout.database.read_bytes()
+    from submarine_ray.experiments.tables import ExperimentRow
+
+    with platform.database.session() as session:
+        row = session.get(ExperimentRow, id)
+    assert platform.experiment_reconciler._with_secrets(row).code.git.password == "hunter2"
+
+
+def test_a_cluster_that_can_never_fit_refuses_at_once_unless_told_to_queue(api: httpx.Client) -> None:
+    platform = api.app.state.platform  # type: ignore[attr-defined]
+    from submarine_ray.clusters import repository
+
+    api.post("/api/v1/cluster", json={"name": "small", "address": "http://127.0.0.1:9"})
+    seen = {
+        "total_cpu": 4.0,
+        "total_memory": 10**9,
+        "total_gpu": 0.0,
+        "node_cpu": 2.0,
+        "node_memory": 10**9,
+        "node_gpu": 0.0,
+    }
+    with platform.database.session(write=True) as session:
+        repository.record(session, "small", seen)
+    gpu = spec(cluster="small", spec=worker(resources="cpu=1,nvidia.com/gpu=1"))
+    answer = api.post(URL, json=gpu)
+    assert answer.status_code == 400
+    assert "spec.Worker.resources: 1 GPUs where there are 0" in answer.json()["message"]
+    assert api.post(URL, json={**gpu, "queue": True}).status_code == 200
+    many = api.post(URL, json=spec(cluster="small", spec=worker(replicas=5)))
+    assert "all replicas together need 5 CPUs" in many.json()["message"]
+
+
+def test_clusters(api: httpx.Client) -> None:
+    body = {"name": "vm", "address": "http://10.1.2.3:8265", "token": "s3cret-token"}
+    answer = api.post("/api/v1/cluster", json=body)
+    assert answer.status_code == 200 and "s3cret" not in answer.text
+    assert api.post("/api/v1/cluster", json=body).status_code == 409
+    assert {"local", "vm"} <= {c["name"] for c in api.get("/api/v1/cluster").json()["result"]}
+    assert api.delete("/api/v1/cluster/local").status_code == 409
+    assert api.delete("/api/v1/cluster/vm").status_code == 200
+    assert api.get("/api/v1/cluster/vm").status_code == 404
+    assert "dashboard" in api.post("/api/v1/cluster", json={"name": "x", "address": "ftp://h"}).json()["message"]
+
+
+def test_foreign_hosts_and_origins_are_refused(api: httpx.Client) -> None:
+    assert api.get("/health", headers={"Host": "evil.example"}).status_code == 403
+    assert api.post(URL, json=spec(), headers={"Origin": "http://evil.example"}).status_code == 403
+    assert (
+        api.put(
+            "/mlflow/api/2.0/mlflow-artifacts/artifacts/x", content=b"x", headers={"Origin": "http://evil.example"}
+        ).status_code
+        == 403
+    )
+
+
+def test_models_and_serve_refuse_what_is_not_there(api: httpx.Client) -> None:
+    assert (
+        api.post("/api/v1/registered-model", json={"name": "m", "tags": ["a"], "description": "d"}).status_code == 200
+    )
+    assert api.post("/api/v1/registered-model", json={"name": "m"}).status_code == 409
+    assert api.get("/api/v1/registered-model/m").json()["result"]["tags"] == ["a"]
+    assert api.get("/api/v1/registered-model/none").status_code == 404
+    assert api.get("/api/v1/model-version/m/7").status_code == 404
+    assert api.post("/api/v1/serve", json={"modelName": "m", "modelVersion": 1}).status_code == 404
+    assert api.post("/api/v1/serve", json={"modelName": "../m", "modelVersion": 1}).status_code == 400
+    assert api.request("DELETE", "/api/v1/serve", json={"modelName": "m", "modelVersion": 1}).status_code == 404
+
+
+def test_operations(api: httpx.Client) -> None:
+    assert api.get("/health").json()["database"] == "up"
+    assert 'submarine_experiments{status="Accepted"}' in api.get("/metrics").text
+    assert "/api/v1/experiment" in api.get("/openapi.json").json()["paths"]
+
+
+def test_mlflow_answers_below_its_prefix_and_its_assistant_does_not(api: httpx.Client) -> None:
+    assert api.get("/mlflow/health").status_code == 200 or api.get("/mlflow/").status_code == 200
+    found = api.post("/mlflow/api/2.0/mlflow/experiments/search", json={"max_results": 5})
+    assert found.status_code == 200 and found.json()["experiments"]
+    assert api.get("/mlflow/ajax-api/3.0/mlflow/assistant/config").status_code == 404
+
+
+def test_a_token_is_asked_for_where_one_is_set(tmp_path: Any) -> None:
+    from fastapi.testclient import TestClient
+    from pydantic import ValidationError
+
+    from submarine_ray.app import build
+    from submarine_ray.core.settings import Settings
+
+    with pytest.raises(ValidationError, match="set SUBMARINE_TOKEN"):
+        Settings(home=tmp_path, host="0.0.0.0")
+    client = TestClient(build(Settings(home=tmp_path, token="t0ken")), base_url="http://127.0.0.1")
+    assert client.get(URL).status_code == 401
+    assert client.get(URL, headers={"Authorization": "Bearer wrong"}).status_code == 401

@@ -1,0 +1,145 @@
+"""The store on SQLite and on a real MariaDB."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable
+from submarine_ray.core.events import Event, history
+from submarine_ray.core.leases import Lessee
+from submarine_ray.experiments import repository
+from submarine_ray.experiments.tables import ExperimentRow
+from tests.conftest import MariaDb
+
+pytestmark = pytest.mark.db
+
+
+def row(id: str, **changes: object) -> ExperimentRow:
+    values = {
+        "id": id, "uid": "u", "name": "n", "framework": "Shell", "cluster": "local", "spec": "{}", "generation": 1, "wanted": "run",
+        "status": "Accepted", "accepted_ms": now_ms(), "next_check_ms": now_ms(), "superseded": "",
+    }  # fmt: skip
+    return ExperimentRow(**(values | changes))
+
+
+def add(database: Database, *rows: ExperimentRow) -> None:
+    for item in rows:
+        with database.session(write=True) as session:
+            repository.add(session, item, [Event("Accepted", "é ☃", None, "Accepted")])
+
+
+def test_a_row_is_leased_once(database: Database) -> None:
+    add(database, *(row(f"e-{i:03d}") for i in range(60)))
+    won: list[str] = []
+    failed: list[BaseException] = []
+
+    def work(name: str) -> None:
+        try:
+            for _ in range(10):
+                with database.session(write=True) as session:
+                    won.extend(r.id for r in repository.claim(session, Lessee(name, 60_000), 10))
+        except BaseException as failure:
+            failed.append(failure)
+
+    threads = [threading.Thread(target=work, args=(f"service-{i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not [f for f in failed if not isinstance(f, DatabaseUnavailable)]
+    assert len(won) == len(set(won))
+
+
+def test_a_lost_lease_or_a_changed_wish_writes_nothing(database: Database) -> None:
+    add(database, row("a"), row("b"))
+    with database.session(write=True) as session:
+        claimed = {r.id: r for r in repository.claim(session, Lessee("one", 60_000), 10)}
+    with database.session(write=True) as session:
+        found = repository.find(session, "b", lock=True)
+        assert found
+        found.generation += 1
+    with database.session(write=True) as session:
+        assert repository.apply(
+            session, claimed["a"], {"status": "Created"}, [Event("Submitted", "", "Accepted", "Created")]
+        )
+        assert not repository.apply(session, claimed["b"], {"status": "Created"}, [Event("Submitted", "")])
+        assert not repository.apply(session, claimed["a"], {"status": "Failed"}, [])
+    with database.session() as session:
+        a, b = repository.find(session, "a"), repository.find(session, "b")
+        assert a and b
+        assert (a.status, b.status, b.lock_token) == ("Created", "Accepted", None)
+        assert [e["reason"] for e in history(session, "a")] == ["Accepted", "Submitted"]
+        assert history(session, "a")[0]["message"] == "é ☃"
+
+
+def test_a_restarted_service_frees_only_its_own_leases(database: Database) -> None:
+    add(database, row("a"), row("b"))
+    with database.session(write=True) as session:
+        repository.claim(session, Lessee("one", 60_000), 1)
+    with database.session(write=True) as session:
+        repository.claim(session, Lessee("two", 60_000), 1)
+    with database.session(write=True) as session:
+        repository.release_all(session, Lessee("one", 60_000))
+    with database.session(write=True) as session:
+        assert len(repository.claim(session, Lessee("three", 60_000), 10)) == 1
+
+
+def test_an_id_is_taken_once(database: Database) -> None:
+    add(database, row("a"))
+    with pytest.raises(AlreadyExists), database.session(write=True) as session:
+        repository.add(session, row("a"), [])
+
+
+def test_pages_counts_and_queue(database: Database) -> None:
+    add(
+        database,
+        *(row(f"e-{i}", accepted_ms=i, demand_cpu=0.5, status="Running" if i < 3 else "Accepted") for i in range(10)),
+    )
+    with database.session() as session:
+        assert [r.id for r in repository.page(session, None, 2, 3)] == ["e-7", "e-6", "e-5"]
+        assert repository.count(session, "Running") == 3
+        assert repository.count_by_status(session) == {"Running": 3, "Accepted": 7}
+        used, starting = repository.in_use(session, "local")
+        assert (used.cpu, starting) == (1.5, 0)
+        assert [key for key, _ in repository.queue(session, "local", 2)] == ["e-3", "e-4"]
+
+
+def test_migrations_make_what_the_tables_say(database: Database) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from submarine_ray.core.database import Table
+
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_a_stopped_database_is_said_and_resumed(mariadb: MariaDb) -> None:
+    import time
+
+    database = Database(mariadb.database("outage"))
+    database.migrate()
+    add(database, row("a"))
+    mariadb.stop()
+    try:
+        begun = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match="does not answer"), database.session() as session:
+            repository.find(session, "a")
+        assert time.monotonic() - begun < 15  # no hang: the connect timeout bounds it
+    finally:
+        mariadb.start()
+    with database.session() as session:
+        assert repository.find(session, "a")
+    database.close()
+
+
+def test_sqlite_is_in_wal_mode(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

@@ -1,0 +1,127 @@
+"""Real processes are killed; nothing is lost and nothing runs twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from submarine_ray.cli import local_ray, processes
+from tests.conftest import RunningPlatform, wait_until
+
+pytestmark = pytest.mark.faults
+
+EXPERIMENTS, KILLS = 20, 10
+THREADS, EACH = 20, 10
+
+
+def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(platform: RunningPlatform, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    ids = []
+    killed = 0
+    while len(ids) < EXPERIMENTS or killed < KILLS:
+        for _ in range(EXPERIMENTS // KILLS):
+            if len(ids) < EXPERIMENTS:
+                number = len(ids)
+                ids.append(
+                    platform.submit(
+                        f"echo run >> {tmp_path}/{number}; sleep 0.3; exit {number % 2}", resources="cpu=0.2"
+                    )
+                )
+        time.sleep(rng.uniform(0.0, 2.5))  # a random moment is what this test is about
+        os.kill(platform.service_pid(), signal.SIGKILL)
+        killed += 1
+        platform.up()
+    ended = [platform.ended(id, 240) for id in ids]
+    assert [e["status"] for e in ended] == ["Failed" if n % 2 else "Succeeded" for n in range(EXPERIMENTS)]
+    assert [(tmp_path / str(n)).read_text() for n in range(EXPERIMENTS)] == ["run\n"] * EXPERIMENTS
+    assert len({e["experimentId"] for e in platform.client.list_experiments()}) == len(
+        platform.client.list_experiments()
+    )
+
+
+def test_200_submissions_from_20_threads(platform: RunningPlatform) -> None:
+    ids: list[str] = []
+    failed: list[BaseException] = []
+    slow: list[float] = []
+    done = threading.Event()
+
+    def submit() -> None:
+        try:
+            ids.extend([platform.submit("true", resources="cpu=0.1") for _ in range(EACH)])
+        except BaseException as failure:
+            failed.append(failure)
+
+    def read() -> None:
+        while not done.is_set():
+            begun = time.monotonic()
+            httpx.get(f"{platform.url}/api/v1/experiment", params={"pageSize": 20}, timeout=10).raise_for_status()
+            slow.append(time.monotonic() - begun)
+            time.sleep(0.1)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    threads = [threading.Thread(target=submit) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and len(set(ids)) == THREADS * EACH
+
+    def all_ended() -> bool:
+        found = {e["experimentId"]: e["status"] for e in platform.client.list_experiments("Succeeded")}
+        return set(ids) <= set(found)
+
+    deadline = time.monotonic() + 400
+    while not all_ended() and time.monotonic() < deadline:
+        time.sleep(1)
+    done.set()
+    reader.join()
+    left = [e for e in platform.client.list_experiments() if e["experimentId"] in ids and e["status"] != "Succeeded"]
+    assert not left, [(e["experimentId"], e["status"], e["message"]) for e in left[:5]]
+    assert slow
+
+
+def test_a_killed_head_is_noticed_and_a_new_attempt_made(
+    make_platform: Callable[[], RunningPlatform], tmp_path: Path
+) -> None:
+    platform = make_platform()
+    retried = platform.submit(f"echo run >> {tmp_path}/retried; sleep 30", maxRetries=1)
+    lost = platform.submit(f"echo run >> {tmp_path}/lost; sleep 60")
+    wait_until(lambda: (tmp_path / "retried").exists() and (tmp_path / "lost").exists(), 60, "both run")
+    for process in processes.marked(local_ray.MARK, str(platform.home.root)):
+        if "gcs_server" in process.name() or "raylet" in process.name():
+            process.kill()
+    known = processes.load(platform.home.ray_state)
+    assert known
+    known[0].process() and psutil.Process(known[0].pid).kill()
+    assert httpx.get(f"{platform.url}/health").status_code == 200
+    assert platform.client.get_experiment(lost)["status"] == "Running"  # an outage changes no row
+    platform.up()
+    ended = platform.ended(lost, 90)
+    assert (ended["status"], ended["reason"]) == ("Failed", "lost")
+    again = platform.ended(retried, 120)
+    assert (again["status"], again["attempt"]) == ("Succeeded", 2)
+    assert (tmp_path / "retried").read_text() == "run\n" * 2
+    assert (tmp_path / "lost").read_text() == "run\n"
+
+
+def test_up_repairs_a_half_running_platform_and_down_leaves_nothing(
+    make_platform: Callable[[], RunningPlatform],
+) -> None:
+    platform = make_platform()
+    os.kill(platform.service_pid(), signal.SIGKILL)
+    assert platform.cli("status", check=False).returncode == 1
+    assert "started: service" in platform.cli("up").stdout
+    assert "stopped: service, ray" in platform.cli("down").stdout
+    root = str(platform.home.root)
+    assert not processes.marked(local_ray.MARK, root) and not processes.marked("SUBMARINE_HOME", root)
+    assert "nothing was running" in platform.cli("down").stdout
