@@ -68,4 +68,5 @@ class ModelDeployment:
 
 def build(args: dict[str, str]) -> Any:
     """The application that the control service's configuration asks for."""
-    return ModelDeployment.bind(args["model_uri"], args["model_name"], args["model_version"], args["tracking_uri"])
+    deployment: Any = ModelDeployment
+    return deployment.bind(args["model_uri"], args["model_name"], args["model_version"], args["tracking_uri"])

@@ -101,7 +101,7 @@ def _start_service(home: Home) -> None:
     while time.monotonic() < deadline:
         if started.process() is None:
             raise StartFailed(
-                f"the control service ended while starting; {home.service_log} says:\n{processes.tail(home.service_log)}"
+                f"the control service ended while starting; {home.service_log}:\n{processes.tail(home.service_log)}"
             )
         try:
             if httpx.get(f"{url()}/health", timeout=2).status_code == 200:

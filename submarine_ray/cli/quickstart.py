@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from submarine_ray.cli import platform, processes
+from submarine_ray.cli.local_ray import StartFailed
 from submarine_ray.cli.output import Problem, table
 from submarine_ray.client.errors import ClientError
 from submarine_ray.client.experiments import ExperimentClient
@@ -51,7 +52,7 @@ def _step(name: str, act: Callable[[], Any], log: Path | Callable[[], str]) -> A
     sys.stdout.flush()
     try:
         return act()
-    except (ClientError, Problem, httpx.HTTPError, platform.StartFailed, TimeoutError) as failure:
+    except (ClientError, Problem, httpx.HTTPError, StartFailed, TimeoutError) as failure:
         tail = processes.tail(log) if isinstance(log, Path) else log()
         raise Problem(f"the step '{name}' failed: {failure}\n--- end of the log ---\n{tail}") from failure
 

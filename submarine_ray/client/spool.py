@@ -177,7 +177,8 @@ def _replica_run(rest: MlflowRest, run: Run) -> str:
         "runs/search",
         {
             "experiment_ids": [run.mlflow_experiment_id],
-            "filter": f"tags.`submarine.experiment_id` = '{run.experiment_id}' and tags.`submarine.replica` = '{run.replica}'",
+            "filter": f"tags.`submarine.experiment_id` = '{run.experiment_id}' "
+            f"and tags.`submarine.replica` = '{run.replica}'",
             "max_results": 1,
         },
     )

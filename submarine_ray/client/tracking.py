@@ -1,4 +1,4 @@
-"""`log_param`, `log_metric` and `save_model`, for use inside training code, on any rank, with Submarine's signatures."""
+"""`log_param`, `log_metric` and `save_model` for training code, on any rank, with Submarine's signatures."""
 
 from __future__ import annotations
 

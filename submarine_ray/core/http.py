@@ -150,7 +150,7 @@ def add_error_handlers(app: FastAPI) -> None:
         status = HTTPStatus(failure.status_code)
         texts = {
             HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path[:200]}; /docs lists the API.",
-            HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at {request.url.path[:200]}; /docs lists the API.",
+            HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at {request.url.path[:200]}; see /docs.",
         }
         return error(status, texts.get(status, str(failure.detail)))
 

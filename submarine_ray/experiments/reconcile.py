@@ -54,7 +54,7 @@ Outcome = tuple[Values, list[Event]]
 
 
 class ExperimentReconciler:
-    """A tick leases the rows that are due and gives each cluster's rows to a worker; slow clusters delay only theirs."""
+    """A tick leases the rows that are due and hands each cluster's to a worker; slow clusters delay only theirs."""
 
     def __init__(
         self,
@@ -324,7 +324,8 @@ class ExperimentReconciler:
 
 def _retry(row: ExperimentRow, step: decide.Retry) -> Outcome:
     attempt = row.attempt + 1
-    told = Event(step.reason, f"{step.message} Attempt {attempt} begins ({row.failures + 1} of {row.max_retries} retries).",
+    retries = f"{row.failures + 1} of {row.max_retries} retries"
+    told = Event(step.reason, f"{step.message} Attempt {attempt} begins ({retries}).",
                  row.status, Status.ACCEPTED)  # fmt: skip
     values = {
         "status": Status.ACCEPTED,

@@ -39,7 +39,7 @@ def find(session: Session, experiment_id: str, lock: bool = False) -> Experiment
     return session.scalars(query.with_for_update() if lock else query).first()
 
 
-def _visible(status: str | None) -> Select[tuple[ExperimentRow]]:
+def _visible(status: str | None) -> Select[ExperimentRow]:
     query = select(ExperimentRow)
     if status is None:
         return query.where(ExperimentRow.status != ExperimentStatus.DELETED)
@@ -58,7 +58,7 @@ def count(session: Session, status: str | None) -> int:
 
 def count_by_status(session: Session) -> dict[str, int]:
     rows = session.execute(select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status))
-    return {status: number for status, number in rows}
+    return dict(rows.tuples())
 
 
 def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -155,50 +156,37 @@ class ExperimentService:
 
     async def stream(self, experiment_id: str, replica: str | None) -> AsyncIterator[tuple[str, str]]:
         """(replica, line) as they are written, from the beginning, across attempts, until the experiment has ended."""
+        told: Counter[str] = Counter()
         row = await asyncio.to_thread(self._row, experiment_id)
         while True:
-            if row.archived:
+            if row.status == Status.RUNNING:
+                async for name, line in self._follow(row, told):
+                    if replica in (None, name):
+                        yield name, line
+            elif row.status in Status.ENDED and row.archived:
+                # What the live stream did not bring: an attempt may end before anybody could follow it.
                 for name, lines in (await asyncio.to_thread(self._log_lines, row)).items():
-                    for line in lines:
+                    for line in lines[told[name] :]:
                         if replica in (None, name):
                             yield name, line
                 return
-            if row.status != Status.ACCEPTED:
-                async for name, line in self._follow(row):
-                    if replica in (None, name):
-                        yield name, line
-                if await self._stays_ended(row):
-                    return
             await asyncio.sleep(STREAM_PAUSE)
-            row = await asyncio.to_thread(self._row, experiment_id)
+            before, row = row, await asyncio.to_thread(self._row, experiment_id)
+            if row.attempt != before.attempt:
+                told.clear()
 
-    async def _stays_ended(self, row: ExperimentRow) -> bool:
-        """After an attempt's log has ended: wait until it is known whether another attempt follows."""
-        while True:
-            now = await asyncio.to_thread(self._row, row.id)
-            if now.attempt != row.attempt:
-                return False
-            if now.status in Status.ENDED:
-                return True
-            await asyncio.sleep(STREAM_PAUSE)
-
-    async def _follow(self, row: ExperimentRow) -> AsyncIterator[tuple[str, str]]:
-        """One attempt's lines; a broken stream is taken up again where it broke."""
-        told = 0
-        while True:
-            position = 0
-            try:
-                async for line in _lines(self._clusters.driver(row.cluster).follow_log(row.submission_id)):
-                    position += 1
-                    if position > told:
-                        told = position
-                        yield logs.split_line(line)
-                return
-            except Unreachable:
-                await asyncio.sleep(1.0)
-                now = await asyncio.to_thread(self._row, row.id)
-                if now.status in Status.ENDED or now.attempt != row.attempt:
-                    return
+    async def _follow(self, row: ExperimentRow, told: Counter[str]) -> AsyncIterator[tuple[str, str]]:
+        """An attempt's lines that were not told yet, until the stream ends or breaks; `told` counts each replica's."""
+        passed: Counter[str] = Counter()
+        try:
+            async for raw in _lines(self._clusters.driver(row.cluster).follow_log(row.submission_id)):
+                name, line = logs.split_line(raw)
+                passed[name] += 1
+                if passed[name] > told[name]:
+                    told[name] += 1
+                    yield name, line
+        except Unreachable:
+            return  # the caller looks again, and takes it up where it broke
 
     def metrics(self, experiment_id: str, key: str | None) -> list[dict[str, Any]]:
         row = self._row(experiment_id)
@@ -246,7 +234,9 @@ class ExperimentService:
             try:
                 text = self._clusters.driver(row.cluster).log(row.submission_id)
             except UnknownJob:
-                text = ""
+                now = self._row(row.id)
+                if now.archived and not row.archived:  # archived between the two looks
+                    return self._log_lines(now)
             except Unreachable as failure:
                 raise ClusterUnavailable(
                     f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}"
@@ -332,7 +322,7 @@ def _warnings(spec: ExperimentSpec) -> list[Event]:
         Event(
             "ImageIgnored",
             f"The image {image!r} is not used: this cluster runs plain processes, not containers. "
-            "The command runs in the cluster's own Python; list what it lacks in environment.kernelSpec.pipDependencies.",
+            "The command runs in the cluster's Python; list what it lacks in environment.kernelSpec.pipDependencies.",
         )
         for image in sorted(filter(None, images))
     ]

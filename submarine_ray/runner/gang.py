@@ -1,4 +1,4 @@
-"""Several replicas start as a gang: one placement group with a bundle a replica, and in each an actor that runs a process.
+"""Several replicas start as a gang: one placement group with a bundle a replica, in each an actor with a process.
 
 An actor hands over its replica's lines when asked; the driver writes them to the job's log, so none is lost or doubled
 on the way through Ray's log files.

@@ -27,7 +27,7 @@ Sink = Callable[[str], None]
 
 
 def argv(replica: Replica, env: Mapping[str, str]) -> list[str]:
-    """The command as a process gets it: `$(NAME)` replaced as Kubernetes does, split like a shell but run without one."""
+    """The command as a process gets it: `$(NAME)` replaced as Kubernetes does, split as by a shell, no shell."""
     if replica.shell:
         return ["/bin/sh", "-c", replica.command]
     try:

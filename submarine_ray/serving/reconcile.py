@@ -64,7 +64,7 @@ class ServingReconciler:
         return STEADY_PAUSE if steady else CHANGING_PAUSE
 
     def _bring_together(self, cluster: str, rows: list[EndpointRow], applied: str | None) -> str | None:
-        """PUT if the cluster shall have, or has, something else; note what it shows. What is applied now, if it changed."""
+        """PUT if the cluster shall have, or has, something else; note what it shows. The new applied state."""
         driver = self._clusters.driver(cluster)
         incarnation = self._clusters.capacity(cluster).incarnation
         staying = [row for row in rows if row.status != EndpointStatus.DELETING]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -77,10 +78,8 @@ class ServingService:
             if row is None or row.status == EndpointStatus.DELETING:
                 raise NotFound(f"Version {spec.model_version} of model {spec.model_name!r} is not served.")
             repository.set_deleting(session, name)
-        try:
+        with contextlib.suppress(NotFound):  # the model may have been deleted before its endpoint
             self._models.set_stage(spec.model_name, spec.model_version, "None")
-        except NotFound:
-            pass  # the model was deleted before its endpoint
         self._wake()
 
     def get(self, model_name: str, model_version: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Source: the endpoints of Ray 2.60's dashboard (`ray/dashboard/modules/job/job_he
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import ssl
@@ -249,9 +250,7 @@ def _node_resources(total: dict[str, float]) -> Resources:
 
 def _last_line(text: str) -> str:
     """The line of an error body that says what was wrong; Ray answers with whole tracebacks."""
-    try:
+    with contextlib.suppress(ValueError, AttributeError):
         text = json.loads(text).get("msg", text)
-    except (ValueError, AttributeError):
-        pass
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[-1] if lines else "no reason given")[:1000]
