@@ -1,0 +1,329 @@
+"""`make bench`: what the platform costs, each figure beside what it is compared with, measured in turn in one run.
+
+Prints a table and writes benchmarks/results/latest.json with the raw numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from benchmarks.load import requests_per_second
+from submarine_ray.cli import local_ray, platform, processes
+from submarine_ray.cli.output import table
+from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.client.run import run
+from submarine_ray.spec.home import Home
+
+HERE = Path(__file__).parent
+ROUNDS = 5
+CONNECTIONS = 64
+POINTS = 20_000
+LISTED = 10_000
+ROW = {"inputs": [[0.5] * 64]}
+
+
+class Bench:
+    """One platform, and the results so far."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.client = ExperimentClient(platform.url())
+        self.results: list[dict[str, Any]] = []
+
+    def add(
+        self, name: str, unit: str, ours: list[float], other: list[float], wanted: str, higher_is_better: bool
+    ) -> None:
+        a, b = statistics.median(ours), statistics.median(other) if other else None
+        self.results.append(
+            {"name": name, "unit": unit, "ours": ours, "other": other, "ratio": a / b if b else None, "wanted": wanted}
+        )
+        print(
+            f"{name}: {a:.4g} {unit}" + (f" against {b:.4g}, ratio {a / b:.2f} (wanted {wanted})" if b else ""),
+            flush=True,
+        )
+
+    def ray(self) -> httpx.Client:
+        known = processes.load(self.home.ray_state)
+        assert known
+        headers = {"Authorization": f"Bearer {self.home.ray_token.read_text().strip()}"}
+        return httpx.Client(base_url=str(known[1]["address"]), headers=headers, timeout=30)
+
+
+def seconds(act: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
+
+
+def trivial(bench: Bench) -> None:
+    """A trivial command, from submission to the end that the user sees."""
+    ray = bench.ray()
+
+    def raw() -> None:
+        id = ray.post("/api/jobs/", json={"entrypoint": "true"}).json()["submission_id"]
+        while ray.get(f"/api/jobs/{id}").json()["status"] not in ("SUCCEEDED", "FAILED"):
+            time.sleep(0.05)
+
+    def ours() -> None:
+        run("true", framework="Shell", name="trivial", client=bench.client).wait()
+
+    raw(), ours()
+    pairs = [(seconds(ours), seconds(raw)) for _ in range(ROUNDS)]
+    bench.add("trivial command over the raw Jobs API", "s", *map(list, zip(*pairs, strict=True)), "<= 1.15", False)  # type: ignore[arg-type]
+
+
+def ddp(bench: Bench) -> None:
+    """A 2-worker 200-step DDP script, whole, over torchrun."""
+    script = str(HERE / "ddp.py")
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29631",
+        script,
+    ]
+
+    def ours() -> None:
+        run(["python", script], workers=2, framework="PyTorch", name="ddp", client=bench.client).wait()
+
+    pairs = [
+        (seconds(ours), seconds(lambda: subprocess.run(torchrun, check=True, capture_output=True))) for _ in range(3)
+    ]
+    bench.add("2-worker DDP script over torchrun", "s", *map(list, zip(*pairs, strict=True)), "<= 1.6", False)  # type: ignore[arg-type]
+
+
+def serving(bench: Bench) -> None:
+    """The quickstart's model at 64 connections."""
+    env = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    subprocess.run(
+        [sys.executable, "-m", "submarine_ray.cli.main", "quickstart"], check=True, env=env, stdout=subprocess.DEVNULL
+    )
+    endpoint = bench.client.service.call("GET", "/api/v1/serve")[0]
+    with _mlflow_serve(bench, endpoint) as mlflow_url, _default_serve(bench, endpoint) as default_url:
+        rounds = [
+            [
+                requests_per_second(url, ROW, CONNECTIONS)
+                for url in (endpoint["invocationsUrl"], mlflow_url, default_url)
+            ]
+            for _ in range(3)
+        ]
+    ours, mlflow, default = map(list, zip(*rounds, strict=True))
+    bench.add(
+        f"served model over mlflow models serve, {CONNECTIONS} connections", "requests/s", ours, mlflow, ">= 3", True
+    )
+    bench.add(
+        f"served model over Ray Serve's default mode, {CONNECTIONS} connections",
+        "requests/s",
+        ours,
+        default,
+        ">= 8",
+        True,
+    )
+
+
+def _model_path(bench: Bench, endpoint: dict[str, Any]) -> str:
+    import sqlite3
+
+    with sqlite3.connect(bench.home.root / "submarine.db") as connection:
+        row = connection.execute("SELECT model_uri FROM endpoint WHERE name = ?", (endpoint["name"],)).fetchone()
+    return str(row[0])
+
+
+@contextmanager
+def _mlflow_serve(bench: Bench, endpoint: dict[str, Any]) -> Iterator[str]:
+    port = _free_port()
+    command = [str(Path(sys.executable).parent / "mlflow"), "models", "serve", "-m", _model_path(bench, endpoint),
+               "-p", str(port), "-h", "127.0.0.1", "--env-manager", "local"]  # fmt: skip
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "MLFLOW_TRACKING_URI": f"{platform.url()}/mlflow",
+    }
+    started = processes.start(command, env, bench.home.root / "mlflow-serve.log")
+    url = f"http://127.0.0.1:{port}/invocations"
+    try:
+        _answers(url)
+        yield url
+    finally:
+        processes.stop(started, 5)
+
+
+@contextmanager
+def _default_serve(bench: Bench, endpoint: dict[str, Any]) -> Iterator[str]:
+    """The same application on a second cluster, Serve as it comes."""
+    root = Path(tempfile.mkdtemp(prefix="sb-"))
+    home = Home(root)
+    local_ray.start(home, fast_serve=False)
+    try:
+        known = processes.load(home.ray_state)
+        assert known
+        headers = {"Authorization": f"Bearer {home.ray_token.read_text().strip()}"}
+        args = {
+            "model_uri": _model_path(bench, endpoint),
+            "model_name": "m",
+            "model_version": "1",
+            "tracking_uri": f"{platform.url()}/mlflow",
+        }
+        application = {
+            "name": "m",
+            "route_prefix": "/m/1",
+            "import_path": "serve_apps.mlflow_model:build",
+            "args": args,
+        }
+        options = {"host": "127.0.0.1", "port": known[1]["servePort"]}
+        config = {"http_options": options, "proxy_location": "HeadOnly", "applications": [application]}
+        httpx.put(
+            f"{known[1]['address']}/api/serve/applications/", json=config, headers=headers, timeout=60
+        ).raise_for_status()
+        url = f"http://127.0.0.1:{known[1]['servePort']}/m/1/invocations"
+        _answers(url)
+        yield url
+    finally:
+        local_ray.stop(home)
+        local_ray.forget(home)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _answers(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if httpx.post(url, json=ROW, timeout=5).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.5)
+    raise SystemExit(f"{url} did not answer")
+
+
+def requests(bench: Bench) -> None:
+    """Single requests to the API, and the idle service's memory."""
+    spec = {
+        "meta": {"name": "queued", "framework": "Shell", "cmd": "true"},
+        "spec": {"Worker": {"resources": "cpu=900"}},
+        "queue": True,
+    }
+    ids = []
+    posts = []
+    for _ in range(100):
+        posts.append(1000 * seconds(lambda: ids.append(bench.client.create_experiment(spec)["experimentId"])))
+    for id in ids:
+        bench.client.delete_experiment(id)
+    _fill(bench, LISTED)
+    params = {"pageSize": 20}
+    lists = [
+        1000 * seconds(lambda: bench.client.service.call("GET", "/api/v1/experiment", params=params))
+        for _ in range(100)
+    ]
+    bench.add("POST /experiment, p50", "ms", [statistics.median(posts)], [], "<= 15 ms", False)
+    bench.add(f"list of 20 among {LISTED}, p50", "ms", [statistics.median(lists)], [], "<= 20 ms", False)
+    known = processes.load(bench.home.service_state)
+    assert known
+    bench.add(
+        "control service, resident", "MB", [psutil.Process(known[0].pid).memory_info().rss / 1e6], [], "a figure", False
+    )
+
+
+def _fill(bench: Bench, count: int) -> None:
+    """Copies of an ended experiment, written behind the service's back."""
+    import sqlite3
+
+    with sqlite3.connect(bench.home.database, timeout=30) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(experiment)")]
+        others = ", ".join(c for c in columns if c not in ("id", "next_check_ms"))
+        template = connection.execute("SELECT id FROM experiment WHERE status = 'Succeeded' LIMIT 1").fetchone()[0]
+        connection.executemany(
+            f"INSERT INTO experiment (id, {others}) SELECT ?, {others} FROM experiment WHERE id = ?",
+            [(f"experiment-1-{n:06d}", template) for n in range(count)],
+        )
+
+
+def metrics(bench: Bench) -> None:
+    """Points a second stored, by a loop that logs them one by one."""
+    ours_code = (
+        f"import time\nimport submarine_ray as s\nb = time.perf_counter()\nfor i in range({POINTS}): s.log_metric('x', i, i)\n"
+        f"print('loop', 1e6 * (time.perf_counter() - b) / {POINTS})"
+    )
+    other_code = (
+        "import time, mlflow\nmlflow.start_run()\nb = time.perf_counter()\n"
+        "for i in range(150): mlflow.log_metric('y', i, i)\nprint('rate', 150 / (time.perf_counter() - b))"
+    )
+    rates, others, loops = [], [], []
+    for _ in range(3):
+        handle = run(["python", "-c", ours_code], name="metrics", client=bench.client)
+        ended = handle.wait()
+        loops.append(float(next(line.split()[1] for _, line in handle.logs() if line.startswith("loop"))))
+        points = handle.metrics("x")
+        assert len(points) == POINTS
+        # From the first line logged to the end of the experiment, when all are stored.
+        rates.append(POINTS / ((_ms(ended["finishedTime"]) - min(p["timestamp"] for p in points)) / 1000))
+        handle = run(["python", "-c", other_code], name="metrics", client=bench.client)
+        handle.wait()
+        others.append(float(next(line.split()[1] for _, line in handle.logs() if line.startswith("rate"))))
+    bench.add("log_metric over mlflow.log_metric", "points/s", rates, others, ">= 50", True)
+    bench.add("log_metric, cost to the training loop", "microseconds", loops, [], "microseconds", False)
+
+
+def _ms(iso: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(iso).timestamp() * 1000
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    """Run the benchmarks named in argv, or all."""
+    known: dict[str, Callable[[Bench], None]] = {
+        "trivial": trivial,
+        "ddp": ddp,
+        "metrics": metrics,
+        "serving": serving,
+        "requests": requests,
+    }
+    root = Path(tempfile.mkdtemp(prefix="sb-"))
+    os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(_free_port())}
+    home = Home(root)
+    platform.up(home)
+    bench = Bench(home)
+    try:
+        for name in sys.argv[1:] or known:
+            known[name](bench)
+    finally:
+        platform.down(home)
+        shutil.rmtree(root, ignore_errors=True)
+    rows = [
+        (r["name"], f"{statistics.median(r['ours']):.4g} {r['unit']}", f"{statistics.median(r['other']):.4g}" if r["other"] else "",
+         f"{r['ratio']:.2f}" if r["ratio"] else "", r["wanted"])
+        for r in bench.results
+    ]  # fmt: skip
+    table("make bench (medians)", ("What", "Ours", "Compared with", "Ratio", "Wanted"), rows)
+    results = HERE / "results" / "latest.json"
+    results.parent.mkdir(exist_ok=True)
+    results.write_text(json.dumps(bench.results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
