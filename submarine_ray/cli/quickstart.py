@@ -65,7 +65,7 @@ def _templates() -> Path:
 
 
 def _submit(client: ExperimentClient, kind: str, model: str, data: Path | None) -> ExperimentHandle:
-    command = ["python", "train.py", "--model-name", model]
+    command = ["python", f"train_{kind.lower()}.py", "--model-name", model]
     if data is not None:
         command += ["--data", str(data.absolute())]
     return start(
@@ -73,7 +73,7 @@ def _submit(client: ExperimentClient, kind: str, model: str, data: Path | None) 
         name=model,
         workers=WORKERS,
         framework=kind,
-        working_dir=_templates() / f"{kind.lower()}-mnist",
+        working_dir=_templates() / "quickstart",
         client=client,
     )
 
