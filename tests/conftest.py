@@ -209,6 +209,7 @@ def spec(**changes: Any) -> dict[str, Any]:
     }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests on the real cluster share one worker: two cores are not for two clusters."""
     for item in items:

@@ -130,9 +130,9 @@ class ClusterService:
             known[1].close()
         return driver
 
-    def capacity(self, name: str) -> Capacity:
+    def capacity(self, name: str, fresh: bool = False) -> Capacity:
         """What the cluster has, at most some seconds old, noted for users to see. Raises Unreachable."""
-        seen = self._seen.get(name)
+        seen = None if fresh else self._seen.get(name)
         if seen and now_ms() - seen[0] < CAPACITY_SECONDS * 1000:
             return seen[1]
         try:
@@ -219,7 +219,7 @@ def _observed(capacity: Capacity) -> dict[str, Any]:
         "healthy": True,
         "message": None,
         "incarnation": capacity.incarnation,
-        "nodes": capacity.nodes,
+        "nodes": len(capacity.nodes),
         "total_cpu": total.cpu,
         "total_memory": total.memory,
         "total_gpu": total.gpu,

@@ -42,7 +42,16 @@ class Seen:
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
     incarnation: str | None = None
+    nodes: frozenset[str] = frozenset()
     has_room: bool = True
+
+    def is_active(self, job: Job | None) -> bool:
+        """Whether the job can still do anything. Ray goes on calling a job running whose node has died."""
+        return job is not None and not job.state.ended and not self.died_with_node(job)
+
+    def died_with_node(self, job: Job) -> bool:
+        known = bool(self.nodes) and job.node_id is not None
+        return known and job.state is JobState.RUNNING and job.node_id not in self.nodes
 
 
 class Step:
@@ -119,11 +128,11 @@ def decide(wish: Wish, seen: Seen) -> Step:
     """The next step. Each is safe to take twice, so a crash after any of them loses nothing."""
     for submission_id in wish.superseded:
         job = seen.jobs.get(submission_id)
-        if job is not None and not job.state.ended:
+        if seen.is_active(job):
             return StopJob(submission_id)
         return Discard(submission_id, known=job is not None)
     job = seen.jobs.get(wish.submission_id)
-    active = job is not None and not job.state.ended
+    active = seen.is_active(job)
     if wish.wanted == "delete":
         return StopJob(wish.submission_id) if active else Purge(known=job is not None)
     if wish.status in Status.ENDED:
@@ -135,6 +144,8 @@ def decide(wish: Wish, seen: Seen) -> Step:
             return Observe(Status.FAILED, STOPPED, "Stopped by the user.")
     if job is None and wish.status == Status.ACCEPTED:
         return Submit() if seen.has_room else Queue()
+    if job is not None and seen.died_with_node(job):
+        return _failed(wish, LOST, "The node that ran this attempt is gone.")
     return _follow(wish, job, seen.incarnation)
 
 

@@ -116,15 +116,18 @@ class ExperimentReconciler:
             if time.monotonic() < self._outages.get(cluster, 0):
                 raise Unreachable("the cluster did not answer a moment ago")
             driver = self._clusters.driver(cluster)
-            incarnation = self._clusters.capacity(cluster).incarnation
+            capacity = self._clusters.capacity(cluster)
             asked = [key for row in rows for key in (*row.superseded_ids, row.submission_id)]
             jobs = driver.observe(asked)
+            if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
+                # A node that is new or gone: only a look of now tells which.
+                capacity = self._clusters.capacity(cluster, fresh=True)
             admitted = self._admitted(cluster) if any(row.status == Status.ACCEPTED for row in rows) else set()
         except (Unreachable, SubmarineError) as failure:
             self._outage(cluster, rows, str(failure))
             return
         self._outages.pop(cluster, None)
-        seen = decide.Seen(jobs, incarnation)
+        seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes)
         first, *others = rows
         # Each row on its own, the first here: most ticks have one, and need no other thread.
         threads = [
@@ -213,9 +216,9 @@ class ExperimentReconciler:
                 driver.stop(key)
                 return {"next_check_ms": now_ms() + 300}, []
             case decide.Discard(key, known):
-                return self._discard(driver, row, key, known)
+                return self._discard(driver, row, key, seen.jobs.get(key) if known else None, seen)
             case decide.Archive():
-                return self._archive(driver, row)
+                return self._archive(driver, row, seen)
             case decide.Close(known):
                 return self._close(driver, row, known)
             case decide.Purge(known):
@@ -285,25 +288,29 @@ class ExperimentReconciler:
             values["next_check_ms"] = now_ms()
         return values, [Event(step.reason, step.message, row.status, step.status)]
 
-    def _discard(self, driver: Driver, row: ExperimentRow, key: str, known: bool) -> Outcome:
-        if known:
+    def _discard(self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, seen: decide.Seen) -> Outcome:
+        if job is not None:
             if row.run_id:
                 attempt = int(key.rpartition("-r")[2]) if "-r" in key.removeprefix(row.id) else 1
-                self._tracking.put_texts(row.run_id, self._texts(driver, row, key, f"logs/attempt-{attempt}"))
+                self._tracking.put_texts(row.run_id, self._texts(driver, row, key, f"logs/attempt-{attempt}", seen))
             driver.delete(key)
         left = " ".join(other for other in row.superseded_ids if other != key)
         return {"superseded": left, "next_check_ms": now_ms()}, []
 
-    def _archive(self, driver: Driver, row: ExperimentRow) -> Outcome:
+    def _archive(self, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> Outcome:
         if row.run_id:
-            self._tracking.put_texts(row.run_id, self._texts(driver, row, row.submission_id, "logs"))
+            self._tracking.put_texts(row.run_id, self._texts(driver, row, row.submission_id, "logs", seen))
         return {"archived": True, "next_check_ms": now_ms()}, []
 
-    def _texts(self, driver: Driver, row: ExperimentRow, key: str, directory: str) -> dict[str, str]:
+    def _texts(self, driver: Driver, row: ExperimentRow, key: str, directory: str, seen: decide.Seen) -> dict[str, str]:
         try:
             text = driver.log(key)
         except UnknownJob:
             text = ""
+        except Unreachable:
+            if not seen.died_with_node(seen.jobs[key]):
+                raise
+            text = "The log was lost with the node that had it."  # waiting would not bring it back
         by_replica = logs.split(text, replica_names(row))
         return {f"{directory}/{name}.log": "".join(f"{line}\n" for line in lines) for name, lines in by_replica.items()}
 

@@ -27,7 +27,7 @@ ID = "experiment-1-0001"
 
 def seen(state: str | None, has_room: bool = True, incarnation: str = "a", **job: object) -> Seen:
     jobs = {ID: Job(ID, JobState(state), **job)} if state else {}  # type: ignore[arg-type]
-    return Seen(jobs, incarnation, has_room)
+    return Seen(jobs, incarnation, has_room=has_room)
 
 
 def wish(status: str, **fields: object) -> Wish:
@@ -84,6 +84,16 @@ def test_observations(given: Wish, cluster: Seen, status: str, reason: str) -> N
 def test_a_failed_or_lost_attempt_is_retried_as_often_as_allowed(cluster: Seen) -> None:
     assert isinstance(decide(wish("Running", max_retries=1), cluster), Retry)
     assert isinstance(decide(wish("Running", max_retries=1, failures=1), cluster), Observe)
+
+
+def test_a_job_whose_node_died_is_lost_and_never_waited_for() -> None:
+    jobs = {ID: Job(ID, JobState.RUNNING, node_id="dead")}
+    gone, there = Seen(jobs, "b", frozenset({"new"})), Seen(jobs, "b", frozenset({"new", "dead"}))
+    step = decide(wish("Running"), gone)
+    assert isinstance(step, Observe) and step.reason == LOST
+    assert decide(wish("Running"), there) == Wait()
+    assert decide(wish("Accepted", superseded=(ID,)), gone) == Discard(ID, known=True)
+    assert decide(wish("Deleted", wanted="delete"), gone) == Purge(known=True)
 
 
 def test_an_environment_that_cannot_be_installed_is_not_retried() -> None:

@@ -6,7 +6,7 @@ These errors never reach HTTP: the reconcilers turn them into states and events.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -55,6 +55,7 @@ class Job:
     error_type: str | None = None
     message: str | None = None
     exit_code: int | None = None
+    node_id: str | None = None
     start_ms: int | None = None
     end_ms: int | None = None
 
@@ -75,8 +76,7 @@ class Capacity:
     incarnation: str
     total: Resources
     largest_node: Resources
-    nodes: int
-    details: dict[str, Any] = field(default_factory=dict)
+    nodes: frozenset[str]
 
 
 class Driver(Protocol):

@@ -138,7 +138,8 @@ class RayJobs:
 
     def delete(self, submission_id: str) -> None:
         answer = self._call("DELETE", f"/api/jobs/{quote(submission_id, safe='')}")
-        if answer.status_code not in (200, 404):
+        # Ray keeps the record of a job that died with its node as running, and refuses to delete it: it stays.
+        if answer.status_code not in (200, 404) and "non-terminal" not in answer.text:
             raise Unreachable(f"HTTP {answer.status_code} to the deletion of {submission_id}")
         if self._home is not None:
             (self._home.launches / f"{submission_id}.json").unlink(missing_ok=True)
@@ -155,7 +156,7 @@ class RayJobs:
             incarnation=head["node_id"],
             total=sum(sizes, Resources()),
             largest_node=Resources(max(s.cpu for s in sizes), max(s.memory for s in sizes), max(s.gpu for s in sizes)),
-            nodes=len(alive),
+            nodes=frozenset(node["node_id"] for node in alive),
         )
 
     def applications(self) -> dict[str, Any]:
@@ -239,6 +240,7 @@ def _job(document: dict[str, Any]) -> Job:
         error_type=document.get("error_type"),
         message=document.get("message"),
         exit_code=document.get("driver_exit_code"),
+        node_id=document.get("driver_node_id"),
         start_ms=document.get("start_time"),
         end_ms=document.get("end_time"),
     )
