@@ -58,7 +58,7 @@ def count(session: Session, status: str | None) -> int:
 
 def count_by_status(session: Session) -> dict[str, int]:
     rows = session.execute(select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status))
-    return dict(rows.tuples())
+    return dict(rows.tuples().all())
 
 
 def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:
