@@ -207,11 +207,3 @@ def spec(**changes: Any) -> dict[str, Any]:
         "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=512M"}},
         **changes,
     }
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests on the real cluster share one worker: two cores are not for two clusters."""
-    for item in items:
-        if {"ray", "faults"} & {mark.name for mark in item.iter_markers()}:
-            item.add_marker(pytest.mark.xdist_group("ray"))

@@ -17,7 +17,8 @@ import pytest
 from submarine_ray.cli import local_ray, processes
 from tests.conftest import RunningPlatform, wait_until
 
-pytestmark = pytest.mark.faults
+# One group, one worker: two cores are not for two clusters.
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("ray")]
 
 EXPERIMENTS, KILLS = 20, 10
 THREADS, EACH = 20, 10

@@ -13,7 +13,8 @@ import pytest
 import submarine_ray as submarine
 from tests.conftest import RunningPlatform, wait_until
 
-pytestmark = pytest.mark.ray
+# One group, one worker: two cores are not for two clusters.
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
 
 def python(code: str) -> str:
