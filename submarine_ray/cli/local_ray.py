@@ -5,12 +5,17 @@ Never `ray stop`: it kills every Ray on the host. Facts behind each variable: do
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import secrets
 import shutil
 import socket
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,14 +191,27 @@ def temp_dir(home: Home) -> Path:
     direct = home.root / "ray"
     if len(str(direct)) <= 40:
         return direct
-    import hashlib
-
     digest = hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
     return Path("/tmp") / f"submarine-ray-{os.getuid()}-{digest}"  # noqa: S108 (made with mode 0700 below)
 
 
 def start(home: Home, cpus: int | None = None, fast_serve: bool = True) -> None:
     """Start the cluster and wait until it takes jobs. Raises StartFailed with the log's tail."""
+    with _ports_lock():
+        _start(home, cpus, fast_serve)
+
+
+@contextmanager
+def _ports_lock() -> Iterator[None]:
+    """One cluster of this user starts at a time: ports are free only until another `up` has chosen them too."""
+    path = Path(tempfile.gettempdir()) / f"submarine-ray-{os.getuid()}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _start(home: Home, cpus: int | None, fast_serve: bool) -> None:
     sweep(home)
     known = processes.load(home.ray_state)
     previous = known[1].get("portBase") if known else None

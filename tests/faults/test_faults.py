@@ -17,8 +17,7 @@ import pytest
 from submarine_ray.cli import local_ray, processes
 from tests.conftest import RunningPlatform, wait_until
 
-# One group, one worker: two cores are not for two clusters.
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.faults
 
 EXPERIMENTS, KILLS = 20, 10
 THREADS, EACH = 20, 10

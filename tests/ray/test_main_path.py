@@ -13,8 +13,7 @@ import pytest
 import submarine_ray as submarine
 from tests.conftest import RunningPlatform, wait_until
 
-# One group, one worker: two cores are not for two clusters.
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.ray
 
 
 def python(code: str) -> str:
