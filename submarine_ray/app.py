@@ -62,7 +62,7 @@ class Platform:
         self.experiments = ExperimentService(
             self.database, self.clusters, self.tracking, secrets, lambda: self.experiment_loop.wake()
         )
-        self.models = ModelService(self.tracking, settings, self.experiments.run_id)
+        self.models = ModelService(self.tracking, self.experiments.run_id)
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
         self.experiment_reconciler = ExperimentReconciler(
             self.database, self.clusters, self.tracking, secrets, lessee, lambda: self.experiment_loop.wake()

@@ -41,10 +41,6 @@ class Loop:
         if self._thread.is_alive():
             self._thread.join(timeout)
 
-    @property
-    def stopping(self) -> bool:
-        return self._stopping.is_set()
-
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()

@@ -30,7 +30,6 @@ class Settings(BaseSettings):
     max_package_bytes: int = Field(default=100 * 2**20, description="largest uploaded working directory")
     lease_seconds: float = Field(default=30.0, gt=1, description="how long a reconciler holds a row")
     cluster_timeout_seconds: float = Field(default=10.0, gt=0, description="one request to a cluster")
-    finished_package_days: int = Field(default=30, ge=1)
     log_level: str = "INFO"
     log_json: bool = False
 

@@ -182,10 +182,7 @@ class ExperimentReconciler:
         step = decide.decide(wish, seen)
         try:
             values, happened = self._take(step, driver, row, seen)
-        except Unreachable as failure:
-            log.warning("reconcile.step_unreachable", experiment=row.id, step=type(step).__name__, why=str(failure))
-            values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
-        except SubmarineError as failure:
+        except (Unreachable, SubmarineError) as failure:
             log.warning("reconcile.step_failed", experiment=row.id, step=type(step).__name__, why=str(failure))
             values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
         self._apply(row, step, values, happened)

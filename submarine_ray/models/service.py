@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from submarine_ray.core.errors import AlreadyExists, InvalidSpec, NotFound
-from submarine_ray.core.settings import Settings
 from submarine_ray.spec.models import ModelVersionSpec, RegisteredModelSpec
 from submarine_ray.tracking.service import EXPERIMENT_TAG, TrackingService
 
@@ -29,9 +28,8 @@ _MAX_RESULTS = 1000
 class ModelService:
     """`run_of` answers an experiment's MLflow run, and raises NotFound."""
 
-    def __init__(self, tracking: TrackingService, settings: Settings, run_of: Callable[[str], str]) -> None:
+    def __init__(self, tracking: TrackingService, run_of: Callable[[str], str]) -> None:
         self._tracking = tracking
-        self._settings = settings
         self._run_of = run_of
 
     def create(self, spec: RegisteredModelSpec) -> None:
@@ -89,10 +87,9 @@ class ModelService:
         """A version's `models:/` URI, and where its files lie as this service reads them. Raises NotFound."""
         with _mlflow_errors():
             uri = self._client().get_model_version_download_uri(name, str(version))
-        if uri.startswith("mlflow-artifacts:"):
-            uri = f"{self._settings.artifacts.rstrip('/')}/{uri.split(':', 1)[1].lstrip('/')}"
-        elif uri.startswith("models:/"):
-            uri = self._logged_model(uri)
+        if uri.startswith("models:/"):
+            uri = str(self._client().get_logged_model(uri.removeprefix("models:/")).artifact_location)
+        uri = self._tracking.storage_uri(uri)
         if uri.startswith("/") and not (Path(uri) / "MLmodel").exists():
             raise NotFound(
                 f"Version {version} of model {name!r} has no files; its experiment's artifacts were removed."
@@ -102,12 +99,6 @@ class ModelService:
     def set_stage(self, name: str, version: int, stage: str) -> None:
         with _mlflow_errors():
             self._client().set_model_version_tag(name, str(version), _STAGE_TAG, _stage(stage))
-
-    def _logged_model(self, uri: str) -> str:
-        location = str(self._client().get_logged_model(uri.removeprefix("models:/")).artifact_location)
-        if location.startswith("mlflow-artifacts:"):
-            return f"{self._settings.artifacts.rstrip('/')}/{location.split(':', 1)[1].lstrip('/')}"
-        return location
 
     def _saved_model(self, experiment_id: str, run_id: str, base_dir: str | None) -> str:
         client = self._client()

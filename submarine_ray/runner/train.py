@@ -9,11 +9,10 @@ from typing import Any
 import cloudpickle
 import ray
 
+from submarine_ray.client.package import FUNCTION_FILE
 from submarine_ray.runner import code, environment
 from submarine_ray.runner.errors import CommandFailed, InvalidLaunch
 from submarine_ray.spec.launch import Launch
-
-FUNCTION_FILE = "train_function.pkl"
 
 
 def run(launch: Launch) -> None:

@@ -212,10 +212,6 @@ class ExperimentSpec(Document):
         return self
 
     @property
-    def world_size(self) -> int:
-        return sum(task.replicas for task in self.spec.values())
-
-    @property
     def demand(self) -> Resources:
         """What all replicas ask for together."""
         return sum((task.quantities.times(task.replicas) for task in self.spec.values()), Resources())

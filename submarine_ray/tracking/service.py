@@ -217,9 +217,13 @@ class TrackingService:
         """The run's artifacts where they lie, without the detour over our own HTTP port."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        uri = self.client().get_run(run_id).info.artifact_uri
-        relative = uri.split(":", 1)[1].lstrip("/") if uri.startswith("mlflow-artifacts:") else None
-        return get_artifact_repository(f"{self._settings.artifacts.rstrip('/')}/{relative}" if relative else uri)
+        return get_artifact_repository(self.storage_uri(self.client().get_run(run_id).info.artifact_uri))
+
+    def storage_uri(self, uri: str) -> str:
+        """Where an artifact URI's files lie, with the server's artifact proxy resolved."""
+        if not uri.startswith("mlflow-artifacts:"):
+            return uri
+        return f"{self._settings.artifacts.rstrip('/')}/{uri.split(':', 1)[1].lstrip('/')}"
 
 
 def _safe(path: str) -> str:
