@@ -15,13 +15,18 @@ def split_line(line: str) -> tuple[str, str]:
     return (f"{match[1]}-{match[2]}", match[3]) if match else (PLATFORM, line)
 
 
+def lines(text: str) -> list[str]:
+    """The lines of a log: ended by newlines alone, so that a progress bar's carriage returns stay in theirs."""
+    found = text.split("\n")
+    if found[-1] == "":
+        found.pop()
+    return found
+
+
 def split(text: str, replicas: Iterable[str]) -> dict[str, list[str]]:
     """A job's log by replica, in the order written; every replica is there, `submarine` holds the platform's lines."""
     found: dict[str, list[str]] = {name: [] for name in (*replicas, PLATFORM)}
-    lines = text.split("\n")
-    if lines and lines[-1] == "":
-        lines.pop()
-    for line in lines:
+    for line in lines(text):
         replica, content = split_line(line)
         found.setdefault(replica, []).append(content)
     return found

@@ -220,14 +220,12 @@ class ExperimentService:
     def _log_lines(self, row: ExperimentRow) -> dict[str, list[str]]:
         if row.archived and row.run_id:
             found = self._tracking.list_artifacts(row.run_id, "logs")
+            stored = [item["path"] for item in found if not item["isDir"]]
             return {
-                item["path"].removeprefix("logs/").removesuffix(".log"): self._tracking.read_artifact(
-                    row.run_id, item["path"]
+                path.removeprefix("logs/").removesuffix(".log"): logs.lines(
+                    self._tracking.read_artifact(row.run_id, path).decode()
                 )
-                .decode()
-                .splitlines()
-                for item in found
-                if not item["isDir"]
+                for path in stored
             }
         text = ""
         if row.status != Status.ACCEPTED:

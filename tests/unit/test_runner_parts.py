@@ -80,6 +80,12 @@ def test_logs_are_split_by_replica_and_keep_what_looks_like_a_prefix() -> None:
     }  # fmt: skip
 
 
+def test_a_log_read_back_has_the_lines_it_was_written_with() -> None:
+    text = "10%\r20%\x0c\u2028\n\nend\n"
+    assert logs.lines(text) == ["10%\r20%\x0c\u2028", "", "end"]
+    assert logs.lines("") == []
+
+
 def test_a_process_hands_over_every_line_in_order(tmp_path: Path) -> None:
     lines: list[str] = []
     command = f"{sys.executable} -c 'for i in range(5000): print(i)'"
