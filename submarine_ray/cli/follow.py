@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.spec.experiment import ExperimentStatus
 
 DETACHED_STATUS = 130
+# What Ray writes into every job's log, and what tells its reader nothing; other lines of Ray's may say what is wrong.
+_RAYS_OWN = re.compile(r"Running entrypoint for job |.* -- Runtime env is setting up\.")
 
 
 def follow(client: ExperimentClient, id: str, replica: str | None = None) -> None:
     """Print lines as they come, until the experiment ends."""
     for name, line in client.follow_log(id, replica):
+        if replica is None and name == "ray" and _RAYS_OWN.match(line):
+            continue
         sys.stdout.write(f"{line}\n" if replica else f"[{name}] {line}\n")
         sys.stdout.flush()
 

@@ -118,9 +118,6 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
         "RAY_COLOR_PREFIX": "0",
-        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.replicas[0]),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas[1]),
@@ -232,6 +229,7 @@ def _start(home: Home, cpus: int | None, fast_serve: bool) -> None:
         servePort=ports["serve"],
         gcsAddress=f"{_node_ip()}:{ports['gcs']}",
         portBase=ports.base,
+        directory=str(directory),
     )
     try:
         _wait_ready(home, started, address, secret)

@@ -117,7 +117,7 @@ def run(
     sdk = client()
     try:
         handle = start(
-            command,
+            command[0] if len(command) == 1 else command,  # one word is a whole command line, as ssh has it
             name=name,
             workers=workers,
             framework=framework,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -148,10 +150,8 @@ def _deploy(client: ExperimentClient, model: str, version: int) -> dict[str, Any
 
 def _ask(client: ExperimentClient, handle: ExperimentHandle, endpoint: dict[str, Any]) -> None:
     """Send held-out images that the training kept aside; predictions beside labels."""
-    answer = client.service._http.get(f"/api/v1/experiment/{handle.id}/artifact", params={"path": "holdout.json"})
-    if answer.status_code != 200:
-        raise Problem("the training left no held-out images")
-    holdout = answer.json()
+    with TemporaryDirectory() as directory:
+        holdout = json.loads(client.download_artifact(handle.id, "holdout.json", Path(directory, "it")).read_text())
     images, labels = holdout["images"][:ASKED], holdout["labels"][:ASKED]
     scored = httpx.post(endpoint["invocationsUrl"], json={"inputs": images}, timeout=30)
     scored.raise_for_status()

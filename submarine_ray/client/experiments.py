@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from submarine_ray.client.errors import ExperimentFailed
@@ -11,7 +12,7 @@ from submarine_ray.client.http import Service
 from submarine_ray.spec.experiment import ExperimentStatus
 
 _BASE = "/api/v1/experiment"
-_FIRST_POLL, _LAST_POLL = 0.05, 1.0
+_FIRST_POLL, _LAST_POLL = 0.015, 1.0
 
 
 class ExperimentClient:
@@ -72,6 +73,21 @@ class ExperimentClient:
         """The last value of each metric of each replica, or one metric's history."""
         return list(self.service.call("GET", f"{_BASE}/{id}/metrics", params={"key": key} if key else {}))
 
+    def list_artifacts(self, id: str, path: str = "") -> list[str]:
+        """Paths of what the experiment stored, directly below `path`; those of directories end with `/`."""
+        return list(self.service.call("GET", f"{_BASE}/artifacts/{id}", params={"path": path}))
+
+    def download_artifact(self, id: str, path: str, target: str | Path) -> Path:
+        """Store an artifact as the file `target`; its path. Nothing is left there if the download fails."""
+        target = Path(target)
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                self.service.download(f"{_BASE}/{id}/artifact", {"path": path}, file)
+            return partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
     def wait_for_finish(
         self, id: str, polling_interval: float = _LAST_POLL, timeout: float | None = None
     ) -> dict[str, Any]:
@@ -96,4 +112,4 @@ class ExperimentClient:
             waited = time.monotonic() - begun
             if timeout is not None and waited > timeout:
                 raise TimeoutError(f"{id} is {experiment['status']} after {timeout} s")
-            time.sleep(min(polling_interval, max(_FIRST_POLL, waited / 60)))
+            time.sleep(min(polling_interval, max(_FIRST_POLL, waited / 50)))

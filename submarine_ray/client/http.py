@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -61,6 +61,18 @@ class Service:
         """Upload a zip; its `package://` URL."""
         headers = {"Content-Type": "application/zip"}
         return str(self.call("PUT", "/api/v1/package", content=content, headers=headers, timeout=UPLOAD_TIMEOUT)["url"])
+
+    def download(self, path: str, params: dict[str, str], target: BinaryIO) -> None:
+        """Write what is at `path` to `target`, in pieces. Raises ApiError, ServiceUnreachable."""
+        try:
+            with self._http.stream("GET", path, params=params) as answer:
+                if answer.status_code != 200:
+                    answer.read()
+                    _opened(answer)
+                for piece in answer.iter_bytes():
+                    target.write(piece)
+        except httpx.HTTPError as failure:
+            raise self._unreachable(failure) from failure
 
     def close(self) -> None:
         self._http.close()

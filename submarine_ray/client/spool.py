@@ -1,4 +1,4 @@
-"""The way of a metric: the training process appends a line to a file, a shipper sends batches to MLflow.
+"""The way of a metric: the training process appends a line to a file, a shipper beside it sends batches to MLflow.
 
 Appending costs microseconds and no thread in the training process; the file outlives a crash of it, so what was
 logged before a SIGKILL is sent as well. Only the standard library: this runs beside every replica.
@@ -6,23 +6,27 @@ logged before a SIGKILL is sent as well. Only the standard library: this runs be
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from submarine_ray.client.mlflow_rest import MlflowRest
 
 BATCH_METRICS = 1000  # MLflow's limit for one log-batch
 BATCH_PARAMS = 100
 SHIP_SECONDS = 0.5
-REQUEST_SECONDS = 30
 CLOSE_SECONDS = 60
+
+SPOOL_VARIABLE = "SUBMARINE_SPOOL"
+REPLICA_VARIABLE = "SUBMARINE_REPLICA"
+LEADER_VARIABLE = "SUBMARINE_LEADER"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,22 @@ class Run:
     replica: str
     is_leader: bool
     token: str | None = None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Run | None:
+        """The run that a replica's environment names."""
+        uri, run_id = env.get("MLFLOW_TRACKING_URI", ""), env.get("MLFLOW_RUN_ID")
+        if not uri.startswith(("http://", "https://")) or not run_id:
+            return None
+        return cls(
+            uri=uri,
+            run_id=run_id,
+            mlflow_experiment_id=env.get("MLFLOW_EXPERIMENT_ID", "0"),
+            experiment_id=env.get("SUBMARINE_EXPERIMENT_ID", run_id),
+            replica=env.get(REPLICA_VARIABLE, "worker-0"),
+            is_leader=env.get(LEADER_VARIABLE, "1") == "1",
+            token=env.get("MLFLOW_TRACKING_TOKEN"),
+        )
 
 
 class TrackingRefused(Exception):
@@ -56,34 +76,6 @@ class Spool:
         os.write(self._file, json.dumps([key, value]).encode() + b"\n")
 
 
-class MlflowRest:
-    """The three MLflow calls that shipping needs, over one kept connection."""
-
-    def __init__(self, run: Run) -> None:
-        parts = urlsplit(run.uri)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname or "", parts.port, timeout=REQUEST_SECONDS)
-        self._prefix = parts.path.rstrip("/")
-        self._headers = {"Content-Type": "application/json"}
-        if run.token:
-            self._headers["Authorization"] = f"Bearer {run.token}"
-
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Raises OSError or HTTPException when the server cannot be reached, TrackingRefused when it says no."""
-        try:
-            self._connection.request("POST", f"{self._prefix}/api/2.0/mlflow/{path}", json.dumps(body), self._headers)
-            answer = self._connection.getresponse()
-            content = answer.read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
-            raise
-        if answer.status in (429, 500, 502, 503, 504):
-            raise OSError(f"HTTP {answer.status} from {path}")
-        if answer.status != 200:
-            raise TrackingRefused(f"HTTP {answer.status}: {content[:500].decode(errors='replace')}")
-        return dict(json.loads(content or b"{}"))
-
-
 class Shipper:
     """Sends what a spool holds, and goes on until closed; a server that is away is waited for."""
 
@@ -91,7 +83,7 @@ class Shipper:
         self._path = path
         self._run = run
         self._rest: MlflowRest | None = None
-        self._run_id: str | None = None
+        self._run_id = ""
         self._offset = 0
         self._closing = threading.Event()
         self.refused: str | None = None
@@ -102,7 +94,7 @@ class Shipper:
         return self
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Send the rest; False if `timeout` seconds were not enough."""
+        """Send the rest; False if `timeout` seconds were not enough, or something was refused."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
@@ -113,7 +105,7 @@ class Shipper:
             closing = self._closing.is_set()  # read before the file: what was written before closing is sent
             try:
                 more = self._ship()
-            except (OSError, http.client.HTTPException):
+            except OSError:
                 time.sleep(1.0)
                 continue
             if not more:
@@ -139,16 +131,37 @@ class Shipper:
                 break
         if offset == self._offset:
             return False
-        try:
-            rest = self._rest = self._rest or MlflowRest(self._run)
-            self._run_id = self._run_id or _replica_run(rest, self._run)
-            rest.post("runs/log-batch", {"run_id": self._run_id, "metrics": metrics, "params": params})
-        except TrackingRefused as failure:
-            if self.refused is None:
-                print(f"[submarine] MLflow refused metrics or parameters: {failure}", flush=True)
-            self.refused = str(failure)
+        rest = self._connect()
+        self._send(rest, "metrics", metrics)
+        self._send(rest, "params", params)
         self._offset = offset
         return True
+
+    def _connect(self) -> MlflowRest:
+        if self._rest is None:
+            # Late: a script that logs nothing does not pay for the import of an HTTP client.
+            from submarine_ray.client.mlflow_rest import MlflowRest
+
+            rest = MlflowRest(self._run)
+            self._run_id = rest.replica_run(self._run)
+            self._rest = rest
+        return self._rest
+
+    def _send(self, rest: MlflowRest, kind: str, records: list[dict[str, Any]]) -> None:
+        """Send records; of a batch that is refused, all but those that MLflow really does not want."""
+        if not records:
+            return
+        try:
+            rest.post("runs/log-batch", {"run_id": self._run_id, kind: records})
+        except TrackingRefused as failure:
+            if len(records) > 1:
+                half = len(records) // 2
+                self._send(rest, kind, records[:half])
+                self._send(rest, kind, records[half:])
+                return
+            if self.refused is None:
+                print(f"[submarine] MLflow refused {records[0]['key']!r}: {failure}", flush=True)
+            self.refused = str(failure)
 
     def _lines(self) -> Iterator[bytes]:
         """Whole lines from where the last batch ended."""
@@ -167,35 +180,3 @@ def _number(value: float) -> float | str:
     if math.isnan(value):
         return "NaN"
     return value if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
-
-
-def _replica_run(rest: MlflowRest, run: Run) -> str:
-    """The run that this replica's records belong to: the leader's is the experiment's own."""
-    if run.is_leader:
-        return run.run_id
-    found = rest.post(
-        "runs/search",
-        {
-            "experiment_ids": [run.mlflow_experiment_id],
-            "filter": f"tags.`submarine.experiment_id` = '{run.experiment_id}' "
-            f"and tags.`submarine.replica` = '{run.replica}'",
-            "max_results": 1,
-        },
-    )
-    if found.get("runs"):
-        return str(found["runs"][0]["info"]["run_id"])
-    tags = {
-        "submarine.experiment_id": run.experiment_id,
-        "submarine.replica": run.replica,
-        "mlflow.parentRunId": run.run_id,
-    }
-    made = rest.post(
-        "runs/create",
-        {
-            "experiment_id": run.mlflow_experiment_id,
-            "run_name": f"{run.experiment_id}-{run.replica}",
-            "start_time": time.time_ns() // 1_000_000,
-            "tags": [{"key": key, "value": value} for key, value in tags.items()],
-        },
-    )
-    return str(made["run"]["info"]["run_id"])

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
+import posixpath
+import re
 import tempfile
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from submarine_ray.client.spool import Run, Shipper, Spool
+from submarine_ray.client.spool import LEADER_VARIABLE, REPLICA_VARIABLE, SPOOL_VARIABLE, Run, Spool
 
-SPOOL_VARIABLE = "SUBMARINE_SPOOL"
-REPLICA_VARIABLE = "SUBMARINE_REPLICA"
-LEADER_VARIABLE = "SUBMARINE_LEADER"
-MLFLOW_EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_ID"
+# MLflow's rule for metrics and parameters (mlflow/utils/validation.py); a name it refuses would be lost later.
+_KEY = re.compile(r"[/\w.\- :]{1,250}")
+MAX_PARAM_LENGTH = 6000
 
 _lock = threading.Lock()
 _spool: Spool | None = None
@@ -26,43 +27,46 @@ def log_metric(key: str, value: float, step: int = 0) -> None:
     """Log a metric of this replica; costs microseconds: a background process sends it to MLflow in batches.
 
     Args:
-        key: the metric's name: letters, digits, `_ - . / :` and blanks.
+        key: the metric's name: 1 to 250 letters, digits, `_ - . / :` and blanks.
         value: a number; numpy scalars and one-element tensors are converted.
         step: the training step.
 
     Raises:
-        TypeError, ValueError: `value` is no number.
+        TypeError, ValueError: `value` is no number, or `key` no name.
     """
-    spool = _open()
+    key, value, step = _checked(key), float(value), int(step)
+    spool = _spool or _open()
     if spool is None:
-        print(f"[metric] {key}={float(value)} step={step}", flush=True)
+        print(f"[metric] {key}={value} step={step}", flush=True)
     else:
-        spool.metric(str(key), float(value), int(step))
+        spool.metric(key, value, step)
 
 
 def log_param(key: str, value: str) -> None:
-    """Log a parameter of this replica; the value becomes text."""
-    spool = _open()
+    """Log a parameter of this replica; the value becomes text. It is kept as first logged: parameters do not change.
+
+    Raises:
+        ValueError: `key` is no name, or the value is longer than 6,000 characters.
+    """
+    key, value = _checked(key), str(value)
+    if len(value) > MAX_PARAM_LENGTH:
+        raise ValueError(f"the value of {key!r} has {len(value)} characters; at most {MAX_PARAM_LENGTH} are kept")
+    spool = _spool or _open()
     if spool is None:
         print(f"[param] {key}={value}", flush=True)
     else:
-        spool.param(str(key), str(value))
+        spool.param(key, value)
 
 
-def run_from(env: Mapping[str, str]) -> Run | None:
-    """The MLflow run that a replica's environment names."""
-    uri, run_id = env.get("MLFLOW_TRACKING_URI", ""), env.get("MLFLOW_RUN_ID")
-    if not uri.startswith(("http://", "https://")) or not run_id:
-        return None
-    return Run(
-        uri=uri,
-        run_id=run_id,
-        mlflow_experiment_id=env.get(MLFLOW_EXPERIMENT_VARIABLE, "0"),
-        experiment_id=env.get("SUBMARINE_EXPERIMENT_ID", run_id),
-        replica=env.get(REPLICA_VARIABLE, "worker-0"),
-        is_leader=env.get(LEADER_VARIABLE, "1") == "1",
-        token=env.get("MLFLOW_TRACKING_TOKEN"),
-    )
+@functools.lru_cache(1024)
+def _checked(key: str) -> str:
+    key = str(key)
+    if not _KEY.fullmatch(key) or posixpath.normpath(key) != key or key == "." or key.startswith(("/", "..")):
+        raise ValueError(
+            f"{key[:80]!r} cannot name a metric or parameter: use 1 to 250 letters, digits, '_', '-', '.', '/', ':' "
+            "and blanks, and write it as a path in its shortest form"
+        )
+    return key
 
 
 def is_leader() -> bool:
@@ -71,16 +75,18 @@ def is_leader() -> bool:
 
 
 def _open() -> Spool | None:
-    """The spool that the runner ships; without a runner, one that a thread of this process ships."""
+    """The spool that the runner ships; without a runner, one that a process of its own ships."""
     global _spool, _warned
     if _spool is None:
         with _lock:
             if _spool is None and SPOOL_VARIABLE in os.environ:
                 _spool = Spool(Path(os.environ[SPOOL_VARIABLE]))
-            elif _spool is None and (run := run_from(os.environ)):
+            elif _spool is None and Run.from_env(os.environ):
+                from submarine_ray.client.ship import ShipperProcess
+
                 path = Path(tempfile.mkdtemp(prefix="submarine-")) / "metrics.jsonl"
                 _spool = Spool(path)
-                atexit.register(Shipper(path, run).start().close)
+                atexit.register(ShipperProcess(path).close)
             elif _spool is None and not _warned:
                 _warned = True
                 print(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from submarine_ray.clusters import repository
 from submarine_ray.clusters.drivers.base import Capacity, Driver, Unreachable
 from submarine_ray.clusters.drivers.packages import PackageStore
-from submarine_ray.clusters.drivers.ray_jobs import RayJobs
+from submarine_ray.clusters.drivers.ray_jobs import Disk, RayJobs
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
@@ -27,11 +28,11 @@ CAPACITY_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Connection:
-    """Where a cluster answers, and with which token."""
+    """Where a cluster answers, and with which token; of the local one, Ray's `directory` too."""
 
     address: str
     token: str | None
-    local: bool
+    directory: Path | None = None
 
 
 class ClusterService:
@@ -123,7 +124,7 @@ class ClusterService:
                 connection.token,
                 self.packages,
                 self._settings.cluster_timeout_seconds,
-                home=self._settings.layout if connection.local else None,
+                Disk(self._settings.layout, connection.directory) if connection.directory else None,
             )
             self._drivers[name] = (connection, driver)
         if known:
@@ -178,13 +179,12 @@ class ClusterService:
         if row is None:
             raise Unreachable(f"the cluster {name!r} was deleted")
         if row.kind != LOCAL_CLUSTER:
-            return Connection(
-                row.address or "", self._secrets.open(row.sealed_token) if row.sealed_token else None, False
-            )
+            return Connection(row.address or "", self._secrets.open(row.sealed_token) if row.sealed_token else None)
         state = self._local_state()
         if state is None:
             raise Unreachable("the local Ray cluster is not running; start it with `submarine up`")
-        return Connection(state["address"], self._settings.layout.ray_token.read_text().strip(), True)
+        token = self._settings.layout.ray_token.read_text().strip()
+        return Connection(state["address"], token, Path(state["directory"]))
 
     def _local_state(self) -> dict[str, Any] | None:
         """What `submarine up` wrote; read each time, because a restarted cluster may answer elsewhere."""

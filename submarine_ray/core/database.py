@@ -20,6 +20,7 @@ from submarine_ray.core.errors import DatabaseUnavailable
 CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 20
 POOL_WAIT_SECONDS = 5
+MIGRATION_SECONDS = 15  # below STATEMENT_SECONDS
 
 # MySQL's TEXT ends at 64 KB; a spec with a long command must fit.
 LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
@@ -77,7 +78,22 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
         config.attributes["engine"] = self.engine
-        command.upgrade(config, "head")
+        with self._alone():
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Services that start together migrate one after the other (MySQL; a SQLite file has one service)."""
+        if self.engine.dialect.name == "sqlite":
+            yield
+            return
+        with self.engine.connect() as connection:
+            if not connection.scalar(
+                text("SELECT GET_LOCK('submarine_migration', :wait)"), {"wait": MIGRATION_SECONDS}
+            ):
+                raise DatabaseUnavailable("Another control service has been changing the schema for too long.")
+            yield  # the lock goes with the connection's session
+            connection.execute(text("DO RELEASE_LOCK('submarine_migration')"))
 
     def close(self) -> None:
         self.engine.dispose()

@@ -18,6 +18,10 @@ INFRASTRUCTURE_ERRORS = frozenset(
         "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE",
     }
 )
+# Ray's job manager looks at a job once a second until it has seen its end. A record that is deleted before that is
+# made again, as failed (ray/dashboard/modules/job/job_manager.py, _monitor_job_internal).
+SETTLE_MS = 3_000
+LONGEST_SKEW_MS = 60_000
 LOST = "lost"
 STOPPED = "Stopped"
 
@@ -44,10 +48,17 @@ class Seen:
     incarnation: str | None = None
     nodes: frozenset[str] = frozenset()
     has_room: bool = True
+    now_ms: int = 0
 
     def is_active(self, job: Job | None) -> bool:
         """Whether the job can still do anything. Ray goes on calling a job running whose node has died."""
         return job is not None and not job.state.ended and not self.died_with_node(job)
+
+    def is_settling(self, job: Job | None) -> bool:
+        """Whether the job has ended so lately that its record must not be deleted yet."""
+        if job is None or not job.state.ended or job.end_ms is None:
+            return False
+        return -LONGEST_SKEW_MS < self.now_ms - job.end_ms < SETTLE_MS
 
     def died_with_node(self, job: Job) -> bool:
         known = bool(self.nodes) and job.node_id is not None
@@ -61,6 +72,11 @@ class Step:
 @dataclass(frozen=True)
 class Wait(Step):
     """Nothing to do now."""
+
+
+@dataclass(frozen=True)
+class Settle(Step):
+    """Let the cluster notice that a job has ended."""
 
 
 @dataclass(frozen=True)
@@ -130,13 +146,16 @@ def decide(wish: Wish, seen: Seen) -> Step:
         job = seen.jobs.get(submission_id)
         if seen.is_active(job):
             return StopJob(submission_id)
-        return Discard(submission_id, known=job is not None)
+        if not seen.is_settling(job):
+            return Discard(submission_id, known=job is not None)
     job = seen.jobs.get(wish.submission_id)
     active = seen.is_active(job)
     if wish.wanted == "delete":
-        return StopJob(wish.submission_id) if active else Purge(known=job is not None)
+        if active:
+            return StopJob(wish.submission_id)
+        return Settle() if wish.superseded or seen.is_settling(job) else Purge(known=job is not None)
     if wish.status in Status.ENDED:
-        return _put_away(wish, job)
+        return _put_away(wish, job, seen)
     if wish.wanted == "stop":
         if active:
             return StopJob(wish.submission_id)
@@ -149,10 +168,10 @@ def decide(wish: Wish, seen: Seen) -> Step:
     return _follow(wish, job, seen.incarnation)
 
 
-def _put_away(wish: Wish, job: Job | None) -> Step:
+def _put_away(wish: Wish, job: Job | None, seen: Seen) -> Step:
     if not wish.archived and job is not None:
         return Archive()
-    return Close(known=job is not None)
+    return Settle() if wish.superseded or seen.is_settling(job) else Close(known=job is not None)
 
 
 def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.background import BackgroundTask
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import NotFound
@@ -103,9 +104,13 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
 
     @routes.get("/{experiment_id}/artifact", summary="Download an artifact")
     def artifact(experiment_id: str, path: str) -> Response:
-        name = quote(path.rsplit("/", 1)[-1])
+        opened = ExitStack()
+        file = opened.enter_context(experiments.artifact(experiment_id, path))
         # An attachment of an opaque type: an artifact is never shown as a page of this origin.
-        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "X-Content-Type-Options": "nosniff"}
-        return Response(
-            experiments.artifact(experiment_id, path), media_type="application/octet-stream", headers=headers
+        return FileResponse(
+            file,
+            filename=path.rsplit("/", 1)[-1],
+            media_type="application/octet-stream",
+            headers={"X-Content-Type-Options": "nosniff"},
+            background=BackgroundTask(opened.close),
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_PREFIX = re.compile(r"\[(master|chief|worker|ps|evaluator)-(\d{1,5})\] ?(.*)", re.DOTALL)
+_PREFIX = re.compile(r"\[((?:master|chief|worker|ps|evaluator)-\d{1,5}|submarine)\] ?(.*)", re.DOTALL)
 PLATFORM = "submarine"
+RAY = "ray"
 
 
 def split_line(line: str) -> tuple[str, str]:
-    """The replica that a line came from, and the line as that replica wrote it."""
+    """Who wrote a line, and the line as it was written: a replica, this platform's runner, or else Ray."""
     match = _PREFIX.match(line)
-    return (f"{match[1]}-{match[2]}", match[3]) if match else (PLATFORM, line)
+    return (match[1], match[2]) if match else (RAY, line)
 
 
 def lines(text: str) -> list[str]:
@@ -24,8 +25,8 @@ def lines(text: str) -> list[str]:
 
 
 def split(text: str, replicas: Iterable[str]) -> dict[str, list[str]]:
-    """A job's log by replica, in the order written; every replica is there, `submarine` holds the platform's lines."""
-    found: dict[str, list[str]] = {name: [] for name in (*replicas, PLATFORM)}
+    """A job's log by who wrote it, in the order written; every replica is there, and the platform and Ray."""
+    found: dict[str, list[str]] = {name: [] for name in (*replicas, PLATFORM, RAY)}
     for line in lines(text):
         replica, content = split_line(line)
         found.setdefault(replica, []).append(content)

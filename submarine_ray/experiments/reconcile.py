@@ -24,13 +24,13 @@ from submarine_ray.clusters.drivers.base import (
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import DatabaseUnavailable, SubmarineError
+from submarine_ray.core.errors import DatabaseUnavailable, InvalidSpec, SubmarineError
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, logs, repository
 from submarine_ray.experiments.service import replica_names, stored_spec
-from submarine_ray.experiments.tables import ExperimentRow, submission_id
+from submarine_ray.experiments.tables import ExperimentRow, attempt_number, submission_id
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.plan import plan_launch, plan_replicas
@@ -45,7 +45,11 @@ MAX_STARTING = 8
 QUEUE_LOOK = 32
 OUTAGE_PAUSE_MS = 2_000
 QUEUED_PAUSE_MS = 3_000
-YOUNG_PAUSE_MS = 120
+SETTLING_PAUSE_MS = 1_000
+YOUNG_PAUSE_MS = 25
+TIDY_SECONDS = 3600.0
+UNUSED_PACKAGE_SECONDS = 24 * 3600.0
+SUPERVISOR_MS = 600
 
 TRANSITIONS = Counter("submarine_experiment_transitions", "Changes of experiments' states", ["to", "reason"])
 
@@ -75,6 +79,7 @@ class ExperimentReconciler:
         self._busy = threading.Semaphore(WORKERS)
         self._outages: dict[str, float] = {}
         self._started_ms = now_ms()
+        self._tidy_after = 0.0
 
     def recover(self) -> None:
         """Free the leases that this service held when it last died."""
@@ -84,6 +89,8 @@ class ExperimentReconciler:
     def tick(self) -> float:
         """Lease and dispatch what is due; the seconds until more will be."""
         self._tracking.wait_ready()
+        if time.monotonic() > self._tidy_after:
+            self._tidy()
         with self._database.session(write=True) as session:
             rows = repository.claim(session, self._lessee, BATCH)
         by_cluster: dict[str, list[ExperimentRow]] = {}
@@ -95,6 +102,14 @@ class ExperimentReconciler:
         with self._database.session() as session:
             due = repository.next_due(session)
         return max(0.02, (due - now_ms()) / 1000) if due is not None else 60.0
+
+    def _tidy(self) -> None:
+        """Drop uploaded packages that no experiment refers to any more."""
+        with self._database.session() as session:
+            referred = repository.packages(session)
+        for url in self._clusters.packages.prune(referred, UNUSED_PACKAGE_SECONDS):
+            log.info("package.dropped", url=url)
+        self._tidy_after = time.monotonic() + TIDY_SECONDS
 
     def close(self) -> None:
         """Let the work under way end."""
@@ -117,7 +132,7 @@ class ExperimentReconciler:
                 raise Unreachable("the cluster did not answer a moment ago")
             driver = self._clusters.driver(cluster)
             capacity = self._clusters.capacity(cluster)
-            asked = [key for row in rows for key in (*row.superseded_ids, row.submission_id)]
+            asked = [key for row in rows for key in _submitted(row)]
             jobs = driver.observe(asked)
             if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
                 # A node that is new or gone: only a look of now tells which.
@@ -127,7 +142,7 @@ class ExperimentReconciler:
             self._outage(cluster, rows, str(failure))
             return
         self._outages.pop(cluster, None)
-        seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes)
+        seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms=now_ms())
         first, *others = rows
         # Each row on its own, the first here: most ticks have one, and need no other thread.
         threads = [
@@ -220,12 +235,16 @@ class ExperimentReconciler:
                 return self._close(driver, row, known)
             case decide.Purge(known):
                 return self._purge(driver, row, known)
+            case decide.Settle():
+                return {"next_check_ms": now_ms() + SETTLING_PAUSE_MS}, []
             case decide.Queue():
-                return _queued(row)
-        return {"next_check_ms": now_ms() + _pause(row)}, []
+                return self._queue(row)
+        return {"next_check_ms": now_ms() + _pause(row, len(seen.jobs))}, []
 
     def _submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None) -> Outcome:
         spec = self._with_secrets(row)
+        if impossible := self._impossible(row, spec):
+            return self._observe(row, impossible, None)
         if row.run_id is None:
             leader = plan_replicas(spec)[0].name
             tags = {"submarine.framework": spec.meta.framework, "submarine.cluster": row.cluster}
@@ -252,14 +271,31 @@ class ExperimentReconciler:
         submitted = Event(
             "Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.", row.status, Status.CREATED
         )
-        # Ray needs well over a second for its supervisor: looking earlier would only cost the cluster.
+        # Ray needs most of a second for its supervisor: looking earlier would only cost the cluster.
         values = {
             "status": Status.CREATED,
             "created_ms": now_ms(),
             "incarnation": incarnation,
-            "next_check_ms": now_ms() + 900,
+            "next_check_ms": now_ms() + SUPERVISOR_MS,
         }
         return values | {"reason": None, "message": None}, [submitted]
+
+    def _queue(self, row: ExperimentRow) -> Outcome:
+        values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
+        if row.reason == "Queued":
+            return values, []
+        if impossible := self._impossible(row, stored_spec(row)):
+            return self._observe(row, impossible, None)
+        message = f"Waiting for room on cluster {row.cluster!r}."
+        return values | {"reason": "Queued", "message": message}, [Event("Queued", message)]
+
+    def _impossible(self, row: ExperimentRow, spec: ExperimentSpec) -> decide.Observe | None:
+        """The end of what this cluster can never run: it may have been accepted before the cluster was first seen."""
+        try:
+            self._clusters.check_demand(row.cluster, spec)
+        except InvalidSpec as failure:
+            return decide.Observe(Status.FAILED, "Unschedulable", str(failure))
+        return None
 
     def _with_secrets(self, row: ExperimentRow) -> ExperimentSpec:
         spec = stored_spec(row)
@@ -288,7 +324,7 @@ class ExperimentReconciler:
     def _discard(self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, seen: decide.Seen) -> Outcome:
         if job is not None:
             if row.run_id:
-                attempt = int(key.rpartition("-r")[2]) if "-r" in key.removeprefix(row.id) else 1
+                attempt = attempt_number(row.id, key)
                 self._tracking.put_texts(row.run_id, self._texts(driver, row, key, f"logs/attempt-{attempt}", seen))
             driver.delete(key)
         left = " ".join(other for other in row.superseded_ids if other != key)
@@ -300,12 +336,13 @@ class ExperimentReconciler:
         return {"archived": True, "next_check_ms": now_ms()}, []
 
     def _texts(self, driver: Driver, row: ExperimentRow, key: str, directory: str, seen: decide.Seen) -> dict[str, str]:
+        node_is_gone = seen.died_with_node(seen.jobs[key])
         try:
-            text = driver.log(key)
+            text = driver.log(key, 3.0) if node_is_gone else driver.log(key)
         except UnknownJob:
             text = ""
         except Unreachable:
-            if not seen.died_with_node(seen.jobs[key]):
+            if not node_is_gone:
                 raise
             text = "The log was lost with the node that had it."  # waiting would not bring it back
         by_replica = logs.split(text, replica_names(row))
@@ -321,6 +358,7 @@ class ExperimentReconciler:
     def _purge(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
         if known:
             driver.delete(row.submission_id)
+        driver.purge(row.id)
         if row.run_id:
             self._tracking.delete(row.run_id)
         return {"purge": True}, []
@@ -345,18 +383,15 @@ def _retry(row: ExperimentRow, step: decide.Retry) -> Outcome:
     return values, [told]
 
 
-def _queued(row: ExperimentRow) -> Outcome:
-    values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
-    if row.reason == "Queued":
-        return values, []
-    message = f"Waiting for room on cluster {row.cluster!r}."
-    return values | {"reason": "Queued", "message": message}, [Event("Queued", message)]
+def _submitted(row: ExperimentRow) -> tuple[str, ...]:
+    """The jobs that the cluster may know of; a row without a run was never submitted, so nobody need be asked."""
+    return () if row.run_id is None else (*row.superseded_ids, row.submission_id)
 
 
-def _pause(row: ExperimentRow) -> int:
-    """How long to leave a row alone, in ms: the young are watched closely, the old now and then."""
+def _pause(row: ExperimentRow, watched: int) -> int:
+    """How long to leave a row alone, in ms: the young are watched closely unless they are many, the old rarely."""
     since = row.running_ms or row.created_ms or row.accepted_ms
     age = now_ms() - since
     if age < 15_000:
-        return YOUNG_PAUSE_MS
+        return YOUNG_PAUSE_MS * max(1 if age < 3_000 else 4, min(watched, 8))
     return 500 if age < 60_000 else 1_500

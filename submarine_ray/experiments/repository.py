@@ -154,6 +154,12 @@ def next_due(session: Session) -> int | None:
     )
 
 
+def packages(session: Session) -> set[str]:
+    """The package URLs that experiments still refer to."""
+    query = select(ExperimentRow.package).where(ExperimentRow.package.is_not(None)).distinct()
+    return {url for url in session.scalars(query) if url}
+
+
 def purge(session: Session, row: ExperimentRow) -> None:
     """Drop a deleted experiment with its history."""
     gone = session.execute(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
@@ -26,7 +28,7 @@ from submarine_ray.spec.plan import plan_replicas
 from submarine_ray.tracking.service import TrackingService
 
 MAX_PAGE_SIZE = 1000
-STREAM_PAUSE = 0.3
+STREAM_PAUSE = 0.2
 
 
 class ExperimentService:
@@ -150,8 +152,11 @@ class ExperimentService:
         """The whole log of each replica of the last attempt. Raises ClusterUnavailable."""
         row = self._row(experiment_id)
         by_replica = self._log_lines(row)
-        names = sorted(name for name in by_replica if name != logs.PLATFORM)
-        content = [{"podName": f"{row.id}-{name}", "podLog": by_replica[name]} for name in names]
+        content = [
+            {"podName": f"{row.id}-{name}", "podLog": lines}
+            for name, lines in by_replica.items()
+            if name not in (logs.PLATFORM, logs.RAY)
+        ]
         return {"experimentId": row.id, "logContent": content}
 
     async def stream(self, experiment_id: str, replica: str | None) -> AsyncIterator[tuple[str, str]]:
@@ -200,11 +205,14 @@ class ExperimentService:
         row = self._row(experiment_id)
         return self._tracking.list_artifacts(row.run_id, path) if row.run_id else []
 
-    def artifact(self, experiment_id: str, path: str) -> bytes:
+    @contextmanager
+    def artifact(self, experiment_id: str, path: str) -> Iterator[Path]:
+        """An artifact as a file, while the context lasts. Raises NotFound, InvalidSpec."""
         row = self._row(experiment_id)
         if row.run_id is None:
             raise NotFound(f"{experiment_id} has no artifacts yet.")
-        return self._tracking.read_artifact(row.run_id, path)
+        with self._tracking.artifact(row.run_id, path) as file:
+            yield file
 
     def run_id(self, experiment_id: str) -> str:
         """The experiment's MLflow run. Raises NotFound, Conflict before there is one."""
@@ -218,6 +226,12 @@ class ExperimentService:
             return repository.count_by_status(session)
 
     def _log_lines(self, row: ExperimentRow) -> dict[str, list[str]]:
+        """The last attempt's lines by who wrote them: replicas in the order of their names, then platform and Ray."""
+        found = self._written(row)
+        last = [name for name in (logs.PLATFORM, logs.RAY) if name in found]
+        return {name: found[name] for name in [*sorted(found.keys() - {*last}), *last]}
+
+    def _written(self, row: ExperimentRow) -> dict[str, list[str]]:
         if row.archived and row.run_id:
             found = self._tracking.list_artifacts(row.run_id, "logs")
             stored = [item["path"] for item in found if not item["isDir"]]
@@ -234,7 +248,7 @@ class ExperimentService:
             except UnknownJob:
                 now = self._row(row.id)
                 if now.archived and not row.archived:  # archived between the two looks
-                    return self._log_lines(now)
+                    return self._written(now)
             except Unreachable as failure:
                 raise ClusterUnavailable(
                     f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}"
@@ -264,6 +278,7 @@ class ExperimentService:
             "framework": spec.meta.framework,
             "cluster": cluster,
             "spec": stored.model_dump_json(by_alias=True, exclude_none=True),
+            "package": spec.code.url if spec.code and spec.code.sync_mode == "package" else None,
             "sealed_password": self._secrets.seal(password) if password else None,
             "max_retries": spec.max_retries or 0,
             "demand_cpu": demand.cpu,

@@ -29,6 +29,7 @@ class ExperimentRow(Leased, Table):
     framework: Mapped[str] = mapped_column(String(20))
     cluster: Mapped[str] = mapped_column(String(63))
     spec: Mapped[str] = mapped_column(LongText)
+    package: Mapped[str | None] = mapped_column(String(80), index=True)
     sealed_password: Mapped[str | None] = mapped_column(LongText)
     generation: Mapped[int] = mapped_column(Integer, default=1)
     wanted: Mapped[str] = mapped_column(String(10), default="run")
@@ -64,3 +65,8 @@ class ExperimentRow(Leased, Table):
 def submission_id(experiment_id: str, attempt: int) -> str:
     """The experiment's id, plus -rN for attempt N: chosen by us, so that submitting twice starts one job."""
     return experiment_id if attempt == 1 else f"{experiment_id}-r{attempt}"
+
+
+def attempt_number(experiment_id: str, submission: str) -> int:
+    """The attempt that `submission_id` made `submission` of."""
+    return int(submission.removeprefix(experiment_id).removeprefix("-r") or 1)

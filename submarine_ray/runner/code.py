@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from submarine_ray.runner.errors import CodeSyncFailed
@@ -16,24 +17,45 @@ GIT_SECONDS = 600
 CODE_SYNC_STATUS = 70
 
 
-def prepare(launch: Launch, replica: str) -> Path:
-    """The replica's own working directory, with the code in it if there is any. Raises CodeSyncFailed."""
-    base = Path(launch.work_dir) if launch.work_dir else Path(tempfile.mkdtemp(prefix="submarine-"))
-    directory = base / replica
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in (launch.tensorboard_dir,):
-        if path:
-            Path(path).mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True)
+class Workspace:
+    """A replica's own place on its node's disk: `root` has what the platform needs, `directory` is where it runs."""
+
+    root: Path
+    directory: Path
+    keep: bool
+
+    @property
+    def spool(self) -> Path:
+        """Where `log_metric` writes."""
+        return self.root / ".metrics.jsonl"
+
+    def variables(self) -> dict[str, str]:
+        """Submarine's CODE_PATH, where there is code: it lies in $CODE_PATH/current."""
+        return {} if self.directory == self.root else {"CODE_PATH": str(self.directory.parent)}
+
+    def close(self) -> None:
+        """Leave nothing behind on clusters where nobody would tidy up."""
+        if not self.keep:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+
+def prepare(launch: Launch, replica: str) -> Workspace:
+    """The replica's workspace, with the code in it if there is any. Raises CodeSyncFailed."""
+    root = Path(launch.work_dir) / replica if launch.work_dir else Path(tempfile.mkdtemp(prefix="submarine-"))
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if launch.tensorboard_dir:
+        Path(launch.tensorboard_dir).mkdir(parents=True, exist_ok=True)
     if launch.code is None:
-        return directory
-    target = directory / "code" / "current"  # Submarine's place: $CODE_PATH/current
+        return Workspace(root, root, launch.keep_work)
+    target = root / "code" / "current"
     if not target.exists():
-        partial = Path(tempfile.mkdtemp(dir=directory))
+        partial = Path(tempfile.mkdtemp(dir=root))
         fetch(launch.code, partial / "current")
         target.parent.mkdir(exist_ok=True)
         (partial / "current").rename(target)
         shutil.rmtree(partial)
-    return target
+    return Workspace(root, target, launch.keep_work)
 
 
 def fetch(code: Code, target: Path) -> None:

@@ -12,7 +12,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,6 +19,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from submarine_ray.runner import code, environment
+from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.environment import Place
 from submarine_ray.runner.errors import CommandFailed, ReplicaLost, RunnerError
 from submarine_ray.runner.process import ReplicaProcess, describe
@@ -35,8 +35,9 @@ class ReplicaActor:
     """Runs one replica's process on its node."""
 
     def __init__(self) -> None:
-        self._lines: queue.Queue[str] = queue.Queue()
+        self._lines: queue.Queue[str | None] = queue.Queue()  # None: the process has ended, wait no longer
         self._process: ReplicaProcess | None = None
+        self._workspace: Workspace | None = None
         self._reserved: socket.socket | None = None
 
     def place(self) -> Place:
@@ -49,28 +50,39 @@ class ReplicaActor:
     def start(self, launch: Launch, rank: int, places: Sequence[Place]) -> None:
         """Fetch the code and start the process. Raises RunnerError."""
         replica = launch.replicas[rank]
-        directory = code.prepare(launch, replica.name)
-        env = environment.platform_variables(launch, rank, str(directory / ".metrics.jsonl"))
+        self._workspace = code.prepare(launch, replica.name)
+        env = environment.platform_variables(launch, rank, str(self._workspace.spool))
         env |= environment.rendezvous_variables(launch, rank, places)
-        if launch.code:
-            env["CODE_PATH"] = str(directory.parent)
+        env |= self._workspace.variables()
         env |= environment.default_threads(launch, rank, replica.env) | replica.env
         if self._reserved:
             self._reserved.close()
-        self._process = ReplicaProcess(replica, env, Path(directory), self._lines.put, own_group=True)
+        self._process = ReplicaProcess(
+            replica,
+            env,
+            self._workspace.directory,
+            self._lines.put,
+            own_group=True,
+            on_end=lambda: self._lines.put(None),
+        )
 
     def hand_over(self) -> tuple[list[str], int | None]:
         """The lines since the last call, waiting a moment for some; and the exit status, after the last line."""
-        assert self._process is not None  # noqa: S101 (start comes first)
-        status = self._process.poll()
-        if status is not None:
-            status = self._process.wait()
-        lines = []
+        assert self._process and self._workspace  # noqa: S101 (start comes first)
+        lines = self._take(HAND_OVER_SECONDS)
+        if self._process.poll() is None:
+            return lines, None
+        status = self._process.wait()
+        self._workspace.close()
+        return lines + self._take(0), status
+
+    def _take(self, patience: float) -> list[str]:
+        taken: list[str | None] = []
         with contextlib.suppress(queue.Empty):
-            lines.append(self._lines.get(timeout=0 if status is not None else HAND_OVER_SECONDS))
+            taken.append(self._lines.get(timeout=patience))
             while True:
-                lines.append(self._lines.get_nowait())
-        return lines, status
+                taken.append(self._lines.get_nowait())
+        return [line for line in taken if line is not None]
 
     def stop(self) -> None:
         if self._process:

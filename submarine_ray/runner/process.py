@@ -14,8 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from submarine_ray.client.spool import Shipper
-from submarine_ray.client.tracking import run_from
+from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.spec.launch import Replica
 
@@ -44,10 +43,22 @@ def _die_with_parent() -> None:
 
 
 class ReplicaProcess:
-    """A running command; `sink` gets each of its lines, in order, stdout and stderr together as they were written."""
+    """A running command; `sink` gets each of its lines, in order, stdout and stderr together as they were written.
 
-    def __init__(self, replica: Replica, env: Mapping[str, str], directory: Path, sink: Sink, own_group: bool) -> None:
+    `on_end` is called, on a thread of this object, once the process has ended and its last line has gone to the sink.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        env: Mapping[str, str],
+        directory: Path,
+        sink: Sink,
+        own_group: bool,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
         self._sink = sink
+        self._on_end = on_end
         self._own_group = own_group
         whole = {**os.environ, **env}
         command = argv(replica, whole)
@@ -66,8 +77,8 @@ class ReplicaProcess:
             raise CommandFailed(f"there is no program {command[0]!r} in the cluster's PATH", 127) from failure
         except PermissionError as failure:
             raise CommandFailed(f"{command[0]!r} may not be executed", 126) from failure
-        run = run_from(env)
-        spool = env.get("SUBMARINE_SPOOL")
+        run = Run.from_env(env)
+        spool = env.get(SPOOL_VARIABLE)
         self._shipper = Shipper(Path(spool), run).start() if run and spool else None
         self._pump = threading.Thread(target=self._read, name="output", daemon=True)
         self._pump.start()
@@ -103,6 +114,8 @@ class ReplicaProcess:
         assert self._process.stdout is not None  # noqa: S101 (Popen was given a pipe)
         for line in self._process.stdout:
             self._sink(line.decode(errors="replace").rstrip("\n"))
+        self._process.wait()
+        self._on_end()
 
 
 def describe(status: int) -> str:

@@ -17,26 +17,25 @@ from submarine_ray.spec.launch import Launch
 def run(launch: Launch) -> None:
     """Run the one replica to its end. Raises CommandFailed."""
     replica = launch.replicas[0]
-    directory = code.prepare(launch, replica.name)
-    env = environment.platform_variables(launch, 0, str(directory / ".metrics.jsonl"))
+    workspace = code.prepare(launch, replica.name)
+    env = environment.platform_variables(launch, 0, str(workspace.spool))
     if launch.framework in ("PyTorch", "XGBoost"):
         env |= environment.rendezvous_variables(launch, 0, [Place("0", "127.0.0.1", _free_port())])
-    if launch.code:
-        env["CODE_PATH"] = str(directory.parent)
-    env |= replica.env
+    env |= workspace.variables() | replica.env
 
     def sink(line: str) -> None:
         sys.stdout.write(f"[{replica.name}] {line}\n")
         sys.stdout.flush()
 
     # In the job's own process group, so that Ray's stop reaches the script as well.
-    process = ReplicaProcess(replica, env, directory, sink, own_group=False)
+    process = ReplicaProcess(replica, env, workspace.directory, sink, own_group=False)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         process.terminate()
 
     signal.signal(signal.SIGTERM, end)
     status = process.wait()
+    workspace.close()
     if status != 0:
         raise CommandFailed(f"{replica.name} failed: it {describe(status)}", status if status > 0 else 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,43 @@ import cloudpickle
 import ray
 
 from submarine_ray.client.package import FUNCTION_FILE
-from submarine_ray.runner import code, environment
+from submarine_ray.client.spool import SPOOL_VARIABLE
+from submarine_ray.runner import code, environment, lines
 from submarine_ray.runner.errors import CommandFailed, InvalidLaunch
+from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec.launch import Launch
+
+# Read when Ray Train is imported; its defaults print lines twice, notice the end late and start a process more.
+_SETTINGS = {
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+}
 
 
 def run(launch: Launch) -> None:
     """Train to the end. Raises CommandFailed."""
-    directory = code.prepare(launch, "driver")
-    path = directory / FUNCTION_FILE
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    workspace = code.prepare(launch, "driver")
+    path = workspace.directory / FUNCTION_FILE
     if not path.exists():
         raise InvalidLaunch(f"the package has no {FUNCTION_FILE}")
     # Pickled by the same user who asked for this experiment, and run as such: no more trusted than its command.
     function = cloudpickle.loads(path.read_bytes())
-    ray.init(log_to_driver=True, logging_level="WARNING")
+    ray.init(log_to_driver=False, logging_level="WARNING")
+    writer = LineWriter()
     try:
-        trainer(launch, function).fit()
+        trainer(launch, function, writer.sink).fit()
     except Exception as failure:  # Ray Train wraps whatever the function raised
-        raise CommandFailed(f"the train function failed: {_sentence(failure)}") from failure
+        raise CommandFailed(_sentence(launch, failure)) from failure
     finally:
+        writer.close()
         ray.shutdown()
+        workspace.close()
 
 
-def trainer(launch: Launch, function: Any) -> Any:
+def trainer(launch: Launch, function: Any, sink: Any) -> Any:
     """The framework's trainer; the run's name is the experiment's, so that a retry resumes from its checkpoints."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
 
@@ -48,7 +63,7 @@ def trainer(launch: Launch, function: Any) -> Any:
         worker_runtime_env={"env_vars": {"PYTHONUNBUFFERED": "1"}},
     )
     common: dict[str, Any] = {"scaling_config": scaling, "run_config": run_config}
-    wrapped = _with_variables(launch, function)
+    wrapped = _as_replica(launch, function, sink)
     if launch.framework == "PyTorch":
         from ray.train.torch import TorchTrainer
 
@@ -62,23 +77,37 @@ def trainer(launch: Launch, function: Any) -> Any:
     return DataParallelTrainer(wrapped, **common)
 
 
-def _with_variables(launch: Launch, function: Any) -> Any:
-    """The function, with the platform's variables set in each worker before it runs."""
+def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
+    """The function as each worker runs it: with the platform's variables, its output under its replica's name."""
 
     def train_worker() -> Any:
         import ray.train
 
         rank = ray.train.get_context().get_world_rank()
-        variables = environment.platform_variables(launch, rank, "") | launch.replicas[rank].env
-        variables.pop("SUBMARINE_SPOOL", None)  # no runner beside this process: it ships its own metrics
+        replica = launch.replicas[rank]
+        variables = environment.platform_variables(launch, rank, "") | replica.env
+        variables.pop(SPOOL_VARIABLE, None)  # no runner beside this process: it ships its own metrics
         if launch.framework == "TensorFlow":
             variables.setdefault("TF_USE_LEGACY_KERAS", "1")
         os.environ.update(variables)
-        return function()
+        with lines.captured(sink, replica.name):
+            try:
+                return function()
+            except BaseException:
+                traceback.print_exc()  # where the user looks for it: in the replica's own log
+                raise
 
     return train_worker
 
 
-def _sentence(failure: BaseException) -> str:
-    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(failure).__name__)[:1000]
+def _sentence(launch: Launch, failure: BaseException) -> str:
+    """Which worker failed and why, where Ray Train knows it."""
+    for rank, cause in sorted(getattr(failure, "worker_failures", {}).items()):
+        cause = getattr(cause, "_base_exc", cause)
+        return f"{launch.replicas[rank].name} failed: {type(cause).__name__}: {_last_line(cause)}"
+    return f"the train function failed: {_last_line(failure)}"
+
+
+def _last_line(failure: BaseException) -> str:
+    said = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    return (said[-1] if said else "no message")[:1000]

@@ -19,8 +19,9 @@ from submarine_ray.spec.clusters import LOCAL_CLUSTER
 from submarine_ray.spec.quantities import Resources, parse_resources
 from submarine_ray.spec.serving import EndpointStatus, ServeSpec
 
-# A replica mostly waits; on a small cluster it must leave room for experiments.
 DEFAULT_CPU = 0.25
+# On one machine CPUs are bookkeeping, and an endpoint mostly waits: it must not keep experiments from starting.
+DEFAULT_CPU_LOCAL = 0.0
 
 
 class ServingService:
@@ -40,15 +41,16 @@ class ServingService:
         if cluster not in self._clusters.names():
             raise InvalidSpec(f"there is no cluster {cluster[:80]!r}", "cluster")
         asked = _resources(spec.resources)
-        uri, local = self._models.location(spec.model_name, spec.model_version)
+        uri, path = self._models.location(spec.model_name, spec.model_version)
+        is_local = self._clusters.is_local(cluster)
         row = EndpointRow(
             name=endpoint_name(spec.model_name, spec.model_version),
             model_name=spec.model_name,
             model_version=spec.model_version,
-            model_uri=local if self._clusters.is_local(cluster) else uri,
+            model_uri=path if is_local else uri,
             cluster=cluster,
             replicas=spec.replicas,
-            cpu=asked.cpu or DEFAULT_CPU,
+            cpu=asked.cpu or (DEFAULT_CPU_LOCAL if is_local else DEFAULT_CPU),
             gpu=asked.gpu,
             status=EndpointStatus.CREATING,
             created_ms=now_ms(),

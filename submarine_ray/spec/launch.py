@@ -61,6 +61,7 @@ class Launch:
     framework: str
     replicas: tuple[Replica, ...]
     work_dir: str | None = None
+    keep_work: bool = False
     tensorboard_dir: str | None = None
     storage_dir: str | None = None
     code: Code | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -150,19 +152,27 @@ class TrackingService:
         found = repository.list_artifacts(_safe(path) or None)
         return [{"path": f.path, "isDir": f.is_dir, "size": f.file_size} for f in found]
 
-    def read_artifact(self, run_id: str, path: str) -> bytes:
-        """An artifact's content. Raises InvalidSpec, NotFound."""
+    @contextmanager
+    def artifact(self, run_id: str, path: str) -> Iterator[Path]:
+        """An artifact as a file on this machine, while the context lasts. Raises InvalidSpec, NotFound."""
         safe = _safe(path)
         if not safe:
             raise InvalidSpec("name the artifact to read", "path")
+        repository = self._artifacts(run_id)
+        if any(found.is_dir for found in repository.list_artifacts(_above(safe)) if found.path == safe):
+            raise InvalidSpec(f"{safe!r} is a directory; list it instead", "path")
         with TemporaryDirectory() as directory:
             try:
-                local = Path(self._artifacts(run_id).download_artifacts(safe, directory))
+                # Where artifacts lie on this machine this is their own path, and nothing is copied.
+                local = Path(repository.download_artifacts(safe, None if _is_local(repository) else directory))
             except Exception as failure:  # each artifact store has its own errors for "is not there"
                 raise NotFound(f"There is no artifact {safe!r}.") from failure
-            if local.is_dir():
-                raise InvalidSpec(f"{safe!r} is a directory; list it instead", "path")
-            return local.read_bytes()
+            yield local
+
+    def read_artifact(self, run_id: str, path: str) -> bytes:
+        """An artifact's content. Raises InvalidSpec, NotFound."""
+        with self.artifact(run_id, path) as file:
+            return file.read_bytes()
 
     def _load(self) -> None:
         try:
@@ -224,6 +234,18 @@ class TrackingService:
         if not uri.startswith("mlflow-artifacts:"):
             return uri
         return f"{self._settings.artifacts.rstrip('/')}/{uri.split(':', 1)[1].lstrip('/')}"
+
+
+def _above(path: str) -> str | None:
+    """The directory that holds `path`; None for the top, as MLflow has it."""
+    parent = str(PurePosixPath(path).parent)
+    return None if parent == "." else parent
+
+
+def _is_local(repository: Any) -> bool:
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    return isinstance(repository, LocalArtifactRepository)
 
 
 def _safe(path: str) -> str:

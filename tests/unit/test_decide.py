@@ -15,6 +15,7 @@ from submarine_ray.experiments.decide import (
     Queue,
     Retry,
     Seen,
+    Settle,
     StopJob,
     Submit,
     Wait,
@@ -94,6 +95,21 @@ def test_a_job_whose_node_died_is_lost_and_never_waited_for() -> None:
     assert decide(wish("Running"), there) == Wait()
     assert decide(wish("Accepted", superseded=(ID,)), gone) == Discard(ID, known=True)
     assert decide(wish("Deleted", wanted="delete"), gone) == Purge(known=True)
+
+
+def test_a_record_is_deleted_only_when_the_cluster_has_noticed_the_end() -> None:
+    """Ray makes it again, as failed, if it is deleted within a second or two of the job's end."""
+    ended = 1_000_000
+    jobs = {ID: Job(ID, JobState.SUCCEEDED, end_ms=ended), "old": Job("old", JobState.FAILED, end_ms=ended)}
+    soon, later = Seen(jobs, now_ms=ended + 500), Seen(jobs, now_ms=ended + 4_000)
+    closing, deleted = wish("Succeeded", archived=True), wish("Deleted", wanted="delete")
+    assert decide(closing, soon) == Settle() and decide(closing, later) == Close(known=True)
+    assert decide(deleted, soon) == Settle() and decide(deleted, later) == Purge(known=True)
+    assert decide(wish("Succeeded"), soon) == Archive()
+    again = wish("Accepted", superseded=("old",))
+    assert decide(again, Seen({"old": jobs["old"]}, now_ms=ended)) == Submit()  # the next attempt need not wait
+    assert decide(again, later) == Discard("old", known=True)
+    assert decide(wish("Succeeded", archived=True, superseded=("old",)), soon) == Settle()
 
 
 def test_an_environment_that_cannot_be_installed_is_not_retried() -> None:

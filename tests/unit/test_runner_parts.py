@@ -74,9 +74,10 @@ def test_launches_travel_whole() -> None:
 
 
 def test_logs_are_split_by_replica_and_keep_what_looks_like_a_prefix() -> None:
-    text = "[worker-1] [worker-0] not mine\nplatform\n[worker-0] a\n[worker-0] \n"
+    text = "[worker-1] [worker-0] not mine\nfrom Ray\n[submarine] waits\n[worker-0] a\n[worker-0] \n"
     assert logs.split(text, ["worker-0", "worker-1"]) == {
-        "worker-0": ["a", ""], "worker-1": ["[worker-0] not mine"], "submarine": ["platform"],
+        "worker-0": ["a", ""], "worker-1": ["[worker-0] not mine"], "submarine": ["waits"],
+        "ray": ["from Ray"],
     }  # fmt: skip
 
 

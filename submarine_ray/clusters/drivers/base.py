@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.quantities import Resources
 
+LOG_SECONDS = 30.0
+
 
 class ClusterError(Exception):
     """Base of what a cluster answers."""
@@ -88,8 +90,8 @@ class Driver(Protocol):
     def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
         """Those of the jobs that the cluster knows."""
 
-    def log(self, submission_id: str) -> str:
-        """All that the job has written. Raises UnknownJob."""
+    def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
+        """All that the job has written, waiting `patience` seconds for it at most. Raises UnknownJob."""
 
     def follow_log(self, submission_id: str) -> AsyncIterator[str]:
         """What the job has written and goes on to write, in pieces, until it ends."""
@@ -99,6 +101,9 @@ class Driver(Protocol):
 
     def delete(self, submission_id: str) -> None:
         """Forget an ended job; no error if it is unknown."""
+
+    def purge(self, experiment_id: str) -> None:
+        """Remove the files that an experiment's attempts left, where this service can reach them."""
 
     def capacity(self) -> Capacity:
         """What the cluster has."""

@@ -7,7 +7,9 @@ import hashlib
 import io
 import shutil
 import tempfile
+import time
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from submarine_ray.core.errors import InvalidSpec, NotFound
@@ -34,7 +36,9 @@ class PackageStore:
         digest = hashlib.sha256(content).hexdigest()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = self._directory / f"{digest}.zip"
-        if not target.exists():
+        if target.exists():
+            target.touch()  # uploaded again: young again
+        else:
             with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as partial:
                 partial.write(content)
             Path(partial.name).replace(target)
@@ -66,6 +70,17 @@ class PackageStore:
             except OSError:  # another reconciler was first: its copy is the same
                 shutil.rmtree(partial, ignore_errors=True)
         return target
+
+    def prune(self, keep: Collection[str], older_than: float) -> list[str]:
+        """Remove packages that are not in `keep` and were uploaded more than `older_than` seconds ago; their URLs."""
+        removed = []
+        for path in self._directory.glob("*.zip"):
+            url = f"package://{path.stem}"
+            if url not in keep and path.stat().st_mtime < time.time() - older_than:
+                path.unlink()
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                removed.append(url)
+        return removed
 
     def runner(self) -> tuple[str, bytes]:
         """The name and zip of the runner's own modules."""

@@ -5,12 +5,16 @@ Source: the endpoints of Ray 2.60's dashboard (`ray/dashboard/modules/job/job_he
 
 from __future__ import annotations
 
+import asyncio
+import codecs
 import contextlib
 import json
 import shlex
+import shutil
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +22,7 @@ import httpx
 import websockets
 
 from submarine_ray.clusters.drivers.base import (
+    LOG_SECONDS,
     AlreadySubmitted,
     Capacity,
     Job,
@@ -34,24 +39,37 @@ from submarine_ray.spec.quantities import Resources
 
 # Up to here single GETs (10-20 ms whatever the number of jobs) beat the list, which has no paging.
 SINGLE_GETS = 8
-LOG_SECONDS = 30.0
 MAX_NODES = 10_000
+TAIL_SECONDS, TAIL_BYTES, TAIL_LOOKS_A_STATUS = 0.1, 1_000_000, 3
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Of a cluster on this machine: our own directory, and the one where Ray keeps its sessions."""
+
+    home: Home
+    ray: Path
+
+    def logs(self, submission_id: str) -> list[Path]:
+        """The files that the job's driver wrote, the newest session's last."""
+        return sorted(self.ray.glob(f"session_[0-9]*/logs/job-driver-{submission_id}.log"))
 
 
 class RayJobs:
     """A running Ray cluster, reached through its dashboard.
 
-    With `home`, the cluster runs on this machine: launches and packages reach it through the disk, which spares it a
-    runtime environment and so keeps Ray's prestarted workers usable (seconds for each experiment).
+    With `disk`, the cluster runs on this machine: launches and packages reach it through the disk, which spares it a
+    runtime environment and so keeps Ray's prestarted workers usable (seconds for each experiment); and logs come from
+    there, whether it runs or not.
     """
 
     def __init__(
-        self, address: str, token: str | None, packages: PackageStore, timeout: float, home: Home | None = None
+        self, address: str, token: str | None, packages: PackageStore, timeout: float, disk: Disk | None = None
     ) -> None:
         self._address = address
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._packages = packages
-        self._home = home
+        self._disk = disk
         self._http = httpx.Client(base_url=address, headers=self._headers, timeout=timeout)
 
     def submit(self, submission: Submission) -> None:
@@ -61,10 +79,9 @@ class RayJobs:
             runtime_env["pip"] = list(submission.pip)
         if submission.conda:
             runtime_env["conda"] = {"dependencies": list(submission.conda)}
-        if self._home is not None:
-            entrypoint = (
-                f"exec python -m submarine_ray.runner --launch-file {shlex.quote(self._write(self._home, launch))}"
-            )
+        if self._disk is not None:
+            file = _write(self._disk.home, launch)
+            entrypoint = f"exec python -m submarine_ray.runner --launch-file {shlex.quote(file)}"
         else:
             entrypoint = "exec python -m submarine_ray.runner"
             runtime_env["env_vars"] = {"SUBMARINE_LAUNCH": launch.dumps()}
@@ -103,8 +120,10 @@ class RayJobs:
                 raise Unreachable(f"HTTP {answer.status_code} to GET /api/jobs/{submission_id}")
         return found
 
-    def log(self, submission_id: str) -> str:
-        answer = self._call("GET", f"/api/jobs/{quote(submission_id, safe='')}/logs", timeout=LOG_SECONDS)
+    def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
+        if self._disk is not None and (files := self._disk.logs(submission_id)):
+            return files[-1].read_bytes().decode(errors="replace")
+        answer = self._call("GET", f"/api/jobs/{quote(submission_id, safe='')}/logs", timeout=patience)
         if answer.status_code == 404:
             raise UnknownJob(submission_id)
         if answer.status_code != 200:
@@ -112,6 +131,32 @@ class RayJobs:
         return str(answer.json()["logs"] or "")
 
     async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
+        pieces = self._tail(self._disk, submission_id) if self._disk else self._stream(submission_id)
+        async for piece in pieces:
+            yield piece
+
+    async def _tail(self, disk: Disk, submission_id: str) -> AsyncIterator[str]:
+        """The file itself: Ray's stream looks at it once a second, and ends a second after it."""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        offset, looks = 0, 0
+        while True:
+            looks += 1
+            active = looks % TAIL_LOOKS_A_STATUS != 0 or await asyncio.to_thread(self._is_active, submission_id)
+            for file in disk.logs(submission_id)[-1:]:
+                with file.open("rb") as opened:
+                    opened.seek(offset)
+                    while piece := opened.read(TAIL_BYTES):
+                        offset += len(piece)
+                        yield decoder.decode(piece)
+            if not active:
+                return
+            await asyncio.sleep(TAIL_SECONDS)
+
+    def _is_active(self, submission_id: str) -> bool:
+        job = self.observe([submission_id]).get(submission_id)
+        return job is not None and not job.state.ended
+
+    async def _stream(self, submission_id: str) -> AsyncIterator[str]:
         url = httpx.URL(self._address)
         secure = url.scheme == "https"
         target = (
@@ -141,8 +186,14 @@ class RayJobs:
         # Ray keeps the record of a job that died with its node as running, and refuses to delete it: it stays.
         if answer.status_code not in (200, 404) and "non-terminal" not in answer.text:
             raise Unreachable(f"HTTP {answer.status_code} to the deletion of {submission_id}")
-        if self._home is not None:
-            (self._home.launches / f"{submission_id}.json").unlink(missing_ok=True)
+        if self._disk is not None:
+            for file in (_launch_file(self._disk.home, submission_id), *self._disk.logs(submission_id)):
+                file.unlink(missing_ok=True)
+
+    def purge(self, experiment_id: str) -> None:
+        if self._disk is not None:
+            for directory in (self._disk.home.work, self._disk.home.tensorboard):
+                shutil.rmtree(directory / experiment_id, ignore_errors=True)
 
     def capacity(self) -> Capacity:
         try:
@@ -174,29 +225,23 @@ class RayJobs:
 
     def _place(self, launch: Launch) -> Launch:
         """Give the launch its directories on the cluster."""
-        if self._home is None:
-            base = f"/tmp/submarine/{launch.submission_id}"  # noqa: S108 (on the cluster; the runner makes it 0700)
-            return replace(launch, work_dir=base, tensorboard_dir=f"{base}/tensorboard", storage_dir=f"{base}/storage")
-        home = self._home
+        if self._disk is None:
+            # On the cluster; the runner makes it 0700. Checkpoints are the experiment's: a later attempt resumes there.
+            base = f"/tmp/submarine/{launch.experiment_id}"  # noqa: S108
+            work = f"{base}/{launch.submission_id}"
+            return replace(launch, work_dir=work, tensorboard_dir=f"{base}/tensorboard", storage_dir=f"{base}/storage")
+        home = self._disk.home
         code = launch.code
         if code and code.mode == "package":
             code = Code("package", str(self._packages.unpack(code.url)))
         return replace(
             launch,
-            work_dir=str(home.work / launch.submission_id),
+            work_dir=str(home.work / launch.experiment_id / launch.submission_id),
+            keep_work=True,  # what a script leaves in its directory stays until the experiment is deleted
             tensorboard_dir=str(home.tensorboard / launch.experiment_id),
-            storage_dir=str(home.work / "storage"),
+            storage_dir=str(home.work / launch.experiment_id / "storage"),
             code=code,
         )
-
-    def _write(self, home: Home, launch: Launch) -> str:
-        path = home.launches / f"{launch.submission_id}.json"
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = path.with_suffix(".tmp")
-        partial.touch(mode=0o600)
-        partial.write_text(launch.dumps())
-        partial.replace(path)
-        return str(path)
 
     def _upload(self, name: str, content: bytes) -> str:
         """Put a zip into the cluster's package store; its URI there."""
@@ -222,6 +267,20 @@ class RayJobs:
         if answer.status_code != 200:
             raise Unreachable(f"HTTP {answer.status_code} to {method} {path}")
         return answer
+
+
+def _launch_file(home: Home, submission_id: str) -> Path:
+    return home.launches / f"{submission_id}.json"
+
+
+def _write(home: Home, launch: Launch) -> str:
+    path = _launch_file(home, launch.submission_id)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_suffix(".tmp")
+    partial.touch(mode=0o600)
+    partial.write_text(launch.dumps())
+    partial.replace(path)
+    return str(path)
 
 
 def _entrypoint_resources(launch: Launch) -> dict[str, Any]:

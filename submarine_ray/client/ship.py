@@ -1,0 +1,49 @@
+"""`python -m submarine_ray.client.ship SPOOL`: ships a spool for a process that no runner stands beside.
+
+It leaves its starter's family at once, so that what kills the starter (Ray kills a worker's children with it) leaves
+the last metrics a way to MLflow. The end of stdin tells it that the starter is gone; the end of its stdout tells
+the starter that all is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from submarine_ray.client.spool import CLOSE_SECONDS, Run, Shipper
+
+
+class ShipperProcess:
+    """The starter's end."""
+
+    def __init__(self, spool: Path) -> None:
+        command = [sys.executable, "-m", "submarine_ray.client.ship", str(spool)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def close(self) -> None:
+        """Wait until all that was logged is sent, for CLOSE_SECONDS at most."""
+        assert self._process.stdin and self._process.stdout  # noqa: S101 (Popen was given pipes)
+        self._process.stdin.close()
+        waiting = threading.Thread(target=self._process.stdout.read, daemon=True)
+        waiting.start()
+        waiting.join(CLOSE_SECONDS)
+        self._process.wait(1)
+
+
+def main() -> None:
+    run = Run.from_env(os.environ)
+    if run is None:
+        sys.exit("MLFLOW_TRACKING_URI and MLFLOW_RUN_ID name no run")
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    shipper = Shipper(Path(sys.argv[1]), run).start()
+    sys.stdin.buffer.read()
+    shipper.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Where code and packages come from: directories, git, HTTP, archives; and what is said when they do not."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import subprocess
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunningPlatform
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def website(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A directory, and the URL that serves it."""
+    root = tmp_path / "site"
+    root.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield root, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_pip_dependencies_and_local_code(platform: RunningPlatform, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("import iniconfig, sniffio; print('imported', iniconfig.__name__)")
+    id = platform.submit(
+        "python main.py",
+        "Python",
+        code={"syncMode": "local", "url": str(tmp_path)},
+        environment={"kernelSpec": {"pipDependencies": ["sniffio==1.3.1"]}},
+    )
+    ended = platform.ended(id, 180)
+    assert ended["status"] == "Succeeded", platform.client.get_log(id)
+    assert platform.lines(id)["worker-0"] == ["imported iniconfig"]
+
+
+def test_code_over_http(platform: RunningPlatform, website: tuple[Path, str]) -> None:
+    root, url = website
+    with zipfile.ZipFile(root / "project.zip", "w") as archive:
+        archive.writestr(
+            "pkg/main.py", "import os; print('from', os.path.basename(os.getcwd()), os.environ['CODE_PATH'])"
+        )
+    id = platform.submit("python pkg/main.py", "Python", code={"syncMode": "http", "url": f"{url}/project.zip"})
+    missing = platform.submit("true", code={"syncMode": "http", "url": f"{url}/nothing.zip"})
+    assert platform.ended(id)["status"] == "Succeeded", platform.client.get_log(id)
+    (line,) = platform.lines(id)["worker-0"]
+    assert line.startswith("from current ") and line.endswith("/code")
+    ended = platform.ended(missing)
+    assert ended["status"] == "Failed" and f"{url}/nothing.zip cannot be read" in ended["message"]
+
+
+def test_code_from_git_by_branch_and_tag(platform: RunningPlatform, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
+        subprocess.run(["git", *identity, *arguments], cwd=repository, check=True, capture_output=True)
+
+    repository.mkdir()
+    git("init")
+    for version in ("one", "two"):
+        (repository / "main.py").write_text(f"print({version!r})")
+        git("add", ".")
+        git("commit", "-m", version)
+        git("tag", version)
+    url = f"file://{repository}"
+    ids = {
+        "two": platform.submit("python main.py", "Python", code={"syncMode": "git", "url": url}),
+        "one": platform.submit("python main.py", "Python", code={"syncMode": "git", "git": {"url": url, "ref": "one"}}),
+    }
+    nowhere = platform.submit("true", code={"syncMode": "git", "url": url, "branch": "nowhere"})
+    for printed, id in ids.items():
+        assert platform.ended(id)["status"] == "Succeeded", platform.client.get_log(id)
+        assert platform.lines(id)["worker-0"] == [printed]
+    ended = platform.ended(nowhere)
+    assert ended["status"] == "Failed" and "git could not fetch the code" in ended["message"]
+
+
+def test_a_store_that_the_cluster_cannot_read_is_named(platform: RunningPlatform) -> None:
+    id = platform.submit("true", code={"syncMode": "s3", "url": "s3://bucket/code"})
+    ended = platform.ended(id)
+    assert ended["status"] == "Failed"
+    assert "reading s3://bucket/code needs a package that the cluster lacks" in ended["message"]
