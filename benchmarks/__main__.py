@@ -27,10 +27,11 @@ from submarine_ray.cli import local_ray, platform, processes
 from submarine_ray.cli.output import table
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.client.run import run
+from submarine_ray.serving import decide
 from submarine_ray.spec.home import Home
 
 HERE = Path(__file__).parent
-ROUNDS = 5
+ROUNDS = 11
 CONNECTIONS = 64
 POINTS = 20_000
 LISTED = 10_000
@@ -176,18 +177,8 @@ def _default_serve(bench: Bench, endpoint: dict[str, Any]) -> Iterator[str]:
         known = processes.load(home.ray_state)
         assert known
         headers = {"Authorization": f"Bearer {home.ray_token.read_text().strip()}"}
-        args = {
-            "model_uri": _model_path(bench, endpoint),
-            "model_name": "m",
-            "model_version": "1",
-            "tracking_uri": f"{platform.url()}/mlflow",
-        }
-        application = {
-            "name": "m",
-            "route_prefix": "/m/1",
-            "import_path": "serve_apps.mlflow_model:build",
-            "args": args,
-        }
+        desired = decide.Desired("m-1", "m", 1, _model_path(bench, endpoint), endpoint["replicas"], 0, 0)
+        application = decide.application(desired, f"{platform.url()}/mlflow")
         options = {"host": "127.0.0.1", "port": known[1]["servePort"]}
         config = {"http_options": options, "proxy_location": "HeadOnly", "applications": [application]}
         httpx.put(

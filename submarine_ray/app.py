@@ -18,6 +18,7 @@ from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.reconcile import ClusterReconciler
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import logging
+from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.envelope import Envelope, ok
@@ -56,16 +57,17 @@ class Platform:
         lessee = Lessee(Instance(home.root / "run").name, int(settings.lease_seconds * 1000))
         self.database = Database(settings.sqlalchemy_url)
         secrets = SecretBox(home.secret_key)
+        changes = Changes()
         self.packages = PackageStore(home.packages)
         self.tracking = TrackingService(settings)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages)
         self.experiments = ExperimentService(
-            self.database, self.clusters, self.tracking, secrets, lambda: self.experiment_loop.wake()
+            self.database, self.clusters, self.tracking, secrets, changes, lambda: self.experiment_loop.wake()
         )
         self.models = ModelService(self.tracking, self.experiments.run_id)
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
         self.experiment_reconciler = ExperimentReconciler(
-            self.database, self.clusters, self.tracking, secrets, lessee, lambda: self.experiment_loop.wake()
+            self.database, self.clusters, self.tracking, secrets, lessee, changes, lambda: self.experiment_loop.wake()
         )
         self.cluster_reconciler = ClusterReconciler(self.clusters)
         serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri)

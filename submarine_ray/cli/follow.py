@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
+from submarine_ray.client.errors import ExperimentFailed
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.spec.experiment import ExperimentStatus
 
@@ -32,14 +33,13 @@ def follow_to_outcome(client: ExperimentClient, id: str) -> int:
 
 
 def outcome(client: ExperimentClient, id: str) -> int:
-    experiment = client.get_experiment(id)
-    while experiment["status"] not in ExperimentStatus.ENDED:
-        experiment = client.get_experiment(id)
-    told = f"{id} {experiment['status']}"
-    sys.stderr.write(
-        f"{told}: {experiment['message']}\n" if experiment["status"] == ExperimentStatus.FAILED else f"{told}\n"
-    )
-    return 0 if experiment["status"] == ExperimentStatus.SUCCEEDED else 1
+    try:
+        client.wait_for_finish(id)
+    except ExperimentFailed as failure:
+        sys.stderr.write(f"{id} {failure.experiment['status']}: {failure.experiment['message']}\n")
+        return 1
+    sys.stderr.write(f"{id} {ExperimentStatus.SUCCEEDED}\n")
+    return 0
 
 
 def _interrupted(client: ExperimentClient, id: str) -> int:

@@ -12,7 +12,7 @@ from submarine_ray.client.http import Service
 from submarine_ray.spec.experiment import ExperimentStatus
 
 _BASE = "/api/v1/experiment"
-_FIRST_POLL, _LAST_POLL = 0.015, 1.0
+SHORTEST_QUESTION, LONGEST_QUESTION = 0.1, 20.0  # seconds; well below the HTTP client's timeout
 
 
 class ExperimentClient:
@@ -88,28 +88,27 @@ class ExperimentClient:
         finally:
             partial.unlink(missing_ok=True)
 
-    def wait_for_finish(
-        self, id: str, polling_interval: float = _LAST_POLL, timeout: float | None = None
-    ) -> dict[str, Any]:
+    def wait_for_finish(self, id: str, polling_interval: float = 10, timeout: float | None = None) -> dict[str, Any]:
         """Wait until the experiment has ended; its last state.
 
         Args:
             id: the experiment.
-            polling_interval: the longest pause between two looks, in seconds; the first ones are shorter.
+            polling_interval: how many seconds one question may stay open. The service answers as soon as the
+                experiment ends, so that a long interval delays nothing.
             timeout: give up after so many seconds; default never.
 
         Raises:
             ExperimentFailed: it ended as Failed or Deleted.
             TimeoutError: it has not ended in time; it goes on.
         """
-        begun = time.monotonic()
+        until = None if timeout is None else time.monotonic() + timeout
         while True:
-            experiment = self.get_experiment(id)
+            left = LONGEST_QUESTION if until is None else max(0.0, until - time.monotonic())
+            wait = min(max(polling_interval, SHORTEST_QUESTION), left, LONGEST_QUESTION)
+            experiment = dict(self.service.call("GET", f"{_BASE}/{id}/end", params={"wait": wait}))
             if experiment["status"] == ExperimentStatus.SUCCEEDED:
                 return experiment
             if experiment["status"] in ExperimentStatus.ENDED:
                 raise ExperimentFailed(experiment)
-            waited = time.monotonic() - begun
-            if timeout is not None and waited > timeout:
+            if until is not None and time.monotonic() >= until:
                 raise TimeoutError(f"{id} is {experiment['status']} after {timeout} s")
-            time.sleep(min(polling_interval, max(_FIRST_POLL, waited / 50)))

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from submarine_ray.client.spool import CLOSE_SECONDS, Run, Shipper
 
+START_SECONDS = 30
+
 
 class ShipperProcess:
     """The starter's end."""
@@ -22,6 +24,7 @@ class ShipperProcess:
     def __init__(self, spool: Path) -> None:
         command = [sys.executable, "-m", "submarine_ray.client.ship", str(spool)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process.wait(START_SECONDS)  # the first of its two forks: from here on it is nobody's child
 
     def close(self) -> None:
         """Wait until all that was logged is sent, for CLOSE_SECONDS at most."""
@@ -30,7 +33,6 @@ class ShipperProcess:
         waiting = threading.Thread(target=self._process.stdout.read, daemon=True)
         waiting.start()
         waiting.join(CLOSE_SECONDS)
-        self._process.wait(1)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from starlette.background import BackgroundTask
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import NotFound
-from submarine_ray.experiments.service import MAX_PAGE_SIZE, ExperimentService
+from submarine_ray.experiments.service import MAX_PAGE_SIZE, MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.experiment import ExperimentSpec
 
 One = Envelope[dict[str, Any]]
@@ -45,6 +45,15 @@ def router(experiments: ExperimentService) -> APIRouter:
     @routes.get("/{experiment_id}", response_model=One, summary="Get an experiment")
     def get(experiment_id: str) -> Response:
         return ok(experiments.get(experiment_id))
+
+    @routes.get("/{experiment_id}/end", response_model=One, summary="Get an experiment as soon as it has ended")
+    async def end(
+        experiment_id: str,
+        wait: Annotated[
+            float, Query(ge=0, le=MAX_WAIT_SECONDS, description="answer after so many seconds anyway")
+        ] = 20,
+    ) -> Response:
+        return ok(await experiments.ended(experiment_id, wait))
 
     @routes.patch("/{experiment_id}", response_model=One, summary="Run a new spec under the same id")
     def patch(experiment_id: str, spec: ExperimentSpec) -> Response:

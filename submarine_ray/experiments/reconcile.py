@@ -22,6 +22,7 @@ from submarine_ray.clusters.drivers.base import (
     Unreachable,
 )
 from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import DatabaseUnavailable, InvalidSpec, SubmarineError
@@ -46,10 +47,10 @@ QUEUE_LOOK = 32
 OUTAGE_PAUSE_MS = 2_000
 QUEUED_PAUSE_MS = 3_000
 SETTLING_PAUSE_MS = 1_000
-YOUNG_PAUSE_MS = 25
+YOUNG_PAUSE_MS = 30
 TIDY_SECONDS = 3600.0
 UNUSED_PACKAGE_SECONDS = 24 * 3600.0
-SUPERVISOR_MS = 600
+SUPERVISOR_MS = 700
 
 TRANSITIONS = Counter("submarine_experiment_transitions", "Changes of experiments' states", ["to", "reason"])
 
@@ -67,6 +68,7 @@ class ExperimentReconciler:
         tracking: TrackingService,
         secrets: SecretBox,
         lessee: Lessee,
+        changes: Changes,
         wake: Callable[[], None],
     ) -> None:
         self._database = database
@@ -74,6 +76,7 @@ class ExperimentReconciler:
         self._tracking = tracking
         self._secrets = secrets
         self._lessee = lessee
+        self._changes = changes
         self._wake = wake
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="reconcile")
         self._busy = threading.Semaphore(WORKERS)
@@ -210,6 +213,8 @@ class ExperimentReconciler:
             applied = repository.apply(session, row, values, happened)
             if applied and values.get("finished_ms"):
                 repository.wake(session, [key for key, _ in repository.queue(session, row.cluster, MAX_STARTING)])
+        if applied and happened:
+            self._changes.tell(row.id)
         for event in happened if applied else ():
             if event.to_status:
                 TRANSITIONS.labels(event.to_status, event.reason).inc()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +15,7 @@ from typing import Any
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
+from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, Conflict, InvalidSpec, NotFound
@@ -28,7 +31,9 @@ from submarine_ray.spec.plan import plan_replicas
 from submarine_ray.tracking.service import TrackingService
 
 MAX_PAGE_SIZE = 1000
+MAX_WAIT_SECONDS = 60
 STREAM_PAUSE = 0.2
+UNHEARD_SECONDS = 2.0  # another control service may have made the change
 
 
 class ExperimentService:
@@ -40,9 +45,11 @@ class ExperimentService:
         clusters: ClusterService,
         tracking: TrackingService,
         secrets: SecretBox,
+        changes: Changes,
         wake: Callable[[], None],
     ) -> None:
         self._database = database
+        self._changes = changes
         self._clusters = clusters
         self._tracking = tracking
         self._secrets = secrets
@@ -75,6 +82,19 @@ class ExperimentService:
 
     def get(self, experiment_id: str) -> dict[str, Any]:
         return self._answer(self._row(experiment_id))
+
+    async def ended(self, experiment_id: str, patience: float) -> dict[str, Any]:
+        """The experiment as soon as it has ended, or after `patience` seconds as it is then. Raises NotFound."""
+        until = time.monotonic() + patience
+        with self._changes.heard(experiment_id) as changed:
+            while True:
+                changed.clear()
+                row = await asyncio.to_thread(self._row, experiment_id)
+                left = until - time.monotonic()
+                if row.status in Status.ENDED or left <= 0:
+                    return self._answer(row)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), min(left, UNHEARD_SECONDS))
 
     def page(self, status: str | None, number: int, size: int | None) -> tuple[list[dict[str, Any]], int]:
         """A page of experiments, newest first, and how many there are in all; without `size`, all of them."""
@@ -116,6 +136,7 @@ class ExperimentService:
             row.status, row.wanted, row.next_check_ms = Status.DELETED, "delete", now_ms()
             row.generation += 1
         self._wake()
+        self._changes.tell(experiment_id)
         answer = self._answer(row)
         return answer | dict.fromkeys(("acceptedTime", "createdTime", "runningTime", "finishedTime"))
 

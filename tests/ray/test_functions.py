@@ -34,6 +34,7 @@ def test_a_function_of_a_notebook_with_checkpoints_resumes_after_a_worker_dies(
         for epoch in range(begin, 3):
             rank = ray.train.get_context().get_world_rank()
             if epoch == 2 and rank == 1 and not os.path.exists(f"{place}/died"):
+                ray.train.get_all_reported_checkpoints()  # returns once what was reported is committed
                 Path(place, "died").touch()
                 os._exit(7)
             Path(place, f"{rank}-{epoch}-from-{begin}").touch()

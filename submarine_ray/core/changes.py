@@ -1,0 +1,43 @@
+"""Waiting for a change without asking again and again: whoever changes a subject tells those who wait for it.
+
+Within one control service. Another service's changes are not heard, so a waiter looks again now and then all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+
+
+class Changes:
+    """Subjects are ids; `tell` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = defaultdict(set)
+        self._lock = threading.Lock()
+
+    def tell(self, subject: str) -> None:
+        """Wake everyone who waits for `subject`."""
+        with self._lock:
+            waiting = list(self._waiting.get(subject, ()))
+        for loop, event in waiting:
+            with contextlib.suppress(RuntimeError):  # its loop has been closed
+                loop.call_soon_threadsafe(event.set)
+
+    @contextlib.contextmanager
+    def heard(self, subject: str) -> Iterator[asyncio.Event]:
+        """An event that is set at each change while the context lasts: enter it, look, then wait."""
+        event = asyncio.Event()
+        waiter = (asyncio.get_running_loop(), event)
+        with self._lock:
+            self._waiting[subject].add(waiter)
+        try:
+            yield event
+        finally:
+            with self._lock:
+                self._waiting[subject].discard(waiter)
+                if not self._waiting[subject]:
+                    del self._waiting[subject]
