@@ -6,6 +6,7 @@ Portable to databases without RETURNING: SELECT candidates, guarded UPDATE with 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, ColumnElement, String, or_, select, update
@@ -49,6 +50,16 @@ def claim(session: Session, table: type[Leased], key: ColumnElement[str], lessee
         .execution_options(synchronize_session=False)
     )
     return token
+
+
+def release(session: Session, table: type[Leased], tokens: Collection[str]) -> None:
+    """Free the rows that were leased with these tokens; whoever still works on one finds its result not applied."""
+    session.execute(
+        update(table)
+        .where(table.lock_token.in_(tokens))
+        .values(lock_token=None, lock_expires_ms=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def release_all(session: Session, table: type[Leased], lessee: Lessee) -> None:

@@ -82,6 +82,7 @@ class ExperimentReconciler:
         self._busy = threading.Semaphore(WORKERS)
         self._outages: dict[str, float] = {}
         self._started_ms = now_ms()
+        self._stranded: set[str] = set()
         self._tidy_after = 0.0
 
     def recover(self) -> None:
@@ -94,8 +95,12 @@ class ExperimentReconciler:
         self._tracking.wait_ready()
         if time.monotonic() > self._tidy_after:
             self._tidy()
+        stranded = set(self._stranded)
         with self._database.session(write=True) as session:
+            if stranded:
+                repository.release(session, stranded)
             rows = repository.claim(session, self._lessee, BATCH)
+        self._stranded -= stranded
         by_cluster: dict[str, list[ExperimentRow]] = {}
         for row in rows:
             by_cluster.setdefault(row.cluster, []).append(row)
@@ -122,12 +127,18 @@ class ExperimentReconciler:
         try:
             self._reconcile(cluster, rows)
         except DatabaseUnavailable as failure:
-            log.warning("reconcile.database_unavailable", error=str(failure.__cause__))
+            self._strand(rows[0], failure)
         except Exception:
             log.exception("reconcile.failed", cluster=cluster)
         finally:
             self._busy.release()
             self._wake()
+
+    def _strand(self, row: ExperimentRow, failure: DatabaseUnavailable) -> None:
+        """The database went away while this service held leases: the next tick that reaches it gives them back."""
+        log.warning("reconcile.database_unavailable", experiment=row.id, error=str(failure.__cause__))
+        if row.lock_token:
+            self._stranded.add(row.lock_token)
 
     def _reconcile(self, cluster: str, rows: list[ExperimentRow]) -> None:
         try:
@@ -198,6 +209,12 @@ class ExperimentReconciler:
             incarnation=row.incarnation,
         )
         step = decide.decide(wish, seen)
+        try:
+            self._carry_out(step, driver, row, seen)
+        except DatabaseUnavailable as failure:
+            self._strand(row, failure)
+
+    def _carry_out(self, step: decide.Step, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> None:
         try:
             values, happened = self._take(step, driver, row, seen)
         except (Unreachable, SubmarineError) as failure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select, update
@@ -58,7 +58,7 @@ def count(session: Session, status: str | None) -> int:
 
 def count_by_status(session: Session) -> dict[str, int]:
     rows = session.execute(select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:
@@ -71,6 +71,10 @@ def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:
 
 def release_all(session: Session, lessee: Lessee) -> None:
     leases.release_all(session, ExperimentRow, lessee)
+
+
+def release(session: Session, tokens: Collection[str]) -> None:
+    leases.release(session, ExperimentRow, tokens)
 
 
 def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happened: Sequence[Event]) -> bool:

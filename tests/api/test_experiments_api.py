@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import spec
 
 URL = "/api/v1/experiment"
@@ -122,8 +125,6 @@ def test_artifact_paths_do_not_lead_out(api: httpx.Client) -> None:
     run = platform.tracking.create_run("test", id, "worker-0", {}, False)
     platform.tracking.put_texts(run.run_id, {"kept/a.txt": "hello"})
     with platform.database.session(write=True) as session:
-        from submarine_ray.experiments.tables import ExperimentRow
-
         session.get(ExperimentRow, id).run_id = run.run_id
     assert api.get(f"{URL}/artifacts/{id}").json()["result"] == ["kept/"]
     assert api.get(f"{URL}/{id}/artifact", params={"path": "kept/a.txt"}).text == "hello"
@@ -149,8 +150,6 @@ def test_secrets_of_code_are_never_answered_or_stored_in_the_clear(api: httpx.Cl
     assert "hunter2" not in answer.text + api.get(f"{URL}/{id}").text + api.get(URL).text
     platform = api.app.state.platform  # type: ignore[attr-defined]
     assert b"hunter2" not in platform.settings.layout.database.read_bytes()
-    from submarine_ray.experiments.tables import ExperimentRow
-
     with platform.database.session() as session:
         row = session.get(ExperimentRow, id)
     assert platform.experiment_reconciler._with_secrets(row).code.git.password == "hunter2"
@@ -241,3 +240,32 @@ def test_a_token_is_asked_for_where_one_is_set(tmp_path: Any) -> None:
     client = TestClient(build(Settings(home=tmp_path, token="t0ken")), base_url="http://127.0.0.1")
     assert client.get(URL).status_code == 401
     assert client.get(URL, headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_waiting_for_the_end_answers_at_once_when_there_is_news_and_in_time_when_not(api: httpx.Client) -> None:
+    id = api.post(URL, json=spec()).json()["result"]["experimentId"]
+    assert api.get(f"{URL}/{id}/end", params={"wait": 0.1}).json()["result"]["status"] == "Accepted"
+    with ThreadPoolExecutor(1) as pool:
+        begun = time.monotonic()
+        waiting = pool.submit(api.get, f"{URL}/{id}/end", params={"wait": 60})
+        api.delete(f"{URL}/{id}")
+        assert waiting.result(30).status_code == 404
+        assert time.monotonic() - begun < 30
+    assert api.get(f"{URL}/experiment-1-0001/end").status_code == 404
+    assert api.get(f"{URL}/{id}/end", params={"wait": 3600}).status_code == 400
+
+
+def test_big_artifacts_are_streamed_and_parts_can_be_asked_for(api: httpx.Client) -> None:
+    id = api.post(URL, json=spec()).json()["result"]["experimentId"]
+    platform = api.app.state.platform  # type: ignore[attr-defined]
+    run = platform.tracking.create_run("test", id, "worker-0", {}, False)
+    text = "0123456789" * 2_000_000
+    platform.tracking.put_texts(run.run_id, {"big/ü a.bin": text})
+    with platform.database.session(write=True) as session:
+        session.get(ExperimentRow, id).run_id = run.run_id
+    whole = api.get(f"{URL}/{id}/artifact", params={"path": "big/ü a.bin"})
+    assert whole.text == text and whole.headers["content-length"] == str(len(text))
+    assert "attachment; filename*=utf-8''%C3%BC%20a.bin" in whole.headers["content-disposition"]
+    part = api.get(f"{URL}/{id}/artifact", params={"path": "big/ü a.bin"}, headers={"Range": "bytes=5-9"})
+    assert (part.status_code, part.text) == (206, "56789")
+    assert api.get(f"{URL}/{id}/artifact", params={"path": "big"}).status_code == 400

@@ -33,6 +33,12 @@ def add(database: Database, *rows: ExperimentRow) -> None:
             repository.add(session, item, [Event("Accepted", "é ☃", None, "Accepted")])
 
 
+def test_packages_that_experiments_refer_to(database: Database) -> None:
+    add(database, row("e-1", package="package://a"), row("e-2", package="package://a"), row("e-3"))
+    with database.session() as session:
+        assert repository.packages(session) == {"package://a"}
+
+
 def test_a_row_is_leased_once(database: Database) -> None:
     add(database, *(row(f"e-{i:03d}") for i in range(60)))
     won: list[str] = []

@@ -15,11 +15,14 @@ import psutil
 import pytest
 
 from submarine_ray.cli import local_ray, processes
-from tests.conftest import RunningPlatform, wait_until
+from tests.conftest import MariaDb, RunningPlatform, wait_until
 
 pytestmark = pytest.mark.faults
 
 EXPERIMENTS, KILLS = 20, 10
+# What the newest experiment has come to when the service is killed: its row just written; submitted; running; ended, its
+# log being kept. And a moment of its own after each.
+MOMENTS = ("Accepted", "Created", "Running", "ended", "whenever")
 THREADS, EACH = 20, 10
 
 
@@ -36,7 +39,8 @@ def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(platform: R
                         f"echo run >> {tmp_path}/{number}; sleep 0.3; exit {number % 2}", resources="cpu=0.2"
                     )
                 )
-        time.sleep(rng.uniform(0.0, 2.5))  # a random moment is what this test is about
+        _wait_for_moment(platform, ids[-1], MOMENTS[killed % len(MOMENTS)])
+        time.sleep(rng.uniform(0.0, 0.05))  # a random moment is what this test is about
         os.kill(platform.service_pid(), signal.SIGKILL)
         killed += 1
         platform.up()
@@ -46,6 +50,19 @@ def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(platform: R
     assert len({e["experimentId"] for e in platform.client.list_experiments()}) == len(
         platform.client.list_experiments()
     )
+
+
+def _wait_for_moment(platform: RunningPlatform, id: str, moment: str) -> None:
+    """Until the experiment has come so far, or further."""
+    if moment == "whenever":
+        return
+    states = ["Accepted", "Created", "Running", "ended"]
+
+    def come_so_far() -> bool:
+        status = platform.client.get_experiment(id)["status"]
+        return states.index(status if status in states else "ended") >= states.index(moment)
+
+    wait_until(come_so_far, 60, f"{id} is {moment}")
 
 
 @pytest.mark.timeout(900)
@@ -113,6 +130,28 @@ def test_a_killed_head_is_noticed_and_a_new_attempt_made(
     assert (again["status"], again["attempt"]) == ("Succeeded", 2)
     assert (tmp_path / "retried").read_text() == "run\n" * 2
     assert (tmp_path / "lost").read_text() == "run\n"
+
+
+@pytest.mark.db
+def test_a_database_outage_delays_experiments_and_loses_none(
+    make_platform: Callable[..., RunningPlatform], mariadb: MariaDb, tmp_path: Path
+) -> None:
+    platform = make_platform({"SUBMARINE_DATABASE_URL": mariadb.database("outage_platform")})
+    ids = [platform.submit(f"echo run >> {tmp_path}/{i}; sleep 1", resources="cpu=0.5") for i in range(6)]
+    wait_until(lambda: (tmp_path / "0").exists(), 60, "the first one runs")
+    mariadb.stop()
+    try:
+        said = wait_until(lambda: _refusal(platform), 30, "the service says that its database is away")
+        assert said.status_code == 503 and "database" in said.json()["message"]
+    finally:
+        mariadb.start()
+    assert [platform.ended(id, 60)["status"] for id in ids] == ["Succeeded"] * len(ids)
+    assert [(tmp_path / str(i)).read_text() for i in range(len(ids))] == ["run\n"] * len(ids)
+
+
+def _refusal(platform: RunningPlatform) -> httpx.Response | None:
+    answer = httpx.get(f"{platform.url}/api/v1/experiment", timeout=30)
+    return None if answer.status_code == 200 else answer
 
 
 def test_up_repairs_a_half_running_platform_and_down_leaves_nothing(
