@@ -15,6 +15,10 @@ _V2_TYPES = {
     "BYTES": "object",
 }  # fmt: skip
 _V2_NAMES = {value: key for key, value in _V2_TYPES.items()}
+# MLflow's column types (mlflow/types/schema.py, DataType) that have a numpy type; others are handed on as they come.
+_COLUMN_TYPES = {
+    "double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool", "string": "object",
+}  # fmt: skip
 _MLFLOW_FIELDS = ("inputs", "instances", "dataframe_split", "dataframe_records")
 
 
@@ -27,12 +31,26 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of the model's input; `kind` is MLflow's name of its type."""
+
+    name: str
+    kind: str = "any"
+    required: bool = True
+
+    @property
+    def dtype(self) -> str | None:
+        """numpy's name of the type, where it has one."""
+        return _COLUMN_TYPES.get(self.kind)
+
+
+@dataclass(frozen=True)
 class Signature:
     """What the model takes: one tensor (`dtype`, `shape`, -1 for any size) or named columns, or unknown."""
 
     dtype: str | None = None
     shape: tuple[int, ...] | None = None
-    columns: tuple[str, ...] | None = None
+    columns: tuple[Column, ...] | None = None
 
     @classmethod
     def from_mlmodel(cls, described: dict[str, Any]) -> Signature:
@@ -41,13 +59,19 @@ class Signature:
         if len(inputs) == 1 and inputs[0].get("type") == "tensor" and "name" not in inputs[0]:
             spec = inputs[0]["tensor-spec"]
             return cls(dtype=spec["dtype"], shape=tuple(spec["shape"]))
-        columns = tuple(item["name"] for item in inputs if "name" in item)
+        columns = tuple(
+            Column(item["name"], str(item.get("type")), item.get("required", True)) for item in inputs if "name" in item
+        )
         return cls(columns=columns or None)
 
     def __str__(self) -> str:
         if self.shape is not None:
             return f"a {self.dtype} tensor of shape {list(self.shape)} (-1: any number of rows)"
-        return f"the columns {', '.join(self.columns)}" if self.columns else "no declared signature"
+        if not self.columns:
+            return "no declared signature"
+        return "the columns " + ", ".join(
+            f"{c.name} ({c.kind}{'' if c.required else ', optional'})" for c in self.columns
+        )
 
     def array(self, values: Any, dtype: str | None = None) -> np.ndarray[Any, Any]:
         """`values` as this model's tensor. Raises BadRequest."""
@@ -126,12 +150,35 @@ def _columns(frame: Any, signature: Signature) -> Any:
     if signature.shape is not None:
         return signature.array(frame.to_numpy())
     if signature.columns:
-        missing = [name for name in signature.columns if name not in frame.columns]
-        unknown = [str(name) for name in frame.columns if name not in signature.columns]
+        known = {column.name for column in signature.columns}
+        missing = [c.name for c in signature.columns if c.required and c.name not in frame.columns]
+        unknown = [str(name) for name in frame.columns if name not in known]
         if missing or unknown:
             what = f"column {missing[0]!r} is missing" if missing else f"unknown column {unknown[0]!r}"
             raise signature.refuse(what)
+        return frame.assign(
+            **{c.name: _cast(frame[c.name], c, signature) for c in signature.columns if c.name in frame}
+        )
     return frame
+
+
+def _cast(values: Any, column: Column, signature: Signature) -> Any:
+    """A column's values in its own type, where JSON's lose nothing by it: 2 is a double, 2.5 no integer."""
+    wanted = column.dtype
+    if wanted is None or (_is_text(values) if column.kind == "string" else values.dtype == wanted):
+        return values
+    fits = values.dtype.kind in "iuf" and np.dtype(wanted).kind in "iuf"
+    if fits and np.dtype(wanted).kind in "iu" and values.dtype.kind == "f":
+        fits = bool(np.isfinite(values).all() and (values % 1 == 0).all())
+    if not fits:
+        raise signature.refuse(f"column {column.name!r} has values that are no {column.kind} ({values.dtype})")
+    return values.astype(wanted)
+
+
+def _is_text(values: Any) -> bool:
+    from pandas.api.types import is_string_dtype
+
+    return bool(is_string_dtype(values.dropna()))
 
 
 def from_v2(body: bytes, signature: Signature) -> tuple[Any, str | None]:
@@ -206,5 +253,8 @@ def metadata(name: str, version: str, signature: Signature, kind: str) -> dict[s
             }
         ]
     elif signature.columns:
-        inputs = [{"name": column, "datatype": "BYTES", "shape": [-1]} for column in signature.columns]
+        inputs = [
+            {"name": column.name, "datatype": _V2_NAMES.get(column.dtype or "", "BYTES"), "shape": [-1]}
+            for column in signature.columns
+        ]
     return {"name": name, "versions": [version], "platform": f"mlflow_{kind}", "inputs": inputs, "outputs": []}

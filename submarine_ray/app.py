@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
 
 from submarine_ray.clusters import endpoints as cluster_endpoints
@@ -120,7 +121,7 @@ def build(settings: Settings) -> FastAPI:
         yield
         platform.stop()
 
-    app = FastAPI(
+    app: FastAPI = FastAPIOffline(
         title="submarine-ray", version=VERSION, lifespan=lifespan, description="Submarine's REST API, on Ray."
     )
     app.state.platform = platform

@@ -38,7 +38,8 @@ def save(
         "metadata": {"submarine_model_type": kind, "legacy_keras": os.environ.get("TF_USE_LEGACY_KERAS", "0")},
     }
     with _run():
-        info = {"pytorch": _torch, "tensorflow": _tensorflow, "sklearn": _sklearn}[kind](mlflow, model, example, common)
+        save_as = {"pytorch": _torch, "tensorflow": _tensorflow, "sklearn": _sklearn}[kind]
+        info = save_as(mlflow, model, example, output_dim, common)
         if registered_model_name:
             _register(mlflow, info, registered_model_name, kind)
 
@@ -56,34 +57,39 @@ def _run() -> Any:
     return contextlib.nullcontext()
 
 
-def _torch(mlflow: Any, model: Any, example: Any, common: dict[str, Any]) -> Any:
+def _torch(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, common: dict[str, Any]) -> Any:
+    import copy
+
     import torch
 
     bare = getattr(model, "module", model) if type(model).__name__ == "DistributedDataParallel" else model
-    bare = bare.to("cpu").eval()
+    bare = copy.deepcopy(bare).to("cpu").eval()  # the caller's may go on training, where and as it was
     with torch.inference_mode():
         output = bare(torch.from_numpy(example)).numpy()
-    signature = _signature(mlflow, example, output)
+    signature = _signature(mlflow, example, output, output_dim)
     # MLflow's pt2 format runs no code when it is loaded, and needs no class from the training script.
     return mlflow.pytorch.log_model(bare, input_example=example, signature=signature, **common)
 
 
-def _tensorflow(mlflow: Any, model: Any, example: Any, common: dict[str, Any]) -> Any:
+def _tensorflow(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, common: dict[str, Any]) -> Any:
     signature = None
     if example is not None:
-        signature = _signature(mlflow, example, model(example, training=False).numpy())
+        signature = _signature(mlflow, example, model(example, training=False).numpy(), output_dim)
     return mlflow.tensorflow.log_model(model, signature=signature, **common)
 
 
-def _sklearn(mlflow: Any, model: Any, example: Any, common: dict[str, Any]) -> Any:
+def _sklearn(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, common: dict[str, Any]) -> Any:
     signature = None
     if example is not None:
-        signature = _signature(mlflow, example, model.predict(example))
+        signature = _signature(mlflow, example, model.predict(example), output_dim)
     return mlflow.sklearn.log_model(model, signature=signature, **common)
 
 
-def _signature(mlflow: Any, example: Any, output: Any) -> Any:
-    """The shapes with a free batch dimension."""
+def _signature(mlflow: Any, example: Any, output: Any, output_dim: list[int] | None) -> Any:
+    """The shapes with a free batch dimension, as the model really has them."""
+    if output_dim and list(output.shape[1:]) != list(output_dim[1:]):
+        answers = [-1, *output.shape[1:]]
+        print(f"[submarine] save_model: output_dim is {output_dim}, but the model answers {answers}", flush=True)
     return mlflow.models.infer_signature(example, output)
 
 

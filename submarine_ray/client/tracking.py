@@ -111,7 +111,7 @@ def save_model(
         model: the trained model; a DDP wrapper is taken off.
         registered_model_name: registers the model as this name's next version.
         input_dim: shape of one batch of input, the batch first (`[1, 64]`); its first entry may be -1.
-        output_dim: shape of one batch of output; documents the model.
+        output_dim: shape of one batch of output; compared with what the model answers, which is what is stored.
 
     Raises:
         ValueError: an unknown `model_type`, or `input_dim` missing where the format needs it.

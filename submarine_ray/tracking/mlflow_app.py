@@ -1,6 +1,6 @@
 """MLflow's own server, mounted at /mlflow in this process.
 
-The underscored variables are MLflow 3.17's internals (the version is pinned, tests/api/test_mlflow.py covers them).
+The underscored variables are MLflow 3.17's internals (the version is pinned, tests/api covers them).
 With `_MLFLOW_STATIC_PREFIX` the app sees whole paths, which keeps its CORS/CSRF check working; a plain mount loses it.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -219,6 +220,10 @@ def test_operations(api: httpx.Client) -> None:
     assert api.get("/health").json()["database"] == "up"
     assert 'submarine_experiments{status="Accepted"}' in api.get("/metrics").text
     assert "/api/v1/experiment" in api.get("/openapi.json").json()["paths"]
+    page = api.get("/docs").text
+    assert "http://" not in page and "https://" not in page  # nothing comes from elsewhere
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert api.get(asset).status_code == 200
 
 
 def test_mlflow_answers_below_its_prefix_and_its_assistant_does_not(api: httpx.Client) -> None:

@@ -223,34 +223,3 @@ def test_a_wrong_token_changes_no_row_and_is_shown(platform: RunningPlatform) ->
     assert "token" in shown
     assert platform.client.get_experiment(id)["status"] == "Accepted"
     platform.client.delete_experiment(id)
-
-
-@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
-def test_quickstart(platform: RunningPlatform, framework: str) -> None:
-    """From nothing to predictions over HTTP; then what the endpoint says to bad input."""
-    pytest.importorskip("torch" if framework == "pytorch" else "tensorflow")
-    done = platform.cli("quickstart", "--framework", framework, timeout=300)
-    assert "Held-out images, over HTTP" in done.stdout and done.stdout.count(" yes ") >= 9
-    endpoint = next(
-        e for e in platform.client.service.call("GET", "/api/v1/serve") if e["modelName"] == f"quickstart-{framework}"
-    )
-    _check_endpoint(endpoint, f"quickstart-{framework}")
-
-
-def _check_endpoint(endpoint: dict[str, str], model: str) -> None:
-    base = endpoint["invocationsUrl"].removesuffix("/invocations")
-    assert httpx.get(f"{base}/v2/health/ready").json() == {"ready": True}
-    row = [0.0] * 64
-    tensor = {"name": "x", "shape": [2, 64], "datatype": "FP32", "data": row + row}
-    answer = httpx.post(endpoint["url"], json={"inputs": [tensor]}).json()
-    assert answer["model_name"] == model and answer["outputs"][0]["shape"] == [2, 10]
-    for bad in ({"inputs": [[1, 2]]}, {"inputs": [["a"] * 64]}, {"input": 1}):
-        refused = httpx.post(f"{base}/invocations", json=bad)
-        assert refused.status_code == 400 and "float32 tensor of shape [-1, 64]" in refused.json()["error"]
-    assert httpx.post(f"{base}/invocations", content=b"").status_code == 400
-    assert httpx.post(f"{base}/invocations", json={"inputs": [row]}).status_code == 200
-
-
-def test_quickstart_on_bad_data_says_so(platform: RunningPlatform, tmp_path: Path) -> None:
-    done = platform.cli("quickstart", "--data", str(tmp_path), check=False)
-    assert done.returncode == 1 and "holds no MNIST files" in done.stderr

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from serve_apps.model import Model
-from serve_apps.protocol import BadRequest, Signature, from_mlflow, from_v2, to_mlflow, to_v2
+from serve_apps.protocol import BadRequest, Column, Signature, from_mlflow, from_v2, to_mlflow, to_v2
 
 TENSOR = Signature(dtype="float32", shape=(-1, 3))
-COLUMNS = Signature(columns=("a", "b"))
+COLUMNS = Signature(columns=(Column("a"), Column("b")))
 
 
 def body(document: object) -> bytes:
@@ -70,6 +70,45 @@ def test_missing_and_unknown_columns_are_named() -> None:
         from_mlflow(body({"dataframe_records": [{"a": 1}]}), COLUMNS)
     with pytest.raises(BadRequest, match="unknown column 'c'"):
         from_mlflow(body({"dataframe_records": [{"a": 1, "b": 2, "c": 3}]}), COLUMNS)
+
+
+TYPED = Signature.from_mlmodel(
+    {
+        "signature": {
+            "inputs": json.dumps(
+                [
+                    {"name": "price", "type": "double", "required": True},
+                    {"name": "rooms", "type": "long", "required": True},
+                    {"name": "town", "type": "string", "required": False},
+                ]
+            )
+        }
+    }
+)
+
+
+def test_columns_come_in_the_models_types() -> None:
+    """JSON knows no difference between 2 and 2.0; the model does."""
+    frame = from_mlflow(body({"dataframe_split": {"columns": ["price", "rooms"], "data": [[2, 3.0], [1, 1]]}}), TYPED)
+    assert [str(dtype) for dtype in frame.dtypes] == ["float64", "int64"]
+    frame = from_mlflow(body({"inputs": {"price": [1.5], "rooms": [2], "town": ["Bern"]}}), TYPED)
+    assert list(frame.columns) == ["price", "rooms", "town"]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"price": "high", "rooms": 1}, "column 'price' has values that are no double"),
+        ({"price": 1, "rooms": 2.5}, "column 'rooms' has values that are no long"),
+        ({"price": 1, "rooms": None}, "column 'rooms'"),
+        ({"price": 1, "rooms": 1, "town": 5}, "column 'town' has values that are no string"),
+        ({"price": 1}, "column 'rooms' is missing"),
+    ],
+)
+def test_values_of_another_type_are_refused(row: dict[str, object], said: str) -> None:
+    with pytest.raises(BadRequest, match=said) as caught:
+        from_mlflow(body({"dataframe_records": [row]}), TYPED)
+    assert "the columns price (double), rooms (long), town (string, optional)" in str(caught.value)
 
 
 def test_a_batch_is_one_call_and_each_request_gets_its_rows() -> None:

@@ -1,0 +1,97 @@
+"""Models on Ray Serve: the quickstart from nothing to predictions, and models that other tools saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import RunningPlatform, wait_until
+
+pytestmark = pytest.mark.ray
+
+SKLEARN = """
+import mlflow, pandas as pd
+from sklearn.linear_model import LinearRegression
+
+frame = pd.DataFrame({"rooms": [1.0, 2.0, 3.0, 4.0], "floor": [1.0, 0.0, 1.0, 0.0]})
+model = LinearRegression().fit(frame, 100 * frame.rooms + 10 * frame.floor)
+signature = mlflow.models.infer_signature(frame, model.predict(frame))
+with mlflow.start_run():  # the experiment's own run: MLFLOW_RUN_ID says so
+    mlflow.sklearn.log_model(model, name="prices", signature=signature, pip_requirements=["scikit-learn"])
+"""
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_quickstart(platform: RunningPlatform, framework: str) -> None:
+    """From nothing to predictions over HTTP; then what the endpoint says to bad input."""
+    pytest.importorskip("torch" if framework == "pytorch" else "tensorflow")
+    done = platform.cli("quickstart", "--framework", framework, timeout=300)
+    assert "Held-out images, over HTTP" in done.stdout and done.stdout.count(" yes ") >= 9
+    endpoint = next(
+        e for e in platform.client.service.call("GET", "/api/v1/serve") if e["modelName"] == f"quickstart-{framework}"
+    )
+    _check_endpoint(endpoint, f"quickstart-{framework}")
+
+
+def _check_endpoint(endpoint: dict[str, str], model: str) -> None:
+    base = endpoint["invocationsUrl"].removesuffix("/invocations")
+    assert httpx.get(f"{base}/v2/health/ready").json() == {"ready": True}
+    row = [0.0] * 64
+    tensor = {"name": "x", "shape": [2, 64], "datatype": "FP32", "data": row + row}
+    answer = httpx.post(endpoint["url"], json={"inputs": [tensor]}).json()
+    assert answer["model_name"] == model and answer["outputs"][0]["shape"] == [2, 10]
+    for bad in ({"inputs": [[1, 2]]}, {"inputs": [["a"] * 64]}, {"input": 1}):
+        refused = httpx.post(f"{base}/invocations", json=bad)
+        assert refused.status_code == 400 and "float32 tensor of shape [-1, 64]" in refused.json()["error"]
+    assert httpx.post(f"{base}/invocations", content=b"").status_code == 400
+    assert httpx.post(f"{base}/invocations", json={"inputs": [row]}).status_code == 200
+
+
+def test_quickstart_on_bad_data_says_so(platform: RunningPlatform, tmp_path: Path) -> None:
+    done = platform.cli("quickstart", "--data", str(tmp_path), check=False)
+    assert done.returncode == 1 and "holds no MNIST files" in done.stderr
+
+
+def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
+    platform: RunningPlatform, tmp_path: Path
+) -> None:
+    pytest.importorskip("sklearn")
+    (tmp_path / "train.py").write_text(SKLEARN)
+    id = platform.submit("python train.py", "Python", code={"syncMode": "local", "url": str(tmp_path)})
+    assert platform.ended(id)["status"] == "Succeeded", platform.client.get_log(id)
+    call = platform.client.service.call
+    wrong = httpx.post(
+        f"{platform.url}/api/v1/model-version",
+        params={"baseDir": "nothing"},
+        json={"name": "prices", "experimentId": id},
+    )
+    assert wrong.status_code == 400 and "it saved: prices" in wrong.json()["message"]
+    version = call("POST", "/api/v1/model-version", json={"name": "prices", "experimentId": id, "tags": ["houses"]})
+    assert (version["version"], version["experimentId"], version["tags"]) == (1, id, ["houses"])
+    endpoint = _served(platform, "prices", 1)
+    asked = {"dataframe_split": {"columns": ["rooms", "floor"], "data": [[2, 1], [5, 0]]}}
+    answer = httpx.post(endpoint["invocationsUrl"], json=asked)
+    assert answer.json()["predictions"] == pytest.approx([210, 500])
+    asked["dataframe_split"]["columns"] = ["rooms", "cellar"]
+    refused = httpx.post(endpoint["invocationsUrl"], json=asked)
+    assert refused.status_code == 400 and "the columns rooms (double), floor (double)" in refused.json()["error"]
+    assert call("GET", "/api/v1/model-version/prices/1")["currentStage"] == "Production"
+    platform.ended(platform.submit("true", resources="cpu=4"), 60)  # an endpoint keeps no experiment from starting
+    call("DELETE", "/api/v1/serve", json={"modelName": "prices", "modelVersion": 1})
+    wait_until(lambda: "prices" not in [e["modelName"] for e in call("GET", "/api/v1/serve")], 60, "it is taken down")
+    assert httpx.post(endpoint["invocationsUrl"], json=asked).status_code == 404
+
+
+def _served(platform: RunningPlatform, model: str, version: int) -> dict[str, Any]:
+    call = platform.client.service.call
+    call("POST", "/api/v1/serve", json={"modelName": model, "modelVersion": version})
+
+    def running() -> dict[str, Any] | None:
+        found = call("GET", f"/api/v1/serve/{model}/{version}")
+        assert found["status"] != "Failed", found["message"]
+        return dict(found) if found["status"] == "Running" else None
+
+    return dict(wait_until(running, 120, f"{model} is served"))
