@@ -10,8 +10,9 @@ from typing import Any
 
 from submarine_ray.clusters import repository
 from submarine_ray.clusters.drivers.base import Capacity, Driver, Unreachable
+from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.packages import PackageStore
-from submarine_ray.clusters.drivers.ray_jobs import Disk, RayJobs
+from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database

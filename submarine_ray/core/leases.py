@@ -15,11 +15,16 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from submarine_ray.core.clock import now_ms
 
 
-class Leased:
-    """Columns of a table whose rows are leased; `next_check_ms` is null for rows that need no more work."""
+class Locked:
+    """Columns of a table whose rows are held by one control service at a time."""
 
     lock_token: Mapped[str | None] = mapped_column(String(100))
     lock_expires_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Leased(Locked):
+    """Rows that are leased when they are due; `next_check_ms` is null for those that need no more work."""
+
     next_check_ms: Mapped[int | None] = mapped_column(BigInteger, index=True)
 
 
@@ -31,7 +36,7 @@ class Lessee:
     lease_ms: int
 
 
-def _is_free(table: type[Leased], now: int) -> ColumnElement[bool]:
+def _is_free(table: type[Locked], now: int) -> ColumnElement[bool]:
     return or_(table.lock_expires_ms.is_(None), table.lock_expires_ms < now)
 
 
@@ -42,7 +47,7 @@ def claim(session: Session, table: type[Leased], key: ColumnElement[str], lessee
     candidates = list(session.scalars(due))
     if not candidates:
         return None
-    token = f"{lessee.name}:{uuid.uuid4().hex}"
+    token = _token(lessee)
     session.execute(
         update(table)
         .where(key.in_(candidates), _is_free(table, now))
@@ -52,7 +57,27 @@ def claim(session: Session, table: type[Leased], key: ColumnElement[str], lessee
     return token
 
 
-def release(session: Session, table: type[Leased], tokens: Collection[str]) -> None:
+def claim_one(session: Session, table: type[Locked], row: ColumnElement[bool], lessee: Lessee) -> str | None:
+    """Lease the row that `row` tells from others; the token, or None if another service holds it.
+
+    What this very service holds is free too: one loop works on such a table, so only its own past can have left that.
+    """
+    now, token = now_ms(), _token(lessee)
+    mine = table.lock_token.startswith(f"{lessee.name}:", autoescape=True)
+    won = session.execute(
+        update(table)
+        .where(row, or_(_is_free(table, now), mine))
+        .values(lock_token=token, lock_expires_ms=now + lessee.lease_ms)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    return token if won else None
+
+
+def _token(lessee: Lessee) -> str:
+    return f"{lessee.name}:{uuid.uuid4().hex}"
+
+
+def release(session: Session, table: type[Locked], tokens: Collection[str]) -> None:
     """Free the rows that were leased with these tokens; whoever still works on one finds its result not applied."""
     session.execute(
         update(table)

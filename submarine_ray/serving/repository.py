@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from submarine_ray.core import events
+from submarine_ray.core import events, leases
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
@@ -79,19 +77,7 @@ def ensure_cluster(session: Session, cluster: str) -> None:
 
 def lock(session: Session, cluster: str, lessee: Lessee) -> str | None:
     """Take the cluster's Serve lock; its token, or None if another service has it."""
-    now, token = now_ms(), f"{lessee.name}:{uuid.uuid4().hex}"
-    free = or_(
-        ServingRow.lock_expires_ms.is_(None),
-        ServingRow.lock_expires_ms < now,
-        ServingRow.lock_token.startswith(f"{lessee.name}:", autoescape=True),
-    )
-    won = session.execute(
-        update(ServingRow)
-        .where(ServingRow.cluster == cluster, free)
-        .values(lock_token=token, lock_expires_ms=now + lessee.lease_ms)
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    return token if won else None
+    return leases.claim_one(session, ServingRow, ServingRow.cluster == cluster, lessee)
 
 
 def unlock(session: Session, cluster: str, token: str, applied: str | None) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Double, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
+from submarine_ray.core.leases import Locked
 
 
 class EndpointRow(Table):
@@ -27,12 +28,10 @@ class EndpointRow(Table):
     changed_ms: Mapped[int] = mapped_column(BigInteger)
 
 
-class ServingRow(Table):
+class ServingRow(Locked, Table):
     """A cluster's lock for Serve, whose REST replaces everything at once, and what was last put there."""
 
     __tablename__ = "serving"
 
     cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
-    lock_token: Mapped[str | None] = mapped_column(String(100))
-    lock_expires_ms: Mapped[int | None] = mapped_column(BigInteger)
     applied: Mapped[str | None] = mapped_column(LongText)

@@ -5,16 +5,12 @@ Source: the endpoints of Ray 2.60's dashboard (`ray/dashboard/modules/job/job_he
 
 from __future__ import annotations
 
-import asyncio
-import codecs
 import contextlib
 import json
 import shlex
-import shutil
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -32,35 +28,20 @@ from submarine_ray.clusters.drivers.base import (
     UnknownJob,
     Unreachable,
 )
+from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.packages import PackageStore
-from submarine_ray.spec.home import Home
 from submarine_ray.spec.launch import Code, Launch
 from submarine_ray.spec.quantities import Resources
 
 # Up to here single GETs (10-20 ms whatever the number of jobs) beat the list, which has no paging.
 SINGLE_GETS = 8
 MAX_NODES = 10_000
-TAIL_SECONDS, TAIL_BYTES, TAIL_LOOKS_A_STATUS = 0.1, 1_000_000, 3
-
-
-@dataclass(frozen=True)
-class Disk:
-    """Of a cluster on this machine: our own directory, and the one where Ray keeps its sessions."""
-
-    home: Home
-    ray: Path
-
-    def logs(self, submission_id: str) -> list[Path]:
-        """The files that the job's driver wrote, the newest session's last."""
-        return sorted(self.ray.glob(f"session_[0-9]*/logs/job-driver-{submission_id}.log"))
 
 
 class RayJobs:
     """A running Ray cluster, reached through its dashboard.
 
-    With `disk`, the cluster runs on this machine: launches and packages reach it through the disk, which spares it a
-    runtime environment and so keeps Ray's prestarted workers usable (seconds for each experiment); and logs come from
-    there, whether it runs or not.
+    With `disk`, the cluster runs on this machine.
     """
 
     def __init__(
@@ -80,8 +61,8 @@ class RayJobs:
         if submission.conda:
             runtime_env["conda"] = {"dependencies": list(submission.conda)}
         if self._disk is not None:
-            file = _write(self._disk.home, launch)
-            entrypoint = f"exec python -m submarine_ray.runner --launch-file {shlex.quote(file)}"
+            file = self._disk.write(launch)
+            entrypoint = f"exec python -m submarine_ray.runner --launch-file {shlex.quote(str(file))}"
         else:
             entrypoint = "exec python -m submarine_ray.runner"
             runtime_env["env_vars"] = {"SUBMARINE_LAUNCH": launch.dumps()}
@@ -121,8 +102,8 @@ class RayJobs:
         return found
 
     def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
-        if self._disk is not None and (files := self._disk.logs(submission_id)):
-            return files[-1].read_bytes().decode(errors="replace")
+        if self._disk is not None and (file := self._disk.log_file(submission_id)):
+            return file.read_bytes().decode(errors="replace")
         answer = self._call("GET", f"/api/jobs/{quote(submission_id, safe='')}/logs", timeout=patience)
         if answer.status_code == 404:
             raise UnknownJob(submission_id)
@@ -131,30 +112,18 @@ class RayJobs:
         return str(answer.json()["logs"] or "")
 
     async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
-        pieces = self._tail(self._disk, submission_id) if self._disk else self._stream(submission_id)
+        if self._disk:
+            pieces = self._disk.tail(submission_id, lambda: self._is_active(submission_id))
+        else:
+            pieces = self._stream(submission_id)
         async for piece in pieces:
             yield piece
 
-    async def _tail(self, disk: Disk, submission_id: str) -> AsyncIterator[str]:
-        """The file itself: Ray's stream looks at it once a second, and ends a second after it."""
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        offset, looks = 0, 0
-        while True:
-            looks += 1
-            active = looks % TAIL_LOOKS_A_STATUS != 0 or await asyncio.to_thread(self._is_active, submission_id)
-            for file in disk.logs(submission_id)[-1:]:
-                with file.open("rb") as opened:
-                    opened.seek(offset)
-                    while piece := opened.read(TAIL_BYTES):
-                        offset += len(piece)
-                        yield decoder.decode(piece)
-            if not active:
-                return
-            await asyncio.sleep(TAIL_SECONDS)
-
     def _is_active(self, submission_id: str) -> bool:
         job = self.observe([submission_id]).get(submission_id)
-        return job is not None and not job.state.ended
+        if job is None or job.state.ended:
+            return False
+        return job.node_id is None or job.node_id in self.capacity().nodes  # Ray calls running what died with its node
 
     async def _stream(self, submission_id: str) -> AsyncIterator[str]:
         url = httpx.URL(self._address)
@@ -187,13 +156,11 @@ class RayJobs:
         if answer.status_code not in (200, 404) and "non-terminal" not in answer.text:
             raise Unreachable(f"HTTP {answer.status_code} to the deletion of {submission_id}")
         if self._disk is not None:
-            for file in (_launch_file(self._disk.home, submission_id), *self._disk.logs(submission_id)):
-                file.unlink(missing_ok=True)
+            self._disk.forget(submission_id)
 
     def purge(self, experiment_id: str) -> None:
         if self._disk is not None:
-            for directory in (self._disk.home.work, self._disk.home.tensorboard):
-                shutil.rmtree(directory / experiment_id, ignore_errors=True)
+            self._disk.purge(experiment_id)
 
     def capacity(self) -> Capacity:
         try:
@@ -230,18 +197,9 @@ class RayJobs:
             base = f"/tmp/submarine/{launch.experiment_id}"  # noqa: S108
             work = f"{base}/{launch.submission_id}"
             return replace(launch, work_dir=work, tensorboard_dir=f"{base}/tensorboard", storage_dir=f"{base}/storage")
-        home = self._disk.home
-        code = launch.code
-        if code and code.mode == "package":
-            code = Code("package", str(self._packages.unpack(code.url)))
-        return replace(
-            launch,
-            work_dir=str(home.work / launch.experiment_id / launch.submission_id),
-            keep_work=True,  # what a script leaves in its directory stays until the experiment is deleted
-            tensorboard_dir=str(home.tensorboard / launch.experiment_id),
-            storage_dir=str(home.work / launch.experiment_id / "storage"),
-            code=code,
-        )
+        if launch.code and launch.code.mode == "package":
+            launch = replace(launch, code=Code("package", str(self._packages.unpack(launch.code.url))))
+        return self._disk.place(launch)
 
     def _upload(self, name: str, content: bytes) -> str:
         """Put a zip into the cluster's package store; its URI there."""
@@ -267,20 +225,6 @@ class RayJobs:
         if answer.status_code != 200:
             raise Unreachable(f"HTTP {answer.status_code} to {method} {path}")
         return answer
-
-
-def _launch_file(home: Home, submission_id: str) -> Path:
-    return home.launches / f"{submission_id}.json"
-
-
-def _write(home: Home, launch: Launch) -> str:
-    path = _launch_file(home, launch.submission_id)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_suffix(".tmp")
-    partial.touch(mode=0o600)
-    partial.write_text(launch.dumps())
-    partial.replace(path)
-    return str(path)
 
 
 def _entrypoint_resources(launch: Launch) -> dict[str, Any]:

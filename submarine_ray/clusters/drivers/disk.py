@@ -1,0 +1,89 @@
+"""What a cluster on this machine and the service share: the disk.
+
+Launches and packages reach the cluster through it, which spares jobs a runtime environment and so keeps Ray's
+prestarted workers usable (seconds for each experiment); logs come back through it, whether the cluster runs or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import shutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from submarine_ray.spec.home import Home
+from submarine_ray.spec.launch import Launch
+
+TAIL_SECONDS, TAIL_BYTES = 0.1, 1_000_000
+LOOKS_A_STATUS = 4  # a job's status is asked for at every fourth look at its log
+
+
+@dataclass(frozen=True)
+class Disk:
+    """`home` is this platform's directory, `ray` the one where the cluster keeps its sessions."""
+
+    home: Home
+    ray: Path
+
+    def place(self, launch: Launch) -> Launch:
+        """Give the launch its directories."""
+        work = self.home.work / launch.experiment_id
+        return replace(
+            launch,
+            work_dir=str(work / launch.submission_id),
+            keep_work=True,  # what a script leaves in its directory stays until the experiment is deleted
+            tensorboard_dir=str(self.home.tensorboard / launch.experiment_id),
+            storage_dir=str(work / "storage"),
+        )
+
+    def write(self, launch: Launch) -> Path:
+        """The launch as a file for the runner; nobody else may read it: it can hold users' variables."""
+        path = self._launch_file(launch.submission_id)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = path.with_suffix(".tmp")
+        partial.touch(mode=0o600)
+        partial.write_text(launch.dumps())
+        return partial.replace(path)
+
+    def log_file(self, submission_id: str) -> Path | None:
+        """The file that the job's driver writes, in the newest session that has it."""
+        files = self._log_files(submission_id)
+        return files[-1] if files else None
+
+    async def tail(self, submission_id: str, is_active: Callable[[], bool]) -> AsyncIterator[str]:
+        """What the job has written and goes on to write; Ray's own stream is a second or two behind.
+
+        `is_active` tells whether the job may still write; it is called on another thread.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        offset, looks, active = 0, 0, True
+        while active:
+            looks += 1
+            if looks % LOOKS_A_STATUS == 0:
+                active = await asyncio.to_thread(is_active)  # before the last look, so that it misses nothing
+            if file := self.log_file(submission_id):
+                with file.open("rb") as opened:
+                    opened.seek(offset)
+                    while piece := opened.read(TAIL_BYTES):
+                        offset += len(piece)
+                        yield decoder.decode(piece)
+            if active:
+                await asyncio.sleep(TAIL_SECONDS)
+
+    def forget(self, submission_id: str) -> None:
+        """Remove what only an attempt that is still on the cluster needs."""
+        for file in (self._launch_file(submission_id), *self._log_files(submission_id)):
+            file.unlink(missing_ok=True)
+
+    def purge(self, experiment_id: str) -> None:
+        """Remove what an experiment's attempts left."""
+        for directory in (self.home.work, self.home.tensorboard):
+            shutil.rmtree(directory / experiment_id, ignore_errors=True)
+
+    def _launch_file(self, submission_id: str) -> Path:
+        return self.home.launches / f"{submission_id}.json"
+
+    def _log_files(self, submission_id: str) -> list[Path]:
+        return sorted(self.ray.glob(f"session_[0-9]*/logs/job-driver-{submission_id}.log"))
