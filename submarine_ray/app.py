@@ -30,6 +30,8 @@ from submarine_ray.core.leases import Lessee
 from submarine_ray.core.loop import Loop
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
+from submarine_ray.environments import endpoints as environment_endpoints
+from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import endpoints as experiment_endpoints
 from submarine_ray.experiments.reconcile import ExperimentReconciler
 from submarine_ray.experiments.service import ExperimentService
@@ -39,6 +41,8 @@ from submarine_ray.serving import endpoints as serving_endpoints
 from submarine_ray.serving.reconcile import ServingReconciler
 from submarine_ray.serving.service import ServingService
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.templates import endpoints as template_endpoints
+from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.service import TrackingService
 
@@ -62,9 +66,17 @@ class Platform:
         self.packages = PackageStore(home.packages)
         self.tracking = TrackingService(settings)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages)
+        self.environments = EnvironmentService(self.database)
         self.experiments = ExperimentService(
-            self.database, self.clusters, self.tracking, secrets, changes, lambda: self.experiment_loop.wake()
+            self.database,
+            self.clusters,
+            self.tracking,
+            self.environments,
+            secrets,
+            changes,
+            lambda: self.experiment_loop.wake(),
         )
+        self.templates = TemplateService(self.database, self.experiments)
         self.models = ModelService(self.tracking, self.experiments.run_id)
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
         self.experiment_reconciler = ExperimentReconciler(
@@ -128,6 +140,8 @@ def build(settings: Settings) -> FastAPI:
     add_error_handlers(app)
     for router in (
         experiment_endpoints.router(platform.experiments),
+        environment_endpoints.router(platform.environments),
+        template_endpoints.router(platform.templates),
         model_endpoints.router(platform.models),
         serving_endpoints.router(platform.serving),
         cluster_endpoints.router(platform.clusters),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec
-from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.experiment import ExperimentSpec, KernelSpec
 from submarine_ray.spec.quantities import Resources
 
 # A capacity this old is asked for again.
@@ -111,6 +112,14 @@ class ClusterService:
             raise InvalidSpec(
                 f"all replicas together need {_shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}",
                 "spec",
+            )
+
+    def check_packages(self, name: str, kernel: KernelSpec) -> None:
+        """Refuse conda packages where this service knows that there is no conda. Raises InvalidSpec."""
+        if kernel.conda_dependencies and self.is_local(name) and shutil.which("conda") is None:
+            raise InvalidSpec(
+                f"cluster {name!r} has no conda; install it there, or list the packages as pipDependencies",
+                "environment.kernelSpec.condaDependencies",
             )
 
     def driver(self, name: str) -> Driver:

@@ -13,7 +13,8 @@ from starlette.background import BackgroundTask
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import NotFound
-from submarine_ray.experiments.service import MAX_PAGE_SIZE, MAX_WAIT_SECONDS, ExperimentService
+from submarine_ray.core.paging import MAX_LIMIT
+from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.experiment import ExperimentSpec
 
 One = Envelope[dict[str, Any]]
@@ -24,6 +25,14 @@ def router(experiments: ExperimentService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/experiment", tags=["experiment"])
     _add_logs(routes, experiments)
     _add_tracking(routes, experiments)
+
+    @routes.get("/tensorboard", response_model=One, summary="Is there a TensorBoard, and where?")
+    def tensorboard() -> Response:
+        return ok({"available": False, "url": "/tensorboard/"})
+
+    @routes.get("/mlflow", response_model=One, summary="Is MLflow there, and where?")
+    def mlflow() -> Response:
+        return ok({"available": experiments.has_tracking, "url": "/mlflow/"})
 
     @routes.get("/ping", response_model=Envelope[str], summary="Is the API there?")
     def ping() -> Response:
@@ -36,11 +45,17 @@ def router(experiments: ExperimentService) -> APIRouter:
     @routes.get("", response_model=Many, summary="List experiments, newest first")
     def list_page(
         status: str | None = None,
+        tag: str | None = None,
         page: Annotated[int, Query(ge=1)] = 1,
-        page_size: Annotated[int | None, Query(alias="pageSize", ge=1, le=MAX_PAGE_SIZE)] = None,
+        page_size: Annotated[int | None, Query(alias="pageSize", ge=1, le=MAX_LIMIT)] = None,
+        limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None,
+        cursor: str | None = None,
     ) -> Response:
-        found, total = experiments.page(status, page, page_size)
-        return ok(found, attributes={"total": total, "page": page, "pageSize": page_size} if page_size else {})
+        if limit is None:
+            found, attributes = experiments.page(status, tag, page, page_size)
+        else:
+            found, attributes = experiments.page_after(status, tag, limit, cursor)
+        return ok(found, attributes=attributes)
 
     @routes.get("/{experiment_id}", response_model=One, summary="Get an experiment")
     def get(experiment_id: str) -> Response:
@@ -62,6 +77,14 @@ def router(experiments: ExperimentService) -> APIRouter:
     @routes.delete("/{experiment_id}", response_model=One, summary="Delete an experiment")
     def delete(experiment_id: str) -> Response:
         return ok(experiments.delete(experiment_id))
+
+    @routes.post("/{experiment_id}/tag", response_model=One, summary="Give an experiment a tag")
+    def add_tag(experiment_id: str, tag: str) -> Response:
+        return ok(experiments.tag(experiment_id, tag, True))
+
+    @routes.delete("/{experiment_id}/tag", response_model=One, summary="Take a tag from an experiment")
+    def remove_tag(experiment_id: str, tag: str) -> Response:
+        return ok(experiments.tag(experiment_id, tag, False))
 
     @routes.post("/{experiment_id}/stop", response_model=One, summary="Stop a running experiment")
     def stop(experiment_id: str) -> Response:

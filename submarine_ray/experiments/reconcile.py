@@ -30,7 +30,7 @@ from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, logs, repository
-from submarine_ray.experiments.service import replica_names, stored_spec
+from submarine_ray.experiments.service import replica_names, stored_environment, stored_spec
 from submarine_ray.experiments.tables import ExperimentRow, attempt_number, submission_id
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
@@ -277,7 +277,8 @@ class ExperimentReconciler:
             row.run_id, row.mlflow_experiment_id = run.run_id, run.experiment_id
         tracking = self._tracking.reference(row.run_id, row.mlflow_experiment_id or "")
         launch = plan_launch(spec, row.id, row.submission_id, tracking=tracking, service_url=self._tracking.service_url)
-        kernel = spec.environment.kernel_spec if spec.environment else None
+        environment = stored_environment(row)
+        kernel = environment.kernel_spec if environment else None
         submission = Submission(
             launch,
             pip=tuple(kernel.pip_dependencies or ()) if kernel else (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select, update
@@ -14,7 +15,8 @@ from submarine_ray.core.clock import now_ms
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
-from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.core.paging import Cursor, after
+from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.quantities import Resources
 
@@ -39,21 +41,45 @@ def find(session: Session, experiment_id: str, lock: bool = False) -> Experiment
     return session.scalars(query.with_for_update() if lock else query).first()
 
 
-def _visible(status: str | None) -> Select[ExperimentRow]:
-    query = select(ExperimentRow)
-    if status is None:
-        return query.where(ExperimentRow.status != ExperimentStatus.DELETED)
-    return query.where(ExperimentRow.status == status)
+@dataclass(frozen=True)
+class Filter:
+    """Which experiments: those in a state, those with a tag; deleted ones are shown only when asked for."""
+
+    status: str | None = None
+    tag: str | None = None
+
+    def query(self) -> Select[ExperimentRow]:
+        query = select(ExperimentRow)
+        if self.status is None:
+            query = query.where(ExperimentRow.status != ExperimentStatus.DELETED)
+        else:
+            query = query.where(ExperimentRow.status == self.status)
+        if self.tag is not None:
+            tagged = select(ExperimentTagRow.experiment_id).where(ExperimentTagRow.tag == self.tag)
+            query = query.where(ExperimentRow.id.in_(tagged))
+        return query
 
 
-def page(session: Session, status: str | None, offset: int, limit: int | None) -> list[ExperimentRow]:
-    """Newest first."""
-    query = _visible(status).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
+def page(session: Session, wanted: Filter, offset: int, limit: int | None) -> list[ExperimentRow]:
+    """Newest first, from the `offset`th on."""
+    query = wanted.query().order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
     return list(session.scalars(query.offset(offset).limit(limit) if limit is not None else query))
 
 
-def count(session: Session, status: str | None) -> int:
-    return session.scalar(select(func.count()).select_from(_visible(status).subquery())) or 0
+def page_after(session: Session, wanted: Filter, limit: int, cursor: Cursor | None) -> list[ExperimentRow]:
+    """Newest first, behind the cursor; one more than `limit`."""
+    query = wanted.query().order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
+    return list(session.scalars(after(query, ExperimentRow.accepted_ms, ExperimentRow.id, limit, cursor, True)))
+
+
+def count(session: Session, wanted: Filter) -> int:
+    return session.scalar(select(func.count()).select_from(wanted.query().subquery())) or 0
+
+
+def set_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
+    """Put these tags in place of the experiment's."""
+    session.execute(delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == experiment_id))
+    session.add_all(ExperimentTagRow(experiment_id=experiment_id, tag=tag) for tag in dict.fromkeys(tags))
 
 
 def count_by_status(session: Session) -> dict[str, int]:
@@ -173,3 +199,4 @@ def purge(session: Session, row: ExperimentRow) -> None:
     ).rowcount  # type: ignore[attr-defined]
     if gone:
         events.forget(session, row.id)
+        set_tags(session, row.id, ())

@@ -21,16 +21,18 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, Conflict, InvalidSpec, NotFound
 from submarine_ray.core.events import Event
 from submarine_ray.core.ids import IdFactory
+from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.secrets import SecretBox
+from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import logs, repository
+from submarine_ray.experiments.repository import Filter
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.clusters import LOCAL_CLUSTER
-from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.experiment import MAX_TAGS, EnvironmentSpec, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.plan import plan_replicas
 from submarine_ray.tracking.service import TrackingService
 
-MAX_PAGE_SIZE = 1000
 MAX_WAIT_SECONDS = 60
 STREAM_PAUSE = 0.2
 UNHEARD_SECONDS = 2.0  # another control service may have made the change
@@ -44,6 +46,7 @@ class ExperimentService:
         database: Database,
         clusters: ClusterService,
         tracking: TrackingService,
+        environments: EnvironmentService,
         secrets: SecretBox,
         changes: Changes,
         wake: Callable[[], None],
@@ -52,6 +55,7 @@ class ExperimentService:
         self._changes = changes
         self._clusters = clusters
         self._tracking = tracking
+        self._environments = environments
         self._secrets = secrets
         self._wake = wake
         self._ids = IdFactory("experiment")
@@ -73,7 +77,8 @@ class ExperimentService:
             row.id = self._ids.next()
             try:
                 with self._database.session(write=True) as session:
-                    repository.add(session, row, [accepted, *_warnings(spec)])
+                    repository.add(session, row, [accepted, *_warnings(row, spec)])
+                    repository.set_tags(session, row.id, spec.meta.tags)
                 break
             except AlreadyExists:  # another control service made the same id in the same millisecond
                 continue
@@ -96,13 +101,44 @@ class ExperimentService:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), min(left, UNHEARD_SECONDS))
 
-    def page(self, status: str | None, number: int, size: int | None) -> tuple[list[dict[str, Any]], int]:
-        """A page of experiments, newest first, and how many there are in all; without `size`, all of them."""
-        wanted = _known_status(status)
+    def page(
+        self, status: str | None, tag: str | None, number: int, size: int | None
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Experiments, newest first: all of them, or a page by its number; and the answer's attributes."""
+        wanted = Filter(_known_status(status), tag)
         with self._database.session() as session:
             rows = repository.page(session, wanted, (number - 1) * (size or 0), size)
-            total = len(rows) if size is None else repository.count(session, wanted)
-        return [self._answer(row) for row in rows], total
+            attributes = {"total": repository.count(session, wanted), "page": number, "pageSize": size} if size else {}
+        return [self._answer(row) for row in rows], attributes
+
+    def page_after(
+        self, status: str | None, tag: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The page behind a cursor, newest first; and the answer's attributes."""
+        with self._database.session() as session:
+            found = repository.page_after(session, Filter(_known_status(status), tag), limit, Cursor.parse(cursor))
+        rows, attributes = split(found, limit, lambda row: Cursor(row.accepted_ms, row.id))
+        return [self._answer(row) for row in rows], attributes
+
+    def tag(self, experiment_id: str, tag: str, wanted: bool) -> dict[str, Any]:
+        """Give an experiment a tag, or take it away; neither is an error if it is so already. Raises NotFound."""
+        try:
+            check_tag(tag)
+        except ValueError as failure:
+            raise InvalidSpec(str(failure), "tag") from failure
+        with self._database.session(write=True) as session:
+            row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
+            spec = stored_spec(row)
+            others = [other for other in spec.meta.tags if other != tag]
+            if not wanted:
+                spec.meta.tags = others
+            elif tag not in spec.meta.tags:
+                spec.meta.tags = [*others, tag]
+            if len(spec.meta.tags) > MAX_TAGS:
+                raise InvalidSpec(f"an experiment has at most {MAX_TAGS} tags", "tag")
+            row.spec = _text(spec)
+            repository.set_tags(session, row.id, spec.meta.tags)
+        return self._answer(row, spec)
 
     def patch(self, experiment_id: str, spec: ExperimentSpec) -> dict[str, Any]:
         """Run a new spec under the same id: the current attempt is stopped, the next one begins."""
@@ -125,7 +161,8 @@ class ExperimentService:
             row.created_ms = row.running_ms = row.finished_ms = None
             row.next_check_ms = now_ms()
             changed = Event("Patched", f"A new spec begins attempt {row.attempt}.", before, Status.ACCEPTED)
-            events.record(session, row.id, [changed, *_warnings(spec)])
+            events.record(session, row.id, [changed, *_warnings(row, spec)])
+            repository.set_tags(session, row.id, spec.meta.tags)
         self._wake()
         return self._answer(row, spec)
 
@@ -160,7 +197,7 @@ class ExperimentService:
     def log_names(self, status: str | None) -> list[dict[str, Any]]:
         """Which logs there are: the replicas of each experiment."""
         with self._database.session() as session:
-            rows = repository.page(session, _known_status(status), 0, None)
+            rows = repository.page(session, Filter(_known_status(status)), 0, None)
         return [
             {
                 "experimentId": row.id,
@@ -242,6 +279,10 @@ class ExperimentService:
             raise Conflict(f"{experiment_id} has not started yet, so it has nothing to register.")
         return row.run_id
 
+    @property
+    def has_tracking(self) -> bool:
+        return self._tracking.is_ready
+
     def count_by_status(self) -> dict[str, int]:
         with self._database.session() as session:
             return repository.count_by_status(session)
@@ -279,15 +320,12 @@ class ExperimentService:
     def _values(self, spec: ExperimentSpec) -> dict[str, Any]:
         """The columns that a user's spec decides. Raises InvalidSpec."""
         cluster = spec.cluster or LOCAL_CLUSTER
-        if spec.environment and spec.environment.name:
-            raise InvalidSpec(
-                f"there is no environment {spec.environment.name[:80]!r}; "
-                "describe one here with image, dockerImage or kernelSpec instead",
-                "environment.name",
-            )
+        environment = self._environments.resolve(spec.environment)
         if spec.code and spec.code.sync_mode == "package" and not self._clusters.packages.has(spec.code.url or ""):
             raise InvalidSpec("no such package was uploaded; PUT /api/v1/package uploads one", "code.url")
         self._clusters.check_demand(cluster, spec)
+        if environment and environment.kernel_spec:
+            self._clusters.check_packages(cluster, environment.kernel_spec)
         password = spec.code.git.password if spec.code and spec.code.git else None
         stored = spec.model_copy(deep=True)
         stored.meta.experiment_id = None
@@ -298,7 +336,8 @@ class ExperimentService:
             "name": spec.meta.name,
             "framework": spec.meta.framework,
             "cluster": cluster,
-            "spec": stored.model_dump_json(by_alias=True, exclude_none=True),
+            "spec": _text(stored),
+            "environment": environment.model_dump_json(by_alias=True, exclude_none=True) if environment else None,
             "package": spec.code.url if spec.code and spec.code.sync_mode == "package" else None,
             "sealed_password": self._secrets.seal(password) if password else None,
             "max_retries": spec.max_retries or 0,
@@ -344,13 +383,23 @@ def stored_spec(row: ExperimentRow) -> ExperimentSpec:
     return ExperimentSpec.model_validate_json(row.spec)
 
 
+def _text(spec: ExperimentSpec) -> str:
+    return spec.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
+    """What the experiment's environment meant when it was accepted."""
+    return EnvironmentSpec.model_validate_json(row.environment) if row.environment else None
+
+
 def replica_names(row: ExperimentRow) -> list[str]:
     return sorted(replica.name for replica in plan_replicas(stored_spec(row)))
 
 
-def _warnings(spec: ExperimentSpec) -> list[Event]:
+def _warnings(row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:
     """What the clusters of this kind cannot honour is said, not passed over."""
-    images = {spec.environment.container_image} if spec.environment else set()
+    environment = stored_environment(row)
+    images = {environment.container_image} if environment else set()
     images |= {task.image for task in spec.spec.values()}
     return [
         Event(

@@ -7,13 +7,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Leased
+from submarine_ray.spec.experiment import TAG_LENGTH
 
 
 class ExperimentRow(Leased, Table):
     """One experiment. `generation` counts the user's changes: what was decided for an older one is not applied.
 
     `superseded` holds the submission ids of earlier attempts that may still have to be stopped, blank-separated.
-    `next_check_ms` is null once nothing is left to do.
+    `next_check_ms` is null once nothing is left to do. `environment` is what the spec's environment meant when the spec
+    was accepted: a stored one may change or go since.
     """
 
     __tablename__ = "experiment"
@@ -29,6 +31,7 @@ class ExperimentRow(Leased, Table):
     framework: Mapped[str] = mapped_column(String(20))
     cluster: Mapped[str] = mapped_column(String(63))
     spec: Mapped[str] = mapped_column(LongText)
+    environment: Mapped[str | None] = mapped_column(LongText)
     package: Mapped[str | None] = mapped_column(String(80), index=True)
     sealed_password: Mapped[str | None] = mapped_column(LongText)
     generation: Mapped[int] = mapped_column(Integer, default=1)
@@ -60,6 +63,16 @@ class ExperimentRow(Leased, Table):
     @property
     def superseded_ids(self) -> tuple[str, ...]:
         return tuple(self.superseded.split())
+
+
+class ExperimentTagRow(Table):
+    """A tag of an experiment, for finding those that have it; the spec has them too, as the user wrote them."""
+
+    __tablename__ = "experiment_tag"
+    __table_args__ = (Index("ix_experiment_tag_tag", "tag", "experiment_id"),)
+
+    experiment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(TAG_LENGTH), primary_key=True)
 
 
 def submission_id(experiment_id: str, attempt: int) -> str:

@@ -7,8 +7,10 @@ from alembic import context
 from submarine_ray.clusters import tables as _clusters  # noqa: F401 (its tables join the metadata)
 from submarine_ray.core.database import Table
 from submarine_ray.core.events import EventRow as _EventRow  # noqa: F401
+from submarine_ray.environments import tables as _environments  # noqa: F401
 from submarine_ray.experiments import tables as _experiments  # noqa: F401
 from submarine_ray.serving import tables as _serving  # noqa: F401
+from submarine_ray.templates import tables as _templates  # noqa: F401
 
 with context.config.attributes["engine"].connect() as connection:
     context.configure(connection=connection, target_metadata=Table.metadata, render_as_batch=True)

@@ -27,6 +27,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 NAME_LENGTH = 63  # of a Kubernetes label, where names end up
 MODEL_NAME_LENGTH = 128
+ENVIRONMENT_NAME_LENGTH = 128
 
 
 def check_name(value: str, what: str, length: int = NAME_LENGTH) -> str:

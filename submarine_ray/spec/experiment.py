@@ -16,6 +16,8 @@ from submarine_ray.spec.quantities import Resources, parse_resources, split_reso
 
 MAX_REPLICAS = 10_000
 MAX_RETRIES = 100
+TAG_LENGTH = 128
+MAX_TAGS = 64
 
 FRAMEWORKS = ("PyTorch", "TensorFlow", "XGBoost", "Python", "Shell", "Ray")
 _CANONICAL = {name.lower(): name for name in FRAMEWORKS} | {"standalone": "Python"}
@@ -29,6 +31,15 @@ ROLES: dict[str, tuple[str, ...]] = {
     "Ray": ("Worker",),
 }
 
+
+def check_tag(value: str) -> str:
+    """`value`, if it can be a tag. Raises ValueError."""
+    if not value.strip() or len(value) > TAG_LENGTH or not value.isprintable():
+        raise ValueError(f"{value[:80]!r} cannot be a tag: use 1 to {TAG_LENGTH} printable characters")
+    return value
+
+
+Tag = Annotated[Text, AfterValidator(check_tag)]
 Variables = Annotated[dict[str, Text], AfterValidator(check_variables)]
 
 
@@ -41,7 +52,7 @@ class ExperimentMeta(Document):
     framework: str
     cmd: str | None = None
     env_vars: Variables = Field(default_factory=dict)
-    tags: list[Text] = Field(default_factory=list)
+    tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
 
     @field_validator("framework")
     @classmethod
@@ -240,3 +251,24 @@ class ExperimentStatus:
     DELETED = "Deleted"
     ALL = (ACCEPTED, CREATED, RUNNING, SUCCEEDED, FAILED, DELETED)
     ENDED = frozenset({SUCCEEDED, FAILED, DELETED})
+
+
+def documented(document: dict[str, Any]) -> dict[str, Any]:
+    """An experiment's spec that may hold placeholders, with every documented field, null where it is not given."""
+    meta = {"experimentId": None, "name": None, "namespace": "default", "framework": None, "cmd": None}
+    shown: dict[str, Any] = {"meta": {**meta, "envVars": {}, "tags": [], **(document.get("meta") or {})}}
+    environment = document.get("environment")
+    empty = dict.fromkeys(("name", "dockerImage", "kernelSpec", "description", "image"))
+    shown["environment"] = None if environment is None else {**empty, **environment}
+    shown["spec"] = {role: _documented_task(task) for role, task in (document.get("spec") or {}).items()}
+    shown["code"] = document.get("code")
+    return shown | {key: value for key, value in document.items() if key not in shown and value is not None}
+
+
+def _documented_task(task: dict[str, Any]) -> dict[str, Any]:
+    empty: dict[str, Any] = dict.fromkeys(("replicas", "resources", "name", "image", "cmd", "envVars"))
+    try:
+        sizes = split_resources(str(task.get("resources") or ""))
+    except ValueError:  # a placeholder
+        sizes = {}
+    return {**empty, "replicas": 1, **task, "resourceMap": sizes}

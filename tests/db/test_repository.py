@@ -13,6 +13,7 @@ from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable
 from submarine_ray.core.events import Event, history
 from submarine_ray.core.leases import Lessee
 from submarine_ray.experiments import repository
+from submarine_ray.experiments.repository import Filter
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import MariaDb
 
@@ -107,8 +108,8 @@ def test_pages_counts_and_queue(database: Database) -> None:
         *(row(f"e-{i}", accepted_ms=i, demand_cpu=0.5, status="Running" if i < 3 else "Accepted") for i in range(10)),
     )
     with database.session() as session:
-        assert [r.id for r in repository.page(session, None, 2, 3)] == ["e-7", "e-6", "e-5"]
-        assert repository.count(session, "Running") == 3
+        assert [r.id for r in repository.page(session, Filter(), 2, 3)] == ["e-7", "e-6", "e-5"]
+        assert repository.count(session, Filter("Running")) == 3
         assert repository.count_by_status(session) == {"Running": 3, "Accepted": 7}
         used, starting = repository.in_use(session, "local")
         assert (used.cpu, starting) == (1.5, 0)

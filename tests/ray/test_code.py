@@ -31,12 +31,15 @@ def website(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 def test_pip_dependencies_and_local_code(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("import iniconfig, sniffio; print('imported', iniconfig.__name__)")
+    body = {"name": "with-sniffio", "kernelSpec": {"pipDependencies": ["sniffio==1.3.1"]}}
+    platform.client.service.call("POST", "/api/v1/environment", json=body)
     id = platform.submit(
         "python main.py",
         "Python",
         code={"syncMode": "local", "url": str(tmp_path)},
-        environment={"kernelSpec": {"pipDependencies": ["sniffio==1.3.1"]}},
+        environment={"name": "with-sniffio"},
     )
+    platform.client.service.call("DELETE", "/api/v1/environment/with-sniffio")  # the experiment keeps what it meant
     ended = platform.ended(id, 180)
     assert ended["status"] == "Succeeded", platform.client.get_log(id)
     assert platform.lines(id)["worker-0"] == ["imported iniconfig"]

@@ -1,0 +1,65 @@
+"""Pages of long lists: `?limit=&cursor=`, by key and not by offset, so that the last page costs what the first does."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from submarine_ray.core.errors import InvalidSpec
+
+MAX_LIMIT = 1000
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The key of the last row of a page."""
+
+    ms: int
+    id: str
+
+    def __str__(self) -> str:
+        return base64.urlsafe_b64encode(json.dumps([self.ms, self.id]).encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor | None:
+        """Raises InvalidSpec for what no answer gave."""
+        if not text:
+            return None
+        try:
+            ms, id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            return cls(int(ms), str(id))
+        except (binascii.Error, ValueError, TypeError) as failure:
+            raise InvalidSpec(
+                "not a cursor; take it from the previous page's attributes.nextCursor", "cursor"
+            ) from failure
+
+
+def after(
+    query: Select[Row],
+    time: InstrumentedAttribute[int],
+    id: InstrumentedAttribute[str],
+    limit: int | None,
+    cursor: Cursor | None,
+    descending: bool = False,
+) -> Select[Row]:
+    """The query's rows behind the cursor, one more than `limit`, which tells whether there is a next page."""
+    if cursor is not None:
+        key, last = tuple_(time, id), (cursor.ms, cursor.id)
+        query = query.where(key < last if descending else key > last)
+    return query.limit(limit + 1) if limit is not None else query
+
+
+def split(rows: Sequence[Row], limit: int | None, key: Any) -> tuple[list[Row], dict[str, Any]]:
+    """The page's own rows, and the answer's attributes; `key` makes a row's Cursor."""
+    if limit is None:
+        return list(rows), {}
+    page = list(rows[:limit])
+    return page, {"limit": limit, "nextCursor": str(key(page[-1])) if len(rows) > limit else None}

@@ -1,0 +1,102 @@
+"""The rules of environments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.core.ids import IdFactory
+from submarine_ray.core.paging import Cursor, split
+from submarine_ray.environments import repository
+from submarine_ray.environments.tables import EnvironmentRow
+from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
+from submarine_ray.spec.experiment import EnvironmentSpec, KernelSpec
+
+
+class EnvironmentService:
+    """Creates, shows, changes and deletes environments."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ids = IdFactory("environment", "_")
+
+    def create(self, spec: NewEnvironment) -> dict[str, Any]:
+        """Raises AlreadyExists."""
+        row = EnvironmentRow(
+            name=spec.name, id=self._ids.next(), spec=_text(spec), created_ms=now_ms(), changed_ms=now_ms()
+        )
+        with self._database.session(write=True) as session:
+            repository.add(session, row)
+        return _answer(row)
+
+    def get(self, name: str) -> dict[str, Any]:
+        with self._database.session() as session:
+            return _answer(_found(repository.find(session, name), name))
+
+    def list_page(self, limit: int | None, cursor: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Environments, oldest first: all of them, or a page; and the answer's attributes."""
+        with self._database.session() as session:
+            rows = repository.page(session, limit, Cursor.parse(cursor))
+        page, attributes = split(rows, limit, lambda row: Cursor(row.created_ms, row.id))
+        return [_answer(row) for row in page], attributes
+
+    def patch(self, name: str, patch: EnvironmentPatch) -> dict[str, Any]:
+        """Change what the patch names. Raises NotFound, InvalidSpec for a rename."""
+        if patch.name not in (None, name):
+            raise InvalidSpec(f"an environment cannot be renamed; create {patch.name[:80]!r} instead", "name")
+        with self._database.session(write=True) as session:
+            row = _found(repository.find(session, name, lock=True), name)
+            row.spec = _text(_merged(_spec(row), patch))
+            row.changed_ms = now_ms()
+        return _answer(row)
+
+    def delete(self, name: str) -> dict[str, Any]:
+        """What runs in it goes on: it has its own copy. Raises NotFound."""
+        with self._database.session(write=True) as session:
+            row = _found(repository.find(session, name, lock=True), name)
+            repository.remove(session, name)
+        return _answer(row)
+
+    def resolve(self, asked: EnvironmentSpec | None) -> EnvironmentSpec | None:
+        """What an experiment asked for, with a stored environment in place of its name. Raises InvalidSpec."""
+        if asked is None or not asked.name:
+            return asked
+        with self._database.session() as session:
+            row = repository.find(session, asked.name)
+        if row is None:
+            raise InvalidSpec(
+                f"there is no environment {asked.name[:80]!r}; `GET /api/v1/environment` lists them, "
+                "or describe one here with image or kernelSpec",
+                "environment.name",
+            )
+        return _spec(row)
+
+
+def _merged(spec: EnvironmentSpec, patch: EnvironmentPatch) -> EnvironmentSpec:
+    changes = {field: getattr(patch, field) for field in patch.model_fields_set - {"name", "kernel_spec"}}
+    if "kernel_spec" in patch.model_fields_set:
+        changes["kernel_spec"] = patch.kernel_spec
+        if patch.kernel_spec is not None:
+            named = {field: getattr(patch.kernel_spec, field) for field in patch.kernel_spec.model_fields_set}
+            changes["kernel_spec"] = (spec.kernel_spec or KernelSpec()).model_copy(update=named)
+    return spec.model_copy(update=changes)
+
+
+def _spec(row: EnvironmentRow) -> EnvironmentSpec:
+    return EnvironmentSpec.model_validate_json(row.spec)
+
+
+def _text(spec: EnvironmentSpec) -> str:
+    return spec.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _answer(row: EnvironmentRow) -> dict[str, Any]:
+    return {"environmentId": row.id, "environmentSpec": _spec(row).model_dump(by_alias=True, mode="json")}
+
+
+def _found(row: EnvironmentRow | None, name: str) -> EnvironmentRow:
+    if row is None:
+        raise NotFound(f"Environment not found. There is none named {name[:80]!r}.")
+    return row

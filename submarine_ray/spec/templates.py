@@ -1,0 +1,59 @@
+"""Experiment templates, in Submarine's words: parameters, and an experiment's spec with `{{name}}` in it.
+
+Source: Submarine's "Experiment Template REST API" and its experiment-implementation design document.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AliasChoices, Field, field_validator
+
+from submarine_ray.spec.base import Document, Text, check_name
+
+TEMPLATE_NAME_LENGTH = 63
+MAX_PARAMETERS = 500
+
+TemplateName = Annotated[str, AfterValidator(lambda v: check_name(v, "a template", TEMPLATE_NAME_LENGTH))]
+
+
+class TemplateParameter(Document):
+    """A parameter: `value` is its default; a required one without a value must be given at submission."""
+
+    name: str = Field(min_length=1, max_length=256)
+    required: Text = "false"
+    description: str | None = None
+    value: Text | None = None
+
+    @field_validator("required")
+    @classmethod
+    def _truth(cls, value: str) -> str:
+        if value.lower() not in ("true", "false"):
+            raise ValueError("write true or false")
+        return value.lower()
+
+
+class TemplateSpec(Document):
+    """A template to store."""
+
+    name: TemplateName
+    author: str | None = Field(default=None, max_length=256)
+    description: str | None = Field(default=None, max_length=5000)
+    parameters: list[TemplateParameter] = Field(
+        default_factory=list,
+        max_length=MAX_PARAMETERS,
+        validation_alias=AliasChoices("parameters", "experimentTemplateParamSpec"),
+    )
+    experiment_spec: dict[str, Any]
+
+
+class TemplateSubmission(Document):
+    """Values for a template's parameters; the path's template name wins over `name`."""
+
+    name: str | None = None
+    params: dict[str, Text] = Field(default_factory=dict)
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _absent(cls, value: Any) -> Any:
+        return {} if value is None else value

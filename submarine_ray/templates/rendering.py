@@ -1,0 +1,164 @@
+"""From a template and values to an experiment's spec. Pure functions.
+
+The rules are Submarine's (its ExperimentTemplateManager), but for two: a parameter's value is its default even when it
+is required, and GPUs of a template stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.quantities import split_resources
+from submarine_ray.spec.templates import TemplateParameter, TemplateSpec
+
+PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}")
+_RESOURCES = ("cpu", "memory")
+_DEFAULTS = {"replicas": "1", "cpu": "1", "memory": ""}
+MAX_DEPTH = 20
+
+
+def with_implicit(template: TemplateSpec) -> list[TemplateParameter]:
+    """The template's own parameters, and three for each role: how many replicas, how much CPU and memory."""
+    named = {parameter.name for parameter in template.parameters}
+    implicit = []
+    for role, task in _roles(template).items():
+        values = _quantities(task, role)
+        for key, path in (("replicas", "replicas"), *((key, f"resourceMap.{key}") for key in _RESOURCES)):
+            if (name := f"spec.{role}.{path}") not in named:
+                implicit.append(TemplateParameter(name=name, required="false", description="", value=values[key]))
+    return [*template.parameters, *implicit]
+
+
+def check(template: TemplateSpec) -> None:
+    """Raises InvalidSpec for a template that no values could make an experiment of."""
+    names = [parameter.name for parameter in template.parameters]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InvalidSpec(f"{min(twice)!r} is given twice", "parameters")
+    parameters = with_implicit(template)
+    known = {parameter.name for parameter in parameters}
+    used = set()
+    for path, text in _texts(template.experiment_spec):
+        for name in PLACEHOLDER.findall(text):
+            if not {name, f"{path}:{name}"} & known:
+                raise InvalidSpec(
+                    f"{{{{{name}}}}} has no parameter; declare one named {name!r}", f"experimentSpec.{path}"
+                )
+            used |= {name, f"{path}:{name}"}
+        used.add(path)
+    for name in names:
+        if name not in used and not _is_implicit(name, template):
+            raise InvalidSpec(f"{name!r} is used nowhere in experimentSpec; write {{{{{name}}}}} there", "parameters")
+    if all(parameter.value is not None for parameter in parameters):
+        render(template, {})
+
+
+def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
+    """The experiment's spec with all values in place. Raises InvalidSpec naming what is missing, unknown or wrong."""
+    values = _values(template, given)
+    document = _filled(template.experiment_spec, "", values)
+    for role, task in document["spec"].items():
+        if (name := f"spec.{role}.replicas") in values:
+            task["replicas"] = values[name]
+        sizes = {key: values[name] for key in _RESOURCES if (name := f"spec.{role}.resourceMap.{key}") in values}
+        if sizes:
+            task["resources"] = _resized(task, role, sizes)
+    try:
+        return ExperimentSpec.model_validate(document)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "experimentSpec"
+        blamed = ", ".join(f"params.{name}" for name in dict.fromkeys(_blamed(template, where, given)))
+        message = first["msg"].removeprefix("Value error, ")
+        raise InvalidSpec(f"{message} (from {blamed})" if blamed else message, where) from failure
+
+
+def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:
+    """Each declared parameter's value, and those implicit ones that were given: the others only repeat the spec."""
+    known = [parameter.name for parameter in with_implicit(template)]
+    for name in given:
+        if name not in known:
+            raise InvalidSpec(f"the template has no such parameter; it has {', '.join(known)}", f"params.{name[:120]}")
+    values = dict(given)
+    for parameter in template.parameters:
+        if parameter.name not in values:
+            if parameter.value is None and parameter.required == "true":
+                raise InvalidSpec("is required, and the template has no value for it", f"params.{parameter.name}")
+            values[parameter.name] = parameter.value or ""
+    return values
+
+
+def _resized(task: Mapping[str, Any], role: str, sizes: dict[str, str]) -> str:
+    try:
+        whole = split_resources(str(task.get("resources") or "")) | sizes
+    except ValueError as failure:
+        raise InvalidSpec(str(failure), f"spec.{role}.resources") from failure
+    return ",".join(f"{key}={value}" for key, value in whole.items() if value)
+
+
+def _blamed(template: TemplateSpec, where: str, given: Mapping[str, str]) -> list[str]:
+    """The parameters whose values went into the field at `where`."""
+
+    def is_inside(path: str) -> bool:
+        return path == where or path.startswith(f"{where}.")
+
+    found = [
+        name for path, text in _texts(template.experiment_spec) if is_inside(path) for name in PLACEHOLDER.findall(text)
+    ]
+    sizes = where.replace(".resources", ".resourceMap.")
+    return found + [name for name in given if is_inside(name) or name.startswith(sizes)]
+
+
+def _is_implicit(name: str, template: TemplateSpec) -> bool:
+    return any(
+        name in (f"spec.{role}.replicas", *(f"spec.{role}.resourceMap.{key}" for key in _RESOURCES))
+        for role in _roles(template)
+    )
+
+
+def _roles(template: TemplateSpec) -> dict[str, dict[str, Any]]:
+    roles = template.experiment_spec.get("spec")
+    if not isinstance(roles, dict) or not roles or not all(isinstance(task, dict) for task in roles.values()):
+        raise InvalidSpec("is required: the roles, each an object", "experimentSpec.spec")
+    return roles
+
+
+def _quantities(task: Mapping[str, Any], role: str) -> dict[str, str]:
+    """A role's replicas and resources as text; what only a placeholder tells has the default."""
+    text = str(task.get("resources") or "")
+    try:
+        sizes = {} if PLACEHOLDER.search(text) else split_resources(text)
+    except ValueError as failure:
+        raise InvalidSpec(str(failure), f"experimentSpec.spec.{role}.resources") from failure
+    replicas = str(task.get("replicas", _DEFAULTS["replicas"]))
+    return {"replicas": replicas, **{key: sizes.get(key, _DEFAULTS[key]) for key in _RESOURCES}}
+
+
+def _texts(node: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Every text of a document, with its path: `meta.cmd`, `spec.Worker.replicas`."""
+    if depth > MAX_DEPTH:
+        raise InvalidSpec(f"is nested more than {MAX_DEPTH} deep", f"experimentSpec.{path[:120]}")
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _texts(value, f"{path}.{key}" if path else str(key), depth + 1)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _texts(value, f"{path}.{index}", depth + 1)
+    elif node is not None:
+        yield path, str(node)
+
+
+def _filled(node: Any, path: str, values: Mapping[str, str]) -> Any:
+    if isinstance(node, dict):
+        return {key: _filled(value, f"{path}.{key}" if path else str(key), values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_filled(value, f"{path}.{index}", values) for index, value in enumerate(node)]
+    if isinstance(node, str) and PLACEHOLDER.search(node):
+        # One pass over the template's own text: a value that looks like a placeholder stays as it was given.
+        return PLACEHOLDER.sub(lambda m: values.get(f"{path}:{m[1]}", values.get(m[1], "")), node)
+    return values.get(path, node)

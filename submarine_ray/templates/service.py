@@ -1,0 +1,94 @@
+"""The rules of templates, and experiments made from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.core.paging import Cursor, split
+from submarine_ray.experiments.service import ExperimentService
+from submarine_ray.spec.experiment import documented
+from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
+from submarine_ray.templates import rendering, repository
+from submarine_ray.templates.tables import TemplateRow
+
+
+class TemplateService:
+    """Creates, shows, changes and deletes templates, and submits them."""
+
+    def __init__(self, database: Database, experiments: ExperimentService) -> None:
+        self._database = database
+        self._experiments = experiments
+
+    def create(self, spec: TemplateSpec) -> dict[str, Any]:
+        """Raises AlreadyExists, InvalidSpec for one that no values could make an experiment of."""
+        rendering.check(spec)
+        row = TemplateRow(name=spec.name, spec=_text(spec), created_ms=now_ms(), changed_ms=now_ms())
+        with self._database.session(write=True) as session:
+            repository.add(session, row)
+        return _answer(row)
+
+    def get(self, name: str) -> dict[str, Any]:
+        with self._database.session() as session:
+            return _answer(_found(repository.find(session, name), name))
+
+    def list_page(self, limit: int | None, cursor: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Templates, oldest first: all of them, or a page; and the answer's attributes."""
+        last = Cursor.parse(cursor)
+        with self._database.session() as session:
+            rows = repository.page(session, limit, last.ms if last else 0)
+        page, attributes = split(rows, limit, lambda row: Cursor(row.id, row.name))
+        return [_answer(row) for row in page], attributes
+
+    def patch(self, name: str, spec: TemplateSpec) -> dict[str, Any]:
+        """Put a new spec in place of the stored one. Raises NotFound, InvalidSpec for a rename."""
+        if spec.name != name:
+            raise InvalidSpec(f"a template cannot be renamed; create {spec.name!r} instead", "name")
+        rendering.check(spec)
+        with self._database.session(write=True) as session:
+            row = _found(repository.find(session, name, lock=True), name)
+            row.spec, row.changed_ms = _text(spec), now_ms()
+        return _answer(row)
+
+    def delete(self, name: str) -> dict[str, Any]:
+        """Experiments made from it stay. Raises NotFound."""
+        with self._database.session(write=True) as session:
+            row = _found(repository.find(session, name, lock=True), name)
+            repository.remove(session, name)
+        return _answer(row)
+
+    def submit(self, name: str, submission: TemplateSubmission) -> dict[str, Any]:
+        """Create an experiment from a template. Raises NotFound, InvalidSpec."""
+        with self._database.session() as session:
+            row = _found(repository.find(session, name), name)
+        return self._experiments.create(rendering.render(_spec(row), submission.params))
+
+
+def _spec(row: TemplateRow) -> TemplateSpec:
+    return TemplateSpec.model_validate_json(row.spec)
+
+
+def _text(spec: TemplateSpec) -> str:
+    return spec.model_dump_json(by_alias=True)
+
+
+def _answer(row: TemplateRow) -> dict[str, Any]:
+    spec = _spec(row)
+    return {
+        "experimentTemplateId": {"id": row.id, "serverTimestamp": row.created_ms},
+        "experimentTemplateSpec": {
+            "name": spec.name,
+            "author": spec.author,
+            "description": spec.description,
+            "parameters": [p.model_dump(by_alias=True) for p in rendering.with_implicit(spec)],
+            "experimentSpec": documented(spec.experiment_spec),
+        },
+    }
+
+
+def _found(row: TemplateRow | None, name: str) -> TemplateRow:
+    if row is None:
+        raise NotFound(f"ExperimentTemplate not found. There is none named {name[:80]!r}.")
+    return row

@@ -1,0 +1,20 @@
+"""Templates that experiments are made from."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from submarine_ray.core.database import LongText, Table
+
+
+class TemplateRow(Table):
+    """One template; `spec` is its TemplateSpec as JSON."""
+
+    __tablename__ = "template"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    spec: Mapped[str] = mapped_column(LongText)
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    changed_ms: Mapped[int] = mapped_column(BigInteger)

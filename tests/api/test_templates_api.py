@@ -1,0 +1,190 @@
+"""Templates over REST: as documented, and at their edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+URL = "/api/v1/template"
+COMMAND = "python /var/tf_mnist/mnist_with_summaries.py --log_dir=/train/log --learning_rate={{learning_rate}} --batch_size={{batch_size}}"
+
+
+def template(name: str = "my-tf-mnist-template", **changes: Any) -> dict[str, Any]:
+    """The example of Submarine's "Experiment Template REST API"."""
+    return {
+        "name": name,
+        "author": "author",
+        "description": "This is a template to run tf-mnist",
+        "parameters": [
+            {"name": "learning_rate", "value": 0.1, "required": True, "description": "This is learning_rate of training."},
+            {"name": "batch_size", "value": 150, "required": True, "description": "This is batch_size of training."},
+            {"name": "experiment_name", "value": "tf-mnist1", "required": True, "description": "the name of experiment."},
+        ],
+        "experimentSpec": {
+            "meta": {"cmd": COMMAND, "name": "{{experiment_name}}", "envVars": {"ENV1": "ENV1"}, "framework": "TensorFlow", "namespace": "default"},
+            "spec": {"Ps": {"replicas": 1, "resources": "cpu=1,memory=1024M"}, "Worker": {"replicas": 1, "resources": "cpu=1,memory=1024M"}},
+            "environment": {"image": "apache/submarine:tf-mnist-with-summaries-1.0"},
+        },
+        **changes,
+    }  # fmt: skip
+
+
+def small(name: str, parameters: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
+    whole = {
+        "meta": {"name": "t", "framework": "Python", "cmd": "python t.py"},
+        "spec": {"Worker": {"resources": "cpu=1"}},
+        **spec,
+    }
+    return {"name": name, "parameters": parameters, "experimentSpec": whole}
+
+
+def test_create_get_list_patch_submit_delete_as_documented(api: httpx.Client) -> None:
+    result = api.post(URL, json=template()).json()["result"]
+    assert set(result["experimentTemplateId"]) == {"id", "serverTimestamp"}
+    shown = result["experimentTemplateSpec"]
+    assert [(p["name"], p["required"], p["value"]) for p in shown["parameters"]] == [
+        ("learning_rate", "true", "0.1"), ("batch_size", "true", "150"), ("experiment_name", "true", "tf-mnist1"),
+        ("spec.Ps.replicas", "false", "1"), ("spec.Ps.resourceMap.cpu", "false", "1"), ("spec.Ps.resourceMap.memory", "false", "1024M"),
+        ("spec.Worker.replicas", "false", "1"), ("spec.Worker.resourceMap.cpu", "false", "1"), ("spec.Worker.resourceMap.memory", "false", "1024M"),
+    ]  # fmt: skip
+    assert shown["experimentSpec"] == {
+        "meta": {"experimentId": None, "name": "{{experiment_name}}", "namespace": "default", "framework": "TensorFlow", "cmd": COMMAND, "envVars": {"ENV1": "ENV1"}, "tags": []},
+        "environment": {"name": None, "dockerImage": None, "kernelSpec": None, "description": None, "image": "apache/submarine:tf-mnist-with-summaries-1.0"},
+        "spec": {
+            role: {"replicas": 1, "resources": "cpu=1,memory=1024M", "name": None, "image": None, "cmd": None, "envVars": None, "resourceMap": {"memory": "1024M", "cpu": "1"}}
+            for role in ("Ps", "Worker")
+        },
+        "code": None,
+    }  # fmt: skip
+    assert api.get(f"{URL}/my-tf-mnist-template").json()["result"] == result
+    assert result in api.get(URL).json()["result"]
+    patched = api.patch(f"{URL}/my-tf-mnist-template", json=template(author="author-new")).json()["result"]
+    assert patched["experimentTemplateSpec"]["author"] == "author-new"
+    body = {
+        "name": "tf-mnist",
+        "params": {"learning_rate": "0.01", "batch_size": "150", "experiment_name": "newexperiment1"},
+    }
+    made = api.post("/api/v1/experiment/my-tf-mnist-template", json=body).json()["result"]
+    assert made["status"] == "Accepted" and made["spec"]["meta"]["name"] == "newexperiment1"
+    assert "--learning_rate=0.01 --batch_size=150" in made["spec"]["meta"]["cmd"]
+    assert made["spec"]["spec"]["Ps"]["resources"] == "cpu=1,memory=1024M"
+    assert api.delete(f"{URL}/my-tf-mnist-template").json()["result"] == patched
+    assert api.get(f"{URL}/my-tf-mnist-template").json()["code"] == 404
+    assert api.post("/api/v1/experiment/my-tf-mnist-template", json=body).json()["code"] == 404
+
+
+def test_what_the_service_shows_can_be_sent_back(api: httpx.Client) -> None:
+    shown = api.post(URL, json=template("round")).json()["result"]["experimentTemplateSpec"]
+    again = api.patch(f"{URL}/round", json=shown).json()
+    assert again["success"], again["message"]
+    assert again["result"]["experimentTemplateSpec"] == shown
+    api.delete(f"{URL}/round")
+
+
+def test_yaml_and_the_old_name_of_parameters(api: httpx.Client) -> None:
+    text = """
+name: from-yaml
+experimentTemplateParamSpec:
+  - {name: rate, value: 0.5}
+experimentSpec:
+  meta: {name: y, framework: Shell, cmd: "echo {{rate}}"}
+  spec: {Worker: {replicas: 1, resources: "cpu=1"}}
+"""
+    answer = api.post(URL, content=text, headers={"Content-Type": "application/yaml"}).json()
+    assert answer["result"]["experimentTemplateSpec"]["parameters"][0]["value"] == "0.5"
+    api.delete(f"{URL}/from-yaml")
+
+
+def test_numbers_gpus_and_implicit_parameters(api: httpx.Client) -> None:
+    body = small(
+        "sizes",
+        [{"name": "n", "value": "2"}],
+        spec={"Worker": {"replicas": "{{n}}", "resources": "cpu=2,nvidia.com/gpu=1"}},
+    )
+    api.post(URL, json=body)
+    made = api.post("/api/v1/experiment/sizes", json={"params": {"spec.Worker.resourceMap.cpu": "1"}}).json()["result"]
+    assert made["spec"]["spec"]["Worker"]["resourceMap"] == {"cpu": "1", "nvidia.com/gpu": "1"}  # Submarine lost it
+    body = small("sizes2", [{"name": "n", "value": "2"}], spec={"Worker": {"replicas": "{{n}}", "resources": "cpu=2"}})
+    api.post(URL, json=body)
+    given = {"n": "3", "spec.Worker.resourceMap.cpu": "0.5", "spec.Worker.resourceMap.memory": "64M"}
+    worker = api.post("/api/v1/experiment/sizes2", json={"params": given}).json()["result"]["spec"]["spec"]["Worker"]
+    assert (worker["replicas"], worker["resourceMap"]) == (3, {"cpu": "0.5", "memory": "64M"})
+    for name in ("sizes", "sizes2"):
+        api.delete(f"{URL}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "spec", "said"),
+    [
+        ([], {"meta": {"name": "t", "framework": "Python", "cmd": "x {{rate}}"}}, "experimentSpec.meta.cmd: {{rate}} has no parameter"),
+        ([{"name": "unused", "value": "1"}], {}, "parameters: 'unused' is used nowhere"),
+        ([], {"spec": {}}, "experimentSpec.spec: is required"),
+        ([], {"spec": {"Worker": {"resources": "cpu=abc"}}}, "spec.Worker.resources: cpu='abc' is not a number of cores"),
+        ([], {"meta": {"name": "t", "framework": "Caffe", "cmd": "x"}}, "unknown framework 'Caffe'"),
+    ],
+)  # fmt: skip
+def test_templates_that_can_make_no_experiment_are_refused(
+    api: httpx.Client, parameters: list[dict[str, Any]], spec: dict[str, Any], said: str
+) -> None:
+    answer = api.post(URL, json=small("bad", parameters, **spec))
+    assert answer.status_code == 400 and said in answer.json()["message"], answer.json()
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({}, "params.rate: is required"),
+        ({"rate": "1", "colour": "red"}, "params.colour: the template has no such parameter; it has rate, "),
+        ({"rate": "1", "spec.Worker.replicas": "many"}, "from params.spec.Worker.replicas"),
+        ({"rate": "1", "spec.Worker.resourceMap.memory": "12XB"}, "from params.spec.Worker.resourceMap.memory"),
+        ({"rate": "1", "name": "a/b"}, "from params.name"),
+    ],
+)
+def test_bad_values_are_refused_by_name(api: httpx.Client, params: dict[str, str], said: str) -> None:
+    meta = {"name": "{{name}}", "framework": "Python", "cmd": "x {{rate}}"}
+    api.post(
+        URL, json=small("values", [{"name": "rate", "required": "true"}, {"name": "name", "value": "v"}], meta=meta)
+    )
+    answer = api.post("/api/v1/experiment/values", json={"params": params})
+    assert answer.status_code == 400 and said in answer.json()["message"], answer.json()
+    api.delete(f"{URL}/values")
+
+
+@pytest.mark.parametrize("value", ["{{rate}}{{name}}", "$1 \\1 \\g<0>", "'; DROP TABLE x; --", "ünïcödé ☃"])
+def test_values_are_put_in_as_they_are(api: httpx.Client, value: str) -> None:
+    """A value is no template, no pattern and no SQL."""
+    meta = {"name": "n", "framework": "Shell", "cmd": "echo {{rate}}"}
+    api.post(URL, json=small("literal", [{"name": "rate", "required": "true"}], meta=meta))
+    made = api.post("/api/v1/experiment/literal", json={"params": {"rate": value}}).json()["result"]
+    assert made["spec"]["meta"]["cmd"] == f"echo {value}"
+    api.delete(f"{URL}/literal")
+
+
+def test_clashes_and_renames(api: httpx.Client) -> None:
+    api.post(URL, json=small("one", []))
+    assert api.post(URL, json=small("one", [])).status_code == 409
+    assert api.patch(f"{URL}/one", json=small("two", [])).status_code == 400
+    assert api.patch(f"{URL}/none", json=small("none", [])).status_code == 404
+    assert api.delete(f"{URL}/one").status_code == 200
+
+
+def test_tags_of_experiments(api: httpx.Client) -> None:
+    meta = {"name": "tagged", "framework": "Shell", "cmd": "true", "tags": ["first"]}
+    body = {"meta": meta, "spec": {"Worker": {"resources": "cpu=1"}}}
+    id = api.post("/api/v1/experiment", json=body).json()["result"]["experimentId"]
+    other = api.post("/api/v1/experiment", json={**body, "meta": {**meta, "tags": []}}).json()["result"]["experimentId"]
+    url = f"/api/v1/experiment/{id}/tag"
+    assert api.post(url, params={"tag": "seconde ☃"}).json()["result"]["spec"]["meta"]["tags"] == ["first", "seconde ☃"]
+    found = api.get("/api/v1/experiment", params={"tag": "seconde ☃"}).json()["result"]
+    assert [e["experimentId"] for e in found] == [id] and other != id
+    assert api.delete(url, params={"tag": "first"}).json()["result"]["spec"]["meta"]["tags"] == ["seconde ☃"]
+    assert api.get("/api/v1/experiment", params={"tag": "first"}).json()["result"] == []
+    assert api.post(url, params={"tag": " "}).status_code == 400
+    assert api.post("/api/v1/experiment/experiment-1-1/tag", params={"tag": "x"}).status_code == 404
+    page = api.get("/api/v1/experiment", params={"limit": 1}).json()
+    following = api.get("/api/v1/experiment", params={"limit": 1, "cursor": page["attributes"]["nextCursor"]}).json()
+    assert [e["experimentId"] for e in (*page["result"], *following["result"])] == [other, id]
+    assert api.get("/api/v1/experiment/mlflow").json()["result"]["url"] == "/mlflow/"
+    assert api.get("/api/v1/experiment/tensorboard").json()["result"] == {"available": False, "url": "/tensorboard/"}
