@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.models.service import ModelService
-from submarine_ray.spec.models import ModelVersionSpec, RegisteredModelSpec
+from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 
 Version = Annotated[int, Path(ge=1)]
 One = Envelope[dict[str, Any]]
@@ -26,6 +26,8 @@ def router(models: ModelService) -> APIRouter:
     def ping_versions() -> Response:
         return ok("Pong")
 
+    _add_tags(routes, models)
+
     @routes.post("/registered-model", response_model=Envelope[None], summary="Register a model")
     def create(spec: RegisteredModelSpec) -> Response:
         models.create(spec)
@@ -39,6 +41,11 @@ def router(models: ModelService) -> APIRouter:
     def get(name: str) -> Response:
         return ok(models.get(name), "Get the registered model instance")
 
+    @routes.patch("/registered-model/{name}", response_model=Envelope[None], summary="Rename or describe a model")
+    def patch(name: str, changes: RegisteredModelPatch) -> Response:
+        models.patch(name, changes)
+        return ok(message="Update the registered model instance")
+
     @routes.delete("/registered-model/{name}", response_model=Envelope[None], summary="Delete a registered model")
     def delete(name: str) -> Response:
         models.delete(name)
@@ -49,6 +56,11 @@ def router(models: ModelService) -> APIRouter:
         spec: ModelVersionSpec, base_dir: Annotated[str | None, Query(alias="baseDir")] = None
     ) -> Response:
         return ok(models.create_version(spec, base_dir), "Create a model version instance")
+
+    @routes.patch("/model-version", response_model=Envelope[None], summary="Describe, stage a version")
+    def patch_version(changes: ModelVersionPatch) -> Response:
+        models.patch_version(changes)
+        return ok(message="Update the model version instance")
 
     @routes.get("/model-version/{name}", response_model=Many, summary="List a model's versions")
     def versions(name: str) -> Response:
@@ -64,3 +76,27 @@ def router(models: ModelService) -> APIRouter:
         return ok(message="Delete the model version instance")
 
     return routes
+
+
+def _add_tags(routes: APIRouter, models: ModelService) -> None:
+    """Before the routes whose last part is a model's name: `tag` is none there."""
+
+    @routes.post("/registered-model/tag", response_model=Envelope[None], summary="Give a model a tag")
+    def add_tag(name: str, tag: str) -> Response:
+        models.tag(name, tag, True)
+        return ok(message="Create a registered model tag instance")
+
+    @routes.delete("/registered-model/tag", response_model=Envelope[None], summary="Take a tag from a model")
+    def remove_tag(name: str, tag: str) -> Response:
+        models.tag(name, tag, False)
+        return ok(message="Delete a registered model tag instance")
+
+    @routes.post("/model-version/tag", response_model=Envelope[None], summary="Give a version a tag")
+    def add_version_tag(name: str, version: Annotated[int, Query(ge=1)], tag: str) -> Response:
+        models.tag_version(name, version, tag, True)
+        return ok(message="Create a model version tag instance")
+
+    @routes.delete("/model-version/tag", response_model=Envelope[None], summary="Take a tag from a version")
+    def remove_version_tag(name: str, version: Annotated[int, Query(ge=1)], tag: str) -> Response:
+        models.tag_version(name, version, tag, False)
+        return ok(message="Delete a model version tag instance")

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from submarine_ray.core.errors import AlreadyExists, InvalidSpec, NotFound
-from submarine_ray.spec.models import ModelVersionSpec, RegisteredModelSpec
+from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SubmarineError
+from submarine_ray.spec.experiment import check_tag
+from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 from submarine_ray.tracking.service import EXPERIMENT_TAG, TrackingService
 
 # MLflow's tags are key = value, Submarine's are words: a word is a tag with this prefix.
@@ -22,7 +23,13 @@ STAGES = {
     "archived": "Archived",
 }
 _STAGE_TAG = "submarine.stage"
+_DATASET_TAG = "submarine.dataset"
 _MAX_RESULTS = 1000
+_KINDS: dict[str, type[SubmarineError]] = {
+    "RESOURCE_DOES_NOT_EXIST": NotFound,
+    "RESOURCE_ALREADY_EXISTS": AlreadyExists,
+    "INVALID_PARAMETER_VALUE": InvalidSpec,
+}
 
 
 class ModelService:
@@ -34,21 +41,46 @@ class ModelService:
 
     def create(self, spec: RegisteredModelSpec) -> None:
         """Raises AlreadyExists."""
-        with _mlflow_errors():
-            self._client().create_registered_model(
-                spec.name, {f"{_TAG}{t}": "true" for t in spec.tags}, spec.description
-            )
+        with self._registry() as client:
+            client.create_registered_model(spec.name, {f"{_TAG}{t}": "true" for t in spec.tags}, spec.description)
 
     def list_all(self) -> list[dict[str, Any]]:
-        return [_model(found) for found in self._client().search_registered_models(max_results=_MAX_RESULTS)]
+        return [_model(found) for found in _all(self._client().search_registered_models)]
 
     def get(self, name: str) -> dict[str, Any]:
-        with _mlflow_errors():
-            return _model(self._client().get_registered_model(name))
+        with self._registry() as client:
+            return _model(client.get_registered_model(name))
+
+    def patch(self, name: str, patch: RegisteredModelPatch) -> None:
+        """Rename, describe; versions and tags follow. Raises NotFound, AlreadyExists."""
+        with self._registry() as client:
+            client.get_registered_model(name)
+            new_name = patch.name or name
+            if new_name != name:  # first: this may be refused, and then nothing has changed
+                client.rename_registered_model(name, new_name)
+            if patch.description is not None:
+                client.update_registered_model(new_name, patch.description)
+
+    def tag(self, name: str, tag: str, wanted: bool) -> None:
+        """Give a model a tag, or take it away. Raises NotFound, InvalidSpec."""
+        key = _tag_key(tag)
+        with self._registry() as client:
+            present = key in client.get_registered_model(name).tags
+            if wanted:
+                client.set_registered_model_tag(name, key, "true")
+            elif present:
+                client.delete_registered_model_tag(name, key)
 
     def delete(self, name: str) -> None:
-        with _mlflow_errors():
-            self._client().delete_registered_model(name)
+        """Raises NotFound, and Conflict while a version is in Production."""
+        self.get(name)
+        for version in self.versions(name):
+            if version["currentStage"] == STAGES["production"]:
+                raise Conflict(
+                    f"Version {version['version']} of {name!r} is in Production; take it down or change its stage."
+                )
+        with self._registry() as client:
+            client.delete_registered_model(name)
 
     def create_version(self, spec: ModelVersionSpec, base_dir: str | None) -> dict[str, Any]:
         """Register a model that an experiment saved: the one at `base_dir` in its artifacts, or its only one."""
@@ -57,9 +89,8 @@ class ModelService:
         stage = _stage(spec.current_stage)
         tags = {f"{_TAG}{t}": "true" for t in spec.tags} | {EXPERIMENT_TAG: spec.experiment_id, _STAGE_TAG: stage}
         if spec.dataset:
-            tags["submarine.dataset"] = spec.dataset
-        client = self._client()
-        with _mlflow_errors():
+            tags[_DATASET_TAG] = spec.dataset
+        with self._registry() as client:
             try:
                 client.get_registered_model(spec.name)
             except Exception:  # noqa: BLE001 (MLflow has one class for all; if it was another trouble, the next call meets it)
@@ -72,21 +103,45 @@ class ModelService:
 
     def versions(self, name: str) -> list[dict[str, Any]]:
         self.get(name)
-        found = self._client().search_model_versions(f"name = '{name}'", max_results=_MAX_RESULTS)
-        return [_version(item) for item in found]
+        client = self._client()
+        found = _all(lambda **page: client.search_model_versions(f"name = '{name}'", **page))
+        return sorted((_version(item) for item in found), key=lambda version: int(version["version"]))
 
     def version(self, name: str, version: int) -> dict[str, Any]:
-        with _mlflow_errors():
-            return _version(self._client().get_model_version(name, str(version)))
+        with self._registry() as client:
+            return _version(client.get_model_version(name, str(version)))
+
+    def patch_version(self, patch: ModelVersionPatch) -> None:
+        """Describe a version, move it to a stage, name its dataset. Raises NotFound, InvalidSpec."""
+        version = str(patch.version)
+        stage = _stage(patch.current_stage) if patch.current_stage is not None else None
+        with self._registry() as client:
+            client.get_model_version(patch.name, version)
+            if patch.description is not None:
+                client.update_model_version(patch.name, version, patch.description)
+            if stage is not None:
+                client.set_model_version_tag(patch.name, version, _STAGE_TAG, stage)
+            if patch.dataset is not None:
+                client.set_model_version_tag(patch.name, version, _DATASET_TAG, patch.dataset)
+
+    def tag_version(self, name: str, version: int, tag: str, wanted: bool) -> None:
+        """Give a version a tag, or take it away. Raises NotFound, InvalidSpec."""
+        key = _tag_key(tag)
+        with self._registry() as client:
+            present = key in client.get_model_version(name, str(version)).tags
+            if wanted:
+                client.set_model_version_tag(name, str(version), key, "true")
+            elif present:
+                client.delete_model_version_tag(name, str(version), key)
 
     def delete_version(self, name: str, version: int) -> None:
-        with _mlflow_errors():
-            self._client().delete_model_version(name, str(version))
+        with self._registry() as client:
+            client.delete_model_version(name, str(version))
 
     def location(self, name: str, version: int) -> tuple[str, str]:
         """A version's `models:/` URI, and where its files lie as this service reads them. Raises NotFound."""
-        with _mlflow_errors():
-            uri = self._client().get_model_version_download_uri(name, str(version))
+        with self._registry() as client:
+            uri = client.get_model_version_download_uri(name, str(version))
         if uri.startswith("models:/"):
             uri = str(self._client().get_logged_model(uri.removeprefix("models:/")).artifact_location)
         uri = self._tracking.storage_uri(uri)
@@ -97,8 +152,8 @@ class ModelService:
         return f"models:/{name}/{version}", uri
 
     def set_stage(self, name: str, version: int, stage: str) -> None:
-        with _mlflow_errors():
-            self._client().set_model_version_tag(name, str(version), _STAGE_TAG, _stage(stage))
+        with self._registry() as client:
+            client.set_model_version_tag(name, str(version), _STAGE_TAG, _stage(stage))
 
     def _saved_model(self, experiment_id: str, run_id: str, base_dir: str | None) -> str:
         client = self._client()
@@ -116,24 +171,39 @@ class ModelService:
     def _client(self) -> Any:
         return self._tracking.client()
 
+    @contextmanager
+    def _registry(self) -> Iterator[Any]:
+        """MLflow's client, its error codes as ours."""
+        client = self._client()
+        # Only now: two threads that import MLflow at once leave it broken, and `_client` waits for the first.
+        from mlflow.exceptions import MlflowException
 
-@contextmanager
-def _mlflow_errors() -> Iterator[None]:
-    """MLflow's error codes as ours."""
-    from mlflow.exceptions import MlflowException
+        try:
+            yield client
+        except MlflowException as failure:
+            kind = _KINDS.get(failure.error_code)
+            if kind is None:
+                raise
+            raise kind(failure.message) from failure
 
+
+def _all(search: Callable[..., Any]) -> list[Any]:
+    """Every result of one of MLflow's searches, which answer in pages."""
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = search(max_results=_MAX_RESULTS, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _tag_key(tag: str) -> str:
     try:
-        yield
-    except MlflowException as failure:
-        kinds = {
-            "RESOURCE_DOES_NOT_EXIST": NotFound,
-            "RESOURCE_ALREADY_EXISTS": AlreadyExists,
-            "INVALID_PARAMETER_VALUE": InvalidSpec,
-        }
-        kind = kinds.get(failure.error_code)
-        if kind is None:
-            raise
-        raise kind(failure.message) from failure
+        return f"{_TAG}{check_tag(tag)}"
+    except ValueError as failure:
+        raise InvalidSpec(str(failure), "tag") from failure
 
 
 def _stage(stage: str | None) -> str:
@@ -176,7 +246,7 @@ def _version(version: Any) -> dict[str, Any]:
         "creationTime": _time(version.creation_timestamp),
         "lastUpdatedTime": _time(version.last_updated_timestamp),
         "source": version.source,
-        "dataset": tags.get("submarine.dataset"),
+        "dataset": tags.get(_DATASET_TAG),
         "description": version.description or None,
         "tags": _tags(tags),
     }

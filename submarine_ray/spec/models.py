@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from submarine_ray.spec.base import Document, Text
+from submarine_ray.spec.base import Document
+from submarine_ray.spec.experiment import MAX_TAGS, Tag
 from submarine_ray.spec.serving import ModelName
 
 
@@ -13,7 +14,14 @@ class RegisteredModelSpec(Document):
 
     name: ModelName
     description: str | None = Field(default=None, max_length=5000)
-    tags: list[Text] = Field(default_factory=list)
+    tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
+
+
+class RegisteredModelPatch(Document):
+    """What to change of a registered model: `name` renames it; what is null stays."""
+
+    name: ModelName | None = None
+    description: str | None = Field(default=None, max_length=5000)
 
 
 class ModelVersionSpec(Document):
@@ -25,4 +33,14 @@ class ModelVersionSpec(Document):
     description: str | None = Field(default=None, max_length=5000)
     current_stage: str | None = None
     dataset: str | None = Field(default=None, max_length=256)
-    tags: list[Text] = Field(default_factory=list)
+    tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
+
+
+class ModelVersionPatch(Document):
+    """What to change of a version; what is null stays."""
+
+    name: ModelName
+    version: int = Field(ge=1)
+    description: str | None = Field(default=None, max_length=5000)
+    current_stage: str | None = None
+    dataset: str | None = Field(default=None, max_length=256)

@@ -225,9 +225,11 @@ class TrackingService:
 
     def _artifacts(self, run_id: str) -> Any:
         """The run's artifacts where they lie, without the detour over our own HTTP port."""
+        uri = self.client().get_run(run_id).info.artifact_uri
+        # Only now: two threads that import MLflow at once leave it broken, and `client` waits for the first.
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        return get_artifact_repository(self.storage_uri(self.client().get_run(run_id).info.artifact_uri))
+        return get_artifact_repository(self.storage_uri(uri))
 
     def storage_uri(self, uri: str) -> str:
         """Where an artifact URI's files lie, with the server's artifact proxy resolved."""

@@ -1,0 +1,93 @@
+"""Registered models and versions over REST, in Submarine's words over MLflow's registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+URL, VERSIONS = "/api/v1/registered-model", "/api/v1/model-version"
+
+
+@pytest.fixture
+def version(api: httpx.Client) -> Any:
+    """A model with one version, as MLflow's own client makes one."""
+    client = api.app.state.platform.tracking.client()  # type: ignore[attr-defined]
+    client.create_registered_model("register")
+    client.create_model_version("register", "/somewhere", tags={"submarine.experiment_id": "experiment-1-0001"})
+    yield client
+    for name in ("register", "renamed"):
+        if any(model["name"] == name for model in api.get(URL).json()["result"]):
+            client.delete_registered_model(name)
+
+
+def test_registered_models_as_documented(api: httpx.Client) -> None:
+    body = {"name": "example_name", "description": "example_description", "tags": ["123", "456"]}
+    assert api.post(URL, json=body).json() == {
+        "status": "OK", "code": 200, "success": True, "message": "Create a registered model instance", "result": None, "attributes": {},
+    }  # fmt: skip
+    found = api.get(f"{URL}/example_name").json()
+    assert found["message"] == "Get the registered model instance"
+    assert {k: found["result"][k] for k in ("name", "description", "tags")} == body
+    assert found["result"] in api.get(URL).json()["result"]
+    changes = {"name": "new_name", "description": "new_description"}
+    assert api.patch(f"{URL}/example_name", json=changes).json()["message"] == "Update the registered model instance"
+    assert api.get(f"{URL}/example_name").status_code == 404
+    assert api.get(f"{URL}/new_name").json()["result"]["tags"] == ["123", "456"]  # they followed
+    tag = {"name": "new_name", "tag": "789"}
+    assert api.post(f"{URL}/tag", params=tag).json()["message"] == "Create a registered model tag instance"
+    assert api.get(f"{URL}/new_name").json()["result"]["tags"] == ["123", "456", "789"]
+    assert api.delete(f"{URL}/tag", params=tag).json()["message"] == "Delete a registered model tag instance"
+    assert api.delete(f"{URL}/tag", params=tag).status_code == 200
+    assert api.get(f"{URL}/new_name").json()["result"]["tags"] == ["123", "456"]
+    assert api.delete(f"{URL}/new_name").json()["message"] == "Delete the registered model instance"
+    assert api.delete(f"{URL}/new_name").status_code == 404
+
+
+def test_versions_as_documented_and_as_mlflow_shows_them(api: httpx.Client, version: Any) -> None:
+    changes = {"name": "register", "version": 1, "description": "new", "currentStage": "production", "dataset": "d"}
+    assert api.patch(VERSIONS, json=changes).json()["message"] == "Update the model version instance"
+    tag = {"name": "register", "version": 1, "tag": "789"}
+    assert api.post(f"{VERSIONS}/tag", params=tag).json()["message"] == "Create a model version tag instance"
+    found = api.get(f"{VERSIONS}/register/1").json()["result"]
+    wanted = {"name": "register", "version": 1, "description": "new", "currentStage": "Production", "dataset": "d",
+              "tags": ["789"], "experimentId": "experiment-1-0001", "source": "/somewhere", "userId": ""}  # fmt: skip
+    assert {key: found[key] for key in wanted} == wanted
+    assert version.get_model_version("register", "1").description == "new"
+    assert api.patch(VERSIONS, json={"name": "register", "version": 1}).status_code == 200  # null leaves all as it is
+    assert api.get(f"{VERSIONS}/register").json()["result"] == [found]
+    refused = api.delete(f"{URL}/register")
+    assert refused.status_code == 409 and "is in Production" in refused.json()["message"]
+    api.patch(VERSIONS, json={"name": "register", "version": 1, "currentStage": "Archived"})
+    assert api.delete(f"{VERSIONS}/tag", params=tag).json()["message"] == "Delete a model version tag instance"
+    assert api.patch(f"{URL}/register", json={"name": "renamed"}).status_code == 200
+    assert api.get(f"{VERSIONS}/renamed/1").json()["result"]["currentStage"] == "Archived"
+    assert api.delete(f"{VERSIONS}/renamed/1").json()["message"] == "Delete the model version instance"
+    assert api.get(f"{VERSIONS}/renamed").json()["result"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "arguments", "status", "said"),
+    [
+        ("GET", f"{URL}/none", {}, 404, "none"),
+        ("PATCH", f"{URL}/none", {"json": {"description": "d"}}, 404, "none"),
+        ("PATCH", VERSIONS, {"json": {"name": "none", "version": 1}}, 404, "none"),
+        ("PATCH", VERSIONS, {"json": {"name": "register", "version": 0}}, 400, "version"),
+        ("PATCH", VERSIONS, {"json": {"name": "register", "version": 1, "currentStage": "Odd"}}, 400, "unknown stage 'Odd'"),
+        ("POST", f"{URL}/tag", {"params": {"name": "register"}}, 400, "tag: is required"),
+        ("POST", f"{URL}/tag", {"params": {"name": "register", "tag": "x" * 1000}}, 400, "cannot be a tag"),
+        ("POST", f"{URL}/tag", {"params": {"name": "none", "tag": "x"}}, 404, "none"),
+        ("DELETE", f"{VERSIONS}/tag", {"params": {"name": "register", "version": "x", "tag": "t"}}, 400, "version"),
+        ("GET", f"{VERSIONS}/register/x", {}, 400, "version"),
+        ("GET", f"{VERSIONS}/none", {}, 404, "none"),
+        ("DELETE", f"{VERSIONS}/register/7", {}, 404, "7"),
+        ("POST", URL, {"json": {"name": "a/b"}}, 400, "cannot be the name"),
+        ("POST", URL, {"json": {"name": "register"}}, 409, "register"),
+    ],
+)  # fmt: skip
+def test_bad_requests(
+    api: httpx.Client, version: Any, method: str, path: str, arguments: dict[str, Any], status: int, said: str
+) -> None:
+    answer = api.request(method, path, **arguments)
+    assert answer.status_code == status and said in answer.json()["message"], answer.json()
