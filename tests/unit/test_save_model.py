@@ -15,7 +15,7 @@ import submarine_ray as submarine
 def mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """MLflow on a database of the test's own."""
     mlflow = pytest.importorskip("mlflow")
-    for name in [name for name in os.environ if name.startswith(("MLFLOW_", "SUBMARINE_"))]:
+    for name in [name for name in os.environ if name.startswith(("MLFLOW_", "_MLFLOW_", "SUBMARINE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
