@@ -36,10 +36,16 @@ $(BIN)/python:
 	$(PIP) -e '.[dev]'
 	@touch $@
 
+# Submarine's published SDK has pins of its own (SQLAlchemy before 2), so it lives apart.
+.venv-compat/.done: tests/compat/requirements.txt
+	$(PYTHON) -m venv .venv-compat
+	.venv-compat/bin/pip install --quiet --disable-pip-version-check -r tests/compat/requirements.txt
+	@touch $@
+
 quickstart: .venv/.$(FRAMEWORK) ## start the platform and run the main job (FRAMEWORK=pytorch|tensorflow, DATA=dir)
 	$(BIN)/submarine quickstart --framework $(FRAMEWORK) $(if $(DATA),--data $(DATA))
 
-test: .venv/.dev ## the whole test suite, with what it needs
+test: .venv/.dev .venv-compat/.done ## the whole test suite, with what it needs
 	@sh tests/install-system-parts.sh
 	$(BIN)/pytest -n 2 -m "not ray and not faults and not db"
 	$(BIN)/pytest -m "db or ray or faults"
@@ -58,4 +64,4 @@ bench: .venv/.dev ## performance, as ratios measured side by side
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what was built; data in SUBMARINE_HOME stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-compat .pytest_cache .mypy_cache .ruff_cache

@@ -14,22 +14,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from submarine_ray.client.environments import EnvironmentClient
     from submarine_ray.client.errors import ApiError, ClientError, ExperimentFailed, ServiceUnreachable
     from submarine_ray.client.experiments import ExperimentClient
+    from submarine_ray.client.models import ModelClient, ServeClient
     from submarine_ray.client.run import ExperimentHandle, run
-    from submarine_ray.client.tracking import log_metric, log_param, save_model
+    from submarine_ray.client.templates import TemplateClient
+    from submarine_ray.client.tracking import get_tracking_uri, log_metric, log_param, save_model, set_tracking_uri
 
 __all__ = [
     "ApiError",
     "ClientError",
+    "EnvironmentClient",
     "ExperimentClient",
     "ExperimentFailed",
     "ExperimentHandle",
+    "ModelClient",
+    "ServeClient",
     "ServiceUnreachable",
+    "TemplateClient",
+    "get_tracking_uri",
     "log_metric",
     "log_param",
     "run",
     "save_model",
+    "set_tracking_uri",
 ]
 
 _HOMES = {
@@ -37,12 +46,18 @@ _HOMES = {
     "ClientError": "errors",
     "ExperimentFailed": "errors",
     "ServiceUnreachable": "errors",
+    "EnvironmentClient": "environments",
     "ExperimentClient": "experiments",
     "ExperimentHandle": "run",
+    "ModelClient": "models",
+    "ServeClient": "models",
+    "TemplateClient": "templates",
     "run": "run",
+    "get_tracking_uri": "tracking",
     "log_metric": "tracking",
     "log_param": "tracking",
     "save_model": "tracking",
+    "set_tracking_uri": "tracking",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from submarine_ray.cli import output
+from submarine_ray.cli import output, resources
 from submarine_ray.cli.output import Format, Problem
 
 app = typer.Typer(
@@ -17,9 +17,13 @@ app = typer.Typer(
 list_app = typer.Typer(no_args_is_help=True, help="List things.")
 get_app = typer.Typer(no_args_is_help=True, help="Show one thing.")
 delete_app = typer.Typer(no_args_is_help=True, help="Delete one thing.")
+create_app = typer.Typer(no_args_is_help=True, help="Create one thing.")
 config_app = typer.Typer(no_args_is_help=True, help="Which control service to talk to.")
-for name, group in (("list", list_app), ("get", get_app), ("delete", delete_app), ("config", config_app)):
+for name, group in (
+    ("list", list_app), ("get", get_app), ("delete", delete_app), ("create", create_app), ("config", config_app),
+):  # fmt: skip
     app.add_typer(group, name=name)
+resources.add_to(list_app, get_app, delete_app, create_app)
 
 Output = Annotated[Format, typer.Option("--output", "-o", help="how to print")]
 
@@ -143,14 +147,9 @@ def submit(
     follow: Annotated[bool, typer.Option("--follow/--no-follow")] = False,
 ) -> None:
     """Submit an experiment's spec."""
-    import yaml
-
     from submarine_ray.cli.follow import follow_to_outcome
 
-    try:
-        spec = yaml.safe_load(file.read_text())  # JSON is YAML
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as failure:
-        raise Problem(f"{file} cannot be read: {failure}") from failure
+    spec = resources.read(file)
     sdk = client()
     id = sdk.create_experiment(spec)["experimentId"]
     typer.echo(id)

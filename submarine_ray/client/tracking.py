@@ -69,6 +69,18 @@ def _checked(key: str) -> str:
     return key
 
 
+def get_tracking_uri() -> str | None:
+    """The tracking server's URI: MLflow's, where Submarine had a database's."""
+    return os.environ.get("MLFLOW_TRACKING_URI")
+
+
+def set_tracking_uri(uri: str) -> None:
+    """Where this process logs to, until it has logged something. Raises ValueError for anything but http or https."""
+    if not uri.startswith(("http://", "https://")):
+        raise ValueError(f"{uri.partition('://')[0]!r} is not http or https; metrics go to an MLflow server here")
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+
+
 def is_leader() -> bool:
     """Whether this process is the replica that saves models: rank 0, the chief or the master."""
     return os.environ.get(LEADER_VARIABLE, "1") == "1"

@@ -6,11 +6,16 @@ had them, and DMLC_* as XGBoost itself reads them.
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from submarine_ray.spec.launch import Launch
+
+SHIM = Path(__file__).parent / "shim"
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,13 @@ def xgboost_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
     if workers:
         found |= {"WORKER_PORT": str(workers[0].port), "WORKER_ADDRS": ",".join(place.host for place in workers)}
     return found
+
+
+def python_path(given: Mapping[str, str]) -> dict[str, str]:
+    """Where `import submarine` leads in Submarine's users' scripts: to the real package if there is one, else here."""
+    if importlib.util.find_spec("submarine") is not None:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (given.get("PYTHONPATH"), str(SHIM))))}
 
 
 def default_threads(launch: Launch, rank: int, given: Mapping[str, str]) -> dict[str, str]:

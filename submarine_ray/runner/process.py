@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper
+from submarine_ray.runner.environment import python_path
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.spec.launch import Replica
 
@@ -61,6 +62,7 @@ class ReplicaProcess:
         self._on_end = on_end
         self._own_group = own_group
         whole = {**os.environ, **env}
+        whole |= python_path(whole)
         command = argv(replica, whole)
         try:
             self._process = subprocess.Popen(

@@ -1,0 +1,179 @@
+"""`submarine list|get|delete|create` of environments, templates, models and endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from submarine_ray.cli import output
+from submarine_ray.cli.output import Format, Problem
+
+Output = Annotated[Format, typer.Option("--output", "-o", help="how to print")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="say what became of it")]
+File = Annotated[Path, typer.Option("-f", "--file", help="its spec, YAML or JSON")]
+
+
+def _service() -> Any:
+    from submarine_ray.cli import config
+    from submarine_ray.client.http import Service
+
+    return Service(config.service_url())
+
+
+def read(file: Path) -> Any:
+    """A document from a YAML or JSON file. Raises Problem."""
+    import yaml
+
+    try:
+        return yaml.safe_load(file.read_text())  # JSON is YAML
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as failure:
+        raise Problem(f"{file} cannot be read: {failure}") from failure
+
+
+def _list(
+    path: str, title: str, columns: Sequence[str], row: Callable[[dict[str, Any]], Sequence[Any]], form: Format
+) -> None:
+    found = _service().call("GET", path)
+    if form is Format.TABLE:
+        output.table(title, columns, map(row, found))
+    else:
+        output.document(found, form)
+
+
+def _show(path: str, title: str, form: Format) -> None:
+    found = _service().call("GET", path)
+    if form is Format.TABLE:
+        output.panel(title, found)
+    else:
+        output.document(found, form)
+
+
+def _path(base: str, name: str) -> str:
+    from urllib.parse import quote
+
+    return f"/api/v1/{base}/{quote(name, safe='')}"
+
+
+def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
+    """Add the commands of each kind."""
+    _environments(list_app, get_app, delete_app, create_app)
+    _templates(list_app, get_app, delete_app, create_app)
+    _models(list_app, get_app, delete_app)
+    _endpoints(list_app, get_app, delete_app, create_app)
+
+
+def _environments(
+    list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer
+) -> None:
+    @list_app.command("environment")
+    def list_environment(form: Output = Format.TABLE) -> None:
+        """List environments."""
+        _list(
+            "/api/v1/environment", "List of Environments", ("Name", "Id", "dockerImage"),
+            lambda e: (e["environmentSpec"]["name"], e["environmentId"], e["environmentSpec"]["dockerImage"]), form,
+        )  # fmt: skip
+
+    @get_app.command("environment")
+    def get_environment(name: str, form: Output = Format.TABLE) -> None:
+        """Show an environment."""
+        _show(_path("environment", name), f"Environment(name = {name} )", form)
+
+    @delete_app.command("environment")
+    def delete_environment(name: str, wait: Wait = False) -> None:
+        """Delete an environment; what runs in it goes on."""
+        _service().call("DELETE", _path("environment", name))
+        if wait:
+            typer.echo(f"Environment(name = {name} ) deleted")
+
+    @create_app.command("environment")
+    def create_environment(file: File) -> None:
+        """Create an environment."""
+        typer.echo(_service().call("POST", "/api/v1/environment", json=read(file))["environmentSpec"]["name"])
+
+
+def _templates(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
+    @list_app.command("template")
+    def list_template(form: Output = Format.TABLE) -> None:
+        """List templates."""
+        _list("/api/v1/template", "List of Templates", ("Name", "Author", "Parameters", "Description"), _row, form)
+
+    def _row(template: dict[str, Any]) -> Sequence[Any]:
+        spec = template["experimentTemplateSpec"]
+        own = [p["name"] for p in spec["parameters"] if not p["name"].startswith("spec.")]
+        return spec["name"], spec["author"], ", ".join(own), spec["description"]
+
+    @get_app.command("template")
+    def get_template(name: str, form: Output = Format.TABLE) -> None:
+        """Show a template."""
+        _show(_path("template", name), f"Template(name = {name} )", form)
+
+    @delete_app.command("template")
+    def delete_template(name: str, wait: Wait = False) -> None:
+        """Delete a template; experiments made from it stay."""
+        _service().call("DELETE", _path("template", name))
+        if wait:
+            typer.echo(f"Template(name = {name} ) deleted")
+
+    @create_app.command("template")
+    def create_template(file: File) -> None:
+        """Create a template."""
+        typer.echo(_service().call("POST", "/api/v1/template", json=read(file))["experimentTemplateSpec"]["name"])
+
+
+def _models(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer) -> None:
+    @list_app.command("model")
+    def list_model(form: Output = Format.TABLE) -> None:
+        """List registered models."""
+        _list(
+            "/api/v1/registered-model", "List of Models", ("Name", "Tags", "Last Updated Time", "Description"),
+            lambda m: (m["name"], ",".join(m["tags"]), m["lastUpdatedTime"], m["description"]), form,
+        )  # fmt: skip
+
+    @get_app.command("model")
+    def get_model(name: str, form: Output = Format.TABLE) -> None:
+        """Show a registered model and its versions."""
+        service = _service()
+        found = service.call("GET", _path("registered-model", name))
+        found["versions"] = service.call("GET", _path("model-version", name))
+        if form is Format.TABLE:
+            output.panel(f"Model(name = {name} )", found)
+        else:
+            output.document(found, form)
+
+    @delete_app.command("model")
+    def delete_model(name: str, wait: Wait = False) -> None:
+        """Delete a registered model with its versions."""
+        _service().call("DELETE", _path("registered-model", name))
+        if wait:
+            typer.echo(f"Model(name = {name} ) deleted")
+
+
+def _endpoints(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
+    @list_app.command("serve")
+    def list_serve(form: Output = Format.TABLE) -> None:
+        """List endpoints."""
+        _list(
+            "/api/v1/serve", "List of Endpoints", ("Model", "Version", "Status", "Url"),
+            lambda e: (e["modelName"], e["modelVersion"], e["status"], e["invocationsUrl"]), form,
+        )  # fmt: skip
+
+    @get_app.command("serve")
+    def get_serve(model: str, version: int, form: Output = Format.TABLE) -> None:
+        """Show an endpoint and its history."""
+        _show(f"{_path('serve', model)}/{version}", f"Serve(model = {model}, version = {version} )", form)
+
+    @create_app.command("serve")
+    def create_serve(model: str, version: int) -> None:
+        """Serve a model version."""
+        body = {"modelName": model, "modelVersion": version}
+        output.document(_service().call("POST", "/api/v1/serve", json=body), Format.JSON)
+
+    @delete_app.command("serve")
+    def delete_serve(model: str, version: int, wait: Wait = False) -> None:
+        """Stop serving a model version."""
+        _service().call("DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": version})
+        if wait:
+            typer.echo(f"Serve(model = {model}, version = {version} ) deleted")

@@ -1,0 +1,41 @@
+"""`EnvironmentClient`: Submarine's methods for stored environments."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from submarine_ray.client.http import Service
+
+_BASE = "/api/v1/environment"
+
+
+class EnvironmentClient:
+    """Creates and manages environments.
+
+    Args:
+        host: the control service's URL; default `SUBMARINE_URL`, else this machine's.
+        token: its bearer token, if it asks for one; default `SUBMARINE_TOKEN`.
+
+    All methods raise ApiError (refused) or ServiceUnreachable. Source: Submarine's "Environment REST API".
+    """
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        self.service = Service(host, token)
+
+    def create_environment(self, environment_spec: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.service.call("POST", _BASE, json=environment_spec))
+
+    def update_environment(self, name: str, environment_spec: dict[str, Any]) -> dict[str, Any]:
+        """Change what the spec names; the rest stays."""
+        return dict(self.service.call("PATCH", f"{_BASE}/{quote(name, safe='')}", json=environment_spec))
+
+    def get_environment(self, name: str) -> dict[str, Any]:
+        return dict(self.service.call("GET", f"{_BASE}/{quote(name, safe='')}"))
+
+    def list_environments(self) -> list[dict[str, Any]]:
+        return list(self.service.call("GET", _BASE))
+
+    def delete_environment(self, name: str) -> dict[str, Any]:
+        """What runs in it goes on."""
+        return dict(self.service.call("DELETE", f"{_BASE}/{quote(name, safe='')}"))

@@ -1,0 +1,107 @@
+"""`ModelClient` and `ServeClient`: registered models, their versions, and endpoints that serve them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from submarine_ray.client.http import Service
+
+_MODELS, _VERSIONS, _SERVE = "/api/v1/registered-model", "/api/v1/model-version", "/api/v1/serve"
+
+
+class ModelClient:
+    """Registers and manages models; arguments and errors as of EnvironmentClient.
+
+    Source: Submarine's "Register Model REST API" and "Model Version REST API".
+    """
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        self.service = Service(host, token)
+
+    def create_model(self, name: str, description: str | None = None, tags: Sequence[str] = ()) -> None:
+        self.service.call("POST", _MODELS, json={"name": name, "description": description, "tags": list(tags)})
+
+    def list_models(self) -> list[dict[str, Any]]:
+        return list(self.service.call("GET", _MODELS))
+
+    def get_model(self, name: str) -> dict[str, Any]:
+        return dict(self.service.call("GET", f"{_MODELS}/{quote(name, safe='')}"))
+
+    def update_model(self, name: str, new_name: str | None = None, description: str | None = None) -> None:
+        """Rename or describe a model; versions and tags follow."""
+        body = {"name": new_name, "description": description}
+        self.service.call("PATCH", f"{_MODELS}/{quote(name, safe='')}", json=body)
+
+    def delete_model(self, name: str) -> None:
+        """Refused while a version is in Production."""
+        self.service.call("DELETE", f"{_MODELS}/{quote(name, safe='')}")
+
+    def add_tag(self, name: str, tag: str, version: int | None = None) -> None:
+        """Give a model, or one of its versions, a tag."""
+        self._tag("POST", name, tag, version)
+
+    def remove_tag(self, name: str, tag: str, version: int | None = None) -> None:
+        self._tag("DELETE", name, tag, version)
+
+    def register(self, name: str, experiment_id: str, base_dir: str | None = None, **more: Any) -> dict[str, Any]:
+        """Register what an experiment saved as the model's next version.
+
+        Args:
+            name: the model; made if there is none of that name.
+            experiment_id: what saved it.
+            base_dir: which of the models that the experiment saved; not needed where it saved one.
+            more: `description`, `currentStage`, `dataset`, `tags`.
+        """
+        body = {"name": name, "experimentId": experiment_id, **more}
+        return dict(self.service.call("POST", _VERSIONS, json=body, params={"baseDir": base_dir} if base_dir else {}))
+
+    def list_versions(self, name: str) -> list[dict[str, Any]]:
+        return list(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}"))
+
+    def get_version(self, name: str, version: int) -> dict[str, Any]:
+        return dict(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}/{version}"))
+
+    def update_version(self, name: str, version: int, **changes: Any) -> None:
+        """Change `description`, `currentStage` or `dataset` of a version."""
+        self.service.call("PATCH", _VERSIONS, json={"name": name, "version": version, **changes})
+
+    def set_stage(self, name: str, version: int, stage: str) -> None:
+        """Move a version to None, Developing, Production or Archived."""
+        self.update_version(name, version, currentStage=stage)
+
+    def delete_version(self, name: str, version: int) -> None:
+        self.service.call("DELETE", f"{_VERSIONS}/{quote(name, safe='')}/{version}")
+
+    def load_model(self, name: str, version: int) -> Any:
+        """The model as MLflow's pyfunc, in this process. Formats other than `pt2` may run code: load what you trust."""
+        import mlflow
+
+        mlflow.set_tracking_uri(f"{self.service.host}/mlflow")
+        return mlflow.pyfunc.load_model(f"models:/{name}/{version}")
+
+    def _tag(self, method: str, name: str, tag: str, version: int | None) -> None:
+        base, which = (_MODELS, {}) if version is None else (_VERSIONS, {"version": str(version)})
+        self.service.call(method, f"{base}/tag", params={"name": name, "tag": tag, **which})
+
+
+class ServeClient:
+    """Serves model versions; arguments and errors as of EnvironmentClient. Source: Submarine's "Serve REST API"."""
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        self.service = Service(host, token)
+
+    def create_serve(self, model_name: str, model_version: int, **more: Any) -> dict[str, Any]:
+        """Ask for an endpoint; its `url` answers once its `status` is Running. `more`: replicas, resources, cluster."""
+        body = {"modelName": model_name, "modelVersion": model_version, **more}
+        return dict(self.service.call("POST", _SERVE, json=body))
+
+    def get_serve(self, model_name: str, model_version: int) -> dict[str, Any]:
+        return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}"))
+
+    def list_serves(self) -> list[dict[str, Any]]:
+        return list(self.service.call("GET", _SERVE))
+
+    def delete_serve(self, model_name: str, model_version: int) -> None:
+        self.service.call("DELETE", _SERVE, json={"modelName": model_name, "modelVersion": model_version})

@@ -1,0 +1,43 @@
+"""`TemplateClient`: experiment templates, and experiments made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from submarine_ray.client.http import Service
+
+_BASE = "/api/v1/template"
+
+
+class TemplateClient:
+    """Creates, manages and submits templates; arguments and errors as of EnvironmentClient.
+
+    Source: Submarine's "Experiment Template REST API".
+    """
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        self.service = Service(host, token)
+
+    def create_template(self, template_spec: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.service.call("POST", _BASE, json=template_spec))
+
+    def update_template(self, name: str, template_spec: dict[str, Any]) -> dict[str, Any]:
+        """Put a whole new spec in place of the stored one."""
+        return dict(self.service.call("PATCH", f"{_BASE}/{quote(name, safe='')}", json=template_spec))
+
+    def get_template(self, name: str) -> dict[str, Any]:
+        return dict(self.service.call("GET", f"{_BASE}/{quote(name, safe='')}"))
+
+    def list_templates(self) -> list[dict[str, Any]]:
+        return list(self.service.call("GET", _BASE))
+
+    def delete_template(self, name: str) -> dict[str, Any]:
+        """Experiments made from it stay."""
+        return dict(self.service.call("DELETE", f"{_BASE}/{quote(name, safe='')}"))
+
+    def submit_template(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an experiment from a template; values are sent as text."""
+        body = {"name": name, "params": {key: str(value) for key, value in params.items()}}
+        return dict(self.service.call("POST", f"/api/v1/experiment/{quote(name, safe='')}", json=body))

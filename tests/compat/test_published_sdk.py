@@ -1,0 +1,107 @@
+"""Apache Submarine's own published SDK and command, in an environment of their own, against a running service.
+
+`make test` installs them into .venv-compat; without it these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunningPlatform
+
+pytestmark = pytest.mark.ray
+
+BIN = Path(__file__).parents[2] / ".venv-compat" / "bin"
+SCRIPT = Path(__file__).parent / "published_sdk.py"
+
+
+def drive(platform: RunningPlatform, group: str) -> dict[str, Any]:
+    if not (BIN / "submarine").exists():
+        pytest.skip("apache-submarine is not installed in .venv-compat; `make test` installs it")
+    done = subprocess.run(
+        [str(BIN / "python"), str(SCRIPT), group, platform.url], env=platform.env, capture_output=True, text=True, timeout=180
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(json.loads(done.stdout.rpartition("RESULT ")[2]))
+
+
+def test_experiment_client(platform: RunningPlatform) -> None:
+    found = drive(platform, "experiments")
+    id = found["created"]["experimentId"]
+    assert found["created"]["status"] == "Accepted" and found["got"]["status"] == found["got_async"] == "Succeeded"
+    assert found["got"]["spec"]["spec"]["Worker"]["resourceMap"] == {"cpu": "0.5", "memory": "64M"}
+    assert id in found["listed"] and id in found["listed_succeeded"] and found["listed_async"] >= 1
+    assert found["log"]["logContent"] == [{"podName": f"{id}-worker-0", "podLog": ["from the published SDK"]}]
+    assert id in found["logs"]
+    assert found["patched"] == "Accepted"
+    assert "logs/" in found["artifacts"]
+    assert found["mlflow"] == {"available": True, "url": "/mlflow/"}
+    assert found["tensorboard"]["url"] == "/tensorboard/"
+    assert "Pong" in found["ping"]
+    assert found["deleted"]["status"] == found["deleted_async"] == "Deleted"
+    assert found["deleted"]["finishedTime"] is None
+    assert found["unknown"][0] == 404 and "Not found experiment" in found["unknown"][1]
+    assert found["invalid"][0] == 400 and "meta.framework" in found["invalid"][1]
+
+
+def test_environment_client(platform: RunningPlatform) -> None:
+    found = drive(platform, "environments")
+    spec = found["created"]["environmentSpec"]
+    assert found["got"] == found["created"] and found["got_async"] == found["created"]["environmentId"]
+    assert found["clash"][0] == 409
+    assert {"notebook-env", "compat-env"} <= set(found["listed"]) and found["listed_async"] == len(found["listed"])
+    assert found["updated"]["environmentSpec"] == found["deleted"]["environmentSpec"] == {**spec, "description": "new"}
+    assert found["unknown"][0] == 404
+    assert found["created_async"] == "compat-async" and found["deleted_async"]
+
+
+def test_template_api(platform: RunningPlatform) -> None:
+    found = drive(platform, "templates")
+    assert found["got"] == found["created"]
+    assert found["created"]["experimentTemplateSpec"]["parameters"][0]["value"] == "hello"
+    assert "compat-template" in found["listed"] and found["deleted"] == "compat-template"
+    assert (found["submitted"], found["updated"]) == ("echo bye", "b")
+    assert found["unknown"][0] == 404
+
+
+def test_model_version_and_serve_apis(platform: RunningPlatform) -> None:
+    found = drive(platform, "models")
+    assert (found["got"]["description"], found["got"]["tags"]) == ("d", ["t1", "t2"])
+    assert found["renamed"]["tags"] == ["t2"] and "compat-renamed" in found["listed"]
+    assert found["versions"] == []
+    for refused in ("unknown_version", "unknown_update", "serve_unknown", "unserve_unknown", "deleted"):
+        assert found[refused][0] == 404, refused
+    assert all("Pong" in ping for ping in found["pings"])
+
+
+def test_the_published_command(platform: RunningPlatform) -> None:
+    if not (BIN / "submarine").exists():
+        pytest.skip("apache-submarine is not installed in .venv-compat; `make test` installs it")
+
+    def command(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(BIN / "submarine"), *arguments], env={**platform.env, "COLUMNS": "200"}, capture_output=True, text=True, timeout=60
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    id = platform.submit("echo hello")
+    platform.ended(id)
+    try:
+        assert "initialized" in command("config", "init")
+        command("config", "set", "connection.hostname", "127.0.0.1")
+        command("config", "set", "connection.port", str(platform.port))
+        assert f"connection.port={platform.port}" in command("config", "get", "connection.port")
+        assert id in command("list", "experiment")
+        assert "Succeeded" in command("get", "experiment", id)
+        assert f"Experiment(id = {id} ) deleted" in command("delete", "experiment", id, "--wait")
+        assert "notebook-env" in command("list", "environment")
+        assert "submarine_jupyter_py3" in command("get", "environment", "notebook-env")
+        assert "Not found experiment" in command("get", "experiment", id)  # it exits with 0 on errors too
+    finally:
+        command("config", "init")  # kept inside the installed package
