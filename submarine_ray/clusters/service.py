@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from submarine_ray.clusters import repository
 from submarine_ray.clusters.drivers.base import Capacity, Driver, Unreachable
 from submarine_ray.clusters.drivers.disk import Disk
@@ -26,6 +28,7 @@ from submarine_ray.spec.quantities import Resources
 
 # A capacity this old is asked for again.
 CAPACITY_SECONDS = 5.0
+PROBE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,17 @@ class ClusterService:
             state = self._local_state()
             return f"http://{state['serveHost']}:{state['servePort']}" if state else "http://127.0.0.1:8000"
         return row.serve_url or f"http://{(row.address or '').split('//')[-1].split(':')[0]}:8000"
+
+    def serve_answers(self, name: str, path: str) -> bool:
+        """Whether Serve answers at `path`. Of other clusters than the local one it is assumed: this service may stand
+        where their endpoints cannot be reached from.
+        """
+        if not self.is_local(name):
+            return True
+        try:
+            return httpx.get(f"{self.serve_url(name)}{path}", timeout=PROBE_SECONDS).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     def serve_http_options(self, name: str) -> dict[str, Any]:
         """Serve's HTTP options for this cluster; fixed at Serve's first start there."""

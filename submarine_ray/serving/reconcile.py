@@ -79,7 +79,7 @@ class ServingReconciler:
             if not self._put(driver, config, staying):
                 return None
             serve = driver.applications()
-        self._note(rows, serve)
+        self._note(cluster, rows, serve)
         return wanted
 
     def _put(self, driver: Driver, config: dict[str, object], staying: list[EndpointRow]) -> bool:
@@ -94,17 +94,27 @@ class ServingReconciler:
             return False
         return True
 
-    def _note(self, rows: list[EndpointRow], serve: dict[str, object]) -> None:
+    def _note(self, cluster: str, rows: list[EndpointRow], serve: dict[str, object]) -> None:
+        seen = {row.name: self._seen(cluster, row, serve) for row in rows}
         with self._database.session(write=True) as session:
             for row in rows:
                 if row.status == EndpointStatus.DELETING:
                     if decide.gone(row.name, serve):
                         repository.remove(session, row.name)
                     continue
-                status, message = decide.observed(row.name, serve)
+                status, message = seen[row.name]
                 if (status, message) != (row.status, row.message):
                     repository.set_status(session, row.name, row.status, status, message)
                     log.info("endpoint.status", endpoint=row.name, to=status)
+
+    def _seen(self, cluster: str, row: EndpointRow, serve: dict[str, object]) -> tuple[str, str | None]:
+        """What Serve says of an endpoint; but it runs only once it answers: the proxy may start after the replicas."""
+        status, message = decide.observed(row.name, serve)
+        if status == EndpointStatus.RUNNING and row.status != EndpointStatus.RUNNING:
+            path = f"{decide.route(row.model_name, row.model_version)}/v2/health/ready"
+            if not self._clusters.serve_answers(cluster, path):
+                return EndpointStatus.CREATING, "The replicas run; Serve's HTTP proxy does not answer yet."
+        return status, message
 
 
 def _desired(row: EndpointRow) -> decide.Desired:

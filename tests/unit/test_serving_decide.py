@@ -1,0 +1,64 @@
+"""When an endpoint runs, and what Serve is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from submarine_ray.serving import decide
+from submarine_ray.serving.reconcile import ServingReconciler
+from submarine_ray.serving.tables import EndpointRow
+
+ROW = {"name": "m-1", "model_name": "m", "model_version": 1}
+
+
+class Clusters:
+    """Whether Serve's HTTP proxy answers, and at which paths it was asked."""
+
+    def __init__(self, answers: bool) -> None:
+        self.answers, self.asked = answers, []
+
+    def serve_answers(self, cluster: str, path: str) -> bool:
+        self.asked.append((cluster, path))
+        return self.answers
+
+
+@pytest.mark.parametrize(
+    ("before", "answers", "status", "asked"),
+    [
+        ("Creating", False, "Creating", [("local", "/m/1/v2/health/ready")]),
+        ("Creating", True, "Running", [("local", "/m/1/v2/health/ready")]),
+        ("Running", False, "Running", []),  # it has answered; its health is Serve's business from there on
+    ],
+)
+def test_an_endpoint_runs_once_it_answers(before: str, answers: bool, status: str, asked: list[Any]) -> None:
+    clusters = Clusters(answers)
+    reconciler = ServingReconciler(None, clusters, None, "")  # type: ignore[arg-type]
+    seen = reconciler._seen(
+        "local", EndpointRow(**ROW, status=before), {"applications": {"m-1": {"status": "RUNNING"}}}
+    )
+    assert (seen[0], clusters.asked) == (status, asked)
+
+
+@pytest.mark.parametrize(
+    ("serve", "status", "message"),
+    [
+        ({}, "Creating", None),
+        ({"status": "DEPLOYING", "message": "soon"}, "Creating", "soon"),
+        ({"status": "RUNNING", "message": ""}, "Running", None),
+        ({"status": "DEPLOY_FAILED", "message": "no such model"}, "Failed", "no such model"),
+        ({"status": "UNHEALTHY", "deployments": {"model": {"message": "replica died"}}}, "Failed", "replica died"),
+    ],
+)
+def test_serves_states_in_our_words(serve: dict[str, Any], status: str, message: str | None) -> None:
+    assert decide.observed("m-1", {"applications": {"m-1": serve}} if serve else {}) == (status, message)
+
+
+def test_all_of_a_clusters_endpoints_are_one_configuration() -> None:
+    desired = [decide.Desired(f"m-{n}", "m", n, f"/models/{n}", n, 0.5, 0) for n in (1, 2)]
+    config = decide.configuration(desired, "http://tracking", {"host": "127.0.0.1", "port": 1})
+    assert [(a["name"], a["route_prefix"], a["args"]["model_uri"]) for a in config["applications"]] == [
+        ("m-1", "/m/1", "/models/1"), ("m-2", "/m/2", "/models/2"),
+    ]  # fmt: skip
+    assert [a["deployments"][0]["num_replicas"] for a in config["applications"]] == [1, 2]
