@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from submarine_ray.cli import local_ray
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.core.database import Database
 from submarine_ray.spec.home import Home
@@ -98,7 +99,8 @@ def make_platform() -> Iterator[Callable[..., RunningPlatform]]:
     made: list[RunningPlatform] = []
 
     def make(extra: dict[str, str] | None = None) -> RunningPlatform:
-        root = Path(tempfile.mkdtemp(prefix="sm-"))
+        # As deep as people's homes are: Ray's and HAProxy's sockets must fit all the same.
+        root = Path(tempfile.mkdtemp(prefix="sm-")) / "home" / "somebody.with.a.long.name" / ".submarine"
         platform = RunningPlatform(root, free_port(), extra)
         made.append(platform)
         platform.up()
@@ -107,7 +109,8 @@ def make_platform() -> Iterator[Callable[..., RunningPlatform]]:
     yield make
     for platform in made:
         platform.cli("down", check=False)
-        shutil.rmtree(platform.home.root, ignore_errors=True)
+        local_ray.forget(platform.home)
+        shutil.rmtree(platform.home.root.parents[2], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -122,8 +123,8 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.replicas[0]),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas[1]),
     }
-    haproxy = home.root / "run" / "haproxy"
     if fast_serve:
+        haproxy = _haproxy_dir(home)
         own |= {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -136,7 +137,6 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports["haproxy_metrics"]),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports["haproxy_stats"]),
         }
-        haproxy.mkdir(parents=True, exist_ok=True)
     return inherited | own
 
 
@@ -190,8 +190,25 @@ def temp_dir(home: Home) -> Path:
     direct = home.root / "ray"
     if len(str(direct)) <= 40:
         return direct
-    digest = hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
-    return Path("/tmp") / f"submarine-ray-{os.getuid()}-{digest}"  # noqa: S108 (made with mode 0700 below)
+    return Path("/tmp") / f"submarine-ray-{os.getuid()}-{_digest(home)}"  # noqa: S108 (made by _make_private)
+
+
+def _haproxy_dir(home: Home) -> Path:
+    """HAProxy's own: Ray adds a node id of 56 characters, and its socket's path must stay under 97 bytes."""
+    return Path("/tmp") / f"sr-{os.getuid()}-{_digest(home)[:8]}"  # noqa: S108 (made by _make_private)
+
+
+def _digest(home: Home) -> str:
+    return hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
+
+
+def _make_private(directory: Path) -> None:
+    """A directory that is this user's alone; /tmp is everybody's. Raises StartFailed if somebody was there before."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise StartFailed(f"{directory} belongs to somebody else; remove it, or choose another SUBMARINE_HOME")
+    directory.chmod(0o700)
 
 
 def start(home: Home, cpus: int | None = None, fast_serve: bool = True) -> None:
@@ -217,7 +234,8 @@ def _start(home: Home, cpus: int | None, fast_serve: bool) -> None:
     ports = choose_ports(previous if isinstance(previous, int) else None)
     secret = token(home)
     directory = temp_dir(home)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(directory)
+    _make_private(_haproxy_dir(home))
     home.ray_storage.mkdir(mode=0o700, parents=True, exist_ok=True)
     started = processes.start(
         _command(home, ports, cpus or default_cpus(), directory), environment(home, ports, fast_serve), home.ray_log
@@ -280,6 +298,7 @@ def stop(home: Home) -> None:
 def sweep(home: Home) -> None:
     """Kill leftovers of this cluster (after its head was killed, say): they carry this home's mark."""
     processes.kill(processes.marked(MARK, str(home.root)))
+    shutil.rmtree(_haproxy_dir(home), ignore_errors=True)
 
 
 def forget(home: Home) -> None:
