@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
 
 from submarine_ray.runner import code, environment
@@ -31,7 +32,8 @@ def run(launch: Launch) -> None:
     process = ReplicaProcess(replica, env, workspace.directory, sink, own_group=False)
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        process.terminate()
+        # On a thread: this one is inside `wait` below, which must go on to see the end and to send the last metrics.
+        threading.Thread(target=process.terminate, daemon=True).start()
 
     signal.signal(signal.SIGTERM, end)
     status = process.wait()

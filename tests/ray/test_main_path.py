@@ -129,7 +129,7 @@ def test_patch_runs_the_new_spec_and_stops_the_old(platform: RunningPlatform, tm
     ended = platform.ended(id)
     assert (ended["status"], ended["attempt"]) == ("Succeeded", 2)
     assert platform.lines(id) == {"worker-0": ["second"]}
-    assert not Path(f"/proc/{pid}").exists()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 30, "the first attempt's process is gone")
 
 
 def test_delete_stops_and_removes(platform: RunningPlatform, tmp_path: Path) -> None:
