@@ -10,6 +10,7 @@ import typer
 
 from submarine_ray.cli import output, resources
 from submarine_ray.cli.output import Format, Problem
+from submarine_ray.cli.resources import Output
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Machine learning on Ray."
@@ -24,8 +25,6 @@ for name, group in (
 ):  # fmt: skip
     app.add_typer(group, name=name)
 resources.add_to(list_app, get_app, delete_app, create_app)
-
-Output = Annotated[Format, typer.Option("--output", "-o", help="how to print")]
 
 
 def client() -> Any:
@@ -206,11 +205,7 @@ def list_experiment(
 @get_app.command("experiment")
 def get_experiment(id: str, form: Output = Format.TABLE) -> None:
     """Show an experiment."""
-    found = client().get_experiment(id)
-    if form is Format.TABLE:
-        output.panel(f"Experiment(id = {id} )", found)
-    else:
-        output.document(found, form)
+    output.show(f"Experiment(id = {id} )", client().get_experiment(id), form)
 
 
 @delete_app.command("experiment")
@@ -235,10 +230,7 @@ def config_list(form: Output = Format.TABLE) -> None:
     """Show the configuration."""
     from submarine_ray.cli import config
 
-    if form is Format.TABLE:
-        output.panel("SubmarineCliConfig", config.load())
-    else:
-        output.document(config.load(), form)
+    output.show("SubmarineCliConfig", config.load(), form)
 
 
 @config_app.command("get")

@@ -54,4 +54,12 @@ def panel(title: str, value: Any) -> None:
     Console().print(Panel(Text(json.dumps(value, indent=2, ensure_ascii=False)), title=title))
 
 
+def show(title: str, value: Any, form: Format) -> None:
+    """One thing: in a frame for a person, as a document for a program."""
+    if form is Format.TABLE:
+        panel(title, value)
+    else:
+        document(value, form)
+
+
 _STYLES = {"Succeeded": "green", "Running": "cyan", "running": "green", "Failed": "red", "stopped": "yellow"}

@@ -44,11 +44,7 @@ def _list(
 
 
 def _show(path: str, title: str, form: Format) -> None:
-    found = _service().call("GET", path)
-    if form is Format.TABLE:
-        output.panel(title, found)
-    else:
-        output.document(found, form)
+    output.show(title, _service().call("GET", path), form)
 
 
 def _path(base: str, name: str) -> str:
@@ -138,10 +134,7 @@ def _models(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer
         service = _service()
         found = service.call("GET", _path("registered-model", name))
         found["versions"] = service.call("GET", _path("model-version", name))
-        if form is Format.TABLE:
-            output.panel(f"Model(name = {name} )", found)
-        else:
-            output.document(found, form)
+        output.show(f"Model(name = {name} )", found, form)
 
     @delete_app.command("model")
     def delete_model(name: str, wait: Wait = False) -> None:

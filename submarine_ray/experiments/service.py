@@ -129,11 +129,9 @@ class ExperimentService:
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
             spec = stored_spec(row)
-            others = [other for other in spec.meta.tags if other != tag]
-            if not wanted:
-                spec.meta.tags = others
-            elif tag not in spec.meta.tags:
-                spec.meta.tags = [*others, tag]
+            if wanted != (tag in spec.meta.tags):
+                others = [other for other in spec.meta.tags if other != tag]
+                spec.meta.tags = [*others, tag] if wanted else others
             if len(spec.meta.tags) > MAX_TAGS:
                 raise InvalidSpec(f"an experiment has at most {MAX_TAGS} tags", "tag")
             row.spec = _text(spec)
