@@ -28,6 +28,7 @@ from submarine_ray.core.http import PACKAGE_PATH, Bodies, Gate, add_error_handle
 from submarine_ray.core.instance import Instance
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.loop import Loop
+from submarine_ray.core.proxy import Proxy
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.environments import endpoints as environment_endpoints
@@ -37,6 +38,10 @@ from submarine_ray.experiments.reconcile import ExperimentReconciler
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.models import endpoints as model_endpoints
 from submarine_ray.models.service import ModelService
+from submarine_ray.notebooks import endpoints as notebook_endpoints
+from submarine_ray.notebooks.proxy import NotebookMount
+from submarine_ray.notebooks.reconcile import NotebookReconciler
+from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.serving import endpoints as serving_endpoints
 from submarine_ray.serving.reconcile import ServingReconciler
 from submarine_ray.serving.service import ServingService
@@ -79,14 +84,22 @@ class Platform:
         self.templates = TemplateService(self.database, self.experiments)
         self.models = ModelService(self.tracking, self.experiments.run_id)
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
+        self.notebooks = NotebookService(
+            self.database, self.clusters, self.environments, secrets, lambda: self.notebook_loop.wake()
+        )
         self.experiment_reconciler = ExperimentReconciler(
             self.database, self.clusters, self.tracking, secrets, lessee, changes, lambda: self.experiment_loop.wake()
         )
         self.cluster_reconciler = ClusterReconciler(self.clusters)
         serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri)
+        notebook_reconciler = NotebookReconciler(
+            self.database, self.clusters, self.notebooks, secrets, settings, lessee, self.tracking.uri
+        )
         self.experiment_loop = Loop("experiments", self.experiment_reconciler.tick)
+        self.notebook_loop = Loop("notebooks", notebook_reconciler.tick)
         self.serving_loop = Loop("serving", serving_reconciler.tick)
         self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
+        self.loops = (self.experiment_loop, self.notebook_loop, self.serving_loop, self.cluster_loop)
         self.started_ms = now_ms()
 
     def start(self) -> None:
@@ -95,11 +108,11 @@ class Platform:
         self.clusters.ensure_local()
         self.experiment_reconciler.recover()
         self.tracking.start()
-        for loop in (self.experiment_loop, self.serving_loop, self.cluster_loop):
+        for loop in self.loops:
             loop.start()
 
     def stop(self) -> None:
-        for loop in (self.experiment_loop, self.serving_loop, self.cluster_loop):
+        for loop in self.loops:
             loop.stop()
         self.experiment_reconciler.close()
         self.cluster_reconciler.close()
@@ -108,29 +121,29 @@ class Platform:
 
     def health(self) -> dict[str, Any]:
         database = self.database.is_up()
-        loops = {
-            loop_name: loop.last_tick
-            for loop_name, loop in (("experiments", self.experiment_loop), ("serving", self.serving_loop))
-        }
         return {
             "status": "ok" if database else "degraded",
             "version": VERSION,
             "startedTime": iso(self.started_ms),
             "database": "up" if database else "down",
             "tracking": "up" if self.tracking.is_ready else "starting",
-            "secondsSinceTick": {name: round(time.time() - last, 1) if last else None for name, last in loops.items()},
+            "secondsSinceTick": {
+                loop.name: round(time.time() - loop.last_tick, 1) if loop.last_tick else None for loop in self.loops
+            },
         }
 
 
 def build(settings: Settings) -> FastAPI:
     """The application; its background work begins with its lifespan."""
     platform = Platform(settings)
+    proxy = Proxy()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         platform.start()
         log.info("service.started", url=settings.url, version=VERSION)
         yield
+        await proxy.close()
         platform.stop()
 
     app: FastAPI = FastAPIOffline(
@@ -143,6 +156,7 @@ def build(settings: Settings) -> FastAPI:
         environment_endpoints.router(platform.environments),
         template_endpoints.router(platform.templates),
         model_endpoints.router(platform.models),
+        notebook_endpoints.router(platform.notebooks),
         serving_endpoints.router(platform.serving),
         cluster_endpoints.router(platform.clusters),
     ):
@@ -150,6 +164,7 @@ def build(settings: Settings) -> FastAPI:
     _add_operations(app, platform)
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app)
+    app.add_middleware(NotebookMount, notebooks=platform.notebooks, proxy=proxy)
     app.add_middleware(Gate, settings=settings)
     return app
 

@@ -25,6 +25,7 @@ import psutil
 
 from submarine_ray.cli import processes
 from submarine_ray.cli.processes import Started
+from submarine_ray.runner.network import node_ip
 from submarine_ray.spec.home import Home
 
 MARK = "SUBMARINE_LOCAL_CLUSTER"
@@ -111,7 +112,7 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(home.ray_token),
-        "RAY_ADDRESS": f"{_node_ip()}:{ports['gcs']}",
+        "RAY_ADDRESS": f"{node_ip()}:{ports['gcs']}",
         "RAY_gcs_storage": "rocksdb",
         "RAY_gcs_storage_path": str(home.ray_storage),
         "RAY_worker_niceness": "0",
@@ -139,16 +140,6 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports["haproxy_stats"]),
         }
     return inherited | own
-
-
-def _node_ip() -> str:
-    """The address that Ray will choose for this node: the one of the route outwards (no packet is sent)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 80))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
 
 
 def _command(home: Home, ports: Ports, cpus: int, temp_dir: Path) -> list[str]:
@@ -248,7 +239,7 @@ def _start(home: Home, cpus: int | None, fast_serve: bool) -> None:
         address=address,
         serveHost="127.0.0.1",
         servePort=ports["serve"],
-        gcsAddress=f"{_node_ip()}:{ports['gcs']}",
+        gcsAddress=f"{node_ip()}:{ports['gcs']}",
         portBase=ports.base,
         directory=str(directory),
     )

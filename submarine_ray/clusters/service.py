@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class ClusterService:
         self._drivers: dict[str, tuple[Connection, Driver]] = {}
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[int, Capacity]] = {}
+        self._users: list[Callable[[str], Resources]] = []
 
     def ensure_local(self) -> None:
         """The local cluster is always listed, running or not."""
@@ -92,30 +94,51 @@ class ClusterService:
             known[1].close()
         return _answer(row)
 
+    def add_user(self, in_use: Callable[[str], Resources]) -> None:
+        """Count a feature's jobs: `in_use` tells what they hold of a cluster."""
+        self._users.append(in_use)
+
+    def in_use(self, name: str) -> Resources:
+        """What all features' jobs hold of a cluster."""
+        return sum((in_use(name) for in_use in self._users), Resources())
+
+    def check_one(self, name: str, demand: Resources, field: str) -> None:
+        """Refuse at once a process that no node of the cluster can ever hold. Raises InvalidSpec."""
+        row = self._known(name)
+        if row.total_cpu is not None:
+            self._check_node(row, demand, field, "; ask for less, or choose another cluster")
+
     def check_demand(self, name: str, spec: ExperimentSpec) -> None:
         """Refuse at once what the cluster can never run. Raises InvalidSpec; an unseen cluster is given the benefit."""
+        row = self._known(name)
+        if row.total_cpu is None or spec.queue:
+            return
+        total = Resources(row.total_cpu, row.total_memory or 0, row.total_gpu or 0)
+        hint = "; ask for less, choose another cluster, or set queue: true to wait for the cluster to grow"
+        for role, task in spec.spec.items():
+            self._check_node(row, task.quantities, f"spec.{role}.resources", hint)
+        if not spec.demand.fits(total):
+            raise InvalidSpec(
+                f"all replicas together need {_shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}",
+                "spec",
+            )
+
+    @staticmethod
+    def _check_node(row: ClusterRow, demand: Resources, field: str, hint: str) -> None:
+        node = Resources(row.node_cpu or 0, row.node_memory or 0, row.node_gpu or 0)
+        if not demand.fits(node):
+            raise InvalidSpec(
+                f"{_shortage(demand, node)} on one node, and no node of cluster {row.name!r} has that{hint}", field
+            )
+
+    def _known(self, name: str) -> ClusterRow:
         row = self._find(name)
         if row is None:
             raise InvalidSpec(
                 f"there is no cluster {name[:80]!r}; `GET /api/v1/cluster` lists them, `POST /api/v1/cluster` adds one",
                 "cluster",
             )
-        if row.total_cpu is None or spec.queue:
-            return
-        total = Resources(row.total_cpu, row.total_memory or 0, row.total_gpu or 0)
-        node = Resources(row.node_cpu or 0, row.node_memory or 0, row.node_gpu or 0)
-        hint = "; ask for less, choose another cluster, or set queue: true to wait for the cluster to grow"
-        for role, task in spec.spec.items():
-            if not task.quantities.fits(node):
-                raise InvalidSpec(
-                    f"{_shortage(task.quantities, node)} on one node, and no node of cluster {name!r} has that{hint}",
-                    f"spec.{role}.resources",
-                )
-        if not spec.demand.fits(total):
-            raise InvalidSpec(
-                f"all replicas together need {_shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}",
-                "spec",
-            )
+        return row
 
     def check_packages(self, name: str, kernel: KernelSpec) -> None:
         """Refuse conda packages where this service knows that there is no conda. Raises InvalidSpec."""

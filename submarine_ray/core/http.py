@@ -7,14 +7,16 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 import yaml
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 
+from submarine_ray.core import login
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.settings import Settings
@@ -29,7 +31,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
-_OPEN_PATHS = ("/health",)
+_OPEN_PATHS = ("/health", login.PATH)
 PACKAGE_PATH = "/api/v1/package"
 
 
@@ -47,6 +49,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
+        if refusal is None and self._token and scope["type"] == "http" and scope["path"] == login.PATH:
+            refusal = await login.answer(Request(scope, receive), self._token)
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -63,12 +67,26 @@ class Gate:
                 HTTPStatus.FORBIDDEN, "Requests that change something must come from this service's own pages."
             )
         if self._token and scope["path"] not in _OPEN_PATHS:
-            given = headers.get("authorization", "").removeprefix("Bearer ").strip()
-            if not hmac.compare_digest(given.encode(), self._token.encode()):
-                return error(
-                    HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; send 'Authorization: Bearer <token>'."
-                )
+            return self._stranger(scope, headers, self._token)
         return None
+
+    @staticmethod
+    def _stranger(scope: Scope, headers: dict[str, str], token: str) -> Response | None:
+        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if hmac.compare_digest(given.encode(), token.encode()) or login.is_signed_in(headers.get("cookie", ""), token):
+            return None
+        if is_navigation(scope):
+            return RedirectResponse(f"{login.PATH}?next={quote(scope['path'])}", HTTPStatus.SEE_OTHER)
+        return error(HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; send 'Authorization: Bearer <token>'.")
+
+
+def is_navigation(scope: Scope) -> bool:
+    """Whether a person opens a page, rather than a program a resource."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    headers = dict(scope["headers"])
+    mode = headers.get(b"sec-fetch-mode")
+    return mode == b"navigate" if mode else b"text/html" in headers.get(b"accept", b"")
 
 
 class Bodies:

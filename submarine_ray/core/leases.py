@@ -6,10 +6,11 @@ Portable to databases without RETURNING: SELECT candidates, guarded UPDATE with 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, String, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Integer, String, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from submarine_ray.core.clock import now_ms
@@ -28,6 +29,20 @@ class Leased(Locked):
     next_check_ms: Mapped[int | None] = mapped_column(BigInteger, index=True)
 
 
+class Wished(Leased):
+    """Rows that hold a user's wish; `generation` counts its changes: what was decided for an older one is not applied.
+
+    `next_check_ms` is null once nothing is left to do.
+    """
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    generation: Mapped[int] = mapped_column(Integer, default=1)
+
+
+Row = TypeVar("Row", bound=Wished)
+FREED: Mapping[str, None] = {"lock_token": None, "lock_expires_ms": None}
+
+
 @dataclass(frozen=True)
 class Lessee:
     """One control service; `name` stays the same across its restarts."""
@@ -40,21 +55,49 @@ def _is_free(table: type[Locked], now: int) -> ColumnElement[bool]:
     return or_(table.lock_expires_ms.is_(None), table.lock_expires_ms < now)
 
 
-def claim(session: Session, table: type[Leased], key: ColumnElement[str], lessee: Lessee, limit: int) -> str | None:
-    """Lease up to `limit` rows that are due; the token they were leased with, or None if none was."""
+def claim(session: Session, table: type[Row], lessee: Lessee, limit: int) -> Sequence[Row]:
+    """Lease up to `limit` rows that are due."""
     now = now_ms()
-    due = select(key).where(table.next_check_ms <= now, _is_free(table, now)).order_by(table.next_check_ms).limit(limit)
-    candidates = list(session.scalars(due))
+    due = select(table.id).where(table.next_check_ms <= now, _is_free(table, now))
+    candidates = list(session.scalars(due.order_by(table.next_check_ms).limit(limit)))
     if not candidates:
-        return None
+        return []
     token = _token(lessee)
     session.execute(
         update(table)
-        .where(key.in_(candidates), _is_free(table, now))
+        .where(table.id.in_(candidates), _is_free(table, now))
         .values(lock_token=token, lock_expires_ms=now + lessee.lease_ms)
         .execution_options(synchronize_session=False)
     )
-    return token
+    return session.scalars(select(table).where(table.lock_token == token)).all()
+
+
+def apply(session: Session, row: Wished, values: Mapping[str, Any]) -> bool:
+    """Write what was observed of a leased row and let go of it; False if the lease or the user's wish has changed.
+
+    A changed wish frees the lease, due at once: it is decided anew.
+    """
+    table = type(row)
+    mine = (table.id == row.id, table.lock_token == row.lock_token)
+    written = session.execute(
+        update(table)
+        .where(*mine, table.generation == row.generation)
+        .values(**values, **FREED)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if not written:
+        session.execute(
+            update(table)
+            .where(*mine)
+            .values(next_check_ms=now_ms(), **FREED)
+            .execution_options(synchronize_session=False)
+        )
+    return bool(written)
+
+
+def next_due(session: Session, table: type[Leased]) -> int | None:
+    """When the next row is due, in ms since 1970."""
+    return session.scalar(select(func.min(table.next_check_ms)).where(_is_free(table, now_ms())))
 
 
 def claim_one(session: Session, table: type[Locked], row: ColumnElement[bool], lessee: Lessee) -> str | None:
@@ -80,10 +123,7 @@ def _token(lessee: Lessee) -> str:
 def release(session: Session, table: type[Locked], tokens: Collection[str]) -> None:
     """Free the rows that were leased with these tokens; whoever still works on one finds its result not applied."""
     session.execute(
-        update(table)
-        .where(table.lock_token.in_(tokens))
-        .values(lock_token=None, lock_expires_ms=None)
-        .execution_options(synchronize_session=False)
+        update(table).where(table.lock_token.in_(tokens)).values(**FREED).execution_options(synchronize_session=False)
     )
 
 
@@ -92,6 +132,6 @@ def release_all(session: Session, table: type[Leased], lessee: Lessee) -> None:
     session.execute(
         update(table)
         .where(table.lock_token.startswith(f"{lessee.name}:", autoescape=True))
-        .values(lock_token=None, lock_expires_ms=None)
+        .values(**FREED)
         .execution_options(synchronize_session=False)
     )

@@ -20,7 +20,7 @@ class Loop:
     """Calls `tick` until stopped; a tick answers the seconds until the next one is worth it."""
 
     def __init__(self, name: str, tick: Callable[[], float]) -> None:
-        self._name = name
+        self.name = name
         self._tick = tick
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -52,7 +52,7 @@ class Loop:
         try:
             return self._tick()
         except DatabaseUnavailable as failure:
-            log.warning("loop.database_unavailable", loop=self._name, error=str(failure.__cause__ or failure))
+            log.warning("loop.database_unavailable", loop=self.name, error=str(failure.__cause__ or failure))
         except Exception:
-            log.exception("loop.tick_failed", loop=self._name)
+            log.exception("loop.tick_failed", loop=self.name)
         return FAILURE_PAUSE

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     max_package_bytes: int = Field(default=100 * 2**20, description="largest uploaded working directory")
     lease_seconds: float = Field(default=30.0, gt=1, description="how long a reconciler holds a row")
     cluster_timeout_seconds: float = Field(default=10.0, gt=0, description="one request to a cluster")
+    notebook_idle_seconds: int = Field(default=0, ge=0, description="stop notebooks idle for so long; 0: never")
     log_level: str = "INFO"
     log_json: bool = False
 

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from submarine_ray.clusters.drivers.base import Job, JobState
+from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobState, Look
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 
-# Ray's own parts failed, not the user's command: the attempt is lost, whatever state it was in.
-INFRASTRUCTURE_ERRORS = frozenset(
-    {
-        "JOB_SUPERVISOR_ACTOR_DIED",
-        "JOB_SUPERVISOR_ACTOR_START_FAILURE",
-        "JOB_SUPERVISOR_ACTOR_START_TIMEOUT",
-        "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE",
-        "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE",
-    }
-)
-# Ray's job manager looks at a job once a second until it has seen its end. A record that is deleted before that is
-# made again, as failed (ray/dashboard/modules/job/job_manager.py, _monitor_job_internal).
-SETTLE_MS = 3_000
-LONGEST_SKEW_MS = 60_000
 LOST = "lost"
 STOPPED = "Stopped"
 
@@ -41,28 +26,10 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The cluster's side, all from one healthy look: jobs it knows, which head it is, and whether there is room."""
+class Seen(Look):
+    """The cluster's side, and whether it has room for the experiment."""
 
-    jobs: Mapping[str, Job] = field(default_factory=dict)
-    incarnation: str | None = None
-    nodes: frozenset[str] = frozenset()
     has_room: bool = True
-    now_ms: int = 0
-
-    def is_active(self, job: Job | None) -> bool:
-        """Whether the job can still do anything. Ray goes on calling a job running whose node has died."""
-        return job is not None and not job.state.ended and not self.died_with_node(job)
-
-    def is_settling(self, job: Job | None) -> bool:
-        """Whether the job has ended so lately that its record must not be deleted yet."""
-        if job is None or not job.state.ended or job.end_ms is None:
-            return False
-        return -LONGEST_SKEW_MS < self.now_ms - job.end_ms < SETTLE_MS
-
-    def died_with_node(self, job: Job) -> bool:
-        known = bool(self.nodes) and job.node_id is not None
-        return known and job.state is JobState.RUNNING and job.node_id not in self.nodes
 
 
 class Step:
@@ -192,26 +159,15 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:
         return Observe(Status.SUCCEEDED, "Succeeded", "All replicas ended well.")
     if job.state is JobState.STOPPED:
         return Observe(Status.FAILED, STOPPED, "The job was stopped on the cluster.")
-    if job.error_type in INFRASTRUCTURE_ERRORS:
+    if job.is_lost:
         return _failed(wish, LOST, "The attempt was lost with the part of the cluster that ran it.")
-    if job.error_type == "RUNTIME_ENV_SETUP_FAILURE":
+    if job.error_type == RUNTIME_ENV_FAILURE:
         # Trying again would install the same packages.
-        return Observe(Status.FAILED, "EnvironmentFailed", _reason(job))
-    return _failed(wish, "ReplicaFailed", _reason(job))
+        return Observe(Status.FAILED, "EnvironmentFailed", job.why)
+    return _failed(wish, "ReplicaFailed", job.why)
 
 
 def _failed(wish: Wish, reason: str, message: str) -> Step:
     if wish.failures < wish.max_retries:
         return Retry(reason, message)
     return Observe(Status.FAILED, reason, message)
-
-
-def _reason(job: Job) -> str:
-    """The runner's own sentence where it left one, else the end of what Ray reports."""
-    lines = [line.strip() for line in (job.message or "").splitlines() if line.strip()]
-    own = [line.split("] ", 1)[1] for line in lines if line.startswith("[submarine] ") and "failed" in line]
-    if own:
-        return own[-1][:2000]
-    if job.exit_code not in (None, 0):
-        return f"The command exited with status {job.exit_code}."
-    return (lines[-1] if lines else "The job failed.")[:2000]

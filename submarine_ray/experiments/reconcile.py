@@ -20,6 +20,8 @@ from submarine_ray.clusters.drivers.base import (
     SubmissionRefused,
     UnknownJob,
     Unreachable,
+    attempt_number,
+    submission_id,
 )
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.changes import Changes
@@ -31,7 +33,7 @@ from submarine_ray.core.leases import Lessee
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, logs, repository
 from submarine_ray.experiments.service import replica_names, stored_environment, stored_spec
-from submarine_ray.experiments.tables import ExperimentRow, attempt_number, submission_id
+from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.plan import plan_launch, plan_replicas
@@ -156,7 +158,7 @@ class ExperimentReconciler:
             self._outage(cluster, rows, str(failure))
             return
         self._outages.pop(cluster, None)
-        seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms=now_ms())
+        seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms())
         first, *others = rows
         # Each row on its own, the first here: most ticks have one, and need no other thread.
         threads = [
@@ -183,9 +185,9 @@ class ExperimentReconciler:
 
     def _admitted(self, cluster: str) -> set[str]:
         """The experiments that may start now: in order, as many as fit beside those that run."""
-        total = self._clusters.capacity(cluster).total
+        total, used = self._clusters.capacity(cluster).total, self._clusters.in_use(cluster)
         with self._database.session() as session:
-            used, starting = repository.in_use(session, cluster)
+            starting = repository.count_starting(session, cluster)
             waiting = repository.queue(session, cluster, QUEUE_LOOK)
         admitted: set[str] = set()
         for experiment_id, demand in waiting:

@@ -89,10 +89,7 @@ def count_by_status(session: Session) -> dict[str, int]:
 
 def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:
     """Lease rows that are due."""
-    token = leases.claim(session, ExperimentRow, ExperimentRow.id, lessee, limit)  # type: ignore[arg-type]
-    if token is None:
-        return []
-    return list(session.scalars(select(ExperimentRow).where(ExperimentRow.lock_token == token)))
+    return list(leases.claim(session, ExperimentRow, lessee, limit))
 
 
 def release_all(session: Session, lessee: Lessee) -> None:
@@ -104,28 +101,11 @@ def release(session: Session, tokens: Collection[str]) -> None:
 
 
 def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happened: Sequence[Event]) -> bool:
-    """Write what was observed of a leased row and let go of it; False if the lease or the user's wish has changed.
-
-    A changed wish frees the lease, due at once: it is decided anew.
-    """
-    freed = {"lock_token": None, "lock_expires_ms": None}
-    mine = (ExperimentRow.id == row.id, ExperimentRow.lock_token == row.lock_token)
-    written = session.execute(
-        update(ExperimentRow)
-        .where(*mine, ExperimentRow.generation == row.generation)
-        .values(**values, **freed)
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    if written:
+    """Write what was observed of a leased row, and what to tell of it; False if the lease or the wish has changed."""
+    applied = leases.apply(session, row, values)
+    if applied:
         events.record(session, row.id, happened)
-        return True
-    session.execute(
-        update(ExperimentRow)
-        .where(*mine)
-        .values(next_check_ms=now_ms(), **freed)
-        .execution_options(synchronize_session=False)
-    )
-    return False
+    return applied
 
 
 def note_run(session: Session, row: ExperimentRow, run_id: str, mlflow_experiment_id: str) -> None:
@@ -138,8 +118,8 @@ def note_run(session: Session, row: ExperimentRow, run_id: str, mlflow_experimen
     )
 
 
-def in_use(session: Session, cluster: str) -> tuple[Resources, int]:
-    """What the cluster's active experiments asked for together, and how many of them are starting."""
+def in_use(session: Session, cluster: str) -> Resources:
+    """What the cluster's active experiments asked for together."""
     row = session.execute(
         select(
             func.coalesce(func.sum(ExperimentRow.demand_cpu), 0.0),
@@ -147,10 +127,15 @@ def in_use(session: Session, cluster: str) -> tuple[Resources, int]:
             func.coalesce(func.sum(ExperimentRow.demand_gpu), 0.0),
         ).where(ExperimentRow.cluster == cluster, ExperimentRow.status.in_(ACTIVE))
     ).one()
-    starting = session.scalar(
-        select(func.count()).where(ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.CREATED)
+    return Resources(float(row[0]), int(row[1]), float(row[2]))
+
+
+def count_starting(session: Session, cluster: str) -> int:
+    """How many of the cluster's experiments are submitted and do not run yet."""
+    starting = select(func.count()).where(
+        ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.CREATED
     )
-    return Resources(float(row[0]), int(row[1]), float(row[2])), starting or 0
+    return session.scalar(starting) or 0
 
 
 def queue(session: Session, cluster: str, limit: int) -> list[tuple[str, Resources]]:
@@ -177,11 +162,7 @@ def wake(session: Session, ids: Sequence[str]) -> None:
 
 def next_due(session: Session) -> int | None:
     """When the next row is due, in ms since 1970."""
-    return session.scalar(
-        select(func.min(ExperimentRow.next_check_ms)).where(
-            (ExperimentRow.lock_expires_ms.is_(None)) | (ExperimentRow.lock_expires_ms < now_ms())
-        )
-    )
+    return leases.next_due(session, ExperimentRow)
 
 
 def packages(session: Session) -> set[str]:

@@ -31,6 +31,7 @@ from submarine_ray.spec.clusters import LOCAL_CLUSTER
 from submarine_ray.spec.experiment import MAX_TAGS, EnvironmentSpec, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.plan import plan_replicas
+from submarine_ray.spec.quantities import Resources
 from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
@@ -59,6 +60,7 @@ class ExperimentService:
         self._secrets = secrets
         self._wake = wake
         self._ids = IdFactory("experiment")
+        clusters.add_user(self._in_use)
 
     def create(self, spec: ExperimentSpec) -> dict[str, Any]:
         """Accept an experiment: one row, and the reconciler does the rest. Raises InvalidSpec."""
@@ -284,6 +286,10 @@ class ExperimentService:
     def count_by_status(self) -> dict[str, int]:
         with self._database.session() as session:
             return repository.count_by_status(session)
+
+    def _in_use(self, cluster: str) -> Resources:
+        with self._database.session() as session:
+            return repository.in_use(session, cluster)
 
     def _log_lines(self, row: ExperimentRow) -> dict[str, list[str]]:
         """The last attempt's lines by who wrote them: replicas in the order of their names, then platform and Ray."""

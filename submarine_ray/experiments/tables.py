@@ -5,17 +5,16 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Double, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
-from submarine_ray.core.leases import Leased
+from submarine_ray.core.leases import Wished
 from submarine_ray.spec.experiment import TAG_LENGTH
 
 
-class ExperimentRow(Leased, Table):
-    """One experiment. `generation` counts the user's changes: what was decided for an older one is not applied.
-
-    `superseded` holds the submission ids of earlier attempts that may still have to be stopped, blank-separated.
-    `next_check_ms` is null once nothing is left to do. `environment` is what the spec's environment meant when the spec
-    was accepted: a stored one may change or go since.
+class ExperimentRow(Wished, Table):
+    """One experiment. `superseded` holds the submission ids of earlier attempts that may still have to be stopped,
+    blank-separated. `environment` is what the spec's environment meant when the spec was accepted: a stored one may
+    change or go since.
     """
 
     __tablename__ = "experiment"
@@ -25,7 +24,6 @@ class ExperimentRow(Leased, Table):
         Index("ix_experiment_cluster", "cluster", "status"),
     )
 
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
     uid: Mapped[str] = mapped_column(String(36))
     name: Mapped[str] = mapped_column(String(63), index=True)
     framework: Mapped[str] = mapped_column(String(20))
@@ -34,7 +32,6 @@ class ExperimentRow(Leased, Table):
     environment: Mapped[str | None] = mapped_column(LongText)
     package: Mapped[str | None] = mapped_column(String(80), index=True)
     sealed_password: Mapped[str | None] = mapped_column(LongText)
-    generation: Mapped[int] = mapped_column(Integer, default=1)
     wanted: Mapped[str] = mapped_column(String(10), default="run")
     status: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str | None] = mapped_column(String(64))
@@ -73,13 +70,3 @@ class ExperimentTagRow(Table):
 
     experiment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tag: Mapped[str] = mapped_column(String(TAG_LENGTH), primary_key=True)
-
-
-def submission_id(experiment_id: str, attempt: int) -> str:
-    """The experiment's id, plus -rN for attempt N: chosen by us, so that submitting twice starts one job."""
-    return experiment_id if attempt == 1 else f"{experiment_id}-r{attempt}"
-
-
-def attempt_number(experiment_id: str, submission: str) -> int:
-    """The attempt that `submission_id` made `submission` of."""
-    return int(submission.removeprefix(experiment_id).removeprefix("-r") or 1)

@@ -31,7 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
 def run(launch: Launch) -> None:
     """Run an attempt to its end. Raises RunnerError."""
     # Each way in its own module, imported only when taken: `import ray` costs a single process more than it does.
-    if launch.function:
+    if launch.notebook:
+        from submarine_ray.runner import notebook
+
+        notebook.run(launch, launch.notebook)
+    elif launch.function:
         from submarine_ray.runner import train
 
         train.run(launch)
@@ -105,7 +109,6 @@ def _own_launch(options: argparse.Namespace) -> Launch:
 
 
 def plan_here() -> Code:
-
     return Code("package", str(Path.cwd()))
 
 

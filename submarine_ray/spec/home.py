@@ -51,6 +51,11 @@ class Home:
         return self.root / "work"
 
     @property
+    def notebooks(self) -> Path:
+        """What users write in notebooks, by namespace and name: it outlives the notebooks."""
+        return self.root / "notebooks"
+
+    @property
     def tensorboard(self) -> Path:
         return self.root / "tensorboard"
 

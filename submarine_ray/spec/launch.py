@@ -52,6 +52,20 @@ class Tracking:
 
 
 @dataclass(frozen=True)
+class Notebook:
+    """A JupyterLab in place of a command: its files in `folder` below where the cluster keeps notebooks' files.
+
+    `path` is where the control service shows it; `token` opens it; it ends after `idle_seconds` idle (0: never).
+    """
+
+    folder: str
+    path: str
+    token: str
+    idle_seconds: int = 0
+    host: str | None = None
+
+
+@dataclass(frozen=True)
 class Launch:
     """An attempt: its replicas, in rank order, and what they share."""
 
@@ -69,6 +83,7 @@ class Launch:
     max_retries: int = 0
     tracking: Tracking | None = None
     service_url: str | None = None
+    notebook: Notebook | None = None
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))
@@ -79,4 +94,5 @@ class Launch:
         document["replicas"] = tuple(Replica(**replica) for replica in document["replicas"])
         document["code"] = Code(**document["code"]) if document["code"] else None
         document["tracking"] = Tracking(**document["tracking"]) if document["tracking"] else None
+        document["notebook"] = Notebook(**document["notebook"]) if document["notebook"] else None
         return cls(**document)

@@ -5,8 +5,8 @@ These errors never reach HTTP: the reconcilers turn them into states and events.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -14,6 +14,33 @@ from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.quantities import Resources
 
 LOG_SECONDS = 30.0
+# Ray's own parts failed, not the user's command: the attempt is lost, whatever state it was in.
+INFRASTRUCTURE_ERRORS = frozenset(
+    {
+        "JOB_SUPERVISOR_ACTOR_DIED",
+        "JOB_SUPERVISOR_ACTOR_START_FAILURE",
+        "JOB_SUPERVISOR_ACTOR_START_TIMEOUT",
+        "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE",
+        "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE",
+    }
+)
+RUNTIME_ENV_FAILURE = "RUNTIME_ENV_SETUP_FAILURE"
+# Ray's job manager looks at a job once a second until it has seen its end. A record that is deleted before that is
+# made again, as failed (ray/dashboard/modules/job/job_manager.py, _monitor_job_internal).
+SETTLE_MS = 3_000
+LONGEST_SKEW_MS = 60_000
+
+
+def submission_id(id: str, attempt: int) -> str:
+    """The job's id: its experiment's or notebook's, plus -rN for attempt N. Chosen by us, so that submitting twice
+    starts one job.
+    """
+    return id if attempt == 1 else f"{id}-r{attempt}"
+
+
+def attempt_number(id: str, submission: str) -> int:
+    """The attempt that `submission_id` made `submission` of."""
+    return int(submission.removeprefix(id).removeprefix("-r") or 1)
 
 
 class ClusterError(Exception):
@@ -60,6 +87,46 @@ class Job:
     node_id: str | None = None
     start_ms: int | None = None
     end_ms: int | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it failed with the part of the cluster that ran it."""
+        return self.state is JobState.FAILED and self.error_type in INFRASTRUCTURE_ERRORS
+
+    @property
+    def why(self) -> str:
+        """Why it failed: the runner's own sentence where it left one, else the end of what Ray reports."""
+        lines = [line.strip() for line in (self.message or "").splitlines() if line.strip()]
+        own = [line.split("] ", 1)[1] for line in lines if line.startswith("[submarine] ") and "failed" in line]
+        if own:
+            return own[-1][:2000]
+        if self.exit_code not in (None, 0) and self.error_type != RUNTIME_ENV_FAILURE:
+            return f"The command exited with status {self.exit_code}."
+        return (lines[-1] if lines else "The job failed.")[:2000]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one healthy look at a cluster showed: jobs that it knows, which head it is, its living nodes."""
+
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    incarnation: str | None = None
+    nodes: frozenset[str] = frozenset()
+    now_ms: int = 0
+
+    def is_active(self, job: Job | None) -> bool:
+        """Whether the job can still do anything. Ray goes on calling a job running whose node has died."""
+        return job is not None and not job.state.ended and not self.died_with_node(job)
+
+    def is_settling(self, job: Job | None) -> bool:
+        """Whether the job has ended so lately that its record must not be deleted yet."""
+        if job is None or not job.state.ended or job.end_ms is None:
+            return False
+        return -LONGEST_SKEW_MS < self.now_ms - job.end_ms < SETTLE_MS
+
+    def died_with_node(self, job: Job) -> bool:
+        known = bool(self.nodes) and job.node_id is not None
+        return known and job.state is JobState.RUNNING and job.node_id not in self.nodes
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ class Disk:
 
     def place(self, launch: Launch) -> Launch:
         """Give the launch its directories."""
+        if launch.notebook:
+            notebook = replace(launch.notebook, host="127.0.0.1")
+            return replace(launch, work_dir=str(self.home.notebooks / notebook.folder), notebook=notebook)
         work = self.home.work / launch.experiment_id
         return replace(
             launch,

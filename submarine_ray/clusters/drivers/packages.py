@@ -95,7 +95,8 @@ def _runner_package() -> tuple[str, bytes]:
     root = Path(__file__).parent.parent.parent
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        files = [root / "__init__.py", *(f for part in RUNNER_PARTS for f in sorted((root / part).rglob("*.py")))]
+        found = [path for part in RUNNER_PARTS for path in sorted((root / part).rglob("*"))]
+        files = [root / "__init__.py", *(path for path in found if path.suffix in (".py", ".ipynb"))]
         for file in files:
             # A fixed date: the same code has the same hash, and is uploaded once.
             entry = zipfile.ZipInfo(str(file.relative_to(root.parent)), date_time=(2020, 1, 1, 0, 0, 0))

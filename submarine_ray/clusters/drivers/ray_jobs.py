@@ -72,7 +72,10 @@ class RayJobs:
         body = {
             "entrypoint": entrypoint,
             "submission_id": launch.submission_id,
-            "metadata": {"submarine.experiment": launch.experiment_id, "submarine.name": launch.name},
+            "metadata": {
+                "submarine.notebook" if launch.notebook else "submarine.experiment": launch.experiment_id,
+                "submarine.name": launch.name,
+            },
             **_entrypoint_resources(launch),
         }
         if runtime_env:
@@ -194,6 +197,8 @@ class RayJobs:
         """Give the launch its directories on the cluster."""
         if self._disk is None:
             # On the cluster; the runner makes it 0700. Checkpoints are the experiment's: a later attempt resumes there.
+            if launch.notebook:
+                return replace(launch, work_dir=f"/tmp/submarine/notebooks/{launch.notebook.folder}")  # noqa: S108
             base = f"/tmp/submarine/{launch.experiment_id}"  # noqa: S108
             work = f"{base}/{launch.submission_id}"
             return replace(launch, work_dir=work, tensorboard_dir=f"{base}/tensorboard", storage_dir=f"{base}/storage")

@@ -1,0 +1,58 @@
+"""HTTP: /api/v1/notebook."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.paging import MAX_LIMIT
+from submarine_ray.notebooks.service import NotebookService
+from submarine_ray.spec.notebooks import NotebookSpec
+
+One = Envelope[dict[str, Any]]
+Many = Envelope[list[dict[str, Any]]]
+
+
+def router(notebooks: NotebookService) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1/notebook", tags=["notebook"])
+
+    @routes.get("/ping", response_model=Envelope[str], summary="Is this API there?")
+    def ping() -> Response:
+        return ok("Pong")
+
+    @routes.post("", response_model=One, summary="Create a notebook")
+    def create(spec: NotebookSpec) -> Response:
+        return ok(notebooks.create(spec), "Create a notebook instance")
+
+    @routes.get("", response_model=Many, summary="List notebooks")
+    def list_page(
+        id: Annotated[str | None, Query(description="whose: an ownerId")] = None,
+        limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None,
+        cursor: str | None = None,
+    ) -> Response:
+        found, attributes = notebooks.list_page(id, limit, cursor)
+        return ok(found, "List all notebook instances", attributes)
+
+    @routes.get("/{id}", response_model=One, summary="Get a notebook")
+    def get(id: str) -> Response:
+        return ok(notebooks.get(id), "Get the notebook instance")
+
+    @routes.delete("/{id}", response_model=One, summary="Delete a notebook; its files stay")
+    def delete(id: str) -> Response:
+        return ok(notebooks.delete(id), "Delete the notebook instance")
+
+    @routes.post("/{id}/stop", response_model=One, summary="End a notebook's process; it can be started again")
+    def stop(id: str) -> Response:
+        return ok(notebooks.stop(id))
+
+    @routes.post("/{id}/start", response_model=One, summary="Start a stopped or failed notebook")
+    def start(id: str) -> Response:
+        return ok(notebooks.start(id))
+
+    @routes.get("/{id}/events", response_model=Many, summary="A notebook's history")
+    def history(id: str) -> Response:
+        return ok(notebooks.history(id))
+
+    return routes

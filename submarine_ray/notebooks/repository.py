@@ -1,0 +1,98 @@
+"""All SQL about notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from submarine_ray.core import events, leases
+from submarine_ray.core.errors import AlreadyExists
+from submarine_ray.core.events import Event
+from submarine_ray.core.leases import Lessee
+from submarine_ray.core.paging import Cursor, after
+from submarine_ray.notebooks.tables import NotebookRow
+from submarine_ray.spec.notebooks import NotebookStatus as Status
+from submarine_ray.spec.quantities import Resources
+
+HOLDING = (Status.CREATING, Status.RUNNING, Status.TERMINATING)
+
+
+def add(session: Session, row: NotebookRow, happened: Event) -> None:
+    """Raises AlreadyExists if the name or the id is taken."""
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as failure:
+        raise AlreadyExists(
+            f"A notebook named {row.name!r} exists in namespace {row.namespace!r}; open it, or choose another name."
+        ) from failure
+    events.record(session, row.id, [happened])
+
+
+def find(session: Session, notebook_id: str, lock: bool = False) -> NotebookRow | None:
+    """A notebook that is not deleted; with `lock`, nobody else changes it before this transaction ends."""
+    query = select(NotebookRow).where(NotebookRow.id == notebook_id, NotebookRow.deleted_ms.is_(None))
+    return session.scalars(query.with_for_update() if lock else query).first()
+
+
+def find_taken(session: Session, path: str) -> NotebookRow | None:
+    """The notebook that is served at a path."""
+    return session.scalars(select(NotebookRow).where(NotebookRow.taken == path)).first()
+
+
+def page(session: Session, owner: str | None, limit: int | None, cursor: Cursor | None) -> list[NotebookRow]:
+    """Oldest first; with `owner`, theirs."""
+    query = select(NotebookRow).where(NotebookRow.deleted_ms.is_(None))
+    if owner is not None:
+        query = query.where(NotebookRow.owner == owner)
+    query = query.order_by(NotebookRow.created_ms, NotebookRow.id)
+    return list(session.scalars(after(query, NotebookRow.created_ms, NotebookRow.id, limit, cursor)))
+
+
+def claim(session: Session, lessee: Lessee, limit: int) -> Sequence[NotebookRow]:
+    """Lease rows that are due."""
+    return leases.claim(session, NotebookRow, lessee, limit)
+
+
+def release_all(session: Session, lessee: Lessee) -> None:
+    leases.release_all(session, NotebookRow, lessee)
+
+
+def apply(session: Session, row: NotebookRow, values: Mapping[str, Any], happened: Sequence[Event]) -> bool:
+    """Write what was observed of a leased row, and what to tell of it; False if the lease or the wish has changed."""
+    applied = leases.apply(session, row, values)
+    if applied:
+        events.record(session, row.id, happened)
+    return applied
+
+
+def next_due(session: Session) -> int | None:
+    """When the next row is due, in ms since 1970."""
+    return leases.next_due(session, NotebookRow)
+
+
+def in_use(session: Session, cluster: str) -> Resources:
+    """What the cluster's notebooks hold, together."""
+    row = session.execute(
+        select(
+            func.coalesce(func.sum(NotebookRow.demand_cpu), 0.0),
+            func.coalesce(func.sum(NotebookRow.demand_memory), 0),
+            func.coalesce(func.sum(NotebookRow.demand_gpu), 0.0),
+        ).where(NotebookRow.cluster == cluster, NotebookRow.incarnation.is_not(None), NotebookRow.status.in_(HOLDING))
+    ).one()
+    return Resources(float(row[0]), int(row[1]), float(row[2]))
+
+
+def purge(session: Session, row: NotebookRow) -> None:
+    """Drop a deleted notebook with its history; its files stay."""
+    gone = session.execute(
+        delete(NotebookRow)
+        .where(NotebookRow.id == row.id, NotebookRow.lock_token == row.lock_token)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]
+    if gone:
+        events.forget(session, row.id)

@@ -1,0 +1,239 @@
+"""The rules of notebooks: what may be asked, and what asking changes. Observed state is the reconciler's alone."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core import events
+from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import Conflict, NotFound
+from submarine_ray.core.events import Event
+from submarine_ray.core.ids import IdFactory
+from submarine_ray.core.paging import Cursor, split
+from submarine_ray.core.secrets import SecretBox
+from submarine_ray.environments.service import EnvironmentService
+from submarine_ray.notebooks import repository
+from submarine_ray.notebooks.tables import NotebookRow
+from submarine_ray.spec.clusters import LOCAL_CLUSTER
+from submarine_ray.spec.experiment import EnvironmentSpec
+from submarine_ray.spec.notebooks import NotebookSpec, path
+from submarine_ray.spec.notebooks import NotebookStatus as Status
+from submarine_ray.spec.quantities import Resources
+
+PLACE_SECONDS = 1.0  # a page of JupyterLab asks for hundreds of files
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a notebook is now: `address` (host:port) while it runs, and the token that opens it there."""
+
+    id: str
+    name: str
+    status: str
+    reason: str
+    address: str | None
+    token: str
+
+
+class NotebookService:
+    """Creates, shows, stops, starts and deletes notebooks; `wake` is called when the reconciler has new work."""
+
+    def __init__(
+        self,
+        database: Database,
+        clusters: ClusterService,
+        environments: EnvironmentService,
+        secrets: SecretBox,
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clusters = clusters
+        self._environments = environments
+        self._secrets = secrets
+        self._wake = wake
+        self._ids = IdFactory("notebook", "_")
+        self._places: dict[str, tuple[float, Place]] = {}
+        self._lock = threading.Lock()
+        clusters.add_user(self._in_use)
+
+    def create(self, spec: NotebookSpec) -> dict[str, Any]:
+        """Accept a notebook; the reconciler starts it. Raises AlreadyExists, InvalidSpec."""
+        cluster = spec.cluster or LOCAL_CLUSTER
+        environment = self._environments.resolve(spec.environment) or EnvironmentSpec()
+        demand = spec.spec.quantities
+        self._clusters.check_one(cluster, demand, "spec.resources")
+        if environment.kernel_spec:
+            self._clusters.check_packages(cluster, environment.kernel_spec)
+        row = NotebookRow(
+            id=self._ids.next(),
+            generation=1,
+            uid=str(uuid.uuid4()),
+            namespace=spec.meta.namespace,
+            name=spec.meta.name,
+            taken=path(spec.meta.namespace, spec.meta.name),
+            owner=spec.meta.owner_id,
+            cluster=cluster,
+            spec=spec.model_dump_json(by_alias=True, exclude_none=True),
+            environment=environment.model_dump_json(by_alias=True, exclude_none=True),
+            sealed_token=self._secrets.seal(secrets.token_hex(32)),
+            wanted="run",
+            status=Status.CREATING,
+            reason="The notebook instance is creating",
+            attempt=1,
+            failures=0,
+            superseded="",
+            demand_cpu=demand.cpu,
+            demand_memory=demand.memory,
+            demand_gpu=demand.gpu,
+            created_ms=now_ms(),
+            next_check_ms=now_ms(),
+        )
+        with self._database.session(write=True) as session:
+            repository.add(session, row, Event("Accepted", f"Accepted for cluster {cluster!r}.", None, row.status))
+        self._wake()
+        return _answer(row)
+
+    def get(self, notebook_id: str) -> dict[str, Any]:
+        return _answer(self._row(notebook_id))
+
+    def list_page(
+        self, owner: str | None, limit: int | None, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Notebooks, oldest first: all of them or an owner's, whole or a page; and the answer's attributes."""
+        with self._database.session() as session:
+            rows = repository.page(session, owner, limit, Cursor.parse(cursor))
+        page, attributes = split(rows, limit, lambda row: Cursor(row.created_ms, row.id))
+        return [_answer(row) for row in page], attributes
+
+    def history(self, notebook_id: str) -> list[dict[str, Any]]:
+        self._row(notebook_id)
+        with self._database.session() as session:
+            return list(events.history(session, notebook_id))
+
+    def delete(self, notebook_id: str) -> dict[str, Any]:
+        """Gone for users at once, ended on its cluster right after; its files stay. Raises NotFound."""
+        with self._database.session(write=True) as session:
+            row = _found(repository.find(session, notebook_id, lock=True), notebook_id)
+            row.wanted, row.taken, row.deleted_ms = "delete", None, now_ms()
+            _terminating(row)
+        return self._changed(row)
+
+    def stop(self, notebook_id: str) -> dict[str, Any]:
+        """End its process; files and name stay. Raises NotFound, Conflict if it does not run."""
+        with self._database.session(write=True) as session:
+            row = _found(repository.find(session, notebook_id, lock=True), notebook_id)
+            if row.wanted == "stop" or row.status == Status.FAILED:
+                raise Conflict(f"The notebook {row.name!r} does not run (it is {row.status}).")
+            before = row.status
+            row.wanted = "stop"
+            _terminating(row)
+            events.record(
+                session, row.id, [Event("StopAsked", "A user asked the notebook to stop.", before, row.status)]
+            )
+        return self._changed(row)
+
+    def start(self, notebook_id: str) -> dict[str, Any]:
+        """Start it again with the same files; no error if it runs. Raises NotFound."""
+        with self._database.session(write=True) as session:
+            row = _found(repository.find(session, notebook_id, lock=True), notebook_id)
+            if row.wanted == "run" and row.status != Status.FAILED:
+                return _answer(row)
+            before = row.status
+            row.superseded = f"{row.superseded} {row.submission_id}".strip()
+            row.attempt += 1
+            row.generation += 1
+            row.failures, row.wanted, row.next_check_ms = 0, "run", now_ms()
+            row.status, row.reason = Status.CREATING, "The notebook instance is creating"
+            row.incarnation = row.address = None
+            events.record(
+                session, row.id, [Event("StartAsked", "A user asked the notebook to start.", before, row.status)]
+            )
+        return self._changed(row)
+
+    def place(self, namespace: str, name: str) -> Place:
+        """Where to find a notebook now. Raises NotFound."""
+        taken = path(namespace, name)
+        known = self._places.get(taken)
+        if known and known[0] > time.monotonic():
+            return known[1]
+        with self._database.session() as session:
+            row = repository.find_taken(session, taken)
+        if row is None:
+            raise NotFound(f"Notebook not found. There is none named {name[:80]!r} in namespace {namespace[:80]!r}.")
+        address = row.address if row.status == Status.RUNNING else None
+        place = Place(row.id, row.name, row.status, row.reason, address, self._secrets.open(row.sealed_token))
+        with self._lock:
+            self._places[taken] = (time.monotonic() + PLACE_SECONDS, place)
+        return place
+
+    def forget_places(self) -> None:
+        """What `place` remembers may no longer be so."""
+        with self._lock:
+            self._places.clear()
+
+    def _changed(self, row: NotebookRow) -> dict[str, Any]:
+        self.forget_places()
+        self._wake()
+        return _answer(row)
+
+    def _in_use(self, cluster: str) -> Resources:
+        with self._database.session() as session:
+            return repository.in_use(session, cluster)
+
+    def _row(self, notebook_id: str) -> NotebookRow:
+        with self._database.session() as session:
+            return _found(repository.find(session, notebook_id), notebook_id)
+
+
+def _terminating(row: NotebookRow) -> None:
+    row.status, row.reason = Status.TERMINATING, "The notebook instance is terminating"
+    row.address = None
+    row.generation += 1
+    row.next_check_ms = now_ms()
+
+
+def _found(row: NotebookRow | None, notebook_id: str) -> NotebookRow:
+    if row is None:
+        raise NotFound(f"Notebook not found. There is none with the id {notebook_id[:80]!r}.")
+    return row
+
+
+def stored_spec(row: NotebookRow) -> NotebookSpec:
+    return NotebookSpec.model_validate_json(row.spec)
+
+
+def stored_environment(row: NotebookRow) -> EnvironmentSpec:
+    """What the notebook's environment meant when it was created."""
+    return EnvironmentSpec.model_validate_json(row.environment)
+
+
+def _answer(row: NotebookRow) -> dict[str, Any]:
+    spec = stored_spec(row)
+    labels = (spec.meta.labels or {}) | {"notebook-owner-id": row.owner, "notebook-id": row.id}
+    pod = spec.spec.model_dump(by_alias=True, mode="json")
+    if pod["idleSeconds"] is None:
+        del pod["idleSeconds"]
+    answered = {
+        "meta": {"name": row.name, "namespace": row.namespace, "ownerId": row.owner, "labels": labels},
+        "environment": stored_environment(row).model_dump(by_alias=True, mode="json"),
+        "spec": pod,
+    }
+    return {
+        "notebookId": row.id,
+        "name": row.name,
+        "uid": row.uid,
+        "url": f"{path(row.namespace, row.name)}/lab",
+        "status": row.status,
+        "reason": row.reason,
+        "createdTime": iso(row.created_ms),
+        "deletedTime": iso(row.deleted_ms),
+        "spec": answered | ({"cluster": spec.cluster} if spec.cluster else {}),
+    }

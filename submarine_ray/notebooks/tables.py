@@ -1,0 +1,56 @@
+"""Notebooks: the wish (spec, wanted) and what was observed of it."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Double, Index, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from submarine_ray.clusters.drivers.base import submission_id
+from submarine_ray.core.database import LongText, Table
+from submarine_ray.core.leases import Wished
+
+
+class NotebookRow(Wished, Table):
+    """One notebook. `taken` is its path until it is deleted: names may be used again while the old one ends.
+
+    `superseded` holds the submission ids of earlier starts that the cluster may still know, blank-separated. `address`
+    is where JupyterLab listens (host:port), `failures` how often it ended by itself since a user started it.
+    """
+
+    __tablename__ = "notebook"
+    __table_args__ = (
+        Index("ix_notebook_list", "created_ms", "id"),
+        Index("ix_notebook_cluster", "cluster", "status"),
+    )
+
+    uid: Mapped[str] = mapped_column(String(36))
+    namespace: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(String(63))
+    taken: Mapped[str | None] = mapped_column(String(160), unique=True)
+    owner: Mapped[str | None] = mapped_column(String(64), index=True)
+    cluster: Mapped[str] = mapped_column(String(63))
+    spec: Mapped[str] = mapped_column(LongText)
+    environment: Mapped[str] = mapped_column(LongText)
+    sealed_token: Mapped[str] = mapped_column(LongText)
+    wanted: Mapped[str] = mapped_column(String(10), default="run")
+    status: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(LongText)
+    attempt: Mapped[int] = mapped_column(Integer, default=1)
+    failures: Mapped[int] = mapped_column(Integer, default=0)
+    superseded: Mapped[str] = mapped_column(LongText, default="")
+    incarnation: Mapped[str | None] = mapped_column(String(128))
+    address: Mapped[str | None] = mapped_column(String(255))
+    demand_cpu: Mapped[float] = mapped_column(Double, default=0.0)
+    demand_memory: Mapped[int] = mapped_column(BigInteger, default=0)
+    demand_gpu: Mapped[float] = mapped_column(Double, default=0.0)
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    deleted_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+    @property
+    def submission_id(self) -> str:
+        """Ray's id of the current start."""
+        return submission_id(self.id, self.attempt)
+
+    @property
+    def superseded_ids(self) -> tuple[str, ...]:
+        return tuple(self.superseded.split())

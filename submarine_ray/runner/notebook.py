@@ -1,0 +1,156 @@
+"""A JupyterLab as the job's entrypoint: it runs until it is stopped, shut down from within, or idle for too long."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import sys
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from submarine_ray.runner.environment import platform_variables
+from submarine_ray.runner.errors import CommandFailed
+from submarine_ray.runner.network import free_port, node_ip
+from submarine_ray.runner.process import ReplicaProcess, describe
+from submarine_ray.runner.single import end_on_sigterm
+from submarine_ray.spec.launch import Launch, Notebook
+
+SAMPLE = Path(__file__).parent / "sample.ipynb"
+SAMPLE_NAME = "Getting started.ipynb"
+READY_LOOK_SECONDS = 0.05
+LONGEST_IDLE_LOOK = 30.0
+QUESTION_SECONDS = 10.0
+
+
+def run(launch: Launch, notebook: Notebook) -> None:
+    """Run JupyterLab to its end. Raises CommandFailed."""
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise CommandFailed("the notebook failed: the cluster's Python has no JupyterLab; pip install jupyterlab", 1)
+    folder = _folder(Path(launch.work_dir or "."))
+    host = notebook.host or node_ip()
+    port = free_port(host)
+    replica = replace(launch.replicas[0], command=shlex.join(_command(notebook, folder, host, port)))
+    env = platform_variables(launch, 0, "") | _jupyter_variables(notebook, folder) | replica.env
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    process = ReplicaProcess(replica, env, folder, lambda line: say(f"[{replica.name}] {line}"), own_group=False)
+    end_on_sigterm(process)
+    server = Server(f"http://{host}:{port}{notebook.path}", notebook.token)
+    watcher = Watcher(server, process, notebook.idle_seconds, lambda: say(f"[submarine] notebook at {host}:{port}"))
+    threading.Thread(target=watcher.watch, daemon=True).start()
+    status = process.wait()
+    if watcher.was_idle:
+        say(f"[submarine] the notebook was idle for {notebook.idle_seconds} s")
+    elif status != 0:
+        raise CommandFailed(f"the notebook failed: JupyterLab {describe(status)}", status if status > 0 else 1)
+
+
+def _folder(folder: Path) -> Path:
+    """The user's files: with the sample, if they are new."""
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True)
+        shutil.copyfile(SAMPLE, folder / SAMPLE_NAME)
+    return folder
+
+
+def _command(notebook: Notebook, folder: Path, host: str, port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "submarine_ray.runner.jupyter", "--no-browser", "--allow-root"),
+        *(f"--ip={host}", f"--port={port}", "--ServerApp.port_retries=0"),
+        f"--ServerApp.base_url={notebook.path}/",
+        f"--ServerApp.root_dir={folder}",
+        # The control service stands in between: it checks who asks, and is what the browser sees.
+        "--ServerApp.allow_remote_access=True",
+        "--ServerApp.trust_xheaders=True",
+        # Nothing is asked of the network that the user did not ask for.
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=",
+        # Starts sooner without it, and has nothing to offer where no language server is installed.
+        """--ServerApp.jpserver_extensions={'jupyter_lsp': False}""",
+    ]
+
+
+def _jupyter_variables(notebook: Notebook, folder: Path) -> dict[str, str]:
+    """The token in a variable, where `ps` does not show it; settings beside the files, so that they stay too."""
+    own = folder / ".jupyter"
+    return {
+        "JUPYTER_TOKEN": notebook.token,
+        "JUPYTER_CONFIG_DIR": str(own),
+        "JUPYTERLAB_SETTINGS_DIR": str(own / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(own / "lab" / "workspaces"),
+        "JUPYTER_RUNTIME_DIR": str(own / "runtime"),
+        "SHELL": os.environ.get("SHELL") or "/bin/bash",
+    }
+
+
+class Server:
+    """Jupyter's own REST API."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._headers = {"Authorization": f"token {token}"}
+
+    def get(self, path: str) -> Any:
+        """Raises OSError while it does not answer."""
+        # What is asked for here is no activity of the user's.
+        request = urllib.request.Request(f"{self._url}{path}?no_track_activity=1", headers=self._headers)
+        with urllib.request.urlopen(request, timeout=QUESTION_SECONDS) as answer:
+            return json.load(answer)
+
+    def idle_seconds(self) -> float:
+        """Since anything happened: a kernel or terminal worked, or a user did something. Raises OSError."""
+        status, kernels = self.get("/api/status"), self.get("/api/kernels")
+        if any(kernel["execution_state"] in ("busy", "starting", "restarting") for kernel in kernels):
+            return 0.0
+        last = datetime.fromisoformat(status["last_activity"])
+        return (datetime.now(UTC) - last).total_seconds()
+
+
+class Watcher:
+    """Tells when JupyterLab is ready, and ends it when it is idle."""
+
+    def __init__(self, server: Server, process: ReplicaProcess, idle_seconds: int, on_ready: Any) -> None:
+        self._server = server
+        self._process = process
+        self._limit = idle_seconds
+        self._on_ready = on_ready
+        self._pause = threading.Event()
+        self.was_idle = False
+
+    def watch(self) -> None:
+        """Until the process has ended, or been ended."""
+        while not self._answers():
+            if self._process.poll() is not None:
+                return
+            self._pause.wait(READY_LOOK_SECONDS)
+        self._on_ready()
+        while self._limit and self._process.poll() is None:
+            self._pause.wait(min(self._limit / 4, LONGEST_IDLE_LOOK))
+            if self._is_idle():
+                self.was_idle = True
+                self._process.terminate()
+                return
+
+    def _answers(self) -> bool:
+        try:
+            self._server.get("/api")
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _is_idle(self) -> bool:
+        try:
+            return self._server.idle_seconds() >= self._limit
+        except (OSError, ValueError, KeyError):  # busy beyond answering: not idle
+            return False

@@ -1,0 +1,88 @@
+"""Notebooks, in Submarine's words.
+
+Source: Submarine's "Notebook REST API"; `cluster` and `idleSeconds` are additions.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, field_validator
+
+from submarine_ray.spec.base import NAME_LENGTH, Document, Text
+from submarine_ray.spec.experiment import EnvironmentSpec, Variables
+from submarine_ray.spec.quantities import Resources, parse_resources
+
+# Of a Kubernetes object, as Submarine's notebook page asks for.
+_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+OWNER_LENGTH = 64
+LABEL_LENGTH = 256
+MAX_LABELS = 64
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value) or len(value) > NAME_LENGTH:
+        raise ValueError(
+            f"{value[:80]!r} cannot be a notebook's name or namespace: use 1 to {NAME_LENGTH} lower case letters, "
+            "digits and '-', beginning with a letter and ending with a letter or digit"
+        )
+    return value
+
+
+def _labels(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > MAX_LABELS or any(len(text) > LABEL_LENGTH for item in value.items() for text in item):
+        raise ValueError(f"at most {MAX_LABELS} labels, each of at most {LABEL_LENGTH} characters")
+    return value
+
+
+class NotebookMeta(Document):
+    """Whose notebook it is, and its name: unique in its namespace, and part of its address."""
+
+    name: Annotated[str, AfterValidator(_name)]
+    namespace: Annotated[str, AfterValidator(_name)] = "default"
+    owner_id: Annotated[Text | None, Field(max_length=OWNER_LENGTH)] = None
+    labels: Annotated[dict[str, Text] | None, AfterValidator(lambda v: _labels(v) if v else v)] = None
+
+
+class NotebookPodSpec(Document):
+    """What its process gets; `idleSeconds` replaces the service's own: 0 means that it is never stopped."""
+
+    env_vars: Variables | None = None
+    resources: str
+    idle_seconds: int | None = Field(default=None, ge=0)
+
+    @field_validator("resources")
+    @classmethod
+    def _quantities(cls, value: str) -> str:
+        parse_resources(value)
+        return value
+
+    @property
+    def quantities(self) -> Resources:
+        return parse_resources(self.resources)
+
+
+class NotebookSpec(Document):
+    """A JupyterLab to start."""
+
+    meta: NotebookMeta
+    environment: EnvironmentSpec | None = None
+    spec: NotebookPodSpec
+    cluster: str | None = None
+
+
+class NotebookStatus:
+    """The states of a notebook; `stopped` is this platform's addition: its files are there, its process is not."""
+
+    CREATING = "creating"
+    WAITING = "waiting"
+    RUNNING = "running"
+    TERMINATING = "terminating"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+def path(namespace: str, name: str) -> str:
+    """Where a notebook is served; JupyterLab itself is at `<path>/lab`."""
+    return f"/notebook/{namespace}/{name}"
