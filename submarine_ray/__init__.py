@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from submarine_ray.client.errors import ApiError, ClientError, ExperimentFailed, ServiceUnreachable
     from submarine_ray.client.experiments import ExperimentClient
     from submarine_ray.client.models import ModelClient, ServeClient
+    from submarine_ray.client.notebooks import NotebookClient
     from submarine_ray.client.run import ExperimentHandle, run
     from submarine_ray.client.templates import TemplateClient
     from submarine_ray.client.tracking import get_tracking_uri, log_metric, log_param, save_model, set_tracking_uri
@@ -30,6 +31,7 @@ __all__ = [
     "ExperimentFailed",
     "ExperimentHandle",
     "ModelClient",
+    "NotebookClient",
     "ServeClient",
     "ServiceUnreachable",
     "TemplateClient",
@@ -50,6 +52,7 @@ _HOMES = {
     "ExperimentClient": "experiments",
     "ExperimentHandle": "run",
     "ModelClient": "models",
+    "NotebookClient": "notebooks",
     "ServeClient": "models",
     "TemplateClient": "templates",
     "run": "run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -68,6 +69,11 @@ class RunningPlatform:
         import json
 
         return int(json.loads(self.home.service_state.read_text())["pid"])
+
+    def restart_service(self) -> None:
+        """As an operator would after a crash: the process dies, and `submarine up` starts what is missing."""
+        os.kill(self.service_pid(), signal.SIGKILL)
+        self.up()
 
     def submit(
         self, cmd: str, framework: str = "Shell", workers: int = 1, resources: str = "cpu=0.5", **more: Any

@@ -1,4 +1,4 @@
-"""`submarine list|get|delete|create` of environments, templates, models and endpoints."""
+"""`submarine list|get|delete|create` of environments, templates, models, endpoints and notebooks."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer,
     _templates(list_app, get_app, delete_app, create_app)
     _models(list_app, get_app, delete_app)
     _endpoints(list_app, get_app, delete_app, create_app)
+    _notebooks(list_app, get_app, delete_app, create_app)
 
 
 def _environments(
@@ -170,3 +171,36 @@ def _endpoints(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
         _service().call("DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": version})
         if wait:
             typer.echo(f"Serve(model = {model}, version = {version} ) deleted")
+
+
+def _notebooks(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
+    @list_app.command("notebook")
+    def list_notebook(
+        owner: Annotated[str | None, typer.Option(help="whose: an ownerId")] = None, form: Output = Format.TABLE
+    ) -> None:
+        """List notebooks."""
+        from urllib.parse import quote
+
+        _list(
+            f"/api/v1/notebook?id={quote(owner, safe='')}" if owner else "/api/v1/notebook",
+            "List of Notebooks", ("Name", "ID", "Environment", "Resources", "Status"),
+            lambda n: (n["name"], n["notebookId"], n["spec"]["environment"]["name"],
+                       n["spec"]["spec"]["resources"], n["status"]), form,
+        )  # fmt: skip
+
+    @get_app.command("notebook")
+    def get_notebook(id: str, form: Output = Format.TABLE) -> None:
+        """Show a notebook."""
+        _show(_path("notebook", id), f"Notebook(id = {id} )", form)
+
+    @delete_app.command("notebook")
+    def delete_notebook(id: str, wait: Wait = False) -> None:
+        """Delete a notebook; its files stay for one of the same name."""
+        _service().call("DELETE", _path("notebook", id))
+        if wait:
+            typer.echo(f"Notebook(id = {id} ) deleted")
+
+    @create_app.command("notebook")
+    def create_notebook(file: File) -> None:
+        """Create a notebook."""
+        typer.echo(_service().call("POST", "/api/v1/notebook", json=read(file))["notebookId"])

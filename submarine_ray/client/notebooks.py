@@ -1,0 +1,51 @@
+"""`NotebookClient`: every method of Submarine's, over this service."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from submarine_ray.client.http import Service
+
+_BASE = "/api/v1/notebook"
+
+
+class NotebookClient:
+    """Creates and manages notebooks; arguments and errors as of EnvironmentClient.
+
+    Source: Submarine's "Notebook REST API" and its published client.
+    """
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        self.service = Service(host, token)
+
+    def create_notebook(self, notebook_spec: dict[str, Any]) -> dict[str, Any]:
+        """Create a notebook; it is ready once its `status` is running."""
+        return dict(self.service.call("POST", _BASE, json=notebook_spec))
+
+    def get_notebook(self, id: str) -> dict[str, Any]:
+        return dict(self.service.call("GET", _one(id)))
+
+    def list_notebooks(self, user_id: str | None = None) -> list[dict[str, Any]]:
+        """All notebooks, oldest first; with `user_id`, those of that owner."""
+        return list(self.service.call("GET", _BASE, params={"id": user_id} if user_id else {}))
+
+    def delete_notebook(self, id: str) -> dict[str, Any]:
+        """Delete a notebook. Its files stay: one of the same name has them again."""
+        return dict(self.service.call("DELETE", _one(id)))
+
+    def stop_notebook(self, id: str) -> dict[str, Any]:
+        """End its process."""
+        return dict(self.service.call("POST", f"{_one(id)}/stop"))
+
+    def start_notebook(self, id: str) -> dict[str, Any]:
+        """Start a notebook that is stopped or has failed."""
+        return dict(self.service.call("POST", f"{_one(id)}/start"))
+
+    def events(self, id: str) -> list[dict[str, Any]]:
+        """What happened to it, oldest first."""
+        return list(self.service.call("GET", f"{_one(id)}/events"))
+
+
+def _one(id: str) -> str:
+    return f"{_BASE}/{quote(id, safe='')}"
