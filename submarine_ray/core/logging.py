@@ -25,5 +25,5 @@ def configure(level: str, json: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "alembic", "mlflow", "websockets"):
+    for noisy in ("httpx", "httpcore", "alembic", "mlflow", "websockets", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

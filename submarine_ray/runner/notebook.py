@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -9,10 +10,12 @@ import shlex
 import shutil
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +28,12 @@ from submarine_ray.spec.launch import Launch, Notebook
 
 SAMPLE = Path(__file__).parent / "sample.ipynb"
 SAMPLE_NAME = "Getting started.ipynb"
+SETTINGS = ".jupyter/lab/user-settings"
+NEWS_SETTINGS = f"{SETTINGS}/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 READY_LOOK_SECONDS = 0.05
 LONGEST_IDLE_LOOK = 30.0
 QUESTION_SECONDS = 10.0
+MAX_FILES_LOOKED_AT = 20_000
 
 
 def run(launch: Launch, notebook: Notebook) -> None:
@@ -47,7 +53,8 @@ def run(launch: Launch, notebook: Notebook) -> None:
     process = ReplicaProcess(replica, env, folder, lambda line: say(f"[{replica.name}] {line}"), own_group=False)
     end_on_sigterm(process)
     server = Server(f"http://{host}:{port}{notebook.path}", notebook.token)
-    watcher = Watcher(server, process, notebook.idle_seconds, lambda: say(f"[submarine] notebook at {host}:{port}"))
+    ready = f"[submarine] notebook at {host}:{port}"
+    watcher = Watcher(server, process, folder, notebook.idle_seconds, lambda: say(ready))
     threading.Thread(target=watcher.watch, daemon=True).start()
     status = process.wait()
     if watcher.was_idle:
@@ -57,9 +64,12 @@ def run(launch: Launch, notebook: Notebook) -> None:
 
 
 def _folder(folder: Path) -> Path:
-    """The user's files: with the sample, if they are new."""
+    """The user's files: with the sample, and settings of no news, if they are new."""
     if not folder.exists():
-        folder.mkdir(mode=0o700, parents=True)
+        settings = folder / NEWS_SETTINGS
+        settings.parent.mkdir(mode=0o700, parents=True)
+        settings.write_text('{"fetchNews": "false", "checkForUpdates": false}\n')
+        folder.chmod(0o700)
         shutil.copyfile(SAMPLE, folder / SAMPLE_NAME)
     return folder
 
@@ -75,9 +85,6 @@ def _command(notebook: Notebook, folder: Path, host: str, port: int) -> list[str
         "--ServerApp.trust_xheaders=True",
         # Nothing is asked of the network that the user did not ask for.
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.news_url=",
-        # Starts sooner without it, and has nothing to offer where no language server is installed.
-        """--ServerApp.jpserver_extensions={'jupyter_lsp': False}""",
     ]
 
 
@@ -87,7 +94,7 @@ def _jupyter_variables(notebook: Notebook, folder: Path) -> dict[str, str]:
     return {
         "JUPYTER_TOKEN": notebook.token,
         "JUPYTER_CONFIG_DIR": str(own),
-        "JUPYTERLAB_SETTINGS_DIR": str(own / "lab" / "user-settings"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / SETTINGS),
         "JUPYTERLAB_WORKSPACES_DIR": str(own / "lab" / "workspaces"),
         "JUPYTER_RUNTIME_DIR": str(own / "runtime"),
         "SHELL": os.environ.get("SHELL") or "/bin/bash",
@@ -108,23 +115,48 @@ class Server:
         with urllib.request.urlopen(request, timeout=QUESTION_SECONDS) as answer:
             return json.load(answer)
 
-    def idle_seconds(self) -> float:
-        """Since anything happened: a kernel or terminal worked, or a user did something. Raises OSError."""
-        status, kernels = self.get("/api/status"), self.get("/api/kernels")
+    def last_work(self) -> float:
+        """When a kernel or terminal last worked, in seconds since 1970. Raises OSError.
+
+        Not Jupyter's own `last_activity`: an open page asks for something every ten seconds, whether anybody is there.
+        """
+        kernels = self.get("/api/kernels")
         if any(kernel["execution_state"] in ("busy", "starting", "restarting") for kernel in kernels):
-            return 0.0
-        last = datetime.fromisoformat(status["last_activity"])
-        return (datetime.now(UTC) - last).total_seconds()
+            return time.time()
+        try:
+            terminals = self.get("/api/terminals")
+        except urllib.error.HTTPError:  # none on this system
+            terminals = []
+        times = [datetime.fromisoformat(found["last_activity"]).timestamp() for found in (*kernels, *terminals)]
+        return max(times, default=0.0)
+
+
+def last_saved(folder: Path) -> float:
+    """When one of the user's files was last written, in seconds since 1970; JupyterLab's own are hidden."""
+    times, looked = [0.0], 0
+    for directory, names, files in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith(".")]
+        looked += len(files)
+        if looked > MAX_FILES_LOOKED_AT:
+            break
+        for file in files:
+            with contextlib.suppress(OSError):
+                times.append((Path(directory) / file).stat().st_mtime)
+    return max(times)
 
 
 class Watcher:
     """Tells when JupyterLab is ready, and ends it when it is idle."""
 
-    def __init__(self, server: Server, process: ReplicaProcess, idle_seconds: int, on_ready: Any) -> None:
+    def __init__(
+        self, server: Server, process: ReplicaProcess, folder: Path, idle_seconds: int, on_ready: Callable[[], None]
+    ) -> None:
         self._server = server
         self._process = process
+        self._folder = folder
         self._limit = idle_seconds
         self._on_ready = on_ready
+        self._started = time.time()
         self._pause = threading.Event()
         self.was_idle = False
 
@@ -150,7 +182,8 @@ class Watcher:
         return True
 
     def _is_idle(self) -> bool:
+        latest = time.time() - self._limit
         try:
-            return self._server.idle_seconds() >= self._limit
+            return self._started < latest and self._server.last_work() < latest and last_saved(self._folder) < latest
         except (OSError, ValueError, KeyError):  # busy beyond answering: not idle
             return False

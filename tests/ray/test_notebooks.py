@@ -127,7 +127,14 @@ def test_an_idle_notebook_is_stopped_and_starts_again_when_it_is_opened(notebook
     kernel = notebooks.jupyter(running).kernel()
     kernel.run("import time; time.sleep(5)")  # longer than it may be idle: work is not idleness
     assert notebooks.client.get_notebook(id)["status"] == "running"
-    stopped = notebooks.until(id, "stopped")
+    page_left_open = notebooks.jupyter(running).http
+
+    def is_stopped() -> bool:
+        page_left_open.get("/api/sessions")  # JupyterLab's own polling is no work
+        return notebooks.client.get_notebook(id)["status"] == "stopped"
+
+    wait_until(is_stopped, 60, "the notebook is stopped")
+    stopped = notebooks.client.get_notebook(id)
     assert "idle" in stopped["reason"]
     address = notebooks.platform.url + stopped["url"]
     assert httpx.get(address, headers={"Accept": "application/json"}).status_code == 503
