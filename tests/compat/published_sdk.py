@@ -1,19 +1,23 @@
 """Drives a service with Submarine's own published SDK, in that SDK's own environment; prints what it answered as JSON.
 
-    python published_sdk.py experiments|environments|templates|models http://127.0.0.1:32080
+    python published_sdk.py experiments|environments|templates|models|notebooks http://127.0.0.1:32080
 
 Imports nothing of this project: it is what a user of Apache Submarine has.
 """
 
 import json
 import sys
+import time
 
 import submarine
 import submarine.client as generated
 from submarine.client import ApiClient, ApiException, Configuration
 from submarine.client.api.environment_client import EnvironmentClient
+from submarine.client.api.notebook_client import NotebookClient
 from submarine.client.api.serve_client import ServeClient
 
+# The one user whose notebooks the published command lists (submarine/cli/notebook/command.py).
+COMMAND_USER = "4291d7da9005377ec9aec4a71ea837f"
 SPEC = {
     "meta": {"name": "compat", "namespace": "default", "framework": "Shell", "cmd": "echo from the published SDK", "envVars": {"A": "1"}},
     "environment": {"image": "apache/submarine:tf-mnist-with-summaries-1.0"},
@@ -141,6 +145,33 @@ def models(host):
     registered.delete_registered_model("compat-renamed")
     found["deleted"] = refused(registered.get_registered_model, "compat-renamed")
     found["pings"] = [str(ping()) for ping in (registered.ping3, versions.ping1, generated.ServeApi(shared).ping4)]
+    return found
+
+
+def notebooks(host):
+    client = NotebookClient(host)
+    spec = {
+        "meta": {"name": "compat-nb", "namespace": "default", "ownerId": COMMAND_USER},
+        "environment": {"name": "notebook-env"},
+        "spec": {"envVars": {"TEST_ENV": "test"}, "resources": "cpu=0.5,memory=0.5Gi"},
+    }
+    created = client.create_notebook(spec)
+    id = created["notebookId"]
+    found = {"created": created, "clash": refused(client.create_notebook, spec)}
+    deadline = time.time() + 90
+    while client.get_notebook(id)["status"] != "running" and time.time() < deadline:
+        time.sleep(0.2)
+    found["got"] = client.get_notebook(id)
+    found["got_async"] = client.get_notebook_async(id).get().result["status"]
+    found["listed"] = [n["notebookId"] for n in client.list_notebooks(COMMAND_USER)]
+    found["listed_async"] = [n["notebookId"] for n in client.list_notebooks_async(COMMAND_USER).get().result]
+    found["of_others"] = [n["notebookId"] for n in client.list_notebooks("somebody-else")]
+    found["ping"] = str(generated.NotebookApi(api_client(host)).ping2())
+    found["deleted"] = client.delete_notebook(id)
+    other = client.create_notebook({**spec, "meta": {**spec["meta"], "name": "compat-async"}})["notebookId"]
+    found["deleted_async"] = client.delete_notebook_async(other).get().result["status"]
+    found["unknown"] = refused(client.get_notebook, id)
+    found["invalid"] = refused(client.create_notebook, {**spec, "meta": {**spec["meta"], "name": "Upper Case"}})
     return found
 
 

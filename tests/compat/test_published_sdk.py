@@ -79,6 +79,19 @@ def test_model_version_and_serve_apis(platform: RunningPlatform) -> None:
     assert all("Pong" in ping for ping in found["pings"])
 
 
+def test_notebook_client(platform: RunningPlatform) -> None:
+    found = drive(platform, "notebooks")
+    id = found["created"]["notebookId"]
+    assert found["created"]["status"] == "creating" and found["created"]["url"] == "/notebook/default/compat-nb/lab"
+    assert found["got"]["status"] == found["got_async"] == "running"
+    assert found["got"]["spec"]["environment"]["name"] == "notebook-env"
+    assert id in found["listed"] and id in found["listed_async"] and id not in found["of_others"]
+    assert found["clash"][0] == 409 and found["unknown"][0] == 404
+    assert found["deleted"]["status"] == found["deleted_async"] == "terminating"
+    assert found["invalid"][0] == 400 and "meta.name" in found["invalid"][1]
+    assert "Pong" in found["ping"]
+
+
 def test_the_published_command(platform: RunningPlatform) -> None:
     if not (BIN / "submarine").exists():
         pytest.skip("apache-submarine is not installed in .venv-compat; `make test` installs it")
@@ -92,6 +105,12 @@ def test_the_published_command(platform: RunningPlatform) -> None:
 
     id = platform.submit("echo hello")
     platform.ended(id)
+    notebook = {
+        "meta": {"name": "by-command", "ownerId": "4291d7da9005377ec9aec4a71ea837f"},
+        "environment": {"name": "notebook-env"},
+        "spec": {"resources": "cpu=0.5"},
+    }
+    notebook_id = platform.client.service.call("POST", "/api/v1/notebook", json=notebook)["notebookId"]
     try:
         assert "initialized" in command("config", "init")
         command("config", "set", "connection.hostname", "127.0.0.1")
@@ -102,6 +121,10 @@ def test_the_published_command(platform: RunningPlatform) -> None:
         assert f"Experiment(id = {id} ) deleted" in command("delete", "experiment", id, "--wait")
         assert "notebook-env" in command("list", "environment")
         assert "submarine_jupyter_py3" in command("get", "environment", "notebook-env")
+        listed = command("list", "notebook")
+        assert all(text in listed for text in (notebook_id, "by-command", "notebook-env", "cpu=0.5"))
+        assert '"/notebook/default/by-command/lab"' in command("get", "notebook", notebook_id)
+        assert f"Notebook(id = {notebook_id} ) deleted" in command("delete", "notebook", notebook_id)
         assert "Not found experiment" in command("get", "experiment", id)  # it exits with 0 on errors too
     finally:
         command("config", "init")  # kept inside the installed package

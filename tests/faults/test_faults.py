@@ -15,7 +15,9 @@ import psutil
 import pytest
 
 from submarine_ray.cli import local_ray, processes
+from submarine_ray.client.notebooks import NotebookClient
 from tests.conftest import MariaDb, RunningPlatform, wait_until
+from tests.jupyter import Jupyter
 
 pytestmark = pytest.mark.faults
 
@@ -50,6 +52,24 @@ def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(platform: R
     assert len({e["experimentId"] for e in platform.client.list_experiments()}) == len(
         platform.client.list_experiments()
     )
+
+
+def test_a_killed_jupyterlab_starts_again_with_its_files(platform: RunningPlatform) -> None:
+    client = NotebookClient(platform.url)
+    id = client.create_notebook({"meta": {"name": "killed"}, "spec": {"resources": "cpu=0.5"}})["notebookId"]
+    wait_until(lambda: client.get_notebook(id)["status"] == "running", 90, "the notebook runs")
+    jupyter = Jupyter(f"{platform.url}/notebook/default/killed")
+    body = {"type": "file", "format": "text", "content": "kept"}
+    jupyter.http.put("/api/contents/file.txt", json=body).raise_for_status()
+    kernel = jupyter.kernel()
+    server = int(kernel.run("import os; os.getppid()"))
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: len([e for e in client.events(id) if e["to"] == "running"]) == 2, 90, "it runs again")
+    assert jupyter.http.get("/api/contents/file.txt").raise_for_status().json()["content"] == "kept"
+    assert jupyter.http.get("/api/kernels").json() == []
+    told = [event["reason"] for event in client.events(id)]
+    assert told == ["Accepted", "Submitted", "Running", "Restarted", "Submitted", "Running"]
+    client.delete_notebook(id)
 
 
 def _wait_for_moment(platform: RunningPlatform, id: str, moment: str) -> None:
