@@ -50,6 +50,7 @@ from submarine_ray.templates import endpoints as template_endpoints
 from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.service import TrackingService
+from submarine_ray.tracking.tensorboard import TensorBoard, TensorBoardMount
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +71,7 @@ class Platform:
         changes = Changes()
         self.packages = PackageStore(home.packages)
         self.tracking = TrackingService(settings)
+        self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages)
         self.environments = EnvironmentService(self.database)
         self.experiments = ExperimentService(
@@ -114,6 +116,7 @@ class Platform:
     def stop(self) -> None:
         for loop in self.loops:
             loop.stop()
+        self.tensorboard.stop()
         self.experiment_reconciler.close()
         self.cluster_reconciler.close()
         self.clusters.close()
@@ -164,6 +167,7 @@ def build(settings: Settings) -> FastAPI:
     _add_operations(app, platform)
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app)
+    app.add_middleware(TensorBoardMount, board=platform.tensorboard, proxy=proxy)
     app.add_middleware(NotebookMount, notebooks=platform.notebooks, proxy=proxy)
     app.add_middleware(Gate, settings=settings)
     return app

@@ -28,7 +28,7 @@ def router(experiments: ExperimentService) -> APIRouter:
 
     @routes.get("/tensorboard", response_model=One, summary="Is there a TensorBoard, and where?")
     def tensorboard() -> Response:
-        return ok({"available": False, "url": "/tensorboard/"})
+        return ok({"available": experiments.has_tensorboard, "url": "/tensorboard/"})
 
     @routes.get("/mlflow", response_model=One, summary="Is MLflow there, and where?")
     def mlflow() -> Response:

@@ -283,6 +283,10 @@ class ExperimentService:
     def has_tracking(self) -> bool:
         return self._tracking.is_ready
 
+    @property
+    def has_tensorboard(self) -> bool:
+        return self._tracking.has_tensorboard
+
     def count_by_status(self) -> dict[str, int]:
         with self._database.session() as session:
             return repository.count_by_status(session)

@@ -14,6 +14,7 @@ import structlog
 from submarine_ray.core.errors import InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
+from submarine_ray.tracking import tensorboard
 from submarine_ray.tracking.mlflow_app import PREFIX, App, load
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,10 @@ class TrackingService:
     def service_url(self) -> str:
         """This service, as replicas reach it."""
         return self._settings.url
+
+    @property
+    def has_tensorboard(self) -> bool:
+        return tensorboard.is_installed()
 
     def reference(self, run_id: str, mlflow_experiment_id: str) -> Tracking:
         """What a replica needs to find a run."""

@@ -187,4 +187,4 @@ def test_tags_of_experiments(api: httpx.Client) -> None:
     following = api.get("/api/v1/experiment", params={"limit": 1, "cursor": page["attributes"]["nextCursor"]}).json()
     assert [e["experimentId"] for e in (*page["result"], *following["result"])] == [other, id]
     assert api.get("/api/v1/experiment/mlflow").json()["result"]["url"] == "/mlflow/"
-    assert api.get("/api/v1/experiment/tensorboard").json()["result"] == {"available": False, "url": "/tensorboard/"}
+    assert api.get("/api/v1/experiment/tensorboard").json()["result"] == {"available": True, "url": "/tensorboard/"}

@@ -41,7 +41,7 @@ def test_experiment_client(platform: RunningPlatform) -> None:
     assert found["patched"] == "Accepted"
     assert "logs/" in found["artifacts"]
     assert found["mlflow"] == {"available": True, "url": "/mlflow/"}
-    assert found["tensorboard"]["url"] == "/tensorboard/"
+    assert found["tensorboard"] == {"available": True, "url": "/tensorboard/"}
     assert "Pong" in found["ping"]
     assert found["deleted"]["status"] == found["deleted_async"] == "Deleted"
     assert found["deleted"]["finishedTime"] is None
