@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
 
@@ -18,7 +19,7 @@ from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.reconcile import ClusterReconciler
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.core import logging
+from submarine_ray.core import logging, openapi
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
@@ -45,6 +46,7 @@ from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.serving import endpoints as serving_endpoints
 from submarine_ray.serving.reconcile import ServingReconciler
 from submarine_ray.serving.service import ServingService
+from submarine_ray.spec.answers import Package
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.templates import endpoints as template_endpoints
 from submarine_ray.templates.service import TemplateService
@@ -150,8 +152,13 @@ def build(settings: Settings) -> FastAPI:
         platform.stop()
 
     app: FastAPI = FastAPIOffline(
-        title="submarine-ray", version=VERSION, lifespan=lifespan, description="Submarine's REST API, on Ray."
+        title="submarine-ray",
+        version=VERSION,
+        lifespan=lifespan,
+        description="Submarine's REST API, on Ray.",
+        responses=openapi.REFUSALS,
     )
+    openapi.complete(app, settings.token is not None)
     app.state.platform = platform
     add_error_handlers(app)
     for router in (
@@ -178,7 +185,7 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
     def health() -> dict[str, Any]:
         return platform.health()
 
-    @app.get("/metrics", tags=["operations"], summary="Prometheus metrics")
+    @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         try:
             counts = platform.experiments.count_by_status()
@@ -188,8 +195,16 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
             EXPERIMENTS.labels(status).set(counts.get(status, 0))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    @app.get("/v1/openapi.json", include_in_schema=False)
+    def documented() -> Response:
+        return JSONResponse(app.openapi())  # where Submarine has it
+
     @app.put(
-        PACKAGE_PATH, tags=["experiment"], response_model=Envelope[dict[str, str]], summary="Upload a zipped directory"
+        PACKAGE_PATH,
+        tags=["experiment"],
+        response_model=Envelope[Package],
+        summary="Upload a zipped directory",
+        openapi_extra={"requestBody": openapi.ZIP},
     )
     async def upload(request: Request) -> Response:
         return ok({"url": platform.packages.add(await request.body())})

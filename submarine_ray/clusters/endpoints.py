@@ -6,25 +6,26 @@ from fastapi import APIRouter, Response
 
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.spec.answers import Cluster
 from submarine_ray.spec.clusters import ClusterSpec
 
 
 def router(clusters: ClusterService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/cluster", tags=["cluster"])
 
-    @routes.post("", response_model=Envelope[dict[str, object]], summary="Register a running Ray cluster")
+    @routes.post("", response_model=Envelope[Cluster], summary="Register a running Ray cluster")
     def create(spec: ClusterSpec) -> Response:
         return ok(clusters.create(spec))
 
-    @routes.get("", response_model=Envelope[list[dict[str, object]]], summary="List clusters")
+    @routes.get("", response_model=Envelope[list[Cluster]], summary="List clusters")
     def list_all() -> Response:
         return ok(clusters.list_all())
 
-    @routes.get("/{name}", response_model=Envelope[dict[str, object]], summary="Get a cluster")
+    @routes.get("/{name}", response_model=Envelope[Cluster], summary="Get a cluster")
     def get(name: str) -> Response:
         return ok(clusters.get(name))
 
-    @routes.delete("/{name}", response_model=Envelope[dict[str, object]], summary="Forget a cluster")
+    @routes.delete("/{name}", response_model=Envelope[Cluster], summary="Forget a cluster")
     def delete(name: str) -> Response:
         return ok(clusters.delete(name))
 

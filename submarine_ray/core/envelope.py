@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 from fastapi import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 T = TypeVar("T")
 
@@ -15,12 +15,20 @@ T = TypeVar("T")
 class Envelope(BaseModel, Generic[T]):
     """The shape of every answer, for the OpenAPI document."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     status: str = "OK"
+    """`OK`."""
     code: int = 200
+    """200."""
     success: bool = True
+    """true."""
     message: str | None = None
+    """A sentence of Submarine's, or null."""
     result: T | None = None
+    """What was asked for."""
     attributes: dict[str, Any] = {}
+    """Of pages: how to go on."""
 
 
 def ok(result: Any = None, message: str | None = None, attributes: dict[str, Any] | None = None) -> Response:

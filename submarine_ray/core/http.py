@@ -170,7 +170,9 @@ def add_error_handlers(app: FastAPI) -> None:
             HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path[:200]}; /docs lists the API.",
             HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at {request.url.path[:200]}; see /docs.",
         }
-        return error(status, texts.get(status, str(failure.detail)))
+        answer = error(status, texts.get(status, str(failure.detail)))
+        answer.headers.update(failure.headers or {})  # which methods are allowed
+        return answer
 
     @app.exception_handler(Exception)
     def bug(request: Request, failure: Exception) -> Response:

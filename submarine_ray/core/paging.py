@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from submarine_ray.core.errors import InvalidSpec
 
 MAX_LIMIT = 1000
+MAX_PAGE = 10**9  # its offset fits every database's integers
 Row = TypeVar("Row")
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.paging import MAX_LIMIT
 from submarine_ray.environments.service import EnvironmentService
+from submarine_ray.spec.answers import Environment
 from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
 
-One = Envelope[dict[str, Any]]
+One = Envelope[Environment]
 
 
 def router(environments: EnvironmentService) -> APIRouter:
@@ -21,7 +22,7 @@ def router(environments: EnvironmentService) -> APIRouter:
     def create(spec: NewEnvironment) -> Response:
         return ok(environments.create(spec))
 
-    @routes.get("", response_model=Envelope[list[dict[str, Any]]], summary="List environments")
+    @routes.get("", response_model=Envelope[list[Environment]], summary="List environments")
     def list_page(
         limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None, cursor: str | None = None
     ) -> Response:

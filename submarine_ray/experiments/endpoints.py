@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Response
@@ -13,12 +13,12 @@ from starlette.background import BackgroundTask
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import NotFound
-from submarine_ray.core.paging import MAX_LIMIT
+from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
+from submarine_ray.spec.answers import Event, Experiment, ExperimentLog, Metric, Page, Param
 from submarine_ray.spec.experiment import ExperimentSpec
 
-One = Envelope[dict[str, Any]]
-Many = Envelope[list[dict[str, Any]]]
+One = Envelope[Experiment]
 
 
 def router(experiments: ExperimentService) -> APIRouter:
@@ -26,11 +26,11 @@ def router(experiments: ExperimentService) -> APIRouter:
     _add_logs(routes, experiments)
     _add_tracking(routes, experiments)
 
-    @routes.get("/tensorboard", response_model=One, summary="Is there a TensorBoard, and where?")
+    @routes.get("/tensorboard", response_model=Envelope[Page], summary="Is there a TensorBoard, and where?")
     def tensorboard() -> Response:
         return ok({"available": experiments.has_tensorboard, "url": "/tensorboard/"})
 
-    @routes.get("/mlflow", response_model=One, summary="Is MLflow there, and where?")
+    @routes.get("/mlflow", response_model=Envelope[Page], summary="Is MLflow there, and where?")
     def mlflow() -> Response:
         return ok({"available": experiments.has_tracking, "url": "/mlflow/"})
 
@@ -42,11 +42,11 @@ def router(experiments: ExperimentService) -> APIRouter:
     def create(spec: ExperimentSpec) -> Response:
         return ok(experiments.create(spec))
 
-    @routes.get("", response_model=Many, summary="List experiments, newest first")
+    @routes.get("", response_model=Envelope[list[Experiment]], summary="List experiments, newest first")
     def list_page(
         status: str | None = None,
         tag: str | None = None,
-        page: Annotated[int, Query(ge=1)] = 1,
+        page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1,
         page_size: Annotated[int | None, Query(alias="pageSize", ge=1, le=MAX_LIMIT)] = None,
         limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None,
         cursor: str | None = None,
@@ -90,7 +90,7 @@ def router(experiments: ExperimentService) -> APIRouter:
     def stop(experiment_id: str) -> Response:
         return ok(experiments.stop(experiment_id))
 
-    @routes.get("/{experiment_id}/events", response_model=Many, summary="The experiment's history")
+    @routes.get("/{experiment_id}/events", response_model=Envelope[list[Event]], summary="The experiment's history")
     def history(experiment_id: str) -> Response:
         return ok(experiments.history(experiment_id))
 
@@ -98,15 +98,20 @@ def router(experiments: ExperimentService) -> APIRouter:
 
 
 def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
-    @routes.get("/logs", response_model=Many, summary="Which logs there are")
+    @routes.get("/logs", response_model=Envelope[list[ExperimentLog]], summary="Which logs there are")
     def log_names(status: str | None = None) -> Response:
         return ok(experiments.log_names(status))
 
-    @routes.get("/logs/{experiment_id}", response_model=One, summary="The log of each replica")
+    @routes.get("/logs/{experiment_id}", response_model=Envelope[ExperimentLog], summary="The log of each replica")
     def log(experiment_id: str) -> Response:
         return ok(experiments.log(experiment_id))
 
-    @routes.get("/logs/{experiment_id}/stream", summary="Lines as they are written, as JSON lines {replica, line}")
+    @routes.get(
+        "/logs/{experiment_id}/stream",
+        summary="Lines as they are written, as JSON lines {replica, line}",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"application/x-ndjson": {}}}},
+    )
     def stream(experiment_id: str, replica: str | None = None) -> StreamingResponse:
         experiments.get(experiment_id)  # an unknown id is a 404, not an empty stream
 
@@ -121,11 +126,11 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
 
 
 def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
-    @routes.get("/{experiment_id}/metrics", response_model=Many, summary="Metrics of each replica")
+    @routes.get("/{experiment_id}/metrics", response_model=Envelope[list[Metric]], summary="Metrics of each replica")
     def metrics(experiment_id: str, key: str | None = None) -> Response:
         return ok(experiments.metrics(experiment_id, key))
 
-    @routes.get("/{experiment_id}/params", response_model=Many, summary="Parameters of each replica")
+    @routes.get("/{experiment_id}/params", response_model=Envelope[list[Param]], summary="Parameters of each replica")
     def params(experiment_id: str) -> Response:
         return ok(experiments.params(experiment_id))
 
@@ -134,7 +139,12 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
         found = experiments.artifacts(experiment_id, path)
         return ok([f"{item['path']}/" if item["isDir"] else item["path"] for item in found])
 
-    @routes.get("/{experiment_id}/artifact", summary="Download an artifact")
+    @routes.get(
+        "/{experiment_id}/artifact",
+        summary="Download an artifact",
+        response_class=FileResponse,
+        responses={200: {"content": {"application/octet-stream": {}}}},
+    )
     def artifact(experiment_id: str, path: str) -> Response:
         opened = ExitStack()
         file = opened.enter_context(experiments.artifact(experiment_id, path))

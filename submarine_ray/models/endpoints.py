@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.models.service import ModelService
+from submarine_ray.spec.answers import ModelVersion, RegisteredModel
+from submarine_ray.spec.base import MAX_VERSION
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 
-Version = Annotated[int, Path(ge=1)]
-One = Envelope[dict[str, Any]]
-Many = Envelope[list[dict[str, Any]]]
+Version = Annotated[int, Path(ge=1, le=MAX_VERSION)]
 
 
 def router(models: ModelService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["model"])
 
-    @routes.get("/registered-model/ping", response_model=Envelope[str])
+    @routes.get("/registered-model/ping", response_model=Envelope[str], summary="Is this API there?")
     def ping_models() -> Response:
         return ok("Pong")
 
-    @routes.get("/model-version/ping", response_model=Envelope[str])
+    @routes.get("/model-version/ping", response_model=Envelope[str], summary="Is this API there?")
     def ping_versions() -> Response:
         return ok("Pong")
 
@@ -33,11 +33,11 @@ def router(models: ModelService) -> APIRouter:
         models.create(spec)
         return ok(message="Create a registered model instance")
 
-    @routes.get("/registered-model", response_model=Many, summary="List registered models")
+    @routes.get("/registered-model", response_model=Envelope[list[RegisteredModel]], summary="List registered models")
     def list_all() -> Response:
         return ok(models.list_all(), "List all registered model instances")
 
-    @routes.get("/registered-model/{name}", response_model=One, summary="Get a registered model")
+    @routes.get("/registered-model/{name}", response_model=Envelope[RegisteredModel], summary="Get a registered model")
     def get(name: str) -> Response:
         return ok(models.get(name), "Get the registered model instance")
 
@@ -51,7 +51,11 @@ def router(models: ModelService) -> APIRouter:
         models.delete(name)
         return ok(message="Delete the registered model instance")
 
-    @routes.post("/model-version", response_model=One, summary="Register what an experiment saved as a version")
+    @routes.post(
+        "/model-version",
+        response_model=Envelope[ModelVersion],
+        summary="Register what an experiment saved",
+    )
     def create_version(
         spec: ModelVersionSpec, base_dir: Annotated[str | None, Query(alias="baseDir")] = None
     ) -> Response:
@@ -62,11 +66,11 @@ def router(models: ModelService) -> APIRouter:
         models.patch_version(changes)
         return ok(message="Update the model version instance")
 
-    @routes.get("/model-version/{name}", response_model=Many, summary="List a model's versions")
+    @routes.get("/model-version/{name}", response_model=Envelope[list[ModelVersion]], summary="List a model's versions")
     def versions(name: str) -> Response:
         return ok(models.versions(name), "List all model version instances")
 
-    @routes.get("/model-version/{name}/{version}", response_model=One, summary="Get a version")
+    @routes.get("/model-version/{name}/{version}", response_model=Envelope[ModelVersion], summary="Get a version")
     def version(name: str, version: Version) -> Response:
         return ok(models.version(name, version), "Get the model version instance")
 
@@ -92,11 +96,11 @@ def _add_tags(routes: APIRouter, models: ModelService) -> None:
         return ok(message="Delete a registered model tag instance")
 
     @routes.post("/model-version/tag", response_model=Envelope[None], summary="Give a version a tag")
-    def add_version_tag(name: str, version: Annotated[int, Query(ge=1)], tag: str) -> Response:
+    def add_version_tag(name: str, version: Annotated[int, Query(ge=1, le=MAX_VERSION)], tag: str) -> Response:
         models.tag_version(name, version, tag, True)
         return ok(message="Create a model version tag instance")
 
     @routes.delete("/model-version/tag", response_model=Envelope[None], summary="Take a tag from a version")
-    def remove_version_tag(name: str, version: Annotated[int, Query(ge=1)], tag: str) -> Response:
+    def remove_version_tag(name: str, version: Annotated[int, Query(ge=1, le=MAX_VERSION)], tag: str) -> Response:
         models.tag_version(name, version, tag, False)
         return ok(message="Delete a model version tag instance")

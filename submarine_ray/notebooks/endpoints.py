@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.paging import MAX_LIMIT
 from submarine_ray.notebooks.service import NotebookService
+from submarine_ray.spec.answers import Event, Notebook
 from submarine_ray.spec.notebooks import NotebookSpec
 
-One = Envelope[dict[str, Any]]
-Many = Envelope[list[dict[str, Any]]]
+One = Envelope[Notebook]
 
 
 def router(notebooks: NotebookService) -> APIRouter:
@@ -26,7 +26,7 @@ def router(notebooks: NotebookService) -> APIRouter:
     def create(spec: NotebookSpec) -> Response:
         return ok(notebooks.create(spec), "Create a notebook instance")
 
-    @routes.get("", response_model=Many, summary="List notebooks")
+    @routes.get("", response_model=Envelope[list[Notebook]], summary="List notebooks")
     def list_page(
         id: Annotated[str | None, Query(description="whose: an ownerId")] = None,
         limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None,
@@ -51,7 +51,7 @@ def router(notebooks: NotebookService) -> APIRouter:
     def start(id: str) -> Response:
         return ok(notebooks.start(id))
 
-    @routes.get("/{id}/events", response_model=Many, summary="A notebook's history")
+    @routes.get("/{id}/events", response_model=Envelope[list[Event]], summary="A notebook's history")
     def history(id: str) -> Response:
         return ok(notebooks.history(id))
 

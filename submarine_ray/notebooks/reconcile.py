@@ -73,6 +73,7 @@ class NotebookReconciler:
         self._settings = settings
         self._lessee = lessee
         self._tracking_uri = tracking_uri
+        self._outages: set[str] = set()
 
     def tick(self) -> float:
         """The seconds until more is due. One loop works on this table, so what this service holds is its own past."""
@@ -96,10 +97,13 @@ class NotebookReconciler:
             if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
                 capacity = self._clusters.capacity(cluster, fresh=True)  # tells a new node from one that is gone
         except (Unreachable, SubmarineError) as failure:
-            log.warning("notebooks.cluster_unreachable", cluster=cluster, why=str(failure), waiting=len(rows))
+            if cluster not in self._outages:
+                log.warning("notebooks.cluster_unreachable", cluster=cluster, why=str(failure), waiting=len(rows))
+            self._outages.add(cluster)
             for row in rows:
                 self._write(row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, [])
             return
+        self._outages.discard(cluster)
         look = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms())
         for row in rows:
             try:

@@ -10,9 +10,14 @@ from pydantic.alias_generators import to_camel
 
 
 class Document(BaseModel):
-    """A body of the REST API: camelCase outside, unknown fields refused, as Submarine does."""
+    """A body of the REST API: camelCase outside, unknown fields refused, as Submarine does.
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    What stands below a field describes it, in the OpenAPI document too.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", use_attribute_docstrings=True
+    )
 
 
 def _text(value: Any) -> Any:
@@ -22,11 +27,12 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float | bool)]
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 NAME_LENGTH = 63  # of a Kubernetes label, where names end up
 MODEL_NAME_LENGTH = 128
+MAX_VERSION = 2**31 - 1  # of a registered model, as MLflow's database holds it
 ENVIRONMENT_NAME_LENGTH = 128
 
 

@@ -25,9 +25,13 @@ class ClusterSpec(Document):
     """A running Ray cluster: its dashboard's address and its token."""
 
     name: Annotated[str, AfterValidator(lambda v: check_name(v, "a cluster"))]
+    """1 to 63 letters, digits, `-`, `_` or `.`."""
     kind: Literal["ray"] = "ray"
+    """A Ray cluster that runs already."""
     address: Annotated[str, AfterValidator(_http_address)]
+    """Of its dashboard: http://host:8265."""
     token: SecretStr | None = None
+    """Where its dashboard asks for one; kept encrypted, never answered."""
     serve_url: Annotated[str, AfterValidator(_http_address)] | None = Field(
         default=None, description="Where Ray Serve answers, as users reach it"
     )

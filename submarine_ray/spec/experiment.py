@@ -47,12 +47,19 @@ class ExperimentMeta(Document):
     """Who the experiment is and what it runs."""
 
     experiment_id: str | None = None
+    """The experiment's id; in answers only, what is sent is ignored."""
     name: Annotated[str, AfterValidator(lambda v: check_name(v, "an experiment"))]
+    """1 to 63 letters, digits, `-`, `_` or `.`; several experiments may have one name."""
     namespace: str | None = "default"
+    """Kept and answered; experiments of all namespaces are listed together."""
     framework: str
+    """PyTorch, TensorFlow, XGBoost, Python, Shell or Ray, in any case: which variables replicas find each other by."""
     cmd: str | None = None
+    """The command of every replica; `$(NAME)` is replaced by that variable, quotes are a shell's, no shell runs."""
     env_vars: Variables = Field(default_factory=dict)
+    """Environment variables of every replica."""
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
+    """Words to find the experiment by."""
 
     @field_validator("framework")
     @classmethod
@@ -71,9 +78,13 @@ class KernelSpec(Document):
     """Packages that the experiment needs."""
 
     name: str | None = None
+    """What Jupyter calls the environment; kept and answered."""
     channels: list[str] | None = None
+    """Conda's channels."""
     conda_dependencies: list[str] | None = None
+    """Conda packages, installed where the cluster has conda."""
     pip_dependencies: list[str] | None = None
+    """Python packages as pip takes them, installed before the command starts."""
 
     @field_validator("pip_dependencies")
     @classmethod
@@ -88,10 +99,15 @@ class EnvironmentSpec(Document):
     """A stored environment by `name`, or an anonymous one (`image` or `dockerImage`, `kernelSpec`)."""
 
     name: str | None = None
+    """Of a stored environment, which then gives all the rest."""
     docker_image: str | None = None
+    """The container image; used where the cluster runs containers."""
     kernel_spec: KernelSpec | None = None
+    """Packages to install."""
     description: str | None = None
+    """For people."""
     image: str | None = None
+    """The same as dockerImage, as anonymous environments spell it."""
 
     @property
     def container_image(self) -> str | None:
@@ -102,12 +118,19 @@ class TaskSpec(Document):
     """One role: how many replicas, of what size; `cmd`, `envVars` and `resources` override the experiment's."""
 
     replicas: int = Field(default=1, ge=1, le=MAX_REPLICAS)
+    """How many processes."""
     resources: str | None = None
+    """Of each process: `cpu=2,memory=4Gi,nvidia.com/gpu=1`, each part optional."""
     name: str | None = None
+    """Kept and answered."""
     image: str | None = None
+    """Replaces the environment's image for this role."""
     cmd: str | None = None
+    """Replaces the experiment's command for this role."""
     env_vars: Variables | None = None
+    """Merged over the experiment's variables."""
     resource_map: dict[str, str] | None = None
+    """In answers only: `resources` taken apart."""
 
     @field_validator("resources")
     @classmethod
@@ -130,11 +153,17 @@ class GitSpec(Document):
     """A git repository; `ref` may be a tag or a commit, and wins over `branch`."""
 
     url: str
+    """https, ssh, git or file URL of the repository."""
     branch: str | None = "main"
+    """What to check out; default main."""
     ref: str | None = None
+    """A tag or commit to check out instead of a branch."""
     username: str | None = None
+    """For repositories that ask for one."""
     password: str | None = None
+    """A password or token; kept encrypted, never answered."""
     trust_certs: bool | None = None
+    """Whether to accept certificates that cannot be verified."""
 
     @field_validator("url")
     @classmethod
@@ -159,10 +188,15 @@ class CodeSpec(Document):
     """Where the code comes from; it is copied into each replica's working directory."""
 
     sync_mode: SyncMode = "git"
+    """How the code is fetched."""
     git: GitSpec | None = None
+    """The repository, for syncMode git."""
     url: str | None = None
+    """What to copy, for the other modes: a URL that fsspec reads, or the package:// URL of an upload."""
     branch: str | None = None
+    """Short for git.branch."""
     ref: str | None = None
+    """Short for git.ref."""
 
     @model_validator(mode="after")
     def _place(self) -> CodeSpec:
@@ -184,14 +218,23 @@ class ExperimentSpec(Document):
     """What a user asks for. See docs/experiments.md for each field with an example."""
 
     meta: ExperimentMeta
+    """Its name, framework, command and variables."""
     environment: EnvironmentSpec | None = None
+    """Packages and image that it needs."""
     spec: dict[str, TaskSpec] = Field(min_length=1)
+    """Its roles by name: Master, Worker, Ps, Chief or Evaluator, as the framework has them."""
     experiment_handler_spec: dict[str, str] | None = None
+    """Submarine's prehandlers; kept and answered, not run."""
     code: CodeSpec | None = None
+    """Code to fetch into each replica's working directory."""
     cluster: str | None = None
+    """Where to run; default the local cluster."""
     max_retries: int | None = Field(default=None, ge=0, le=MAX_RETRIES)
+    """How many new attempts follow a failed or lost one."""
     queue: bool | None = None
+    """Wait for a cluster that is too small now, instead of being refused."""
     train_function: bool | None = None
+    """The uploaded package holds a function for Ray Train instead of a command."""
 
     @model_validator(mode="after")
     def _roles(self) -> ExperimentSpec:

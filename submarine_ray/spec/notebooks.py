@@ -19,6 +19,7 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 OWNER_LENGTH = 64
 LABEL_LENGTH = 256
 MAX_LABELS = 64
+MAX_IDLE_SECONDS = 365 * 24 * 3600
 
 
 def _name(value: str) -> str:
@@ -40,17 +41,24 @@ class NotebookMeta(Document):
     """Whose notebook it is, and its name: unique in its namespace, and part of its address."""
 
     name: Annotated[str, AfterValidator(_name)]
+    """1 to 63 lower case letters, digits and `-`; part of the notebook's address."""
     namespace: Annotated[str, AfterValidator(_name)] = "default"
+    """Names are unique in it."""
     owner_id: Annotated[Text | None, Field(max_length=OWNER_LENGTH)] = None
+    """Whose it is; lists can be restricted to an owner."""
     labels: Annotated[dict[str, Text] | None, AfterValidator(lambda v: _labels(v) if v else v)] = None
+    """Kept and answered."""
 
 
 class NotebookPodSpec(Document):
     """What its process gets; `idleSeconds` replaces the service's own: 0 means that it is never stopped."""
 
     env_vars: Variables | None = None
+    """Environment variables of the notebook."""
     resources: str
-    idle_seconds: int | None = Field(default=None, ge=0)
+    """`cpu=1,memory=1Gi,nvidia.com/gpu=1`."""
+    idle_seconds: int | None = Field(default=None, ge=0, le=MAX_IDLE_SECONDS)
+    """Stop it after so long without work; 0: never; default the service's own setting."""
 
     @field_validator("resources")
     @classmethod
@@ -67,9 +75,13 @@ class NotebookSpec(Document):
     """A JupyterLab to start."""
 
     meta: NotebookMeta
+    """Whose notebook it is, and its name."""
     environment: EnvironmentSpec | None = None
+    """Packages that it needs."""
     spec: NotebookPodSpec
+    """What its process gets."""
     cluster: str | None = None
+    """Where to run; default the local cluster."""
 
 
 class NotebookStatus:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from submarine_ray.spec.base import MODEL_NAME_LENGTH, Document, check_name
+from submarine_ray.spec.base import MAX_VERSION, MODEL_NAME_LENGTH, Document, check_name
 
 ModelName = Annotated[str, AfterValidator(lambda v: check_name(v, "a model", MODEL_NAME_LENGTH))]
 
@@ -15,14 +15,23 @@ class ServeSpec(Document):
     """Which model to serve; `replicas`, `resources` and `cluster` are this platform's additions."""
 
     id: str | None = None
+    """Submarine's id of the version; ignored, name and version say it."""
     model_name: ModelName
-    model_version: int = Field(ge=1)
+    """A registered model."""
+    model_version: int = Field(ge=1, le=MAX_VERSION)
+    """Which of its versions."""
     model_id: str | None = None
+    """Submarine's; ignored."""
     model_type: str | None = None
+    """Submarine's; ignored."""
     model_uri: str | None = Field(default=None, alias="modelURI")
+    """Submarine's; ignored."""
     replicas: int = Field(default=1, ge=1, le=1000)
+    """How many processes answer."""
     resources: str | None = None
+    """Of each: `cpu=1,nvidia.com/gpu=1`."""
     cluster: str | None = None
+    """Where; default the local cluster."""
 
 
 class EndpointStatus:

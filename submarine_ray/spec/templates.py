@@ -21,9 +21,13 @@ class TemplateParameter(Document):
     """A parameter: `value` is its default; a required one without a value must be given at submission."""
 
     name: str = Field(min_length=1, max_length=256)
+    """What stands between `{{` and `}}`, or the path of a value of the spec such as `spec.Worker.replicas`."""
     required: Text = "false"
+    """true or false: whether there must be a value at submission."""
     description: str | None = None
+    """For people."""
     value: Text | None = None
+    """What holds if a submission does not name the parameter."""
 
     @field_validator("required")
     @classmethod
@@ -37,21 +41,28 @@ class TemplateSpec(Document):
     """A template to store."""
 
     name: TemplateName
+    """1 to 63 letters, digits, `-`, `_` or `.`."""
     author: str | None = Field(default=None, max_length=256)
+    """Who made it."""
     description: str | None = Field(default=None, max_length=5000)
+    """For people."""
     parameters: list[TemplateParameter] = Field(
         default_factory=list,
         max_length=MAX_PARAMETERS,
         validation_alias=AliasChoices("parameters", "experimentTemplateParamSpec"),
     )
+    """What a submission may or must give."""
     experiment_spec: dict[str, Any]
+    """An experiment's spec, with `{{name}}` wherever a parameter goes."""
 
 
 class TemplateSubmission(Document):
     """Values for a template's parameters; the path's template name wins over `name`."""
 
     name: str | None = None
+    """Of the template; the path's wins."""
     params: dict[str, Text] = Field(default_factory=dict)
+    """Values by the parameters' names."""
 
     @field_validator("params", mode="before")
     @classmethod

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.paging import MAX_LIMIT
+from submarine_ray.spec.answers import Experiment, Template
 from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
 from submarine_ray.templates.service import TemplateService
 
-One = Envelope[dict[str, Any]]
+One = Envelope[Template]
 
 
 def router(templates: TemplateService) -> APIRouter:
@@ -21,7 +22,7 @@ def router(templates: TemplateService) -> APIRouter:
     def create(spec: TemplateSpec) -> Response:
         return ok(templates.create(spec))
 
-    @routes.get("/template", response_model=Envelope[list[dict[str, Any]]], summary="List templates")
+    @routes.get("/template", response_model=Envelope[list[Template]], summary="List templates")
     def list_page(
         limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None, cursor: str | None = None
     ) -> Response:
@@ -40,7 +41,7 @@ def router(templates: TemplateService) -> APIRouter:
     def delete(name: str) -> Response:
         return ok(templates.delete(name))
 
-    @routes.post("/experiment/{template}", response_model=One, summary="Create an experiment from a template")
+    @routes.post("/experiment/{template}", response_model=Envelope[Experiment], summary="Run a template")
     def submit(template: str, submission: TemplateSubmission) -> Response:
         return ok(templates.submit(template, submission))
 

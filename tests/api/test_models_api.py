@@ -91,3 +91,10 @@ def test_bad_requests(
 ) -> None:
     answer = api.request(method, path, **arguments)
     assert answer.status_code == status and said in answer.json()["message"], answer.json()
+
+
+def test_a_version_beyond_any_database_is_refused(api: httpx.Client) -> None:
+    huge = 6797441475002484391936
+    for method, path in (("GET", f"model-version/m/{huge}"), ("POST", f"model-version/tag?name=m&tag=t&version={huge}")):
+        answer = api.request(method, f"/api/v1/{path}")
+        assert answer.status_code == 400 and "version" in answer.json()["message"]

@@ -1,0 +1,107 @@
+"""The OpenAPI document, completed with what FastAPI cannot know: refusals in the envelope, YAML bodies, parameters."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict
+
+from submarine_ray.spec.examples import EXAMPLES
+
+_REFUSALS = {
+    HTTPStatus.BAD_REQUEST: "What was sent cannot be; the message names the field and what to write there",
+    HTTPStatus.UNAUTHORIZED: "The token is missing or wrong",
+    HTTPStatus.FORBIDDEN: "The request comes from a page or for a host that is not this service's",
+    HTTPStatus.NOT_FOUND: "There is no such thing",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The method is not possible here",
+    HTTPStatus.CONFLICT: "The name is taken, or the state does not allow it",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too long",
+    HTTPStatus.SERVICE_UNAVAILABLE: "What this service stands on does not answer; try again",
+}
+_PARAMETERS = {
+    "experiment_id": "The experiment's id.",
+    "id": "The notebook's id; in lists, whose: an ownerId.",
+    "name": "The thing's name.",
+    "template": "The template's name.",
+    "model_name": "The registered model's name.",
+    "model_version": "Which of its versions.",
+    "version": "Which of the model's versions.",
+    "status": "Only those in this state, in any case of letters.",
+    "tag": "A tag.",
+    "page": "Which page, from 1 on; used with pageSize.",
+    "pageSize": "How many on a page; without it, all.",
+    "limit": "At most so many; attributes.nextCursor then leads on.",
+    "cursor": "Where to go on: the previous answer's attributes.nextCursor.",
+    "replica": "Only this replica's: `worker-0`.",
+    "key": "The whole history of this metric, instead of the last value of each.",
+    "path": "Below which directory, or which artifact.",
+    "baseDir": "Which of the models that the experiment saved: its path, or the last part of it.",
+    "wait": "Answer after so many seconds anyway.",
+}
+ZIP = {"required": True, "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
+_METHODS = ("get", "put", "post", "patch", "delete")
+
+
+class Refusal(BaseModel):
+    """The envelope of a request that failed."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    status: str
+    """The HTTP status by name: `NOT_FOUND`."""
+    code: int
+    """The HTTP status."""
+    success: bool
+    """false."""
+    message: str
+    """What was wrong, where, and what to do."""
+    result: None
+    """null."""
+    attributes: dict[str, Any]
+    """Empty."""
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status.value: {"model": Refusal, "description": description} for status, description in _REFUSALS.items()
+}
+
+
+def complete(app: FastAPI, has_token: bool) -> None:
+    """Let `app.openapi()` answer the complete document."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            app.openapi_schema = _completed(made, has_token)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _completed(document: dict[str, Any], has_token: bool) -> dict[str, Any]:
+    for path, operations in document["paths"].items():
+        for method in _METHODS:
+            if operation := operations.get(method):
+                _complete_operation(path, operation)
+    schemas = document["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for name, example in EXAMPLES.items():
+        # FastAPI tells input from output where the two differ.
+        schemas[name if name in schemas else f"{name}-Input"]["examples"] = [example]
+    if has_token:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+    return document
+
+
+def _complete_operation(path: str, operation: dict[str, Any]) -> None:
+    operation["responses"].pop("422", None)  # FastAPI's own; invalid input is 400 here
+    for parameter in operation.get("parameters", ()):
+        parameter.setdefault("description", _PARAMETERS[parameter["name"]])
+    content = operation.get("requestBody", {}).get("content", {})
+    if path.startswith("/api/v1/") and "application/json" in content:
+        content["application/yaml"] = content["application/json"]

@@ -1,0 +1,295 @@
+"""What the REST API answers: the shapes behind `result`, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
+from submarine_ray.spec.notebooks import NotebookSpec
+
+
+class Answer(BaseModel):
+    """Answers may gain fields in a later version; none goes away."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True, extra="allow"
+    )
+
+
+class Experiment(Answer):
+    """An experiment: what was asked for, and how far it has come. Times are ISO 8601 with milliseconds and offset."""
+
+    experiment_id: str
+    """Its id, also of its first Ray job."""
+    uid: str
+    """A UUID."""
+    status: str
+    """Accepted, Created, Running, Succeeded, Failed or Deleted."""
+    accepted_time: str | None
+    """When it was asked for."""
+    created_time: str | None
+    """When its cluster took it."""
+    running_time: str | None
+    """When its first process started."""
+    finished_time: str | None
+    """When it ended."""
+    spec: ExperimentSpec
+    """What was asked for, with every documented field."""
+    reason: str | None
+    """Why it is in this state, in a word."""
+    message: str | None
+    """Why it is in this state, in a sentence."""
+    attempt: int
+    """How often it has been started: 1 for the first time."""
+    cluster: str
+    """Where it runs."""
+    run_id: str | None
+    """Its run in MLflow."""
+
+
+class Event(Answer):
+    """Something that happened."""
+
+    time: str
+    """When."""
+    reason: str
+    """What, in a word."""
+    message: str
+    """What, in a sentence."""
+
+
+class PodLog(Answer):
+    """What one replica wrote."""
+
+    pod_name: str
+    """`<experiment id>-<role>-<index>`."""
+    pod_log: list[str]
+    """Its lines."""
+
+
+class ExperimentLog(Answer):
+    """What an experiment's replicas wrote."""
+
+    experiment_id: str
+    """Whose log."""
+    log_content: list[PodLog]
+    """By replica, in the order of their names."""
+
+
+class Metric(Answer):
+    """One value of a metric."""
+
+    replica: str
+    """Who logged it: `worker-0`."""
+    key: str
+    """The metric's name."""
+    value: float | None
+    """The value; null where it is no finite number."""
+    step: int
+    """The training step."""
+    timestamp: int
+    """When it was logged, in ms since 1970."""
+
+
+class Param(Answer):
+    """A parameter."""
+
+    replica: str
+    """Who logged it."""
+    key: str
+    """The parameter's name."""
+    value: str
+    """Its value."""
+
+
+class Page(Answer):
+    """A page that belongs to the platform."""
+
+    available: bool
+    """Whether it is there now."""
+    url: str
+    """Where, on this service."""
+
+
+class Environment(Answer):
+    """A stored environment."""
+
+    environment_id: str
+    """Its id."""
+    environment_spec: EnvironmentSpec
+    """What it consists of."""
+
+
+class TemplateId(Answer):
+    """A template's id, in Submarine's form."""
+
+    id: int
+    """A running number."""
+    server_timestamp: int
+    """When it was created, in ms since 1970."""
+
+
+class StoredParameter(Answer):
+    """A parameter as it is stored."""
+
+    name: str
+    """What stands between `{{` and `}}`."""
+    required: str
+    """`true` or `false`."""
+    description: str | None
+    """For people."""
+    value: str | None
+    """What holds if a submission does not name it."""
+
+
+class StoredTemplate(Answer):
+    """A template as it is stored."""
+
+    name: str
+    """Its name."""
+    author: str | None
+    """Who made it."""
+    description: str | None
+    """For people."""
+    parameters: list[StoredParameter]
+    """Its own, and three of each role: replicas, CPU and memory."""
+    experiment_spec: dict[str, Any]
+    """The experiment's spec with its placeholders."""
+
+
+class Template(Answer):
+    """A template."""
+
+    experiment_template_id: TemplateId
+    """Its id."""
+    experiment_template_spec: StoredTemplate
+    """What it consists of."""
+
+
+class Notebook(Answer):
+    """A notebook."""
+
+    notebook_id: str
+    """Its id."""
+    name: str
+    """Its name."""
+    uid: str
+    """A UUID."""
+    url: str
+    """Where JupyterLab opens, on this service."""
+    status: str
+    """creating, waiting, running, terminating, stopped or failed."""
+    reason: str
+    """Why, in a sentence."""
+    created_time: str | None
+    """When it was asked for."""
+    deleted_time: str | None
+    """When it was deleted."""
+    spec: NotebookSpec
+    """What was asked for, with the whole of its environment."""
+
+
+class RegisteredModel(Answer):
+    """A registered model."""
+
+    name: str
+    """Its name."""
+    creation_time: str | None
+    """When, `yyyy-MM-dd HH:mm:ss` in UTC."""
+    last_updated_time: str | None
+    """When, `yyyy-MM-dd HH:mm:ss` in UTC."""
+    description: str | None
+    """For people."""
+    tags: list[str]
+    """Words to find it by."""
+
+
+class ModelVersion(Answer):
+    """A version of a registered model."""
+
+    name: str
+    """The model."""
+    version: int
+    """Which version, from 1 on."""
+    id: str | None
+    """Of the saved model."""
+    user_id: str
+    """Who registered it."""
+    experiment_id: str | None
+    """What trained it."""
+    model_type: str | None
+    """pytorch, tensorflow, or MLflow's name of another kind."""
+    current_stage: str
+    """None, Developing, Production or Archived."""
+    creation_time: str | None
+    """When, `yyyy-MM-dd HH:mm:ss` in UTC."""
+    last_updated_time: str | None
+    """When, `yyyy-MM-dd HH:mm:ss` in UTC."""
+    source: str | None
+    """Where its files are, as MLflow writes it."""
+    dataset: str | None
+    """What it was trained on."""
+    description: str | None
+    """For people."""
+    tags: list[str]
+    """Words to find it by."""
+
+
+class Endpoint(Answer):
+    """A model version that is served."""
+
+    url: str
+    """The Open Inference Protocol's infer URL."""
+    invocations_url: str
+    """MLflow's invocations URL."""
+    name: str
+    """`<model>-<version>`."""
+    model_name: str
+    """The model."""
+    model_version: int
+    """Which of its versions."""
+    cluster: str
+    """Where it runs."""
+    replicas: int
+    """How many processes answer."""
+    status: str
+    """Creating, Running, Failed or Deleting."""
+    message: str | None
+    """Why, in a sentence."""
+    created_time: str | None
+    """When it was asked for."""
+
+
+class Cluster(Answer):
+    """A cluster that experiments can run on."""
+
+    name: str
+    """Its name."""
+    kind: str
+    """local or ray."""
+    address: str | None
+    """Of its dashboard."""
+    serve_url: str | None
+    """Where its endpoints answer."""
+    created_time: str | None
+    """When it was registered."""
+    observed_time: str | None
+    """When it was last looked at."""
+    healthy: bool | None
+    """Whether it answered then; null before the first look."""
+    message: str | None
+    """What was wrong."""
+    nodes: int | None
+    """How many there are."""
+    resources: dict[str, float] | None
+    """Its CPUs, memory in bytes, and GPUs."""
+
+
+class Package(Answer):
+    """An uploaded directory."""
+
+    url: str
+    """`package://<sha256>`, for an experiment's `code.url`."""

@@ -1,0 +1,70 @@
+"""Bodies as users would send them: shown in the OpenAPI document, and sent in its tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_EXPERIMENT: dict[str, Any] = {
+    "meta": {
+        "name": "mnist",
+        "namespace": "default",
+        "framework": "PyTorch",
+        "cmd": "python train.py --lr 0.01",
+        "envVars": {"EPOCHS": "3"},
+        "tags": ["baseline"],
+    },
+    "environment": {"name": "notebook-env"},
+    "spec": {
+        "Master": {"replicas": 1, "resources": "cpu=1,memory=1024M"},
+        "Worker": {"replicas": 1, "resources": "cpu=1,memory=1024M"},
+    },
+    "code": {"syncMode": "git", "git": {"url": "https://github.com/apache/submarine.git", "branch": "master"}},
+}
+_KERNEL = {
+    "name": "team_python",
+    "channels": ["defaults"],
+    "condaDependencies": [],
+    "pipDependencies": ["pandas==2.2.3", "pyarrow"],
+}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "ExperimentSpec": _EXPERIMENT,
+    "NewEnvironment": {"name": "team-env", "dockerImage": "continuumio/anaconda3", "kernelSpec": _KERNEL},
+    "EnvironmentPatch": {"description": "pandas and pyarrow", "kernelSpec": {"pipDependencies": ["pandas==2.2.3"]}},
+    "TemplateSpec": {
+        "name": "mnist-template",
+        "author": "author",
+        "description": "Trains with a learning rate",
+        "parameters": [
+            {"name": "learning_rate", "value": 0.1, "required": True, "description": "Of the optimizer"},
+            {"name": "experiment_name", "value": "mnist", "required": False, "description": "Of the experiment"},
+        ],
+        "experimentSpec": {
+            "meta": {
+                "name": "{{experiment_name}}",
+                "namespace": "default",
+                "framework": "PyTorch",
+                "cmd": "python train.py --lr {{learning_rate}}",
+            },
+            "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=1024M"}},
+        },
+    },
+    "TemplateSubmission": {"name": "mnist-template", "params": {"learning_rate": "0.01", "experiment_name": "first"}},
+    "NotebookSpec": {
+        "meta": {"name": "test-nb", "namespace": "default", "ownerId": "e9ca23d68d884d4ebb19d07889727dae"},
+        "environment": {"name": "notebook-env"},
+        "spec": {"envVars": {"TEST_ENV": "test"}, "resources": "cpu=1,memory=1.0Gi"},
+    },
+    "RegisteredModelSpec": {"name": "register", "description": "Digits", "tags": ["vision"]},
+    "RegisteredModelPatch": {"name": "digits", "description": "Handwritten digits"},
+    "ModelVersionSpec": {
+        "name": "register",
+        "experimentId": "experiment-1655368052180-0001",
+        "description": "The first",
+        "dataset": "mnist",
+        "tags": ["cnn"],
+    },
+    "ModelVersionPatch": {"name": "register", "version": 1, "currentStage": "Production"},
+    "ServeSpec": {"modelName": "register", "modelVersion": 1},
+    "ClusterSpec": {"name": "vm", "address": "http://10.0.0.5:8265", "token": "the cluster's token"},
+}
