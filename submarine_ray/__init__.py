@@ -15,25 +15,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from submarine_ray.client.environments import EnvironmentClient
-    from submarine_ray.client.errors import ApiError, ClientError, ExperimentFailed, ServiceUnreachable
+    from submarine_ray.client.errors import ApiError, ClientError, EndpointFailed, ExperimentFailed, ServiceUnreachable
     from submarine_ray.client.experiments import ExperimentClient
     from submarine_ray.client.models import ModelClient, ServeClient
+    from submarine_ray.client.models_client import ModelsClient
     from submarine_ray.client.notebooks import NotebookClient
     from submarine_ray.client.run import ExperimentHandle, run
+    from submarine_ray.client.submarine_client import SubmarineClient
     from submarine_ray.client.templates import TemplateClient
     from submarine_ray.client.tracking import get_tracking_uri, log_metric, log_param, save_model, set_tracking_uri
 
 __all__ = [
     "ApiError",
     "ClientError",
+    "EndpointFailed",
     "EnvironmentClient",
     "ExperimentClient",
     "ExperimentFailed",
     "ExperimentHandle",
     "ModelClient",
+    "ModelsClient",
     "NotebookClient",
     "ServeClient",
     "ServiceUnreachable",
+    "SubmarineClient",
     "TemplateClient",
     "get_tracking_uri",
     "log_metric",
@@ -46,12 +51,15 @@ __all__ = [
 _HOMES = {
     "ApiError": "errors",
     "ClientError": "errors",
+    "EndpointFailed": "errors",
     "ExperimentFailed": "errors",
     "ServiceUnreachable": "errors",
     "EnvironmentClient": "environments",
     "ExperimentClient": "experiments",
     "ExperimentHandle": "run",
     "ModelClient": "models",
+    "ModelsClient": "models_client",
+    "SubmarineClient": "submarine_client",
     "NotebookClient": "notebooks",
     "ServeClient": "models",
     "TemplateClient": "templates",

@@ -31,7 +31,7 @@ def client() -> Any:
     from submarine_ray.cli import config
     from submarine_ray.client.experiments import ExperimentClient
 
-    return ExperimentClient(config.service_url())
+    return ExperimentClient(config.service_url(), patience=0)
 
 
 def _home() -> Any:
@@ -181,6 +181,24 @@ def stop(id: Annotated[str, typer.Argument(help="the experiment")]) -> None:
     typer.echo(f"Stopping {id}.")
 
 
+@app.command()
+def serve(
+    model: str,
+    version: int,
+    replicas: Annotated[int, typer.Option(min=1, help="how many processes answer")] = 1,
+    timeout: Annotated[float, typer.Option(help="seconds to wait until it answers; 0: do not wait")] = 180,
+) -> None:
+    """Serve a model version, and print where it answers."""
+    from submarine_ray.cli import config
+    from submarine_ray.client.models import ServeClient
+
+    endpoints = ServeClient(config.service_url(), patience=0)
+    endpoint = endpoints.create_serve(model, version, replicas=replicas)
+    if timeout > 0:
+        endpoint = endpoints.wait_until_running(model, version, timeout)
+    typer.echo(endpoint["invocationsUrl"])
+
+
 @list_app.command("experiment")
 def list_experiment(
     status: Annotated[str | None, typer.Option(help="only those in this state")] = None,
@@ -267,7 +285,7 @@ def main() -> None:
         from submarine_ray.cli.local_ray import StartFailed
         from submarine_ray.client.errors import ClientError
 
-        if not isinstance(failure, Problem | ClientError | StartFailed):
+        if not isinstance(failure, Problem | ClientError | StartFailed | TimeoutError):
             raise
         sys.stderr.write(f"Error: {failure}\n")
         sys.exit(1)

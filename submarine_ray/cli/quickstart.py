@@ -18,14 +18,15 @@ from submarine_ray.cli.local_ray import StartFailed
 from submarine_ray.cli.output import Problem, table
 from submarine_ray.client.errors import ClientError
 from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.client.models import ModelClient, ServeClient
 from submarine_ray.client.run import ExperimentHandle
 from submarine_ray.client.run import run as start
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.home import Home
+from submarine_ray.spec.serving import EndpointStatus
 
 WORKERS = 2
 ASKED = 10
-SERVE_SECONDS = 180
 NEEDED_ACCURACY = 0.95
 FRAMEWORKS = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
 
@@ -43,8 +44,8 @@ def run(framework: str, data: Path | None) -> None:
     model = f"quickstart-{kind.lower()}"
     handle = _step("submit the experiment", lambda: _submit(client, kind, model, data), home.service_log)
     _step("train", lambda: _watch(client, handle), lambda: _log_tail(handle))
-    version = _step("register the model", lambda: _version(client, handle, model), lambda: _log_tail(handle))
-    endpoint = _step("deploy the model", lambda: _deploy(client, model, version), home.service_log)
+    version = _step("register the model", lambda: _version(handle, model), lambda: _log_tail(handle))
+    endpoint = _step("deploy the model", lambda: _deploy(model, version), home.service_log)
     _step("ask the model", lambda: _ask(client, handle, endpoint), home.service_log)
     _urls(home, endpoint)
 
@@ -120,32 +121,25 @@ def _progress(client: ExperimentClient, handle: ExperimentHandle) -> str:
     return f"epoch {found['accuracy']['step']:>2}  loss {loss:.4f}  accuracy {found['accuracy']['value']:.4f}"
 
 
-def _version(client: ExperimentClient, handle: ExperimentHandle, model: str) -> int:
+def _version(handle: ExperimentHandle, model: str) -> int:
     """The version that the training registered with `save_model`."""
-    versions = client.service.call("GET", f"/api/v1/model-version/{model}")
-    mine = [v["version"] for v in versions if v["experimentId"] == handle.id]
+    versions = ModelClient(platform.url()).list_versions(model)
+    mine = [int(v["version"]) for v in versions if v["experimentId"] == handle.id]
     if not mine:
         raise Problem(f"{handle.id} registered no version of {model}")
     sys.stdout.write(f"    {model} version {max(mine)}\n")
-    return int(max(mine))
+    return max(mine)
 
 
-def _deploy(client: ExperimentClient, model: str, version: int) -> dict[str, Any]:
-    for old in client.service.call("GET", "/api/v1/serve"):
-        if old["modelName"] == model and old["modelVersion"] != version and old["status"] != "Deleting":
-            client.service.call(
-                "DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": old["modelVersion"]}
-            )
-    body = {"modelName": model, "modelVersion": version}
-    endpoint = client.service.call("POST", "/api/v1/serve", json=body)
-    deadline = time.monotonic() + SERVE_SECONDS
-    while endpoint["status"] != "Running":
-        if endpoint["status"] == "Failed" or time.monotonic() > deadline:
-            raise Problem(f"the endpoint is {endpoint['status']}: {endpoint['message']}")
-        time.sleep(0.5)
-        endpoint = client.service.call("GET", f"/api/v1/serve/{model}/{version}")
+def _deploy(model: str, version: int) -> dict[str, Any]:
+    serve = ServeClient(platform.url())
+    for old in serve.list_serves():
+        if old["modelName"] == model and old["modelVersion"] != version and old["status"] != EndpointStatus.DELETING:
+            serve.delete_serve(model, old["modelVersion"])
+    serve.create_serve(model, version)
+    endpoint = serve.wait_until_running(model, version)
     sys.stdout.write(f"    {endpoint['invocationsUrl']}\n")
-    return dict(endpoint)
+    return endpoint
 
 
 def _ask(client: ExperimentClient, handle: ExperimentHandle, endpoint: dict[str, Any]) -> None:

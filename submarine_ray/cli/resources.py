@@ -20,7 +20,7 @@ def _service() -> Any:
     from submarine_ray.cli import config
     from submarine_ray.client.http import Service
 
-    return Service(config.service_url())
+    return Service(config.service_url(), patience=0)
 
 
 def read(file: Path) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from multiprocessing.pool import AsyncResult
 from typing import Any
 from urllib.parse import quote
 
-from submarine_ray.client.http import Service
+from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
 
 _BASE = "/api/v1/environment"
 
@@ -20,11 +21,15 @@ class EnvironmentClient:
     All methods raise ApiError (refused) or ServiceUnreachable. Source: Submarine's "Environment REST API".
     """
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        self.service = Service(host, token)
+    def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
+        self.service = Service(host, token, patience)
 
     def create_environment(self, environment_spec: dict[str, Any]) -> dict[str, Any]:
         return dict(self.service.call("POST", _BASE, json=environment_spec))
+
+    def create_environment_async(self, environment_spec: dict[str, Any]) -> AsyncResult[dict[str, Any]]:
+        """The same without waiting: `.get()` has the answer, or raises its error."""
+        return later(self.create_environment, environment_spec)
 
     def update_environment(self, name: str, environment_spec: dict[str, Any]) -> dict[str, Any]:
         """Change what the spec names; the rest stays."""
@@ -33,9 +38,19 @@ class EnvironmentClient:
     def get_environment(self, name: str) -> dict[str, Any]:
         return dict(self.service.call("GET", f"{_BASE}/{quote(name, safe='')}"))
 
-    def list_environments(self) -> list[dict[str, Any]]:
+    def get_environment_async(self, name: str) -> AsyncResult[dict[str, Any]]:
+        return later(self.get_environment, name)
+
+    def list_environments(self, status: str | None = None) -> list[dict[str, Any]]:
+        """All of them; `status` is Submarine's and means nothing here: an environment has none."""
         return list(self.service.call("GET", _BASE))
+
+    def list_environments_async(self, status: str | None = None) -> AsyncResult[list[dict[str, Any]]]:
+        return later(self.list_environments, status)
 
     def delete_environment(self, name: str) -> dict[str, Any]:
         """What runs in it goes on."""
         return dict(self.service.call("DELETE", f"{_BASE}/{quote(name, safe='')}"))
+
+    def delete_environment_async(self, name: str) -> AsyncResult[dict[str, Any]]:
+        return later(self.delete_environment, name)

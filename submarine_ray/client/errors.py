@@ -26,3 +26,11 @@ class ExperimentFailed(ClientError):
         self.experiment = experiment
         why = experiment.get("message") or experiment.get("reason") or "no reason given"
         super().__init__(f"{experiment.get('experimentId')} is {experiment.get('status')}: {why}")
+
+
+class EndpointFailed(ClientError):
+    """The endpoint could not be deployed."""
+
+    def __init__(self, endpoint: dict[str, object]) -> None:
+        self.endpoint = endpoint
+        super().__init__(f"{endpoint.get('name')} failed: {endpoint.get('message') or 'no reason given'}")

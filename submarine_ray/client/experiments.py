@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
 
 from submarine_ray.client.errors import ExperimentFailed
-from submarine_ray.client.http import Service
+from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
 from submarine_ray.spec.experiment import ExperimentStatus
 
 _BASE = "/api/v1/experiment"
@@ -21,12 +22,13 @@ class ExperimentClient:
     Args:
         host: the control service's URL; default `SUBMARINE_URL`, else this machine's.
         token: its bearer token, if it asks for one; default `SUBMARINE_TOKEN`.
+        patience: for how many seconds to go on trying while the service does not answer.
 
     All methods raise ApiError (refused) or ServiceUnreachable. Source: Submarine's "Experiment Client".
     """
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        self.service = Service(host, token)
+    def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
+        self.service = Service(host, token, patience)
 
     def create_experiment(self, experiment_spec: dict[str, Any]) -> dict[str, Any]:
         """Create an experiment from its spec; what the service made of it."""
@@ -39,12 +41,22 @@ class ExperimentClient:
     def get_experiment(self, id: str) -> dict[str, Any]:
         return dict(self.service.call("GET", f"{_BASE}/{id}"))
 
+    def get_experiment_async(self, id: str) -> AsyncResult[dict[str, Any]]:
+        """The same without waiting: `.get()` has the answer, or raises its error."""
+        return later(self.get_experiment, id)
+
     def list_experiments(self, status: str | None = None) -> list[dict[str, Any]]:
         """All experiments, newest first; with `status`, those in it."""
         return list(self.service.call("GET", _BASE, params={"status": status} if status else {}))
 
+    def list_experiments_async(self, status: str | None = None) -> AsyncResult[list[dict[str, Any]]]:
+        return later(self.list_experiments, status)
+
     def delete_experiment(self, id: str) -> dict[str, Any]:
         return dict(self.service.call("DELETE", f"{_BASE}/{id}"))
+
+    def delete_experiment_async(self, id: str) -> AsyncResult[dict[str, Any]]:
+        return later(self.delete_experiment, id)
 
     def stop_experiment(self, id: str) -> dict[str, Any]:
         """Ask a running experiment to end; it stays listed."""

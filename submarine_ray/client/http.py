@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from multiprocessing.pool import AsyncResult, ThreadPool
+from typing import Any, BinaryIO, TypeVar
 
 import httpx
+from tenacity import RetryCallState, Retrying, stop_after_delay, wait_exponential_jitter
 
 from submarine_ray.client.errors import ApiError, ServiceUnreachable
 from submarine_ray.spec.home import DEFAULT_PORT
 
 TIMEOUT = httpx.Timeout(30, connect=5)
 UPLOAD_TIMEOUT = httpx.Timeout(300, connect=5)
+PATIENCE_SECONDS = 5.0
+ASYNC_THREADS = 8
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT"})
+
+Result = TypeVar("Result")
 
 
 def default_host() -> str:
@@ -25,13 +35,18 @@ def default_host() -> str:
 
 
 class Service:
-    """Calls the REST API and opens its envelope."""
+    """Calls the REST API and opens its envelope.
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+    What cannot have reached the service is tried again for `patience` seconds, and so is a broken question that changes
+    nothing: the service may just be restarting.
+    """
+
+    def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
         self.host = (host or default_host()).rstrip("/")
         token = token or os.environ.get("SUBMARINE_TOKEN")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=self.host, headers=headers, timeout=TIMEOUT)
+        self._patience = patience
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         """The `result` of an answer. Raises ApiError, ServiceUnreachable."""
@@ -39,8 +54,14 @@ class Service:
 
     def envelope(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """The whole answer. Raises ApiError, ServiceUnreachable."""
+        again = Retrying(
+            retry=lambda state: _may_repeat(method, state),
+            stop=stop_after_delay(self._patience),
+            wait=wait_exponential_jitter(multiplier=0.1, max=1.0, jitter=0.1),
+            reraise=True,
+        )
         try:
-            answer = self._http.request(method, path, **arguments)
+            answer = again(self._http.request, method, path, **arguments)
         except httpx.HTTPError as failure:
             raise self._unreachable(failure) from failure
         return _opened(answer)
@@ -92,3 +113,29 @@ def _opened(answer: httpx.Response) -> dict[str, Any]:
     if answer.status_code >= 400:
         raise ApiError(envelope.get("message") or f"HTTP {answer.status_code}", answer.status_code)
     return dict(envelope)
+
+
+def _may_repeat(method: str, state: RetryCallState) -> bool:
+    failure = state.outcome.exception() if state.outcome else None
+    if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout):
+        return True
+    # A timeout has taken its time already: asking again would only wait again.
+    broken = isinstance(failure, httpx.TransportError) and not isinstance(failure, httpx.TimeoutException)
+    return broken and method in _IDEMPOTENT
+
+
+@cache
+def _threads(_process: int) -> ThreadPool:
+    threads = ThreadPool(ASYNC_THREADS)
+    atexit.register(threads.terminate)  # or it ends too late, with an error of its own
+    return threads
+
+
+_making_threads = threading.Lock()
+
+
+def later(call: Callable[..., Result], *arguments: Any) -> AsyncResult[Result]:
+    """Submarine's way of not waiting: the call goes on in a thread, `.get()` has its result or raises its error."""
+    with _making_threads:
+        threads = _threads(os.getpid())  # threads do not survive a fork
+    return threads.apply_async(call, arguments)

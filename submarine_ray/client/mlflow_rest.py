@@ -27,8 +27,15 @@ class MlflowRest:
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Raises OSError when the server cannot be reached, TrackingRefused when it says no."""
+        return self._call("POST", path, json.dumps(body))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Raises as `post`."""
+        return self._call("GET", path, None)
+
+    def _call(self, method: str, path: str, body: str | None) -> dict[str, Any]:
         try:
-            self._connection.request("POST", f"{self._prefix}/api/2.0/mlflow/{path}", json.dumps(body), self._headers)
+            self._connection.request(method, f"{self._prefix}/api/2.0/mlflow/{path}", body, self._headers)
             answer = self._connection.getresponse()
             content = answer.read()
         except http.client.HTTPException as failure:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from submarine_ray.client.http import Service
+from submarine_ray.client.errors import EndpointFailed
+from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
+from submarine_ray.spec.serving import EndpointStatus
 
+SERVE_SECONDS = 180.0
+LOOK_SECONDS = 0.5
 _MODELS, _VERSIONS, _SERVE = "/api/v1/registered-model", "/api/v1/model-version", "/api/v1/serve"
 
 
@@ -17,8 +22,8 @@ class ModelClient:
     Source: Submarine's "Register Model REST API" and "Model Version REST API".
     """
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        self.service = Service(host, token)
+    def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
+        self.service = Service(host, token, patience)
 
     def create_model(self, name: str, description: str | None = None, tags: Sequence[str] = ()) -> None:
         self.service.call("POST", _MODELS, json={"name": name, "description": description, "tags": list(tags)})
@@ -89,13 +94,37 @@ class ModelClient:
 class ServeClient:
     """Serves model versions; arguments and errors as of EnvironmentClient. Source: Submarine's "Serve REST API"."""
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        self.service = Service(host, token)
+    def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
+        self.service = Service(host, token, patience)
 
-    def create_serve(self, model_name: str, model_version: int, **more: Any) -> dict[str, Any]:
-        """Ask for an endpoint; its `url` answers once its `status` is Running. `more`: replicas, resources, cluster."""
+    def create_serve(self, model_name: str, model_version: int, async_req: bool = False, **more: Any) -> Any:
+        """Ask for an endpoint; its `url` answers once its `status` is Running.
+
+        Args:
+            model_name: a registered model.
+            model_version: which of its versions.
+            async_req: answer at once with an AsyncResult, whose `.get()` has the endpoint.
+            more: `replicas`, `resources`, `cluster`.
+        """
         body = {"modelName": model_name, "modelVersion": model_version, **more}
-        return dict(self.service.call("POST", _SERVE, json=body))
+
+        def create() -> dict[str, Any]:
+            return dict(self.service.call("POST", _SERVE, json=body))
+
+        return later(create) if async_req else create()
+
+    def wait_until_running(self, model_name: str, model_version: int, timeout: float = SERVE_SECONDS) -> dict[str, Any]:
+        """The endpoint once it answers. Raises EndpointFailed; TimeoutError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            endpoint = self.get_serve(model_name, model_version)
+            if endpoint["status"] == EndpointStatus.RUNNING:
+                return endpoint
+            if endpoint["status"] == EndpointStatus.FAILED:
+                raise EndpointFailed(endpoint)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{endpoint['name']} is {endpoint['status']} after {timeout:g} s")
+            time.sleep(LOOK_SECONDS)
 
     def get_serve(self, model_name: str, model_version: int) -> dict[str, Any]:
         return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}"))
@@ -103,5 +132,11 @@ class ServeClient:
     def list_serves(self) -> list[dict[str, Any]]:
         return list(self.service.call("GET", _SERVE))
 
-    def delete_serve(self, model_name: str, model_version: int) -> None:
-        self.service.call("DELETE", _SERVE, json={"modelName": model_name, "modelVersion": model_version})
+    def delete_serve(self, model_name: str, model_version: int, async_req: bool = False) -> Any:
+        """Stop serving a version; `async_req` as of create_serve."""
+        body = {"modelName": model_name, "modelVersion": model_version}
+
+        def delete() -> None:
+            self.service.call("DELETE", _SERVE, json=body)
+
+        return later(delete) if async_req else delete()

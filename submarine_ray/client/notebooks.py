@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from multiprocessing.pool import AsyncResult
 from typing import Any
 from urllib.parse import quote
 
-from submarine_ray.client.http import Service
+from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
 
 _BASE = "/api/v1/notebook"
 
@@ -16,8 +17,8 @@ class NotebookClient:
     Source: Submarine's "Notebook REST API" and its published client.
     """
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        self.service = Service(host, token)
+    def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
+        self.service = Service(host, token, patience)
 
     def create_notebook(self, notebook_spec: dict[str, Any]) -> dict[str, Any]:
         """Create a notebook; it is ready once its `status` is running."""
@@ -26,13 +27,23 @@ class NotebookClient:
     def get_notebook(self, id: str) -> dict[str, Any]:
         return dict(self.service.call("GET", _one(id)))
 
+    def get_notebook_async(self, id: str) -> AsyncResult[dict[str, Any]]:
+        """The same without waiting: `.get()` has the answer, or raises its error."""
+        return later(self.get_notebook, id)
+
     def list_notebooks(self, user_id: str | None = None) -> list[dict[str, Any]]:
         """All notebooks, oldest first; with `user_id`, those of that owner."""
         return list(self.service.call("GET", _BASE, params={"id": user_id} if user_id else {}))
 
+    def list_notebooks_async(self, user_id: str | None = None) -> AsyncResult[list[dict[str, Any]]]:
+        return later(self.list_notebooks, user_id)
+
     def delete_notebook(self, id: str) -> dict[str, Any]:
         """Delete a notebook. Its files stay: one of the same name has them again."""
         return dict(self.service.call("DELETE", _one(id)))
+
+    def delete_notebook_async(self, id: str) -> AsyncResult[dict[str, Any]]:
+        return later(self.delete_notebook, id)
 
     def stop_notebook(self, id: str) -> dict[str, Any]:
         """End its process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import PackageNotFoundError, version
+from tempfile import TemporaryDirectory
 from typing import Any
 
 EXAMPLE_ROWS = 2  # one row would be exported as a fixed batch of one
@@ -21,6 +22,7 @@ def save(
     registered_model_name: str | None,
     input_dim: list[int] | None,
     output_dim: list[int] | None,
+    name: str = "model",
 ) -> None:
     """See `submarine_ray.save_model`."""
     kind = model_type.lower()
@@ -33,7 +35,7 @@ def save(
 
     example = np.zeros([EXAMPLE_ROWS, *input_dim[1:]], dtype=np.float32) if input_dim else None
     common: dict[str, Any] = {
-        "name": "model",
+        "name": name,
         "pip_requirements": _requirements(kind),  # inferring them imports everything, for many seconds
         "metadata": {"submarine_model_type": kind, "legacy_keras": os.environ.get("TF_USE_LEGACY_KERAS", "0")},
     }
@@ -42,6 +44,23 @@ def save(
         info = save_as(mlflow, model, example, output_dim, common)
         if registered_model_name:
             _register(mlflow, info, registered_model_name, kind)
+
+
+def takes_all(model: Any) -> bool:
+    """Whether saving reads variables that all workers hold together: those that leave it out make it fail."""
+    strategy = type(getattr(model, "distribute_strategy", None)).__name__
+    return strategy.startswith(("CollectiveAllReduce", "MultiWorkerMirrored"))
+
+
+def save_along(model: Any) -> None:
+    """Do the leader's share of saving, and throw the result away.
+
+    Source: TensorFlow's "Multi-worker training with Keras", Model saving and loading.
+    """
+    import mlflow
+
+    with TemporaryDirectory() as directory:
+        mlflow.tensorflow.save_model(model, f"{directory}/model", pip_requirements=[])
 
 
 def _run() -> Any:

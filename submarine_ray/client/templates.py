@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from submarine_ray.client.http import Service
+from submarine_ray.client.http import PATIENCE_SECONDS, Service
 
 _BASE = "/api/v1/template"
 
@@ -17,8 +17,8 @@ class TemplateClient:
     Source: Submarine's "Experiment Template REST API".
     """
 
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        self.service = Service(host, token)
+    def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
+        self.service = Service(host, token, patience)
 
     def create_template(self, template_spec: dict[str, Any]) -> dict[str, Any]:
         return dict(self.service.call("POST", _BASE, json=template_spec))

@@ -34,7 +34,7 @@ def log_metric(key: str, value: float, step: int = 0) -> None:
     Raises:
         TypeError, ValueError: `value` is no number, or `key` no name.
     """
-    key, value, step = _checked(key), float(value), int(step)
+    key, value, step = checked_key(key), float(value), int(step)
     spool = _spool or _open()
     if spool is None:
         print(f"[metric] {key}={value} step={step}", flush=True)
@@ -48,7 +48,7 @@ def log_param(key: str, value: str) -> None:
     Raises:
         ValueError: `key` is no name, or the value is longer than 6,000 characters.
     """
-    key, value = _checked(key), str(value)
+    key, value = checked_key(key), str(value)
     if len(value) > MAX_PARAM_LENGTH:
         raise ValueError(f"the value of {key!r} has {len(value)} characters; at most {MAX_PARAM_LENGTH} are kept")
     spool = _spool or _open()
@@ -59,7 +59,8 @@ def log_param(key: str, value: str) -> None:
 
 
 @functools.lru_cache(1024)
-def _checked(key: str) -> str:
+def checked_key(key: str) -> str:
+    """`key`, if it can name a metric or parameter. Raises ValueError."""
     key = str(key)
     if not _KEY.fullmatch(key) or posixpath.normpath(key) != key or key == "." or key.startswith(("/", "..")):
         raise ValueError(
@@ -113,26 +114,34 @@ def save_model(
     registered_model_name: str | None = None,
     input_dim: list[int] | None = None,
     output_dim: list[int] | None = None,
+    name: str = "model",
 ) -> None:
     """Save a model with the experiment, and register it if it is given a name.
 
-    Every rank may call this; the leading replica (rank 0, chief or master) saves, the others return at once.
+    Every rank may call this; the leading replica (rank 0, chief or master) saves, the others return at once. Under
+    TensorFlow's multi-worker strategy every rank must: reading the variables needs them all.
 
     Args:
         model_type: `pytorch`, `tensorflow` or `sklearn`.
-        model: the trained model; a DDP wrapper is taken off.
+        model: the trained model; a DDP wrapper is taken off. Submarine's documents have both orders of these two: so
+            does this.
         registered_model_name: registers the model as this name's next version.
         input_dim: shape of one batch of input, the batch first (`[1, 64]`); its first entry may be -1.
         output_dim: shape of one batch of output; compared with what the model answers, which is what is stored.
+        name: what it is called among the models that the experiment saves.
 
     Raises:
         ValueError: an unknown `model_type`, or `input_dim` missing where the format needs it.
     """
-    from submarine_ray.client.save_model import save  # heavy: MLflow and the model's framework
+    from submarine_ray.client.save_model import save, save_along, takes_all  # heavy: MLflow, the model's framework
 
+    if isinstance(model, str):
+        model_type, model = model, model_type
     if not is_leader():
         print(
             f"[submarine] save_model: {os.environ.get(REPLICA_VARIABLE)} leaves it to the leading replica", flush=True
         )
+        if takes_all(model):
+            save_along(model)
         return
-    save(model_type, model, registered_model_name, input_dim, output_dim)
+    save(model_type, model, registered_model_name, input_dim, output_dim, name)

@@ -95,6 +95,9 @@ def test_bad_requests(
 
 def test_a_version_beyond_any_database_is_refused(api: httpx.Client) -> None:
     huge = 6797441475002484391936
-    for method, path in (("GET", f"model-version/m/{huge}"), ("POST", f"model-version/tag?name=m&tag=t&version={huge}")):
+    for method, path in (
+        ("GET", f"model-version/m/{huge}"),
+        ("POST", f"model-version/tag?name=m&tag=t&version={huge}"),
+    ):
         answer = api.request(method, f"/api/v1/{path}")
         assert answer.status_code == 400 and "version" in answer.json()["message"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from submarine_ray.client.models import ServeClient
 from tests.conftest import RunningPlatform, wait_until
 
 pytestmark = pytest.mark.ray
@@ -71,7 +71,9 @@ def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
     assert wrong.status_code == 400 and "it saved: prices" in wrong.json()["message"]
     version = call("POST", "/api/v1/model-version", json={"name": "prices", "experimentId": id, "tags": ["houses"]})
     assert (version["version"], version["experimentId"], version["tags"]) == (1, id, ["houses"])
-    endpoint = _served(platform, "prices", 1)
+    url = platform.cli("serve", "prices", "1").stdout.strip()
+    endpoint = ServeClient(platform.url).get_serve("prices", 1)
+    assert endpoint["status"] == "Running" and endpoint["invocationsUrl"] == url
     asked = {"dataframe_split": {"columns": ["rooms", "floor"], "data": [[2, 1], [5, 0]]}}
     answer = httpx.post(endpoint["invocationsUrl"], json=asked)
     assert answer.json()["predictions"] == pytest.approx([210, 500])
@@ -83,15 +85,3 @@ def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
     call("DELETE", "/api/v1/serve", json={"modelName": "prices", "modelVersion": 1})
     wait_until(lambda: "prices" not in [e["modelName"] for e in call("GET", "/api/v1/serve")], 60, "it is taken down")
     assert httpx.post(endpoint["invocationsUrl"], json=asked).status_code == 404
-
-
-def _served(platform: RunningPlatform, model: str, version: int) -> dict[str, Any]:
-    call = platform.client.service.call
-    call("POST", "/api/v1/serve", json={"modelName": model, "modelVersion": version})
-
-    def running() -> dict[str, Any] | None:
-        found = call("GET", f"/api/v1/serve/{model}/{version}")
-        assert found["status"] != "Failed", found["message"]
-        return dict(found) if found["status"] == "Running" else None
-
-    return dict(wait_until(running, 120, f"{model} is served"))
