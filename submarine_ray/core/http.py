@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
+from starlette.routing import compile_path
 
 from submarine_ray.core import login
 from submarine_ray.core.envelope import error
@@ -171,13 +172,22 @@ def add_error_handlers(app: FastAPI) -> None:
             HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at {request.url.path[:200]}; see /docs.",
         }
         answer = error(status, texts.get(status, str(failure.detail)))
-        answer.headers.update(failure.headers or {})  # which methods are allowed
+        answer.headers.update(failure.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            answer.headers["Allow"] = ", ".join(_allowed(request))
         return answer
 
     @app.exception_handler(Exception)
     def bug(request: Request, failure: Exception) -> Response:
         log.error("request.failed", method=request.method, path=request.url.path, exc_info=failure)
         return error(HTTPStatus.INTERNAL_SERVER_ERROR, "The service met an error of its own; its log has the details.")
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that a path has; Starlette tells those of the first route alone."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    here = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
+    return sorted({method.upper() for methods in here for method in methods})
 
 
 def _sentence(item: dict[str, Any]) -> str:
