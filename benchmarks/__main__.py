@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,12 +21,14 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.harness import Bench, free_port, seconds
 from benchmarks.load import requests_per_second
+from benchmarks.notebooks import notebooks
 from submarine_ray.cli import local_ray, platform, processes
 from submarine_ray.cli.output import table
-from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.client.run import run
 from submarine_ray.serving import decide
+from submarine_ray.spec.examples import EXAMPLES
 from submarine_ray.spec.home import Home
 
 HERE = Path(__file__).parent
@@ -36,39 +37,6 @@ CONNECTIONS = 64
 POINTS = 20_000
 LISTED = 10_000
 ROW = {"inputs": [[0.5] * 64]}
-
-
-class Bench:
-    """One platform, and the results so far."""
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.client = ExperimentClient(platform.url())
-        self.results: list[dict[str, Any]] = []
-
-    def add(
-        self, name: str, unit: str, ours: list[float], other: list[float], wanted: str, higher_is_better: bool
-    ) -> None:
-        a, b = statistics.median(ours), statistics.median(other) if other else None
-        self.results.append(
-            {"name": name, "unit": unit, "ours": ours, "other": other, "ratio": a / b if b else None, "wanted": wanted}
-        )
-        print(
-            f"{name}: {a:.4g} {unit}" + (f" against {b:.4g}, ratio {a / b:.2f} (wanted {wanted})" if b else ""),
-            flush=True,
-        )
-
-    def ray(self) -> httpx.Client:
-        known = processes.load(self.home.ray_state)
-        assert known
-        headers = {"Authorization": f"Bearer {self.home.ray_token.read_text().strip()}"}
-        return httpx.Client(base_url=str(known[1]["address"]), headers=headers, timeout=30)
-
-
-def seconds(act: Callable[[], Any]) -> float:
-    begun = time.perf_counter()
-    act()
-    return time.perf_counter() - begun
 
 
 def trivial(bench: Bench) -> None:
@@ -150,7 +118,7 @@ def _model_path(bench: Bench, endpoint: dict[str, Any]) -> str:
 
 @contextmanager
 def _mlflow_serve(bench: Bench, endpoint: dict[str, Any]) -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     command = [str(Path(sys.executable).parent / "mlflow"), "models", "serve", "-m", _model_path(bench, endpoint),
                "-p", str(port), "-h", "127.0.0.1", "--env-manager", "local"]  # fmt: skip
     env = {
@@ -212,6 +180,7 @@ def requests(bench: Bench) -> None:
         "spec": {"Worker": {"resources": "cpu=900"}},
         "queue": True,
     }
+    run("true", framework="Shell", name="trivial", client=bench.client).wait()
     ids = []
     posts = []
     for _ in range(100):
@@ -224,6 +193,7 @@ def requests(bench: Bench) -> None:
         1000 * seconds(lambda: bench.client.service.call("GET", "/api/v1/experiment", params=params))
         for _ in range(100)
     ]
+    _resources(bench)
     bench.add("POST /experiment, p50", "ms", [statistics.median(posts)], [], "<= 15 ms", False)
     bench.add(f"list of 20 among {LISTED}, p50", "ms", [statistics.median(lists)], [], "<= 20 ms", False)
     known = processes.load(bench.home.service_state)
@@ -231,6 +201,21 @@ def requests(bench: Bench) -> None:
     bench.add(
         "control service, resident", "MB", [psutil.Process(known[0].pid).memory_info().rss / 1e6], [], "a figure", False
     )
+
+
+def _resources(bench: Bench) -> None:
+    """Creating and reading environments and templates."""
+    call = bench.client.service.call
+    for kind, example in (("environment", "NewEnvironment"), ("template", "TemplateSpec")):
+        path, names = f"/api/v1/{kind}", [f"bench-{number}" for number in range(100)]
+        made = [_ms_of(call, "POST", path, json=EXAMPLES[example] | {"name": name}) for name in names]
+        read = [_ms_of(call, "GET", f"{path}/{name}") for name in names]
+        bench.add(f"POST /{kind}, p50", "ms", [statistics.median(made)], [], "<= 10 ms", False)
+        bench.add(f"GET /{kind}/NAME, p50", "ms", [statistics.median(read)], [], "<= 10 ms", False)
+
+
+def _ms_of(call: Callable[..., Any], *arguments: Any, **named: Any) -> float:
+    return 1000 * seconds(lambda: call(*arguments, **named))
 
 
 def _fill(bench: Bench, count: int) -> None:
@@ -279,12 +264,6 @@ def _ms(iso: str) -> float:
     return datetime.fromisoformat(iso).timestamp() * 1000
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def main() -> None:
     """Run the benchmarks named in argv, or all."""
     known: dict[str, Callable[[Bench], None]] = {
@@ -293,9 +272,10 @@ def main() -> None:
         "metrics": metrics,
         "serving": serving,
         "requests": requests,
+        "notebooks": notebooks,
     }
     root = Path(tempfile.mkdtemp(prefix="sb-"))
-    os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(_free_port())}
+    os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(free_port())}
     home = Home(root)
     platform.up(home)
     bench = Bench(home)

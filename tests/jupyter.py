@@ -26,7 +26,12 @@ class Jupyter:
         url = self.url.replace("http://", "ws://") + path
         return websockets.connect(url, additional_headers=self.headers, max_size=None, proxy=None, **options)
 
+    def attach(self, id: str) -> Kernel:
+        """A kernel that runs already."""
+        return Kernel(self, id)
+
     def kernel(self) -> Kernel:
+        """A new one."""
         return Kernel(self, self.http.post("/api/kernels", json={"name": "python3"}).raise_for_status().json()["id"])
 
     def run_in_terminal(self, command: str, expected: str) -> str:

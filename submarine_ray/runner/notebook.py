@@ -76,7 +76,7 @@ def _folder(folder: Path) -> Path:
 
 def _command(notebook: Notebook, folder: Path, host: str, port: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "submarine_ray.runner.jupyter", "--no-browser", "--allow-root"),
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *(f"--ip={host}", f"--port={port}", "--ServerApp.port_retries=0"),
         f"--ServerApp.base_url={notebook.path}/",
         f"--ServerApp.root_dir={folder}",
