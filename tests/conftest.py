@@ -124,6 +124,28 @@ def platform(make_platform: Callable[..., RunningPlatform]) -> RunningPlatform:
     return make_platform()
 
 
+SAVES_A_MODEL = """
+import mlflow, pandas as pd
+from sklearn.linear_model import LinearRegression
+
+frame = pd.DataFrame({"rooms": [1.0, 2.0, 3.0, 4.0], "floor": [1.0, 0.0, 1.0, 0.0]})
+model = LinearRegression().fit(frame, 100 * frame.rooms + 10 * frame.floor)
+signature = mlflow.models.infer_signature(frame, model.predict(frame))
+with mlflow.start_run():  # the experiment's own run: MLFLOW_RUN_ID says so
+    mlflow.sklearn.log_model(model, name="prices", signature=signature, pip_requirements=["scikit-learn"])
+"""
+
+
+@pytest.fixture(scope="session")
+def sklearn_experiment(platform: RunningPlatform, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of an experiment that has saved one model, called prices, with MLflow itself."""
+    directory = tmp_path_factory.mktemp("sklearn")
+    (directory / "train.py").write_text(SAVES_A_MODEL)
+    id = platform.submit("python train.py", "Python", code={"syncMode": "local", "url": str(directory)})
+    assert platform.ended(id)["status"] == "Succeeded", platform.lines(id)
+    return id
+
+
 class MariaDb:
     """A real server of the test session's own."""
 

@@ -26,14 +26,14 @@ class ModelsClient:
         import mlflow
 
         self._mlflow = mlflow
-        mlflow.set_tracking_uri(
-            _http(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{default_host()}/mlflow")
-        )
-        if registry_uri:
-            mlflow.set_registry_uri(_http(registry_uri))
+        tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{default_host()}/mlflow"
+        mlflow.set_tracking_uri(_http(tracking_uri))
+        mlflow.set_registry_uri(_http(registry_uri or tracking_uri))
 
     def start(self) -> Any:
         """MLflow's active run, for a `with`: the replica's own in an experiment, a new one elsewhere."""
+        if active := self._mlflow.active_run():  # `save_model` has begun it
+            return active
         run = Run.from_env(os.environ)
         return self._mlflow.start_run(run_id=MlflowRest(run).replica_run(run) if run else None)
 

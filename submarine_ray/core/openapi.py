@@ -38,7 +38,7 @@ _PARAMETERS = {
     "replica": "Only this replica's: `worker-0`.",
     "key": "The whole history of this metric, instead of the last value of each.",
     "path": "Below which directory, or which artifact.",
-    "baseDir": "Which of the models that the experiment saved: its path, or the last part of it.",
+    "baseDir": "Which of the models that the experiment saved: `experiment/<id>/<n>`, or its name.",
     "wait": "Answer after so many seconds anyway.",
 }
 ZIP = {"required": True, "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}

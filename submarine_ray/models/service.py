@@ -159,13 +159,18 @@ class ModelService:
         client = self._client()
         run = client.get_run(run_id)
         outputs = run.outputs.model_outputs if run.outputs else []
-        saved = {client.get_logged_model(o.model_id).name: o.model_id for o in outputs}
+        in_order = sorted((client.get_logged_model(o.model_id) for o in outputs), key=lambda m: m.creation_timestamp)
+        saved = {model.name: model.model_id for model in in_order}
+        # Submarine's own form is experiment/<id>/<n>: the nth that the experiment saved.
+        saved |= {str(number): model.model_id for number, model in enumerate(in_order, 1) if str(number) not in saved}
         wanted = (base_dir or "").strip("/").rsplit("/", 1)[-1]
         if wanted in saved:
             return f"models:/{saved[wanted]}"
-        if not wanted and len(saved) == 1:
-            return f"models:/{next(iter(saved.values()))}"
-        known = ", ".join(sorted(saved)) or "none; call submarine.save_model in the training code"
+        if not wanted and len(in_order) == 1:
+            return f"models:/{in_order[0].model_id}"
+        known = (
+            ", ".join(dict.fromkeys(m.name for m in in_order)) or "none; call submarine.save_model in the training code"
+        )
         raise InvalidSpec(f"experiment {experiment_id} saved no model {wanted[:80]!r}; it saved: {known}", "baseDir")
 
     def _client(self) -> Any:

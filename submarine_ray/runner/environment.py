@@ -16,6 +16,7 @@ from pathlib import Path
 from submarine_ray.spec.launch import Launch
 
 SHIM = Path(__file__).parent / "shim"
+SHIM_VARIABLE = "SUBMARINE_SHIM"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,12 @@ def xgboost_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
 
 
 def python_path(given: Mapping[str, str]) -> dict[str, str]:
-    """Where `import submarine` leads in Submarine's users' scripts: to the real package if there is one, else here."""
+    """Where `import submarine` leads in Submarine's users' scripts: to the real package if there is one, else here.
+
+    The real one logs to Submarine's MySQL database; SUBMARINE_SHIM=1 among the experiment's variables prefers ours.
+    """
+    if given.get(SHIM_VARIABLE) == "1":
+        return {"PYTHONPATH": os.pathsep.join(filter(None, (str(SHIM), given.get("PYTHONPATH"))))}
     if importlib.util.find_spec("submarine") is not None:
         return {}
     return {"PYTHONPATH": os.pathsep.join(filter(None, (given.get("PYTHONPATH"), str(SHIM))))}

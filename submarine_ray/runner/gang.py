@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import signal
 import socket
 import sys
 import time
@@ -29,6 +30,9 @@ HAND_OVER_SECONDS = 0.2
 WAIT_NOTICE_SECONDS = 15.0
 # After the chief, workers of a mirrored strategy end by themselves; those of a parameter server never do.
 GRACE_SECONDS = 5.0
+# Below the time that Ray leaves a stopped job.
+STOP_SECONDS = 10.0
+STOPPED_STATUS = 143
 
 
 class ReplicaActor:
@@ -95,7 +99,9 @@ def run(launch: Launch) -> None:
     group = placement_group([_bundle(replica) for replica in launch.replicas], strategy="PACK")
     try:
         _wait_for_room(group, launch)
-        Gang(launch, group).run()
+        gang = Gang(launch, group)
+        signal.signal(signal.SIGTERM, lambda *_: gang.stop())
+        gang.run()
     finally:
         remove_placement_group(group)
         ray.shutdown()
@@ -122,14 +128,27 @@ class Gang:
         self._actors = [self._actor(group, index, replica) for index, replica in enumerate(launch.replicas)]
         self._statuses: dict[int, int] = {}
         self._asked_to_end: set[int] = set()
+        self._started = False
+        self._stop_until: float | None = None
+
+    def stop(self) -> None:
+        """Let the replicas end, and send what they have logged; called by a signal, so `run` does the work."""
+        if not self._started:
+            sys.exit(STOPPED_STATUS)
+        self._stop_until = time.monotonic() + STOP_SECONDS
 
     def run(self) -> None:
         places = self._get([actor.place.remote() for actor in self._actors])
         self._get([actor.start.remote(self._launch, rank, places) for rank, actor in enumerate(self._actors)])
         pending = {actor.hand_over.remote(): rank for rank, actor in enumerate(self._actors)}
+        self._started = True
         leader_ended: float | None = None
         while pending:
-            ready, _ = ray.wait(list(pending), num_returns=1, timeout=1.0)
+            ready, _ = ray.wait(list(pending), num_returns=1, timeout=0.5)
+            if self._stop_until is not None:
+                self._end(*(replica.role for replica in self._launch.replicas))
+                if time.monotonic() > self._stop_until:
+                    break
             for reference in ready:
                 rank = pending.pop(reference)
                 if not self._take(rank, reference):
@@ -139,6 +158,8 @@ class Gang:
                 self._end("ps", "evaluator")
             if leader_ended is not None and time.monotonic() > leader_ended + GRACE_SECONDS:
                 self._end("worker")
+        if self._stop_until is not None:
+            raise CommandFailed("the experiment was stopped", STOPPED_STATUS)
 
     @property
     def _leader_decides(self) -> bool:
@@ -162,7 +183,9 @@ class Gang:
 
     def _end(self, *roles: str) -> None:
         for rank, replica in enumerate(self._launch.replicas):
-            if replica.role in roles and rank not in self._statuses and rank not in self._asked_to_end and rank != 0:
+            if rank == 0 and self._stop_until is None:
+                continue  # the leader ends the others, never they it
+            if replica.role in roles and rank not in self._statuses and rank not in self._asked_to_end:
                 self._asked_to_end.add(rank)
                 self._actors[rank].stop.remote()
 

@@ -50,7 +50,14 @@ def run(launch: Launch, notebook: Notebook) -> None:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    process = ReplicaProcess(replica, env, folder, lambda line: say(f"[{replica.name}] {line}"), own_group=False)
+    last = ""
+
+    def sink(line: str) -> None:
+        nonlocal last
+        last = line.strip() or last
+        say(f"[{replica.name}] {line}")
+
+    process = ReplicaProcess(replica, env, folder, sink, own_group=False)
     end_on_sigterm(process)
     server = Server(f"http://{host}:{port}{notebook.path}", notebook.token)
     ready = f"[submarine] notebook at {host}:{port}"
@@ -60,7 +67,7 @@ def run(launch: Launch, notebook: Notebook) -> None:
     if watcher.was_idle:
         say(f"[submarine] the notebook was idle for {notebook.idle_seconds} s")
     elif status != 0:
-        raise CommandFailed(f"the notebook failed: JupyterLab {describe(status)}", status if status > 0 else 1)
+        raise CommandFailed(f"the notebook failed: JupyterLab {describe(status)} ({last})", max(status, 1))
 
 
 def _folder(folder: Path) -> Path:

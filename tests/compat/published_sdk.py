@@ -1,6 +1,6 @@
 """Drives a service with Submarine's own published SDK, in that SDK's own environment; prints what it answered as JSON.
 
-    python published_sdk.py experiments|environments|templates|models|notebooks http://127.0.0.1:32080
+    python published_sdk.py experiments|environments|templates|models|versions|notebooks http://127.0.0.1:32080
 
 Imports nothing of this project: it is what a user of Apache Submarine has.
 """
@@ -70,6 +70,31 @@ def experiments(host):
     found["unknown"] = refused(client.get_experiment, "experiment-1-0001")
     found["invalid"] = refused(client.create_experiment, {**SPEC, "meta": {**SPEC["meta"], "framework": "Caffe"}})
     return found
+
+
+def versions(host, experiment):
+    shared = api_client(host)
+    api, serves = generated.ModelVersionApi(shared), generated.ServeApi(shared)
+    entity = {"name": "compat-version", "experimentId": experiment, "description": "d", "tags": ["t1"]}
+    api.create_model_version(base_dir=f"experiment/{experiment}/1", model_version_entity=entity)
+    api.create_model_version_tag(name="compat-version", version="1", tag="t2")
+    api.delete_model_version_tag(name="compat-version", version="1", tag="t1")
+    api.update_model_version(model_version_entity={"name": "compat-version", "version": 1, "dataset": "houses"})
+    found = {"got": api.get_model_version("compat-version", "1").result}
+    found["listed"] = [v["version"] for v in api.list_model_versions("compat-version").result]
+    found["served"] = ServeClient(host).create_serve("compat-version", 1, async_req=False).result
+    found["again"] = serves.create_serve(serve_spec={"modelName": "compat-version", "modelVersion": 1}).result
+    found["stage_served"] = api.get_model_version("compat-version", "1").result["currentStage"]
+    serves.delete_serve(serve_spec={"modelName": "compat-version", "modelVersion": 1})
+    found["unserved_twice"] = refused(ServeClient(host).delete_serve, "compat-version", 1, async_req=False)
+    found["stage_after"] = api.get_model_version("compat-version", "1").result["currentStage"]
+    return found
+
+
+def remove_version(host, _experiment):
+    api = generated.ModelVersionApi(api_client(host))
+    api.delete_model_version("compat-version", "1")
+    return {"left": api.list_model_versions("compat-version").result}
 
 
 def environments(host):
@@ -176,4 +201,4 @@ def notebooks(host):
 
 
 if __name__ == "__main__":
-    print("RESULT " + json.dumps(globals()[sys.argv[1]](sys.argv[2])))
+    print("RESULT " + json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

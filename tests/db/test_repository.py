@@ -111,8 +111,8 @@ def test_pages_counts_and_queue(database: Database) -> None:
         assert [r.id for r in repository.page(session, Filter(), 2, 3)] == ["e-7", "e-6", "e-5"]
         assert repository.count(session, Filter("Running")) == 3
         assert repository.count_by_status(session) == {"Running": 3, "Accepted": 7}
-        used, starting = repository.in_use(session, "local")
-        assert (used.cpu, starting) == (1.5, 0)
+        assert repository.in_use(session, "local").cpu == 1.5
+        assert repository.count_starting(session, "local") == 0
         assert [key for key, _ in repository.queue(session, "local", 2)] == ["e-3", "e-4"]
 
 

@@ -151,6 +151,23 @@ def test_stop_keeps_the_experiment(platform: RunningPlatform) -> None:
         handle.wait(60)
 
 
+def test_a_stopped_gang_loses_no_metric(platform: RunningPlatform, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "import itertools, time, submarine\n"
+        "for step in itertools.count():\n"
+        "    submarine.log_metric('step', step, step)\n"
+        "    print(step, flush=True)\n"
+        "    time.sleep(0.005)\n"
+    )
+    id = platform.submit("python train.py", "Python", workers=2, code={"syncMode": "local", "url": str(tmp_path)})
+    wait_until(lambda: len(platform.lines(id).get("worker-1", ())) > 20, 60, "it trains")
+    platform.client.stop_experiment(id)
+    assert platform.ended(id)["reason"] == "Stopped"
+    stored = {metric["replica"]: metric["step"] for metric in platform.client.metrics(id)}
+    for replica in ("worker-0", "worker-1"):
+        assert stored[replica] >= int(platform.lines(id)[replica][-1]), replica
+
+
 def test_the_runner_works_under_plain_ray_job_submit(platform: RunningPlatform, tmp_path: Path) -> None:
     """A bare cluster and no control service: only Ray's own command."""
     (tmp_path / "train.py").write_text("import os; print('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'])")

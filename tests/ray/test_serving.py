@@ -12,17 +12,6 @@ from tests.conftest import RunningPlatform, wait_until
 
 pytestmark = pytest.mark.ray
 
-SKLEARN = """
-import mlflow, pandas as pd
-from sklearn.linear_model import LinearRegression
-
-frame = pd.DataFrame({"rooms": [1.0, 2.0, 3.0, 4.0], "floor": [1.0, 0.0, 1.0, 0.0]})
-model = LinearRegression().fit(frame, 100 * frame.rooms + 10 * frame.floor)
-signature = mlflow.models.infer_signature(frame, model.predict(frame))
-with mlflow.start_run():  # the experiment's own run: MLFLOW_RUN_ID says so
-    mlflow.sklearn.log_model(model, name="prices", signature=signature, pip_requirements=["scikit-learn"])
-"""
-
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
 def test_quickstart(platform: RunningPlatform, framework: str) -> None:
@@ -56,12 +45,9 @@ def test_quickstart_on_bad_data_says_so(platform: RunningPlatform, tmp_path: Pat
 
 
 def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
-    platform: RunningPlatform, tmp_path: Path
+    platform: RunningPlatform, sklearn_experiment: str
 ) -> None:
-    pytest.importorskip("sklearn")
-    (tmp_path / "train.py").write_text(SKLEARN)
-    id = platform.submit("python train.py", "Python", code={"syncMode": "local", "url": str(tmp_path)})
-    assert platform.ended(id)["status"] == "Succeeded", platform.client.get_log(id)
+    id = sklearn_experiment
     call = platform.client.service.call
     wrong = httpx.post(
         f"{platform.url}/api/v1/model-version",

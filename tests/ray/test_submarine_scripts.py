@@ -21,6 +21,8 @@ submarine.log_param("learning_rate", "0.1")
 for step in range(3):
     submarine.log_metric("accuracy", step / 3, step)
 print("logged to", submarine.get_tracking_uri(), "by", os.environ["JOB_ID"])
+submarine.set_tracking_uri("http://127.0.0.1:1/mlflow")
+assert submarine.get_tracking_uri() == "http://127.0.0.1:1/mlflow"
 """
 
 

@@ -91,6 +91,17 @@ with client.start() as run:
     client.log_metrics({"rmse": 50.0}, step=3)
 """
 
+SAVING = """
+from sklearn.linear_model import LinearRegression
+from submarine import ModelsClient, SubmarineClient
+
+model = LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
+SubmarineClient().save_model(model, "sklearn", "by-submarine-client", input_dim=[-1, 1])
+client = ModelsClient()
+with client.start():
+    client.save_model("sklearn", model, "mine", "by-models-client", input_dim=[-1, 1])
+"""
+
 
 def test_the_documents_quickstart_script(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(QUICKSTART)
@@ -114,6 +125,20 @@ def test_models_client_logs_to_the_experiments_run(platform: RunningPlatform, tm
     assert metrics == {(f"worker-{n}", *values) for n in (0, 1) for values in each}
     params = platform.client.service.call("GET", f"/api/v1/experiment/{id}/params")
     assert {"replica": "worker-1", "key": "n_estimators", "value": "10"} in params
+
+
+def test_models_are_saved_by_both_clients(platform: RunningPlatform, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SAVING)
+    id = platform.submit("python train.py", "Python", code={"syncMode": "local", "url": str(tmp_path)})
+    assert platform.ended(id)["status"] == ExperimentStatus.SUCCEEDED, platform.lines(id)
+    models = submarine.ModelClient(platform.url)
+    for name in ("by-submarine-client", "by-models-client"):
+        (version,) = models.list_versions(name)
+        assert (version["experimentId"], version["modelType"]) == (id, "sklearn")
+    second = models.register("the-second", id, f"experiment/{id}/2")
+    assert second["source"] == models.get_version("by-models-client", 1)["source"]
+    with pytest.raises(submarine.ApiError, match="it saved: model, mine"):
+        models.register("the-third", id, f"experiment/{id}/3")
 
 
 def test_submarine_client_logs_from_outside(platform: RunningPlatform) -> None:
@@ -152,11 +177,11 @@ def test_models_client_outside_of_experiments(platform: RunningPlatform, monkeyp
     with client.start() as run:
         client.log_metric("mse", 1.5)
         mlflow.sklearn.log_model(
-            _model(), name="model", registered_model_name="by-models-client", skops_trusted_types=["numpy.dtype"]
+            _model(), name="model", registered_model_name="outside", skops_trusted_types=["numpy.dtype"]
         )
     assert mlflow.get_run(run.info.run_id).data.metrics == {"mse": 1.5}
-    assert client.load_model("by-models-client", 1).predict([[2.0]]).tolist() == pytest.approx([4.0])
-    client.update_model("by-models-client", "renamed-by-it")
+    assert client.load_model("outside", 1).predict([[2.0]]).tolist() == pytest.approx([4.0])
+    client.update_model("outside", "renamed-by-it")
     client.delete_model("renamed-by-it", 1)
     assert submarine.ModelClient(platform.url).list_versions("renamed-by-it") == []
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ import pytest
 
 from submarine_ray.experiments import logs
 from submarine_ray.runner import code, environment
-from submarine_ray.runner.environment import Place
+from submarine_ray.runner.environment import SHIM, Place, python_path
 from submarine_ray.runner.errors import CodeSyncFailed, CommandFailed
 from submarine_ray.runner.process import ReplicaProcess, argv
 from submarine_ray.spec.experiment import ExperimentSpec
@@ -134,3 +136,11 @@ def test_git_and_local_code(tmp_path: Path) -> None:
     assert (tmp_path / "copied" / "train.py").exists()
     with pytest.raises(CodeSyncFailed, match="git could not fetch"):
         code.fetch(Code("git", f"file://{repository}", "no-such-branch"), tmp_path / "none")
+
+
+def test_import_submarine_leads_to_the_real_package_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert python_path({"PYTHONPATH": "/mine"}) == {"PYTHONPATH": f"/mine{os.pathsep}{SHIM}"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: object())
+    assert python_path({"PYTHONPATH": "/mine"}) == {}
+    ours_first = python_path({"PYTHONPATH": "/mine", "SUBMARINE_SHIM": "1"})
+    assert ours_first == {"PYTHONPATH": f"{SHIM}{os.pathsep}/mine"}
