@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,3 +204,23 @@ def test_the_command(notebooks: Notebooks, tmp_path: Path) -> None:
     assert json.loads(cli("get", "notebook", id, "--output", "json").stdout)["name"] == "by-command"
     assert f"Notebook(id = {id} ) deleted" in cli("delete", "notebook", id, "--wait").stdout
     assert "Notebook not found" in cli("get", "notebook", id, check=False).stderr
+
+
+def test_a_notebook_on_a_registered_cluster(notebooks: Notebooks) -> None:
+    """Reached over the network only: the runner and JupyterLab travel with the job."""
+    platform = notebooks.platform
+    state = json.loads(platform.home.ray_state.read_text())
+    cluster = {"name": "far", "address": state["address"], "token": platform.home.ray_token.read_text().strip()}
+    platform.client.service.call("POST", "/api/v1/cluster", json=cluster)
+    name = f"far-{uuid.uuid4().hex[:8]}"
+    spec = {"meta": {"name": name}, "spec": {"resources": "cpu=0.5"}, "cluster": "far"}
+    id = notebooks.client.create_notebook(spec)["notebookId"]
+    kernel = notebooks.jupyter(notebooks.until(id, "running", 180)).kernel()
+    folder = kernel.run("import os, submarine_ray; print(os.getcwd())").strip()
+    kernel.close()
+    assert folder.endswith(f"/notebooks/default/{name}")
+    notebooks.client.stop_notebook(id)
+    notebooks.until(id, "stopped")
+    notebooks.client.delete_notebook(id)
+    shutil.rmtree(folder)
+    platform.client.service.call("DELETE", "/api/v1/cluster/far")
