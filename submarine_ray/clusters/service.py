@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -41,6 +40,16 @@ class Connection:
     directory: Path | None = None
 
 
+class ClusterUser(Protocol):
+    """A feature that runs jobs on clusters."""
+
+    def in_use(self, cluster: str) -> Resources:
+        """What its jobs hold of a cluster."""
+
+    def unfinished(self, cluster: str) -> int:
+        """How many of its things still need the cluster, be it to end there."""
+
+
 class ClusterService:
     """Keeps the clusters, and hands out drivers to the reconcilers."""
 
@@ -52,7 +61,7 @@ class ClusterService:
         self._drivers: dict[str, tuple[Connection, Driver]] = {}
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[int, Capacity]] = {}
-        self._users: list[Callable[[str], Resources]] = []
+        self._users: list[ClusterUser] = []
 
     def ensure_local(self) -> None:
         """The local cluster is always listed, running or not."""
@@ -82,10 +91,15 @@ class ClusterService:
             return [_answer(row) for row in repository.list_all(session)]
 
     def delete(self, name: str) -> dict[str, Any]:
-        """Forget a cluster; nothing on it is touched. Raises NotFound, Conflict for the local one."""
+        """Forget a cluster. Raises NotFound; Conflict for the local one, and while something is still to end there."""
         if name == LOCAL_CLUSTER:
             raise Conflict("The local cluster belongs to this platform; `submarine down` stops it.")
         row = self._row(name)
+        if left := sum(user.unfinished(name) for user in self._users):
+            raise Conflict(
+                f"{left} experiments or notebooks still run on {name!r}, or are being put away; "
+                "stop or delete them, and try again in a moment."
+            )
         with self._database.session(write=True) as session:
             repository.remove(session, name)
         with self._lock:
@@ -94,13 +108,13 @@ class ClusterService:
             known[1].close()
         return _answer(row)
 
-    def add_user(self, in_use: Callable[[str], Resources]) -> None:
-        """Count a feature's jobs: `in_use` tells what they hold of a cluster."""
-        self._users.append(in_use)
+    def add_user(self, user: ClusterUser) -> None:
+        """Reckon with a feature's jobs."""
+        self._users.append(user)
 
     def in_use(self, name: str) -> Resources:
         """What all features' jobs hold of a cluster."""
-        return sum((in_use(name) for in_use in self._users), Resources())
+        return sum((user.in_use(name) for user in self._users), Resources())
 
     def check_one(self, name: str, demand: Resources, field: str) -> None:
         """Refuse at once a process that no node of the cluster can ever hold. Raises InvalidSpec."""

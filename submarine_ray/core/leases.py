@@ -95,6 +95,11 @@ def apply(session: Session, row: Wished, values: Mapping[str, Any]) -> bool:
     return bool(written)
 
 
+def unfinished(session: Session, table: type[Leased], *where: ColumnElement[bool]) -> int:
+    """How many rows there is still work for, now or later."""
+    return session.scalar(select(func.count()).select_from(table).where(table.next_check_ms.is_not(None), *where)) or 0
+
+
 def next_due(session: Session, table: type[Leased]) -> int | None:
     """When the next row is due, in ms since 1970."""
     return session.scalar(select(func.min(table.next_check_ms)).where(_is_free(table, now_ms())))

@@ -160,6 +160,11 @@ def wake(session: Session, ids: Sequence[str]) -> None:
     )
 
 
+def unfinished(session: Session, cluster: str) -> int:
+    """How many of a cluster's experiments are not yet put away."""
+    return leases.unfinished(session, ExperimentRow, ExperimentRow.cluster == cluster)
+
+
 def next_due(session: Session) -> int | None:
     """When the next row is due, in ms since 1970."""
     return leases.next_due(session, ExperimentRow)

@@ -60,7 +60,7 @@ class ExperimentService:
         self._secrets = secrets
         self._wake = wake
         self._ids = IdFactory("experiment")
-        clusters.add_user(self._in_use)
+        clusters.add_user(self)
 
     def create(self, spec: ExperimentSpec) -> dict[str, Any]:
         """Accept an experiment: one row, and the reconciler does the rest. Raises InvalidSpec."""
@@ -291,9 +291,15 @@ class ExperimentService:
         with self._database.session() as session:
             return repository.count_by_status(session)
 
-    def _in_use(self, cluster: str) -> Resources:
+    def in_use(self, cluster: str) -> Resources:
+        """See ClusterUser."""
         with self._database.session() as session:
             return repository.in_use(session, cluster)
+
+    def unfinished(self, cluster: str) -> int:
+        """See ClusterUser."""
+        with self._database.session() as session:
+            return repository.unfinished(session, cluster)
 
     def _log_lines(self, row: ExperimentRow) -> dict[str, list[str]]:
         """The last attempt's lines by who wrote them: replicas in the order of their names, then platform and Ray."""

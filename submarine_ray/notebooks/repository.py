@@ -70,6 +70,11 @@ def apply(session: Session, row: NotebookRow, values: Mapping[str, Any], happene
     return applied
 
 
+def unfinished(session: Session, cluster: str) -> int:
+    """How many of a cluster's notebooks are not yet put away."""
+    return leases.unfinished(session, NotebookRow, NotebookRow.cluster == cluster)
+
+
 def next_due(session: Session) -> int | None:
     """When the next row is due, in ms since 1970."""
     return leases.next_due(session, NotebookRow)

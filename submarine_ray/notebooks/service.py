@@ -62,7 +62,7 @@ class NotebookService:
         self._ids = IdFactory("notebook", "_")
         self._places: dict[str, tuple[float, Place]] = {}
         self._lock = threading.Lock()
-        clusters.add_user(self._in_use)
+        clusters.add_user(self)
 
     def create(self, spec: NotebookSpec) -> dict[str, Any]:
         """Accept a notebook; the reconciler starts it. Raises AlreadyExists, InvalidSpec."""
@@ -184,9 +184,15 @@ class NotebookService:
         self._wake()
         return _answer(row)
 
-    def _in_use(self, cluster: str) -> Resources:
+    def in_use(self, cluster: str) -> Resources:
+        """See ClusterUser."""
         with self._database.session() as session:
             return repository.in_use(session, cluster)
+
+    def unfinished(self, cluster: str) -> int:
+        """See ClusterUser."""
+        with self._database.session() as session:
+            return repository.unfinished(session, cluster)
 
     def _row(self, notebook_id: str) -> NotebookRow:
         with self._database.session() as session:

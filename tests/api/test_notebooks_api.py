@@ -100,6 +100,16 @@ def test_one_name_is_taken_once(api: httpx.Client) -> None:
     assert api.post(URL, json=body).status_code == 200  # a deleted notebook's name is free at once
 
 
+def test_a_cluster_that_is_still_needed_is_not_forgotten(api: httpx.Client) -> None:
+    name = f"vm-{uuid.uuid4().hex[:8]}"
+    assert api.post("/api/v1/cluster", json={"name": name, "address": "http://127.0.0.1:9"}).status_code == 200
+    id = api.post(URL, json=notebook(cluster=name)).json()["result"]["notebookId"]
+    refused = api.delete(f"/api/v1/cluster/{name}")
+    assert refused.status_code == 409 and "still run" in refused.json()["message"]
+    api.delete(f"{URL}/{id}")
+    assert api.delete(f"/api/v1/cluster/{name}").status_code == 409  # its job may still have to be ended there
+
+
 def test_pages(api: httpx.Client) -> None:
     owner = uuid.uuid4().hex
     made = []

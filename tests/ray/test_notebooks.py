@@ -223,4 +223,5 @@ def test_a_notebook_on_a_registered_cluster(notebooks: Notebooks) -> None:
     notebooks.until(id, "stopped")
     notebooks.client.delete_notebook(id)
     shutil.rmtree(folder)
-    platform.client.service.call("DELETE", "/api/v1/cluster/far")
+    gone = f"{platform.url}/api/v1/cluster/far"
+    wait_until(lambda: httpx.delete(gone).status_code == 200, 30, "nothing is left to do there")
