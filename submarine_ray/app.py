@@ -49,6 +49,7 @@ from submarine_ray.serving.service import ServingService
 from submarine_ray.spec.answers import Package
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.templates import endpoints as template_endpoints
+from submarine_ray.templates import library
 from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.service import TrackingService
@@ -110,6 +111,7 @@ class Platform:
         """Bring the schema up to date and begin the background work."""
         self.database.migrate()
         self.clusters.ensure_local()
+        self.templates.load_library(library.load(self.clusters))
         self.experiment_reconciler.recover()
         self.tracking.start()
         for loop in self.loops:

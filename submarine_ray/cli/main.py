@@ -126,7 +126,7 @@ def run(
             framework=framework,
             cpus_per_worker=cpus_per_worker,
             gpus_per_worker=gpus_per_worker,
-            env=_variables(env or []),
+            env=_pairs(env or [], "--env"),
             working_dir=None if no_working_dir else working_dir,
             max_retries=max_retries,
             cluster=cluster,
@@ -154,6 +154,26 @@ def submit(
     typer.echo(id)
     if follow:
         raise typer.Exit(follow_to_outcome(sdk, id))
+
+
+@app.command("run-template")
+def run_template(
+    name: Annotated[str, typer.Argument(help="the template; `submarine list template` shows them")],
+    param: Annotated[list[str] | None, typer.Option("-p", "--param", help="KEY=VALUE, may be given many times")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="print the log, and exit with the outcome")
+    ] = True,
+) -> None:
+    """Run a template: `submarine run-template pytorch-mnist -p epochs=5`."""
+    from submarine_ray.cli import config
+    from submarine_ray.cli.follow import follow_to_outcome
+    from submarine_ray.client.templates import TemplateClient
+
+    templates = TemplateClient(config.service_url(), patience=0)
+    id = templates.submit_template(name, _pairs(param or [], "--param"))["experimentId"]
+    typer.echo(id, err=follow)
+    if follow:
+        raise typer.Exit(follow_to_outcome(client(), id))
 
 
 @app.command()
@@ -267,12 +287,12 @@ def config_set(path: str, value: str) -> None:
     config.set(path, value)
 
 
-def _variables(pairs: list[str]) -> dict[str, str]:
+def _pairs(pairs: list[str], option: str) -> dict[str, str]:
     found = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
-            raise Problem(f"--env {pair!r} is not K=V")
+            raise Problem(f"{option} {pair!r} is not KEY=VALUE")
         found[key] = value
     return found
 

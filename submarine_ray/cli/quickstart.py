@@ -20,7 +20,7 @@ from submarine_ray.client.errors import ClientError
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.client.models import ModelClient, ServeClient
 from submarine_ray.client.run import ExperimentHandle
-from submarine_ray.client.run import run as start
+from submarine_ray.client.templates import TemplateClient
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.home import Home
 from submarine_ray.spec.serving import EndpointStatus
@@ -28,21 +28,21 @@ from submarine_ray.spec.serving import EndpointStatus
 WORKERS = 2
 ASKED = 10
 NEEDED_ACCURACY = 0.95
-FRAMEWORKS = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
+FRAMEWORKS = ("pytorch", "tensorflow")
 
 
 def run(framework: str, data: Path | None) -> None:
     """Run all steps. Raises Problem, naming the step that failed, with the end of the log that tells why."""
-    kind = FRAMEWORKS.get(framework.lower())
-    if kind is None:
+    kind = framework.lower()
+    if kind not in FRAMEWORKS:
         raise Problem(f"unknown framework {framework!r}; use pytorch or tensorflow")
     if data is not None:
         _check_data(data)
     home = Home.from_env()
     _step("start the platform", lambda: platform.up(home), home.service_log)
     client = ExperimentClient(platform.url())
-    model = f"quickstart-{kind.lower()}"
-    handle = _step("submit the experiment", lambda: _submit(client, kind, model, data), home.service_log)
+    model = _model(kind)
+    handle = _step("submit the experiment", lambda: _submit(client, kind, data), home.service_log)
     _step("train", lambda: _watch(client, handle), lambda: _log_tail(handle))
     version = _step("register the model", lambda: _version(handle, model), lambda: _log_tail(handle))
     endpoint = _step("deploy the model", lambda: _deploy(model, version), home.service_log)
@@ -60,25 +60,16 @@ def _step(name: str, act: Callable[[], Any], log: Path | Callable[[], str]) -> A
         raise Problem(f"the step '{name}' failed: {failure}\n--- end of the log ---\n{tail}") from failure
 
 
-def _templates() -> Path:
-    """The library: in the repository, or as installed with the package."""
-    package = Path(__file__).parent.parent
-    installed = package / "_templates"
-    return installed if installed.exists() else package.parent / "templates"
-
-
-def _submit(client: ExperimentClient, kind: str, model: str, data: Path | None) -> ExperimentHandle:
-    command = ["python", f"train_{kind.lower()}.py", "--model-name", model]
+def _submit(client: ExperimentClient, kind: str, data: Path | None) -> ExperimentHandle:
+    params = {"model_name": _model(kind), "spec.Worker.replicas": WORKERS}
     if data is not None:
-        command += ["--data", str(data.absolute())]
-    return start(
-        command,
-        name=model,
-        workers=WORKERS,
-        framework=kind,
-        working_dir=_templates() / "quickstart",
-        client=client,
-    )
+        params["data"] = str(data.absolute())
+    templates = TemplateClient(platform.url())
+    return ExperimentHandle(client, templates.submit_template(f"{kind}-mnist", params)["experimentId"])
+
+
+def _model(kind: str) -> str:
+    return f"quickstart-{kind}"
 
 
 def _watch(client: ExperimentClient, handle: ExperimentHandle) -> None:

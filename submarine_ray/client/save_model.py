@@ -12,7 +12,7 @@ EXAMPLE_ROWS = 2  # one row would be exported as a fixed batch of one
 _PACKAGES = {
     "pytorch": ("torch", "numpy"),
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-keras", "numpy"),
-    "sklearn": ("scikit-learn", "numpy"),
+    "sklearn": ("scikit-learn", "numpy", "pandas"),
 }
 
 
@@ -23,17 +23,20 @@ def save(
     input_dim: list[int] | None,
     output_dim: list[int] | None,
     name: str = "model",
+    input_example: Any = None,
 ) -> None:
     """See `submarine_ray.save_model`."""
     kind = model_type.lower()
     if kind not in _PACKAGES:
         raise ValueError(f"model_type {model_type!r} is not known; use {', '.join(_PACKAGES)}")
-    if input_dim is None and kind == "pytorch":
+    if input_dim is None and input_example is None and kind == "pytorch":
         raise ValueError("a pytorch model needs input_dim, the shape of a batch of input, for example [1, 64]")
     import mlflow
     import numpy as np
 
-    example = np.zeros([EXAMPLE_ROWS, *input_dim[1:]], dtype=np.float32) if input_dim else None
+    example = input_example
+    if example is None and input_dim:
+        example = np.zeros([EXAMPLE_ROWS, *input_dim[1:]], dtype=np.float32)
     common: dict[str, Any] = {
         "name": name,
         "pip_requirements": _requirements(kind),  # inferring them imports everything, for many seconds
@@ -101,7 +104,14 @@ def _sklearn(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None
     signature = None
     if example is not None:
         signature = _signature(mlflow, example, model.predict(example), output_dim)
-    return mlflow.sklearn.log_model(model, signature=signature, **common)
+    return mlflow.sklearn.log_model(model, signature=signature, skops_trusted_types=_own_types(model), **common)
+
+
+def _own_types(model: Any) -> list[str]:
+    """The types of this very model that skops does not know: whoever saves it vouches for what it consists of."""
+    import skops.io
+
+    return list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
 
 
 def _signature(mlflow: Any, example: Any, output: Any, output_dim: list[int] | None) -> Any:

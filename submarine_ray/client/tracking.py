@@ -115,6 +115,7 @@ def save_model(
     input_dim: list[int] | None = None,
     output_dim: list[int] | None = None,
     name: str = "model",
+    input_example: Any = None,
 ) -> None:
     """Save a model with the experiment, and register it if it is given a name.
 
@@ -129,6 +130,8 @@ def save_model(
         input_dim: shape of one batch of input, the batch first (`[1, 64]`); its first entry may be -1.
         output_dim: shape of one batch of output; compared with what the model answers, which is what is stored.
         name: what it is called among the models that the experiment saves.
+        input_example: some rows of input instead of `input_dim`: an array, or a table whose columns' names and types an
+            endpoint then asks for.
 
     Raises:
         ValueError: an unknown `model_type`, or `input_dim` missing where the format needs it.
@@ -144,4 +147,4 @@ def save_model(
         if takes_all(model):
             save_along(model)
         return
-    save(model_type, model, registered_model_name, input_dim, output_dim, name)
+    save(model_type, model, registered_model_name, input_dim, output_dim, name, input_example)

@@ -52,6 +52,8 @@ class TemplateSpec(Document):
         validation_alias=AliasChoices("parameters", "experimentTemplateParamSpec"),
     )
     """What a submission may or must give."""
+    version: Text | None = Field(default=None, max_length=32)
+    """Which version of the template this is."""
     experiment_spec: dict[str, Any]
     """An experiment's spec, with `{{name}}` wherever a parameter goes."""
 

@@ -33,5 +33,9 @@ def page(session: Session, limit: int | None, after: int) -> list[TemplateRow]:
     return list(session.scalars(query.limit(limit + 1) if limit is not None else query))
 
 
+def library_names(session: Session) -> set[str]:
+    return set(session.scalars(select(TemplateRow.name).where(TemplateRow.library)))
+
+
 def remove(session: Session, name: str) -> None:
     session.execute(delete(TemplateRow).where(TemplateRow.name == name))

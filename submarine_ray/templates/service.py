@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
+
+import structlog
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.spec.experiment import documented
 from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
 from submarine_ray.templates import rendering, repository
 from submarine_ray.templates.tables import TemplateRow
+
+log = structlog.get_logger(__name__)
 
 
 class TemplateService:
@@ -21,6 +27,28 @@ class TemplateService:
     def __init__(self, database: Database, experiments: ExperimentService) -> None:
         self._database = database
         self._experiments = experiments
+
+    def load_library(self, specs: Sequence[TemplateSpec]) -> None:
+        """Store what comes with the platform, and drop what no longer does. A user's own template keeps its name."""
+        for spec in specs:
+            rendering.check(spec)
+            with contextlib.suppress(AlreadyExists):  # another control service starts too, with the same library
+                self._store(spec)
+        with self._database.session(write=True) as session:
+            for name in repository.library_names(session) - {spec.name for spec in specs}:
+                repository.remove(session, name)
+
+    def _store(self, spec: TemplateSpec) -> None:
+        with self._database.session(write=True) as session:
+            row = repository.find(session, spec.name, lock=True)
+            if row is None:
+                now = now_ms()
+                row = TemplateRow(name=spec.name, spec=_text(spec), created_ms=now, changed_ms=now, library=True)
+                repository.add(session, row)
+            elif not row.library:
+                log.warning("library.name_taken", template=spec.name)
+            elif row.spec != _text(spec):
+                row.spec, row.changed_ms = _text(spec), now_ms()
 
     def create(self, spec: TemplateSpec) -> dict[str, Any]:
         """Raises AlreadyExists, InvalidSpec for one that no values could make an experiment of."""
@@ -43,19 +71,21 @@ class TemplateService:
         return [_answer(row) for row in page], attributes
 
     def patch(self, name: str, spec: TemplateSpec) -> dict[str, Any]:
-        """Put a new spec in place of the stored one. Raises NotFound, InvalidSpec for a rename."""
+        """Put a new spec in place of the stored one. Raises NotFound, InvalidSpec for a rename,
+        Conflict for the library's.
+        """
         if spec.name != name:
             raise InvalidSpec(f"a template cannot be renamed; create {spec.name!r} instead", "name")
         rendering.check(spec)
         with self._database.session(write=True) as session:
-            row = _found(repository.find(session, name, lock=True), name)
+            row = _own(repository.find(session, name, lock=True), name)
             row.spec, row.changed_ms = _text(spec), now_ms()
         return _answer(row)
 
     def delete(self, name: str) -> dict[str, Any]:
-        """Experiments made from it stay. Raises NotFound."""
+        """Experiments made from it stay. Raises NotFound, Conflict for the library's."""
         with self._database.session(write=True) as session:
-            row = _found(repository.find(session, name, lock=True), name)
+            row = _own(repository.find(session, name, lock=True), name)
             repository.remove(session, name)
         return _answer(row)
 
@@ -76,6 +106,7 @@ def _text(spec: TemplateSpec) -> str:
 
 def _answer(row: TemplateRow) -> dict[str, Any]:
     spec = _spec(row)
+    ours = ({"version": spec.version} if spec.version else {}) | ({"readOnly": True} if row.library else {})
     return {
         "experimentTemplateId": {"id": row.id, "serverTimestamp": row.created_ms},
         "experimentTemplateSpec": {
@@ -84,8 +115,18 @@ def _answer(row: TemplateRow) -> dict[str, Any]:
             "description": spec.description,
             "parameters": [p.model_dump(by_alias=True) for p in rendering.with_implicit(spec)],
             "experimentSpec": documented(spec.experiment_spec),
+            **ours,
         },
     }
+
+
+def _own(row: TemplateRow | None, name: str) -> TemplateRow:
+    found = _found(row, name)
+    if found.library:
+        raise Conflict(
+            f"{name!r} comes with the platform and stays as it is; create one of your own under another name."
+        )
+    return found
 
 
 def _found(row: TemplateRow | None, name: str) -> TemplateRow:

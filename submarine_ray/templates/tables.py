@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Integer, String
+from sqlalchemy import BigInteger, Integer, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
 
 
 class TemplateRow(Table):
-    """One template; `spec` is its TemplateSpec as JSON."""
+    """One template; `spec` is its TemplateSpec as JSON. Those of the library come with the platform, and stay so."""
 
     __tablename__ = "template"
 
@@ -18,3 +18,4 @@ class TemplateRow(Table):
     spec: Mapped[str] = mapped_column(LongText)
     created_ms: Mapped[int] = mapped_column(BigInteger)
     changed_ms: Mapped[int] = mapped_column(BigInteger)
+    library: Mapped[bool] = mapped_column(default=False, server_default=false())

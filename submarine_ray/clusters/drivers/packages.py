@@ -23,6 +23,7 @@ class PackageStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._pinned: set[str] = set()
 
     def add(self, content: bytes) -> str:
         """Keep a zip; its `package://` URL. Raises InvalidSpec if it is none, or would leave its directory."""
@@ -43,6 +44,10 @@ class PackageStore:
                 partial.write(content)
             Path(partial.name).replace(target)
         return f"package://{digest}"
+
+    def pin(self, url: str) -> None:
+        """Never prune this package."""
+        self._pinned.add(url)
 
     def has(self, url: str) -> bool:
         return self._path(url).exists()
@@ -76,7 +81,7 @@ class PackageStore:
         removed = []
         for path in self._directory.glob("*.zip"):
             url = f"package://{path.stem}"
-            if url not in keep and path.stat().st_mtime < time.time() - older_than:
+            if url not in keep and url not in self._pinned and path.stat().st_mtime < time.time() - older_than:
                 path.unlink()
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)
                 removed.append(url)

@@ -12,7 +12,7 @@ import numpy as np
 
 def load(directory: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Images as float32 rows in 0..1, labels as int64."""
-    if directory is None:
+    if not directory:
         from sklearn.datasets import load_digits
 
         digits = load_digits()

@@ -24,7 +24,7 @@ class Report(tf.keras.callbacks.Callback):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", help="directory with MNIST's IDX files")
+    parser.add_argument("--data", help="directory with MNIST's IDX files; empty: scikit-learn's digits")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=32, help="for each worker")
     parser.add_argument("--learning-rate", type=float, default=0.003)
@@ -67,7 +67,7 @@ def main() -> None:
         # A copy outside the strategy: saving must not wait for the other workers.
         single = tf.keras.models.clone_model(model)
         single.set_weights(model.get_weights())
-        submarine.save_model("tensorflow", single, options.model_name, [-1, features], [-1, 10])
+        submarine.save_model("tensorflow", single, options.model_name or None, [-1, features], [-1, 10])
 
 
 if __name__ == "__main__":

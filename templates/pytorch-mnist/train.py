@@ -16,7 +16,7 @@ import submarine_ray as submarine
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", help="directory with MNIST's IDX files")
+    parser.add_argument("--data", help="directory with MNIST's IDX files; empty: scikit-learn's digits")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=0.002)
@@ -63,7 +63,7 @@ def main() -> None:
 
     if rank == 0:
         data.keep_holdout(test_x, test_y)
-        submarine.save_model("pytorch", model, options.model_name, [-1, features], [-1, 10])
+        submarine.save_model("pytorch", model, options.model_name or None, [-1, features], [-1, 10])
     dist.barrier()
     # DDP before its process group: else torch 2.13 aborts at exit one time in ten ("terminate called without ...").
     del model, net, optimizer, loss

@@ -1,0 +1,60 @@
+"""The predefined experiments that come with the platform: one folder a template, loaded when the service starts.
+
+`template.yaml` is a template as users write them, with a version, and `include`: further files for its code. Whatever
+else is in the folder (but its README) is the code, and travels as a package.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.spec.templates import TemplateSpec
+
+_OWN_FILES = ("template.yaml", "README.md")
+_LONG_AGO = (2020, 1, 1, 0, 0, 0)  # the same files make the same zip, which is kept once
+
+
+def directory() -> Path:
+    """Where the library lies: in the repository, or as installed with the package."""
+    package = Path(__file__).parent.parent
+    installed = package / "_templates"
+    return installed if installed.exists() else package.parent / "templates"
+
+
+def load(clusters: ClusterService, root: Path | None = None) -> list[TemplateSpec]:
+    """All of the library's templates, their code stored as packages that are never pruned."""
+    folders = sorted(file.parent for file in (root or directory()).glob("*/template.yaml"))
+    return [_template(folder, clusters) for folder in folders]
+
+
+def _template(folder: Path, clusters: ClusterService) -> TemplateSpec:
+    document: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
+    included = [folder / name for name in document.pop("include", [])]
+    if files := [*_code(folder), *((file.name, file) for file in included)]:
+        url = clusters.packages.add(_zip(files))
+        clusters.packages.pin(url)
+        document["experimentSpec"]["code"] = {"syncMode": "package", "url": url}
+    return TemplateSpec.model_validate(document)
+
+
+def _code(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(path in the package, file)."""
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.is_file() and name not in _OWN_FILES and "__pycache__" not in name:
+            yield name, file
+
+
+def _zip(files: list[tuple[str, Path]]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, file in files:
+            archive.writestr(zipfile.ZipInfo(name, _LONG_AGO), file.read_bytes())
+    return buffer.getvalue()

@@ -1,0 +1,77 @@
+"""Each template of the library, run for real by one line. pytorch-mnist and tensorflow-mnist run in the quickstart."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+
+from submarine_ray.client.models import ModelClient, ServeClient
+from tests.conftest import RunningPlatform
+
+pytestmark = pytest.mark.ray
+
+
+def run(platform: RunningPlatform, name: str, **params: object) -> tuple[str, str, dict[str, float]]:
+    """The experiment's id, what was printed, and its last metrics."""
+    arguments = [part for key, value in params.items() for part in ("-p", f"{key}={value}")]
+    done = platform.cli("run-template", name, *arguments)
+    id = done.stderr.split()[0]
+    return id, done.stdout, {metric["key"]: metric["value"] for metric in platform.client.metrics(id)}
+
+
+def test_sklearn_tabular_on_its_own_table(platform: RunningPlatform) -> None:
+    id, output, metrics = run(platform, "sklearn-tabular", model_name="tumours")
+    assert metrics["accuracy"] > 0.93 and metrics["auc"] > 0.97 and "accuracy" in output
+    assert "feature_importances.png" in platform.client.list_artifacts(id)
+    (version,) = ModelClient(platform.url).list_versions("tumours")
+    assert version["experimentId"] == id
+
+
+def test_sklearn_tabular_on_a_users_table_is_served_with_its_columns(platform: RunningPlatform, tmp_path: Path) -> None:
+    table = pd.DataFrame({"rooms": [float(n % 7) for n in range(200)], "town": ["a", "b"] * 100})
+    table["price"] = 100 * table.rooms + 50 * (table.town == "b") + 0.5
+    table.to_parquet(tmp_path / "houses.parquet")
+    _, _, metrics = run(
+        platform,
+        "sklearn-tabular",
+        data=tmp_path / "houses.parquet",
+        target="price",
+        model="linear",
+        model_name="houses",
+    )
+    assert metrics["r2"] > 0.99
+    url = platform.cli("serve", "houses", "1").stdout.strip()
+    asked = {"dataframe_split": {"columns": ["rooms", "town"], "data": [[3.0, "b"]]}}
+    assert httpx.post(url, json=asked).json()["predictions"] == pytest.approx([350.5], abs=5)
+    ServeClient(platform.url).delete_serve("houses", 1)
+    unknown = platform.cli(
+        "run-template", "sklearn-tabular", "-p", f"data={tmp_path}/houses.parquet", "-p", "target=rent", check=False
+    )
+    assert unknown.returncode == 1 and "no column 'rent'; it has rooms, town, price" in unknown.stdout
+
+
+def test_shell_python_and_ray_script(platform: RunningPlatform, tmp_path: Path) -> None:
+    assert run(platform, "shell", command="echo $((6 * 7)) | tee answer")[1] == "[worker-0] 42\n"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@e"]
+    (tmp_path / "hello.py").write_text("import sys; print('hello', sys.argv[1])")
+    for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "m"]):
+        subprocess.run([*git, *command], check=True)
+    output = run(platform, "python", repository=f"file://{tmp_path}", script="hello.py world")[1]
+    assert output == "[worker-0] hello world\n"
+    _, output, metrics = run(platform, "ray-script", limit=1000, tasks=4)
+    assert "168 primes below 1000" in output and metrics == {"primes": 168.0}
+
+
+def test_what_is_wrong_is_one_line(platform: RunningPlatform) -> None:
+    for arguments, said in (
+        (("no-such-template",), "ExperimentTemplate not found"),
+        (("shell",), "params.command: is required"),
+        (("shell", "-p", "command"), "is not KEY=VALUE"),
+        (("shell", "-p", "command=true", "-p", "comand=false"), "no such parameter"),
+    ):
+        done = platform.cli("run-template", *arguments, check=False)
+        assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
