@@ -158,8 +158,10 @@ class StoredTemplate(Answer):
     """Its own, and three of each role: replicas, CPU and memory."""
     experiment_spec: dict[str, Any]
     """The experiment's spec with its placeholders."""
+    base: str | None = None
+    """The template that it began with."""
     version: str | None = None
-    """Of the library's templates: which version it is."""
+    """Which version it is."""
     read_only: bool = False
     """Whether it comes with the platform, and nobody changes it."""
 

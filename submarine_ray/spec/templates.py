@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AliasChoices, Field, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, field_validator, model_validator
 
 from submarine_ray.spec.base import Document, Text, check_name
 
@@ -52,10 +52,18 @@ class TemplateSpec(Document):
         validation_alias=AliasChoices("parameters", "experimentTemplateParamSpec"),
     )
     """What a submission may or must give."""
+    base: TemplateName | None = None
+    """Another template that this one begins with: what is given here is put over what is there now."""
     version: Text | None = Field(default=None, max_length=32)
     """Which version of the template this is."""
-    experiment_spec: dict[str, Any]
-    """An experiment's spec, with `{{name}}` wherever a parameter goes."""
+    experiment_spec: dict[str, Any] = Field(default_factory=dict)
+    """An experiment's spec, with `{{name}}` wherever a parameter goes; with a base, what differs from it."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> TemplateSpec:
+        if not self.experiment_spec and not self.base:
+            raise ValueError("experimentSpec is required, or a base to begin with")
+        return self
 
 
 class TemplateSubmission(Document):

@@ -35,6 +35,28 @@ def with_implicit(template: TemplateSpec) -> list[TemplateParameter]:
     return [*template.parameters, *implicit]
 
 
+def expanded(base: TemplateSpec, own: TemplateSpec) -> TemplateSpec:
+    """`own` put over `base`: a parameter over that of its name, the experiment's spec field by field."""
+    parameters = {parameter.name: parameter for parameter in base.parameters}
+    for parameter in own.parameters:
+        before = parameters.get(parameter.name, parameter)
+        parameters[parameter.name] = before.model_copy(update=parameter.model_dump(exclude_unset=True))
+    return own.model_copy(
+        update={
+            "author": own.author or base.author,
+            "description": own.description or base.description,
+            "parameters": list(parameters.values()),
+            "experiment_spec": _merged(base.experiment_spec, own.experiment_spec),
+        }
+    )
+
+
+def _merged(base: Any, own: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(own, dict)):
+        return own
+    return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
+
+
 def check(template: TemplateSpec) -> None:
     """Raises InvalidSpec for a template that no values could make an experiment of."""
     names = [parameter.name for parameter in template.parameters]

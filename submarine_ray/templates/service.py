@@ -52,7 +52,7 @@ class TemplateService:
 
     def create(self, spec: TemplateSpec) -> dict[str, Any]:
         """Raises AlreadyExists, InvalidSpec for one that no values could make an experiment of."""
-        rendering.check(spec)
+        spec = self._complete(spec)
         row = TemplateRow(name=spec.name, spec=_text(spec), created_ms=now_ms(), changed_ms=now_ms())
         with self._database.session(write=True) as session:
             repository.add(session, row)
@@ -76,7 +76,7 @@ class TemplateService:
         """
         if spec.name != name:
             raise InvalidSpec(f"a template cannot be renamed; create {spec.name!r} instead", "name")
-        rendering.check(spec)
+        spec = self._complete(spec)
         with self._database.session(write=True) as session:
             row = _own(repository.find(session, name, lock=True), name)
             row.spec, row.changed_ms = _text(spec), now_ms()
@@ -88,6 +88,17 @@ class TemplateService:
             row = _own(repository.find(session, name, lock=True), name)
             repository.remove(session, name)
         return _answer(row)
+
+    def _complete(self, spec: TemplateSpec) -> TemplateSpec:
+        """With its base as that is now: a later change or deletion of the base changes nothing here."""
+        if spec.base:
+            with self._database.session() as session:
+                row = repository.find(session, spec.base)
+            if row is None or spec.base == spec.name:
+                raise InvalidSpec(f"there is no other template {spec.base!r} to begin with", "base")
+            spec = rendering.expanded(_spec(row), spec)
+        rendering.check(spec)
+        return spec
 
     def submit(self, name: str, submission: TemplateSubmission) -> dict[str, Any]:
         """Create an experiment from a template. Raises NotFound, InvalidSpec."""
@@ -106,7 +117,7 @@ def _text(spec: TemplateSpec) -> str:
 
 def _answer(row: TemplateRow) -> dict[str, Any]:
     spec = _spec(row)
-    ours = ({"version": spec.version} if spec.version else {}) | ({"readOnly": True} if row.library else {})
+    added = {"base": spec.base, "version": spec.version, "readOnly": row.library or None}
     return {
         "experimentTemplateId": {"id": row.id, "serverTimestamp": row.created_ms},
         "experimentTemplateSpec": {
@@ -115,7 +126,7 @@ def _answer(row: TemplateRow) -> dict[str, Any]:
             "description": spec.description,
             "parameters": [p.model_dump(by_alias=True) for p in rendering.with_implicit(spec)],
             "experimentSpec": documented(spec.experiment_spec),
-            **ours,
+            **{key: value for key, value in added.items() if value is not None},
         },
     }
 

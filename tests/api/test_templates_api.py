@@ -188,3 +188,44 @@ def test_tags_of_experiments(api: httpx.Client) -> None:
     assert [e["experimentId"] for e in (*page["result"], *following["result"])] == [other, id]
     assert api.get("/api/v1/experiment/mlflow").json()["result"]["url"] == "/mlflow/"
     assert api.get("/api/v1/experiment/tensorboard").json()["result"] == {"available": True, "url": "/tensorboard/"}
+
+
+def test_a_template_that_begins_with_another(api: httpx.Client) -> None:
+    child = {
+        "name": "begins-with-library",
+        "base": "pytorch-mnist",
+        "parameters": [{"name": "epochs", "value": 2}, {"name": "note", "value": "x"}],
+        "experimentSpec": {
+            "meta": {"name": "quick", "envVars": {"NOTE": "{{note}}"}},
+            "spec": {"Worker": {"replicas": 3}},
+        },
+    }
+    made = api.post(URL, json=child).json()["result"]["experimentTemplateSpec"]
+    base = api.get(f"{URL}/pytorch-mnist").json()["result"]["experimentTemplateSpec"]
+    values = {p["name"]: p["value"] for p in made["parameters"]}
+    assert (values["epochs"], values["batch_size"], values["note"], values["spec.Worker.replicas"]) == (
+        "2",
+        "32",
+        "x",
+        "3",
+    )
+    described = {p["name"]: p["description"] for p in made["parameters"]}
+    assert described["epochs"] == "How often to go through the data" and made["base"] == "pytorch-mnist"
+    assert made["experimentSpec"]["code"] == base["experimentSpec"]["code"] and "readOnly" not in made
+    made = api.post("/api/v1/experiment/begins-with-library", json={"params": {"epochs": 1}}).json()["result"]
+    assert (
+        made["spec"]["meta"]["envVars"] == {"NOTE": "x"} and "--epochs 1 --batch-size 32" in made["spec"]["meta"]["cmd"]
+    )
+    assert (made["spec"]["meta"]["name"], made["spec"]["spec"]["Worker"]["replicas"]) == ("quick", 3)
+    api.delete(f"/api/v1/experiment/{made['experimentId']}")
+    chained = api.post(URL, json={"name": "begins-with-child", "base": "begins-with-library"})
+    api.delete(f"{URL}/begins-with-library")
+    assert chained.status_code == 200 and api.get(f"{URL}/begins-with-child").status_code == 200
+    for body, said in (
+        ({"name": "x", "base": "no-such"}, "base: there is no other template"),
+        ({"name": "x", "base": "x"}, "base: there is no other template"),
+        ({"name": "x"}, "experimentSpec is required, or a base"),
+        ({"name": "x", "base": "shell", "parameters": [{"name": "unused", "value": "1"}]}, "'unused' is used nowhere"),
+    ):
+        refused = api.post(URL, json=body)
+        assert refused.status_code == 400 and said in refused.json()["message"], refused.text
