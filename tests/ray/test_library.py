@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from submarine_ray.client.models import ModelClient, ServeClient
+from submarine_ray.templates import library
 from tests.conftest import RunningPlatform
 
 pytestmark = pytest.mark.ray
@@ -75,3 +77,25 @@ def test_what_is_wrong_is_one_line(platform: RunningPlatform) -> None:
     ):
         done = platform.cli("run-template", *arguments, check=False)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_notebook_job_keeps_the_executed_notebook_even_of_a_failure(platform: RunningPlatform, tmp_path: Path) -> None:
+    id, output, metrics = run(platform, "notebook-job", values='{"rate": 0.1, "steps": 2}')
+    assert "0.8100 after 2 steps of 0.1" in output and metrics == {"value": pytest.approx(0.81)}
+    kept = platform.client.download_artifact(id, "executed-example.ipynb", tmp_path / "kept.ipynb")
+    assert "0.8100 after 2 steps" in kept.read_text()
+    params = platform.client.service.call("GET", f"/api/v1/experiment/{id}/params")
+    assert {"replica": "worker-0", "key": "rate", "value": "0.1"} in params
+
+    broken = json.loads((library.directory() / "notebook-job" / "example.ipynb").read_text())
+    broken["cells"][2]["source"] = ["raise ValueError('no data for ' + month)"]
+    (tmp_path / "broken.ipynb").write_text(json.dumps(broken))
+    values = '{"month": "it\'s \\"May\\""}'
+    failed = platform.cli(
+        "run-template", "notebook-job", "-p", f"notebook={tmp_path}/broken.ipynb", "-p", f"values={values}", check=False
+    )
+    assert failed.returncode == 1 and 'failed: ValueError: no data for it\'s "May"' in failed.stdout
+    kept = platform.client.download_artifact(
+        failed.stderr.split()[0], "executed-broken.ipynb", tmp_path / "failed.ipynb"
+    )
+    assert "ValueError" in kept.read_text()
