@@ -14,7 +14,13 @@ from submarine_ray.core.settings import Settings
 from submarine_ray.templates import library
 
 NAMES = sorted(file.parent.name for file in library.directory().glob("*/template.yaml"))
-VALUES = {"command": "true", "repository": "https://host/team/project.git", "script": "train.py --epochs 3"}
+VALUES = {
+    "model": "houses",
+    "data": "/data/houses.parquet",
+    "command": "true",
+    "repository": "https://host/team/project.git",
+    "script": "train.py --epochs 3",
+}
 URL = "/api/v1/template"
 
 

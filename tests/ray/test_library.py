@@ -99,3 +99,19 @@ def test_notebook_job_keeps_the_executed_notebook_even_of_a_failure(platform: Ru
         failed.stderr.split()[0], "executed-broken.ipynb", tmp_path / "failed.ipynb"
     )
     assert "ValueError" in kept.read_text()
+
+
+def test_batch_predict_scores_a_whole_table(platform: RunningPlatform, tmp_path: Path, sklearn_experiment: str) -> None:
+    ModelClient(platform.url).register("batch", sklearn_experiment)
+    table = pd.DataFrame({"rooms": [float(n % 5) for n in range(1000)], "floor": [float(n % 2) for n in range(1000)]})
+    table.to_parquet(tmp_path / "table.parquet")
+    _, output, metrics = run(
+        platform, "batch-predict", model="batch", data=tmp_path / "table.parquet", output=tmp_path / "out"
+    )
+    assert "1000 rows scored" in output and metrics["rows"] == 1000
+    scored = pd.read_parquet(tmp_path / "out")
+    assert len(scored) == 1000 and (scored.prediction - 100 * scored.rooms - 10 * scored.floor).abs().max() < 1e-6
+    missing = platform.cli(
+        "run-template", "batch-predict", "-p", "model=batch", "-p", "version=9", "-p", "data=/x", check=False
+    )
+    assert missing.returncode == 1 and "there is no version 9 of model 'batch'" in missing.stdout
