@@ -40,7 +40,7 @@ def test_config_init_list_get_set(submarine) -> None:  # type: ignore[no-untyped
     [
         (("config", "get", "connection.colour"), "there is no setting 'connection.colour'"),
         (("config", "set", "connection.port", "many"), "'many' is not a port"),
-        (("run", "--env", "NOVALUE", "--", "true"), "--env 'NOVALUE' is not K=V"),
+        (("run", "--env", "NOVALUE", "--", "true"), "--env 'NOVALUE' is not KEY=VALUE"),
     ],
 )
 def test_what_is_wrong_is_one_line(submarine, arguments: tuple[str, ...], said: str) -> None:  # type: ignore[no-untyped-def]
