@@ -21,12 +21,13 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.harness import Bench, free_port, seconds
+from benchmarks.harness import Bench, seconds
 from benchmarks.load import requests_per_second
 from benchmarks.notebooks import notebooks
 from submarine_ray.cli import local_ray, platform, processes
 from submarine_ray.cli.output import table
 from submarine_ray.client.run import run
+from submarine_ray.runner.network import free_port
 from submarine_ray.serving import decide
 from submarine_ray.spec.examples import EXAMPLES
 from submarine_ray.spec.home import Home

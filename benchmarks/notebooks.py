@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.harness import Bench, free_port, seconds
+from benchmarks.harness import Bench, seconds
 from submarine_ray.client.notebooks import NotebookClient
+from submarine_ray.runner.network import free_port
 from tests.jupyter import Jupyter
 
 ROUNDS = 5

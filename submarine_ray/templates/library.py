@@ -6,8 +6,6 @@ else is in the folder (but its README) is the code, and travels as a package.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from submarine_ray.clusters.service import ClusterService
 from submarine_ray.spec.templates import TemplateSpec
 
 _OWN_FILES = ("template.yaml", "README.md")
-_LONG_AGO = (2020, 1, 1, 0, 0, 0)  # the same files make the same zip, which is kept once
 
 
 def directory() -> Path:
@@ -38,7 +35,7 @@ def _template(folder: Path, clusters: ClusterService) -> TemplateSpec:
     document: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
     included = [folder / name for name in document.pop("include", [])]
     if files := [*_code(folder), *((file.name, file) for file in included)]:
-        url = clusters.packages.add(_zip(files))
+        url = clusters.packages.add_files(files)
         clusters.packages.pin(url)
         document["experimentSpec"]["code"] = {"syncMode": "package", "url": url}
     return TemplateSpec.model_validate(document)
@@ -50,11 +47,3 @@ def _code(folder: Path) -> Iterator[tuple[str, Path]]:
         name = file.relative_to(folder).as_posix()
         if file.is_file() and name not in _OWN_FILES and "__pycache__" not in name:
             yield name, file
-
-
-def _zip(files: list[tuple[str, Path]]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in files:
-            archive.writestr(zipfile.ZipInfo(name, _LONG_AGO), file.read_bytes())
-    return buffer.getvalue()

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from submarine_ray.core.errors import InvalidSpec, NotFound
@@ -44,6 +44,10 @@ class PackageStore:
                 partial.write(content)
             Path(partial.name).replace(target)
         return f"package://{digest}"
+
+    def add_files(self, files: Iterable[tuple[str, Path]]) -> str:
+        """Keep files, given as (path in the package, file), as one package; its URL."""
+        return self.add(_zipped(files))
 
     def pin(self, url: str) -> None:
         """Never prune this package."""
@@ -98,13 +102,16 @@ class PackageStore:
 @functools.cache
 def _runner_package() -> tuple[str, bytes]:
     root = Path(__file__).parent.parent.parent
+    found = [path for part in RUNNER_PARTS for path in sorted((root / part).rglob("*"))]
+    files = [root / "__init__.py", *(path for path in found if path.suffix in (".py", ".ipynb"))]
+    content = _zipped((str(file.relative_to(root.parent)), file) for file in files)
+    return hashlib.sha256(content).hexdigest(), content
+
+
+def _zipped(files: Iterable[tuple[str, Path]]) -> bytes:
+    """A zip of (path in it, file), with a fixed date: the same files have the same hash, and are kept once."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        found = [path for part in RUNNER_PARTS for path in sorted((root / part).rglob("*"))]
-        files = [root / "__init__.py", *(path for path in found if path.suffix in (".py", ".ipynb"))]
-        for file in files:
-            # A fixed date: the same code has the same hash, and is uploaded once.
-            entry = zipfile.ZipInfo(str(file.relative_to(root.parent)), date_time=(2020, 1, 1, 0, 0, 0))
-            archive.writestr(entry, file.read_bytes())
-    content = buffer.getvalue()
-    return hashlib.sha256(content).hexdigest(), content
+        for name, file in files:
+            archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), file.read_bytes())
+    return buffer.getvalue()
