@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from submarine_ray.client.submarine_client import SubmarineClient
     from submarine_ray.client.templates import TemplateClient
     from submarine_ray.client.tracking import get_tracking_uri, log_metric, log_param, save_model, set_tracking_uri
+    from submarine_ray.client.tune import SweepHandle, tune
 
 __all__ = [
     "ApiError",
@@ -39,6 +40,7 @@ __all__ = [
     "ServeClient",
     "ServiceUnreachable",
     "SubmarineClient",
+    "SweepHandle",
     "TemplateClient",
     "get_tracking_uri",
     "log_metric",
@@ -46,6 +48,7 @@ __all__ = [
     "run",
     "save_model",
     "set_tracking_uri",
+    "tune",
 ]
 
 _HOMES = {
@@ -69,6 +72,8 @@ _HOMES = {
     "log_param": "tracking",
     "save_model": "tracking",
     "set_tracking_uri": "tracking",
+    "SweepHandle": "tune",
+    "tune": "tune",
 }
 
 

@@ -195,6 +195,23 @@ def logs(
 
 
 @app.command()
+def trials(
+    id: Annotated[str, typer.Argument(help="the sweep: an experiment whose spec has tune")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="show them live until it ends")] = False,
+    form: Output = Format.TABLE,
+) -> None:
+    """Show a sweep's trials, the best first."""
+    from submarine_ray.cli import trials as table
+
+    if form is not Format.TABLE:
+        output.document(client().sweep(id), form)
+    elif follow:
+        table.watch(client(), id)
+    else:
+        table.show(client(), id)
+
+
+@app.command()
 def stop(id: Annotated[str, typer.Argument(help="the experiment")]) -> None:
     """Stop a running experiment; it stays listed."""
     client().stop_experiment(id)

@@ -30,19 +30,24 @@ def document(value: Any, form: Format) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table for a person; users' text is shown as it is, never as markup."""
+    """A table for a person."""
     from rich.console import Console
+
+    # A pipe has no width: nothing may be cut there.
+    Console(width=None if sys.stdout.isatty() else 200).print(drawn(title, columns, rows))
+
+
+def drawn(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """A table; users' text is shown as it is, never as markup."""
     from rich.table import Table
     from rich.text import Text
 
-    # A pipe has no width: nothing may be cut there.
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    drawn = Table(title=title, title_justify="left")
+    made = Table(title=title, title_justify="left")
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text("" if cell is None else str(cell), style=_STYLES.get(str(cell), "")) for cell in row))
-    console.print(drawn)
+        made.add_row(*(Text("" if cell is None else str(cell), style=_STYLES.get(str(cell), "")) for cell in row))
+    return made
 
 
 def panel(title: str, value: Any) -> None:

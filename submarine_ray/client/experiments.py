@@ -85,6 +85,15 @@ class ExperimentClient:
         """The last value of each metric of each replica, or one metric's history."""
         return list(self.service.call("GET", f"{_BASE}/{id}/metrics", params={"key": key} if key else {}))
 
+    def trials(self, id: str) -> list[dict[str, Any]]:
+        """A sweep's trials, the best first: `trialId, status, params, metrics` and more of each."""
+        return list(self.service.call("GET", f"{_BASE}/{id}/trials"))
+
+    def sweep(self, id: str) -> dict[str, Any]:
+        """A sweep at a glance: its `trials`, the `best` of them, its `metric`, `mode` and `total` number of trials."""
+        answer = self.service.envelope("GET", f"{_BASE}/{id}/trials")
+        return {"best": None, **answer["attributes"], "trials": answer["result"]}
+
     def list_artifacts(self, id: str, path: str = "") -> list[str]:
         """Paths of what the experiment stored, directly below `path`; those of directories end with `/`."""
         return list(self.service.call("GET", f"{_BASE}/artifacts/{id}", params={"path": path}))

@@ -54,29 +54,42 @@ class MlflowRest:
         """The run that a replica's records belong to: the leader's is the experiment's own."""
         if run.is_leader:
             return run.run_id
+        tags = {**run.tags, "submarine.replica": run.replica}
+        name = "-".join(filter(None, (run.experiment_id, run.trial_id, run.replica)))
+        return run_id(self.child_run(run, name, tags, {}))
+
+    def child_run(self, run: Run, name: str, tags: dict[str, str], more: dict[str, str]) -> dict[str, Any]:
+        """The run below `run` that has these tags; one that has to be made has `more` tags too. Raises as `post`."""
+        wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         found = self.post(
-            "runs/search",
-            {
-                "experiment_ids": [run.mlflow_experiment_id],
-                "filter": f"tags.`submarine.experiment_id` = '{run.experiment_id}' "
-                f"and tags.`submarine.replica` = '{run.replica}'",
-                "max_results": 1,
-            },
+            "runs/search", {"experiment_ids": [run.mlflow_experiment_id], "filter": wanted, "max_results": 1}
         )
         if found.get("runs"):
-            return str(found["runs"][0]["info"]["run_id"])
-        tags = {
-            "submarine.experiment_id": run.experiment_id,
-            "submarine.replica": run.replica,
-            "mlflow.parentRunId": run.run_id,
-        }
+            return dict(found["runs"][0])
+        given = {**tags, **more, "mlflow.parentRunId": run.run_id}
         made = self.post(
             "runs/create",
             {
                 "experiment_id": run.mlflow_experiment_id,
-                "run_name": f"{run.experiment_id}-{run.replica}",
+                "run_name": name,
                 "start_time": time.time_ns() // 1_000_000,
-                "tags": [{"key": key, "value": value} for key, value in tags.items()],
+                "tags": as_tags(given),
             },
         )
-        return str(made["run"]["info"]["run_id"])
+        return dict(made["run"])
+
+    def tag(self, run_id: str, tags: dict[str, str]) -> None:
+        """Raises as `post`."""
+        self.post("runs/log-batch", {"run_id": run_id, "tags": as_tags(tags)})
+
+    def end(self, run_id: str, status: str) -> None:
+        """Raises as `post`."""
+        self.post("runs/update", {"run_id": run_id, "status": status, "end_time": time.time_ns() // 1_000_000})
+
+
+def run_id(run: dict[str, Any]) -> str:
+    return str(run["info"]["run_id"])
+
+
+def as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in tags.items()]

@@ -90,6 +90,38 @@ def run(
         TooMuch: working_dir is too large to travel.
     """
     client = client or ExperimentClient()
+    spec = experiment_spec(
+        client,
+        target,
+        name,
+        workers,
+        framework,
+        cpus_per_worker,
+        gpus_per_worker,
+        memory_per_worker,
+        env,
+        pip,
+        working_dir,
+    )
+    options: dict[str, Any] = {"maxRetries": max_retries or None, "cluster": cluster, "queue": queue or None}
+    spec |= {key: value for key, value in options.items() if value is not None}
+    return ExperimentHandle(client, client.create_experiment(spec)["experimentId"])
+
+
+def experiment_spec(
+    client: ExperimentClient,
+    target: Command | Callable[..., Any],
+    name: str | None,
+    workers: int,
+    framework: str | None,
+    cpus_per_worker: float,
+    gpus_per_worker: float,
+    memory_per_worker: str | None,
+    env: dict[str, str] | None,
+    pip: Sequence[str],
+    working_dir: str | Path | None,
+) -> dict[str, Any]:
+    """The spec of what `run` was given; the code is uploaded."""
     framework = framework or ("PyTorch" if workers > 1 else "Python")
     resources = f"cpu={cpus_per_worker:g}"
     resources += f",memory={memory_per_worker}" if memory_per_worker else ""
@@ -106,9 +138,7 @@ def run(
             spec["code"] = _package(client, pack_directory(Path(working_dir)))
     if pip:
         spec["environment"] = {"kernelSpec": {"pipDependencies": list(pip)}}
-    options: dict[str, Any] = {"maxRetries": max_retries or None, "cluster": cluster, "queue": queue or None}
-    spec |= {key: value for key, value in options.items() if value is not None}
-    return ExperimentHandle(client, client.create_experiment(spec)["experimentId"])
+    return spec
 
 
 def _package(client: ExperimentClient, content: bytes) -> dict[str, str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from submarine_ray.client.spool import TRIAL_VARIABLE
 
 EXAMPLE_ROWS = 2  # one row would be exported as a fixed batch of one
 
@@ -45,8 +49,11 @@ def save(
     with _run():
         save_as = {"pytorch": _torch, "tensorflow": _tensorflow, "sklearn": _sklearn}[kind]
         info = save_as(mlflow, model, example, output_dim, common)
-        if registered_model_name:
-            _register(mlflow, info, registered_model_name, kind)
+        if os.environ.get(TRIAL_VARIABLE):
+            # Which trial is the best is known at the end of the sweep: its model alone is registered.
+            mlflow.set_tags(Saved(info.model_uri, info.model_id or "", kind, registered_model_name or "").tags())
+        elif registered_model_name:
+            register(Saved(info.model_uri, info.model_id or "", kind, registered_model_name))
 
 
 def takes_all(model: Any) -> bool:
@@ -122,14 +129,40 @@ def _signature(mlflow: Any, example: Any, output: Any, output_dim: list[int] | N
     return mlflow.models.infer_signature(example, output)
 
 
-def _register(mlflow: Any, info: Any, name: str, kind: str) -> None:
+@dataclass(frozen=True)
+class Saved:
+    """A model as MLflow keeps it, and the name that it is to be registered under."""
+
+    uri: str
+    id: str
+    kind: str
+    name: str
+
+    def tags(self) -> dict[str, str]:
+        """How a trial's run remembers it."""
+        return {f"submarine.saved_model.{key}": value for key, value in vars(self).items()}
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Saved | None:
+        """None if the run has saved no model."""
+        if "submarine.saved_model.uri" not in tags:
+            return None
+        return cls(*(tags.get(f"submarine.saved_model.{key}", "") for key in ("uri", "id", "kind", "name")))
+
+
+def register(saved: Saved, lineage: Mapping[str, str] | None = None) -> str:
+    """Register it as its name's next version, with tags that lead back to where it came from; the version."""
+    import mlflow
+
     tags = {
         "submarine.experiment_id": os.environ.get("SUBMARINE_EXPERIMENT_ID", ""),
-        "submarine.model_type": kind,
-        "submarine.model_id": info.model_id or "",
+        "submarine.model_type": saved.kind,
+        "submarine.model_id": saved.id,
+        **(lineage or {}),
     }
-    registered = mlflow.register_model(info.model_uri, name, await_registration_for=30, tags=tags)
-    print(f"[submarine] saved model {name} version {registered.version}", flush=True)
+    registered = mlflow.register_model(saved.uri, saved.name, await_registration_for=30, tags=tags)
+    print(f"[submarine] saved model {saved.name} version {registered.version}", flush=True)
+    return str(registered.version)
 
 
 def _requirements(kind: str) -> list[str]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from submarine_ray.spec.trials import SWEEP_TAG, TRIAL_TAG
+
 if TYPE_CHECKING:
     from submarine_ray.client.mlflow_rest import MlflowRest
 
@@ -24,6 +26,7 @@ BATCH_PARAMS = 100
 SHIP_SECONDS = 0.5
 CLOSE_SECONDS = 60
 
+TRIAL_VARIABLE = "SUBMARINE_TRIAL_ID"
 SPOOL_VARIABLE = "SUBMARINE_SPOOL"
 REPLICA_VARIABLE = "SUBMARINE_REPLICA"
 LEADER_VARIABLE = "SUBMARINE_LEADER"
@@ -31,7 +34,10 @@ LEADER_VARIABLE = "SUBMARINE_LEADER"
 
 @dataclass(frozen=True)
 class Run:
-    """The experiment's MLflow run, and whose records go where: the leader's into it, others' into runs below it."""
+    """The experiment's MLflow run, and whose records go where: the leader's into it, others' into runs below it.
+
+    In a sweep, `run_id` is the trial's run, which is below the experiment's.
+    """
 
     uri: str
     run_id: str
@@ -40,6 +46,7 @@ class Run:
     replica: str
     is_leader: bool
     token: str | None = None
+    trial_id: str | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Run | None:
@@ -55,7 +62,15 @@ class Run:
             replica=env.get(REPLICA_VARIABLE, "worker-0"),
             is_leader=env.get(LEADER_VARIABLE, "1") == "1",
             token=env.get("MLFLOW_TRACKING_TOKEN"),
+            trial_id=env.get(TRIAL_VARIABLE),
         )
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What this run and those below it are found by. Trials' have their own, so that they stay apart."""
+        if self.trial_id:
+            return {SWEEP_TAG: self.experiment_id, TRIAL_TAG: self.trial_id}
+        return {"submarine.experiment_id": self.experiment_id}
 
 
 class TrackingRefused(Exception):
@@ -118,7 +133,7 @@ class Shipper:
         metrics: list[dict[str, Any]] = []
         params: list[dict[str, Any]] = []
         offset = self._offset
-        for line in self._lines():
+        for line in whole_lines(self._path, offset):
             record = json.loads(line)
             if len(record) == 2:
                 params.append({"key": record[0], "value": record[1]})
@@ -163,16 +178,17 @@ class Shipper:
                 print(f"[submarine] MLflow refused {records[0]['key']!r}: {failure}", flush=True)
             self.refused = str(failure)
 
-    def _lines(self) -> Iterator[bytes]:
-        """Whole lines from where the last batch ended."""
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                yield line
+
+def whole_lines(path: Path, offset: int) -> Iterator[bytes]:
+    """A spool's records from an offset on, but for one that is still being written."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            yield line
 
 
 def _number(value: float) -> float | str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 import posixpath
 import re
 import tempfile
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from submarine_ray.client.spool import LEADER_VARIABLE, REPLICA_VARIABLE, SPOOL_VARIABLE, Run, Spool
 
@@ -20,6 +22,8 @@ MAX_PARAM_LENGTH = 6000
 
 _lock = threading.Lock()
 _spool: Spool | None = None
+_listener: Callable[[str, float], None] | None = None
+_logged: set[str] = set()
 _warned = False
 
 
@@ -35,6 +39,13 @@ def log_metric(key: str, value: float, step: int = 0) -> None:
         TypeError, ValueError: `value` is no number, or `key` no name.
     """
     key, value, step = checked_key(key), float(value), int(step)
+    _logged.add(key)
+    _write(key, value, step)
+    if _listener:
+        _listener(key, value)
+
+
+def _write(key: str, value: float, step: int) -> None:
     spool = _spool or _open()
     if spool is None:
         print(f"[metric] {key}={value} step={step}", flush=True)
@@ -56,6 +67,21 @@ def log_param(key: str, value: str) -> None:
         print(f"[param] {key}={value}", flush=True)
     else:
         spool.param(key, value)
+
+
+def record_report(metrics: Mapping[str, Any], step: int) -> None:
+    """Keep what `ray.train.report` was given as metrics, but for those that the code logs itself."""
+    for key, value in metrics.items():
+        if key not in _logged and isinstance(value, SupportsFloat):
+            with contextlib.suppress(ValueError):  # a name that MLflow does not take
+                _write(checked_key(key), float(value), step)
+
+
+def redirect(spool: Spool | None, listener: Callable[[str, float], None] | None) -> None:
+    """Where this process logs from now on, and who hears of it: a process may run one trial after the other."""
+    global _spool, _listener
+    _spool, _listener = spool, listener
+    _logged.clear()
 
 
 @functools.lru_cache(1024)

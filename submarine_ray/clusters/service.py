@@ -127,7 +127,7 @@ class ClusterService:
         row = self._known(name)
         if row.total_cpu is None or spec.queue:
             return
-        total = Resources(row.total_cpu, row.total_memory or 0, row.total_gpu or 0)
+        total = self.room(name) or Resources()
         hint = "; ask for less, choose another cluster, or set queue: true to wait for the cluster to grow"
         for role, task in spec.spec.items():
             self._check_node(row, task.quantities, f"spec.{role}.resources", hint)
@@ -136,6 +136,13 @@ class ClusterService:
                 f"all replicas together need {_shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}",
                 "spec",
             )
+
+    def room(self, name: str) -> Resources | None:
+        """All that the cluster has, as it was last seen; None if it never was."""
+        row = self._find(name)
+        if row is None or row.total_cpu is None:
+            return None
+        return Resources(row.total_cpu, row.total_memory or 0, row.total_gpu or 0)
 
     @staticmethod
     def _check_node(row: ClusterRow, demand: Resources, field: str, hint: str) -> None:

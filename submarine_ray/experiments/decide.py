@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobState, Look
 from submarine_ray.spec.experiment import ExperimentStatus as Status
+from submarine_ray.spec.launch import FINAL_STATUS
 
 LOST = "lost"
 STOPPED = "Stopped"
@@ -164,6 +165,8 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:
     if job.error_type == RUNTIME_ENV_FAILURE:
         # Trying again would install the same packages.
         return Observe(Status.FAILED, "EnvironmentFailed", job.why)
+    if job.exit_code == FINAL_STATUS:
+        return Observe(Status.FAILED, "ReplicaFailed", job.why)
     return _failed(wish, "ReplicaFailed", job.why)
 
 

@@ -15,7 +15,7 @@ from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
-from submarine_ray.spec.answers import Event, Experiment, ExperimentLog, Metric, Page, Param
+from submarine_ray.spec.answers import Event, Experiment, ExperimentLog, Metric, Page, Param, Trial
 from submarine_ray.spec.experiment import ExperimentSpec
 
 One = Envelope[Experiment]
@@ -133,6 +133,11 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
     @routes.get("/{experiment_id}/params", response_model=Envelope[list[Param]], summary="Parameters of each replica")
     def params(experiment_id: str) -> Response:
         return ok(experiments.params(experiment_id))
+
+    @routes.get("/{experiment_id}/trials", response_model=Envelope[list[Trial]], summary="A sweep's trials, best first")
+    def trials(experiment_id: str) -> Response:
+        found, attributes = experiments.trials(experiment_id)
+        return ok(found, attributes=attributes)
 
     @routes.get("/artifacts/{experiment_id}", response_model=Envelope[list[str]], summary="Paths of artifacts")
     def artifacts(experiment_id: str, path: str = "") -> Response:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_PREFIX = re.compile(r"\[((?:master|chief|worker|ps|evaluator)-\d{1,5}|submarine)\] ?(.*)", re.DOTALL)
+# A trial of a sweep is one of its replicas: `trial-3fa2c_00004`, or its own, `trial-3fa2c_00004-worker-1`.
+_REPLICA = r"(?:master|chief|worker|ps|evaluator)-\d{1,5}"
+_PREFIX = re.compile(rf"\[({_REPLICA}|trial-\w{{1,40}}(?:-{_REPLICA})?|submarine)\] ?(.*)", re.DOTALL)
 PLATFORM = "submarine"
 RAY = "ray"
 

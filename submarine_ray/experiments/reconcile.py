@@ -36,7 +36,7 @@ from submarine_ray.experiments.service import replica_names, stored_environment,
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.plan import plan_launch, plan_replicas
+from submarine_ray.spec.plan import plan_launch, plan_replicas, trials_at_once
 from submarine_ray.tracking.service import TrackingService
 
 log = structlog.get_logger(__name__)
@@ -278,7 +278,15 @@ class ExperimentReconciler:
                 repository.note_run(session, row, run.run_id, run.experiment_id)
             row.run_id, row.mlflow_experiment_id = run.run_id, run.experiment_id
         tracking = self._tracking.reference(row.run_id, row.mlflow_experiment_id or "")
-        launch = plan_launch(spec, row.id, row.submission_id, tracking=tracking, service_url=self._tracking.service_url)
+        at_once = trials_at_once(spec, self._clusters.room(row.cluster))
+        launch = plan_launch(
+            spec,
+            row.id,
+            row.submission_id,
+            tracking=tracking,
+            service_url=self._tracking.service_url,
+            at_once=at_once,
+        )
         environment = stored_environment(row)
         kernel = environment.kernel_spec if environment else None
         submission = Submission(
@@ -303,7 +311,7 @@ class ExperimentReconciler:
             "incarnation": incarnation,
             "next_check_ms": now_ms() + SUPERVISOR_MS,
         }
-        return values | {"reason": None, "message": None}, [submitted]
+        return values | {"reason": None, "message": None}, [submitted, *_limited(row, spec, at_once)]
 
     def _queue(self, row: ExperimentRow) -> Outcome:
         values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
@@ -387,6 +395,16 @@ class ExperimentReconciler:
         if row.run_id:
             self._tracking.delete(row.run_id)
         return {"purge": True}, []
+
+
+def _limited(row: ExperimentRow, spec: ExperimentSpec, at_once: int) -> list[Event]:
+    wanted = spec.tune.max_concurrent_trials if spec.tune else None
+    if wanted is None or spec.tune is None or at_once >= min(wanted, spec.tune.trials):
+        return []
+    message = (
+        f"maxConcurrentTrials is {wanted}, and cluster {row.cluster!r} has room for {at_once}: so many run at once."
+    )
+    return [Event("TrialsLimited", message)]
 
 
 def _retry(row: ExperimentRow, step: decide.Retry) -> Outcome:

@@ -30,8 +30,9 @@ from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.clusters import LOCAL_CLUSTER
 from submarine_ray.spec.experiment import MAX_TAGS, EnvironmentSpec, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.plan import plan_replicas
+from submarine_ray.spec.plan import plan_replicas, trials_at_once
 from submarine_ray.spec.quantities import Resources
+from submarine_ray.spec.trials import TrialState, rank
 from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
@@ -255,6 +256,23 @@ class ExperimentService:
         row = self._row(experiment_id)
         return self._tracking.metrics(row.run_id, key) if row.run_id else []
 
+    def trials(self, experiment_id: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """A sweep's trials, the best first; and the answer's attributes."""
+        row = self._row(experiment_id)
+        tune = stored_spec(row).tune
+        if tune is None:
+            return [], {}
+        found = self._tracking.trials(row.run_id) if row.run_id else []
+
+        def place(trial: dict[str, Any]) -> tuple[bool, float, int]:
+            is_out = trial["status"] == TrialState.FAILED
+            return is_out, rank(trial["metrics"].get(tune.metric), tune.mode), trial["number"]
+
+        found.sort(key=place)
+        best = next((t for t in found if not place(t)[0] and t["metrics"].get(tune.metric) is not None), None)
+        attributes = {"metric": tune.metric, "mode": tune.mode, "total": tune.trials, "best": best}
+        return found, attributes
+
     def params(self, experiment_id: str) -> list[dict[str, str]]:
         row = self._row(experiment_id)
         return self._tracking.params(row.run_id) if row.run_id else []
@@ -345,7 +363,7 @@ class ExperimentService:
         stored.meta.experiment_id = None
         if stored.code and stored.code.git and password:
             stored.code.git.password = "**********"  # noqa: S105 (a mask; the secret is sealed beside it)
-        demand = spec.demand
+        demand = spec.demand.times(trials_at_once(spec, self._clusters.room(cluster)))
         return {
             "name": spec.meta.name,
             "framework": spec.meta.framework,
@@ -354,7 +372,7 @@ class ExperimentService:
             "environment": environment.model_dump_json(by_alias=True, exclude_none=True) if environment else None,
             "package": spec.code.url if spec.code and spec.code.sync_mode == "package" else None,
             "sealed_password": self._secrets.seal(password) if password else None,
-            "max_retries": spec.max_retries or 0,
+            "max_retries": spec.retries,
             "demand_cpu": demand.cpu,
             "demand_memory": demand.memory,
             "demand_gpu": demand.gpu,
@@ -407,7 +425,9 @@ def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
 
 
 def replica_names(row: ExperimentRow) -> list[str]:
-    return sorted(replica.name for replica in plan_replicas(stored_spec(row)))
+    """Who will have written to the log; of a sweep nobody knows before its trials have begun."""
+    spec = stored_spec(row)
+    return [] if spec.tune else sorted(replica.name for replica in plan_replicas(spec))
 
 
 def _warnings(row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:

@@ -35,6 +35,10 @@ def run(launch: Launch) -> None:
         from submarine_ray.runner import notebook
 
         notebook.run(launch, launch.notebook)
+    elif launch.tune:
+        from submarine_ray.runner import tune
+
+        tune.run(launch, launch.tune)
     elif launch.function:
         from submarine_ray.runner import train
 

@@ -41,6 +41,8 @@ def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
     }
     if launch.tensorboard_dir:
         found["SUBMARINE_TENSORBOARD_LOG_DIR"] = launch.tensorboard_dir
+    if launch.trial_id:
+        found["SUBMARINE_TRIAL_ID"] = launch.trial_id
     if launch.service_url:
         found["SUBMARINE_URL"] = launch.service_url
     if launch.tracking:
@@ -57,6 +59,8 @@ def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
 
 def rendezvous_variables(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:
     """How this replica finds the others."""
+    if len(launch.replicas) == 1 and launch.framework not in ("PyTorch", "XGBoost"):
+        return {}
     if launch.framework == "TensorFlow":
         return tf_config(launch, rank, places)
     found = torch_variables(rank, places)
@@ -83,9 +87,7 @@ def torch_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
 
 
 def tf_config(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:
-    """TF_CONFIG; an evaluator is a task but no part of the cluster. A single replica gets none."""
-    if len(launch.replicas) == 1:
-        return {}
+    """TF_CONFIG; an evaluator is a task but no part of the cluster."""
     cluster: dict[str, list[str]] = {}
     for replica, place in zip(launch.replicas, places, strict=True):
         if replica.role != "evaluator":

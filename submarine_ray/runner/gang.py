@@ -7,18 +7,20 @@ on the way through Ray's log files.
 from __future__ import annotations
 
 import contextlib
+import json
 import queue
 import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from submarine_ray.client.spool import whole_lines
 from submarine_ray.runner import code, environment
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.environment import Place
@@ -35,6 +37,19 @@ STOP_SECONDS = 10.0
 STOPPED_STATUS = 143
 
 
+class HandOver(NamedTuple):
+    """What a replica gives its driver: lines, (metric, value) of a trial, and at the end the exit status."""
+
+    lines: list[str]
+    metrics: list[tuple[str, float]]
+    status: int | None = None
+
+
+def to_stdout(replica: str, lines: list[str]) -> None:
+    sys.stdout.write("".join(f"[{replica}] {line}\n" for line in lines))
+    sys.stdout.flush()
+
+
 class ReplicaActor:
     """Runs one replica's process on its node."""
 
@@ -43,6 +58,8 @@ class ReplicaActor:
         self._process: ReplicaProcess | None = None
         self._workspace: Workspace | None = None
         self._reserved: socket.socket | None = None
+        self._is_trial = False
+        self._read_to = 0
 
     def place(self) -> Place:
         """Where this actor is, with a port that stays bound until the process starts."""
@@ -54,6 +71,7 @@ class ReplicaActor:
     def start(self, launch: Launch, rank: int, places: Sequence[Place]) -> None:
         """Fetch the code and start the process. Raises RunnerError."""
         replica = launch.replicas[rank]
+        self._is_trial = launch.trial_id is not None
         self._workspace = code.prepare(launch, replica.name)
         env = environment.platform_variables(launch, rank, str(self._workspace.spool))
         env |= environment.rendezvous_variables(launch, rank, places)
@@ -70,15 +88,28 @@ class ReplicaActor:
             on_end=lambda: self._lines.put(None),
         )
 
-    def hand_over(self) -> tuple[list[str], int | None]:
-        """The lines since the last call, waiting a moment for some; and the exit status, after the last line."""
+    def hand_over(self) -> HandOver:
+        """What came since the last call, waiting a moment for lines; the exit status comes with the last of it."""
         assert self._process and self._workspace  # noqa: S101 (start comes first)
         lines = self._take(HAND_OVER_SECONDS)
         if self._process.poll() is None:
-            return lines, None
+            return HandOver(lines, self._metrics())
         status = self._process.wait()
+        last = HandOver(lines + self._take(0), self._metrics(), status)
         self._workspace.close()
-        return lines + self._take(0), status
+        return last
+
+    def _metrics(self) -> list[tuple[str, float]]:
+        """Of a trial: the sweep wants to know at once. Elsewhere the shipper alone reads them."""
+        if not self._is_trial or self._workspace is None:
+            return []
+        found = []
+        for line in whole_lines(self._workspace.spool, self._read_to):
+            self._read_to += len(line)
+            key, value, *rest = json.loads(line)
+            if rest:  # a parameter has no step
+                found.append((key, value))
+        return found
 
     def _take(self, patience: float) -> list[str]:
         taken: list[str | None] = []
@@ -123,8 +154,9 @@ def _wait_for_room(group: Any, launch: Launch) -> None:
 class Gang:
     """The driver's view of the replicas while they run."""
 
-    def __init__(self, launch: Launch, group: Any) -> None:
+    def __init__(self, launch: Launch, group: Any, write: Callable[[str, list[str]], None] = to_stdout) -> None:
         self._launch = launch
+        self._write = write
         self._actors = [self._actor(group, index, replica) for index, replica in enumerate(launch.replicas)]
         self._statuses: dict[int, int] = {}
         self._asked_to_end: set[int] = set()
@@ -138,6 +170,11 @@ class Gang:
         self._stop_until = time.monotonic() + STOP_SECONDS
 
     def run(self) -> None:
+        for _ in self.rounds():
+            pass
+
+    def rounds(self) -> Iterator[list[tuple[str, float]]]:
+        """Runs the gang to its end; each round gives the leader's new metrics, if this is a trial."""
         places = self._get([actor.place.remote() for actor in self._actors])
         self._get([actor.start.remote(self._launch, rank, places) for rank, actor in enumerate(self._actors)])
         pending = {actor.hand_over.remote(): rank for rank, actor in enumerate(self._actors)}
@@ -151,8 +188,12 @@ class Gang:
                     break
             for reference in ready:
                 rank = pending.pop(reference)
-                if not self._take(rank, reference):
+                given = self._take(rank, reference)
+                if given.status is None:
                     pending[self._actors[rank].hand_over.remote()] = rank
+                if rank == 0:
+                    yield given.metrics
+                self._check(rank, given.status)
             if leader_ended is None and self._statuses.get(0) == 0 and self._leader_decides:
                 leader_ended = time.monotonic()
                 self._end("ps", "evaluator")
@@ -166,20 +207,20 @@ class Gang:
         """TensorFlow's parameter servers never end by themselves: the chief's end is the experiment's."""
         return self._launch.framework == "TensorFlow"
 
-    def _take(self, rank: int, reference: Any) -> bool:
-        """Write a replica's lines; whether it has ended. Raises when it failed."""
-        replica = self._launch.replicas[rank]
-        lines, status = self._get([reference], rank)[0]
-        if lines:
-            sys.stdout.write("".join(f"[{replica.name}] {line}\n" for line in lines))
-            sys.stdout.flush()
-        if status is None:
-            return False
-        self._statuses[rank] = status
-        if status != 0 and rank not in self._asked_to_end:
+    def _take(self, rank: int, reference: Any) -> HandOver:
+        given: HandOver = self._get([reference], rank)[0]
+        if given.lines:
+            self._write(self._launch.replicas[rank].name, given.lines)
+        if given.status is not None:
+            self._statuses[rank] = given.status
+        return given
+
+    def _check(self, rank: int, status: int | None) -> None:
+        """Raises CommandFailed, after ending the others, for a replica that failed by itself."""
+        if status and rank not in self._asked_to_end:
             self._end_all()
-            raise CommandFailed(f"{replica.name} failed: it {describe(status)}", status if status > 0 else 1)
-        return True
+            name = self._launch.replicas[rank].name
+            raise CommandFailed(f"{name} failed: it {describe(status)}", status if status > 0 else 1)
 
     def _end(self, *roles: str) -> None:
         for rank, replica in enumerate(self._launch.replicas):

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
@@ -52,16 +52,19 @@ class LineWriter:
         while not closing:
             closing = self._closing.wait(EMPTY_SECONDS)
             taken = ray.get(self.sink.take.remote())
-            sys.stdout.write("".join(f"[{replica}] {line}\n" for replica, line in taken))
-            sys.stdout.flush()
+            if taken:
+                sys.stdout.write("".join(f"[{replica}] {line}\n" for replica, line in taken))
+                sys.stdout.flush()
 
 
 @contextlib.contextmanager
-def captured(sink: Any, replica: str) -> Iterator[None]:
-    """Inside, all that this process and its children write goes to the sink; at the end, all of it has arrived."""
+def captured(put: Callable[[list[str]], Any]) -> Iterator[None]:
+    """Inside, all that this process and its children write goes to `put`, which gives a reference of Ray's; at the end,
+    all of it has arrived.
+    """
     reading, writing = os.pipe()
     kept = [os.dup(1), os.dup(2)]
-    pump = threading.Thread(target=_pump, args=(reading, sink, replica), daemon=True)
+    pump = threading.Thread(target=_pump, args=(reading, put), daemon=True)
     pump.start()
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         stream.flush()
@@ -77,14 +80,14 @@ def captured(sink: Any, replica: str) -> Iterator[None]:
         pump.join(END_SECONDS)  # a child that goes on writing must not hold up the worker's end
 
 
-def _pump(reading: int, sink: Any, replica: str) -> None:
+def _pump(reading: int, put: Callable[[list[str]], Any]) -> None:
     rest, last = b"", None
     while chunk := os.read(reading, 65_536):
         *whole, rest = (rest + chunk).split(b"\n")
         if whole:
-            last = sink.put.remote(replica, [line.decode(errors="replace") for line in whole])
+            last = put([line.decode(errors="replace") for line in whole])
     if rest:
-        last = sink.put.remote(replica, [rest.decode(errors="replace")])
+        last = put([rest.decode(errors="replace")])
     os.close(reading)
     if last is not None:
         ray.get(last)

@@ -20,8 +20,7 @@ def run(launch: Launch) -> None:
     replica = launch.replicas[0]
     workspace = code.prepare(launch, replica.name)
     env = environment.platform_variables(launch, 0, str(workspace.spool))
-    if launch.framework in ("PyTorch", "XGBoost"):
-        env |= environment.rendezvous_variables(launch, 0, [Place("0", "127.0.0.1", free_port())])
+    env |= environment.rendezvous_variables(launch, 0, [Place("0", "127.0.0.1", free_port())])
     env |= workspace.variables() | replica.env
 
     def sink(line: str) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import ray
 
+from submarine_ray.client import tracking
 from submarine_ray.client.package import FUNCTION_FILE
 from submarine_ray.client.spool import SPOOL_VARIABLE
 from submarine_ray.runner import code, environment, lines
+from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.errors import CommandFailed, InvalidLaunch
 from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec.launch import Launch
@@ -27,27 +31,36 @@ _SETTINGS = {
 
 def run(launch: Launch) -> None:
     """Train to the end. Raises CommandFailed."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    set_defaults()
     workspace = code.prepare(launch, "driver")
-    path = workspace.directory / FUNCTION_FILE
-    if not path.exists():
-        raise InvalidLaunch(f"the package has no {FUNCTION_FILE}")
-    # Pickled by the same user who asked for this experiment, and run as such: no more trusted than its command.
-    function = cloudpickle.loads(path.read_bytes())
+    function = unpacked(workspace)
     ray.init(log_to_driver=False, logging_level="WARNING")
     writer = LineWriter()
     try:
         trainer(launch, function, writer.sink).fit()
     except Exception as failure:  # Ray Train wraps whatever the function raised
-        raise CommandFailed(_sentence(launch, failure)) from failure
+        raise CommandFailed(sentence(launch, failure)) from failure
     finally:
         writer.close()
         ray.shutdown()
         workspace.close()
 
 
-def trainer(launch: Launch, function: Any, sink: Any) -> Any:
+def set_defaults() -> None:
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def unpacked(workspace: Workspace) -> Any:
+    """The function in the package. Raises InvalidLaunch."""
+    path = workspace.directory / FUNCTION_FILE
+    if not path.exists():
+        raise InvalidLaunch(f"the package has no {FUNCTION_FILE}")
+    # Pickled by the same user who asked for this experiment, and run as such: no more trusted than its command.
+    return cloudpickle.loads(path.read_bytes())
+
+
+def trainer(launch: Launch, function: Any, sink: Any, name: str | None = None, callbacks: Sequence[Any] = ()) -> Any:
     """The framework's trainer; the run's name is the experiment's, so that a retry resumes from its checkpoints."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
 
@@ -57,7 +70,8 @@ def trainer(launch: Launch, function: Any, sink: Any) -> Any:
         resources["GPU"] = first.gpu
     scaling = ScalingConfig(num_workers=len(launch.replicas), use_gpu=bool(first.gpu), resources_per_worker=resources)
     run_config = RunConfig(
-        name=launch.experiment_id,
+        name=name or launch.experiment_id,
+        callbacks=list(callbacks),
         storage_path=launch.storage_dir or str(Path.cwd()),
         failure_config=FailureConfig(max_failures=launch.max_retries, controller_failure_limit=3),
         worker_runtime_env={"env_vars": {"PYTHONUNBUFFERED": "1"}},
@@ -80,6 +94,8 @@ def trainer(launch: Launch, function: Any, sink: Any) -> Any:
 def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
     """The function as each worker runs it: with the platform's variables, its output under its replica's name."""
 
+    prefix = f"trial-{launch.trial_id}-" if launch.trial_id else ""
+
     def train_worker() -> Any:
         import ray.train
 
@@ -90,7 +106,8 @@ def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
         if launch.framework == "TensorFlow":
             variables.setdefault("TF_USE_LEGACY_KERAS", "1")
         os.environ.update(variables)
-        with lines.captured(sink, replica.name):
+        _record_reports()
+        with lines.captured(lambda written: sink.put.remote(prefix + replica.name, written)):
             try:
                 return function()
             except BaseException:
@@ -100,7 +117,24 @@ def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
     return train_worker
 
 
-def _sentence(launch: Launch, failure: BaseException) -> str:
+def _record_reports() -> None:
+    """What this worker gives `ray.train.report` becomes metrics of its replica, too.
+
+    Source: TrainFnUtils, which Ray Train documents as the place to patch for other behaviours.
+    """
+    from ray.train.v2._internal.execution.train_fn_utils import get_train_fn_utils
+
+    utils = get_train_fn_utils()
+    report, count = utils.report, itertools.count(1)
+
+    def recorded(metrics: dict[str, Any], *arguments: Any, **options: Any) -> None:
+        tracking.record_report(metrics, next(count))
+        report(metrics, *arguments, **options)
+
+    utils.report = recorded
+
+
+def sentence(launch: Launch, failure: BaseException) -> str:
     """Which worker failed and why, where Ray Train knows it."""
     for rank, cause in sorted(getattr(failure, "worker_failures", {}).items()):
         cause = getattr(cause, "_base_exc", cause)

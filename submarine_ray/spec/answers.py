@@ -79,6 +79,35 @@ class ExperimentLog(Answer):
     """By replica, in the order of their names."""
 
 
+class Trial(Answer):
+    """One trial of a sweep."""
+
+    trial_id: str
+    """Its id, unique in the sweep."""
+    number: int
+    """Its place in the order in which trials began, from 1."""
+    status: str
+    """Running, Succeeded, Stopped (early, by the scheduler or a stop rule) or Failed."""
+    message: str | None
+    """Why it failed."""
+    params: dict[str, Any]
+    """What it tried; parameters inside of a choice are named with dots."""
+    metrics: dict[str, float | None]
+    """The last value of each metric; null where it is no finite number."""
+    checkpoint: str | None
+    """Where its last checkpoint lies, if it made one."""
+    model_version: str | None
+    """The version that its model was registered as."""
+    run_id: str
+    """Its MLflow run."""
+    started_time: str | None
+    """When it began."""
+    finished_time: str | None
+    """When it ended."""
+    seconds: float | None
+    """How long it took."""
+
+
 class Metric(Answer):
     """One value of a metric."""
 

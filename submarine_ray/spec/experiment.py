@@ -1,6 +1,6 @@
 """The experiment, as Submarine's REST API spells it, with this platform's few optional additions.
 
-Source: Submarine's "Experiment REST API"; additions are `cluster`, `maxRetries`, `queue`, `trainFunction` and
+Source: Submarine's "Experiment REST API"; additions are `cluster`, `maxRetries`, `queue`, `trainFunction`, `tune` and
 `code.url` with the sync modes `local`, `http` and `package`.
 """
 
@@ -11,11 +11,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from submarine_ray.spec import space
 from submarine_ray.spec.base import Document, Text, check_name, check_variables
 from submarine_ray.spec.quantities import Resources, parse_resources, split_resources
+from submarine_ray.spec.tune import TuneSpec
 
 MAX_REPLICAS = 10_000
 MAX_RETRIES = 100
+# A sweep that was lost resumes where it was, and that costs nothing that was paid for already.
+SWEEP_RETRIES = 3
 TAG_LENGTH = 128
 MAX_TAGS = 64
 
@@ -235,6 +239,8 @@ class ExperimentSpec(Document):
     """Wait for a cluster that is too small now, instead of being refused."""
     train_function: bool | None = None
     """The uploaded package holds a function for Ray Train instead of a command."""
+    tune: TuneSpec | None = None
+    """Makes a sweep of it: many trials of this experiment, each with its own parameters. See docs/tuning.md."""
 
     @model_validator(mode="after")
     def _roles(self) -> ExperimentSpec:
@@ -263,24 +269,66 @@ class ExperimentSpec(Document):
         if self.meta.framework == "Ray" and roles["Worker"].replicas != 1:
             raise ValueError("spec.Worker.replicas: a Ray script is one driver that uses the cluster itself; use 1")
         self.spec = roles
+        if self.tune:
+            self._check_sweep(self.tune)
         return self
+
+    def _check_sweep(self, tune: TuneSpec) -> None:
+        (first, *others) = self.spec.values()
+        if tune.resources_per_trial and (others or first.replicas > 1):
+            raise ValueError("tune.resourcesPerTrial: a trial has several replicas; give each role its resources")
+        if not others and first.replicas == 1:
+            asked = tune.resources_per_trial or first.resources or "cpu=1"
+            first.resources, first.resource_map = asked, split_resources(asked)
+        if self.train_function:
+            return
+        known = space.names(tune.search_space)
+        asked = space.used(self._texts())
+        if unknown := sorted(name for name in asked if not any(_is_within(other, name) for other in known)):
+            raise ValueError(
+                f"tune.searchSpace: a command or variable asks for {{{{{unknown[0]}}}}}, and there is no parameter of "
+                f"that name; there are {', '.join(sorted(known))}"
+            )
+        for name, _ in space.domains(tune.search_space):
+            if not any(_is_within(name, other) or _is_within(other, name) for other in asked):
+                raise ValueError(
+                    f"tune.searchSpace.{name}: no command or variable uses it; write {{{{{name}}}}} where its value goes"
+                )
+
+    def _texts(self) -> list[str]:
+        """Where placeholders of the search space may stand."""
+        tasks = self.spec.values()
+        found = [self.meta.cmd, *self.meta.env_vars.values(), *(task.cmd for task in tasks)]
+        return [text for text in found if text] + [v for task in tasks for v in (task.env_vars or {}).values()]
+
+    @property
+    def retries(self) -> int:
+        """How many new attempts follow a failed or lost one."""
+        return (SWEEP_RETRIES if self.tune else 0) if self.max_retries is None else self.max_retries
 
     @property
     def demand(self) -> Resources:
-        """What all replicas ask for together."""
+        """What all replicas ask for together; of a sweep, those of one trial."""
         return sum((task.quantities.times(task.replicas) for task in self.spec.values()), Resources())
 
     def answer(self) -> dict[str, Any]:
         """The document as answers show it: every contract field, additions only where set, secrets hidden."""
         document = self.model_dump(by_alias=True, mode="json")
-        for addition in ("experimentHandlerSpec", "cluster", "maxRetries", "queue", "trainFunction"):
+        for addition in ("experimentHandlerSpec", "cluster", "maxRetries", "queue", "trainFunction", "tune"):
             if document[addition] is None:
                 del document[addition]
         if self.code and self.code.git and self.code.git.password:
             document["code"]["git"]["password"] = "**********"  # noqa: S105 (a mask, not a secret)
+        if self.tune:
+            document["tune"] = self.tune.model_dump(by_alias=True, mode="json", exclude_none=True)
         if self.code is not None:
             document["code"] = {k: v for k, v in document["code"].items() if v is not None}
         return document
+
+
+def _is_within(name: str, other: str) -> bool:
+    """Whether a dotted name is `other`, or a part of it."""
+    return name == other or name.startswith(f"{other}.")
 
 
 class ExperimentStatus:

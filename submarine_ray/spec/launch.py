@@ -10,6 +10,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+# The runner's exit status for a failure that a new attempt would only repeat.
+FINAL_STATUS = 213
+
 
 @dataclass(frozen=True)
 class Replica:
@@ -66,6 +69,27 @@ class Notebook:
 
 
 @dataclass(frozen=True)
+class Tune:
+    """A sweep instead of one run: see `spec/tune.py` for what each means. `scheduler` and `stop` have snake_case keys.
+
+    `max_concurrent` is how many trials the cluster has room for, at most.
+    """
+
+    search_space: dict[str, Any]
+    metric: str
+    mode: str
+    num_samples: int = 10
+    max_concurrent: int = 1
+    algorithm: str = "random"
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    stop: dict[str, Any] = field(default_factory=dict)
+    time_budget: float | None = None
+    seed: int | None = None
+    max_failures: int = 0
+    register_best: str | None = None
+
+
+@dataclass(frozen=True)
 class Launch:
     """An attempt: its replicas, in rank order, and what they share."""
 
@@ -84,6 +108,8 @@ class Launch:
     tracking: Tracking | None = None
     service_url: str | None = None
     notebook: Notebook | None = None
+    tune: Tune | None = None
+    trial_id: str | None = None
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))
@@ -95,4 +121,5 @@ class Launch:
         document["code"] = Code(**document["code"]) if document["code"] else None
         document["tracking"] = Tracking(**document["tracking"]) if document["tracking"] else None
         document["notebook"] = Notebook(**document["notebook"]) if document["notebook"] else None
+        document["tune"] = Tune(**document["tune"]) if document["tune"] else None
         return cls(**document)

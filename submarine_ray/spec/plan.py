@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from submarine_ray.spec.experiment import ExperimentSpec
-from submarine_ray.spec.launch import Code, Launch, Replica, Tracking
+from submarine_ray.spec.launch import Code, Launch, Replica, Tracking, Tune
+from submarine_ray.spec.quantities import Resources
+from submarine_ray.spec.tune import TuneSpec
 
 # Rank order: the replica that leads comes first. Chief, master and ps come before worker in Submarine's logs too.
 _RANK_ORDER = ("Chief", "Master", "Worker", "Ps", "Evaluator")
@@ -46,6 +48,32 @@ def plan_code(spec: ExperimentSpec) -> Code | None:
     return Code(code.sync_mode, code.url or "")
 
 
+def plan_tune(tune: TuneSpec, at_once: int) -> Tune:
+    """The sweep, with `at_once` trials at the same time."""
+    return Tune(
+        search_space=tune.search_space,
+        metric=tune.metric,
+        mode=tune.mode,
+        num_samples=tune.num_samples,
+        max_concurrent=at_once,
+        algorithm=tune.algorithm,
+        scheduler=tune.scheduler.model_dump(exclude_none=True) if tune.scheduler else {},
+        stop=tune.stop.model_dump(exclude_none=True) if tune.stop else {},
+        time_budget=tune.time_budget,
+        seed=tune.seed,
+        max_failures=tune.max_failures,
+        register_best=tune.register_best,
+    )
+
+
+def trials_at_once(spec: ExperimentSpec, room: Resources | None) -> int:
+    """How many trials of a sweep run at the same time where there is `room`; one where nobody knows yet."""
+    if spec.tune is None or room is None:
+        return 1
+    wanted = min(spec.tune.max_concurrent_trials or spec.tune.trials, spec.tune.trials)
+    return max(1, min(wanted, spec.demand.times_in(room)))
+
+
 def plan_launch(
     spec: ExperimentSpec,
     experiment_id: str,
@@ -53,6 +81,7 @@ def plan_launch(
     *,
     tracking: Tracking | None = None,
     service_url: str | None = None,
+    at_once: int = 1,
 ) -> Launch:
     """The launch of one attempt; directories are left to the cluster's driver, which knows the disks."""
     return Launch(
@@ -63,7 +92,8 @@ def plan_launch(
         replicas=plan_replicas(spec),
         code=plan_code(spec),
         function=bool(spec.train_function),
-        max_retries=spec.max_retries or 0,
+        max_retries=spec.retries,
         tracking=tracking,
         service_url=service_url,
+        tune=plan_tune(spec.tune, at_once) if spec.tune else None,
     )

@@ -33,6 +33,12 @@ class Resources:
         """The sum for `count` equal replicas."""
         return Resources(self.cpu * count, self.memory * count, self.gpu * count)
 
+    def times_in(self, room: Resources) -> int:
+        """How often this fits into `room`."""
+        slack = 1e-6
+        pairs = ((self.cpu, room.cpu), (self.memory, room.memory), (self.gpu, room.gpu))
+        return int(min((there / asked + slack for asked, there in pairs if asked), default=1_000_000))
+
     def fits(self, free: Resources) -> bool:
         """Whether `free` has room for this."""
         slack = 1e-6  # fractions of cores add up with rounding errors

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +13,28 @@ from typing import Any
 
 import structlog
 
+from submarine_ray.core.clock import iso
 from submarine_ray.core.errors import InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
+from submarine_ray.spec.trials import (
+    CHECKPOINT_TAG,
+    IS_TRIAL_TAG,
+    MESSAGE_TAG,
+    PARAMS_TAG,
+    REGISTERED_TAG,
+    STATE_TAG,
+    SWEEP_TAG,
+    TRIAL_TAG,
+    TrialState,
+)
 from submarine_ray.tracking import tensorboard
 from submarine_ray.tracking.mlflow_app import PREFIX, App, load
 
 log = structlog.get_logger(__name__)
 
 LOAD_SECONDS = 120
+ENDED = ("FINISHED", "FAILED", "KILLED")
 EXPERIMENT_TAG = "submarine.experiment_id"
 REPLICA_TAG = "submarine.replica"
 MAX_CHILD_RUNS = 1000
@@ -110,12 +125,17 @@ class TrackingService:
         client = self.client()
         status = "FINISHED" if succeeded else "FAILED"
         for run in self._family(run_id):
-            if run.info.status not in ("FINISHED", "FAILED", "KILLED"):
+            if run.info.status not in ENDED:
                 client.set_terminated(run.info.run_id, status)
+        for run in self._trials(run_id):
+            if run.info.status not in ENDED:
+                if run.data.tags.get(STATE_TAG) == TrialState.RUNNING:
+                    client.set_tag(run.info.run_id, STATE_TAG, TrialState.STOPPED)
+                client.set_terminated(run.info.run_id, "KILLED")
 
     def delete(self, run_id: str) -> None:
         client = self.client()
-        for run in self._family(run_id):
+        for run in [*self._family(run_id), *self._trials(run_id)]:
             if run.info.lifecycle_stage == "active":
                 client.delete_run(run.info.run_id)
 
@@ -133,6 +153,11 @@ class TrackingService:
                 for m in found
             ]
         return points
+
+    def trials(self, run_id: str) -> list[dict[str, Any]]:
+        """The trials below a sweep's run, in the order they began."""
+        found = [run for run in self._trials(run_id) if IS_TRIAL_TAG in run.data.tags]
+        return [_trial(number, run) for number, run in enumerate(found, start=1)]
 
     def params(self, run_id: str) -> list[dict[str, str]]:
         return [
@@ -223,6 +248,27 @@ class TrackingService:
             )
         )
 
+    def _trials(self, run_id: str) -> list[Any]:
+        """The runs of a sweep's trials and of their replicas."""
+        run = self.client().get_run(run_id)
+        experiment_id = run.data.tags.get(EXPERIMENT_TAG)
+        if experiment_id is None:
+            return []
+        found: list[Any] = []
+        token = None
+        while True:
+            page = self.client().search_runs(
+                [run.info.experiment_id],
+                f"tags.`{SWEEP_TAG}` = '{experiment_id}'",
+                max_results=MAX_CHILD_RUNS,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
     def _family(self, run_id: str) -> list[Any]:
         run = self.client().get_run(run_id)
         experiment_id = run.data.tags.get(EXPERIMENT_TAG)
@@ -241,6 +287,24 @@ class TrackingService:
         if not uri.startswith("mlflow-artifacts:"):
             return uri
         return f"{self._settings.artifacts.rstrip('/')}/{uri.split(':', 1)[1].lstrip('/')}"
+
+
+def _trial(number: int, run: Any) -> dict[str, Any]:
+    tags, info = run.data.tags, run.info
+    return {
+        "trialId": tags[TRIAL_TAG],
+        "number": number,
+        "status": tags.get(STATE_TAG, TrialState.RUNNING),
+        "message": tags.get(MESSAGE_TAG) or None,
+        "params": json.loads(tags.get(PARAMS_TAG, "{}")),
+        "metrics": {key: value if math.isfinite(value) else None for key, value in sorted(run.data.metrics.items())},
+        "checkpoint": tags.get(CHECKPOINT_TAG),
+        "modelVersion": tags.get(REGISTERED_TAG),
+        "runId": info.run_id,
+        "startedTime": iso(info.start_time),
+        "finishedTime": iso(info.end_time),
+        "seconds": round((info.end_time - info.start_time) / 1000, 3) if info.end_time else None,
+    }
 
 
 def _above(path: str) -> str | None:

@@ -1,0 +1,134 @@
+"""`submarine.tune`: a sweep over a command or a function, from a notebook cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.client.run import Command, ExperimentHandle, experiment_spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class SweepHandle(ExperimentHandle):
+    """A sweep that was started."""
+
+    def best(self) -> dict[str, Any] | None:
+        """The best trial so far: its `params`, `metrics`, `checkpoint`, `trialId`; None before there is one."""
+        found = self._client.sweep(self.id)["best"]
+        return dict(found) if found else None
+
+    def trials(self) -> pd.DataFrame:
+        """The trials so far, the best first: a row each, with columns `params.NAME` and `metrics.NAME`."""
+        import pandas as pd
+
+        rows = [
+            {
+                "trialId": trial["trialId"],
+                "number": trial["number"],
+                "status": trial["status"],
+                **{f"params.{name}": value for name, value in trial["params"].items()},
+                **{f"metrics.{name}": value for name, value in trial["metrics"].items()},
+                "seconds": trial["seconds"],
+                "message": trial["message"],
+            }
+            for trial in self._client.trials(self.id)
+        ]
+        return pd.DataFrame(rows)
+
+    def plot(self) -> Figure:
+        """Optimisation history and parallel coordinates of the trials so far; a notebook shows them.
+
+        Raises ValueError before a trial has reported the metric.
+        """
+        from submarine_ray.client.plots import draw
+
+        return draw(self._client.sweep(self.id), self.id)
+
+
+def tune(
+    target: Command | Callable[..., Any],
+    search_space: dict[str, Any],
+    *,
+    metric: str,
+    mode: str,
+    num_samples: int = 10,
+    max_concurrent_trials: int | None = None,
+    algorithm: str = "random",
+    scheduler: str | dict[str, Any] | None = None,
+    stop: dict[str, Any] | None = None,
+    time_budget: float | None = None,
+    seed: int | None = None,
+    max_failures: int = 0,
+    register_best: str | None = None,
+    name: str | None = None,
+    workers: int = 1,
+    framework: str | None = None,
+    cpus_per_worker: float = 1,
+    gpus_per_worker: float = 0,
+    memory_per_worker: str | None = None,
+    env: dict[str, str] | None = None,
+    pip: Sequence[str] = (),
+    working_dir: str | Path | None = None,
+    cluster: str | None = None,
+    queue: bool = False,
+    client: ExperimentClient | None = None,
+) -> SweepHandle:
+    """Start a sweep: many trials of a command or a function, each with its own parameters; returns at once.
+
+    Args:
+        target: a command with `{{lr}}` where a parameter's value goes; or a function that takes the parameters as a
+            dict and reports with `ray.train.report` or `submarine.log_metric`.
+        search_space: what to try: `{"lr": {"type": "loguniform", "low": 1e-4, "high": 0.1}}`. docs/tuning.md has all
+            types.
+        metric, mode: what trials are compared by, and whether `"min"` or `"max"` of it is good.
+        num_samples: number of trials; with values of type grid, for each combination of them.
+        max_concurrent_trials: how many run at once; default as many as there is room for.
+        algorithm: random, grid, optuna (TPE), cma-es, bayesian or pbt.
+        scheduler: which trials end early: fifo, asha, hyperband, median-stopping or pbt, or an object with its options.
+        stop: when a trial ends: `{"iterations": 100, "time": 600, "metric": 0.99}`, each optional.
+        time_budget: seconds for the whole sweep.
+        seed: the same draws the same parameters.
+        max_failures: how often a failed trial begins again.
+        register_best: the best trial's saved model becomes this model's next version.
+        name, workers, framework, cpus_per_worker, gpus_per_worker, memory_per_worker, env, pip, working_dir, cluster,
+            queue: of each trial, as `submarine.run` has them.
+
+    Raises:
+        ApiError, ServiceUnreachable: the service refused, or does not answer.
+    """
+    client = client or ExperimentClient()
+    spec = experiment_spec(
+        client,
+        target,
+        name,
+        workers,
+        framework,
+        cpus_per_worker,
+        gpus_per_worker,
+        memory_per_worker,
+        env,
+        pip,
+        working_dir,
+    )
+    sweep: dict[str, Any] = {
+        "searchSpace": search_space,
+        "metric": metric,
+        "mode": mode,
+        "numSamples": num_samples,
+        "maxConcurrentTrials": max_concurrent_trials,
+        "algorithm": algorithm,
+        "scheduler": scheduler,
+        "stop": stop,
+        "timeBudget": time_budget,
+        "seed": seed,
+        "maxFailures": max_failures,
+        "registerBest": register_best,
+    }
+    spec["tune"] = {key: value for key, value in sweep.items() if value is not None}
+    spec |= {key: value for key, value in {"cluster": cluster, "queue": queue or None}.items() if value is not None}
+    return SweepHandle(client, client.create_experiment(spec)["experimentId"])

@@ -1,0 +1,183 @@
+"""Starts a sweep or takes it up again, and says what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from submarine_ray.client.save_model import Saved, register
+from submarine_ray.client.spool import TrackingRefused
+from submarine_ray.runner import code, train
+from submarine_ray.runner.code import Workspace
+from submarine_ray.runner.errors import CommandFailed
+from submarine_ray.runner.lines import LineWriter
+from submarine_ray.spec.launch import FINAL_STATUS, Launch, Replica, Tune
+from submarine_ray.spec.trials import REGISTERED_TAG
+
+# Read when Ray Tune is imported, or a sweep begins.
+_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # MLflow has the metrics: CSV, JSON and TensorBoard files beside each trial would say the same.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # A metric that is missing is told in our own words, after the first trial.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # A trial that has to end may be in the middle of a long step.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    # What has ended is noted so often, so that a driver that dies forgets no more.
+    "TUNE_GLOBAL_CHECKPOINT_S": "0.5",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_WARN_THRESHOLD_S": "5",
+}
+WHOLE_GROUP_BYTES = 1_000_000
+
+
+def run(launch: Launch, tune: Tune) -> None:
+    """Run the sweep to its end. Raises CommandFailed, InvalidLaunch."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    train.set_defaults()
+    workspace = code.prepare(launch, "driver") if launch.function else None
+    ray.init(log_to_driver=False, logging_level="WARNING")
+    writer = LineWriter()
+    try:
+        _sweep(launch, tune, writer.sink, workspace)
+    finally:
+        writer.close()
+        ray.shutdown()
+        if workspace:
+            workspace.close()
+
+
+def _sweep(launch: Launch, tune: Tune, sink: Any, workspace: Workspace | None) -> None:
+    from submarine_ray.runner.tune import sweep as following
+
+    for name in ("ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told by our own callback, once
+    warnings.filterwarnings("ignore", module="ray")
+    function = train.unpacked(workspace) if workspace else None
+    tuner, total = _tuner(launch, tune, function, sink)
+    sweep = following.Sweep(launch, tune, total)
+    following.follow(sweep)
+    try:
+        results = tuner.fit()
+    finally:
+        sweep.close()
+    trials = results._experiment_analysis.trials
+    if sweep.hopeless:
+        raise _failed(sweep.hopeless)
+    best = sweep.best(trials)
+    if best is None:
+        first = next(iter(sweep.failures.values()), "no trial reported anything")
+        raise _failed(f"all {len(trials)} trials failed; the first: {first}" if sweep.failures else first)
+    params = following.in_words(best.config["params"])
+    following.say(f"best trial {best.trial_id}: {tune.metric}={sweep.value(best):.6g}, {params}")
+    _register(launch, tune, best)
+
+
+def _failed(why: str) -> CommandFailed:
+    return CommandFailed(f"the sweep failed: {why}", FINAL_STATUS)
+
+
+def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, int]:
+    """A new sweep, or the one that an earlier attempt began; and how many trials it has."""
+    from ray import tune as ray_tune
+
+    from submarine_ray.runner.tune import search
+    from submarine_ray.runner.tune.sweep import Follower, Rules
+    from submarine_ray.runner.tune.trial import Trial
+
+    trainable = ray_tune.with_resources(
+        ray_tune.with_parameters(Trial, launch=launch, function=function, sink=sink), _resources(launch)
+    )
+    space, algorithm, samples = search.parameters(tune)
+    total = samples if algorithm else len(space["params"]["grid_search"])
+    storage = Path(launch.storage_dir or Path.cwd())
+    if ray_tune.Tuner.can_restore(str(storage / launch.experiment_id)):
+        tuner = ray_tune.Tuner.restore(
+            str(storage / launch.experiment_id),
+            trainable=trainable,
+            param_space=space,
+            resume_unfinished=True,
+            restart_errored=False,
+        )
+        return tuner, total
+    storage.mkdir(parents=True, exist_ok=True)
+    tuner = ray_tune.Tuner(
+        trainable,
+        param_space=space,
+        tune_config=ray_tune.TuneConfig(
+            metric=tune.metric,
+            mode=tune.mode,
+            search_alg=algorithm,
+            scheduler=search.scheduler(tune),
+            num_samples=samples,
+            max_concurrent_trials=tune.max_concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=_trial_id,
+        ),
+        run_config=ray_tune.RunConfig(
+            name=launch.experiment_id,
+            storage_path=str(storage),
+            stop=Rules(tune),
+            callbacks=[Follower()],
+            failure_config=ray_tune.FailureConfig(max_failures=tune.max_failures),
+            checkpoint_config=ray_tune.CheckpointConfig(num_to_keep=1),
+            verbose=0,
+        ),
+    )
+    return tuner, total
+
+
+def _trial_id(trial: Any) -> str:
+    """The name of a trial's directory; Ray Tune's own has all parameters in it."""
+    return str(trial.trial_id)
+
+
+def _resources(launch: Launch) -> Any:
+    """What Ray Tune reserves for a trial before it begins: a bundle for each replica."""
+    from ray.tune import PlacementGroupFactory
+
+    if len(launch.replicas) == 1:
+        return PlacementGroupFactory([_bundle(launch.replicas[0])])
+    if launch.function:
+        # Ray Train reserves the group's own; as many trials run as there is room for.
+        return PlacementGroupFactory([{"memory": WHOLE_GROUP_BYTES}])
+    # An empty head: the trial itself is beside its first replica, and costs nothing.
+    return PlacementGroupFactory([{}, *map(_bundle, launch.replicas)], strategy="PACK")
+
+
+def _bundle(replica: Replica) -> dict[str, float]:
+    asked = {"CPU": replica.cpu, "GPU": replica.gpu, "memory": float(replica.memory)}
+    return {key: value for key, value in asked.items() if value} or {"CPU": 0.01}
+
+
+def _register(launch: Launch, tune: Tune, best: Any) -> None:
+    """Register the winner's model, once: under the spec's name, else under the one that save_model was given."""
+    from submarine_ray.runner.tune.trial import TrialRun
+
+    if not launch.tracking:
+        return
+    run = TrialRun(launch, best.trial_id)
+    found = run.found(best.config["params"])
+    tags = {tag["key"]: tag["value"] for tag in found["data"].get("tags", [])}
+    saved = Saved.from_tags(tags)
+    name = tune.register_best or (saved.name if saved else "")
+    if not name or REGISTERED_TAG in tags:
+        return
+    if saved is None:
+        raise _failed(
+            f"registerBest is {name!r}, and the best trial saved no model: call submarine.save_model in the code"
+        )
+    os.environ |= {"SUBMARINE_EXPERIMENT_ID": launch.experiment_id, "MLFLOW_TRACKING_URI": launch.tracking.uri}
+    if launch.tracking.token:
+        os.environ["MLFLOW_TRACKING_TOKEN"] = launch.tracking.token
+    lineage = {"submarine.trial_id": best.trial_id}
+    version = register(Saved(saved.uri, saved.id, saved.kind, name), lineage)
+    with contextlib.suppress(TrackingRefused):
+        run.tag(found["info"]["run_id"], {REGISTERED_TAG: version})

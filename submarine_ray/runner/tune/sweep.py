@@ -1,0 +1,195 @@
+"""The driver's view of a sweep: what has ended, what is best, and why it may have to end early."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ray.tune import Callback, Stopper
+
+from submarine_ray.client.spool import TrackingRefused
+from submarine_ray.runner.tune.trial import ENDED, REPORTS, TrialRun
+from submarine_ray.spec import space
+from submarine_ray.spec.launch import Launch, Tune
+from submarine_ray.spec.trials import CHECKPOINT_TAG, MESSAGE_TAG, STATE_TAG, TrialState, rank
+
+NOTICE_SECONDS = 1.0
+_MLFLOW_STATUS = {TrialState.SUCCEEDED: "FINISHED", TrialState.STOPPED: "KILLED", TrialState.FAILED: "FAILED"}
+
+
+class Sweep:
+    """Follows the trials, tells the log, and closes their runs in MLflow."""
+
+    def __init__(self, launch: Launch, tune: Tune, total: int) -> None:
+        self._launch = launch
+        self._tune = tune
+        self._total = total
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="trials")
+        self._noticed = 0.0
+        self._told_best: tuple[str, float] | None = None
+        self.states: dict[str, str] = {}
+        self.failures: dict[str, str] = {}
+        self.hopeless: str | None = None
+
+    def known(self, trials: list[Any]) -> None:
+        """Take over what an earlier driver of this sweep had seen end."""
+        for trial in trials:
+            if trial.status == "TERMINATED":
+                self.states[trial.trial_id] = _state(trial)
+
+    def started(self, trial: Any) -> None:
+        say(f"trial {trial.trial_id} begins: {in_words(trial.config['params'])}")
+
+    def reported(self, trials: list[Any]) -> None:
+        if time.monotonic() > self._noticed + NOTICE_SECONDS:
+            self._notice(trials)
+
+    def ended(self, trials: list[Any], trial: Any, state: str, why: str = "") -> None:
+        self.states[trial.trial_id] = state
+        if why:
+            self.failures[trial.trial_id] = why
+        value = self.value(trial)
+        shown = f"{self._tune.metric}={value:.6g}" if value is not None else f"no {self._tune.metric}"
+        say(f"trial {trial.trial_id} {state}: {why or shown} ({len(self.states)} of {self._total} have ended)")
+        self._notice(trials)
+        if state == TrialState.SUCCEEDED and value is None and self.hopeless is None:
+            self.hopeless = self._never_reported(trial)
+        tags = {STATE_TAG: state, MESSAGE_TAG: why[:5000]}
+        if trial.checkpoint is not None:
+            tags[CHECKPOINT_TAG] = trial.checkpoint.path
+        self._write(trial.trial_id, trial.config["params"], tags, _MLFLOW_STATUS[state])
+
+    def best(self, trials: list[Any]) -> Any:
+        """The trial with the best last value among those that did not fail; None if none has a value."""
+        able = [t for t in trials if self.states.get(t.trial_id) != TrialState.FAILED and self.value(t) is not None]
+        return min(able, key=lambda trial: rank(self.value(trial), self._tune.mode), default=None)
+
+    def value(self, trial: Any) -> float | None:
+        """The trial's last value of the sweep's metric."""
+        value = (trial.last_result or {}).get(self._tune.metric)
+        return None if value is None or math.isnan(value) else float(value)
+
+    def close(self) -> None:
+        """Until all that MLflow is to know has been written."""
+        self._writer.shutdown(wait=True)
+
+    def _notice(self, trials: list[Any]) -> None:
+        best = self.best(trials)
+        if best is None:
+            return
+        now = (best.trial_id, self.value(best) or 0.0)
+        if now != self._told_best:
+            self._told_best, self._noticed = now, time.monotonic()
+            say(f"best so far: {self._tune.metric}={now[1]:.6g} in trial {now[0]}, {in_words(best.config['params'])}")
+
+    def _never_reported(self, trial: Any) -> str:
+        logged = ", ".join(sorted(metrics(trial.last_result or {}))) or "nothing"
+        metric = self._tune.metric
+        return (
+            f"no trial reports the metric {metric!r}: the first one has ended and logged {logged}. "
+            f"Log it with submarine.log_metric({metric!r}, value, step) or ray.train.report, or set tune.metric"
+        )
+
+    def _write(self, trial_id: str, params: dict[str, Any], tags: dict[str, str], status: str) -> None:
+        if self._launch.tracking:
+            run = TrialRun(self._launch, trial_id)
+            self._writer.submit(_end_run, run, params, tags, status)
+
+
+def _end_run(run: TrialRun, params: dict[str, Any], tags: dict[str, str], status: str) -> None:
+    with contextlib.suppress(TrackingRefused):  # the experiment was deleted in the meantime
+        run.end(run.found(params)["info"]["run_id"], tags, status)
+
+
+def metrics(result: dict[str, Any]) -> dict[str, float]:
+    """What the code logged, of a result of Ray Tune's."""
+    own = {"done", "should_checkpoint", ENDED, REPORTS, "training_iteration", "time_since_restore", "time_total_s",
+           "time_this_iter_s", "timestamp", "pid", "iterations_since_restore"}  # fmt: skip
+    return {k: v for k, v in result.items() if k not in own and isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+def in_words(params: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={space.as_text(value)}"
+        for name, value in space.flat(params).items()
+    )
+
+
+def say(text: str) -> None:
+    print(f"[submarine] {text}", flush=True)
+
+
+def _state(trial: Any) -> str:
+    return TrialState.SUCCEEDED if (trial.last_result or {}).get(ENDED) else TrialState.STOPPED
+
+
+def why(trial: Any) -> str:
+    """What ended a trial, in a line."""
+    error = trial.get_pickled_error() or trial.get_error()
+    cause = getattr(error, "cause", None) or error
+    said = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if type(cause).__module__.startswith("ray.exceptions"):
+        return f"its process or node died ({said[0] if said else 'no more is known'})"[:1000]
+    own = type(cause).__module__.startswith("submarine_ray")
+    return (
+        (said[-1] if said else "no message")[:1000]
+        if own
+        else f"{type(cause).__name__}: {said[-1] if said else ''}"[:1000]
+    )
+
+
+# Ray Tune stores its callbacks and rules with the sweep's state and brings them back when it resumes: so these hold
+# nothing that belongs to one driver, and ask for that here.
+_current: Sweep | None = None
+
+
+def follow(sweep: Sweep) -> None:
+    """From now on this process's callbacks and rules belong to `sweep`."""
+    global _current
+    _current = sweep
+
+
+class Follower(Callback):  # type: ignore[misc]
+    """Passes Ray Tune's events on."""
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if _current:
+            _current.started(trial)
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
+        if _current:
+            _current.reported(trials)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if _current:
+            _current.ended(trials, trial, _state(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if _current:
+            _current.ended(trials, trial, TrialState.FAILED, why(trial))
+
+
+class Rules(Stopper):  # type: ignore[misc]
+    """When trials end though they would go on, and when the sweep does."""
+
+    def __init__(self, tune: Tune) -> None:
+        self._stop = dict(tune.stop)
+        self._metric = tune.metric
+        self._mode = tune.mode
+        self._until = time.time() + tune.time_budget if tune.time_budget else None
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        if "iterations" in self._stop and result.get(REPORTS, 0) >= self._stop["iterations"]:
+            return True
+        if "time" in self._stop and result.get("time_total_s", 0) >= self._stop["time"]:
+            return True
+        goal, value = self._stop.get("metric"), result.get(self._metric)
+        return goal is not None and value is not None and rank(value, self._mode) <= rank(goal, self._mode)
+
+    def stop_all(self) -> bool:
+        if _current and _current.hopeless:
+            return True
+        return self._until is not None and time.time() > self._until

@@ -1,0 +1,206 @@
+"""One trial as Ray Tune sees it: a step is a report of the sweep's metric."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from submarine_ray.client.mlflow_rest import MlflowRest, as_tags, run_id
+from submarine_ray.client.spool import Run
+from submarine_ray.runner.tune.work import (
+    CommandWork,
+    FunctionWork,
+    GroupWork,
+    Reports,
+    Work,
+    function_variables,
+    trial_launch,
+)
+from submarine_ray.spec import space
+from submarine_ray.spec.launch import Launch
+from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, TrialState
+
+# In a result, beside the metrics.
+REPORTS = "submarine_reports"
+ENDED = "submarine_ended"
+_COUNT_FILE = ".submarine-reports"
+PATIENCE_SECONDS = 600
+
+# The service may be restarting; a trial waits for it rather than fail.
+patiently = retry(
+    retry=retry_if_exception_type(OSError),
+    stop=stop_after_delay(PATIENCE_SECONDS),
+    wait=wait_random_exponential(0.1, max=5),
+    reraise=True,
+)
+
+
+class TrialRun:
+    """A trial's run in MLflow, below the experiment's."""
+
+    def __init__(self, launch: Launch, trial_id: str) -> None:
+        assert launch.tracking  # noqa: S101 (asked before)
+        self._run = Run(
+            uri=launch.tracking.uri,
+            run_id=launch.tracking.run_id,
+            mlflow_experiment_id=launch.tracking.experiment_id,
+            experiment_id=launch.experiment_id,
+            replica=launch.replicas[0].name,
+            is_leader=True,
+            token=launch.tracking.token,
+            trial_id=trial_id,
+        )
+        self._rest = MlflowRest(self._run)
+
+    @patiently
+    def found(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The run as MLflow has it; made if it is not there. Raises OSError, TrackingRefused."""
+        more = {PARAMS_TAG: json.dumps(space.flat(params)), STATE_TAG: TrialState.RUNNING}
+        name = f"{self._run.experiment_id}-{self._run.trial_id}"
+        return self._rest.child_run(self._run, name, {**self._run.tags, IS_TRIAL_TAG: "1"}, more)
+
+    @patiently
+    def begin(self, key: str, params: dict[str, Any], is_new: bool) -> None:
+        """Note the parameters: as MLflow's, which never change, and as they are now (population based training)."""
+        flat = space.flat(params)
+        values = [{"key": name, "value": space.as_text(value)[:6000]} for name, value in flat.items()]
+        tags = {PARAMS_TAG: json.dumps(flat), STATE_TAG: TrialState.RUNNING}
+        batch = {"run_id": key, "tags": as_tags(tags), "params": values if is_new else []}
+        self._rest.post("runs/log-batch", batch)
+
+    @patiently
+    def end(self, key: str, tags: dict[str, str], status: str) -> None:
+        self._rest.tag(key, tags)
+        self._rest.end(key, status)
+
+    @patiently
+    def tag(self, key: str, tags: dict[str, str]) -> None:
+        self._rest.tag(key, tags)
+
+
+class Trial(tune.Trainable):  # type: ignore[misc]
+    """Does the work of one trial after the other: processes are used again."""
+
+    def setup(self, config: dict[str, Any], launch: Launch, function: Any, sink: Any) -> None:
+        self._experiment = launch
+        self._function = function
+        self._sink = sink
+        self._begin(config)
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._params: dict[str, Any] = config["params"]
+        self._work: Work | None = None
+        self._given: Path | None = None
+        self._seen: tuple[int, int] = (0, 0)
+        self._run: TrialRun | None = None
+        self._run_id = ""
+        assert self._experiment.tune  # noqa: S101 (only sweeps have trials)
+        self._reports = Reports(self._experiment.tune.metric)
+
+    def step(self) -> dict[str, Any]:
+        if self._work is None:
+            if (finished := self._enter()) is not None:
+                return {**finished, REPORTS: 1, "done": True, ENDED: True}
+            self._work = self._start()
+        report = self._work.next()
+        if report is not None:
+            return {**report, REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
+        self._close()
+        if self._run:  # before Ray Tune hears of it: what has ended never runs again
+            self._run.tag(self._run_id, {STATE_TAG: TrialState.SUCCEEDED})
+        return {**self._reports.last, REPORTS: self._reports.count, "done": True, ENDED: True}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        if not self._close():
+            return False
+        self._begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        self._close()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        source = self._work.checkpoint if self._work else self._given
+        if source and source.exists() and any(source.iterdir()):
+            shutil.copytree(source, checkpoint_dir, dirs_exist_ok=True)
+            Path(checkpoint_dir, _COUNT_FILE).write_text(str(self._reports.count))
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """What the trial goes on from: a copy, for Ray Tune's own may be a passing one."""
+        count = Path(checkpoint_dir, _COUNT_FILE)
+        if count.exists():
+            self._given = Path(tempfile.mkdtemp(prefix="submarine-"))
+            shutil.copytree(checkpoint_dir, self._given, dirs_exist_ok=True)
+            (self._given / _COUNT_FILE).unlink()
+            self._reports.count = int(count.read_text())
+
+    @property
+    def _root(self) -> Path:
+        """This trial's directory on this node."""
+        launch: Launch = self._experiment
+        base = Path(launch.work_dir or Path(tempfile.gettempdir()) / launch.submission_id)
+        return base / "trials" / str(self.trial_id)
+
+    def _enter(self) -> dict[str, float] | None:
+        """Make the trial's run; its metrics instead, if it had ended before the sweep was resumed."""
+        shutil.rmtree(self._root, ignore_errors=True)  # of a try that was lost
+        (self._root / "checkpoint").mkdir(parents=True)
+        if not self._experiment.tracking:
+            return None
+        self._run = TrialRun(self._experiment, self.trial_id)
+        found = self._run.found(self._params)
+        self._run_id = run_id(found)
+        tags = {tag["key"]: tag["value"] for tag in found["data"].get("tags", [])}
+        if tags.get(STATE_TAG) == TrialState.SUCCEEDED:
+            return {metric["key"]: float(metric["value"]) for metric in found["data"].get("metrics", [])}
+        self._run.begin(self._run_id, self._params, is_new=not found["data"].get("params"))
+        return None
+
+    def _start(self) -> Work:
+        launch = trial_launch(self._experiment, self._params, self.trial_id, self._run_id, self._root)
+        if self._given:
+            shutil.copytree(self._given, self._root / "checkpoint", dirs_exist_ok=True)
+        if not launch.function:
+            return CommandWork(launch, self._reports, self._write, self._root / "checkpoint")
+        if len(launch.replicas) > 1:
+            return GroupWork(launch, self._reports, self._function, self._params, self._sink)
+        os.environ.update(function_variables(launch))
+        return FunctionWork(launch, self._reports, self._function, self._params, self._put(f"trial-{self.trial_id}"))
+
+    def _write(self, replica: str, lines: list[str]) -> None:
+        alone = len(self._experiment.replicas) == 1
+        self._put(f"trial-{self.trial_id}" if alone else f"trial-{self.trial_id}-{replica}")(lines)
+
+    def _put(self, name: str) -> Callable[[list[str]], Any]:
+        return lambda lines: self._sink.put.remote(name, lines)
+
+    def _has_new_checkpoint(self) -> bool:
+        """Whether the work has put something into its checkpoint's directory since the last look."""
+        directory = self._work.checkpoint if self._work else None
+        if directory is None or not directory.exists():
+            return False
+        files = [path.stat() for path in directory.rglob("*") if path.is_file()]
+        seen = (len(files), max((status.st_mtime_ns for status in files), default=0))
+        before, self._seen = self._seen, seen
+        return bool(files) and seen != before
+
+    def _close(self) -> bool:
+        """End what is under way; whether this process can do other work."""
+        if self._work is None:
+            return True
+        ended = self._work.stop()
+        ray.get(self._sink.put.remote("", []))  # all lines before it have arrived
+        if ended:
+            shutil.rmtree(self._root, ignore_errors=True)
+            if self._given:
+                shutil.rmtree(self._given, ignore_errors=True)
+        return ended

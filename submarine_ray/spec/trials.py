@@ -1,0 +1,31 @@
+"""How the trials of a sweep are kept: as runs below the experiment's, with tags. Plain Python, for both sides."""
+
+from __future__ import annotations
+
+import math
+
+SWEEP_TAG = "submarine.sweep_id"
+TRIAL_TAG = "submarine.trial_id"
+IS_TRIAL_TAG = "submarine.is_trial"
+STATE_TAG = "submarine.trial_state"
+MESSAGE_TAG = "submarine.trial_message"
+PARAMS_TAG = "submarine.trial_params"
+CHECKPOINT_TAG = "submarine.checkpoint"
+REGISTERED_TAG = "submarine.registered_version"
+
+
+class TrialState:
+    """The states of a trial. Stopped: by the scheduler, a stop rule or the end of the sweep."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    STOPPED = "Stopped"
+    FAILED = "Failed"
+    ENDED = frozenset({SUCCEEDED, STOPPED, FAILED})
+
+
+def rank(value: float | None, mode: str) -> float:
+    """Sorts trials: the best metric first, those without one last."""
+    if value is None or math.isnan(value):
+        return math.inf
+    return -value if mode == "max" else value
