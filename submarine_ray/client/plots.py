@@ -59,6 +59,7 @@ def _parallel(figure: Figure, axes: Axes, trials: list[dict[str, Any]], metric: 
             axes.annotate(text, (place, height), fontsize=8, xytext=(4, 0), textcoords="offset points", va="center")
     axes.set_xticks(range(len(columns)), [column.name for column in columns])
     axes.set_yticks([])
+    axes.set_xlim(-MARGIN, len(columns) - 1 + 0.2)
     axes.set_ylim(-MARGIN, 1 + MARGIN)
     axes.set_title("Parallel coordinates")
     figure.colorbar(shades, ax=axes, label=metric)

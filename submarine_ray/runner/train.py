@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import traceback
 from collections.abc import Sequence
@@ -107,6 +108,7 @@ def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
             variables.setdefault("TF_USE_LEGACY_KERAS", "1")
         os.environ.update(variables)
         _record_reports()
+        logging.getLogger("ray.train").setLevel(logging.WARNING)  # it would write a line for each report
         with lines.captured(lambda written: sink.put.remote(prefix + replica.name, written)):
             try:
                 return function()

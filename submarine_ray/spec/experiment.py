@@ -283,17 +283,16 @@ class ExperimentSpec(Document):
         if self.train_function:
             return
         known = space.names(tune.search_space)
-        asked = space.used(self._texts())
-        if unknown := sorted(name for name in asked if not any(_is_within(other, name) for other in known)):
+        used = space.used(self._texts())
+        if unknown := sorted(one for one in used if not any(_is_within(other, one) for other in known)):
             raise ValueError(
                 f"tune.searchSpace: a command or variable asks for {{{{{unknown[0]}}}}}, and there is no parameter of "
                 f"that name; there are {', '.join(sorted(known))}"
             )
         for name, _ in space.domains(tune.search_space):
-            if not any(_is_within(name, other) or _is_within(other, name) for other in asked):
-                raise ValueError(
-                    f"tune.searchSpace.{name}: no command or variable uses it; write {{{{{name}}}}} where its value goes"
-                )
+            if not any(_is_within(name, other) or _is_within(other, name) for other in used):
+                hint = f"write {{{{{name}}}}} where its value goes"
+                raise ValueError(f"tune.searchSpace.{name}: no command or variable uses it; {hint}")
 
     def _texts(self) -> list[str]:
         """Where placeholders of the search space may stand."""

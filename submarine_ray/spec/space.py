@@ -228,7 +228,7 @@ def fill_command(command: str, params: Mapping[str, Any]) -> str:
     """
     values = _values_by_name(params)
     words: list[str] = []
-    for word in shlex.split(command):
+    for word in shlex.split(PLACEHOLDER.sub(r"{{\1}}", command)):
         asked = PLACEHOLDER.findall(word)
         if all(name in values for name in asked):
             words.append(fill(word, params))

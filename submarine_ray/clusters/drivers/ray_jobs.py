@@ -233,8 +233,10 @@ class RayJobs:
 
 
 def _entrypoint_resources(launch: Launch) -> dict[str, Any]:
-    """A single process runs in the entrypoint, which then holds its resources; a gang's are in its placement group."""
-    if len(launch.replicas) != 1 or launch.function or launch.framework == "Ray":
+    """A single process runs in the entrypoint, which then holds its resources; a gang's are in its placement group,
+    and a sweep's trials have their own.
+    """
+    if len(launch.replicas) != 1 or launch.function or launch.tune or launch.framework == "Ray":
         return {}
     only = launch.replicas[0]
     asked = {"entrypoint_num_cpus": only.cpu, "entrypoint_num_gpus": only.gpu, "entrypoint_memory": only.memory}

@@ -34,6 +34,7 @@ _SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_THRESHOLD_S": "5",
 }
+POPULATION_CHECKPOINTS = 10
 WHOLE_GROUP_BYTES = 1_000_000
 
 
@@ -118,7 +119,7 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
             scheduler=search.scheduler(tune),
             num_samples=samples,
             max_concurrent_trials=tune.max_concurrent,
-            reuse_actors=True,
+            reuse_actors=not _is_group(launch),
             trial_dirname_creator=_trial_id,
         ),
         run_config=ray_tune.RunConfig(
@@ -127,11 +128,17 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
             stop=Rules(tune),
             callbacks=[Follower()],
             failure_config=ray_tune.FailureConfig(max_failures=tune.max_failures),
-            checkpoint_config=ray_tune.CheckpointConfig(num_to_keep=1),
+            checkpoint_config=ray_tune.CheckpointConfig(num_to_keep=_checkpoints(tune), checkpoint_at_end=False),
             verbose=0,
         ),
     )
     return tuner, total
+
+
+def _checkpoints(tune: Tune) -> int:
+    """How many a trial keeps: one to resume from, but where others take them over, those that they may be reading."""
+    is_population_based = tune.algorithm == "pbt" or tune.scheduler.get("type") == "pbt"
+    return POPULATION_CHECKPOINTS if is_population_based else 1
 
 
 def _trial_id(trial: Any) -> str:
@@ -145,11 +152,16 @@ def _resources(launch: Launch) -> Any:
 
     if len(launch.replicas) == 1:
         return PlacementGroupFactory([_bundle(launch.replicas[0])])
-    if launch.function:
+    if _is_group(launch):
         # Ray Train reserves the group's own; as many trials run as there is room for.
         return PlacementGroupFactory([{"memory": WHOLE_GROUP_BYTES}])
     # An empty head: the trial itself is beside its first replica, and costs nothing.
     return PlacementGroupFactory([{}, *map(_bundle, launch.replicas)], strategy="PACK")
+
+
+def _is_group(launch: Launch) -> bool:
+    """Whether each trial starts a worker group of Ray Train's, which ends only with the process that owns it."""
+    return launch.function and len(launch.replicas) > 1
 
 
 def _bundle(replica: Replica) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -82,22 +83,29 @@ def _optuna(sweep: Tune) -> Any:
     return OptunaSearch(space=Suggest(sweep.search_space), metric=sweep.metric, mode=sweep.mode, sampler=sampler)
 
 
+def longest(sweep: Tune) -> float:
+    """After how many reports a trial has done all it was asked to."""
+    asked = sweep.scheduler.get("max_iterations") or sweep.stop.get("iterations")
+    default = DEFAULT_ITERATIONS if sweep.scheduler.get("type") in ("asha", "hyperband") else math.inf
+    return float(asked or default)
+
+
 def scheduler(sweep: Tune) -> Any:
     """Ray Tune's scheduler; time is counted in reports of the metric."""
     options = dict(sweep.scheduler)
     kind = "pbt" if sweep.algorithm == "pbt" else options.get("type", "fifo")
-    longest = options.get("max_iterations") or sweep.stop.get("iterations") or DEFAULT_ITERATIONS
-    grace = min(options.get("grace_period", 1), longest)
+    most = longest(sweep)
+    grace = min(options.get("grace_period", 1), most)
     if kind == "asha":
         return schedulers.ASHAScheduler(
             time_attr=REPORTS,
-            max_t=longest,
+            max_t=most,
             grace_period=grace,
             reduction_factor=options.get("reduction_factor", 4),
         )
     if kind == "hyperband":
         return schedulers.HyperBandScheduler(
-            time_attr=REPORTS, max_t=longest, reduction_factor=options.get("reduction_factor", 3)
+            time_attr=REPORTS, max_t=most, reduction_factor=options.get("reduction_factor", 3)
         )
     if kind == "median-stopping":
         return schedulers.MedianStoppingRule(time_attr=REPORTS, grace_period=grace, min_samples_required=MIN_SAMPLES)

@@ -6,11 +6,16 @@ import contextlib
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import ray
 from ray.tune import Callback, Stopper
 
 from submarine_ray.client.spool import TrackingRefused
+from submarine_ray.runner.errors import RunnerError
+from submarine_ray.runner.tune import search
 from submarine_ray.runner.tune.trial import ENDED, REPORTS, TrialRun
 from submarine_ray.spec import space
 from submarine_ray.spec.launch import Launch, Tune
@@ -27,6 +32,8 @@ class Sweep:
         self._launch = launch
         self._tune = tune
         self._total = total
+        self._longest = search.longest(tune)
+        self._rules = Rules(tune)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="trials")
         self._noticed = 0.0
         self._told_best: tuple[str, float] | None = None
@@ -38,7 +45,7 @@ class Sweep:
         """Take over what an earlier driver of this sweep had seen end."""
         for trial in trials:
             if trial.status == "TERMINATED":
-                self.states[trial.trial_id] = _state(trial)
+                self.states[trial.trial_id] = self.state(trial)
 
     def started(self, trial: Any) -> None:
         say(f"trial {trial.trial_id} begins: {in_words(trial.config['params'])}")
@@ -66,6 +73,12 @@ class Sweep:
         """The trial with the best last value among those that did not fail; None if none has a value."""
         able = [t for t in trials if self.states.get(t.trial_id) != TrialState.FAILED and self.value(t) is not None]
         return min(able, key=lambda trial: rank(self.value(trial), self._tune.mode), default=None)
+
+    def state(self, trial: Any) -> str:
+        """What became of a trial that did not fail: one that did all it was asked to succeeded."""
+        result = trial.last_result or {}
+        is_done = result.get(ENDED) or result.get(REPORTS, 0) >= self._longest or self._rules.holds(result)
+        return TrialState.SUCCEEDED if is_done else TrialState.STOPPED
 
     def value(self, trial: Any) -> float | None:
         """The trial's last value of the sweep's metric."""
@@ -122,18 +135,19 @@ def say(text: str) -> None:
     print(f"[submarine] {text}", flush=True)
 
 
-def _state(trial: Any) -> str:
-    return TrialState.SUCCEEDED if (trial.last_result or {}).get(ENDED) else TrialState.STOPPED
-
-
 def why(trial: Any) -> str:
     """What ended a trial, in a line."""
-    error = trial.get_pickled_error() or trial.get_error()
+    # Its file, where the driver has just written it: what Trial.get_error reads is a copy that comes later.
+    name = trial.run_metadata.pickled_error_filename
+    file = Path(trial.local_path, name) if name and trial.local_path else None
+    if file is None or not file.exists():
+        return "no more is known"
+    error = cloudpickle.loads(file.read_bytes())
     cause = getattr(error, "cause", None) or error
     said = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    if type(cause).__module__.startswith("ray.exceptions"):
-        return f"its process or node died ({said[0] if said else 'no more is known'})"[:1000]
-    own = type(cause).__module__.startswith("submarine_ray")
+    if isinstance(cause, ray.exceptions.RayActorError):
+        return "its process or node died"
+    own = isinstance(cause, RunnerError)
     return (
         (said[-1] if said else "no message")[:1000]
         if own
@@ -165,7 +179,7 @@ class Follower(Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if _current:
-            _current.ended(trials, trial, _state(trial))
+            _current.ended(trials, trial, _current.state(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if _current:
@@ -182,6 +196,10 @@ class Rules(Stopper):  # type: ignore[misc]
         self._until = time.time() + tune.time_budget if tune.time_budget else None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self.holds(result)
+
+    def holds(self, result: dict[str, Any]) -> bool:
+        """Whether a trial with this result has done enough."""
         if "iterations" in self._stop and result.get(REPORTS, 0) >= self._stop["iterations"]:
             return True
         if "time" in self._stop and result.get("time_total_s", 0) >= self._stop["time"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -91,6 +92,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]
     """Does the work of one trial after the other: processes are used again."""
 
     def setup(self, config: dict[str, Any], launch: Launch, function: Any, sink: Any) -> None:
+        for name in ("ray.tune", "ray.train"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # each checkpoint is a line, in the user's log
         self._experiment = launch
         self._function = function
         self._sink = sink
@@ -114,10 +117,11 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         report = self._work.next()
         if report is not None:
             return {**report, REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
-        self._close()
+        self._end_work()
         if self._run:  # before Ray Tune hears of it: what has ended never runs again
             self._run.tag(self._run_id, {STATE_TAG: TrialState.SUCCEEDED})
-        return {**self._reports.last, REPORTS: self._reports.count, "done": True, ENDED: True}
+        result = {**self._reports.last, REPORTS: self._reports.count, "done": True, ENDED: True}
+        return {**result, "should_checkpoint": self._has_new_checkpoint()}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         if not self._close():
@@ -195,12 +199,17 @@ class Trial(tune.Trainable):  # type: ignore[misc]
 
     def _close(self) -> bool:
         """End what is under way; whether this process can do other work."""
+        ended = self._end_work()
+        if ended and self._work:
+            shutil.rmtree(self._root, ignore_errors=True)
+            if self._given:
+                shutil.rmtree(self._given, ignore_errors=True)
+        return ended
+
+    def _end_work(self) -> bool:
+        """Its checkpoint stays: Ray Tune may still want it."""
         if self._work is None:
             return True
         ended = self._work.stop()
         ray.get(self._sink.put.remote("", []))  # all lines before it have arrived
-        if ended:
-            shutil.rmtree(self._root, ignore_errors=True)
-            if self._given:
-                shutil.rmtree(self._given, ignore_errors=True)
         return ended

@@ -29,7 +29,7 @@ from submarine_ray.spec.launch import Launch
 
 CHECKPOINT_VARIABLE = "SUBMARINE_CHECKPOINT_DIR"
 PARAMS_VARIABLE = "SUBMARINE_TRIAL_PARAMS"
-END_SECONDS = 3.0
+END_SECONDS = 30.0
 
 Metrics = list[tuple[str, float]]
 Write = Callable[[str, list[str]], Any]
@@ -295,7 +295,7 @@ class GroupWork:
             self._thread.join(0.1)
 
     def stop(self) -> bool:
-        return self._thread.ident is None  # Ray ends the group with the process that owns it
+        return not self._thread.is_alive()  # Ray ends the group with the process that owns it
 
     def _work(self) -> None:
         from submarine_ray.runner import train

@@ -1,0 +1,281 @@
+"""Sweeps on a real cluster: unmodified scripts and functions as trials, what ends them, what survives."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import submarine_ray as submarine
+from submarine_ray.client.errors import ApiError, ExperimentFailed
+from submarine_ray.client.models import ModelClient
+from tests.conftest import RunningPlatform, wait_until
+
+pytestmark = pytest.mark.ray
+
+SCRIPT = """
+import argparse, pathlib, time
+import submarine_ray as submarine
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--momentum", type=float, default=0.0)
+parser.add_argument("--pause", type=float, default=0.0)
+parser.add_argument("--epochs", type=int, default=3)
+options = parser.parse_args()
+for epoch in range(1, options.epochs + 1):
+    submarine.log_metric("momentum", options.momentum, epoch)
+    submarine.log_metric("accuracy", 1 - options.lr - 0.1 / epoch, epoch)
+    print(f"epoch {epoch}", flush=True)
+    time.sleep(options.pause)
+"""
+LR = {"type": "grid", "values": [0.1, 0.2, 0.3, 0.4]}
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "train.py").write_text(SCRIPT)
+    return folder
+
+
+def sweep(platform: RunningPlatform, target: Any, space: dict[str, Any], **more: Any) -> submarine.SweepHandle:
+    options: dict[str, Any] = {"metric": "accuracy", "mode": "max", "num_samples": 1, "cpus_per_worker": 0.5}
+    return submarine.tune(target, space, client=platform.client, **options | more)
+
+
+def trials(handle: submarine.SweepHandle) -> dict[float, dict[str, Any]]:
+    return {trial["params"]["lr"]: trial for trial in handle._client.trials(handle.id)}
+
+
+def test_an_unmodified_script_is_swept_over_and_its_trials_are_runs(platform: RunningPlatform, code: Path) -> None:
+    optimizer = {
+        "type": "grid",
+        "values": [{"name": "adam"}, {"name": "sgd", "momentum": {"type": "choice", "values": [0.9]}}],
+    }
+    command = "python train.py --lr {{lr}} --momentum {{optimizer.momentum}}"
+    space = {"lr": {"type": "grid", "values": [0.1, 0.3]}, "optimizer": optimizer}
+    handle = sweep(platform, command, space, algorithm="grid", working_dir=code)
+    handle.wait(120)
+    found = handle.trials()
+    assert list(found["status"]) == ["Succeeded"] * 4 and list(found["params.lr"]) == [0.1, 0.1, 0.3, 0.3]
+    by_name = found.groupby("params.optimizer.name")["metrics.momentum"].first()
+    assert by_name["sgd"] == 0.9 and by_name["adam"] == 0.0  # its own default: it was given no --momentum
+    best = handle.best()
+    assert best and best["metrics"]["accuracy"] == pytest.approx(0.9 - 0.1 / 3) and best["params"]["lr"] == 0.1
+    assert best["finishedTime"] and best["seconds"] > 0
+    # Below the experiment's run, each with its own curves and parameters.
+    from mlflow import MlflowClient
+
+    mlflow = MlflowClient(f"{platform.url}/mlflow")
+    run = mlflow.get_run(best["runId"])
+    experiment = platform.client.get_experiment(handle.id)
+    assert run.data.tags["mlflow.parentRunId"] == experiment["runId"] and run.info.status == "FINISHED"
+    assert run.data.params["lr"] == "0.1"
+    assert [m.step for m in mlflow.get_metric_history(best["runId"], "accuracy")] == [1, 2, 3]
+    assert platform.client.metrics(handle.id) == []  # its own run has none of theirs
+    lines = platform.lines(handle.id)
+    assert lines[f"trial-{best['trialId']}"] == ["epoch 1", "epoch 2", "epoch 3"]
+    shown = platform.cli("trials", handle.id).stdout
+    assert f"Best: trial {best['trialId']}, accuracy=0.866667" in shown and "4 of 4 trials have ended" in shown
+    assert handle.plot().axes[0].get_title() == "Optimisation history"
+
+
+def test_asha_ends_an_unmodified_script_early(platform: RunningPlatform, code: Path) -> None:
+    handle = sweep(
+        platform,
+        "python train.py --lr {{lr}} --epochs 16 --pause 0.15",
+        {"lr": LR},
+        scheduler={"type": "asha", "maxIterations": 16, "gracePeriod": 2, "reductionFactor": 2},
+        max_concurrent_trials=1,
+        working_dir=code,
+    )
+    handle.wait(120)
+    found = trials(handle)
+    assert found[0.1]["status"] == "Succeeded" and found[0.4]["status"] == "Stopped"
+    assert found[0.4]["seconds"] < found[0.1]["seconds"] / 2
+    assert "epoch 16" not in platform.lines(handle.id)[f"trial-{found[0.4]['trialId']}"]
+
+
+def test_a_function_reports_checkpoints_and_saves_the_winner(platform: RunningPlatform) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import tempfile
+        from pathlib import Path
+
+        import ray.train
+        from sklearn.linear_model import LinearRegression
+
+        import submarine_ray
+
+        rows = [[0.0], [1.0], [2.0]]
+        model = LinearRegression().fit(rows, [config["lr"] * row[0] for row in rows])
+        submarine_ray.save_model("sklearn", model, "slopes", input_dim=[-1, 1])
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory, "weights").write_text(str(config["lr"]))
+            checkpoint = ray.train.Checkpoint.from_directory(directory)
+            ray.train.report({"loss": config["lr"], "rows": 3}, checkpoint=checkpoint)
+        print("reported", config)
+
+    space = {"lr": {"type": "uniform", "low": 0.1, "high": 0.9}}
+    handle = sweep(platform, train, space, metric="loss", mode="min", num_samples=3, algorithm="optuna", seed=5)
+    handle.wait(180)
+    best = handle.best()
+    assert best is not None and best["metrics"] == {"loss": best["params"]["lr"], "rows": 3.0}
+    assert Path(best["checkpoint"], "weights").read_text() == str(best["params"]["lr"])
+    assert any("reported" in line for line in platform.lines(handle.id)[f"trial-{best['trialId']}"])
+    (version,) = ModelClient(platform.url).list_versions("slopes")  # of the best alone
+    assert version["experimentId"] == handle.id and best["modelVersion"] == str(version["version"])
+
+
+def test_distributed_trials_are_worker_groups_of_their_own(platform: RunningPlatform, tmp_path: Path) -> None:
+    (tmp_path / "ddp.py").write_text(
+        "import os, sys, torch, torch.distributed as dist\nimport submarine_ray as submarine\n"
+        "dist.init_process_group('gloo')\nx = torch.ones(1) * float(sys.argv[1])\ndist.all_reduce(x)\n"
+        "submarine.log_metric('accuracy', x.item(), 0)\nprint('rank', dist.get_rank(), 'sum', x.item())\n"
+        "dist.destroy_process_group()\n"
+    )
+    space = {"x": {"type": "grid", "values": [1.0, 2.0]}}
+    handle = sweep(platform, "python ddp.py {{x}}", space, workers=2, working_dir=tmp_path)
+    handle.wait(120)
+    best = handle.best()
+    assert best is not None and best["metrics"]["accuracy"] == 4.0
+    lines = platform.lines(handle.id)
+    ranks = [lines[f"trial-{best['trialId']}-worker-{index}"] for index in (0, 1)]
+    assert ranks == [["rank 0 sum 4.0"], ["rank 1 sum 4.0"]]
+
+
+def test_a_function_on_several_workers(platform: RunningPlatform) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import ray.train
+
+        world = ray.train.get_context().get_world_size()
+        for step in range(3):
+            ray.train.report({"accuracy": config["x"] * world + step})
+
+    space = {"x": {"type": "grid", "values": [1, 2]}}
+    handle = sweep(platform, train, space, workers=2, framework="Python", cpus_per_worker=0.25, max_concurrent_trials=1)
+    handle.wait(240)
+    assert list(handle.trials()["metrics.accuracy"]) == [6.0, 4.0]
+
+
+def test_a_failed_trial_begins_again_or_counts_as_failed(platform: RunningPlatform, tmp_path: Path) -> None:
+    (tmp_path / "flaky.py").write_text(
+        "import os, sys, pathlib, signal\nimport submarine_ray as submarine\n"
+        "mark = pathlib.Path(sys.argv[2], sys.argv[1])\n"
+        "if sys.argv[1] == '2' and not mark.exists():\n    mark.touch(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if sys.argv[1] == '3':\n    sys.exit(9)\n"
+        "submarine.log_metric('accuracy', float(sys.argv[1]), 0)\n"
+    )
+    space = {"x": {"type": "grid", "values": [1, 2, 3]}}
+    handle = sweep(platform, f"python flaky.py {{{{x}}}} {tmp_path}", space, max_failures=1, working_dir=tmp_path)
+    handle.wait(120)
+    found = {trial["params"]["x"]: trial for trial in platform.client.trials(handle.id)}
+    assert {x: trial["status"] for x, trial in found.items()} == {1: "Succeeded", 2: "Succeeded", 3: "Failed"}
+    assert found[3]["message"] == "it exited with status 9" and handle.best() == found[2]
+    (tmp_path / "2").unlink()
+    strict = sweep(
+        platform,
+        f"python flaky.py {{{{x}}}} {tmp_path}",
+        {"x": {"type": "grid", "values": [2, 3]}},
+        working_dir=tmp_path,
+    )
+    with pytest.raises(ExperimentFailed, match="all 2 trials failed; the first: it was killed by SIGKILL"):
+        strict.wait(120)
+
+
+def test_a_metric_that_nobody_logs_fails_the_sweep_after_the_first_trial(platform: RunningPlatform, code: Path) -> None:
+    handle = sweep(
+        platform, "python train.py --lr {{lr}}", {"lr": LR}, metric="f1", max_concurrent_trials=1, working_dir=code
+    )
+    with pytest.raises(ExperimentFailed, match=r"no trial reports the metric 'f1': .* logged accuracy, momentum"):
+        handle.wait(120)
+    assert len(trials(handle)) < 4
+    assert platform.client.get_experiment(handle.id)["attempt"] == 1
+
+
+def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on(platform: RunningPlatform, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import sys, time\nimport submarine_ray as submarine\n"
+        "open(f'{sys.argv[2]}/{sys.argv[1]}', 'a').write('.')\ntime.sleep(1.5)\n"
+        "submarine.log_metric('accuracy', float(sys.argv[1]), 0)\n"
+    )
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    handle = sweep(
+        platform,
+        f"python slow.py {{{{lr}}}} {marks}",
+        {"lr": {"type": "grid", "values": [1, 2, 3, 4]}},
+        max_concurrent_trials=1,
+        working_dir=tmp_path,
+    )
+    ended = lambda: [t for t in trials(handle).values() if t["status"] == "Succeeded"]  # noqa: E731
+    wait_until(lambda: len(ended()) >= 2, 60, "two trials to end")
+    finished = {str(t["params"]["lr"]) for t in ended()}
+    os.kill(driver_pid(handle.id), signal.SIGKILL)
+    platform.restart_service()
+    assert handle.wait(180)["attempt"] == 2
+    assert {t["status"] for t in trials(handle).values()} == {"Succeeded"} and len(trials(handle)) == 4
+    begun = {path.name: len(path.read_text()) for path in marks.iterdir()}
+    assert all(begun[lr] == 1 for lr in finished), begun
+    assert handle.best()["params"]["lr"] == 4  # type: ignore[index]
+
+
+def test_deleting_a_sweep_ends_every_trial_at_once(platform: RunningPlatform) -> None:
+    seconds = {"type": "grid", "values": ["61.25", "61.5"]}
+    handle = sweep(platform, "sleep {{seconds}}", {"seconds": seconds}, max_concurrent_trials=2)
+
+    def sleeping() -> list[psutil.Process]:
+        return [
+            p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] in (["sleep", "61.25"], ["sleep", "61.5"])
+        ]
+
+    wait_until(lambda: len(sleeping()) == 2, 60, "both trials to run")
+    handle.delete()
+    wait_until(lambda: not sleeping(), 15, "the trials' processes to be gone")
+
+
+def test_more_trials_at_once_than_fit_run_as_many_as_fit(platform: RunningPlatform, code: Path) -> None:
+    cpus = platform.client.service.call("GET", "/api/v1/cluster/local")["resources"]["cpu"]
+    handle = sweep(
+        platform,
+        "python train.py --lr {{lr}}",
+        {"lr": LR},
+        cpus_per_worker=cpus,
+        max_concurrent_trials=4,
+        working_dir=code,
+        time_budget=120,
+        stop={"metric": 0.5},
+    )
+    handle.wait(120)
+    events = platform.client.service.call("GET", f"/api/v1/experiment/{handle.id}/events")
+    (limited,) = [event for event in events if event["reason"] == "TrialsLimited"]
+    assert "room for 1" in limited["message"]
+    assert {trial["status"] for trial in trials(handle).values()} == {"Succeeded"}
+
+
+def test_a_winner_without_a_model_is_told(platform: RunningPlatform, code: Path) -> None:
+    handle = sweep(platform, "python train.py --lr {{lr}}", {"lr": LR}, register_best="none", working_dir=code)
+    with pytest.raises(ExperimentFailed, match=r"the best trial saved no model: call submarine\.save_model"):
+        handle.wait(120)
+
+
+def driver_pid(id: str) -> int:
+    (found,) = [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if f"launches/{id}" in " ".join(process.info["cmdline"] or ())
+        and "submarine_ray.runner" in process.info["cmdline"]
+    ]
+    return found
+
+
+def test_only_sweeps_have_trials(platform: RunningPlatform) -> None:
+    id = platform.submit("true")
+    assert platform.client.trials(id) == []
+    assert "is no sweep" in platform.cli("trials", id, check=False).stderr
+    with pytest.raises(ApiError, match="unknown algorithm"):
+        sweep(platform, "echo {{x}}", {"x": LR}, algorithm="guess")

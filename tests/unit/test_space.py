@@ -1,0 +1,157 @@
+"""Search spaces: what may be asked for, what is drawn, and how it gets into a command."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from submarine_ray.spec import space
+from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.plan import plan_launch, trials_at_once
+from submarine_ray.spec.quantities import Resources
+
+CHOICE = {
+    "optimizer": {
+        "type": "choice",
+        "values": [{"name": "sgd", "momentum": {"type": "uniform", "low": 0, "high": 1}}, {"name": "adam"}],
+    }
+}
+LR = {"type": "loguniform", "low": "1e-4", "high": 0.1}  # as YAML reads 1e-4: a text
+
+
+def spec(cmd: str = "train.py --lr {{lr}}", replicas: int = 1, worker: Any = None, **tune: Any) -> ExperimentSpec:
+    whole = {"searchSpace": {"lr": LR}, "metric": "loss", "mode": "min"} | tune
+    worker = worker or {"replicas": replicas, "resources": "cpu=1"}
+    document = {"meta": {"name": "a", "framework": "Python", "cmd": cmd}, "spec": {"Worker": worker}, "tune": whole}
+    return ExperimentSpec.model_validate(document)
+
+
+@pytest.mark.parametrize(
+    ("tune", "message"),
+    [
+        ({"searchSpace": {}}, "is empty"),
+        ({"searchSpace": {"lr": {"type": "uniform", "low": 1, "high": 0}}}, "low 1 is not below high 0"),
+        ({"searchSpace": {"lr": {"type": "loguniform", "low": 0, "high": 1}}}, "begins above 0"),
+        ({"searchSpace": {"lr": {"type": "gauss"}}}, "'gauss' is unknown; use uniform"),
+        ({"searchSpace": {"lr": {"type": "uniform", "low": 0, "high": 1, "q": 1}}}, "uniform has no 'q'"),
+        ({"searchSpace": {"lr": {"type": "uniform", "low": 0}}}, "uniform needs 'high'"),
+        ({"searchSpace": {"lr": {"type": "uniform", "low": "a", "high": 1}}}, "'a' is no number"),
+        ({"searchSpace": {"lr": {"type": "randint", "low": 0.5, "high": 2}}}, "is not an integer"),
+        ({"searchSpace": {"lr": {"type": "quniform", "low": 0, "high": 1, "q": 2}}}, "step must be above 0"),
+        ({"searchSpace": {"lr": {"type": "normal", "mean": 0, "sd": 0}}}, "must be above 0"),
+        ({"searchSpace": {"lr": {"type": "choice", "values": []}}}, "at least one value"),
+        ({"searchSpace": {"lr": 3}}, "is no domain"),
+        ({"searchSpace": {"l r": LR}}, "cannot name a parameter"),
+        ({"searchSpace": {"lr": LR, "unused": LR}}, "tune.searchSpace.unused: no command or variable uses it"),
+        ({"searchSpace": {"other": LR}}, "asks for {{lr}}, and there is no parameter of that name; there are other"),
+        ({"algorithm": "guess"}, "unknown algorithm 'guess'; use one of random, grid"),
+        ({"scheduler": "guess"}, "unknown scheduler 'guess'; use one of fifo"),
+        ({"scheduler": {"type": "asha", "maxT": 3}}, "Extra inputs"),
+        ({"mode": "best"}, "'min' or 'max'"),
+        ({"metric": ""}, "at least 1 character"),
+        ({"algorithm": "grid"}, "the algorithm grid needs values, and loguniform has a range"),
+        ({"algorithm": "tpe", "searchSpace": {"lr": {"type": "grid", "values": [1]}}}, "use the type choice instead"),
+        ({"algorithm": "tpe", "scheduler": "pbt"}, "tpe does not go with it"),
+        ({"algorithm": "pbt", "scheduler": "asha"}, "asha does not go with the algorithm pbt"),
+        ({"resourcesPerTrial": "cpu=lots"}, "not a number of cores"),
+        ({"numSamples": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_bad_sweeps_are_refused_by_name(tune: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        spec(**tune)
+    assert message in str(refused.value)
+
+
+def test_a_group_of_replicas_has_no_resources_per_trial() -> None:
+    with pytest.raises(ValidationError, match="several replicas; give each role its resources"):
+        spec(replicas=2, resourcesPerTrial="cpu=1")
+    assert spec(resourcesPerTrial="cpu=2,memory=1Gi").demand == Resources(2, 2**30)
+    assert spec(worker={"replicas": 1}).demand == Resources(1)  # nothing would let all trials run at once
+
+
+def test_a_sweep_that_is_lost_goes_on_by_itself() -> None:
+    assert spec().retries == 3
+    assert ExperimentSpec.model_validate(spec().model_dump(by_alias=True) | {"maxRetries": 0}).retries == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "room", "at_once"),
+    [
+        (None, Resources(4, 2**40), 4),
+        (2, Resources(4), 2),
+        (9, Resources(4), 4),
+        (None, Resources(64), 10),
+        (None, None, 1),
+    ],
+)
+def test_as_many_trials_at_once_as_fit(wanted: int | None, room: Resources | None, at_once: int) -> None:
+    assert trials_at_once(spec(maxConcurrentTrials=wanted), room) == at_once
+
+
+def test_the_grids_values_are_combined_and_the_rest_is_drawn_as_the_seed_has_it() -> None:
+    grid = {"a": {"type": "grid", "values": [1, 2]}, "b": {"type": "grid", "values": ["x", "y", "z"]}}
+    whole = space.normalized(grid | {"lr": LR, "n": {"type": "randint", "low": 0, "high": 3}})
+    drawn = space.samples(whole, 2, 7, grid=False)
+    assert Counter((d["a"], d["b"]) for d in drawn) == Counter({(a, b): 2 for a in (1, 2) for b in "xyz"})
+    assert all(1e-4 <= d["lr"] <= 0.1 and d["n"] in (0, 1, 2) for d in drawn) and len({d["lr"] for d in drawn}) == 12
+    assert drawn == space.samples(whole, 2, 7, grid=False) != space.samples(whole, 2, 8, grid=False)
+
+
+def test_each_type_is_drawn_from_its_range() -> None:
+    whole = space.normalized(
+        {
+            "q": {"type": "quniform", "low": 0, "high": 1, "q": 0.1},
+            "normal": {"type": "normal", "mean": 5, "sd": 2},
+            "log": {"type": "loguniform", "low": 1e-6, "high": 1},
+        }
+    )
+    drawn = space.samples(whole, 3000, 1, grid=False)
+    assert {d["q"] for d in drawn} == {n / 10 for n in range(11)}
+    mean = sum(d["normal"] for d in drawn) / len(drawn)
+    assert abs(mean - 5) < 0.2 and 0.1 < sum(d["normal"] > 7 for d in drawn) / len(drawn) < 0.22
+    assert 0.4 < sum(d["log"] < 1e-3 for d in drawn) / len(drawn) < 0.6  # half of the logarithms
+
+
+def test_parameters_inside_of_a_choice_count_where_it_is_chosen() -> None:
+    whole = space.normalized(CHOICE)
+    drawn = space.samples(whole, 50, 3, grid=False)
+    flat = [space.flat(one) for one in drawn]
+    assert {frozenset(one) for one in flat} == {
+        frozenset({"optimizer.name", "optimizer.momentum"}),
+        frozenset({"optimizer.name"}),
+    }
+    assert space.names(whole) == {"optimizer.name", "optimizer.momentum"}
+    assert list(space.combinations(whole, ("choice",))) == [{"optimizer": 0}, {"optimizer": 1}]
+
+
+def test_a_command_is_filled_word_by_word() -> None:
+    sgd = {"lr": 0.5, "on": True, "words": "two words", "optimizer": {"name": "sgd", "momentum": 0.9}}
+    adam = {"lr": 1e-05, "on": False, "words": "'", "optimizer": {"name": "adam"}}
+    command = (
+        "train.py --lr={{lr}} --on {{ on }} {{words}} --momentum {{optimizer.momentum}} --o {{optimizer}} '$(HOME)'"
+    )
+    assert space.fill_command(command, sgd) == (
+        """train.py --lr=0.5 --on true 'two words' --momentum 0.9 --o '{"name": "sgd", "momentum": 0.9}' '$(HOME)'"""
+    )
+    assert "--momentum" not in space.fill_command(command, adam) and "--lr=1e-05" in space.fill_command(command, adam)
+    assert space.fill("a {{lr}} {{optimizer.momentum}}|", adam) == "a 1e-05 |"
+
+
+def test_the_launch_of_a_sweep_survives_the_way_to_the_cluster() -> None:
+    from submarine_ray.spec.launch import Launch
+
+    launch = plan_launch(spec(scheduler="asha", stop={"iterations": 9}), "e-1", "e-1-1", at_once=3)
+    assert Launch.loads(launch.dumps()) == launch
+    assert launch.tune and launch.tune.scheduler == {"type": "asha"} and launch.tune.max_concurrent == 3
+    assert launch.tune.search_space["lr"]["low"] == 1e-4
+
+
+def test_numbers_drawn_are_whole_where_they_must_be() -> None:
+    choose = space.random_chooser(random.Random(1), {})
+    drawn = space.draw(space.normalized({"n": {"type": "randint", "low": 1, "high": 4}}), choose)
+    assert isinstance(drawn["n"], int)
