@@ -33,7 +33,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.dev: .venv/.pytorch .venv/.tensorflow
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[dev,tabular]'
 	@touch $@
 
 # Submarine's published SDK has pins of its own (SQLAlchemy before 2), so it lives apart.

@@ -17,6 +17,8 @@ _PACKAGES = {
     "pytorch": ("torch", "numpy"),
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-keras", "numpy"),
     "sklearn": ("scikit-learn", "numpy", "pandas"),
+    "xgboost": ("xgboost", "xgboost-cpu", "numpy", "pandas"),
+    "lightgbm": ("lightgbm", "numpy", "pandas"),
 }
 
 
@@ -47,7 +49,13 @@ def save(
         "metadata": {"submarine_model_type": kind, "legacy_keras": os.environ.get("TF_USE_LEGACY_KERAS", "0")},
     }
     with _run():
-        save_as = {"pytorch": _torch, "tensorflow": _tensorflow, "sklearn": _sklearn}[kind]
+        save_as = {
+            "pytorch": _torch,
+            "tensorflow": _tensorflow,
+            "sklearn": _sklearn,
+            "xgboost": _xgboost,
+            "lightgbm": _lightgbm,
+        }[kind]
         info = save_as(mlflow, model, example, output_dim, common)
         if os.environ.get(TRIAL_VARIABLE):
             # Which trial is the best is known at the end of the sweep: its model alone is registered.
@@ -112,6 +120,24 @@ def _sklearn(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None
     if example is not None:
         signature = _signature(mlflow, example, model.predict(example), output_dim)
     return mlflow.sklearn.log_model(model, signature=signature, skops_trusted_types=_own_types(model), **common)
+
+
+def _xgboost(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, common: dict[str, Any]) -> Any:
+    import xgboost
+
+    is_booster = isinstance(model, xgboost.Booster)
+    signature = None
+    if example is not None:
+        output = model.predict(xgboost.DMatrix(example) if is_booster else example)
+        signature = _signature(mlflow, example, output, output_dim)
+    return mlflow.xgboost.log_model(model, signature=signature, model_format="json", **common)
+
+
+def _lightgbm(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, common: dict[str, Any]) -> Any:
+    signature = None
+    if example is not None:
+        signature = _signature(mlflow, example, model.predict(example), output_dim)
+    return mlflow.lightgbm.log_model(model, signature=signature, **common)
 
 
 def _own_types(model: Any) -> list[str]:

@@ -149,7 +149,7 @@ def save_model(
     TensorFlow's multi-worker strategy every rank must: reading the variables needs them all.
 
     Args:
-        model_type: `pytorch`, `tensorflow` or `sklearn`.
+        model_type: `pytorch`, `tensorflow`, `sklearn`, `xgboost` or `lightgbm`.
         model: the trained model; a DDP wrapper is taken off. Submarine's documents have both orders of these two: so
             does this.
         registered_model_name: registers the model as this name's next version.

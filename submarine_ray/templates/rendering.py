@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.spec import space
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.quantities import split_resources
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec
@@ -64,9 +65,14 @@ def check(template: TemplateSpec) -> None:
         raise InvalidSpec(f"{min(twice)!r} is given twice", "parameters")
     parameters = with_implicit(template)
     known = {parameter.name for parameter in parameters}
+    tried = _tried(template)
+    if both := sorted(tried & known):
+        raise InvalidSpec(f"{both[0]!r} is a parameter of the template and of its tune.searchSpace", "parameters")
     used = set()
     for path, text in _texts(template.experiment_spec):
         for name in PLACEHOLDER.findall(text):
+            if name.strip() in tried:
+                continue
             if not {name, f"{path}:{name}"} & known:
                 raise InvalidSpec(
                     f"{{{{{name}}}}} has no parameter; declare one named {name!r}", f"experimentSpec.{path}"
@@ -83,6 +89,8 @@ def check(template: TemplateSpec) -> None:
 def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
     """The experiment's spec with all values in place. Raises InvalidSpec naming what is missing, unknown or wrong."""
     values = _values(template, given)
+    # What a sweep tries is filled in trial by trial: until then it stands for itself.
+    values |= {name: f"{{{{{name}}}}}" for name in _tried(template)}
     document = _filled(template.experiment_spec, "", values)
     for role, task in document["spec"].items():
         if (name := f"spec.{role}.replicas") in values:
@@ -113,6 +121,13 @@ def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:
                 raise InvalidSpec("is required, and the template has no value for it", f"params.{parameter.name}")
             values[parameter.name] = parameter.value or ""
     return values
+
+
+def _tried(template: TemplateSpec) -> set[str]:
+    """The names of what the template's sweep tries, if it is one."""
+    tune = template.experiment_spec.get("tune")
+    search_space = tune.get("searchSpace") if isinstance(tune, dict) else None
+    return space.names(search_space) if isinstance(search_space, dict) else set()
 
 
 def _resized(task: Mapping[str, Any], role: str, sizes: dict[str, str]) -> str:
@@ -182,5 +197,5 @@ def _filled(node: Any, path: str, values: Mapping[str, str]) -> Any:
         return [_filled(value, f"{path}.{index}", values) for index, value in enumerate(node)]
     if isinstance(node, str) and PLACEHOLDER.search(node):
         # One pass over the template's own text: a value that looks like a placeholder stays as it was given.
-        return PLACEHOLDER.sub(lambda m: values.get(f"{path}:{m[1]}", values.get(m[1], "")), node)
+        return PLACEHOLDER.sub(lambda m: values.get(f"{path}:{m[1]}", values.get(m[1].strip(), "")), node)
     return values.get(path, node)

@@ -162,6 +162,22 @@ def test_a_function_on_several_workers(platform: RunningPlatform) -> None:
     assert list(handle.trials()["metrics.accuracy"]) == [6.0, 4.0]
 
 
+def test_what_reaches_its_last_iteration_may_still_end_by_itself(platform: RunningPlatform, tmp_path: Path) -> None:
+    (tmp_path / "saves.py").write_text(
+        "import sys, time\nimport submarine_ray as submarine\n"
+        "for step in range(int(sys.argv[1])):\n    submarine.log_metric('accuracy', step, step)\n    time.sleep(0.3)\n"
+        "open(f'{sys.argv[2]}/saved-{sys.argv[1]}', 'w')\n"
+    )
+    space = {"steps": {"type": "grid", "values": [2, 3, 20]}}
+    command = f"python saves.py {{{{steps}}}} {tmp_path}"
+    handle = sweep(
+        platform, command, space, scheduler={"type": "asha", "maxIterations": 3, "gracePeriod": 3}, working_dir=tmp_path
+    )
+    handle.wait(120)
+    assert {path.name for path in tmp_path.glob("saved-*")} == {"saved-2", "saved-3"}
+    assert set(handle.trials()["status"]) == {"Succeeded"} and handle.best()["metrics"]["accuracy"] == 3  # type: ignore[index]
+
+
 def test_a_failed_trial_begins_again_or_counts_as_failed(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "flaky.py").write_text(
         "import os, sys, pathlib, signal\nimport submarine_ray as submarine\n"

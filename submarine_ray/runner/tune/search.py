@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +11,10 @@ from ray import tune
 from ray.tune import schedulers
 
 from submarine_ray.runner.errors import InvalidLaunch
-from submarine_ray.runner.tune.trial import REPORTS
+from submarine_ray.runner.tune.trial import REPORTS, longest
 from submarine_ray.spec import space
 from submarine_ray.spec.launch import FINAL_STATUS, Tune
 
-DEFAULT_ITERATIONS = 100
 PERTURBATION_INTERVAL = 5
 MIN_SAMPLES = 3
 
@@ -81,13 +79,6 @@ def _optuna(sweep: Tune) -> Any:
 
         sampler = optuna.samplers.GPSampler(seed=sweep.seed)
     return OptunaSearch(space=Suggest(sweep.search_space), metric=sweep.metric, mode=sweep.mode, sampler=sampler)
-
-
-def longest(sweep: Tune) -> float:
-    """After how many reports a trial has done all it was asked to."""
-    asked = sweep.scheduler.get("max_iterations") or sweep.stop.get("iterations")
-    default = DEFAULT_ITERATIONS if sweep.scheduler.get("type") in ("asha", "hyperband") else math.inf
-    return float(asked or default)
 
 
 def scheduler(sweep: Tune) -> Any:

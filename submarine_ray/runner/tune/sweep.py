@@ -15,8 +15,7 @@ from ray.tune import Callback, Stopper
 
 from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.runner.errors import RunnerError
-from submarine_ray.runner.tune import search
-from submarine_ray.runner.tune.trial import ENDED, REPORTS, TrialRun
+from submarine_ray.runner.tune.trial import ENDED, REPORTS, TrialRun, longest
 from submarine_ray.spec import space
 from submarine_ray.spec.launch import Launch, Tune
 from submarine_ray.spec.trials import CHECKPOINT_TAG, MESSAGE_TAG, STATE_TAG, TrialState, rank
@@ -32,7 +31,7 @@ class Sweep:
         self._launch = launch
         self._tune = tune
         self._total = total
-        self._longest = search.longest(tune)
+        self._longest = longest(tune)
         self._rules = Rules(tune)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="trials")
         self._noticed = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -27,7 +28,7 @@ from submarine_ray.runner.tune.work import (
     trial_launch,
 )
 from submarine_ray.spec import space
-from submarine_ray.spec.launch import Launch
+from submarine_ray.spec.launch import Launch, Tune
 from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, TrialState
 
 # In a result, beside the metrics.
@@ -35,6 +36,8 @@ REPORTS = "submarine_reports"
 ENDED = "submarine_ended"
 _COUNT_FILE = ".submarine-reports"
 PATIENCE_SECONDS = 600
+# asha and hyperband need to know how long a trial may take.
+DEFAULT_ITERATIONS = 100
 
 # The service may be restarting; a trial waits for it rather than fail.
 patiently = retry(
@@ -43,6 +46,13 @@ patiently = retry(
     wait=wait_random_exponential(0.1, max=5),
     reraise=True,
 )
+
+
+def longest(tune: Tune) -> float:
+    """After how many reports a trial has done all it was asked to."""
+    asked = [tune.scheduler.get("max_iterations"), tune.stop.get("iterations")]
+    default = DEFAULT_ITERATIONS if tune.scheduler.get("type") in ("asha", "hyperband") else math.inf
+    return float(min((count for count in asked if count), default=default))
 
 
 class TrialRun:
@@ -108,6 +118,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._run_id = ""
         assert self._experiment.tune  # noqa: S101 (only sweeps have trials)
         self._reports = Reports(self._experiment.tune.metric)
+        self._longest = longest(self._experiment.tune)
 
     def step(self) -> dict[str, Any]:
         if self._work is None:
@@ -115,6 +126,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]
                 return {**finished, REPORTS: 1, "done": True, ENDED: True}
             self._work = self._start()
         report = self._work.next()
+        if report is not None and self._reports.count >= self._longest:
+            # Its last one: code that ends by itself now has things to do, such as saving its model. A next one ends it.
+            report = self._work.next()
         if report is not None:
             return {**report, REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
         self._end_work()
