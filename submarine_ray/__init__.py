@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from submarine_ray.client.models import ModelClient, ServeClient
     from submarine_ray.client.models_client import ModelsClient
     from submarine_ray.client.notebooks import NotebookClient
-    from submarine_ray.client.reports import logged_reports
+    from submarine_ray.client.remote_log import RemoteLog, remote_log
     from submarine_ray.client.run import ExperimentHandle, run
     from submarine_ray.client.submarine_client import SubmarineClient
     from submarine_ray.client.templates import TemplateClient
@@ -38,6 +38,7 @@ __all__ = [
     "ModelClient",
     "ModelsClient",
     "NotebookClient",
+    "RemoteLog",
     "ServeClient",
     "ServiceUnreachable",
     "SubmarineClient",
@@ -46,7 +47,7 @@ __all__ = [
     "get_tracking_uri",
     "log_metric",
     "log_param",
-    "logged_reports",
+    "remote_log",
     "run",
     "save_model",
     "set_tracking_uri",
@@ -72,7 +73,8 @@ _HOMES = {
     "get_tracking_uri": "tracking",
     "log_metric": "tracking",
     "log_param": "tracking",
-    "logged_reports": "reports",
+    "RemoteLog": "remote_log",
+    "remote_log": "remote_log",
     "save_model": "tracking",
     "set_tracking_uri": "tracking",
     "SweepHandle": "tune",

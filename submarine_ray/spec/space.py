@@ -119,12 +119,10 @@ def names(space: Space, path: str = "") -> set[str]:
     """Every dotted name that a trial's parameters may have: constants of a branch too."""
     found = set()
     for name, domain in space.items():
-        values = domain.get("values", ()) if is_domain(domain) else ()
-        branches = [value for value in values if isinstance(value, Mapping)]
-        if len(branches) < max(1, len(values)):
-            found.add(f"{path}{name}")
-        for branch in branches:
-            found |= names(branch, f"{path}{name}.")
+        found.add(f"{path}{name}")
+        for value in domain.get("values", ()) if is_domain(domain) else ():
+            if isinstance(value, Mapping):
+                found |= names(value, f"{path}{name}.")
     return found
 
 

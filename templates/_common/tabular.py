@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import matplotlib
 import mlflow
 import numpy as np
 import pandas as pd
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_auc_score
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 matplotlib.use("Agg")
 MAX_CLASSES = 20
@@ -30,6 +35,11 @@ class Task:
         """(train features, held-out features, train target, held-out target), the same each time."""
         stratify = self.target if self.classes else None
         return train_test_split(self.features, self.target, test_size=test_size, random_state=SEED, stratify=stratify)
+
+    def folds(self, features: pd.DataFrame, target: pd.Series, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(rows to train on, rows to judge by), `count` times."""
+        kind = StratifiedKFold if self.classes else KFold
+        return kind(count, shuffle=True, random_state=SEED).split(features, target)
 
     @property
     def codes(self) -> pd.Series:
@@ -75,6 +85,16 @@ def numbers_only(task: Task) -> Task:
                 f"the column {name!r} is no number; encode it, leave it out, or use sklearn-tabular or automl-tabular"
             )
     return Task(features.astype(float), task.target, task.classes)
+
+
+def prepare() -> object:
+    """Numbers are completed and scaled, everything else is one-hot encoded."""
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    others = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    return make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (others, make_column_selector(dtype_exclude="number")),
+    )
 
 
 def draw_importances(worth: pd.Series, label: str) -> None:

@@ -15,7 +15,7 @@ import tabular
 import submarine_ray as submarine
 
 TARGET = "__target__"
-REPORTS = 20  # a report costs a round trip: so many of them, however many rounds
+REPORTS = 20  # so many points has a curve, however many rounds
 
 
 def main() -> None:
@@ -66,13 +66,13 @@ def parameters(task: tabular.Task, options: argparse.Namespace) -> dict[str, Any
     return {**found, **own, "bagging_fraction": options.subsample, "bagging_freq": 1, "verbose": -1}
 
 
-def reporting(log: Callable[[dict[str, float]], Any], every: int) -> Callable[[Any], None]:
+def reporting(log: Callable[[dict[str, float], int], Any], every: int) -> Callable[[Any], None]:
     """Passes on what the validation rows say, every few rounds."""
 
     def report(now: Any) -> None:
         if (now.iteration + 1) % every == 0:
             values = {f"validation_{name}": value for _, name, value, *_ in now.evaluation_result_list}
-            log({**values, "step": now.iteration + 1})
+            log(values, now.iteration + 1)
 
     return report
 
@@ -96,8 +96,7 @@ def fit(
 
 
 def alone(tables: dict[str, pd.DataFrame], settings: dict[str, Any], workers: int) -> lightgbm.Booster:
-    def log(metrics: dict[str, float]) -> None:
-        step = int(metrics.pop("step"))
+    def log(metrics: dict[str, float], step: int) -> None:
         for name, value in metrics.items():
             submarine.log_metric(name, value, step)
 
@@ -112,15 +111,15 @@ def distributed(tables: dict[str, pd.DataFrame], settings: dict[str, Any], worke
 
     ray.init(log_to_driver=False, logging_level="WARNING")
     datasets = {name: ray.data.from_pandas(rows) for name, rows in tables.items()}
-    with submarine.logged_reports() as callback, tempfile.TemporaryDirectory() as storage:
+    with submarine.remote_log() as log, tempfile.TemporaryDirectory() as storage:
         trainer = LightGBMTrainer(
             worker,
-            train_loop_config=settings,
+            train_loop_config={**settings, "log": log},
             datasets=datasets,
             # Every worker judges by all validation rows, so that all stop at the same round.
             dataset_config=DataConfig(datasets_to_split=["train"]),
             scaling_config=ScalingConfig(num_workers=workers),
-            run_config=RunConfig(storage_path=storage, callbacks=[callback]),
+            run_config=RunConfig(storage_path=storage),
         )
         return RayTrainReportCallback.get_model(trainer.fit().checkpoint)
 
@@ -129,13 +128,14 @@ def worker(settings: dict[str, Any]) -> None:
     import ray.train
     from ray.train.lightgbm import RayTrainReportCallback, get_network_params
 
+    is_first = ray.train.get_context().get_world_rank() == 0
+    log = settings["log"] if is_first else lambda *_: None  # all judge by the same rows
     parts = [ray.train.get_dataset_shard(name).materialize().to_pandas() for name in ("train", "validation")]
     shared = {**get_network_params(), "tree_learner": "data", "pre_partition": True}
     settings = {**settings, "params": {**settings["params"], **shared}}
-    booster = best_of(fit(*parts, settings, lambda metrics: ray.train.report(metrics)))
+    booster = best_of(fit(*parts, settings, log))
     with tempfile.TemporaryDirectory() as directory:
         booster.save_model(str(Path(directory, RayTrainReportCallback.CHECKPOINT_NAME)))
-        is_first = ray.train.get_context().get_world_rank() == 0
         checkpoint = ray.train.Checkpoint.from_directory(directory) if is_first else None
         ray.train.report({}, checkpoint=checkpoint)
 

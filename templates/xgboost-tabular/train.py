@@ -15,7 +15,7 @@ import xgboost
 import submarine_ray as submarine
 
 TARGET = "__target__"
-REPORTS = 20  # a report costs a round trip: so many of them, however many rounds
+REPORTS = 20  # so many points has a curve, however many rounds
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def parameters(task: tabular.Task, options: argparse.Namespace) -> dict[str, Any
 class Report(xgboost.callback.TrainingCallback):
     """Passes on what the validation rows say, every few rounds."""
 
-    def __init__(self, log: Callable[[dict[str, float]], Any], every: int) -> None:
+    def __init__(self, log: Callable[[dict[str, float], int], Any], every: int) -> None:
         super().__init__()
         self._log = log
         self._every = every
@@ -78,7 +78,7 @@ class Report(xgboost.callback.TrainingCallback):
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         if (epoch + 1) % self._every == 0:
             values = {f"validation_{name}": history[-1] for name, history in evals_log["validation"].items()}
-            self._log({**values, "step": epoch + 1})
+            self._log(values, epoch + 1)
         return False
 
 
@@ -97,8 +97,7 @@ def fit(train: pd.DataFrame, valid: pd.DataFrame, settings: dict[str, Any], log:
 
 
 def alone(tables: dict[str, pd.DataFrame], settings: dict[str, Any], workers: int) -> xgboost.Booster:
-    def log(metrics: dict[str, float]) -> None:
-        step = int(metrics.pop("step"))
+    def log(metrics: dict[str, float], step: int) -> None:
         for name, value in metrics.items():
             submarine.log_metric(name, value, step)
 
@@ -113,15 +112,15 @@ def distributed(tables: dict[str, pd.DataFrame], settings: dict[str, Any], worke
 
     ray.init(log_to_driver=False, logging_level="WARNING")
     datasets = {name: ray.data.from_pandas(rows) for name, rows in tables.items()}
-    with submarine.logged_reports() as callback, tempfile.TemporaryDirectory() as storage:
+    with submarine.remote_log() as log, tempfile.TemporaryDirectory() as storage:
         trainer = XGBoostTrainer(
             worker,
-            train_loop_config=settings,
+            train_loop_config={**settings, "log": log},
             datasets=datasets,
             # Every worker judges by all validation rows, so that all stop at the same round.
             dataset_config=DataConfig(datasets_to_split=["train"]),
             scaling_config=ScalingConfig(num_workers=workers),
-            run_config=RunConfig(storage_path=storage, callbacks=[callback]),
+            run_config=RunConfig(storage_path=storage),
         )
         return RayTrainReportCallback.get_model(trainer.fit().checkpoint)
 
@@ -130,11 +129,12 @@ def worker(settings: dict[str, Any]) -> None:
     import ray.train
     from ray.train.xgboost import RayTrainReportCallback
 
+    is_first = ray.train.get_context().get_world_rank() == 0
+    log = settings["log"] if is_first else lambda *_: None  # all judge by the same rows
     parts = [ray.train.get_dataset_shard(name).materialize().to_pandas() for name in ("train", "validation")]
-    booster = fit(*parts, settings, lambda metrics: ray.train.report(metrics))
+    booster = fit(*parts, settings, log)
     with tempfile.TemporaryDirectory() as directory:
         booster.save_model(str(Path(directory, RayTrainReportCallback.CHECKPOINT_NAME)))
-        is_first = ray.train.get_context().get_world_rank() == 0
         checkpoint = ray.train.Checkpoint.from_directory(directory) if is_first else None
         ray.train.report({}, checkpoint=checkpoint)
 

@@ -125,7 +125,7 @@ def test_parameters_inside_of_a_choice_count_where_it_is_chosen() -> None:
         frozenset({"optimizer.name", "optimizer.momentum"}),
         frozenset({"optimizer.name"}),
     }
-    assert space.names(whole) == {"optimizer.name", "optimizer.momentum"}
+    assert space.names(whole) == {"optimizer", "optimizer.name", "optimizer.momentum"}
     assert list(space.combinations(whole, ("choice",))) == [{"optimizer": 0}, {"optimizer": 1}]
 
 

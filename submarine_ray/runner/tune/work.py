@@ -19,7 +19,6 @@ from typing import Any, Protocol, SupportsFloat
 import ray
 
 from submarine_ray.client import tracking
-from submarine_ray.client.reports import reports_to
 from submarine_ray.client.spool import Run, Shipper, Spool
 from submarine_ray.runner import environment, lines
 from submarine_ray.runner.errors import CommandFailed
@@ -287,7 +286,7 @@ class GroupWork:
         while True:
             ended = not self._thread.is_alive()  # before the queue: what was put before the end is taken
             for metrics in self._queue.get_nowait_batch(self._queue.qsize()):
-                self._reports.add(list(metrics.items()))
+                self._reports.add(metrics)
             if report := self._reports.take():
                 return report
             if ended:
@@ -309,9 +308,20 @@ class GroupWork:
         try:
             name = f"{self._launch.experiment_id}-{self._launch.trial_id}"
             train.set_defaults()
-            train.trainer(self._launch, with_params, self._sink, name, [reports_to(self._queue.put)]).fit()
+            train.trainer(self._launch, with_params, self._sink, name, [_to_queue(self._queue)]).fit()
         except Exception as failure:  # noqa: BLE001 (Ray Train wraps whatever the function raised)
             self._failure = CommandFailed(train.sentence(self._launch, failure))
+
+
+def _to_queue(queue: Any) -> Any:
+    """A callback in Ray Train's controller that passes rank 0's reports on."""
+    from ray.train import UserCallback
+
+    class ToQueue(UserCallback):  # type: ignore[misc]
+        def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+            queue.put([(key, float(value)) for key, value in metrics[0].items() if isinstance(value, SupportsFloat)])
+
+    return ToQueue()
 
 
 def trial_launch(launch: Launch, params: Mapping[str, Any], trial_id: str, run_id: str | None, root: Path) -> Launch:
