@@ -21,9 +21,11 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.clicks import clicks
 from benchmarks.harness import Bench, seconds
 from benchmarks.load import requests_per_second
 from benchmarks.notebooks import notebooks
+from benchmarks.sweeps import sweeps
 from submarine_ray.cli import local_ray, platform, processes
 from submarine_ray.cli.output import table
 from submarine_ray.client.run import run
@@ -274,6 +276,8 @@ def main() -> None:
         "serving": serving,
         "requests": requests,
         "notebooks": notebooks,
+        "sweeps": sweeps,
+        "clicks": clicks,
     }
     root = Path(tempfile.mkdtemp(prefix="sb-"))
     os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(free_port())}

@@ -9,12 +9,14 @@ from pathlib import Path
 import httpx
 import pandas as pd
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from submarine_ray.client.models import ModelClient, ServeClient
 from submarine_ray.templates import library
 from tests.conftest import RunningPlatform
 
 pytestmark = pytest.mark.ray
+CRITEO = Path(__file__).parents[3] / "shared" / "data" / "criteo_sample.txt"
 
 
 def run(platform: RunningPlatform, name: str, **params: object) -> tuple[str, str, dict[str, float]]:
@@ -115,3 +117,78 @@ def test_batch_predict_scores_a_whole_table(platform: RunningPlatform, tmp_path:
         "run-template", "batch-predict", "-p", "model=batch", "-p", "version=9", "-p", "data=/x", check=False
     )
     assert missing.returncode == 1 and "there is no version 9 of model 'batch'" in missing.stdout
+
+
+@pytest.mark.parametrize("name", ["xgboost-tabular", "lightgbm-tabular"])
+def test_boosted_trees_on_two_workers_stop_early_and_are_served(platform: RunningPlatform, name: str) -> None:
+    id, output, metrics = run(platform, name, model_name=name)
+    assert metrics["accuracy"] > 0.92 and metrics["auc"] > 0.98 and "accuracy" in output
+    curve = platform.client.metrics(id, "validation_auc")
+    assert len(curve) > 1 and curve[0]["step"] == 10  # live, from the workers
+    used = [p["value"] for p in platform.client.service.call("GET", f"/api/v1/experiment/{id}/params")]
+    assert int(used[0]) < 200
+    assert "feature_importances.png" in platform.client.list_artifacts(id)
+    url = platform.cli("serve", name, "1").stdout.strip()
+    columns = load_breast_cancer().feature_names.tolist()
+    asked = {"dataframe_split": {"columns": columns, "data": [[1.0] * len(columns)]}}
+    (probability,) = httpx.post(url, json=asked).json()["predictions"]
+    assert 0 <= probability <= 1
+    ServeClient(platform.url).delete_serve(name, 1)
+
+
+def test_boosted_trees_refuse_text(platform: RunningPlatform, tmp_path: Path) -> None:
+    pd.DataFrame({"town": ["a", "b"] * 10, "target": [0, 1] * 10}).to_csv(tmp_path / "a.csv", index=False)
+    done = platform.cli("run-template", "xgboost-tabular", "-p", f"data={tmp_path}/a.csv", check=False)
+    assert done.returncode == 1 and "the column 'town' is no number; encode it" in done.stdout
+
+
+def test_deepfm_comes_near_the_truth_and_is_served(platform: RunningPlatform) -> None:
+    id, _, metrics = run(platform, "deepfm-ctr", model_name="clicks", **{"training.embedding_size": 8})
+    assert metrics["bayes_auc"] - metrics["final_auc"] < 0.01
+    assert len(platform.client.metrics(id, "loss")) > 1
+    url = platform.cli("serve", "clicks", "1").stdout.strip()
+    rows = [[[float(id) for id in range(1, 300, 30)], [1.0] * 10]] * 2
+    answers = httpx.post(url, json={"inputs": rows}).json()["predictions"]
+    assert len(answers) == 2 and 0 < answers[0][0] < 1
+    ServeClient(platform.url).delete_serve("clicks", 1)
+
+
+@pytest.mark.skipif(not CRITEO.exists(), reason="needs shared/data/criteo_sample.txt")
+def test_deepfm_overfits_two_hundred_rows_of_criteos(platform: RunningPlatform) -> None:
+    params = {
+        "input.train_data": CRITEO,
+        "input.valid_data": CRITEO,
+        "input.test_data": CRITEO,
+        "input.type": "criteo",
+        "training.workers": 1,
+        "training.num_epochs": 30,
+        "training.batch_size": 32,
+        "training.feature_size": 5000,
+        "training.learning_rate": 0.01,
+        "training.dropout": "[0.0, 0.0]",
+    }
+    id, _, metrics = run(platform, "deepfm-ctr", **params)
+    assert metrics["final_auc"] > 0.99
+    target = platform.home.root / "predictions.txt"
+    platform.client.download_artifact(id, "predictions.txt", target)
+    assert len(target.read_text().splitlines()) == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "metric", "bound"),
+    [
+        ("hpo-pytorch", {"trials": 3, "epochs": 5}, "accuracy", 0.9),
+        ("hpo-xgboost", {"trials": 3, "rounds": 60}, "validation_logloss", -0.2),
+        ("automl-tabular", {"trials": 4}, "score", 0.95),
+    ],
+)
+def test_a_sweep_of_the_library_registers_its_winner(
+    platform: RunningPlatform, name: str, params: dict[str, int], metric: str, bound: float
+) -> None:
+    id, output, _ = run(platform, name, **params)
+    sweep = platform.client.sweep(id)
+    assert len(sweep["trials"]) == params["trials"] and sweep["metric"] == metric
+    value = sweep["best"]["metrics"][metric]
+    assert (value if sweep["mode"] == "max" else -value) > bound
+    (version,) = ModelClient(platform.url).list_versions(name)
+    assert version["experimentId"] == id and f"saved model {name} version 1" in output

@@ -6,11 +6,13 @@ import contextlib
 import logging
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from submarine_ray.client.mlflow_rest import run_id
 from submarine_ray.client.save_model import Saved, register
 from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.runner import code, train
@@ -18,7 +20,7 @@ from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec.launch import FINAL_STATUS, Launch, Replica, Tune
-from submarine_ray.spec.trials import REGISTERED_TAG
+from submarine_ray.spec.trials import REGISTERED_TAG, TRIAL_TAG
 
 # Read when Ray Tune is imported, or a sweep begins.
 _SETTINGS = {
@@ -35,6 +37,7 @@ _SETTINGS = {
     "TUNE_WARN_THRESHOLD_S": "5",
 }
 POPULATION_CHECKPOINTS = 10
+CANDIDATES = 50  # so far down the ranking a model is looked for
 WHOLE_GROUP_BYTES = 1_000_000
 
 
@@ -78,7 +81,7 @@ def _sweep(launch: Launch, tune: Tune, sink: Any, workspace: Workspace | None) -
         raise _failed(f"all {len(trials)} trials failed; the first: {first}" if sweep.failures else first)
     params = following.in_words(best.config["params"])
     following.say(f"best trial {best.trial_id}: {tune.metric}={sweep.value(best):.6g}, {params}")
-    _register(launch, tune, best)
+    _register(launch, tune, sweep.ranked(trials))
 
 
 def _failed(why: str) -> CommandFailed:
@@ -169,27 +172,43 @@ def _bundle(replica: Replica) -> dict[str, float]:
     return {key: value for key, value in asked.items() if value} or {"CPU": 0.01}
 
 
-def _register(launch: Launch, tune: Tune, best: Any) -> None:
-    """Register the winner's model, once: under the spec's name, else under the one that save_model was given."""
+def _register(launch: Launch, tune: Tune, ranked: list[Any]) -> None:
+    """Register the winner's model, once: under the spec's name, else under the one that save_model was given.
+
+    A trial that was ended early may have the best metric and no model: then the best that has one wins.
+    """
+    from submarine_ray.runner.tune.sweep import say
     from submarine_ray.runner.tune.trial import TrialRun
 
     if not launch.tracking:
         return
-    run = TrialRun(launch, best.trial_id)
-    found = run.found(best.config["params"])
-    tags = {tag["key"]: tag["value"] for tag in found["data"].get("tags", [])}
-    saved = Saved.from_tags(tags)
-    name = tune.register_best or (saved.name if saved else "")
-    if not name or REGISTERED_TAG in tags:
+    for trial in ranked[:CANDIDATES]:
+        run = TrialRun(launch, trial.trial_id)
+        found = run.found(trial.config["params"])
+        tags = {tag["key"]: tag["value"] for tag in found["data"].get("tags", [])}
+        saved = Saved.from_tags(tags)
+        if REGISTERED_TAG in tags:
+            return
+        if saved is None:
+            continue
+        if name := tune.register_best or saved.name:
+            if trial is not ranked[0]:
+                say(f"the best trial saved no model; {trial.trial_id} is the best of those that did")
+            _point_to(launch)
+            version = register(replace(saved, name=name), {TRIAL_TAG: trial.trial_id})
+            with contextlib.suppress(TrackingRefused):
+                run.tag(run_id(found), {REGISTERED_TAG: version})
         return
-    if saved is None:
+    if tune.register_best:
         raise _failed(
-            f"registerBest is {name!r}, and the best trial saved no model: call submarine.save_model in the code"
+            f"registerBest is {tune.register_best!r}, and the best trial saved no model: "
+            "call submarine.save_model in the code"
         )
+
+
+def _point_to(launch: Launch) -> None:
+    """Where MLflow in this process registers."""
+    assert launch.tracking  # noqa: S101 (the caller has looked)
     os.environ |= {"SUBMARINE_EXPERIMENT_ID": launch.experiment_id, "MLFLOW_TRACKING_URI": launch.tracking.uri}
     if launch.tracking.token:
         os.environ["MLFLOW_TRACKING_TOKEN"] = launch.tracking.token
-    lineage = {"submarine.trial_id": best.trial_id}
-    version = register(Saved(saved.uri, saved.id, saved.kind, name), lineage)
-    with contextlib.suppress(TrackingRefused):
-        run.tag(found["info"]["run_id"], {REGISTERED_TAG: version})

@@ -70,8 +70,12 @@ class Sweep:
 
     def best(self, trials: list[Any]) -> Any:
         """The trial with the best last value among those that did not fail; None if none has a value."""
+        return next(iter(self.ranked(trials)), None)
+
+    def ranked(self, trials: list[Any]) -> list[Any]:
+        """Those trials, the best first."""
         able = [t for t in trials if self.states.get(t.trial_id) != TrialState.FAILED and self.value(t) is not None]
-        return min(able, key=lambda trial: rank(self.value(trial), self._tune.mode), default=None)
+        return sorted(able, key=lambda trial: rank(self.value(trial), self._tune.mode))
 
     def state(self, trial: Any) -> str:
         """What became of a trial that did not fail: one that did all it was asked to succeeded."""
