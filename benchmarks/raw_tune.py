@@ -13,7 +13,7 @@ def train(config):
 tuner = tune.Tuner(
     tune.with_resources(train, {"cpu": 1}),
     param_space={"x": tune.uniform(0, 1)},
-    tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=32, max_concurrent_trials=2),
+    tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=32, max_concurrent_trials=2, reuse_actors=True),
     run_config=tune.RunConfig(verbose=0),
 )
 assert len(tuner.fit()) == 32

@@ -6,6 +6,8 @@ A piece is a range of bytes of a file, widened to whole lines, so that no file n
 from __future__ import annotations
 
 import logging
+import queue
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -16,7 +18,8 @@ import numpy as np
 
 from submarine_ray.ml.config import Input
 
-PIECE_BYTES = 4 * 2**20
+PIECE_BYTES = 8 * 2**20
+AHEAD = 2  # blocks that wait for the training
 READERS = 4  # pieces that are read and parsed at the same time
 CRITEO_NUMBERS, CRITEO_CATEGORIES = 13, 26
 _NUMBER_IDS = CRITEO_NUMBERS + 1  # ids below are those of the numbers, 0 that of nothing
@@ -50,6 +53,45 @@ def of(source: Input, paths: Sequence[str], training: Any, shuffle: bool) -> Any
     return dataset(paths, source.type, training.field_size, training.feature_size, seed)
 
 
+class Epochs:
+    """The rows again and again, read ahead on a thread: starting to read takes a second, and no epoch waits for it."""
+
+    def __init__(self, rows: Any, epochs: int, device: Any) -> None:
+        self._blocks: queue.Queue[Any] = queue.Queue(AHEAD)  # blocks, None after each epoch, or what went wrong
+        self._rows, self._epochs, self._device = rows, epochs, device
+        threading.Thread(target=self._read, name="rows", daemon=True).start()
+
+    def batches(self, size: int) -> Iterator[dict[str, Any]]:
+        """The next epoch's batches of `size` rows as tensors, the last one smaller. Raises what reading raised.
+
+        Cut here from whole blocks: Ray Data's own batches cost more than a step of a small model.
+        """
+        import torch
+
+        rest: dict[str, Any] = {}
+        while (block := self._blocks.get()) is not None:
+            if isinstance(block, Exception):
+                raise block
+            if rest:
+                block = {name: torch.cat([rest[name], column]) for name, column in block.items()}
+            count = len(block["label"])
+            whole = count - count % size
+            for begin in range(0, whole, size):
+                yield {name: column[begin : begin + size] for name, column in block.items()}
+            rest = {name: column[whole:] for name, column in block.items()} if whole < count else {}
+        if rest:
+            yield rest
+
+    def _read(self) -> None:
+        try:
+            for _ in range(self._epochs):
+                for block in self._rows.iter_torch_batches(batch_size=None, device=self._device):
+                    self._blocks.put(block)
+                self._blocks.put(None)
+        except Exception as failure:  # noqa: BLE001 (whatever it is, the reader of the batches must hear of it)
+            self._blocks.put(failure)
+
+
 def pieces(paths: Sequence[str]) -> list[dict[str, Any]]:
     """Ranges of bytes of the files. Raises DataError."""
     found = []
@@ -68,9 +110,8 @@ def pieces(paths: Sequence[str]) -> list[dict[str, Any]]:
 def read_piece(batch: dict[str, Any], kind: str, field_size: int, feature_size: int, seed: int | None) -> Rows:
     """The rows of one piece. Raises DataError."""
     path, start, end = str(batch["path"][0]), int(batch["start"][0]), int(batch["end"][0])
-    lines = list(whole_lines(path, start, end))
     try:
-        rows = parse(lines, kind, field_size, feature_size)
+        rows = parse(whole_lines(path, start, end), kind, field_size, feature_size)
     except DataError as failure:
         raise DataError(f"{path}, from byte {start} on: {failure}") from None
     if seed is not None:
@@ -79,15 +120,17 @@ def read_piece(batch: dict[str, Any], kind: str, field_size: int, feature_size: 
     return rows
 
 
-def whole_lines(path: str, start: int, end: int) -> Iterator[bytes]:
+def whole_lines(path: str, start: int, end: int) -> list[bytes]:
     """The lines that begin in a range of bytes."""
     with fsspec.open(path, "rb") as file:
         file.seek(max(0, start - 1))
         if start > 0:
             file.readline()  # of the piece before, up to the newline that may be its very last byte
-        while file.tell() < end and (line := file.readline()):
-            if stripped := line.strip():
-                yield stripped
+        left = end - file.tell()
+        text = file.read(left) if left > 0 else b""
+        if text and not text.endswith(b"\n"):
+            text += file.readline()
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def parse(lines: Sequence[bytes], kind: str, field_size: int, feature_size: int) -> Rows:

@@ -15,7 +15,8 @@ from torch import nn
 from submarine_ray.client.tracking import log_metric, save_model
 from submarine_ray.ml import data
 from submarine_ray.ml.auc import StreamingAuc
-from submarine_ray.ml.config import Config, ConfigError, read
+from submarine_ray.ml.config import Config, ConfigError
+from submarine_ray.ml.config import read as read_config
 from submarine_ray.ml.networks import AFMNetwork, DeepFMNetwork, Factorization, FMNetwork, Served
 
 WEIGHTS = "model.pt"
@@ -38,7 +39,7 @@ class Model:
     network: type[Factorization]
 
     def __init__(self, config: Mapping[str, Any] | None = None, json_path: str | Path | None = None) -> None:
-        self.config: Config = read(config, json_path)
+        self.config: Config = read_config(config, json_path)
         self._trained: Factorization | None = None
 
     def train(self) -> dict[str, float]:
@@ -141,9 +142,10 @@ def fit(model: nn.Module, network: Factorization, rows: Any, config: Config, log
     device = next(network.parameters()).device
     metrics: dict[str, float] = {}
     step, total = 0, torch.zeros((), device=device)
+    read = data.Epochs(rows, training.num_epochs, device)
     for epoch in range(1, training.num_epochs + 1):
         model.train()
-        for batch in rows.iter_torch_batches(batch_size=training.batch_size, prefetch_batches=4, device=device):
+        for batch in read.batches(training.batch_size):
             loss = nn.functional.binary_cross_entropy_with_logits(model(batch["ids"], batch["values"]), batch["label"])
             whole = loss + 0.5 * training.l2_reg * network.penalty(batch["ids"]) if training.l2_reg else loss
             optimizer.zero_grad()
@@ -178,7 +180,7 @@ def _answers(network: Factorization, rows: Any) -> Any:
     network.eval()
     device = next(network.parameters()).device
     with torch.inference_mode():
-        for batch in rows.iter_torch_batches(batch_size=EVALUATION_BATCH, device=device):
+        for batch in data.Epochs(rows, 1, device).batches(EVALUATION_BATCH):
             logits = network(batch["ids"], batch["values"])
             yield torch.sigmoid(logits).cpu().numpy(), batch["label"].cpu().numpy()
 
