@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure  # without pyplot: nothing global, no window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MARGIN = 0.05
 
 
+class SweepFigure(Figure):
+    """A figure that a notebook shows by itself: Jupyter draws only those of pyplot's."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png")
+        return drawn.getvalue()
+
+
 def draw(sweep: dict[str, Any], title: str) -> Figure:
     """The metric trial by trial above, a line for each trial through its parameters below. Raises ValueError."""
-    from matplotlib.figure import Figure  # without pyplot: nothing global, no window
-
     metric, mode = str(sweep.get("metric")), str(sweep.get("mode"))
     shown = [trial for trial in sweep["trials"] if trial["metrics"].get(metric) is not None]
     if not shown:
         raise ValueError(f"{title}: no trial has reported {metric!r} yet; there is nothing to draw")
-    figure = Figure(figsize=(10, 8), layout="constrained")
+    figure = SweepFigure(figsize=(10, 8), layout="constrained")
     above, below = figure.subplots(2, 1)
     figure.suptitle(title)
     _history(above, sorted(shown, key=lambda trial: trial["number"]), metric, mode)

@@ -90,6 +90,9 @@ class Spool:
     def param(self, key: str, value: str) -> None:
         os.write(self._file, json.dumps([key, value]).encode() + b"\n")
 
+    def close(self) -> None:
+        os.close(self._file)
+
 
 class Shipper:
     """Sends what a spool holds, and goes on until closed; a server that is away is waited for."""

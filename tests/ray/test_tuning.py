@@ -131,6 +131,36 @@ def test_a_function_reports_checkpoints_and_saves_the_winner(platform: RunningPl
     assert version["experimentId"] == handle.id and best["modelVersion"] == str(version["version"])
 
 
+def test_population_based_training_hands_on_checkpoints_and_changes_parameters(platform: RunningPlatform) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import tempfile
+        import time
+        from pathlib import Path
+
+        import ray.train
+
+        checkpoint, done = ray.train.get_checkpoint(), 0.0
+        if checkpoint:
+            with checkpoint.as_directory() as directory:
+                done = float(Path(directory, "done").read_text())
+        while True:
+            time.sleep(0.05)
+            done += config["speed"]
+            with tempfile.TemporaryDirectory() as directory:
+                Path(directory, "done").write_text(str(done))
+                ray.train.report({"done": done}, checkpoint=ray.train.Checkpoint.from_directory(directory))
+
+    space = {"speed": {"type": "uniform", "low": 0.0, "high": 1.0}}
+    options = {"metric": "done", "num_samples": 4, "algorithm": "pbt", "stop": {"iterations": 20}, "seed": 2}
+    handle = sweep(platform, train, space, scheduler={"type": "pbt", "perturbationInterval": 4}, **options)
+    handle.wait(120)
+    found = handle.trials()
+    assert list(found["status"]) == ["Succeeded"] * 4
+    # Whoever was slow went on from where a faster one was: nobody got so far by the speed it has now.
+    assert (found["metrics.done"] > 21 * found["params.speed"] + 0.01).any()
+    assert found["params.speed"].between(0, 1).all()
+
+
 def test_distributed_trials_are_worker_groups_of_their_own(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "ddp.py").write_text(
         "import os, sys, torch, torch.distributed as dist\nimport submarine_ray as submarine\n"

@@ -94,7 +94,7 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
 
     from submarine_ray.runner.tune import search
     from submarine_ray.runner.tune.sweep import Follower, Rules
-    from submarine_ray.runner.tune.trial import Trial
+    from submarine_ray.runner.tune.trial import LOGGED, Trial
 
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(Trial, launch=launch, function=function, sink=sink), _resources(launch)
@@ -116,7 +116,7 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
         trainable,
         param_space=space,
         tune_config=ray_tune.TuneConfig(
-            metric=tune.metric,
+            metric=f"{LOGGED}{tune.metric}",
             mode=tune.mode,
             search_alg=algorithm,
             scheduler=search.scheduler(tune),

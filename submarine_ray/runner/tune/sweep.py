@@ -15,7 +15,7 @@ from ray.tune import Callback, Stopper
 
 from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.runner.errors import RunnerError
-from submarine_ray.runner.tune.trial import ENDED, REPORTS, TrialRun, longest
+from submarine_ray.runner.tune.trial import ENDED, LOGGED, REPORTS, TrialRun, longest
 from submarine_ray.spec import space
 from submarine_ray.spec.launch import Launch, Tune
 from submarine_ray.spec.trials import CHECKPOINT_TAG, MESSAGE_TAG, STATE_TAG, TrialState, rank
@@ -85,7 +85,7 @@ class Sweep:
 
     def value(self, trial: Any) -> float | None:
         """The trial's last value of the sweep's metric."""
-        value = (trial.last_result or {}).get(self._tune.metric)
+        value = metrics(trial.last_result or {}).get(self._tune.metric)
         return None if value is None or math.isnan(value) else float(value)
 
     def close(self) -> None:
@@ -122,9 +122,7 @@ def _end_run(run: TrialRun, params: dict[str, Any], tags: dict[str, str], status
 
 def metrics(result: dict[str, Any]) -> dict[str, float]:
     """What the code logged, of a result of Ray Tune's."""
-    own = {"done", "should_checkpoint", ENDED, REPORTS, "training_iteration", "time_since_restore", "time_total_s",
-           "time_this_iter_s", "timestamp", "pid", "iterations_since_restore"}  # fmt: skip
-    return {k: v for k, v in result.items() if k not in own and isinstance(v, int | float) and not isinstance(v, bool)}
+    return {key.removeprefix(LOGGED): value for key, value in result.items() if key.startswith(LOGGED)}
 
 
 def in_words(params: dict[str, Any]) -> str:
@@ -207,7 +205,7 @@ class Rules(Stopper):  # type: ignore[misc]
             return True
         if "time" in self._stop and result.get("time_total_s", 0) >= self._stop["time"]:
             return True
-        goal, value = self._stop.get("metric"), result.get(self._metric)
+        goal, value = self._stop.get("metric"), metrics(result).get(self._metric)
         return goal is not None and value is not None and rank(value, self._mode) <= rank(goal, self._mode)
 
     def stop_all(self) -> bool:

@@ -31,7 +31,8 @@ from submarine_ray.spec import space
 from submarine_ray.spec.launch import Launch, Tune
 from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, TrialState
 
-# In a result, beside the metrics.
+# In a result: what the code logged, by names that are none of Ray Tune's ("done" would end the trial); and our own.
+LOGGED = "logged."
 REPORTS = "submarine_reports"
 ENDED = "submarine_ended"
 _COUNT_FILE = ".submarine-reports"
@@ -46,6 +47,10 @@ patiently = retry(
     wait=wait_random_exponential(0.1, max=5),
     reraise=True,
 )
+
+
+def _logged(metrics: dict[str, float]) -> dict[str, Any]:
+    return {f"{LOGGED}{name}": value for name, value in metrics.items()}
 
 
 def longest(tune: Tune) -> float:
@@ -123,18 +128,18 @@ class Trial(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         if self._work is None:
             if (finished := self._enter()) is not None:
-                return {**finished, REPORTS: 1, "done": True, ENDED: True}
+                return {**_logged(finished), REPORTS: 1, "done": True, ENDED: True}
             self._work = self._start()
         report = self._work.next()
         if report is not None and self._reports.count >= self._longest:
             # Its last one: code that ends by itself now has things to do, such as saving its model. A next one ends it.
             report = self._work.next()
         if report is not None:
-            return {**report, REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
+            return {**_logged(report), REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
         self._end_work()
         if self._run:  # before Ray Tune hears of it: what has ended never runs again
             self._run.tag(self._run_id, {STATE_TAG: TrialState.SUCCEEDED})
-        result = {**self._reports.last, REPORTS: self._reports.count, "done": True, ENDED: True}
+        result = {**_logged(self._reports.last), REPORTS: self._reports.count, "done": True, ENDED: True}
         return {**result, "should_checkpoint": self._has_new_checkpoint()}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

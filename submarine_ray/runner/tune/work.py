@@ -21,7 +21,7 @@ import ray
 from submarine_ray.client import tracking
 from submarine_ray.client.spool import Run, Shipper, Spool
 from submarine_ray.runner import environment, lines
-from submarine_ray.runner.errors import CommandFailed
+from submarine_ray.runner.errors import CommandFailed, RunnerError
 from submarine_ray.runner.gang import Gang, ReplicaActor
 from submarine_ray.runner.process import describe
 from submarine_ray.spec import space
@@ -98,7 +98,7 @@ class CommandWork:
             self._replica.stop()
         elif self._gang:
             self._gang.stop()
-        with contextlib.suppress(CommandFailed):  # that it was stopped
+        with contextlib.suppress(RunnerError):  # that it was stopped
             for _ in self._rounds:
                 pass
         return True
@@ -197,7 +197,8 @@ class FunctionWork:
     def _work(self) -> None:
         run = Run.from_env(os.environ)
         shipper = Shipper(self._spool, run).start() if run else None
-        tracking.redirect(Spool(self._spool), self.heard)
+        spool = Spool(self._spool)
+        tracking.redirect(spool, self.heard)
         _pretend_to_be_a_worker(self)
         try:
             with lines.captured(self._put):
@@ -208,6 +209,7 @@ class FunctionWork:
             self._failure = failure
         finally:
             tracking.redirect(None, None)
+            spool.close()
             if shipper:
                 shipper.close()
             _leave_mlflow()
