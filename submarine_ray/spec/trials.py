@@ -7,6 +7,8 @@ import math
 SWEEP_TAG = "submarine.sweep_id"
 TRIAL_TAG = "submarine.trial_id"
 IS_TRIAL_TAG = "submarine.is_trial"
+# Which of the experiment's sweeps: a patch begins a new one.
+SWEEP_NAME_TAG = "submarine.sweep_name"
 STATE_TAG = "submarine.trial_state"
 MESSAGE_TAG = "submarine.trial_message"
 PARAMS_TAG = "submarine.trial_params"

@@ -24,6 +24,7 @@ from submarine_ray.spec.trials import (
     PARAMS_TAG,
     REGISTERED_TAG,
     STATE_TAG,
+    SWEEP_NAME_TAG,
     SWEEP_TAG,
     TRIAL_TAG,
     TrialState,
@@ -155,8 +156,10 @@ class TrackingService:
         return points
 
     def trials(self, run_id: str) -> list[dict[str, Any]]:
-        """The trials below a sweep's run, in the order they began."""
+        """The trials below a sweep's run, in the order they began; after a patch, those of the new sweep."""
         found = [run for run in self._trials(run_id) if IS_TRIAL_TAG in run.data.tags]
+        newest = found[-1].data.tags.get(SWEEP_NAME_TAG) if found else None
+        found = [run for run in found if run.data.tags.get(SWEEP_NAME_TAG) == newest]
         return [_trial(number, run) for number, run in enumerate(found, start=1)]
 
     def params(self, run_id: str) -> list[dict[str, str]]:

@@ -270,6 +270,16 @@ def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on(platform: Runni
     assert handle.best()["params"]["lr"] == 4  # type: ignore[index]
 
 
+def test_a_patch_begins_a_new_sweep(platform: RunningPlatform, code: Path) -> None:
+    handle = sweep(platform, "python train.py --lr {{lr}}", {"lr": LR}, working_dir=code)
+    handle.wait(120)
+    spec = platform.client.get_experiment(handle.id)["spec"]
+    spec["tune"]["searchSpace"]["lr"]["values"] = [0.5, 0.6]
+    platform.client.patch_experiment(handle.id, spec)
+    handle.wait(120)
+    assert set(trials(handle)) == {0.5, 0.6}
+
+
 def test_deleting_a_sweep_ends_every_trial_at_once(platform: RunningPlatform) -> None:
     seconds = {"type": "grid", "values": ["61.25", "61.5"]}
     handle = sweep(platform, "sleep {{seconds}}", {"seconds": seconds}, max_concurrent_trials=2)

@@ -94,7 +94,7 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
 
     from submarine_ray.runner.tune import search
     from submarine_ray.runner.tune.sweep import Follower, Rules
-    from submarine_ray.runner.tune.trial import LOGGED, Trial
+    from submarine_ray.runner.tune.trial import LOGGED, Trial, sweep_name
 
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(Trial, launch=launch, function=function, sink=sink), _resources(launch)
@@ -102,9 +102,10 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
     space, algorithm, samples = search.parameters(tune)
     total = samples if algorithm else len(space["params"]["grid_search"])
     storage = Path(launch.storage_dir or Path.cwd())
-    if ray_tune.Tuner.can_restore(str(storage / launch.experiment_id)):
+    name = sweep_name(launch)
+    if ray_tune.Tuner.can_restore(str(storage / name)):
         tuner = ray_tune.Tuner.restore(
-            str(storage / launch.experiment_id),
+            str(storage / name),
             trainable=trainable,
             param_space=space,
             resume_unfinished=True,
@@ -126,7 +127,7 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
             trial_dirname_creator=_trial_id,
         ),
         run_config=ray_tune.RunConfig(
-            name=launch.experiment_id,
+            name=name,
             storage_path=str(storage),
             stop=Rules(tune),
             callbacks=[Follower()],

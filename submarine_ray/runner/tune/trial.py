@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -9,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from submarine_ray.runner.tune.work import (
 )
 from submarine_ray.spec import space
 from submarine_ray.spec.launch import Launch, Tune
-from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, TrialState
+from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, SWEEP_NAME_TAG, TrialState
 
 # In a result: what the code logged, by names that are none of Ray Tune's ("done" would end the trial); and our own.
 LOGGED = "logged."
@@ -60,6 +62,14 @@ def longest(tune: Tune) -> float:
     return float(min((count for count in asked if count), default=default))
 
 
+def sweep_name(launch: Launch) -> str:
+    """The same for each attempt of a sweep, another once its spec is another: attempts go on, a patch begins anew."""
+    what = [asdict(replace(launch.tune, max_concurrent=0)) if launch.tune else None]
+    what += [asdict(replica) for replica in launch.replicas]
+    what += [asdict(launch.code) if launch.code else None]
+    return f"{launch.experiment_id}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]}"
+
+
 class TrialRun:
     """A trial's run in MLflow, below the experiment's."""
 
@@ -76,11 +86,16 @@ class TrialRun:
             trial_id=trial_id,
         )
         self._rest = MlflowRest(self._run)
+        self._sweep_name = sweep_name(launch)
 
     @patiently
     def found(self, params: dict[str, Any]) -> dict[str, Any]:
         """The run as MLflow has it; made if it is not there. Raises OSError, TrackingRefused."""
-        more = {PARAMS_TAG: json.dumps(space.flat(params)), STATE_TAG: TrialState.RUNNING}
+        more = {
+            PARAMS_TAG: json.dumps(space.flat(params)),
+            STATE_TAG: TrialState.RUNNING,
+            SWEEP_NAME_TAG: self._sweep_name,
+        }
         name = f"{self._run.experiment_id}-{self._run.trial_id}"
         return self._rest.child_run(self._run, name, {**self._run.tags, IS_TRIAL_TAG: "1"}, more)
 
