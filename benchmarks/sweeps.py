@@ -34,10 +34,11 @@ def sweeps(bench: Bench) -> None:
         arguments = ["xargs", "-P", str(AT_ONCE), "-n", "1", *shlex.split(command)]
         subprocess.run(arguments, input=values.encode(), check=True, capture_output=True)
 
-    def of(target: Any) -> None:
-        options = {"metric": "loss", "mode": "min", "num_samples": TRIALS, "max_concurrent_trials": AT_ONCE}
+    def of(target: Any, trials: int = TRIALS) -> None:
+        options = {"metric": "loss", "mode": "min", "num_samples": trials, "max_concurrent_trials": AT_ONCE}
         tune(target, SPACE, client=bench.client, name="sweep", **options).wait()  # type: ignore[arg-type]
 
+    of(train, trials=2)
     of_functions, of_scripts = [], []
     for _ in range(ROUNDS):
         of_functions.append((seconds(lambda: of(train)), seconds(raw)))

@@ -32,7 +32,7 @@ _SETTINGS = {
     # A trial that has to end may be in the middle of a long step.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
     # What has ended is noted so often, so that a driver that dies forgets no more.
-    "TUNE_GLOBAL_CHECKPOINT_S": "0.5",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_THRESHOLD_S": "5",
 }

@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -136,6 +137,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._seen: tuple[int, int] = (0, 0)
         self._run: TrialRun | None = None
         self._run_id = ""
+        self._noting: threading.Thread | None = None
         assert self._experiment.tune  # noqa: S101 (only sweeps have trials)
         self._reports = Reports(self._experiment.tune.metric)
         self._longest = longest(self._experiment.tune)
@@ -152,7 +154,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         if report is not None:
             return {**_logged(report), REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
         self._end_work()
-        if self._run:  # before Ray Tune hears of it: what has ended never runs again
+        if self._run and self._noting:  # before Ray Tune hears of it: what has ended never runs again
+            self._noting.join()
             self._run.tag(self._run_id, {STATE_TAG: TrialState.SUCCEEDED})
         result = {**_logged(self._reports.last), REPORTS: self._reports.count, "done": True, ENDED: True}
         return {**result, "should_checkpoint": self._has_new_checkpoint()}
@@ -200,7 +203,10 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         tags = {tag["key"]: tag["value"] for tag in found["data"].get("tags", [])}
         if tags.get(STATE_TAG) == TrialState.SUCCEEDED:
             return {metric["key"]: float(metric["value"]) for metric in found["data"].get("metrics", [])}
-        self._run.begin(self._run_id, self._params, is_new=not found["data"].get("params"))
+        arguments = (self._run_id, self._params, not found["data"].get("params"))
+        # Beside the work: a trial may be short, and nothing in it asks for this.
+        self._noting = threading.Thread(target=self._run.begin, args=arguments, daemon=True)
+        self._noting.start()
         return None
 
     def _start(self) -> Work:
