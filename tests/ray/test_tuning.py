@@ -268,6 +268,7 @@ def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on(platform: Runni
     begun = {path.name: len(path.read_text()) for path in marks.iterdir()}
     assert all(begun[lr] == 1 for lr in finished), begun
     assert handle.best()["params"]["lr"] == 4  # type: ignore[index]
+    assert any("(4 of 4 have ended)" in line for _, line in handle.logs(follow=True))
 
 
 def test_a_patch_begins_a_new_sweep(platform: RunningPlatform, code: Path) -> None:

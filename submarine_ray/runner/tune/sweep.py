@@ -40,12 +40,6 @@ class Sweep:
         self.failures: dict[str, str] = {}
         self.hopeless: str | None = None
 
-    def known(self, trials: list[Any]) -> None:
-        """Take over what an earlier driver of this sweep had seen end."""
-        for trial in trials:
-            if trial.status == "TERMINATED":
-                self.states[trial.trial_id] = self.state(trial)
-
     def started(self, trial: Any) -> None:
         say(f"trial {trial.trial_id} begins: {in_words(trial.config['params'])}")
 
@@ -54,6 +48,7 @@ class Sweep:
             self._notice(trials)
 
     def ended(self, trials: list[Any], trial: Any, state: str, why: str = "") -> None:
+        self._take_over(trials)
         self.states[trial.trial_id] = state
         if why:
             self.failures[trial.trial_id] = why
@@ -61,7 +56,8 @@ class Sweep:
         shown = f"{self._tune.metric}={value:.6g}" if value is not None else f"no {self._tune.metric}"
         say(f"trial {trial.trial_id} {state}: {why or shown} ({len(self.states)} of {self._total} have ended)")
         self._notice(trials)
-        if state == TrialState.SUCCEEDED and value is None and self.hopeless is None:
+        is_missing = self._tune.metric not in metrics(trial.last_result or {})
+        if state == TrialState.SUCCEEDED and is_missing and self.best(trials) is None:
             self.hopeless = self._never_reported(trial)
         tags = {STATE_TAG: state, MESSAGE_TAG: why[:5000]}
         if trial.checkpoint is not None:
@@ -74,6 +70,7 @@ class Sweep:
 
     def ranked(self, trials: list[Any]) -> list[Any]:
         """Those trials, the best first."""
+        self._take_over(trials)
         able = [t for t in trials if self.states.get(t.trial_id) != TrialState.FAILED and self.value(t) is not None]
         return sorted(able, key=lambda trial: rank(self.value(trial), self._tune.mode))
 
@@ -91,6 +88,13 @@ class Sweep:
     def close(self) -> None:
         """Until all that MLflow is to know has been written."""
         self._writer.shutdown(wait=True)
+
+    def _take_over(self, trials: list[Any]) -> None:
+        """What an earlier driver of this sweep had seen end."""
+        for trial in trials:
+            if trial.trial_id not in self.states and trial.status in ("TERMINATED", "ERROR"):
+                is_failed = trial.status == "ERROR"
+                self.states[trial.trial_id] = TrialState.FAILED if is_failed else self.state(trial)
 
     def _notice(self, trials: list[Any]) -> None:
         best = self.best(trials)
