@@ -22,8 +22,8 @@ def sweeps(bench: Bench) -> None:
     ray = bench.ray()
     command = f"{sys.executable} {HERE / 'trial.py'}"
 
-    def raw() -> None:
-        entrypoint = f"{sys.executable} {HERE / 'raw_tune.py'}"
+    def raw(*words: str) -> None:
+        entrypoint = shlex.join([sys.executable, str(HERE / "raw_tune.py"), *words])
         id = ray.post("/api/jobs/", json={"entrypoint": entrypoint}).json()["submission_id"]
         while (status := ray.get(f"/api/jobs/{id}").json()["status"]) not in ("SUCCEEDED", "FAILED"):
             time.sleep(0.05)
@@ -39,12 +39,16 @@ def sweeps(bench: Bench) -> None:
         tune(target, SPACE, client=bench.client, name="sweep", **options).wait()  # type: ignore[arg-type]
 
     of(train, trials=2)
-    of_functions, of_scripts = [], []
+    of_functions, of_scripts, of_reusing = [], [], []
     for _ in range(ROUNDS):
-        of_functions.append((seconds(lambda: of(train)), seconds(raw)))
+        ours = seconds(lambda: of(train))
+        of_functions.append((ours, seconds(raw)))
+        of_reusing.append((ours, seconds(lambda: raw("reuse"))))
         of_scripts.append((seconds(lambda: of(f"{command} {{{{x}}}}")), seconds(by_hand)))
     bench.add(f"{TRIALS} one-second trials of a function over raw Ray Tune", "s",
               *map(list, zip(*of_functions, strict=True)), "<= 1.10", False)  # type: ignore[arg-type]  # fmt: skip
+    bench.add("the same over raw Ray Tune that uses its actors again", "s",
+              *map(list, zip(*of_reusing, strict=True)), "reported", False)  # type: ignore[arg-type]  # fmt: skip
     bench.add(f"{TRIALS} one-second trials of a script over xargs", "s",
               *map(list, zip(*of_scripts, strict=True)), "<= 1.5", False)  # type: ignore[arg-type]  # fmt: skip
 
