@@ -24,6 +24,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec
 from submarine_ray.spec.experiment import ExperimentSpec, KernelSpec
+from submarine_ray.spec.plan import trials_at_once
 from submarine_ray.spec.quantities import Resources
 
 # A capacity this old is asked for again.
@@ -125,9 +126,9 @@ class ClusterService:
     def check_demand(self, name: str, spec: ExperimentSpec) -> None:
         """Refuse at once what the cluster can never run. Raises InvalidSpec; an unseen cluster is given the benefit."""
         row = self._known(name)
-        if row.total_cpu is None or spec.queue:
+        total = _total(row)
+        if total is None or spec.queue:
             return
-        total = self.room(name) or Resources()
         hint = "; ask for less, choose another cluster, or set queue: true to wait for the cluster to grow"
         for role, task in spec.spec.items():
             self._check_node(row, task.quantities, f"spec.{role}.resources", hint)
@@ -137,12 +138,12 @@ class ClusterService:
                 "spec",
             )
 
-    def room(self, name: str) -> Resources | None:
-        """All that the cluster has, as it was last seen; None if it never was."""
+    def trials_at_once(self, name: str, spec: ExperimentSpec) -> int:
+        """How many runs of the experiment go on together on this cluster: several only of a sweep."""
+        if spec.tune is None:
+            return 1
         row = self._find(name)
-        if row is None or row.total_cpu is None:
-            return None
-        return Resources(row.total_cpu, row.total_memory or 0, row.total_gpu or 0)
+        return trials_at_once(spec, _total(row) if row else None)
 
     @staticmethod
     def _check_node(row: ClusterRow, demand: Resources, field: str, hint: str) -> None:
@@ -271,6 +272,11 @@ class ClusterService:
         if row is None:
             raise NotFound(f"There is no cluster {name[:80]!r}.")
         return row
+
+
+def _total(row: ClusterRow) -> Resources | None:
+    """All that the cluster has, as it was last seen; None if it never was."""
+    return None if row.total_cpu is None else Resources(row.total_cpu, row.total_memory or 0, row.total_gpu or 0)
 
 
 def _shortage(asked: Resources, has: Resources) -> str:

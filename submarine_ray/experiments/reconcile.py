@@ -36,7 +36,7 @@ from submarine_ray.experiments.service import replica_names, stored_environment,
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.plan import plan_launch, plan_replicas, trials_at_once
+from submarine_ray.spec.plan import plan_launch, plan_replicas
 from submarine_ray.tracking.service import TrackingService
 
 log = structlog.get_logger(__name__)
@@ -278,7 +278,7 @@ class ExperimentReconciler:
                 repository.note_run(session, row, run.run_id, run.experiment_id)
             row.run_id, row.mlflow_experiment_id = run.run_id, run.experiment_id
         tracking = self._tracking.reference(row.run_id, row.mlflow_experiment_id or "")
-        at_once = trials_at_once(spec, self._clusters.room(row.cluster))
+        at_once = self._clusters.trials_at_once(row.cluster, spec)
         launch = plan_launch(
             spec,
             row.id,

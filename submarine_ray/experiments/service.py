@@ -30,7 +30,7 @@ from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.clusters import LOCAL_CLUSTER
 from submarine_ray.spec.experiment import MAX_TAGS, EnvironmentSpec, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.plan import plan_replicas, trials_at_once
+from submarine_ray.spec.plan import plan_replicas
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.trials import TrialState, rank
 from submarine_ray.tracking.service import TrackingService
@@ -363,7 +363,7 @@ class ExperimentService:
         stored.meta.experiment_id = None
         if stored.code and stored.code.git and password:
             stored.code.git.password = "**********"  # noqa: S105 (a mask; the secret is sealed beside it)
-        demand = spec.demand.times(trials_at_once(spec, self._clusters.room(cluster)))
+        demand = spec.demand.times(self._clusters.trials_at_once(cluster, spec))
         return {
             "name": spec.meta.name,
             "framework": spec.meta.framework,

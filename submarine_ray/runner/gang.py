@@ -127,7 +127,7 @@ class ReplicaActor:
 def run(launch: Launch) -> None:
     """Run all replicas to their end; the first to fail ends the gang. Raises CommandFailed, ReplicaLost."""
     ray.init(log_to_driver=False, logging_level="WARNING", configure_logging=False)
-    group = placement_group([_bundle(replica) for replica in launch.replicas], strategy="PACK")
+    group = placement_group([bundle(replica) for replica in launch.replicas], strategy="PACK")
     try:
         _wait_for_room(group, launch)
         gang = Gang(launch, group)
@@ -138,7 +138,8 @@ def run(launch: Launch) -> None:
         ray.shutdown()
 
 
-def _bundle(replica: Replica) -> dict[str, float]:
+def bundle(replica: Replica) -> dict[str, float]:
+    """What a placement group reserves for a replica; Ray takes no empty bundle."""
     asked = {"CPU": replica.cpu, "GPU": replica.gpu, "memory": float(replica.memory)}
     return {key: value for key, value in asked.items() if value} or {"CPU": 0.01}
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from submarine_ray.spec import space
 from submarine_ray.spec.base import Document, Text, check_name, check_variables
-from submarine_ray.spec.quantities import Resources, parse_resources, split_resources
+from submarine_ray.spec.quantities import Quantities, Resources, parse_resources, split_resources
 from submarine_ray.spec.tune import TuneSpec
 
 MAX_REPLICAS = 10_000
@@ -123,7 +123,7 @@ class TaskSpec(Document):
 
     replicas: int = Field(default=1, ge=1, le=MAX_REPLICAS)
     """How many processes."""
-    resources: str | None = None
+    resources: Quantities | None = None
     """Of each process: `cpu=2,memory=4Gi,nvidia.com/gpu=1`, each part optional."""
     name: str | None = None
     """Kept and answered."""
@@ -135,13 +135,6 @@ class TaskSpec(Document):
     """Merged over the experiment's variables."""
     resource_map: dict[str, str] | None = None
     """In answers only: `resources` taken apart."""
-
-    @field_validator("resources")
-    @classmethod
-    def _quantities(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_resources(value)
-        return value
 
     @model_validator(mode="after")
     def _fill_map(self) -> TaskSpec:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 GPU_KEY = "nvidia.com/gpu"
 _KEYS = {"cpu": "cpu", "memory": "memory", "gpu": GPU_KEY, GPU_KEY: GPU_KEY}
@@ -52,6 +55,12 @@ def parse_cpu(text: str) -> float:
     if not re.fullmatch(r"\d+(\.\d+)?", number):
         raise ValueError(f"cpu={text!r} is not a number of cores; write for example cpu=2, cpu=0.5 or cpu=500m")
     return _positive("cpu", text, float(number) * factor)
+
+
+def check_resources(text: str) -> str:
+    """`text`, if it tells resources. Raises ValueError."""
+    parse_resources(text)
+    return text
 
 
 def parse_memory(text: str) -> int:
@@ -105,3 +114,6 @@ def parse_resources(text: str) -> Resources:
         memory=parse_memory(parts["memory"]) if "memory" in parts else 0,
         gpu=parse_gpu(parts[GPU_KEY]) if GPU_KEY in parts else 0.0,
     )
+
+
+Quantities = Annotated[str, AfterValidator(check_resources)]

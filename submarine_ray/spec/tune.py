@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from submarine_ray.spec import space
 from submarine_ray.spec.base import MODEL_NAME_LENGTH, Document, check_name
-from submarine_ray.spec.quantities import parse_resources
+from submarine_ray.spec.quantities import Quantities
 
 MAX_TRIALS = 10_000
 MAX_ITERATIONS = 1_000_000
@@ -89,7 +89,7 @@ class TuneSpec(Document):
     """When a trial ends."""
     time_budget: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """Seconds after which the whole sweep ends with what it has found."""
-    resources_per_trial: str | None = None
+    resources_per_trial: Quantities | None = None
     """Of a trial with one replica, instead of the role's: `cpu=2,memory=4Gi`."""
     seed: int | None = Field(default=None, ge=0, le=2**32 - 1)
     """Makes the same search draw the same parameters."""
@@ -119,13 +119,6 @@ class TuneSpec(Document):
     @classmethod
     def _word(cls, value: Any) -> Any:
         return {"type": value} if isinstance(value, str) else value
-
-    @field_validator("resources_per_trial")
-    @classmethod
-    def _quantities(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_resources(value)
-        return value
 
     @model_validator(mode="after")
     def _together(self) -> TuneSpec:

@@ -15,7 +15,7 @@ from pathlib import Path
 from submarine_ray.core.errors import InvalidSpec, NotFound
 
 # What the runner needs in the cluster; the control plane stays here.
-RUNNER_PARTS = ("spec", "client", "runner")
+RUNNER_PARTS = ("spec", "client", "runner", "ml")
 
 
 class PackageStore:

@@ -18,8 +18,9 @@ from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.runner import code, train
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.errors import CommandFailed
+from submarine_ray.runner.gang import bundle
 from submarine_ray.runner.lines import LineWriter
-from submarine_ray.spec.launch import FINAL_STATUS, Launch, Replica, Tune
+from submarine_ray.spec.launch import FINAL_STATUS, Launch, Tune
 from submarine_ray.spec.trials import REGISTERED_TAG, TRIAL_TAG
 
 # Read when Ray Tune is imported, or a sweep begins.
@@ -155,22 +156,17 @@ def _resources(launch: Launch) -> Any:
     from ray.tune import PlacementGroupFactory
 
     if len(launch.replicas) == 1:
-        return PlacementGroupFactory([_bundle(launch.replicas[0])])
+        return PlacementGroupFactory([bundle(launch.replicas[0])])
     if _is_group(launch):
         # Ray Train reserves the group's own; as many trials run as there is room for.
         return PlacementGroupFactory([{"memory": WHOLE_GROUP_BYTES}])
     # An empty head: the trial itself is beside its first replica, and costs nothing.
-    return PlacementGroupFactory([{}, *map(_bundle, launch.replicas)], strategy="PACK")
+    return PlacementGroupFactory([{}, *map(bundle, launch.replicas)], strategy="PACK")
 
 
 def _is_group(launch: Launch) -> bool:
     """Whether each trial starts a worker group of Ray Train's, which ends only with the process that owns it."""
     return launch.function and len(launch.replicas) > 1
-
-
-def _bundle(replica: Replica) -> dict[str, float]:
-    asked = {"CPU": replica.cpu, "GPU": replica.gpu, "memory": float(replica.memory)}
-    return {key: value for key, value in asked.items() if value} or {"CPU": 0.01}
 
 
 def _register(launch: Launch, tune: Tune, ranked: list[Any]) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Protocol, SupportsFloat
 import ray
 
 from submarine_ray.client import tracking
-from submarine_ray.client.spool import Run, Shipper, Spool
+from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper, Spool
 from submarine_ray.runner import environment, lines
 from submarine_ray.runner.errors import CommandFailed, RunnerError
 from submarine_ray.runner.gang import Gang, ReplicaActor
@@ -354,5 +354,5 @@ def function_variables(launch: Launch) -> dict[str, str]:
     """What a function's process has in its environment."""
     replica = launch.replicas[0]
     found = environment.platform_variables(launch, 0, "") | replica.env
-    found.pop("SUBMARINE_SPOOL", None)
+    found.pop(SPOOL_VARIABLE, None)
     return found
