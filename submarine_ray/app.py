@@ -70,7 +70,7 @@ class Platform:
         home = settings.layout
         lessee = Lessee(Instance(home.root / "run").name, int(settings.lease_seconds * 1000))
         self.database = Database(settings.sqlalchemy_url)
-        secrets = SecretBox(home.secret_key)
+        secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
         changes = Changes()
         self.packages = PackageStore(home.packages)
         self.tracking = TrackingService(settings)
@@ -111,6 +111,7 @@ class Platform:
         """Bring the schema up to date and begin the background work."""
         self.database.migrate()
         self.clusters.ensure_local()
+        self.clusters.load_configurations()
         self.templates.load_library(library.load(self.clusters))
         self.experiment_reconciler.recover()
         self.tracking.start()
@@ -210,6 +211,16 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
     )
     async def upload(request: Request) -> Response:
         return ok({"url": platform.packages.add(await request.body())})
+
+    @app.get(
+        f"{PACKAGE_PATH}/{{digest}}",
+        tags=["experiment"],
+        summary="Download an uploaded directory, as its zip",
+        response_class=Response,
+        responses={200: {"content": {"application/zip": {}}}},
+    )
+    def download(digest: str) -> Response:
+        return Response(platform.packages.read_digest(digest), media_type="application/zip")
 
     @app.middleware("http")
     async def measure(request: Request, call_next: Any) -> Any:

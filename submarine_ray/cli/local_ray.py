@@ -15,7 +15,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,10 +203,15 @@ def _make_private(directory: Path) -> None:
     directory.chmod(0o700)
 
 
-def start(home: Home, cpus: int | None = None, fast_serve: bool = True) -> None:
-    """Start the cluster and wait until it takes jobs. Raises StartFailed with the log's tail."""
+def start(
+    home: Home, cpus: int | None = None, fast_serve: bool = True, variables: Mapping[str, str] | None = None
+) -> None:
+    """Start the cluster, with more environment `variables` for its jobs, and wait until it takes jobs.
+
+    Raises StartFailed with the log's tail.
+    """
     with _ports_lock():
-        _start(home, cpus, fast_serve)
+        _start(home, cpus, fast_serve, variables or {})
 
 
 @contextmanager
@@ -219,7 +224,7 @@ def _ports_lock() -> Iterator[None]:
         yield
 
 
-def _start(home: Home, cpus: int | None, fast_serve: bool) -> None:
+def _start(home: Home, cpus: int | None, fast_serve: bool, variables: Mapping[str, str]) -> None:
     sweep(home)
     known = processes.load(home.ray_state)
     previous = known[1].get("portBase") if known else None
@@ -230,7 +235,9 @@ def _start(home: Home, cpus: int | None, fast_serve: bool) -> None:
     _make_private(_haproxy_dir(home))
     home.ray_storage.mkdir(mode=0o700, parents=True, exist_ok=True)
     started = processes.start(
-        _command(home, ports, cpus or default_cpus(), directory), environment(home, ports, fast_serve), home.ray_log
+        _command(home, ports, cpus or default_cpus(), directory),
+        environment(home, ports, fast_serve) | variables,
+        home.ray_log,
     )
     address = f"http://127.0.0.1:{ports['dashboard']}"
     processes.save(

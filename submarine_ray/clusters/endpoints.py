@@ -6,14 +6,14 @@ from fastapi import APIRouter, Response
 
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.envelope import Envelope, ok
-from submarine_ray.spec.answers import Cluster
+from submarine_ray.spec.answers import Cluster, ClusterCheck
 from submarine_ray.spec.clusters import ClusterSpec
 
 
 def router(clusters: ClusterService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/cluster", tags=["cluster"])
 
-    @routes.post("", response_model=Envelope[Cluster], summary="Register a running Ray cluster")
+    @routes.post("", response_model=Envelope[Cluster], summary="Register a Ray cluster, or KubeRay on Kubernetes")
     def create(spec: ClusterSpec) -> Response:
         return ok(clusters.create(spec))
 
@@ -26,7 +26,11 @@ def router(clusters: ClusterService) -> APIRouter:
         return ok(clusters.get(name))
 
     @routes.delete("/{name}", response_model=Envelope[Cluster], summary="Forget a cluster")
-    def delete(name: str) -> Response:
-        return ok(clusters.delete(name))
+    def delete(name: str, force: bool = False) -> Response:
+        return ok(clusters.delete(name, force))
+
+    @routes.post("/{name}/check", response_model=Envelope[list[ClusterCheck]], summary="Is everything there?")
+    def check(name: str) -> Response:
+        return ok(clusters.check(name))
 
     return routes

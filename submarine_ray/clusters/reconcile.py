@@ -1,4 +1,6 @@
-"""Looks at every cluster now and then, so that users see its health and impossible demands are refused at once."""
+"""Looks at every cluster now and then: users see its health, impossible demands are refused at once, what the service
+keeps there is mended, and what was left behind taken away.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.base import ClusterError
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.errors import SubmarineError
 
@@ -24,7 +26,9 @@ class ClusterReconciler:
         self._was_healthy: dict[str, bool] = {}
 
     def tick(self) -> float:
-        list(self._pool.map(self._probe, self._clusters.names()))
+        deleted = self._clusters.deleted()
+        list(self._pool.map(self._probe, [name for name in self._clusters.names() if name not in deleted]))
+        list(self._pool.map(self._dispose, deleted))
         return PAUSE_SECONDS
 
     def close(self) -> None:
@@ -32,9 +36,18 @@ class ClusterReconciler:
 
     def _probe(self, name: str) -> None:
         try:
+            self._clusters.driver(name).maintain()
             self._clusters.capacity(name)
             self._note(name, True, "")
-        except (Unreachable, SubmarineError) as failure:
+        except (ClusterError, SubmarineError) as failure:
+            self._clusters.note_outage(name, str(failure))
+            self._note(name, False, str(failure))
+
+    def _dispose(self, name: str) -> None:
+        try:
+            self._clusters.dispose(name)
+            log.info("cluster.forgotten", cluster=name)
+        except (ClusterError, SubmarineError) as failure:
             self._note(name, False, str(failure))
 
     def _note(self, name: str, healthy: bool, why: str) -> None:

@@ -37,6 +37,11 @@ def remove(session: Session, name: str) -> None:
     session.execute(delete(ClusterRow).where(ClusterRow.name == name))
 
 
+def change(session: Session, name: str, values: Mapping[str, Any]) -> None:
+    """Change the wish."""
+    session.execute(update(ClusterRow).where(ClusterRow.name == name).values(**values))
+
+
 def record(session: Session, name: str, observed: Mapping[str, Any]) -> None:
     """Note what was just seen of a cluster; what is not named stays as last seen."""
     session.execute(update(ClusterRow).where(ClusterRow.name == name).values(observed_ms=now_ms(), **observed))

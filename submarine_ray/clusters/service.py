@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import threading
-from dataclasses import dataclass
-from pathlib import Path
+import uuid
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
 
-from submarine_ray.clusters import repository
+from submarine_ray.clusters import register, repository
+from submarine_ray.clusters.connect import Connections, kube_spec
 from submarine_ray.clusters.drivers.base import Capacity, Driver, Unreachable
-from submarine_ray.clusters.drivers.disk import Disk
+from submarine_ray.clusters.drivers.kuberay import checks
+from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.packages import PackageStore
-from submarine_ray.clusters.drivers.ray_jobs import RayJobs
+from submarine_ray.clusters.placement import Candidate, choose, shortage
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
-from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec
-from submarine_ray.spec.experiment import ExperimentSpec, KernelSpec
+from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec, KubeRayClusterSpec
+from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
+from submarine_ray.spec.kubernetes import JobOptions, check_image
 from submarine_ray.spec.plan import trials_at_once
-from submarine_ray.spec.quantities import Resources
+from submarine_ray.spec.quantities import UNBOUNDED, Resources
 
 # A capacity this old is asked for again.
 CAPACITY_SECONDS = 5.0
 PROBE_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Where a cluster answers, and with which token; of the local one, Ray's `directory` too."""
-
-    address: str
-    token: str | None
-    directory: Path | None = None
+# Of a sweep that does not say how many may run at once, where nothing else bounds it.
+UNBOUNDED_TRIALS = 8
 
 
 class ClusterUser(Protocol):
@@ -50,6 +44,9 @@ class ClusterUser(Protocol):
     def unfinished(self, cluster: str) -> int:
         """How many of its things still need the cluster, be it to end there."""
 
+    def abandon(self, cluster: str) -> None:
+        """The cluster is given up: what runs there has failed, and nobody will put it away."""
+
 
 class ClusterService:
     """Keeps the clusters, and hands out drivers to the reconcilers."""
@@ -59,10 +56,10 @@ class ClusterService:
         self._settings = settings
         self._secrets = secrets
         self.packages = packages
-        self._drivers: dict[str, tuple[Connection, Driver]] = {}
-        self._lock = threading.Lock()
+        self._connections = Connections(settings, secrets, packages, self._tell)
         self._seen: dict[str, tuple[int, Capacity]] = {}
         self._users: list[ClusterUser] = []
+        self._listeners: list[Callable[[frozenset[str]], None]] = []
 
     def ensure_local(self) -> None:
         """The local cluster is always listed, running or not."""
@@ -71,18 +68,26 @@ class ClusterService:
                 repository.add(session, ClusterRow(name=LOCAL_CLUSTER, kind="local", created_ms=now_ms()))
 
     def create(self, spec: ClusterSpec) -> dict[str, Any]:
-        """Register a running Ray cluster. Raises AlreadyExists."""
+        """Register a cluster. Raises AlreadyExists, InvalidSpec."""
+        if spec.name == LOCAL_CLUSTER:
+            raise InvalidSpec("'local' is the cluster that `submarine up` starts; choose another name", "name")
+        register.check(spec, self._settings)
         row = ClusterRow(
-            name=spec.name,
-            kind=spec.kind,
-            address=spec.address,
-            sealed_token=self._secrets.seal(spec.token.get_secret_value()) if spec.token else None,
-            serve_url=spec.serve_url,
-            created_ms=now_ms(),
+            name=spec.name, created_ms=now_ms(), uid=str(uuid.uuid4()), **register.columns(spec, self._secrets)
         )
         with self._database.session(write=True) as session:
             repository.add(session, row)
             return _answer(row)
+
+    def load_configurations(self) -> None:
+        """Register the clusters in the directory of configurations, and bring those up to date that changed there."""
+        for spec in register.read(self._settings.cluster_configurations):
+            with self._database.session(write=True) as session:
+                known = repository.find(session, spec.name)
+                if known is not None:
+                    repository.change(session, spec.name, register.columns(spec, self._secrets))
+            if known is None:
+                self.create(spec)
 
     def get(self, name: str) -> dict[str, Any]:
         return _answer(self._row(name))
@@ -91,23 +96,59 @@ class ClusterService:
         with self._database.session() as session:
             return [_answer(row) for row in repository.list_all(session)]
 
-    def delete(self, name: str) -> dict[str, Any]:
-        """Forget a cluster. Raises NotFound; Conflict for the local one, and while something is still to end there."""
+    def check(self, name: str) -> list[dict[str, Any]]:
+        """Look at everything that a cluster needs; each with what to do where it lacks. Takes as long as it takes."""
+        row = self._row(name)
+        if row.kind != "kuberay":
+            return [_check_of_ray(self, name)]
+        api = self._connections.kube_api(row)
+        try:
+            return [one.answer() for one in checks.run(api, kube_spec(row), self._settings.url)]
+        finally:
+            api.close()
+
+    def delete(self, name: str, force: bool = False) -> dict[str, Any]:
+        """Forget a cluster, and take away what was made on it. Raises NotFound; Conflict for the local one, and while
+        something is still to end there. With `force` that is given up, and nothing is taken away.
+        """
         if name == LOCAL_CLUSTER:
             raise Conflict("The local cluster belongs to this platform; `submarine down` stops it.")
         row = self._row(name)
+        if force:
+            for user in self._users:
+                user.abandon(name)
+            self._forget(name)
+            return _answer(row)
         if left := sum(user.unfinished(name) for user in self._users):
             raise Conflict(
-                f"{left} experiments or notebooks still run on {name!r}, or are being put away; "
-                "stop or delete them, and try again in a moment."
+                f"{left} experiments, notebooks or endpoints still need {name!r}, or are being put away; stop or "
+                "delete them, and try again in a moment. If the cluster is gone for good, delete it with force=true."
             )
+        if row.kind == "kuberay":
+            with self._database.session(write=True) as session:
+                repository.change(session, name, {"deleting": True})
+        else:
+            self._forget(name)
+        return _answer(row)
+
+    def _forget(self, name: str) -> None:
         with self._database.session(write=True) as session:
             repository.remove(session, name)
-        with self._lock:
-            known = self._drivers.pop(name, None)
-        if known:
-            known[1].close()
-        return _answer(row)
+        self._connections.forget(name)
+        self._seen.pop(name, None)
+
+    @property
+    def default(self) -> str:
+        """Where runs what names no cluster."""
+        return self._settings.default_cluster
+
+    def add_listener(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """Tell `listener` of experiments and notebooks whose cluster has reported a change."""
+        self._listeners.append(listener)
+
+    def _tell(self, ids: frozenset[str]) -> None:
+        for listener in self._listeners:
+            listener(ids)
 
     def add_user(self, user: ClusterUser) -> None:
         """Reckon with a feature's jobs."""
@@ -119,45 +160,96 @@ class ClusterService:
 
     def check_one(self, name: str, demand: Resources, field: str) -> None:
         """Refuse at once a process that no node of the cluster can ever hold. Raises InvalidSpec."""
-        row = self._known(name)
-        if row.total_cpu is not None:
-            self._check_node(row, demand, field, "; ask for less, or choose another cluster")
+        self._check_node(self._known(name), demand, field, "; ask for less, or choose another cluster")
 
     def check_demand(self, name: str, spec: ExperimentSpec) -> None:
         """Refuse at once what the cluster can never run. Raises InvalidSpec; an unseen cluster is given the benefit."""
         row = self._known(name)
-        total = _total(row)
-        if total is None or spec.queue:
+        if spec.queue:
             return
         hint = "; ask for less, choose another cluster, or set queue: true to wait for the cluster to grow"
         for role, task in spec.spec.items():
             self._check_node(row, task.quantities, f"spec.{role}.resources", hint)
-        if not spec.demand.fits(total):
+        total = _total(row)
+        if total is not None and not spec.demand.fits(total):
             raise InvalidSpec(
-                f"all replicas together need {_shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}",
+                f"all replicas together need {shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}",
                 "spec",
             )
+
+    def check_pods(self, name: str, spec: ExperimentSpec, environment: EnvironmentSpec | None) -> None:
+        """Refuse what its pods may not be or cannot be. Raises InvalidSpec."""
+        row = self._known(name)
+        if row.kind != "kuberay":
+            return
+        images = {f"spec.{role}.image": task.image for role, task in spec.spec.items()}
+        for field, image in {
+            "environment.image": environment.container_image if environment else None,
+            **images,
+        }.items():
+            if image:
+                try:
+                    check_image(image)
+                except ValueError as failure:
+                    raise InvalidSpec(str(failure), field) from failure
+        options = spec.kubernetes or JobOptions()
+        if kube_spec(row).trust_experiments:
+            return
+        hint = f"cluster {name!r} does not let experiments choose it (trustExperiments)"
+        if options.service_account:
+            raise InvalidSpec(hint, "kubernetes.serviceAccount")
+        if any(volume.host_path for volume in options.volumes):
+            raise InvalidSpec(hint, "kubernetes.volumes.hostPath")
+
+    def place(self, spec: ExperimentSpec) -> str:
+        """The cluster of an experiment: the one it names, or the one its placement finds. Raises InvalidSpec."""
+        if spec.placement is None:
+            return spec.cluster or self.default
+        with self._database.session() as session:
+            rows = repository.list_all(session)
+        candidates = [self._candidate(row) for row in rows if not row.deleting]
+        replicas = [task.quantities for task in spec.spec.values()]
+        choice = choose(candidates, spec.placement, replicas, spec.demand)
+        if choice.name is None:
+            reasons = "; ".join(f"{name}: {why}" for name, why in choice.refusals.items())
+            raise InvalidSpec(f"no cluster can ever run it ({reasons})", "placement")
+        return choice.name
+
+    def _candidate(self, row: ClusterRow) -> Candidate:
+        registered = register.registered(row)
+        return Candidate(
+            name=row.name,
+            healthy=row.healthy,
+            labels=registered.labels if registered else {},
+            gpu_type=registered.gpu_type if registered else None,
+            total=_total(row),
+            largest_node=_node(row),
+            used=self.in_use(row.name),
+        )
 
     def trials_at_once(self, name: str, spec: ExperimentSpec) -> int:
         """How many runs of the experiment go on together on this cluster: several only of a sweep."""
         if spec.tune is None:
             return 1
         row = self._find(name)
-        return trials_at_once(spec, _total(row) if row else None)
+        total = _total(row) if row else None
+        if total is None and row is not None and row.kind == "kuberay":
+            total = spec.demand.times(spec.tune.max_concurrent_trials or UNBOUNDED_TRIALS)
+        return trials_at_once(spec, total)
 
     @staticmethod
     def _check_node(row: ClusterRow, demand: Resources, field: str, hint: str) -> None:
-        node = Resources(row.node_cpu or 0, row.node_memory or 0, row.node_gpu or 0)
-        if not demand.fits(node):
+        node = _node(row)
+        if node is not None and not demand.fits(node):
             raise InvalidSpec(
-                f"{_shortage(demand, node)} on one node, and no node of cluster {row.name!r} has that{hint}", field
+                f"{shortage(demand, node)} on one node, and no node of cluster {row.name!r} has that{hint}", field
             )
 
     def _known(self, name: str) -> ClusterRow:
         row = self._find(name)
-        if row is None:
+        if row is None or row.deleting:
             raise InvalidSpec(
-                f"there is no cluster {name[:80]!r}; `GET /api/v1/cluster` lists them, `POST /api/v1/cluster` adds one",
+                f"there is no cluster {name[:80]!r}; `submarine cluster list` shows those there are",
                 "cluster",
             )
         return row
@@ -171,23 +263,16 @@ class ClusterService:
             )
 
     def driver(self, name: str) -> Driver:
-        """The cluster's driver, made anew when its address or token changed. Raises Unreachable if it has none now."""
-        connection = self._connection(name)
-        with self._lock:
-            known = self._drivers.get(name)
-            if known and known[0] == connection:
-                return known[1]
-            driver = RayJobs(
-                connection.address,
-                connection.token,
-                self.packages,
-                self._settings.cluster_timeout_seconds,
-                Disk(self._settings.layout, connection.directory) if connection.directory else None,
-            )
-            self._drivers[name] = (connection, driver)
-        if known:
-            known[1].close()
-        return driver
+        """The cluster's driver. Raises Unreachable if it has none now."""
+        row = self._find(name)
+        if row is None:
+            raise Unreachable(f"the cluster {name!r} was deleted")
+        return self._connections.driver(row)
+
+    def dispose(self, name: str) -> None:
+        """End a deleted cluster: what was made on it goes, then its row. Raises Unreachable."""
+        self.driver(name).dispose()
+        self._forget(name)
 
     def capacity(self, name: str, fresh: bool = False) -> Capacity:
         """What the cluster has, at most some seconds old, noted for users to see. Raises Unreachable."""
@@ -198,70 +283,65 @@ class ClusterService:
             capacity = self.driver(name).capacity()
         except Unreachable as failure:
             self._seen.pop(name, None)
-            with self._database.session(write=True) as session:
-                repository.record(session, name, {"healthy": False, "message": str(failure)})
+            self.note_outage(name, str(failure))
             raise
         self._seen[name] = (now_ms(), capacity)
         with self._database.session(write=True) as session:
             repository.record(session, name, _observed(capacity))
         return capacity
 
+    def note_outage(self, name: str, why: str) -> None:
+        """Let users see what is wrong with a cluster."""
+        with self._database.session(write=True) as session:
+            repository.record(session, name, {"healthy": False, "message": why})
+
     def names(self) -> list[str]:
         with self._database.session() as session:
             return [row.name for row in repository.list_all(session)]
 
-    def serve_url(self, name: str) -> str:
-        """Where this cluster's endpoints answer, as users reach it."""
+    def deleted(self) -> list[str]:
+        """Clusters that are to be forgotten once what was made on them is gone."""
+        with self._database.session() as session:
+            return [row.name for row in repository.list_all(session) if row.deleting]
+
+    def serve_url(self, name: str, endpoint: str) -> str:
+        """Where an endpoint of this cluster answers, as users reach it."""
         row = self._row(name)
         if row.kind == LOCAL_CLUSTER:
-            state = self._local_state()
+            state = self._connections.local_state()
             return f"http://{state['serveHost']}:{state['servePort']}" if state else "http://127.0.0.1:8000"
+        if row.kind == "kuberay":
+            spec = kube_spec(row)
+            service = f"http://{{endpoint}}-serve-svc.{spec.namespace}.svc.cluster.local:8000"
+            return (spec.serve_url or service).replace("{endpoint}", service_name(endpoint)).rstrip("/")
         return row.serve_url or f"http://{(row.address or '').split('//')[-1].split(':')[0]}:8000"
 
-    def serve_answers(self, name: str, path: str) -> bool:
+    def serve_answers(self, name: str, endpoint: str, path: str) -> bool:
         """Whether Serve answers at `path`. Of other clusters than the local one it is assumed: this service may stand
         where their endpoints cannot be reached from.
         """
         if not self.is_local(name):
             return True
         try:
-            return httpx.get(f"{self.serve_url(name)}{path}", timeout=PROBE_SECONDS).status_code == 200
+            return httpx.get(f"{self.serve_url(name, endpoint)}{path}", timeout=PROBE_SECONDS).status_code == 200
         except httpx.HTTPError:
             return False
 
     def serve_http_options(self, name: str) -> dict[str, Any]:
         """Serve's HTTP options for this cluster; fixed at Serve's first start there."""
-        state = self._local_state() if self._row(name).kind == LOCAL_CLUSTER else None
+        state = self._connections.local_state() if self._row(name).kind == LOCAL_CLUSTER else None
         return {"host": state["serveHost"], "port": state["servePort"]} if state else {"host": "0.0.0.0", "port": 8000}  # noqa: S104 (inside a remote cluster)
 
     def is_local(self, name: str) -> bool:
         return self._row(name).kind == LOCAL_CLUSTER
 
+    def is_container(self, name: str) -> bool:
+        """Whether each experiment there has pods of its own, with its own image."""
+        row = self._row(name)
+        return row.kind == "kuberay" and kube_spec(row).mode == "dedicated"
+
     def close(self) -> None:
-        with self._lock:
-            for _, driver in self._drivers.values():
-                driver.close()
-            self._drivers.clear()
-
-    def _connection(self, name: str) -> Connection:
-        row = self._find(name)
-        if row is None:
-            raise Unreachable(f"the cluster {name!r} was deleted")
-        if row.kind != LOCAL_CLUSTER:
-            return Connection(row.address or "", self._secrets.open(row.sealed_token) if row.sealed_token else None)
-        state = self._local_state()
-        if state is None:
-            raise Unreachable("the local Ray cluster is not running; start it with `submarine up`")
-        token = self._settings.layout.ray_token.read_text().strip()
-        return Connection(state["address"], token, Path(state["directory"]))
-
-    def _local_state(self) -> dict[str, Any] | None:
-        """What `submarine up` wrote; read each time, because a restarted cluster may answer elsewhere."""
-        try:
-            state: dict[str, Any] = json.loads(self._settings.layout.ray_state.read_text())
-            return state
-        except (OSError, ValueError):
-            return None
+        self._connections.close()
 
     def _find(self, name: str) -> ClusterRow | None:
         with self._database.session() as session:
@@ -275,16 +355,27 @@ class ClusterService:
 
 
 def _total(row: ClusterRow) -> Resources | None:
-    """All that the cluster has, as it was last seen; None if it never was."""
+    """All that the cluster has, as it was last seen; None if it never was, or has no bound."""
     return None if row.total_cpu is None else Resources(row.total_cpu, row.total_memory or 0, row.total_gpu or 0)
 
 
-def _shortage(asked: Resources, has: Resources) -> str:
-    if asked.gpu > has.gpu:
-        return f"{asked.gpu:g} GPUs where there are {has.gpu:g}"
-    if asked.cpu > has.cpu:
-        return f"{asked.cpu:g} CPUs where there are {has.cpu:g}"
-    return f"{asked.memory} bytes of memory where there are {has.memory}"
+def _node(row: ClusterRow) -> Resources | None:
+    """The largest node, likewise."""
+    return None if row.node_cpu is None else Resources(row.node_cpu, row.node_memory or 0, row.node_gpu or 0)
+
+
+def _check_of_ray(clusters: ClusterService, name: str) -> dict[str, Any]:
+    try:
+        capacity = clusters.capacity(name, fresh=True)
+    except Unreachable as failure:
+        return {
+            "check": "reachable",
+            "ok": False,
+            "message": str(failure),
+            "fix": "Is it running, and the token right?",
+        }
+    message = f"{len(capacity.nodes)} nodes answer."
+    return {"check": "reachable", "ok": True, "message": message, "fix": None}
 
 
 def _observed(capacity: Capacity) -> dict[str, Any]:
@@ -293,22 +384,30 @@ def _observed(capacity: Capacity) -> dict[str, Any]:
         "healthy": True,
         "message": None,
         "incarnation": capacity.incarnation,
-        "nodes": len(capacity.nodes),
-        "total_cpu": total.cpu,
-        "total_memory": total.memory,
-        "total_gpu": total.gpu,
-        "node_cpu": largest.cpu,
-        "node_memory": largest.memory,
-        "node_gpu": largest.gpu,
+        "nodes": len(capacity.nodes) or None,
+        "total_cpu": total.cpu if total else None,
+        "total_memory": total.memory if total else None,
+        "total_gpu": total.gpu if total else None,
+        "node_cpu": largest.cpu if largest else None,
+        "node_memory": largest.memory if largest else None,
+        "node_gpu": largest.gpu if largest else None,
     }
 
 
 def _answer(row: ClusterRow) -> dict[str, Any]:
+    registered = register.registered(row)
+    kube = registered if isinstance(registered, KubeRayClusterSpec) else None
+    sizes = {"cpu": row.total_cpu, "memory": row.total_memory, "gpu": row.total_gpu}
     return {
         "name": row.name,
         "kind": row.kind,
         "address": row.address,
         "serveUrl": row.serve_url,
+        "mode": kube.mode if kube else None,
+        "namespace": kube.namespace if kube else None,
+        "context": kube.context if kube else None,
+        "labels": registered.labels if registered else {},
+        "gpuType": registered.gpu_type if registered else None,
         "createdTime": iso(row.created_ms),
         "observedTime": iso(row.observed_ms),
         "healthy": row.healthy,
@@ -316,5 +415,5 @@ def _answer(row: ClusterRow) -> dict[str, Any]:
         "nodes": row.nodes,
         "resources": None
         if row.total_cpu is None
-        else {"cpu": row.total_cpu, "memory": row.total_memory, "gpu": row.total_gpu},
+        else {key: value if value is None or value < UNBOUNDED else None for key, value in sizes.items()},
     }

@@ -9,7 +9,9 @@ from submarine_ray.core.database import LongText, Table
 
 
 class ClusterRow(Table):
-    """A cluster: wish (address, sealed token) and last observation (null until the first)."""
+    """A cluster: wish (address, sealed token; `spec` is all of it without secrets) and last observation (null until the
+    first). `uid` marks what the service makes on it.
+    """
 
     __tablename__ = "cluster"
 
@@ -18,6 +20,10 @@ class ClusterRow(Table):
     address: Mapped[str | None] = mapped_column(String(512))
     sealed_token: Mapped[str | None] = mapped_column(LongText)
     serve_url: Mapped[str | None] = mapped_column(String(512))
+    uid: Mapped[str | None] = mapped_column(String(36))
+    spec: Mapped[str | None] = mapped_column(LongText)
+    sealed_kubeconfig: Mapped[str | None] = mapped_column(LongText)
+    deleting: Mapped[bool] = mapped_column(default=False)
     created_ms: Mapped[int] = mapped_column(BigInteger)
     observed_ms: Mapped[int | None] = mapped_column(BigInteger)
     healthy: Mapped[bool | None] = mapped_column()

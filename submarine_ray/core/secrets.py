@@ -13,8 +13,9 @@ from submarine_ray.core.errors import Unavailable
 class SecretBox:
     """Encrypts with the key in a file (mode 0600) that is made on first use."""
 
-    def __init__(self, key_file: Path) -> None:
-        self._fernet = Fernet(_read_or_make(key_file))
+    def __init__(self, key_file: Path, key: str | None = None) -> None:
+        """`key`, where several services share one, or the file's. Raises ValueError for a key of the wrong form."""
+        self._fernet = Fernet(key or _read_or_make(key_file))
         self._file = key_file
 
     def seal(self, secret: str) -> str:

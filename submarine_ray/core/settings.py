@@ -26,6 +26,12 @@ class Settings(BaseSettings):
     artifact_root: str | None = Field(default=None, description="directory or fsspec URL of MLflow's artifacts")
     token: SecretStr | None = Field(default=None, description="bearer token that every request must carry")
     allowed_hosts: list[str] = Field(default_factory=list, description="further Host headers to accept")
+    secret_key: SecretStr | None = Field(default=None, description="seals stored secrets; default: a file in home")
+    default_cluster: str = Field(default="local", description="where experiments run that name no cluster")
+    cluster_configurations: Path = Field(
+        default_factory=lambda: Home.from_env().root / "cluster_configs", description="clusters registered at the start"
+    )
+    kubeconfig_directory: Path = Field(default=Path("~/.kube"), description="where kubeconfig files may lie")
     max_body_bytes: int = Field(default=1_000_000, description="largest JSON or YAML body")
     max_package_bytes: int = Field(default=100 * 2**20, description="largest uploaded working directory")
     lease_seconds: float = Field(default=30.0, gt=1, description="how long a reconciler holds a row")

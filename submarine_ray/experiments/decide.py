@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobState, Look
+from submarine_ray.clusters.drivers.base import (
+    DEADLINE_EXCEEDED,
+    NOT_VALID,
+    RUNTIME_ENV_FAILURE,
+    Job,
+    JobState,
+    Look,
+    Problem,
+    gist,
+)
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.launch import FINAL_STATUS
 
 LOST = "lost"
 STOPPED = "Stopped"
+TIMEOUT = "Timeout"
+# What a row says while all is well; anything else in its place is a problem.
+CALM = frozenset({None, "Submitted", "Running"})
 
 
 @dataclass(frozen=True)
 class Wish:
-    """The row's side: what the user wants and how far it has come. `failures` counts ended attempts of this wish."""
+    """The row's side: what the user wants and how far it has come. `failures` counts ended attempts of this wish;
+    `deadline_ms` is when an attempt that runs is to be stopped; `told` is the problem that users see.
+    """
 
     status: str
     submission_id: str
@@ -24,6 +38,8 @@ class Wish:
     superseded: tuple[str, ...] = ()
     archived: bool = False
     incarnation: str | None = None
+    deadline_ms: int | None = None
+    told: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,13 @@ class Observe(Step):
     status: str
     reason: str
     message: str
+
+
+@dataclass(frozen=True)
+class Tell(Step):
+    """Say why the attempt does not get on; None: what was said is no longer so."""
+
+    problem: Problem | None
 
 
 @dataclass(frozen=True)
@@ -133,7 +156,17 @@ def decide(wish: Wish, seen: Seen) -> Step:
         return Submit() if seen.has_room else Queue()
     if job is not None and seen.died_with_node(job):
         return _failed(wish, LOST, "The node that ran this attempt is gone.")
+    if job is not None and job.state is not JobState.SUCCEEDED and _is_overdue(wish, job, seen):
+        return StopJob(wish.submission_id) if active else Observe(Status.FAILED, TIMEOUT, _OVERDUE)
     return _follow(wish, job, seen.incarnation)
+
+
+_OVERDUE = "It ran longer than its timeout, and was stopped."
+
+
+def _is_overdue(wish: Wish, job: Job, seen: Seen) -> bool:
+    """Whether it has run too long, by our clock or by the cluster's."""
+    return job.error_type == DEADLINE_EXCEEDED or (wish.deadline_ms is not None and seen.now_ms >= wish.deadline_ms)
 
 
 def _put_away(wish: Wish, job: Job | None, seen: Seen) -> Step:
@@ -151,10 +184,10 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:
             return _failed(wish, LOST, "The cluster was restarted before this attempt had started.")
         if wish.status == Status.ACCEPTED:
             return Observe(Status.CREATED, "Submitted", "The cluster has accepted the job.")
-        return Wait()
+        return _tell(wish, job)
     if job.state is JobState.RUNNING:
         if wish.status == Status.RUNNING:
-            return Wait()
+            return _tell(wish, job)
         return Observe(Status.RUNNING, "Running", "The job is running.")
     if job.state is JobState.SUCCEEDED:
         return Observe(Status.SUCCEEDED, "Succeeded", "All replicas ended well.")
@@ -162,12 +195,19 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:
         return Observe(Status.FAILED, STOPPED, "The job was stopped on the cluster.")
     if job.is_lost:
         return _failed(wish, LOST, "The attempt was lost with the part of the cluster that ran it.")
+    if job.error_type == NOT_VALID:
+        return Observe(Status.FAILED, "SubmissionRefused", job.message or job.why)
     if job.error_type == RUNTIME_ENV_FAILURE:
         # Trying again would install the same packages.
         return Observe(Status.FAILED, "EnvironmentFailed", job.why)
     if job.exit_code == FINAL_STATUS:
         return Observe(Status.FAILED, "ReplicaFailed", job.why)
     return _failed(wish, "ReplicaFailed", job.why)
+
+
+def _tell(wish: Wish, job: Job) -> Step:
+    """Pass on what keeps the job, once."""
+    return Wait() if gist(job.problem.message if job.problem else None) == gist(wish.told) else Tell(job.problem)
 
 
 def _failed(wish: Wish, reason: str, message: str) -> Step:

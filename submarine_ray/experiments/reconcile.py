@@ -14,13 +14,16 @@ from prometheus_client import Counter
 
 from submarine_ray.clusters.drivers.base import (
     AlreadySubmitted,
+    Blocked,
     Driver,
     Job,
+    Problem,
     Submission,
     SubmissionRefused,
     UnknownJob,
     Unreachable,
     attempt_number,
+    gist,
     submission_id,
 )
 from submarine_ray.clusters.service import ClusterService
@@ -30,12 +33,14 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import DatabaseUnavailable, InvalidSpec, SubmarineError
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
+from submarine_ray.core.news import News
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, logs, repository
 from submarine_ray.experiments.service import replica_names, stored_environment, stored_spec
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
+from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.plan import plan_launch, plan_replicas
 from submarine_ray.tracking.service import TrackingService
 
@@ -43,13 +48,13 @@ log = structlog.get_logger(__name__)
 
 WORKERS = 8
 BATCH = 40
-# Supervisors that start at once compete for the same cores; more would only make each of them late.
-MAX_STARTING = 8
-QUEUE_LOOK = 32
+QUEUE_LOOK = 64
 OUTAGE_PAUSE_MS = 2_000
 QUEUED_PAUSE_MS = 3_000
 SETTLING_PAUSE_MS = 1_000
 YOUNG_PAUSE_MS = 30
+# Of clusters that tell of changes by themselves: only in case a word of theirs was lost.
+WATCHED_PAUSE_MS = 300_000
 TIDY_SECONDS = 3600.0
 UNUSED_PACKAGE_SECONDS = 24 * 3600.0
 SUPERVISOR_MS = 700
@@ -86,6 +91,8 @@ class ExperimentReconciler:
         self._started_ms = now_ms()
         self._stranded: set[str] = set()
         self._tidy_after = 0.0
+        self._news = News()
+        clusters.add_listener(self._heard)
 
     def recover(self) -> None:
         """Free the leases that this service held when it last died."""
@@ -97,12 +104,15 @@ class ExperimentReconciler:
         self._tracking.wait_ready()
         if time.monotonic() > self._tidy_after:
             self._tidy()
-        stranded = set(self._stranded)
+        stranded, changed = set(self._stranded), self._news.take()
         with self._database.session(write=True) as session:
             if stranded:
                 repository.release(session, stranded)
+            if changed:
+                repository.wake(session, changed)
             rows = repository.claim(session, self._lessee, BATCH)
         self._stranded -= stranded
+        self._news.hold(row.id for row in rows)
         by_cluster: dict[str, list[ExperimentRow]] = {}
         for row in rows:
             by_cluster.setdefault(row.cluster, []).append(row)
@@ -112,6 +122,10 @@ class ExperimentReconciler:
         with self._database.session() as session:
             due = repository.next_due(session)
         return max(0.02, (due - now_ms()) / 1000) if due is not None else 60.0
+
+    def _heard(self, ids: frozenset[str]) -> None:
+        self._news.add(ids)
+        self._wake()
 
     def _tidy(self) -> None:
         """Drop uploaded packages that no experiment refers to any more."""
@@ -133,6 +147,7 @@ class ExperimentReconciler:
         except Exception:
             log.exception("reconcile.failed", cluster=cluster)
         finally:
+            self._news.let_go(row.id for row in rows)
             self._busy.release()
             self._wake()
 
@@ -185,15 +200,16 @@ class ExperimentReconciler:
 
     def _admitted(self, cluster: str) -> set[str]:
         """The experiments that may start now: in order, as many as fit beside those that run."""
-        total, used = self._clusters.capacity(cluster).total, self._clusters.in_use(cluster)
+        capacity, used = self._clusters.capacity(cluster), self._clusters.in_use(cluster)
+        total = capacity.total
         with self._database.session() as session:
             starting = repository.count_starting(session, cluster)
             waiting = repository.queue(session, cluster, QUEUE_LOOK)
         admitted: set[str] = set()
         for experiment_id, demand in waiting:
-            if not demand.fits(total):
+            if total is not None and not demand.fits(total):
                 continue  # the cluster must grow first; it does not hold up those behind it
-            if starting >= MAX_STARTING or not (used + demand).fits(total):
+            if starting >= capacity.starting or (total is not None and not (used + demand).fits(total)):
                 break
             used, starting = used + demand, starting + 1
             admitted.add(experiment_id)
@@ -209,6 +225,8 @@ class ExperimentReconciler:
             superseded=row.superseded_ids,
             archived=row.archived,
             incarnation=row.incarnation,
+            deadline_ms=_deadline(row),
+            told=None if row.reason in decide.CALM else row.message,
         )
         step = decide.decide(wish, seen)
         try:
@@ -219,6 +237,8 @@ class ExperimentReconciler:
     def _carry_out(self, step: decide.Step, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> None:
         try:
             values, happened = self._take(step, driver, row, seen)
+        except Blocked as failure:
+            values, happened = _blocked(row, failure)
         except (Unreachable, SubmarineError) as failure:
             log.warning("reconcile.step_failed", experiment=row.id, step=type(step).__name__, why=str(failure))
             values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
@@ -231,7 +251,7 @@ class ExperimentReconciler:
                 return
             applied = repository.apply(session, row, values, happened)
             if applied and values.get("finished_ms"):
-                repository.wake(session, [key for key, _ in repository.queue(session, row.cluster, MAX_STARTING)])
+                repository.wake(session, [key for key, _ in repository.queue(session, row.cluster, QUEUE_LOOK)])
         if applied and happened:
             self._changes.tell(row.id)
         for event in happened if applied else ():
@@ -251,6 +271,8 @@ class ExperimentReconciler:
             case decide.StopJob(key):
                 driver.stop(key)
                 return {"next_check_ms": now_ms() + 300}, []
+            case decide.Tell(problem):
+                return _told(row, problem, _pause(row, driver, seen))
             case decide.Discard(key, known):
                 return self._discard(driver, row, key, seen.jobs.get(key) if known else None, seen)
             case decide.Archive():
@@ -263,7 +285,7 @@ class ExperimentReconciler:
                 return {"next_check_ms": now_ms() + SETTLING_PAUSE_MS}, []
             case decide.Queue():
                 return self._queue(row)
-        return {"next_check_ms": now_ms() + _pause(row, len(seen.jobs))}, []
+        return {"next_check_ms": now_ms() + _pause(row, driver, seen)}, []
 
     def _submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None) -> Outcome:
         spec = self._with_secrets(row)
@@ -293,6 +315,12 @@ class ExperimentReconciler:
             launch,
             pip=tuple(kernel.pip_dependencies or ()) if kernel else (),
             conda=tuple(kernel.conda_dependencies or ()) if kernel else (),
+            image=environment.container_image if environment else None,
+            images={role.lower(): task.image for role, task in spec.spec.items() if task.image},
+            pods=spec.kubernetes or JobOptions(),
+            owner=spec.meta.owner,
+            team=spec.meta.team,
+            timeout_seconds=spec.timeout,
         )
         try:
             driver.submit(submission)
@@ -431,8 +459,36 @@ def _submitted(row: ExperimentRow) -> tuple[str, ...]:
     return () if row.run_id is None else (*row.superseded_ids, row.submission_id)
 
 
-def _pause(row: ExperimentRow, watched: int) -> int:
-    """How long to leave a row alone, in ms: the young are watched closely unless they are many, the old rarely."""
+def _deadline(row: ExperimentRow) -> int | None:
+    """When the attempt that runs is to be stopped, in ms since 1970."""
+    return row.running_ms + row.timeout_seconds * 1000 if row.running_ms and row.timeout_seconds else None
+
+
+def _told(row: ExperimentRow, problem: Problem | None, pause: int) -> Outcome:
+    """Note a problem where users look; or that it has passed."""
+    values: Values = {"next_check_ms": now_ms() + pause, "reason": None, "message": None}
+    if problem is None:
+        return values, [Event("Resolved", "What held the attempt up has passed.")]
+    return values | {"reason": problem.reason, "message": problem.message}, [Event(problem.reason, problem.message)]
+
+
+def _blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
+    """Wait for what is missing: said once, and tried rarely."""
+    values: Values = {"next_check_ms": now_ms() + failure.pause_ms, "reason": failure.reason, "message": str(failure)}
+    said = (row.reason, gist(row.message)) == (failure.reason, gist(str(failure)))
+    return values, [] if said else [Event(failure.reason, str(failure))]
+
+
+def _pause(row: ExperimentRow, driver: Driver, seen: decide.Seen) -> int:
+    """How long to leave a row alone, in ms: the young are watched closely unless they are many, the old rarely, and
+    those whose cluster tells of changes hardly at all.
+    """
+    watched = len(seen.jobs)
+    job = seen.jobs.get(row.submission_id)
+    if driver.watches:
+        pause = WATCHED_PAUSE_MS if job is None or job.again_ms is None else job.again_ms
+        deadline = _deadline(row)
+        return pause if deadline is None else max(100, min(pause, deadline - now_ms()))
     since = row.running_ms or row.created_ms or row.accepted_ms
     age = now_ms() - since
     if age < 15_000:

@@ -160,6 +160,28 @@ def wake(session: Session, ids: Sequence[str]) -> None:
     )
 
 
+def abandon(session: Session, cluster: str) -> list[str]:
+    """Give up what a cluster has: it has failed, and is put away as it is. The ids of those that had not ended."""
+    rows = session.scalars(
+        select(ExperimentRow).where(ExperimentRow.cluster == cluster, ExperimentRow.next_check_ms.is_not(None))
+    ).all()
+    told = []
+    for row in rows:
+        if row.wanted == "delete":
+            session.delete(row)
+            events.forget(session, row.id)
+            continue
+        if row.status not in ExperimentStatus.ENDED:
+            why = f"Its cluster {cluster!r} was removed."
+            events.record(session, row.id, [Event("ClusterRemoved", why, row.status, ExperimentStatus.FAILED)])
+            row.status, row.reason, row.message = ExperimentStatus.FAILED, "ClusterRemoved", why
+            row.finished_ms = now_ms()
+            told.append(row.id)
+        row.next_check_ms, row.archived, row.superseded = None, True, ""
+        row.generation += 1
+    return told
+
+
 def unfinished(session: Session, cluster: str) -> int:
     """How many of a cluster's experiments are not yet put away."""
     return leases.unfinished(session, ExperimentRow, ExperimentRow.cluster == cluster)

@@ -27,7 +27,6 @@ from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import logs, repository
 from submarine_ray.experiments.repository import Filter
 from submarine_ray.experiments.tables import ExperimentRow
-from submarine_ray.spec.clusters import LOCAL_CLUSTER
 from submarine_ray.spec.experiment import MAX_TAGS, EnvironmentSpec, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.plan import plan_replicas
@@ -80,7 +79,7 @@ class ExperimentService:
             row.id = self._ids.next()
             try:
                 with self._database.session(write=True) as session:
-                    repository.add(session, row, [accepted, *_warnings(row, spec)])
+                    repository.add(session, row, [accepted, *self._warnings(row, spec)])
                     repository.set_tags(session, row.id, spec.meta.tags)
                 break
             except AlreadyExists:  # another control service made the same id in the same millisecond
@@ -162,7 +161,7 @@ class ExperimentService:
             row.created_ms = row.running_ms = row.finished_ms = None
             row.next_check_ms = now_ms()
             changed = Event("Patched", f"A new spec begins attempt {row.attempt}.", before, Status.ACCEPTED)
-            events.record(session, row.id, [changed, *_warnings(row, spec)])
+            events.record(session, row.id, [changed, *self._warnings(row, spec)])
             repository.set_tags(session, row.id, spec.meta.tags)
         self._wake()
         return self._answer(row, spec)
@@ -319,6 +318,13 @@ class ExperimentService:
         with self._database.session() as session:
             return repository.unfinished(session, cluster)
 
+    def abandon(self, cluster: str) -> None:
+        """See ClusterUser."""
+        with self._database.session(write=True) as session:
+            ids = repository.abandon(session, cluster)
+        for experiment_id in ids:
+            self._changes.tell(experiment_id)
+
     def _log_lines(self, row: ExperimentRow) -> dict[str, list[str]]:
         """The last attempt's lines by who wrote them: replicas in the order of their names, then platform and Ray."""
         found = self._written(row)
@@ -351,11 +357,12 @@ class ExperimentService:
 
     def _values(self, spec: ExperimentSpec) -> dict[str, Any]:
         """The columns that a user's spec decides. Raises InvalidSpec."""
-        cluster = spec.cluster or LOCAL_CLUSTER
+        cluster = self._clusters.place(spec)
         environment = self._environments.resolve(spec.environment)
         if spec.code and spec.code.sync_mode == "package" and not self._clusters.packages.has(spec.code.url or ""):
             raise InvalidSpec("no such package was uploaded; PUT /api/v1/package uploads one", "code.url")
         self._clusters.check_demand(cluster, spec)
+        self._clusters.check_pods(cluster, spec, environment)
         if environment and environment.kernel_spec:
             self._clusters.check_packages(cluster, environment.kernel_spec)
         password = spec.code.git.password if spec.code and spec.code.git else None
@@ -373,10 +380,31 @@ class ExperimentService:
             "package": spec.code.url if spec.code and spec.code.sync_mode == "package" else None,
             "sealed_password": self._secrets.seal(password) if password else None,
             "max_retries": spec.retries,
+            "timeout_seconds": spec.timeout,
             "demand_cpu": demand.cpu,
             "demand_memory": demand.memory,
             "demand_gpu": demand.gpu,
         }
+
+    def _warnings(self, row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:
+        """What the clusters of this kind cannot honour is said, not passed over."""
+        if self._clusters.is_container(row.cluster):
+            return []
+        environment = stored_environment(row)
+        images = {environment.container_image} if environment else set()
+        images |= {task.image for task in spec.spec.values()}
+        found = [
+            Event(
+                "ImageIgnored",
+                f"The image {image!r} is not used: this cluster runs plain processes, not containers. The command "
+                "runs in the cluster's Python; list what it lacks in environment.kernelSpec.pipDependencies.",
+            )
+            for image in sorted(filter(None, images))
+        ]
+        if spec.kubernetes:
+            why = f"What 'kubernetes' says is not used: the experiment has no pods of its own on {row.cluster!r}."
+            found.append(Event("KubernetesIgnored", why))
+        return found
 
     def _row(self, experiment_id: str) -> ExperimentRow:
         with self._database.session() as session:
@@ -428,21 +456,6 @@ def replica_names(row: ExperimentRow) -> list[str]:
     """Who will have written to the log; of a sweep nobody knows before its trials have begun."""
     spec = stored_spec(row)
     return [] if spec.tune else sorted(replica.name for replica in plan_replicas(spec))
-
-
-def _warnings(row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:
-    """What the clusters of this kind cannot honour is said, not passed over."""
-    environment = stored_environment(row)
-    images = {environment.container_image} if environment else set()
-    images |= {task.image for task in spec.spec.values()}
-    return [
-        Event(
-            "ImageIgnored",
-            f"The image {image!r} is not used: this cluster runs plain processes, not containers. "
-            "The command runs in the cluster's Python; list what it lacks in environment.kernelSpec.pipDependencies.",
-        )
-        for image in sorted(filter(None, images))
-    ]
 
 
 def _known_status(status: str | None) -> str | None:

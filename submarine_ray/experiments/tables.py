@@ -44,6 +44,7 @@ class ExperimentRow(Wished, Table):
     run_id: Mapped[str | None] = mapped_column(String(64))
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
     archived: Mapped[bool] = mapped_column(default=False)
+    timeout_seconds: Mapped[int | None] = mapped_column(Integer)
     demand_cpu: Mapped[float] = mapped_column(Double, default=0.0)
     demand_memory: Mapped[int] = mapped_column(BigInteger, default=0)
     demand_gpu: Mapped[float] = mapped_column(Double, default=0.0)

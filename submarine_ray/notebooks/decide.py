@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobState, Look
+from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobState, Look, gist
 from submarine_ray.spec.notebooks import NotebookStatus as Status
 
 MAX_RESTARTS = 3
@@ -22,6 +22,7 @@ class Wish:
     failures: int = 0
     superseded: tuple[str, ...] = ()
     submitted_to: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,11 @@ def _follow(wish: Wish, job: Job | None, seen: Seen) -> Step:
         return Restart("The cluster was restarted, or lost the node of the notebook; it starts again", counts=False)
     if job.state is JobState.PENDING:
         restarted = wish.submitted_to not in (None, seen.incarnation)
-        return Restart("The cluster was restarted; the notebook starts again", counts=False) if restarted else Wait()
+        if restarted:
+            return Restart("The cluster was restarted; the notebook starts again", counts=False)
+        if job.problem and gist(job.problem.message) != gist(wish.reason):
+            return Observe(Status.CREATING, job.problem.message)
+        return Wait()
     if job.state is JobState.RUNNING:
         if wish.status == Status.RUNNING or seen.address is None:
             return Wait()

@@ -11,6 +11,7 @@ import structlog
 
 from submarine_ray.clusters.drivers.base import (
     AlreadySubmitted,
+    Blocked,
     Driver,
     JobState,
     Submission,
@@ -109,17 +110,22 @@ class NotebookReconciler:
             try:
                 seen = self._seen(driver, row, look, capacity.total)
                 values, happened = self._take(driver, row, seen)
+            except Blocked as failure:
+                observed = decide.Observe(row.status, str(failure))
+                values, happened = _observe(row, observed, None) if row.reason != str(failure) else ({}, [])
+                values = values | {"next_check_ms": now_ms() + failure.pause_ms}
             except (Unreachable, SubmarineError) as failure:
                 log.warning("notebooks.step_failed", notebook=row.id, why=str(failure))
                 values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
             self._write(row, values, happened)
 
-    def _seen(self, driver: Driver, row: NotebookRow, look: decide.Seen, total: Resources) -> decide.Seen:
+    def _seen(self, driver: Driver, row: NotebookRow, look: decide.Seen, total: Resources | None) -> decide.Seen:
         """The look at the cluster, with what matters to this notebook alone."""
         job = look.jobs.get(row.submission_id)
         if job is None and row.incarnation is None:
             demand = Resources(row.demand_cpu, row.demand_memory, row.demand_gpu)
-            return replace(look, has_room=(self._clusters.in_use(row.cluster) + demand).fits(total))
+            has_room = total is None or (self._clusters.in_use(row.cluster) + demand).fits(total)
+            return replace(look, has_room=has_room)
         if job is None or job.state is JobState.PENDING or (row.status == Status.RUNNING and not job.state.ended):
             return look
         try:
@@ -168,14 +174,17 @@ class NotebookReconciler:
                 return {"next_check_ms": None}, []
             case decide.Queue():
                 return _queue(row)
-        return {"next_check_ms": now_ms() + _pause(row)}, []
+        # Elsewhere each look is a call over the network.
+        pause = max(_pause(row), SETTLING_PAUSE_MS) if driver.watches else _pause(row)
+        return {"next_check_ms": now_ms() + pause}, []
 
     def _submit(self, driver: Driver, row: NotebookRow, incarnation: str | None) -> Outcome:
         kernel = stored_environment(row).kernel_spec
         pip = tuple(kernel.pip_dependencies or ()) if kernel else ()
         if not self._clusters.is_local(row.cluster):
             pip = (JUPYTERLAB, *pip)
-        submission = Submission(self._launch(row), pip, tuple(kernel.conda_dependencies or ()) if kernel else ())
+        conda = tuple(kernel.conda_dependencies or ()) if kernel else ()
+        submission = Submission(self._launch(row), pip, conda, image=stored_environment(row).container_image)
         try:
             driver.submit(submission)
         except AlreadySubmitted:
@@ -238,6 +247,7 @@ def _wish(row: NotebookRow) -> decide.Wish:
         failures=row.failures,
         superseded=row.superseded_ids,
         submitted_to=row.incarnation,
+        reason=row.reason,
     )
 
 

@@ -75,6 +75,21 @@ def unfinished(session: Session, cluster: str) -> int:
     return leases.unfinished(session, NotebookRow, NotebookRow.cluster == cluster)
 
 
+def abandon(session: Session, cluster: str) -> None:
+    """Give up what a cluster has: it is stopped, and may be started when there is a cluster of that name again."""
+    rows = session.scalars(select(NotebookRow).where(NotebookRow.cluster == cluster))
+    for row in rows.all():
+        if row.wanted == "delete":
+            session.delete(row)
+            events.forget(session, row.id)
+            continue
+        why = f"Its cluster {cluster!r} was removed"
+        events.record(session, row.id, [Event("ClusterRemoved", why, row.status, Status.FAILED)])
+        row.status, row.reason, row.wanted = Status.FAILED, why, "stop"
+        row.next_check_ms, row.superseded, row.address, row.incarnation = None, "", None, None
+        row.generation += 1
+
+
 def next_due(session: Session) -> int | None:
     """When the next row is due, in ms since 1970."""
     return leases.next_due(session, NotebookRow)

@@ -22,7 +22,6 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.notebooks import repository
 from submarine_ray.notebooks.tables import NotebookRow
-from submarine_ray.spec.clusters import LOCAL_CLUSTER
 from submarine_ray.spec.experiment import EnvironmentSpec
 from submarine_ray.spec.notebooks import NotebookSpec, path
 from submarine_ray.spec.notebooks import NotebookStatus as Status
@@ -66,7 +65,7 @@ class NotebookService:
 
     def create(self, spec: NotebookSpec) -> dict[str, Any]:
         """Accept a notebook; the reconciler starts it. Raises AlreadyExists, InvalidSpec."""
-        cluster = spec.cluster or LOCAL_CLUSTER
+        cluster = spec.cluster or self._clusters.default
         environment = self._environments.resolve(spec.environment) or EnvironmentSpec()
         demand = spec.spec.quantities
         self._clusters.check_one(cluster, demand, "spec.resources")
@@ -193,6 +192,12 @@ class NotebookService:
         """See ClusterUser."""
         with self._database.session() as session:
             return repository.unfinished(session, cluster)
+
+    def abandon(self, cluster: str) -> None:
+        """See ClusterUser."""
+        with self._database.session(write=True) as session:
+            repository.abandon(session, cluster)
+        self.forget_places()
 
     def _row(self, notebook_id: str) -> NotebookRow:
         with self._database.session() as session:

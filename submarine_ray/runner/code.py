@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from submarine_ray.runner.errors import CodeSyncFailed
 from submarine_ray.spec.launch import Code, Launch
 
 GIT_SECONDS = 600
+DOWNLOAD_SECONDS = 60
 CODE_SYNC_STATUS = 70
 
 
@@ -62,6 +64,8 @@ def fetch(code: Code, target: Path) -> None:
     """Copy the code to `target`. Raises CodeSyncFailed."""
     if code.mode == "git":
         _clone(code, target)
+    elif code.mode == "download":
+        _download(code, target)
     elif code.mode == "package":
         # On a disk of this machine, or already the job's working directory (Ray's working_dir).
         source = Path(code.url) if Path(code.url).is_absolute() else Path.cwd()
@@ -117,6 +121,38 @@ def _git(arguments: list[str], env: dict[str, str]) -> None:
         raise CodeSyncFailed(
             f"git could not fetch the code: {said[-1] if said else failure}", CODE_SYNC_STATUS
         ) from failure
+
+
+def _download(code: Code, target: Path) -> None:
+    """An uploaded package from the control service; its token stays out of the URL."""
+    import urllib.error
+    import urllib.request
+
+    headers = {"Authorization": f"Bearer {code.password}"} if code.password else {}
+    target.mkdir(parents=True)
+    archive = target.with_suffix(".zip")
+    try:
+        request = urllib.request.Request(code.url, headers=headers)
+        with urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS) as answer, archive.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+        unzip(archive, target)
+    except (OSError, urllib.error.URLError, zipfile.BadZipFile) as failure:
+        raise CodeSyncFailed(
+            f"the code cannot be fetched from {code.url}: {failure}; do pods reach the service at its public URL?",
+            CODE_SYNC_STATUS,
+        ) from failure
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def unzip(archive: Path, target: Path) -> None:
+    """Unpack with the files' modes, which `zipfile` alone drops: scripts stay executable."""
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            extracted = Path(opened.extract(member, target))
+            mode = member.external_attr >> 16
+            if mode and not member.is_dir():
+                extracted.chmod(mode & 0o777)
 
 
 def _copy(code: Code, target: Path) -> None:

@@ -112,7 +112,7 @@ class ServingReconciler:
         status, message = decide.observed(row.name, serve)
         if status == EndpointStatus.RUNNING and row.status != EndpointStatus.RUNNING:
             path = f"{decide.route(row.model_name, row.model_version)}/v2/health/ready"
-            if not self._clusters.serve_answers(cluster, path):
+            if not self._clusters.serve_answers(cluster, row.name, path):
                 return EndpointStatus.CREATING, "The replicas run; Serve's HTTP proxy does not answer yet."
         return status, message
 

@@ -69,6 +69,14 @@ def remove(session: Session, name: str) -> None:
     events.forget(session, subject(name))
 
 
+def abandon(session: Session, cluster: str) -> None:
+    """Forget a cluster's endpoints."""
+    for row in on_cluster(session, cluster):
+        events.forget(session, subject(row.name))
+    session.execute(delete(EndpointRow).where(EndpointRow.cluster == cluster))
+    session.execute(delete(ServingRow).where(ServingRow.cluster == cluster))
+
+
 def ensure_cluster(session: Session, cluster: str) -> None:
     if session.get(ServingRow, cluster) is None:
         session.add(ServingRow(cluster=cluster))

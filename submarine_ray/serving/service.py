@@ -15,7 +15,6 @@ from submarine_ray.models.service import ModelService
 from submarine_ray.serving import repository
 from submarine_ray.serving.decide import route
 from submarine_ray.serving.tables import EndpointRow
-from submarine_ray.spec.clusters import LOCAL_CLUSTER
 from submarine_ray.spec.quantities import Resources, parse_resources
 from submarine_ray.spec.serving import EndpointStatus, ServeSpec
 
@@ -34,10 +33,11 @@ class ServingService:
         self._clusters = clusters
         self._models = models
         self._wake = wake
+        clusters.add_user(self)
 
     def create(self, spec: ServeSpec) -> dict[str, Any]:
         """Ask for an endpoint; asking again for the same is no error. Raises NotFound for an unknown version."""
-        cluster = spec.cluster or LOCAL_CLUSTER
+        cluster = spec.cluster or self._clusters.default
         if cluster not in self._clusters.names():
             raise InvalidSpec(f"there is no cluster {cluster[:80]!r}", "cluster")
         asked = _resources(spec.resources)
@@ -98,8 +98,24 @@ class ServingService:
             rows = repository.list_all(session)
         return [self._answer(row) for row in rows]
 
+    def in_use(self, cluster: str) -> Resources:
+        """See ClusterUser."""
+        with self._database.session() as session:
+            rows = repository.on_cluster(session, cluster)
+        return sum((Resources(row.cpu, 0, row.gpu).times(row.replicas) for row in rows), Resources())
+
+    def unfinished(self, cluster: str) -> int:
+        """See ClusterUser."""
+        with self._database.session() as session:
+            return len(repository.on_cluster(session, cluster))
+
+    def abandon(self, cluster: str) -> None:
+        """See ClusterUser."""
+        with self._database.session(write=True) as session:
+            repository.abandon(session, cluster)
+
     def _answer(self, row: EndpointRow) -> dict[str, Any]:
-        base = self._clusters.serve_url(row.cluster) + route(row.model_name, row.model_version)
+        base = self._clusters.serve_url(row.cluster, row.name) + route(row.model_name, row.model_version)
         return {
             "url": f"{base}/v2/models/{row.model_name}/infer",
             "invocationsUrl": f"{base}/invocations",

@@ -304,11 +304,21 @@ class Cluster(Answer):
     name: str
     """Its name."""
     kind: str
-    """local or ray."""
+    """local, ray or kuberay."""
     address: str | None
     """Of its dashboard."""
     serve_url: str | None
     """Where its endpoints answer."""
+    mode: str | None
+    """On Kubernetes: dedicated or shared."""
+    namespace: str | None
+    """On Kubernetes: where everything is made."""
+    context: str | None
+    """On Kubernetes: the kubeconfig's context."""
+    labels: dict[str, str]
+    """What placement can ask for."""
+    gpu_type: str | None
+    """The GPUs that it has."""
     created_time: str | None
     """When it was registered."""
     observed_time: str | None
@@ -319,8 +329,21 @@ class Cluster(Answer):
     """What was wrong."""
     nodes: int | None
     """How many there are."""
-    resources: dict[str, float] | None
-    """Its CPUs, memory in bytes, and GPUs."""
+    resources: dict[str, float | None] | None
+    """Its CPUs, memory in bytes, and GPUs; null where there is no bound."""
+
+
+class ClusterCheck(Answer):
+    """One thing that a cluster needs."""
+
+    check: str
+    """What was looked at."""
+    ok: bool | None
+    """Whether it is as it must be; null if nobody could tell."""
+    message: str
+    """What was found."""
+    fix: str | None
+    """What to do, if it is not well."""
 
 
 class Package(Answer):

@@ -66,5 +66,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "ModelVersionPatch": {"name": "register", "version": 1, "currentStage": "Production"},
     "ServeSpec": {"modelName": "register", "modelVersion": 1},
-    "ClusterSpec": {"name": "vm", "address": "http://10.0.0.5:8265", "token": "the cluster's token"},
+    "RayClusterSpec": {"name": "vm", "address": "http://10.0.0.5:8265", "token": "the cluster's token"},
+    "KubeRayClusterSpec": {
+        "name": "kind",
+        "kind": "kuberay",
+        "kubeconfigFile": "~/.kube/config",
+        "context": "kind-kind",
+        "namespace": "default",
+    },
 }

@@ -1,7 +1,8 @@
 """The experiment, as Submarine's REST API spells it, with this platform's few optional additions.
 
-Source: Submarine's "Experiment REST API"; additions are `cluster`, `maxRetries`, `queue`, `trainFunction`, `tune` and
-`code.url` with the sync modes `local`, `http` and `package`.
+Source: Submarine's "Experiment REST API"; additions are `cluster`, `placement`, `kubernetes`, `timeout`, `maxRetries`,
+`queue`, `trainFunction`, `tune`, `meta.owner`, `meta.team` and `code.url` with the sync modes `local`, `http` and
+`package`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,23 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from submarine_ray.spec import space
 from submarine_ray.spec.base import Document, Text, check_name, check_variables
+from submarine_ray.spec.clusters import Placement
+from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.quantities import Quantities, Resources, parse_resources, split_resources
 from submarine_ray.spec.tune import TuneSpec
 
 MAX_REPLICAS = 10_000
 MAX_RETRIES = 100
+MAX_TIMEOUT = 365 * 86_400
 # A sweep that was lost resumes where it was, and that costs nothing that was paid for already.
 SWEEP_RETRIES = 3
 TAG_LENGTH = 128
 MAX_TAGS = 64
 
+_ADDITIONS = (
+    "experimentHandlerSpec", "cluster", "placement", "kubernetes", "timeout", "maxRetries", "queue", "trainFunction",
+    "tune",
+)  # fmt: skip
 FRAMEWORKS = ("PyTorch", "TensorFlow", "XGBoost", "Python", "Shell", "Ray")
 _CANONICAL = {name.lower(): name for name in FRAMEWORKS} | {"standalone": "Python"}
 
@@ -64,6 +72,10 @@ class ExperimentMeta(Document):
     """Environment variables of every replica."""
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
     """Words to find the experiment by."""
+    owner: str | None = Field(default=None, max_length=63)
+    """Whose it is; a label of its pods."""
+    team: str | None = Field(default=None, max_length=63)
+    """Whose team's it is; a label of its pods."""
 
     @field_validator("framework")
     @classmethod
@@ -225,7 +237,13 @@ class ExperimentSpec(Document):
     code: CodeSpec | None = None
     """Code to fetch into each replica's working directory."""
     cluster: str | None = None
-    """Where to run; default the local cluster."""
+    """Where to run; default the local cluster, or what the service was told."""
+    placement: Placement | None = None
+    """Instead of a cluster: let the platform choose one."""
+    kubernetes: JobOptions | None = None
+    """Where its pods run and what they see, on clusters that have pods."""
+    timeout: int | None = Field(default=None, ge=1, le=MAX_TIMEOUT)
+    """How many seconds an attempt may run; then it is stopped, and has failed."""
     max_retries: int | None = Field(default=None, ge=0, le=MAX_RETRIES)
     """How many new attempts follow a failed or lost one."""
     queue: bool | None = None
@@ -253,6 +271,8 @@ class ExperimentSpec(Document):
         for single in ("Master", "Chief"):
             if single in roles and roles[single].replicas != 1:
                 raise ValueError(f"spec.{single}.replicas: there can be only one {single}")
+        if self.cluster and self.placement:
+            raise ValueError("placement: the cluster is named already; give one of the two")
         if "Chief" in roles and "Master" in roles:
             raise ValueError("spec.Master: Chief and Master are the same role; use one of them")
         if self.train_function and not (self.code and self.code.sync_mode == "package"):
@@ -306,9 +326,14 @@ class ExperimentSpec(Document):
     def answer(self) -> dict[str, Any]:
         """The document as answers show it: every contract field, additions only where set, secrets hidden."""
         document = self.model_dump(by_alias=True, mode="json")
-        for addition in ("experimentHandlerSpec", "cluster", "maxRetries", "queue", "trainFunction", "tune"):
+        for addition in _ADDITIONS:
             if document[addition] is None:
                 del document[addition]
+        for addition in ("owner", "team"):
+            if document["meta"][addition] is None:
+                del document["meta"][addition]
+        if self.kubernetes:
+            document["kubernetes"] = self.kubernetes.model_dump(by_alias=True, mode="json", exclude_defaults=True)
         if self.code and self.code.git and self.code.git.password:
             document["code"]["git"]["password"] = "**********"  # noqa: S105 (a mask, not a secret)
         if self.tune:

@@ -116,4 +116,17 @@ def parse_resources(text: str) -> Resources:
     )
 
 
+# What is not bounded, in any unit: a size that no cluster has.
+UNBOUNDED = 2**62
+
+
+def parse_bound(text: str | None) -> Resources | None:
+    """The most that `text` allows; what it does not name is not bounded. Raises ValueError."""
+    if not text:
+        return None
+    asked = parse_resources(text)
+    given = split_resources(text)
+    return Resources(asked.cpu or UNBOUNDED, asked.memory or UNBOUNDED, asked.gpu if GPU_KEY in given else UNBOUNDED)
+
+
 Quantities = Annotated[str, AfterValidator(check_resources)]

@@ -105,7 +105,7 @@ def test_a_cluster_that_is_still_needed_is_not_forgotten(api: httpx.Client) -> N
     assert api.post("/api/v1/cluster", json={"name": name, "address": "http://127.0.0.1:9"}).status_code == 200
     id = api.post(URL, json=notebook(cluster=name)).json()["result"]["notebookId"]
     refused = api.delete(f"/api/v1/cluster/{name}")
-    assert refused.status_code == 409 and "still run" in refused.json()["message"]
+    assert refused.status_code == 409 and "still need" in refused.json()["message"]
     api.delete(f"{URL}/{id}")
     assert api.delete(f"/api/v1/cluster/{name}").status_code == 409  # its job may still have to be ended there
 

@@ -65,11 +65,12 @@ def test_every_field_parameter_and_operation_is_described(document: dict[str, An
 def test_every_body_has_an_example_that_is_valid(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     bodies = {
-        content["schema"]["$ref"].rsplit("/", 1)[-1]
+        one["$ref"].rsplit("/", 1)[-1]
         for item in document["paths"].values()
         for operation in item.values()
         for kind, content in operation.get("requestBody", {}).get("content", {}).items()
         if kind == "application/json"
+        for one in content["schema"].get("oneOf", [content["schema"]])
     }
     assert {name.removesuffix("-Input") for name in bodies} == set(EXAMPLES)
     for name in bodies:
@@ -80,7 +81,7 @@ def test_every_body_has_an_example_that_is_valid(document: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("path", "name"),
     [("experiment", "ExperimentSpec"), ("environment", "NewEnvironment"), ("template", "TemplateSpec"),
-     ("notebook", "NotebookSpec"), ("registered-model", "RegisteredModelSpec"), ("cluster", "ClusterSpec")],
+     ("notebook", "NotebookSpec"), ("registered-model", "RegisteredModelSpec"), ("cluster", "RayClusterSpec")],
 )  # fmt: skip
 def test_the_examples_are_accepted(api: httpx.Client, path: str, name: str) -> None:
     answer = api.post(f"/api/v1/{path}", json=EXAMPLES[name])

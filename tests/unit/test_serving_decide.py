@@ -19,7 +19,7 @@ class Clusters:
     def __init__(self, answers: bool) -> None:
         self.answers, self.asked = answers, []
 
-    def serve_answers(self, cluster: str, path: str) -> bool:
+    def serve_answers(self, cluster: str, endpoint: str, path: str) -> bool:
         self.asked.append((cluster, path))
         return self.answers
 

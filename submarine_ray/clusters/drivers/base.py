@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.quantities import Resources
 
@@ -25,6 +26,9 @@ INFRASTRUCTURE_ERRORS = frozenset(
     }
 )
 RUNTIME_ENV_FAILURE = "RUNTIME_ENV_SETUP_FAILURE"
+# KubeRay's own reasons, beside Ray's: the job ran longer than it may; what was submitted cannot run at all.
+DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+NOT_VALID = "NOT_VALID"
 # Ray's job manager looks at a job once a second until it has seen its end. A record that is deleted before that is
 # made again, as failed (ray/dashboard/modules/job/job_manager.py, _monitor_job_internal).
 SETTLE_MS = 3_000
@@ -63,6 +67,15 @@ class UnknownJob(ClusterError):
     """A healthy cluster has no job of this id."""
 
 
+class Blocked(ClusterError):
+    """Not now, and trying again at once would be the same: a quota is used up, a right is missing."""
+
+    def __init__(self, reason: str, message: str, pause_ms: int) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.pause_ms = pause_ms
+
+
 class JobState(StrEnum):
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -76,8 +89,21 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Why a job does not get on: `reason` is one CamelCase word, `message` a sentence for who submitted it."""
+
+    reason: str
+    message: str
+
+
+def gist(message: str | None) -> str | None:
+    """What of a problem's message stands before the details in parentheses: those change by the second."""
+    return message.split(" (")[0] if message else None
+
+
+@dataclass(frozen=True)
 class Job:
-    """A job as its cluster sees it; times in ms since 1970."""
+    """A job as its cluster sees it; times in ms since 1970. `again_ms`: look again so soon, nothing will tell."""
 
     submission_id: str
     state: JobState
@@ -87,6 +113,8 @@ class Job:
     node_id: str | None = None
     start_ms: int | None = None
     end_ms: int | None = None
+    problem: Problem | None = None
+    again_ms: int | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -131,28 +159,43 @@ class Look:
 
 @dataclass(frozen=True)
 class Submission:
-    """What to start: the launch, and the packages it needs beside the cluster's own."""
+    """What to start: the launch, and the packages it needs beside the cluster's own. The rest matters to clusters that
+    run containers: `images` by role, and how its pods are to be.
+    """
 
     launch: Launch
     pip: tuple[str, ...] = ()
     conda: tuple[str, ...] = ()
+    image: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    pods: JobOptions = field(default_factory=JobOptions)
+    owner: str | None = None
+    team: str | None = None
+    timeout_seconds: int | None = None
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a cluster has in all; `incarnation` changes when its head is started anew."""
+    """What a cluster has in all; `incarnation` changes when its head is started anew. A `total` or `largest_node` of
+    None has no bound that is known; so many jobs may be starting at once.
+    """
 
     incarnation: str
-    total: Resources
-    largest_node: Resources
-    nodes: frozenset[str]
+    total: Resources | None
+    largest_node: Resources | None
+    nodes: frozenset[str] = frozenset()
+    starting: int = 8
 
 
 class Driver(Protocol):
     """One cluster. Every method may raise Unreachable; all have timeouts."""
 
+    @property
+    def watches(self) -> bool:
+        """Whether the cluster tells of changes by itself, so that nobody need ask again and again."""
+
     def submit(self, submission: Submission) -> None:
-        """Start a job. Raises AlreadySubmitted, SubmissionRefused."""
+        """Start a job. Raises AlreadySubmitted, SubmissionRefused, Blocked."""
 
     def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
         """Those of the jobs that the cluster knows."""
@@ -175,11 +218,17 @@ class Driver(Protocol):
     def capacity(self) -> Capacity:
         """What the cluster has."""
 
+    def maintain(self) -> None:
+        """Mend what is the driver's own on the cluster, and take away what was left behind."""
+
     def applications(self) -> dict[str, Any]:
         """The state of Ray Serve: GET /api/serve/applications/."""
 
     def put_applications(self, config: dict[str, Any]) -> None:
         """Replace all served applications. Raises SubmissionRefused."""
+
+    def dispose(self) -> None:
+        """Take away from the cluster all that this registration made there."""
 
     def close(self) -> None:
         """Let go of connections."""

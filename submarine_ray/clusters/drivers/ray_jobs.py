@@ -5,12 +5,13 @@ Source: the endpoints of Ray 2.60's dashboard (`ray/dashboard/modules/job/job_he
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shlex
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -38,20 +39,35 @@ SINGLE_GETS = 8
 MAX_NODES = 10_000
 
 
+@dataclass(frozen=True)
+class Dashboard:
+    """Where a Ray dashboard answers: its `url`, perhaps with a path; `headers` are asked for at each call."""
+
+    url: str
+    headers: Callable[[], Mapping[str, str]] = dict
+    tls: ssl.SSLContext | None = None
+
+
+def bearer(token: str | None) -> Callable[[], Mapping[str, str]]:
+    """The headers that open a dashboard reached directly."""
+    return lambda: {"Authorization": f"Bearer {token}"} if token else {}
+
+
 class RayJobs:
     """A running Ray cluster, reached through its dashboard.
 
     With `disk`, the cluster runs on this machine.
     """
 
-    def __init__(
-        self, address: str, token: str | None, packages: PackageStore, timeout: float, disk: Disk | None = None
-    ) -> None:
-        self._address = address
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+    watches = False
+
+    def __init__(self, dashboard: Dashboard, packages: PackageStore, timeout: float, disk: Disk | None = None) -> None:
+        self._dashboard = dashboard
         self._packages = packages
         self._disk = disk
-        self._http = httpx.Client(base_url=address, headers=self._headers, timeout=timeout)
+        self._http = httpx.Client(
+            base_url=dashboard.url, auth=self._show_token, timeout=timeout, verify=dashboard.tls or True
+        )
 
     def submit(self, submission: Submission) -> None:
         launch = self._place(submission.launch)
@@ -129,18 +145,16 @@ class RayJobs:
         return job.node_id is None or job.node_id in self.capacity().nodes  # Ray calls running what died with its node
 
     async def _stream(self, submission_id: str) -> AsyncIterator[str]:
-        url = httpx.URL(self._address)
-        secure = url.scheme == "https"
-        target = (
-            f"{'wss' if secure else 'ws'}://{url.netloc.decode()}/api/jobs/{quote(submission_id, safe='')}/logs/tail"
-        )
+        secure = self._dashboard.url.startswith("https")
+        base = f"{'wss' if secure else 'ws'}://{self._dashboard.url.split('://', 1)[1]}"
+        target = f"{base}/api/jobs/{quote(submission_id, safe='')}/logs/tail"
         try:
             async with websockets.connect(
                 target,
-                additional_headers=self._headers,
+                additional_headers=dict(await asyncio.to_thread(self._dashboard.headers)),
                 open_timeout=10,
                 max_size=None,
-                ssl=ssl.create_default_context() if secure else None,
+                ssl=(self._dashboard.tls or ssl.create_default_context()) if secure else None,
                 proxy=None,
             ) as stream:
                 async for piece in stream:
@@ -164,6 +178,12 @@ class RayJobs:
     def purge(self, experiment_id: str) -> None:
         if self._disk is not None:
             self._disk.purge(experiment_id)
+
+    def maintain(self) -> None:
+        """Nothing of the cluster is ours."""
+
+    def dispose(self) -> None:
+        """Nothing of the cluster is ours."""
 
     def capacity(self) -> Capacity:
         try:
@@ -216,13 +236,19 @@ class RayJobs:
                 raise Unreachable(f"HTTP {answer.status_code} to the upload of a package")
         return f"gcs://{file}"
 
+    def _show_token(self, request: httpx.Request) -> httpx.Request:
+        request.headers.update(self._dashboard.headers())
+        return request
+
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **arguments)
         except httpx.HTTPError as failure:
-            raise Unreachable(f"{self._address} does not answer: {failure or type(failure).__name__}") from failure
+            raise Unreachable(
+                f"{self._dashboard.url} does not answer: {failure or type(failure).__name__}"
+            ) from failure
         if answer.status_code in (401, 403):
-            raise Unreachable(f"{self._address} refuses the cluster's token (HTTP {answer.status_code})")
+            raise Unreachable(f"{self._dashboard.url} refuses the cluster's token (HTTP {answer.status_code})")
         return answer
 
     def _ok(self, method: str, path: str) -> httpx.Response:

@@ -102,18 +102,19 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
     )
     space, algorithm, samples = search.parameters(tune)
     total = samples if algorithm else len(space["params"]["grid_search"])
-    storage = Path(launch.storage_dir or Path.cwd())
+    storage = (launch.storage_dir or str(Path.cwd())).rstrip("/")  # a directory, or a URL such as s3://bucket/path
     name = sweep_name(launch)
-    if ray_tune.Tuner.can_restore(str(storage / name)):
+    if ray_tune.Tuner.can_restore(f"{storage}/{name}"):
         tuner = ray_tune.Tuner.restore(
-            str(storage / name),
+            f"{storage}/{name}",
             trainable=trainable,
             param_space=space,
             resume_unfinished=True,
             restart_errored=False,
         )
         return tuner, total
-    storage.mkdir(parents=True, exist_ok=True)
+    if "://" not in storage:
+        Path(storage).mkdir(parents=True, exist_ok=True)
     tuner = ray_tune.Tuner(
         trainable,
         param_space=space,

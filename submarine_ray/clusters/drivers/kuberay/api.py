@@ -1,0 +1,206 @@
+"""The Kubernetes API: objects as plain dictionaries, errors as types, timeouts everywhere.
+
+The official client gives the configuration (contexts, exec plugins, certificates, rotating tokens) and the connection.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.kuberay import credentials
+from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
+
+Object = dict[str, Any]
+PAGE = 500
+CONNECT_SECONDS = 5.0
+MERGE_PATCH = "application/merge-patch+json"
+# An API server asks for patience with 429, and often has a moment of weakness with these.
+BUSY = frozenset({429, 500, 502, 503, 504})
+
+
+class ApiError(Exception):
+    """The API server has answered, and said no: `status` is HTTP's, `reason` Kubernetes' word."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+    @property
+    def over_quota(self) -> bool:
+        return self.status == 403 and "exceeded quota" in str(self)
+
+
+class KubeApi:
+    """One API server as one user."""
+
+    def __init__(self, source: Credentials, timeout: float) -> None:
+        self._source = source
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._configuration: Any = None
+        self._client: Any = None
+        self.calls = 0
+
+    @property
+    def in_cluster(self) -> bool:
+        return self._source.in_cluster
+
+    @property
+    def host(self) -> str:
+        return str(self._connected()[0].host).rstrip("/")
+
+    def headers(self) -> dict[str, str]:
+        """What shows who we are, fresh: tokens rotate."""
+        configuration, _ = self._connected()
+        return {found["key"]: found["value"] for found in configuration.auth_settings().values() if found["value"]}
+
+    def tls(self) -> ssl.SSLContext | None:
+        return credentials.tls(self._connected()[0])
+
+    def get(self, path: str, timeout: float | None = None, **query: Any) -> Object:
+        """Raises ApiError, Unreachable."""
+        return self._json("GET", path, query, timeout=timeout)
+
+    def create(self, path: str, body: Object) -> Object:
+        """Unknown fields are refused by name instead of dropped. Raises ApiError, Unreachable."""
+        return self._json("POST", path, {"fieldValidation": "Strict"}, body)
+
+    def replace(self, path: str, body: Object) -> Object:
+        return self._json("PUT", path, {"fieldValidation": "Strict"}, body)
+
+    def patch(self, path: str, body: Object) -> Object:
+        """A merge patch: it has no version, so it conflicts with nobody's."""
+        return self._json("PATCH", path, {}, body, MERGE_PATCH)
+
+    def delete(self, path: str) -> None:
+        """No error if it is gone already. What it owns goes after it."""
+        try:
+            self._json("DELETE", path, {}, {"propagationPolicy": "Background"})
+        except ApiError as failure:
+            if failure.status != 404:
+                raise
+
+    def list(self, path: str, selector: str) -> tuple[list[Object], str]:
+        """All objects, page by page, and the list's version. Raises ApiError, with 410 if a page came too late."""
+        items: list[Object] = []
+        query: dict[str, Any] = {"labelSelector": selector, "limit": PAGE}
+        while True:
+            page = self._json("GET", path, query)
+            items += page.get("items") or []
+            token = page["metadata"].get("continue")
+            if not token:
+                return items, str(page["metadata"].get("resourceVersion", ""))
+            query["continue"] = token
+
+    def watch(self, path: str, selector: str, version: str, seconds: int, silence: float) -> Iterator[Object]:
+        """Events since `version`, for about `seconds`; `silence` is how long nothing may come. Raises as `get` does."""
+        query = {
+            "labelSelector": selector, "watch": "true", "allowWatchBookmarks": "true",
+            "resourceVersion": version, "timeoutSeconds": seconds,
+        }  # fmt: skip
+        response = self._send("GET", path, query, None, None, silence)
+        try:
+            rest = b""
+            for piece in response.stream(65536):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        yield json.loads(line)
+        except (OSError, ValueError, _transport()) as failure:
+            raise Unreachable(f"the watch of {path} broke: {failure or type(failure).__name__}") from failure
+        finally:
+            response.close()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._configuration = self._client = None
+
+    def _connected(self) -> tuple[Any, Any]:
+        with self._lock:
+            if self._client is None:
+                configuration = self._source.load()
+                from kubernetes.client.rest import RESTClientObject
+
+                self._configuration, self._client = configuration, RESTClientObject(configuration)
+            return self._configuration, self._client
+
+    def _json(
+        self, method: str, path: str, query: Mapping[str, Any], body: Any = None,
+        content_type: str | None = None, timeout: float | None = None,
+    ) -> Object:  # fmt: skip
+        response = self._send(method, path, query, body, content_type, timeout or self._timeout)
+        try:
+            found: Object = json.loads(response.data or b"{}")
+        except (ValueError, OSError, _transport()) as failure:
+            raise Unreachable(f"the API server's answer to {method} {path} broke off: {failure}") from failure
+        return found
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, Any], body: Any, content_type: str | None, timeout: float
+    ) -> Any:
+        """The response, its body unread. Credentials that are refused are read anew, once."""
+        response = self._once(method, path, query, body, content_type, timeout)
+        if response.status == 401:
+            response.close()
+            self.close()
+            response = self._once(method, path, query, body, content_type, timeout)
+        if response.status >= 400:
+            raise self._error(method, path, response)
+        return response
+
+    def _once(
+        self, method: str, path: str, query: Mapping[str, Any], body: Any, content_type: str | None, timeout: float
+    ) -> Any:
+        configuration, client = self._connected()
+        url = f"{configuration.host.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", "Content-Type": content_type or "application/json", **self.headers()}
+        data = None if body is None else json.dumps(body).encode()
+        self.calls += 1
+        from urllib3 import Timeout
+
+        try:
+            return client.pool_manager.request(
+                method, url, body=data, headers=headers, preload_content=False, retries=False,
+                timeout=Timeout(connect=CONNECT_SECONDS, read=timeout),
+            )  # fmt: skip
+        except (OSError, _transport()) as failure:
+            raise Unreachable(f"the API server {configuration.host} does not answer: {_why(failure)}") from failure
+
+    def _error(self, method: str, path: str, response: Any) -> Exception:
+        try:
+            status = json.loads(response.data)
+        except (ValueError, OSError, _transport()):
+            status = {}
+        message = str(status.get("message") or f"HTTP {response.status}") if isinstance(status, dict) else ""
+        reason = str(status.get("reason") or "") if isinstance(status, dict) else ""
+        if response.status in BUSY:
+            return Unreachable(f"the API server is busy (HTTP {response.status} to {method} {path}): {message}")
+        if response.status == 401:
+            return Unreachable("the API server does not accept the credentials (HTTP 401); they may have expired")
+        return ApiError(response.status, reason, message)
+
+
+def _transport() -> type[Exception]:
+    from urllib3.exceptions import HTTPError
+
+    return HTTPError
+
+
+def _why(failure: BaseException) -> str:
+    text = str(getattr(failure, "reason", None) or failure)
+    return (text.split(": ", 1)[-1] if "object at 0x" in text else text)[:300]
+
+
+def collection(group_version: str, namespace: str, plural: str) -> str:
+    """The path of a namespace's objects of a kind: `collection("ray.io/v1", "ml", "rayjobs")`."""
+    root = "/api/v1" if group_version == "v1" else f"/apis/{group_version}"
+    return f"{root}/namespaces/{namespace}/{plural}"

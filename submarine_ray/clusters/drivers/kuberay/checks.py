@@ -1,0 +1,223 @@
+"""`submarine cluster check`: everything that a cluster on Kubernetes needs, and what to do where it lacks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
+from submarine_ray.spec.clusters import KubeRayClusterSpec
+from submarine_ray.spec.kubernetes import NewClaim
+
+OLDEST_KUBERAY = (1, 5, 1)
+CHECK_SECONDS = 10.0
+KUBERAY = (
+    "helm repo add kuberay https://ray-project.github.io/kuberay-helm/ && "
+    "helm install kuberay-operator kuberay/kuberay-operator"
+)
+# What the drivers do, and nothing more: cluster_configs/kubernetes/ grants just this.
+RIGHTS = (
+    ("ray.io", "rayjobs", ("get", "list", "watch", "create", "patch", "delete")),
+    ("ray.io", "rayclusters", ("get", "list", "watch", "create", "update", "delete")),
+    ("ray.io", "rayservices", ("get", "list", "watch", "create", "update", "delete")),
+    ("", "pods", ("list", "watch")),
+    ("", "secrets", ("get", "list", "create", "patch", "delete")),
+    ("", "configmaps", ("list", "create", "delete")),
+)
+PROXY_RIGHT = ("", "services/proxy", ("get", "create", "update", "delete"))
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `ok` is None where it could not be found out."""
+
+    check: str
+    ok: bool | None
+    message: str
+    fix: str | None = None
+
+    def answer(self) -> dict[str, Any]:
+        return {"check": self.check, "ok": self.ok, "message": self.message, "fix": None if self.ok else self.fix}
+
+
+def run(api: KubeApi, spec: KubeRayClusterSpec, service_url: str) -> list[Check]:
+    """All checks; without an API server that answers, only that."""
+    try:
+        found = api.get("/version", CHECK_SECONDS)
+    except (Unreachable, ApiError) as failure:
+        fix = "Is the kubeconfig's address right, and reached from where the service runs? Are its credentials valid?"
+        return [Check("reachable", False, str(failure), fix)]
+    reachable = Check("reachable", True, f"Kubernetes {found.get('gitVersion', '?')} answers.")
+    return [reachable, *_crds(api), _operator(api), *_rights(api, spec), *_namespace(api, spec), *_versions(spec),
+            _image(spec), _service(spec, service_url)]  # fmt: skip
+
+
+def _crds(api: KubeApi) -> Iterator[Check]:
+    name = "KubeRay's CRDs"
+    try:
+        served = {resource["name"] for resource in api.get("/apis/ray.io/v1", CHECK_SECONDS).get("resources") or []}
+    except ApiError:
+        served = set()
+    except Unreachable as failure:
+        yield Check(name, None, str(failure), "Try again.")
+        return
+    missing = {"rayjobs", "rayclusters", "rayservices"} - served
+    if missing:
+        yield Check(name, False, f"ray.io/v1 lacks {', '.join(sorted(missing))}.", f"Install KubeRay: {KUBERAY}")
+    else:
+        yield Check(name, True, "ray.io/v1 has rayjobs, rayclusters and rayservices.")
+
+
+def _operator(api: KubeApi) -> Check:
+    """The operator's version is its image's; seeing it needs a right on deployments that nothing else needs."""
+    oldest = ".".join(map(str, OLDEST_KUBERAY))
+    name = "KubeRay's version"
+    try:
+        found = api.get("/apis/apps/v1/deployments", CHECK_SECONDS,
+                        labelSelector="app.kubernetes.io/name=kuberay-operator")  # fmt: skip
+    except (ApiError, Unreachable) as failure:
+        return Check(
+            name, None, f"The operator cannot be seen: {failure}", f"It must be {oldest} or later; ask who runs it."
+        )
+    images = [
+        container["image"]
+        for deployment in found.get("items") or []
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+    ]
+    if not images:
+        return Check(name, False, "No operator runs there.", f"Install KubeRay: {KUBERAY}")
+    tag = images[0].rpartition(":")[2]
+    number = _VERSION.match(tag)
+    if number is None:
+        return Check(
+            name, None, f"The operator's image {images[0]} tells no version.", f"It must be {oldest} or later."
+        )
+    fits = tuple(map(int, number.groups())) >= OLDEST_KUBERAY
+    fix = f"Upgrade KubeRay to {oldest} or later: helm upgrade kuberay-operator kuberay/kuberay-operator"
+    return Check(name, fits, f"The operator is {tag}; {oldest} is the oldest that can ask for tokens well.", fix)
+
+
+def _rights(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
+    """Each verb by SelfSubjectAccessReview, all at once."""
+    proxied = spec.access == "proxy" or (spec.access == "auto" and not api.in_cluster)
+    rights = [*RIGHTS, PROXY_RIGHT] if proxied else list(RIGHTS)
+    asked = [(group, resource, verb) for group, resource, verbs in rights for verb in verbs]
+    with ThreadPoolExecutor(8) as pool:
+        allowed = list(pool.map(lambda one: _may(api, spec.namespace, *one), asked))
+    unknown = [one for one, may in zip(asked, allowed, strict=True) if may is None]
+    denied = [one for one, may in zip(asked, allowed, strict=True) if may is False]
+    for group, resource, _ in rights:
+        verbs = [verb for g, r, verb in denied if (g, r) == (group, resource)]
+        if verbs:
+            fix = f"Grant it in a Role of {spec.namespace}; cluster_configs/kubernetes/base/rbac.yaml has all of them."
+            yield Check(
+                f"rights on {resource}", False, f"The service may not {', '.join(verbs)} {resource}{_of(group)}.", fix
+            )
+    if unknown:
+        yield Check("rights", None, f"{len(unknown)} rights could not be asked for.", "Try again.")
+    elif not denied:
+        yield Check("rights", True, f"All {len(asked)} that are needed are there.")
+
+
+def _of(group: str) -> str:
+    return f" ({group})" if group else ""
+
+
+def _may(api: KubeApi, namespace: str, group: str, resource: str, verb: str) -> bool | None:
+    plain, _, sub = resource.partition("/")
+    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plain}
+    review: Object = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes | ({"subresource": sub} if sub else {})},
+    }
+    try:
+        found = api.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    except (ApiError, Unreachable):
+        return None
+    return bool((found.get("status") or {}).get("allowed"))
+
+
+def _namespace(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
+    """The namespace, and what the registration names in it or beside it."""
+    yield _exists(api, "namespace", f"/api/v1/namespaces/{spec.namespace}", spec.namespace,
+                  f"kubectl create namespace {spec.namespace}")  # fmt: skip
+    pods = [spec.pods, *(group.pods for group in spec.workers)]
+    paths: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def need(kind: str, name: str | None, path: str, fix: str) -> None:
+        if name:
+            paths[kind, name] = (f"{path}/{name}", fix)
+
+    for one in pods:
+        for volume in one.volumes:
+            need("claim", volume.claim, collection("v1", spec.namespace, "persistentvolumeclaims"), "Create the claim.")
+            claim = volume.new_claim or NewClaim(size="1Gi")
+            need("storage class", claim.storage_class, "/apis/storage.k8s.io/v1/storageclasses",
+                 "`kubectl get storageclass` shows those there are.")  # fmt: skip
+        need("service account", one.service_account, collection("v1", spec.namespace, "serviceaccounts"), "Create it.")
+        need("priority class", one.priority_class, "/apis/scheduling.k8s.io/v1/priorityclasses", "Create it.")
+        for name in [*one.image_pull_secrets, *(secret.secret for secret in one.secrets)]:
+            need(
+                "secret",
+                name,
+                collection("v1", spec.namespace, "secrets"),
+                f"kubectl create secret -n {spec.namespace} ...",
+            )
+    for (kind, name), (path, fix) in paths.items():
+        yield _exists(api, kind, path, name, fix)
+
+
+def _exists(api: KubeApi, kind: str, path: str, name: str, fix: str) -> Check:
+    try:
+        api.get(path, CHECK_SECONDS)
+    except ApiError as failure:
+        if failure.status == 404:
+            return Check(f"{kind} {name}", False, f"There is no {kind} {name!r}.", fix)
+        return Check(f"{kind} {name}", None, f"It cannot be looked at: {failure}", "Nothing, if it is there.")
+    except Unreachable as failure:
+        return Check(f"{kind} {name}", None, str(failure), "Try again.")
+    return Check(f"{kind} {name}", True, "It is there.")
+
+
+def _versions(spec: KubeRayClusterSpec) -> Iterator[Check]:
+    """Ray's protocol and pickles only fit within one minor version of Ray, and of Python for functions."""
+    own = version("ray")
+    same = own.split(".")[:2] == spec.ray_version.split(".")[:2]
+    yield Check("Ray's version", same, f"The service has Ray {own}, the cluster is said to have {spec.ray_version}.",
+                f"Use an image with Ray {own}, and say so in rayVersion.")  # fmt: skip
+    tag = spec.image.rpartition(":")[2]
+    number = _VERSION.match(tag)
+    if number and ".".join(number.groups()) != spec.ray_version:
+        yield Check("image", False, f"The image {spec.image} does not look like Ray {spec.ray_version} (rayVersion).",
+                    "Set rayVersion to the image's.")  # fmt: skip
+
+
+def _image(spec: KubeRayClusterSpec) -> Check:
+    """Only a node's kubelet can know whether it may fetch an image."""
+    private = "/" in spec.image and "." in spec.image.split("/")[0]
+    secrets = spec.pods.image_pull_secrets
+    where = f" with {', '.join(secrets)}" if secrets else (" without a pull secret" if private else "")
+    message = f"Nodes will fetch {spec.image}{where}; if they cannot, the experiment says so within a minute."
+    fix = f"To try: kubectl run -n {spec.namespace} --rm -it try --image={spec.image} -- ray --version"
+    return Check("image", None, message, fix)
+
+
+def _service(spec: KubeRayClusterSpec, url: str) -> Check:
+    """Whether pods can reach this service, as far as its address tells."""
+    host = urlsplit(url).hostname or ""
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    message = f"Pods send metrics, models and logs to {url}" + (", which for them is themselves." if loopback else ".")
+    fix = "Set SUBMARINE_PUBLIC_URL to an address of this service that pods reach."
+    return Check("this service", not loopback, message, fix)

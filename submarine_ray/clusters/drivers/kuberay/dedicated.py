@@ -1,0 +1,382 @@
+"""A Ray cluster for each job: RayJobs, watched."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from submarine_ray.clusters.drivers.base import (
+    DEADLINE_EXCEEDED,
+    LOG_SECONDS,
+    AlreadySubmitted,
+    Blocked,
+    Capacity,
+    Job,
+    JobState,
+    Problem,
+    Submission,
+    SubmissionRefused,
+    UnknownJob,
+    Unreachable,
+)
+from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
+from submarine_ray.clusters.drivers.kuberay.services import RayServices
+from submarine_ray.clusters.drivers.kuberay.status import LOST, Verdict, verdict
+from submarine_ray.core.clock import now_ms
+from submarine_ray.spec.launch import Code, Launch
+from submarine_ray.spec.quantities import parse_bound
+
+log = structlog.get_logger(__name__)
+
+# How long a head may be away before its job counts as lost; KubeRay makes a new pod meanwhile.
+HEAD_SECONDS = 120.0
+# How long KubeRay's word is doubted while Ray itself cannot be asked.
+DOUBT_SECONDS = 30.0
+STOP_SECONDS = 40.0
+LOOK_MS = 2_000
+# What Kubernetes queues is not ours to count.
+STARTING = 100_000
+LEAK_SECONDS = 60.0
+SECRETS_PAUSE_SECONDS = 600.0
+_EXIT_STATUS = re.compile(r"failed with exit code (\d+)")
+
+
+class DedicatedClusters(RayServices):
+    """A namespace where each experiment has its own RayJob."""
+
+    watches = True
+
+    def __init__(self, namespace: Namespace) -> None:
+        super().__init__(namespace)
+        self._unseen: dict[str, float] = {}
+        self._asked: dict[str, tuple[str, Job]] = {}
+        self._stopping: dict[str, float] = {}
+        self._secrets_after = time.monotonic() + SECRETS_PAUSE_SECONDS
+
+    def submit(self, submission: Submission) -> None:
+        at = self._at
+        launch = self._placed(submission.launch)
+        submission = replace(submission, launch=launch)
+        name = names.object_name(launch.submission_id)
+        runner = at.ensure_runner()
+        labels = names.job_labels(at.uid, submission)
+        secret = manifests.secret(at.spec, name, labels, {"launch.json": launch.dumps()})
+        at.create("secrets", secret)  # first: the pods wait for it, and it is swept away if nothing follows
+        made = at.create("rayjobs", manifests.ray_job(at.spec, at.uid, submission, runner))
+        if made is None:
+            there = at.api.get(at.path("rayjobs", name))
+            if not at.is_ours(there):
+                raise SubmissionRefused(f"the namespace has a RayJob {name} of somebody else")
+            at.jobs.put(there)
+            raise AlreadySubmitted(launch.submission_id)
+        at.jobs.put(made)
+        self._own_secret(name, made)
+
+    def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
+        known = self._at.jobs.objects()
+        found = {}
+        for submission_id in submission_ids:
+            ray_job = known.get(names.object_name(submission_id)) or self._look(submission_id)
+            if ray_job is not None and self._at.is_ours(ray_job):
+                found[submission_id] = self._job(submission_id, ray_job)
+        return found
+
+    def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
+        cluster = self._cluster_of(submission_id)
+        try:
+            return self._at.dashboard(cluster).log(submission_id, patience)
+        except Unreachable:
+            if self._head_is_ready(cluster):
+                raise
+            raise UnknownJob(submission_id) from None  # its pod is gone, and the log with it
+
+    async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
+        import asyncio
+
+        try:
+            cluster = await asyncio.to_thread(self._cluster_of, submission_id)
+        except UnknownJob as failure:
+            raise Unreachable(f"{submission_id} has no Ray cluster") from failure
+        dashboard = await asyncio.to_thread(self._at.dashboard, cluster)
+        async for piece in dashboard.follow_log(submission_id):
+            yield piece
+
+    def stop(self, submission_id: str) -> None:
+        """Ask Ray, so that the runner can end well; where Ray has not begun, or does not obey, the RayJob goes."""
+        ray_job = self._at.jobs.get(names.object_name(submission_id))
+        if ray_job is None or ray_job["metadata"].get("deletionTimestamp"):
+            return
+        begun = self._stopping.setdefault(submission_id, time.monotonic())
+        status = ray_job["status"]
+        cluster = status.get("rayClusterName")
+        if cluster and status.get("jobStatus") and time.monotonic() - begun < STOP_SECONDS:
+            try:
+                self._at.dashboard(cluster).stop(submission_id)
+                return
+            except Unreachable as failure:
+                log.info("kuberay.stop_unheard", submission=submission_id, why=str(failure))
+                if self._head_is_ready(cluster):
+                    return
+        self._delete(ray_job)
+
+    def delete(self, submission_id: str) -> None:
+        """At once, or after as long as its cluster or experiment says."""
+        name = names.object_name(submission_id)
+        ray_job = self._at.jobs.get(name)
+        self._stopping.pop(submission_id, None)
+        self._asked.pop(submission_id, None)
+        self._unseen.pop(submission_id, None)
+        if ray_job is None:
+            self._at.delete("secrets", name)
+            return
+        seconds = _keep_seconds(ray_job)
+        if not seconds:
+            self._delete(ray_job)
+        elif names.DELETE_AFTER_ANNOTATION not in ray_job["metadata"]["annotations"]:
+            self._patch(
+                name, {"metadata": {"annotations": {names.DELETE_AFTER_ANNOTATION: str(now_ms() + seconds * 1000)}}}
+            )
+
+    def purge(self, experiment_id: str) -> None:
+        for ray_job in self._at.jobs.objects().values():
+            if ray_job["metadata"]["labels"].get(names.EXPERIMENT_LABEL) == experiment_id:
+                self._delete(ray_job)
+
+    def capacity(self) -> Capacity:
+        self._at.jobs.objects()  # raises if nobody is there
+        spec = self._at.spec
+        return Capacity(
+            incarnation=f"kubernetes:{self._at.uid}",
+            total=parse_bound(spec.limits),
+            largest_node=parse_bound(spec.node),
+            starting=STARTING,
+        )
+
+    def maintain(self) -> None:
+        """Delete what has stayed as long as it should, and what nobody owns any more."""
+        known = self._at.jobs.objects()
+        for ray_job in known.values():
+            due = ray_job["metadata"]["annotations"].get(names.DELETE_AFTER_ANNOTATION)
+            if due and int(due) <= now_ms():
+                self._delete(ray_job)
+        for name, cluster in self._at.clusters.objects().items():
+            is_job_cluster = cluster["metadata"]["labels"].get(names.EXPERIMENT_LABEL)
+            if is_job_cluster and not self._has_owner(cluster, known) and _age(cluster) > LEAK_SECONDS:
+                log.warning("kuberay.leaked_cluster", cluster=name)
+                self._at.delete("rayclusters", name)
+                self._at.forget_dashboard(name)
+        if time.monotonic() > self._secrets_after:
+            self._sweep_secrets(known.keys())
+            self._secrets_after = time.monotonic() + SECRETS_PAUSE_SECONDS
+
+    def dispose(self) -> None:
+        for ray_job in self._at.jobs.objects().values():
+            self._delete(ray_job)
+        super().dispose()
+
+    def _job(self, submission_id: str, ray_job: Object) -> Job:
+        status = ray_job["status"]
+        deployment, job, reason = (str(status.get(k) or "") for k in ("jobDeploymentStatus", "jobStatus", "reason"))
+        meant = verdict(deployment, job, reason)
+        info = status.get("rayJobInfo") or {}
+        found = Job(
+            submission_id=submission_id,
+            state=meant.state,
+            error_type=meant.error_type,
+            message=". ".join(filter(None, (meant.message, str(status.get("message") or "")))) or None,
+            exit_code=_exit_status(status.get("message")),
+            start_ms=_ms(info.get("startTime")),
+            end_ms=_ms(info.get("endTime")) or _ms(status.get("endTime")),
+        )
+        if ray_job["metadata"].get("deletionTimestamp") and not meant.state.ended:
+            return replace(found, again_ms=LOOK_MS)
+        if meant.ask_head:
+            return self._ask_head(found, meant, ray_job)
+        if meant.state is JobState.PENDING:
+            return replace(found, problem=self._problem(meant, deployment, status.get("rayClusterName")))
+        if meant.state is JobState.RUNNING:
+            return self._check_head(found, status.get("rayClusterName"))
+        return found
+
+    def _problem(self, meant: Verdict, deployment: str, cluster: str | None) -> Problem | None:
+        """What keeps a job from starting."""
+        if deployment == "Suspended":
+            return Problem("Queued", f"{meant.message}.")
+        if not cluster:
+            return None
+        there = self._at.clusters.get(cluster)
+        return (problems.of_cluster(there) if there else None) or problems.of_pods(self._at.pods_of(cluster))
+
+    def _ask_head(self, found: Job, meant: Verdict, ray_job: Object) -> Job:
+        """Ray's own word, where KubeRay's is not enough."""
+        key, version = found.submission_id, ray_job["metadata"]["resourceVersion"]
+        known = self._asked.get(key)
+        if known and known[0] == version:
+            return known[1]
+        cluster = ray_job["status"].get("rayClusterName")
+        try:
+            truth = self._at.dashboard(cluster).observe([key]).get(key) if cluster else None
+        except Unreachable:
+            if cluster and self._head_is_ready(cluster) and now_ms() - (found.end_ms or 0) < DOUBT_SECONDS * 1000:
+                return replace(found, state=JobState.RUNNING, error_type=None, again_ms=LOOK_MS)
+            truth = None
+        if truth is not None and not truth.state.ended:
+            # It lives, whatever KubeRay says; nobody will tell us when it ends.
+            return replace(truth, error_type=meant.error_type if meant.error_type == DEADLINE_EXCEEDED else None,
+                           again_ms=LOOK_MS)  # fmt: skip
+        keeps = truth is None or meant.error_type == DEADLINE_EXCEEDED
+        decided = found if truth is None or keeps else replace(truth, node_id=None)
+        self._asked[key] = version, decided
+        return decided
+
+    def _check_head(self, found: Job, cluster: str | None) -> Job:
+        """A head that is away, or was started anew since, may have taken the job along; KubeRay may not notice."""
+        key = found.submission_id
+        if cluster and not self._head_is_doubtful(cluster, found.start_ms):
+            self._unseen.pop(key, None)
+            return found
+        since = self._unseen.setdefault(key, time.monotonic())
+        try:
+            truth = self._at.dashboard(cluster).observe([key]).get(key) if cluster else None
+        except Unreachable as failure:
+            if time.monotonic() - since < HEAD_SECONDS:
+                away = Problem("HeadUnreachable", f"The head pod does not answer ({failure}).")
+                return replace(found, again_ms=LOOK_MS, problem=away)
+            return replace(found, state=JobState.FAILED, error_type=LOST)
+        if truth is None:
+            return replace(found, state=JobState.FAILED, error_type=LOST)
+        return replace(truth, node_id=None, again_ms=LOOK_MS)
+
+    def _head_is_doubtful(self, cluster: str, started_ms: int | None) -> bool:
+        if not self._head_is_ready(cluster):
+            return True
+        return started_ms is not None and any(began > started_ms for began in self._head_began_ms(cluster))
+
+    def _head_is_ready(self, cluster: str) -> bool:
+        there = self._at.clusters.get(cluster)
+        conditions = there["status"]["conditions"] if there else []
+        return any(c.get("type") == "HeadPodReady" and c.get("status") == "True" for c in conditions)
+
+    def _head_began_ms(self, cluster: str) -> list[int]:
+        """When the containers of the head pod began to run."""
+        found = []
+        for pod in self._at.pods_of(cluster):
+            if pod["metadata"]["labels"].get("ray.io/node-type") == "head":
+                for container in pod["status"]["containerStatuses"]:
+                    began = ((container.get("state") or {}).get("running") or {}).get("startedAt")
+                    found += [ms] if (ms := _ms(began)) else []
+        return found
+
+    def _placed(self, launch: Launch) -> Launch:
+        """Give the launch its directories in the pods, and code that it can fetch."""
+        base = f"/tmp/submarine/{launch.experiment_id}"  # noqa: S108 (in the pod)
+        storage = self._at.spec.storage
+        if launch.notebook:
+            root = storage if storage and storage.startswith("/") else "/tmp/submarine"  # noqa: S108
+            return replace(launch, work_dir=f"{root}/notebooks/{launch.notebook.folder}")
+        launch = replace(
+            launch,
+            work_dir=f"{base}/{launch.submission_id}",
+            tensorboard_dir=f"{base}/tensorboard",
+            storage_dir=f"{storage.rstrip('/')}/{launch.experiment_id}" if storage else f"{base}/storage",
+        )
+        if launch.code and launch.code.mode == "package":
+            digest = launch.code.url.removeprefix("package://")
+            url = f"{launch.service_url}/api/v1/package/{digest}"
+            launch = replace(launch, code=Code("download", url, password=self._at.tracking_token))
+        return launch
+
+    def _own_secret(self, name: str, ray_job: Object) -> None:
+        """Let the launch go with its RayJob, whoever deletes that."""
+        owner = {
+            "apiVersion": names.GROUP, "kind": "RayJob", "name": name, "uid": ray_job["metadata"]["uid"],
+        }  # fmt: skip
+        with contextlib.suppress(ApiError, Unreachable):  # it is swept away some minutes later otherwise
+            self._at.api.patch(self._at.path("secrets", name), {"metadata": {"ownerReferences": [owner]}})
+
+    def _look(self, submission_id: str) -> Object | None:
+        """One that the watch does not show: it is gone, or so new that the watch is behind."""
+        try:
+            found = self._at.api.get(self._at.path("rayjobs", names.object_name(submission_id)))
+        except ApiError as failure:
+            if failure.status == 404:
+                return None
+            raise Unreachable(str(failure)) from failure
+        self._at.jobs.put(found)
+        return self._at.jobs.get(names.object_name(submission_id))
+
+    def _cluster_of(self, submission_id: str) -> str:
+        """Raises UnknownJob."""
+        ray_job = self._at.jobs.get(names.object_name(submission_id))
+        cluster = ray_job["status"].get("rayClusterName") if ray_job else None
+        if not cluster:
+            raise UnknownJob(submission_id)
+        return str(cluster)
+
+    def _delete(self, ray_job: Object) -> None:
+        name = ray_job["metadata"]["name"]
+        if not ray_job["metadata"].get("deletionTimestamp"):
+            try:
+                self._at.delete("rayjobs", name)
+            except Blocked as failure:
+                raise Unreachable(str(failure)) from failure
+        with contextlib.suppress(Blocked):
+            self._at.delete("secrets", name)
+        if cluster := ray_job["status"].get("rayClusterName"):
+            self._at.forget_dashboard(cluster)
+
+    def _patch(self, name: str, body: Object) -> None:
+        try:
+            self._at.jobs.put(self._at.api.patch(self._at.path("rayjobs", name), body))
+        except ApiError as failure:
+            if failure.status != 404:
+                raise Unreachable(f"RayJob {name} cannot be changed: {failure}") from failure
+
+    @staticmethod
+    def _has_owner(cluster: Object, jobs: Any) -> bool:
+        owners = cluster["metadata"].get("ownerReferences") or []
+        return any(owner["name"] in jobs and jobs[owner["name"]]["metadata"]["uid"] == owner["uid"] for owner in owners)
+
+    def _sweep_secrets(self, jobs: Any) -> None:
+        """Launches whose RayJob never came, or has gone."""
+        selector = f"{names.selector(self._at.uid)},{names.EXPERIMENT_LABEL}"
+        try:
+            found, _ = self._at.api.list(self._at.path("secrets"), selector)
+        except ApiError as failure:
+            log.info("kuberay.secrets_unlisted", why=str(failure))
+            return
+        for secret in found:
+            if secret["metadata"]["name"] not in jobs and _age(secret) > SECRETS_PAUSE_SECONDS:
+                self._at.delete("secrets", secret["metadata"]["name"])
+
+
+def _keep_seconds(ray_job: Object) -> int:
+    ok, failed = (ray_job["metadata"]["annotations"].get(names.KEEP_ANNOTATION) or "0 0").split()
+    return int(ok if ray_job["status"].get("jobStatus") == "SUCCEEDED" else failed)
+
+
+def _exit_status(message: Any) -> int | None:
+    found = _EXIT_STATUS.search(str(message or ""))
+    return int(found[1]) if found else None
+
+
+def _ms(time_text: Any) -> int | None:
+    """Kubernetes' time (RFC 3339) in ms since 1970."""
+    if not time_text:
+        return None
+    return int(datetime.fromisoformat(str(time_text)).timestamp() * 1000)
+
+
+def _age(found: Object) -> float:
+    """In seconds."""
+    made = datetime.fromisoformat(str(found["metadata"]["creationTimestamp"]))
+    return (datetime.now(UTC) - made).total_seconds()

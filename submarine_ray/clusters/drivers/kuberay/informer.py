@@ -1,0 +1,169 @@
+"""List once, then watch: what a namespace has of one kind, always at hand, at the price of its changes alone."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object
+
+log = structlog.get_logger(__name__)
+
+WATCH_SECONDS = 300
+# API servers send bookmarks about once a minute: longer silence is a connection that died without a word.
+SILENCE_SECONDS = 100.0
+SYNC_SECONDS = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+GONE = 410
+
+Changed = Callable[[Object | None, Object | None], None]
+
+
+class Informer:
+    """Keeps the objects that `selector` chooses, cut down by `keep`; `changed(before, after)` hears of each change."""
+
+    def __init__(
+        self, api: KubeApi, path: str, selector: str, keep: Callable[[Object], Object], changed: Changed
+    ) -> None:
+        self._api = api
+        self._path = path
+        self._selector = selector
+        self._keep = keep
+        self._changed = changed
+        self._objects: dict[str, Object] = {}
+        self._lock = threading.Lock()
+        self._synced = threading.Event()
+        self._stopping = threading.Event()
+        self._failure: str | None = None
+        self._thread = threading.Thread(target=self._run, name=f"watch-{path.rsplit('/', 1)[-1]}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The thread ends with its watch: nobody waits for it."""
+        self._stopping.set()
+
+    def objects(self) -> Mapping[str, Object]:
+        """All objects by name, as they were a moment ago. Raises Unreachable if nobody knows what they are now."""
+        if not self._synced.wait(SYNC_SECONDS) or self._failure is not None:
+            raise Unreachable(self._failure or "the API server has not answered yet")
+        with self._lock:
+            return dict(self._objects)
+
+    def get(self, name: str) -> Object | None:
+        """One object. Raises Unreachable as `objects` does."""
+        if not self._synced.wait(SYNC_SECONDS) or self._failure is not None:
+            raise Unreachable(self._failure or "the API server has not answered yet")
+        with self._lock:
+            return self._objects.get(name)
+
+    def put(self, found: Object) -> None:
+        """Note what a call of our own has answered: the watch may be a moment behind."""
+        self._set(self._keep(found))
+
+    def drop(self, name: str) -> None:
+        """Note that a call of our own found this object gone."""
+        with self._lock:
+            self._objects.pop(name, None)
+
+    def _run(self) -> None:
+        pause, version = FIRST_PAUSE, ""
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            try:
+                version = version or self._list()
+                version = self._watch(version)
+                pause = FIRST_PAUSE
+            except (ApiError, Unreachable) as failure:
+                if isinstance(failure, ApiError):
+                    version = ""  # 410 or a right that was taken: begin anew
+                if not (isinstance(failure, ApiError) and failure.status == GONE):
+                    self._fail(_sentence(failure, self._path))
+                if time.monotonic() - begun > LONGEST_PAUSE:
+                    pause = FIRST_PAUSE
+                self._stopping.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 (spreads load, guards nothing)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except Exception:
+                log.exception("watch.failed", path=self._path)
+                version = ""
+                self._stopping.wait(LONGEST_PAUSE)
+
+    def _list(self) -> str:
+        items, version = self._api.list(self._path, self._selector)
+        found = {item["metadata"]["name"]: self._keep(item) for item in items}
+        with self._lock:
+            before, self._objects = self._objects, found
+        self._well()
+        self._synced.set()
+        for name in before.keys() | found.keys():
+            old, new = before.get(name), found.get(name)
+            if _version(old) != _version(new):
+                self._changed(old, new)
+        return version
+
+    def _watch(self, version: str) -> str:
+        """Follow until the watch ends; the version to go on from. Raises ApiError with 410 if that is too old."""
+        for event in self._api.watch(self._path, self._selector, version, WATCH_SECONDS, SILENCE_SECONDS):
+            self._well()
+            found = event["object"]
+            if event["type"] == "ERROR":
+                raise ApiError(int(found.get("code", 500)), str(found.get("reason")), str(found.get("message")))
+            version = found["metadata"]["resourceVersion"]
+            if event["type"] == "DELETED":
+                with self._lock:
+                    old = self._objects.pop(found["metadata"]["name"], None)
+                self._changed(old, None)
+            elif event["type"] != "BOOKMARK":
+                self._set(self._keep(found))
+            if self._stopping.is_set():
+                break
+        return version
+
+    def _set(self, new: Object) -> None:
+        name = new["metadata"]["name"]
+        with self._lock:
+            old = self._objects.get(name)
+            if old is not None and _is_older(new, old):
+                return
+            self._objects[name] = new
+        if _version(old) != _version(new):
+            self._changed(old, new)
+
+    def _well(self) -> None:
+        if self._failure is not None:
+            log.info("watch.restored", path=self._path)
+            self._failure = None
+
+    def _fail(self, why: str) -> None:
+        if self._failure is None:
+            log.warning("watch.lost", path=self._path, why=why)
+        self._failure = why
+
+
+def _version(found: Object | None) -> str | None:
+    return found["metadata"].get("resourceVersion") if found else None
+
+
+def _is_older(new: Object, old: Object) -> bool:
+    """Whether `new` is an earlier state of the same object: versions are numbers (promised since Kubernetes 1.35)."""
+    if new["metadata"].get("uid") != old["metadata"].get("uid"):
+        return False
+    try:
+        return int(new["metadata"]["resourceVersion"]) < int(old["metadata"]["resourceVersion"])
+    except (KeyError, ValueError):
+        return False
+
+
+def _sentence(failure: Exception, path: str) -> str:
+    plural = path.rsplit("/", 1)[-1]
+    if isinstance(failure, ApiError) and failure.status == 404:
+        return f"Kubernetes knows no {plural}: KubeRay's CRDs are not installed there (helm install kuberay-operator)"
+    if isinstance(failure, ApiError) and failure.status == 403:
+        return f"the service may not list and watch {plural} there: {failure}"
+    return str(failure)

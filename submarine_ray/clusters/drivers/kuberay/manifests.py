@@ -1,0 +1,286 @@
+"""From submissions and endpoints to RayJob, RayCluster, RayService and the objects beside them. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from submarine_ray.clusters.drivers.base import Submission
+from submarine_ray.clusters.drivers.kuberay import names, pods
+from submarine_ray.clusters.drivers.kuberay.pods import LAUNCH_FILE, SERVE_ENVIRONMENT, Pod
+from submarine_ray.spec.clusters import KubeRayClusterSpec, WorkerGroup
+from submarine_ray.spec.kubernetes import JobOptions, PodOptions
+from submarine_ray.spec.launch import Launch, Replica
+from submarine_ray.spec.quantities import Resources, parse_resources
+
+Manifest = dict[str, Any]
+ENTRYPOINT = f"exec python -m submarine_ray.runner --launch-file {LAUNCH_FILE}"
+# The service deletes what has ended, once its log is kept. This is for the case that it is away: then KubeRay does.
+UNATTENDED_SECONDS = 3600
+# KubeRay's deadline counts from the start of the Ray cluster; ours from the start of the job. This one is the net.
+START_ALLOWANCE_SECONDS = 900
+_QUEUE_LABELS = {
+    "kueue": "kueue.x-k8s.io/queue-name",
+    "volcano": "volcano.sh/queue-name",
+    "yunikorn": "yunikorn.apache.org/queue",
+}
+
+
+def runner_map(cluster: KubeRayClusterSpec, uid: str, digest: str, content: bytes) -> Manifest:
+    """The runner's code for pods whose image lacks it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(runner_name(uid, digest), cluster, names.own_labels(uid)),
+        "binaryData": {"runner.zip": base64.b64encode(content).decode()},
+        "immutable": True,
+    }
+
+
+def runner_name(uid: str, digest: str) -> str:
+    return f"submarine-runner-{uid[:8]}-{digest[:12]}"
+
+
+def secret(cluster: KubeRayClusterSpec, name: str, labels: Mapping[str, str], data: Mapping[str, str]) -> Manifest:
+    """A Secret; what is in it appears nowhere else."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(name, cluster, labels),
+        "type": "Opaque",
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
+
+
+def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runner: str) -> Manifest:
+    """An attempt with a Ray cluster of its own. Its launch is in the Secret of the same name."""
+    launch = submission.launch
+    name = names.object_name(launch.submission_id)
+    labels = names.job_labels(uid, submission)
+    options = pods.merged(cluster.pods, submission.pods)
+    deletion = submission.pods.deletion or cluster.deletion
+    keep = (deletion.seconds(failed=False), deletion.seconds(failed=True))
+    spec: Manifest = {
+        "jobId": launch.submission_id,
+        "submissionMode": cluster.submission_mode,
+        "entrypoint": ENTRYPOINT,
+        "metadata": {"submarine.experiment": launch.experiment_id, "submarine.name": launch.name},
+        "backoffLimit": 0,  # retries are ours: each is an attempt that users see
+        "shutdownAfterJobFinishes": True,
+        "ttlSecondsAfterFinished": max(*keep, UNATTENDED_SECONDS),
+        "rayClusterSpec": _job_cluster(cluster, submission, options, labels, name, runner),
+    }
+    if packages := _runtime_env(cluster, submission):
+        spec["runtimeEnvYAML"] = yaml.safe_dump(packages, sort_keys=True)
+    if submission.timeout_seconds:
+        spec["activeDeadlineSeconds"] = submission.timeout_seconds + START_ALLOWANCE_SECONDS
+    only = _only(launch)
+    if only and (only.cpu or only.gpu):
+        asked = {"entrypointNumCpus": only.cpu, "entrypointNumGpus": only.gpu}
+        spec |= {key: value for key, value in asked.items() if value}
+    metadata = _metadata(name, cluster, {**options.labels, **labels}, options.annotations)
+    metadata["annotations"] = {
+        **metadata.get("annotations", {}),
+        names.SUBMISSION_ANNOTATION: launch.submission_id,
+        names.KEEP_ANNOTATION: " ".join(map(str, keep)),
+    }
+    if cluster.queueing:
+        _queue(cluster, submission.pods, metadata, spec)
+    return {"apiVersion": names.GROUP, "kind": "RayJob", "metadata": metadata, "spec": spec}
+
+
+def ray_cluster(cluster: KubeRayClusterSpec, uid: str, name: str, runner: str) -> Manifest:
+    """The shared, long-lived Ray cluster."""
+    labels = names.own_labels(uid)
+    scales = any(group.scales for group in cluster.workers)
+    head = Pod(parse_resources(cluster.head.resources), cluster.image, is_head=True, offers=False, runner=runner,
+               labels=labels, needs_account=scales)  # fmt: skip
+    groups = [_shared_group(cluster, group, labels, runner) for group in cluster.workers]
+    return _stamped({
+        "apiVersion": names.GROUP,
+        "kind": "RayCluster",
+        "metadata": _metadata(name, cluster, {**cluster.pods.labels, **labels}, cluster.pods.annotations),
+        "spec": _cluster_spec(cluster, cluster.pods, head, groups, scales),
+    })  # fmt: skip
+
+
+def ray_service(
+    cluster: KubeRayClusterSpec, uid: str, name: str, config: Manifest, size: tuple[Resources, int], runner: str,
+    token: tuple[str, str] | None,
+) -> Manifest:  # fmt: skip
+    """An endpoint: `config` is Serve's, `size` what a replica asks for and how many there are, `token` opens MLflow."""
+    demand, replicas = size
+    labels = names.own_labels(uid)
+    secrets = {"MLFLOW_TRACKING_TOKEN": token} if token else {}
+    common: dict[str, Any] = {"runner": runner, "labels": labels, "env": SERVE_ENVIRONMENT, "secret_env": secrets}
+    head = Pod(parse_resources(cluster.head.resources), cluster.image, is_head=True, offers=False, **common)
+    worker = Pod(demand, cluster.image, **common)
+    applications = [_with_packages(one, cluster.pip) for one in config["applications"]]
+    serve = {"http_options": {"host": "0.0.0.0", "port": pods.PORTS["serve"]}, "proxy_location": "EveryNode"}  # noqa: S104
+    return _stamped({
+        "apiVersion": names.GROUP,
+        "kind": "RayService",
+        "metadata": _metadata(name, cluster, {**cluster.pods.labels, **labels}, cluster.pods.annotations),
+        "spec": {
+            "serveConfigV2": yaml.safe_dump({**serve, "applications": applications}, sort_keys=True),
+            "upgradeStrategy": {"type": "NewCluster"},
+            "rayClusterConfig": _cluster_spec(
+                cluster, cluster.pods, head, [_group(cluster, cluster.pods, "model", worker, replicas, replicas)], False
+            ),
+        },
+    })  # fmt: skip
+
+
+def offered(cluster: KubeRayClusterSpec) -> tuple[Resources, Resources]:
+    """All that the shared cluster's workers can be together, and the largest of them."""
+    sizes = [(_filled(parse_resources(group.resources)), group.most) for group in cluster.workers]
+    total = sum((size.times(count) for size, count in sizes), Resources())
+    return total, Resources(
+        max(size.cpu for size, _ in sizes), max(size.memory for size, _ in sizes), max(size.gpu for size, _ in sizes)
+    )
+
+
+def fingerprint(manifest: Manifest) -> str | None:
+    """What tells whether an object is as we want it, whatever defaults the API server has added to it."""
+    return str((manifest["metadata"].get("annotations") or {}).get(names.HASH_ANNOTATION))
+
+
+def _job_cluster(
+    cluster: KubeRayClusterSpec, submission: Submission, options: PodOptions, labels: Mapping[str, str], name: str,
+    runner: str,
+) -> Manifest:  # fmt: skip
+    """A head that runs a single process itself, or a small one and a group of workers for each role."""
+    launch = submission.launch
+    common: dict[str, Any] = {"runner": runner, "labels": labels}
+    image = submission.image or cluster.image
+    most = submission.pods.max_workers
+    only = _only(launch) or (launch.replicas[0] if launch.framework == "Ray" and not launch.tune else None)
+    scales = bool(most) and (launch.framework == "Ray" or launch.tune is not None)
+    if only is not None:
+        role_image = submission.images.get(only.role, image)
+        head = Pod(_size(only), role_image, is_head=True, secret=name, needs_account=scales, **common)
+        groups = []
+        if scales and most:
+            groups = [_group(cluster, options, "worker", Pod(_size(only), role_image, **common), 0, most)]
+        return _cluster_spec(cluster, options, head, groups, scales)
+    head = Pod(parse_resources(cluster.head.resources), image, is_head=True, offers=False, secret=name,
+               needs_account=scales, **common)  # fmt: skip
+    at_once = launch.tune.max_concurrent if launch.tune else 1
+    groups = []
+    for role in dict.fromkeys(replica.role for replica in launch.replicas):
+        members = [replica for replica in launch.replicas if replica.role == role]
+        worker = Pod(_size(members[0]), submission.images.get(role, image), **common)
+        count = len(members) * at_once
+        groups.append(_group(cluster, options, role, worker, count, max(count, most or 0) if scales else count))
+    return _cluster_spec(cluster, options, head, groups, scales)
+
+
+def _cluster_spec(
+    cluster: KubeRayClusterSpec, options: PodOptions, head: Pod, groups: list[Manifest], scales: bool
+) -> Manifest:
+    spec: Manifest = {
+        "rayVersion": cluster.ray_version,
+        # Said in full: an empty authOptions makes the Secret and leaves the cluster open.
+        "authOptions": {"mode": "token"},
+        "headGroupSpec": {
+            "rayStartParams": pods.start_params(head),
+            "template": pods.template(cluster, options, head),
+        },
+        "workerGroupSpecs": groups,
+    }
+    if scales:
+        spec["enableInTreeAutoscaling"] = True
+        spec["autoscalerOptions"] = {"idleTimeoutSeconds": cluster.idle_seconds, "version": "v2"}
+    if cluster.fault_tolerance:
+        redis = cluster.fault_tolerance
+        spec["gcsFaultToleranceOptions"] = {"redisAddress": redis.redis_address}
+        if redis.redis_password:
+            reference = {"name": redis.redis_password.secret, "key": redis.redis_password.key}
+            spec["gcsFaultToleranceOptions"]["redisPassword"] = {"valueFrom": {"secretKeyRef": reference}}
+    return spec
+
+
+def _group(
+    cluster: KubeRayClusterSpec, options: PodOptions, name: str, worker: Pod, replicas: int, most: int
+) -> Manifest:
+    return {
+        "groupName": name,
+        "replicas": replicas,
+        "minReplicas": min(replicas, most),
+        "maxReplicas": max(replicas, most),
+        "rayStartParams": pods.start_params(worker),
+        "template": pods.template(cluster, options, worker),
+    }
+
+
+def _shared_group(cluster: KubeRayClusterSpec, group: WorkerGroup, labels: Mapping[str, str], runner: str) -> Manifest:
+    worker = Pod(_filled(parse_resources(group.resources)), cluster.image, runner=runner, labels=labels)
+    found = _group(cluster, pods.merged(cluster.pods, group.pods), group.name, worker, group.replicas, group.most)
+    return found | {"minReplicas": group.least}
+
+
+def _size(replica: Replica) -> Resources:
+    return Resources(replica.cpu, replica.memory, replica.gpu)
+
+
+def _filled(size: Resources) -> Resources:
+    return Resources(size.cpu or pods.DEFAULT_CPU, size.memory or pods.DEFAULT_MEMORY, math.ceil(size.gpu))
+
+
+def _only(launch: Launch) -> Replica | None:
+    """The replica that runs in the job's entrypoint, where there is but one process."""
+    alone = len(launch.replicas) == 1 and not launch.function and launch.tune is None and launch.framework != "Ray"
+    return launch.replicas[0] if alone else None
+
+
+def _runtime_env(cluster: KubeRayClusterSpec, submission: Submission) -> Manifest:
+    found: Manifest = {}
+    if pip := [*cluster.pip, *submission.pip]:
+        found["pip"] = pip
+    if submission.conda:
+        found["conda"] = {"dependencies": [*submission.conda, *([{"pip": pip}] if pip else [])]}
+        found.pop("pip", None)  # Ray takes one of the two
+    return found
+
+
+def _queue(cluster: KubeRayClusterSpec, options: JobOptions, metadata: Manifest, spec: Manifest) -> None:
+    """Have a queueing system admit the job."""
+    if cluster.queueing is None:
+        return
+    system, queue = cluster.queueing.system, options.queue or cluster.queueing.queue
+    labels = metadata["labels"]
+    labels[_QUEUE_LABELS[system]] = queue
+    if system == "kueue":
+        spec["suspend"] = True  # Kueue lets it go when there is room
+    elif system == "volcano":
+        labels["ray.io/scheduler-name"] = "volcano"
+    else:
+        labels |= {
+            "ray.io/scheduler-name": "yunikorn",
+            "ray.io/gang-scheduling-enabled": "true",
+            "yunikorn.apache.org/app-id": metadata["name"],
+        }
+
+
+def _with_packages(application: Manifest, pip: list[str]) -> Manifest:
+    return application | ({"runtime_env": {"pip": pip}} if pip else {})
+
+
+def _metadata(
+    name: str, cluster: KubeRayClusterSpec, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
+) -> Manifest:
+    found: Manifest = {"name": name, "namespace": cluster.namespace, "labels": dict(labels)}
+    return found | ({"annotations": dict(annotations)} if annotations else {})
+
+
+def _stamped(manifest: Manifest) -> Manifest:
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+    metadata = manifest["metadata"]
+    metadata["annotations"] = {**metadata.get("annotations", {}), names.HASH_ANNOTATION: digest}
+    return manifest

@@ -1,0 +1,246 @@
+"""One registered namespace: its API, what is watched there, the Ray dashboards in it."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, Unreachable
+from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
+from submarine_ray.clusters.drivers.kuberay.informer import Informer
+from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs
+from submarine_ray.spec.clusters import KubeRayClusterSpec
+
+QUOTA_PAUSE_MS = 15_000
+RIGHTS_PAUSE_MS = 30_000
+DASHBOARD_PORT = 8265
+# Dashboards spoken to lately; a job needs its own for its log and its end only.
+OPEN_DASHBOARDS = 32
+
+Notify = Callable[[frozenset[str]], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a driver is made of: the registration, its id, the API, this service's packages and token, whom to tell."""
+
+    spec: KubeRayClusterSpec
+    uid: str
+    api: KubeApi
+    packages: PackageStore
+    timeout: float
+    tracking_token: str | None
+    notify: Notify
+
+
+class Namespace:
+    """What the drivers of a registered cluster share."""
+
+    def __init__(self, place: Place) -> None:
+        self.spec = place.spec
+        self.uid = place.uid
+        self.api = place.api
+        self.packages = place.packages
+        self.tracking_token = place.tracking_token
+        self._place = place
+        self._runner: str | None = None
+        self._tokens: dict[str, str] = {}
+        self._dashboards: dict[str, RayJobs] = {}
+        self._lock = threading.Lock()
+        self.jobs = self._informer(names.GROUP, "rayjobs", _job_essence)
+        self.clusters = self._informer(names.GROUP, "rayclusters", _cluster_essence)
+        self.services = self._informer(names.GROUP, "rayservices", _service_essence)
+        self.pods = self._informer("v1", "pods", _pod_essence)
+        self._informers = (self.jobs, self.clusters, self.services, self.pods)
+        for informer in self._informers:
+            informer.start()
+
+    def path(self, plural: str, name: str = "") -> str:
+        """Of a collection, or of one object in it."""
+        group = names.GROUP if plural.startswith("ray") else "v1"
+        return collection(group, self.spec.namespace, plural) + (f"/{name}" if name else "")
+
+    def is_ours(self, found: Mapping[str, Any]) -> bool:
+        """Whether this registration made the object."""
+        return (found["metadata"].get("labels") or {}).get(names.CLUSTER_LABEL) == self.uid
+
+    def pods_of(self, ray_cluster: str) -> list[Object]:
+        return [pod for pod in self.pods.objects().values() if _label(pod, "ray.io/cluster") == ray_cluster]
+
+    def ensure_runner(self) -> str:
+        """The ConfigMap with the runner's code; made once. Raises Blocked, SubmissionRefused."""
+        if self._runner is None:
+            digest, content = self.packages.runner()
+            self.create("configmaps", manifests.runner_map(self.spec, self.uid, digest, content))
+            self._runner = manifests.runner_name(self.uid, digest)
+        return self._runner
+
+    def create(self, plural: str, manifest: Object) -> Object | None:
+        """Make an object; None if it is there already. Raises Blocked, SubmissionRefused."""
+        try:
+            return self.api.create(self.path(plural), manifest)
+        except ApiError as failure:
+            if failure.status == 409:
+                return None
+            self._runner = None  # a namespace that was made anew lacks it
+            raise refusal(failure, plural, self.spec.namespace) from failure
+
+    def delete(self, plural: str, name: str) -> None:
+        """Raises Blocked."""
+        try:
+            self.api.delete(self.path(plural, name))
+        except ApiError as failure:
+            raise refusal(failure, plural, self.spec.namespace) from failure
+
+    def dashboard(self, ray_cluster: str) -> RayJobs:
+        """The Ray cluster's own API."""
+        with self._lock:
+            known = self._dashboards.pop(ray_cluster, None)
+            if known is None:
+                known = RayJobs(self._address(ray_cluster), self.packages, self._place.timeout)
+            self._dashboards[ray_cluster] = known  # last: the longest unused is the first
+            while len(self._dashboards) > OPEN_DASHBOARDS:
+                oldest = next(iter(self._dashboards))
+                self._dashboards.pop(oldest).close()
+            return known
+
+    def forget_dashboard(self, ray_cluster: str) -> None:
+        """Its Ray cluster was deleted, or made anew with another token."""
+        with self._lock:
+            known = self._dashboards.pop(ray_cluster, None)
+            self._tokens.pop(ray_cluster, None)
+        if known:
+            known.close()
+
+    def close(self) -> None:
+        for informer in self._informers:
+            informer.stop()
+        with self._lock:
+            for dashboard in self._dashboards.values():
+                dashboard.close()
+            self._dashboards.clear()
+        self.api.close()
+
+    @property
+    def _is_direct(self) -> bool:
+        return self.spec.access == "direct" or (self.spec.access == "auto" and self.api.in_cluster)
+
+    def _address(self, ray_cluster: str) -> Dashboard:
+        service, namespace = f"{ray_cluster}-head-svc", self.spec.namespace
+        if self._is_direct:
+            return Dashboard(
+                f"http://{service}.{namespace}.svc.cluster.local:{DASHBOARD_PORT}",
+                lambda: {"Authorization": f"Bearer {self._token(ray_cluster)}"},
+            )
+        path = f"/api/v1/namespaces/{namespace}/services/{service}:dashboard/proxy"
+        return Dashboard(
+            self.api.host + path,
+            # Authorization is the API server's own, and does not reach Ray.
+            lambda: {**self.api.headers(), "x-ray-authorization": f"Bearer {self._token(ray_cluster)}"},
+            self.api.tls(),
+        )
+
+    def _token(self, ray_cluster: str) -> str:
+        """Ray's token, from the Secret that KubeRay made."""
+        if ray_cluster not in self._tokens:
+            try:
+                found = self.api.get(self.path("secrets", ray_cluster))
+                self._tokens[ray_cluster] = base64.b64decode(found["data"]["auth_token"]).decode()
+            except ApiError as failure:
+                raise Unreachable(f"the token of {ray_cluster} cannot be read: {failure}") from failure
+            except (KeyError, ValueError) as failure:
+                raise Unreachable(f"the Secret {ray_cluster} has no auth_token") from failure
+        return self._tokens[ray_cluster]
+
+    def _informer(self, group: str, plural: str, keep: Callable[[Object], Object]) -> Informer:
+        def changed(before: Object | None, after: Object | None) -> None:
+            if before is None or after is None or _matters(before) != _matters(after):
+                self._place.notify(frozenset(_ids((before, after))))
+
+        path = collection(group, self.spec.namespace, plural)
+        return Informer(self.api, path, names.selector(self.uid), keep, changed)
+
+
+def refusal(failure: ApiError, plural: str, namespace: str) -> Blocked | SubmissionRefused:
+    """What the API server's no means for who waits."""
+    if failure.over_quota:
+        told = problems.of_refusal(str(failure))
+        return Blocked(told.reason, told.message, QUOTA_PAUSE_MS)
+    if failure.status == 403:
+        return Blocked("Forbidden", f"The service lacks a right on Kubernetes: {failure}", RIGHTS_PAUSE_MS)
+    if failure.status == 404:
+        missing_namespace = "namespaces" in str(failure)
+        why = (
+            f"there is no namespace {namespace!r}"
+            if missing_namespace
+            else f"it knows no {plural}: KubeRay's CRDs are not installed (helm install kuberay-operator)"
+        )
+        return Blocked("NotInstalled", f"Kubernetes cannot take it: {why}.", RIGHTS_PAUSE_MS)
+    return SubmissionRefused(str(failure))
+
+
+def _ids(objects: Iterable[Object | None]) -> Iterable[str]:
+    """The experiments, notebooks that objects belong to."""
+    for found in objects:
+        if found is not None and (id := _label(found, names.EXPERIMENT_LABEL)):
+            yield id
+
+
+def _label(found: Mapping[str, Any], key: str) -> str | None:
+    return (found["metadata"].get("labels") or {}).get(key)
+
+
+def _matters(found: Object) -> Any:
+    """What of an object can change our mind: its essence without its version."""
+    return {k: v for k, v in found.items() if k != "metadata"}, found["metadata"].get("deletionTimestamp")
+
+
+def _identity(found: Object) -> Object:
+    keys = ("name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "labels", "ownerReferences")
+    kept = {key: found["metadata"][key] for key in keys if key in found["metadata"]}
+    own = {k: v for k, v in (found["metadata"].get("annotations") or {}).items() if k.startswith("submarine-ray/")}
+    return kept | {"annotations": own}
+
+
+def _some(document: Mapping[str, Any] | None, *keys: str) -> Object:
+    return {key: document[key] for key in keys if key in document} if document else {}
+
+
+def _job_essence(found: Object) -> Object:
+    status = found.get("status")
+    kept = _some(
+        status, "jobDeploymentStatus", "jobStatus", "reason", "message", "rayClusterName", "startTime", "endTime"
+    )
+    kept["rayJobInfo"] = _some((status or {}).get("rayJobInfo"), "startTime", "endTime")
+    return {"metadata": _identity(found), "status": kept}
+
+
+def _cluster_essence(found: Object) -> Object:
+    conditions = [
+        _some(condition, "type", "status", "reason", "message", "lastTransitionTime")
+        for condition in (found.get("status") or {}).get("conditions") or []
+        if condition.get("type") in ("HeadPodReady", "ReplicaFailure")
+    ]
+    return {"metadata": _identity(found), "status": {"conditions": conditions}}
+
+
+def _service_essence(found: Object) -> Object:
+    status = found.get("status") or {}
+    kept: Object = {"conditions": [_some(c, "type", "status", "message") for c in status.get("conditions") or []]}
+    for side in ("activeServiceStatus", "pendingServiceStatus"):
+        kept[side] = _some(status.get(side), "applicationStatuses", "rayClusterName")
+    return {"metadata": _identity(found), "status": kept}
+
+
+def _pod_essence(found: Object) -> Object:
+    status = found.get("status") or {}
+    kept = _some(status, "phase", "reason", "message", "conditions", "initContainerStatuses", "podIP")
+    kept["containerStatuses"] = [
+        _some(c, "name", "image", "state", "lastState", "restartCount") for c in status.get("containerStatuses") or []
+    ]
+    return {"metadata": _identity(found), "status": kept}

@@ -1,0 +1,198 @@
+"""Pod templates: what a replica asks for, where it may run, what it sees. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from submarine_ray.spec.clusters import KubeRayClusterSpec
+from submarine_ray.spec.kubernetes import PodOptions, Volume
+from submarine_ray.spec.quantities import GPU_KEY, Resources
+
+# Ray's own processes and its object store live in the pod too: without this, a replica that uses what it asked for is
+# killed. Measured: raylet, agents and their Python take 0.5 GiB; the store below is in memory as well.
+OVERHEAD_BYTES = 1024**3
+STORE_BYTES = 256 * 1024**2
+DEFAULT_MEMORY = 2 * 1024**3
+DEFAULT_CPU = 1.0
+MOUNT = "/etc/submarine"
+RUNNER_ZIP = f"{MOUNT}/runner/runner.zip"
+LAUNCH_FILE = f"{MOUNT}/launch/launch.json"
+PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000}
+
+_ENVIRONMENT = {
+    "PYTHONPATH": RUNNER_ZIP,
+    "PYTHONUNBUFFERED": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_JOB_STOP_WAIT_TIME_S": "15",  # the runner ends a stubborn script itself, and sends its last metrics
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+# Facts behind: docs/decisions/0002-local-cluster.md. In a pod Ray's own paths and ports are free.
+SERVE_ENVIRONMENT = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One kind of pod. `size` is what its replica asked for; a head without a replica offers Ray no CPUs.
+
+    `secret` is mounted where the runner finds its launch; `env` and `secret_env` (variable: secret, key) are added.
+    """
+
+    size: Resources
+    image: str
+    is_head: bool = False
+    offers: bool = True
+    secret: str | None = None
+    runner: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    secret_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    needs_account: bool = False
+
+
+def merged(*options: PodOptions) -> PodOptions:
+    """Options together; the later win where both say something."""
+    found = PodOptions()
+    for one in options:
+        found = PodOptions(
+            node_selector=found.node_selector | one.node_selector,
+            tolerations=[*found.tolerations, *(t for t in one.tolerations if t not in found.tolerations)],
+            priority_class=one.priority_class or found.priority_class,
+            service_account=one.service_account or found.service_account,
+            image_pull_secrets=list(dict.fromkeys([*found.image_pull_secrets, *one.image_pull_secrets])),
+            labels=found.labels | one.labels,
+            annotations=found.annotations | one.annotations,
+            volumes=list({volume.name: volume for volume in [*found.volumes, *one.volumes]}.values()),
+            secrets=list({secret.name: secret for secret in [*found.secrets, *one.secrets]}.values()),
+        )
+    return found
+
+
+def start_params(pod: Pod) -> dict[str, str]:
+    """`ray start`'s parameters: what Ray may give away in the pod, which is what the replica asked for."""
+    found = {"object-store-memory": str(STORE_BYTES), "num-cpus": str(math.ceil(pod.size.cpu or DEFAULT_CPU))}
+    if pod.is_head:
+        found["dashboard-host"] = "0.0.0.0"  # noqa: S104 (inside a pod, and with a token)
+    if not pod.offers:
+        return found | {"num-cpus": "0"}
+    found["memory"] = str(pod.size.memory or DEFAULT_MEMORY)
+    if pod.size.gpu:
+        found["num-gpus"] = str(math.ceil(pod.size.gpu))
+    return found
+
+
+def template(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict[str, Any]:
+    """The pod template of a Ray group."""
+    spec: dict[str, Any] = {
+        "containers": [_container(cluster, options, pod)],
+        "volumes": [*_own_volumes(pod), *(_volume(volume) for volume in options.volumes)],
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "enableServiceLinks": False,
+    }
+    if options.service_account:
+        spec["serviceAccountName"] = options.service_account
+    elif not pod.needs_account:
+        spec["automountServiceAccountToken"] = False
+    optional = {
+        "nodeSelector": dict(options.node_selector),
+        "tolerations": [t.model_dump(by_alias=True, exclude_none=True) for t in options.tolerations],
+        "priorityClassName": options.priority_class,
+        "imagePullSecrets": [{"name": name} for name in options.image_pull_secrets],
+    }
+    spec |= {key: value for key, value in optional.items() if value}
+    metadata: dict[str, Any] = {"labels": {**options.labels, **pod.labels}}
+    if options.annotations:
+        metadata["annotations"] = dict(options.annotations)
+    return {"metadata": metadata, "spec": spec}
+
+
+def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict[str, Any]:
+    secrets = [{"name": one.name, "value_from": (one.secret, one.key)} for one in options.secrets]
+    secrets += [{"name": name, "value_from": reference} for name, reference in pod.secret_env.items()]
+    environment = _ENVIRONMENT if pod.runner else {k: v for k, v in _ENVIRONMENT.items() if k != "PYTHONPATH"}
+    container: dict[str, Any] = {
+        "name": "ray-head" if pod.is_head else "ray-worker",
+        "image": pod.image,
+        "resources": quantities(pod.size),
+        "env": [{"name": name, "value": value} for name, value in {**environment, **pod.env}.items()]
+        + [
+            {
+                "name": one["name"],
+                "valueFrom": {"secretKeyRef": dict(zip(("name", "key"), one["value_from"], strict=True))},
+            }
+            for one in secrets
+        ],
+        "volumeMounts": [*_own_mounts(pod), *(_mount(volume) for volume in options.volumes)],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    if cluster.image_pull_policy:
+        container["imagePullPolicy"] = cluster.image_pull_policy
+    if pod.is_head:
+        container["ports"] = [{"name": name, "containerPort": port} for name, port in PORTS.items()]
+    return container
+
+
+def quantities(size: Resources) -> dict[str, Any]:
+    """Requests and limits: memory and GPUs the same in both, CPUs only requested, so that idle ones can be used."""
+    memory = _bytes((size.memory or DEFAULT_MEMORY) + OVERHEAD_BYTES)
+    firm = {"memory": memory} | ({GPU_KEY: str(math.ceil(size.gpu))} if size.gpu else {})
+    return {"requests": {"cpu": _cores(size.cpu or DEFAULT_CPU), **firm}, "limits": firm}
+
+
+def _cores(cpu: float) -> str:
+    milli = round(cpu * 1000)
+    return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"
+
+
+def _bytes(count: int) -> str:
+    """In Mi, rounded up: a pod with a little more is a pod with enough."""
+    return f"{math.ceil(count / 1024**2)}Mi"
+
+
+def _own_volumes(pod: Pod) -> list[dict[str, Any]]:
+    shared_memory = {
+        "name": "shm",
+        "emptyDir": {"medium": "Memory", "sizeLimit": _bytes(STORE_BYTES + OVERHEAD_BYTES // 2)},
+    }
+    found: list[dict[str, Any]] = [shared_memory]
+    if pod.runner:
+        found.append({"name": "submarine-runner", "configMap": {"name": pod.runner}})
+    if pod.secret:
+        found.append({"name": "submarine-launch", "secret": {"secretName": pod.secret, "defaultMode": 0o444}})
+    return found
+
+
+def _own_mounts(pod: Pod) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 (in the pod)
+    if pod.runner:
+        found.append({"name": "submarine-runner", "mountPath": f"{MOUNT}/runner", "readOnly": True})
+    if pod.secret:
+        found.append({"name": "submarine-launch", "mountPath": f"{MOUNT}/launch", "readOnly": True})
+    return found
+
+
+def _mount(volume: Volume) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": volume.name, "mountPath": volume.mount_path}
+    return found | ({"readOnly": True} if volume.read_only else {})
+
+
+def _volume(volume: Volume) -> dict[str, Any]:
+    """A volume of a pod, as Kubernetes spells it."""
+    if volume.claim:
+        return {"name": volume.name, "persistentVolumeClaim": {"claimName": volume.claim}}
+    if volume.nfs:
+        return {"name": volume.name, "nfs": {"server": volume.nfs.server, "path": volume.nfs.path}}
+    if volume.new_claim:
+        claim: dict[str, Any] = {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": volume.new_claim.size}},
+        }
+        if volume.new_claim.storage_class:
+            claim["storageClassName"] = volume.new_claim.storage_class
+        return {"name": volume.name, "ephemeral": {"volumeClaimTemplate": {"spec": claim}}}
+    return {"name": volume.name, "hostPath": {"path": volume.host_path}}

@@ -1,0 +1,105 @@
+"""Why pods do not run, in words for who waits for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from submarine_ray.clusters.drivers.base import Problem
+
+# Of a container that waits: Kubernetes' reason, ours, and what to say. Source: pkg/kubelet/images, kuberuntime.
+_WAITING = {
+    "ImagePullBackOff": ("ImagePullFailed", "The image {image} cannot be fetched: {why}"),
+    "ErrImagePull": ("ImagePullFailed", "The image {image} cannot be fetched: {why}"),
+    "ErrImageNeverPull": ("ImagePullFailed", "The image {image} is not on the node, and its pull policy is Never."),
+    "InvalidImageName": ("ImagePullFailed", "{image} is not the name of an image."),
+    "CrashLoopBackOff": ("CrashLoop", "The container of the image {image} ends again and again{exit}; "
+                         "does the image have Ray, in the version that the cluster expects?"),
+    "CreateContainerConfigError": ("PodNotCreated", "A container cannot be made: {why}"),
+    "CreateContainerError": ("PodNotCreated", "A container cannot be made: {why}"),
+    "RunContainerError": ("PodNotCreated", "A container cannot be started: {why}"),
+}  # fmt: skip
+_QUOTA = re.compile(r"exceeded quota: ([^,\"]+)(.*)", re.DOTALL)
+
+
+def of_pods(pods: Iterable[dict[str, Any]]) -> Problem | None:
+    """The first thing that keeps one of a job's pods from running."""
+    found = [problem for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])) if (problem := of_pod(pod))]
+    # What a container says of itself tells more than that a pod has no node.
+    return next((problem for problem in found if problem.reason != "Unschedulable"), found[0] if found else None)
+
+
+def of_pod(pod: dict[str, Any]) -> Problem | None:
+    """What keeps a pod from running."""
+    status = pod.get("status") or {}
+    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        if problem := _of_container(container):
+            return problem
+    if status.get("reason") == "Evicted":
+        return Problem("Evicted", f"A pod was evicted from its node: {status.get('message', 'the node was full')}")
+    if status.get("phase") == "Pending":
+        for condition in status.get("conditions") or []:
+            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+                return Problem("Unschedulable", _unschedulable(str(condition.get("message", ""))))
+    return None
+
+
+def _of_container(container: dict[str, Any]) -> Problem | None:
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    ended = state.get("terminated") or last.get("terminated") or {}
+    if ended.get("reason") == "OOMKilled":
+        return Problem("OOMKilled", "A pod used more memory than it has, and was killed; ask for more in resources.")
+    waiting = state.get("waiting") or {}
+    known = _WAITING.get(str(waiting.get("reason")))
+    if known is None:
+        return None
+    code = ended.get("exitCode")
+    return Problem(
+        known[0],
+        known[1].format(
+            image=container.get("image", "?"),
+            why=_short(str(waiting.get("message") or waiting.get("reason"))),
+            exit="" if code is None else f" (status {code})",
+        ),
+    )
+
+
+def _unschedulable(message: str) -> str:
+    """The scheduler's own counting, after what it means."""
+    lower = message.lower()
+    if "persistentvolumeclaim" in lower:
+        what = "A volume is not there yet: does the claim exist, and its StorageClass?"
+    elif "insufficient nvidia.com/gpu" in lower or "insufficient amd.com/gpu" in lower:
+        what = "No node has so many free GPUs."
+    elif "insufficient memory" in lower:
+        what = "No node has so much free memory."
+    elif "insufficient cpu" in lower:
+        what = "No node has so many free CPUs."
+    elif "taint" in lower and "affinity" not in lower and "selector" not in lower:
+        what = "The nodes have taints that the experiment does not tolerate."
+    elif "selector" in lower or "affinity" in lower:
+        what = "No node has the labels that the experiment asks for."
+    else:
+        what = "No node can take a pod."
+    return f"{what} Kubernetes goes on trying ({_short(message)})." if message else f"{what} Kubernetes goes on trying."
+
+
+def of_cluster(cluster: dict[str, Any]) -> Problem | None:
+    """What keeps a RayCluster's pods from being made at all."""
+    for condition in (cluster.get("status") or {}).get("conditions") or []:
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return of_refusal(str(condition.get("message", "")))
+    return None
+
+
+def of_refusal(message: str) -> Problem:
+    """What the API server's refusal of an object means."""
+    quota = _QUOTA.search(message)
+    if quota:
+        return Problem("QuotaExceeded", f"The namespace's quota {quota[1].strip()} is used up{_short(quota[2])}.")
+    return Problem("PodNotCreated", f"A pod cannot be made: {_short(message)}")
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:400].rstrip(".")

@@ -1,0 +1,134 @@
+"""Endpoints as RayServices: KubeRay starts a changed one beside the old, and moves the traffic when it answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, Unreachable
+from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, refusal
+from submarine_ray.spec.quantities import Resources
+
+ENDPOINT_ANNOTATION = "submarine-ray/endpoint"
+ATTEMPTS = 5
+
+
+def service_name(endpoint: str) -> str:
+    """The RayService of an endpoint."""
+    return names.object_name(endpoint)
+
+
+class RayServices:
+    """The serving half of the drivers: Serve's declarative configuration, one RayService an application."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._at = namespace
+
+    def applications(self) -> dict[str, Any]:
+        """As Serve's REST API would show them, were they in one cluster."""
+        found = {}
+        for service in self._at.services.objects().values():
+            endpoint = service["metadata"]["annotations"].get(ENDPOINT_ANNOTATION)
+            if endpoint and not service["metadata"].get("deletionTimestamp"):
+                found[endpoint] = self._application(endpoint, service)
+        return {"applications": found}
+
+    def put_applications(self, config: dict[str, Any]) -> None:
+        try:
+            wanted = {application["name"]: application for application in config["applications"]}
+            existing = {
+                service["metadata"]["annotations"].get(ENDPOINT_ANNOTATION): service
+                for service in self._at.services.objects().values()
+            }
+            for endpoint, application in wanted.items():
+                self._put(self._manifest(endpoint, application), existing.get(endpoint))
+            for endpoint, service in existing.items():
+                if endpoint not in wanted:
+                    self._at.delete("rayservices", service["metadata"]["name"])
+        except Blocked as failure:
+            raise SubmissionRefused(str(failure)) from failure
+
+    def dispose(self) -> None:
+        """Take everything of this registration away."""
+        try:
+            for name in self._at.services.objects():
+                self._at.delete("rayservices", name)
+            for plural in ("secrets", "configmaps"):
+                items, _ = self._at.api.list(self._at.path(plural), names.selector(self._at.uid))
+                for item in items:
+                    self._at.delete(plural, item["metadata"]["name"])
+        except ApiError as failure:
+            raise Unreachable(str(failure)) from failure
+
+    def close(self) -> None:
+        self._at.close()
+
+    def _manifest(self, endpoint: str, application: dict[str, Any]) -> Object:
+        deployment = application["deployments"][0]
+        options = deployment["ray_actor_options"]
+        size = Resources(float(options.get("num_cpus") or 0), 0, float(options.get("num_gpus") or 0))
+        manifest = manifests.ray_service(
+            self._at.spec,
+            self._at.uid,
+            service_name(endpoint),
+            {"applications": [application]},
+            (size, int(deployment["num_replicas"])),
+            self._at.ensure_runner(),
+            self._token_reference(),
+        )
+        manifest["metadata"]["annotations"][ENDPOINT_ANNOTATION] = endpoint
+        return manifest
+
+    def _token_reference(self) -> tuple[str, str] | None:
+        """Where replicas find what opens this service's MLflow."""
+        if self._at.tracking_token is None:
+            return None
+        name = f"submarine-tracking-{self._at.uid[:8]}"
+        labels = names.own_labels(self._at.uid)
+        self._at.create("secrets", manifests.secret(self._at.spec, name, labels, {"token": self._at.tracking_token}))
+        return name, "token"
+
+    def _put(self, manifest: Object, existing: Object | None) -> None:
+        """Make it so. Somebody else may write at the same time: then once more, from what is there."""
+        if existing is None:
+            made = self._at.create("rayservices", manifest)
+            if made is not None:
+                self._at.services.put(made)
+                return
+        elif manifests.fingerprint(existing) == manifests.fingerprint(manifest):
+            return
+        path = self._at.path("rayservices", manifest["metadata"]["name"])
+        for _ in range(ATTEMPTS):
+            try:
+                there = self._at.api.get(path)
+                if not self._at.is_ours(there):
+                    raise SubmissionRefused(
+                        f"the namespace has a RayService {manifest['metadata']['name']} of somebody else"
+                    )
+                version = there["metadata"]["resourceVersion"]
+                body = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
+                self._at.services.put(self._at.api.replace(path, body))
+                return
+            except ApiError as failure:
+                if failure.status != 409:
+                    raise refusal(failure, "rayservices", self._at.spec.namespace) from failure
+        raise Unreachable(
+            f"the RayService {manifest['metadata']['name']} was changed by others {ATTEMPTS} times in a row"
+        )
+
+    def _application(self, endpoint: str, service: Object) -> dict[str, Any]:
+        status = service["status"]
+        active = (status["activeServiceStatus"].get("applicationStatuses") or {}).get(endpoint) or {}
+        pending = (status["pendingServiceStatus"].get("applicationStatuses") or {}).get(endpoint) or {}
+        ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status["conditions"])
+        if ready and active:
+            return {"status": "RUNNING", "message": active.get("message", "")}
+        latest = pending or active
+        failed = latest.get("status") in ("DEPLOY_FAILED", "UNHEALTHY")
+        cluster = status["pendingServiceStatus"].get("rayClusterName") or status["activeServiceStatus"].get(
+            "rayClusterName"
+        )
+        problem = problems.of_pods(self._at.pods_of(cluster)) if cluster else None
+        message = latest.get("message") or (problem.message if problem else "")
+        return {"status": latest["status"] if failed else "DEPLOYING", "message": message}

@@ -1,0 +1,111 @@
+"""One long-lived Ray cluster for all jobs: a RayCluster that the service makes, scales and heals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+
+from submarine_ray.clusters.drivers.base import (
+    LOG_SECONDS,
+    Blocked,
+    Capacity,
+    Job,
+    Submission,
+    SubmissionRefused,
+    Unreachable,
+)
+from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
+from submarine_ray.clusters.drivers.kuberay.api import ApiError
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, refusal
+from submarine_ray.clusters.drivers.kuberay.services import RayServices
+from submarine_ray.clusters.drivers.ray_jobs import RayJobs
+
+log = structlog.get_logger(__name__)
+
+
+class SharedCluster(RayServices):
+    """Jobs go to the RayCluster's own Jobs API; endpoints are RayServices beside it."""
+
+    watches = False
+
+    def __init__(self, namespace: Namespace) -> None:
+        super().__init__(namespace)
+        self.name = names.object_name(f"submarine-{namespace.uid[:8]}")
+
+    def submit(self, submission: Submission) -> None:
+        self._jobs().submit(submission)
+
+    def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
+        return self._jobs().observe(submission_ids)
+
+    def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
+        return self._jobs().log(submission_id, patience)
+
+    async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
+        async for piece in self._jobs().follow_log(submission_id):
+            yield piece
+
+    def stop(self, submission_id: str) -> None:
+        self._jobs().stop(submission_id)
+
+    def delete(self, submission_id: str) -> None:
+        self._jobs().delete(submission_id)
+
+    def purge(self, experiment_id: str) -> None:
+        """What attempts left lies in pods, and goes with them."""
+
+    def capacity(self) -> Capacity:
+        """What the workers can be together: Ray's autoscaler makes them when jobs ask."""
+        try:
+            there = self._jobs().capacity()
+        except Unreachable as failure:
+            # A token that was made anew with its cluster, among other things.
+            self._at.forget_dashboard(self.name)
+            raise Unreachable(self._why() or str(failure)) from failure
+        total, largest = manifests.offered(self._at.spec)
+        return Capacity(there.incarnation, total, largest, there.nodes)
+
+    def maintain(self) -> None:
+        """Have the RayCluster as the registration says: make it, make it anew, change it."""
+        try:
+            self._bring_about()
+        except (Blocked, SubmissionRefused) as failure:
+            raise Unreachable(str(failure)) from failure
+
+    def dispose(self) -> None:
+        self._at.delete("rayclusters", self.name)
+        super().dispose()
+
+    def _jobs(self) -> RayJobs:
+        return self._at.dashboard(self.name)
+
+    def _bring_about(self) -> None:
+        at = self._at
+        wanted = manifests.ray_cluster(at.spec, at.uid, self.name, at.ensure_runner())
+        there = at.clusters.get(self.name)
+        if there is None:
+            made = at.create("rayclusters", wanted)
+            if made is not None:
+                log.info("kuberay.shared_cluster_made", cluster=self.name)
+                at.clusters.put(made)
+                at.forget_dashboard(self.name)
+            return
+        if there["metadata"].get("deletionTimestamp") or manifests.fingerprint(there) == manifests.fingerprint(wanted):
+            return
+        path = at.path("rayclusters", self.name)
+        try:
+            found = at.api.get(path)
+            wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+            at.clusters.put(at.api.replace(path, wanted))
+        except ApiError as failure:
+            if failure.status != 409:  # the next look tries again
+                raise refusal(failure, "rayclusters", at.spec.namespace) from failure
+
+    def _why(self) -> str | None:
+        """What keeps the cluster from answering, if Kubernetes knows."""
+        there = self._at.clusters.get(self.name)
+        if there is None:
+            return "the RayCluster is being made"
+        problem = problems.of_cluster(there) or problems.of_pods(self._at.pods_of(self.name))
+        return problem.message if problem else None

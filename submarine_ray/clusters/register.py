@@ -1,0 +1,79 @@
+"""From what somebody registers, by REST or a file, to the columns of a row, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from submarine_ray.clusters.drivers.kuberay import credentials
+from submarine_ray.clusters.drivers.kuberay.credentials import BadKubeconfig
+from submarine_ray.clusters.tables import ClusterRow
+from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.core.secrets import SecretBox
+from submarine_ray.core.settings import Settings
+from submarine_ray.spec.clusters import ClusterSpec, KubeRayClusterSpec, RayClusterSpec
+
+log = structlog.get_logger(__name__)
+
+_SPEC: TypeAdapter[ClusterSpec] = TypeAdapter(ClusterSpec)
+
+
+def check(spec: ClusterSpec, settings: Settings) -> None:
+    """What can be said of a registration without asking the cluster. Raises InvalidSpec."""
+    if isinstance(spec, RayClusterSpec):
+        return
+    try:
+        if spec.kubeconfig is not None:
+            document = credentials.parse(spec.kubeconfig.get_secret_value(), spec.context)
+            credentials.check_is_data(document)
+        elif spec.kubeconfig_file is not None:
+            file = Path(spec.kubeconfig_file).expanduser()
+            allowed = settings.kubeconfig_directory.expanduser().resolve()
+            # A kubeconfig can start programs: only what an operator has put there is read.
+            if not file.resolve().is_relative_to(allowed):
+                raise BadKubeconfig(
+                    f"{file} is not below {allowed}, from where alone they are read (SUBMARINE_KUBECONFIG_DIRECTORY)"
+                )
+            credentials.check_file(file, spec.context)
+        elif "KUBERNETES_SERVICE_HOST" not in os.environ:
+            raise BadKubeconfig("the service does not run in a Kubernetes pod, so it needs a kubeconfig")
+    except BadKubeconfig as failure:
+        raise InvalidSpec(str(failure), "kubeconfig" if spec.kubeconfig else "kubeconfigFile") from failure
+
+
+def columns(spec: ClusterSpec, secrets: SecretBox) -> dict[str, Any]:
+    """A row's columns; secrets sealed, and nowhere else."""
+    found: dict[str, Any] = {
+        "kind": spec.kind,
+        "address": None,
+        "sealed_token": None,
+        "sealed_kubeconfig": None,
+        "serve_url": spec.serve_url,
+        "spec": spec.model_dump_json(by_alias=True, exclude_none=True, exclude={"token", "kubeconfig"}),
+    }
+    if isinstance(spec, RayClusterSpec):
+        token = secrets.seal(spec.token.get_secret_value()) if spec.token else None
+        return found | {"address": spec.address, "sealed_token": token}
+    kubeconfig = secrets.seal(spec.kubeconfig.get_secret_value()) if spec.kubeconfig else None
+    return found | {"sealed_kubeconfig": kubeconfig}
+
+
+def registered(row: ClusterRow) -> RayClusterSpec | KubeRayClusterSpec | None:
+    """What was registered; None for the local cluster and for rows from before there was more to it."""
+    return _SPEC.validate_json(row.spec) if row.spec else None
+
+
+def read(directory: Path) -> Iterator[ClusterSpec]:
+    """The registrations in a directory's YAML files. A wrong one is logged, and the service starts all the same."""
+    for file in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
+        try:
+            documents = [document for document in yaml.safe_load_all(file.read_text()) if document]
+            yield from [_SPEC.validate_python(document) for document in documents]
+        except (OSError, yaml.YAMLError, ValidationError) as failure:
+            log.error("cluster.bad_configuration", file=str(file), why=str(failure))

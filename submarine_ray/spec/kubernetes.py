@@ -1,0 +1,202 @@
+"""What is particular to Kubernetes: how pods are placed and what they mount, queues, and when clusters go."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from submarine_ray.spec.base import Document, Text
+from submarine_ray.spec.quantities import parse_memory
+
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+# Source: the grammar of distribution's reference package, without the exotic parts that registries refuse anyway.
+_IMAGE = re.compile(
+    r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]{1,2}[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+    r"(@sha256:[0-9a-f]{64})?"
+)
+# Labels under these prefixes are ours or the operator's to set.
+_RESERVED = ("submarine-ray", "ray.io", "kubernetes.io", "k8s.io")
+
+
+def check_image(value: str) -> str:
+    """`value`, if it can be a container image. Raises ValueError."""
+    if not _IMAGE.fullmatch(value):
+        raise ValueError(
+            f"{value[:120]!r} is not a container image; write for example rayproject/ray:2.60.0-py311 "
+            "(no blanks, the name in small letters)"
+        )
+    return value
+
+
+def check_object_name(value: str) -> str:
+    """`value`, if a Kubernetes object can be named so (RFC 1123 subdomain). Raises ValueError."""
+    if len(value) > 253 or not _SUBDOMAIN.fullmatch(value):
+        raise ValueError(
+            f"{value[:80]!r} cannot be the name of a Kubernetes object: use small letters, digits, '-' and '.'"
+        )
+    return value
+
+
+def check_labels(labels: dict[str, str]) -> dict[str, str]:
+    """Labels that Kubernetes takes and that nobody else sets. Raises ValueError."""
+    for key, value in labels.items():
+        check_label_key(key)
+        if not _LABEL_VALUE.fullmatch(value):
+            raise ValueError(f"label {key}: {value[:80]!r} is too long (63), or has others than letters, digits, - _ .")
+    return labels
+
+
+def check_label_key(key: str) -> str:
+    """`key`, if it can be a label's and is not reserved. Raises ValueError."""
+    prefix, slash, name = key.rpartition("/")
+    if not _LABEL_NAME.fullmatch(name) or (slash and not _SUBDOMAIN.fullmatch(prefix)):
+        raise ValueError(f"{key[:80]!r} cannot be a label's key; write for example team or example.com/team")
+    if slash and any(prefix == own or prefix.endswith(f".{own}") for own in _RESERVED):
+        raise ValueError(f"label {key}: the prefix {prefix!r} belongs to Kubernetes, Ray or this platform")
+    return key
+
+
+Image = Annotated[str, AfterValidator(check_image)]
+ObjectName = Annotated[str, AfterValidator(check_object_name)]
+Labels = Annotated[dict[str, Text], AfterValidator(check_labels)]
+
+
+class SecretKey(Document):
+    """A value in a Kubernetes Secret of the same namespace."""
+
+    secret: ObjectName
+    """The Secret's name."""
+    key: str = Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")
+    """The key in it."""
+
+
+class SecretVariable(SecretKey):
+    """An environment variable whose value never leaves its Secret."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The variable's name."""
+
+
+class Toleration(Document):
+    """A taint that pods may stand, as Kubernetes spells it."""
+
+    key: str | None = None
+    """The taint's key; none stands for all."""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    """Whether the value must be equal, or the key just there."""
+    value: str | None = None
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Which effect; none stands for all."""
+    toleration_seconds: int | None = Field(default=None, ge=0)
+    """How long a NoExecute taint is stood."""
+
+
+class Nfs(Document):
+    """A directory of an NFS server."""
+
+    server: str = Field(min_length=1, max_length=253, pattern=r"^\S+$")
+    """Its name or address."""
+    path: str = Field(pattern=r"^/")
+    """The exported directory."""
+
+
+class NewClaim(Document):
+    """A volume that is made for each pod and goes with it (a generic ephemeral volume)."""
+
+    size: str
+    """How much: 10Gi."""
+    storage_class: ObjectName | None = None
+    """Of which StorageClass; default the cluster's default."""
+
+    @field_validator("size")
+    @classmethod
+    def _amount(cls, value: str) -> str:
+        parse_memory(value)
+        return value
+
+
+class Volume(Document):
+    """Something mounted in every pod: exactly one of `claim`, `newClaim`, `nfs` and `hostPath`."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")
+    """Small letters, digits and '-'."""
+    mount_path: str = Field(pattern=r"^/[^:\s]+$")
+    """Where pods see it."""
+    read_only: bool = False
+    """Whether pods may only read."""
+    claim: ObjectName | None = None
+    """An existing PersistentVolumeClaim of the namespace."""
+    new_claim: NewClaim | None = None
+    """A new volume for each pod."""
+    nfs: Nfs | None = None
+    """A directory of an NFS server."""
+    host_path: str | None = Field(default=None, pattern=r"^/")
+    """A directory of the node."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Volume:
+        given = [source for source in (self.claim, self.new_claim, self.nfs, self.host_path) if source is not None]
+        if len(given) != 1:
+            raise ValueError(f"volume {self.name}: give exactly one of claim, newClaim, nfs and hostPath")
+        if self.name == "submarine" or self.mount_path.rstrip("/") in ("", "/etc/submarine", "/dev/shm", "/tmp/ray"):  # noqa: S108
+            raise ValueError(f"volume {self.name}: the name or mountPath is the platform's own; choose another")
+        return self
+
+
+class PodOptions(Document):
+    """Where pods run and what they see."""
+
+    node_selector: dict[str, Text] = Field(default_factory=dict)
+    """Labels that a node must have."""
+    tolerations: list[Toleration] = Field(default_factory=list)
+    """Taints that pods stand."""
+    priority_class: ObjectName | None = None
+    """The pods' PriorityClass."""
+    service_account: ObjectName | None = None
+    """Whose rights the pods have."""
+    image_pull_secrets: list[ObjectName] = Field(default_factory=list)
+    """Secrets that open private registries."""
+    labels: Labels = Field(default_factory=dict)
+    """Of the RayJob and its pods: team, cost centre."""
+    annotations: dict[str, Text] = Field(default_factory=dict)
+    """Of the RayJob and its pods."""
+    volumes: list[Volume] = Field(default_factory=list)
+    """Mounted in every pod."""
+    secrets: list[SecretVariable] = Field(default_factory=list)
+    """Variables from Secrets."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> PodOptions:
+        names = [volume.name for volume in self.volumes]
+        if double := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"volumes: {double!r} is there twice")
+        return self
+
+
+class Deletion(Document):
+    """When the pods of an ended experiment go, in seconds after its log was kept."""
+
+    after_seconds: int = Field(default=0, ge=0, le=30 * 86_400)
+    """After a success; 0: at once."""
+    failed_after_seconds: int | None = Field(default=None, ge=0, le=30 * 86_400)
+    """After a failure, to look around in them; default the same."""
+
+    def seconds(self, failed: bool) -> int:
+        """How long the pods stay."""
+        return self.failed_after_seconds if failed and self.failed_after_seconds is not None else self.after_seconds
+
+
+class JobOptions(PodOptions):
+    """What an experiment says about its own pods; it is added to what its cluster says, and wins over it."""
+
+    queue: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
+    """The queue to wait in, where the cluster has a queueing system."""
+    max_workers: int | None = Field(default=None, ge=1, le=10_000)
+    """Ray's autoscaler may add workers up to so many; for scripts and sweeps that use the cluster themselves."""
+    deletion: Deletion | None = None
+    """When the pods go."""
