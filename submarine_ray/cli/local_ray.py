@@ -15,7 +15,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,7 +204,7 @@ def _make_private(directory: Path) -> None:
 
 
 def start(
-    home: Home, cpus: int | None = None, fast_serve: bool = True, variables: Mapping[str, str] | None = None
+    home: Home, cpus: int | None = None, fast_serve: bool = True, variables: dict[str, str] | None = None
 ) -> None:
     """Start the cluster, with more environment `variables` for its jobs, and wait until it takes jobs.
 
@@ -224,7 +224,7 @@ def _ports_lock() -> Iterator[None]:
         yield
 
 
-def _start(home: Home, cpus: int | None, fast_serve: bool, variables: Mapping[str, str]) -> None:
+def _start(home: Home, cpus: int | None, fast_serve: bool, variables: dict[str, str]) -> None:
     sweep(home)
     known = processes.load(home.ray_state)
     previous = known[1].get("portBase") if known else None

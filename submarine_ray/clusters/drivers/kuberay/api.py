@@ -37,6 +37,10 @@ class ApiError(Exception):
         return self.status == 403 and "exceeded quota" in str(self)
 
 
+class WatchBroken(Unreachable):
+    """A watch ended in the middle, as they do: load balancers and API servers come and go."""
+
+
 class KubeApi:
     """One API server as one user."""
 
@@ -100,12 +104,18 @@ class KubeApi:
             query["continue"] = token
 
     def watch(self, path: str, selector: str, version: str, seconds: int, silence: float) -> Iterator[Object]:
-        """Events since `version`, for about `seconds`; `silence` is how long nothing may come. Raises as `get` does."""
+        """Events since `version`, for about `seconds`; `silence` is how long nothing may come.
+
+        Raises as `get` does if it cannot begin, and WatchBroken in the middle.
+        """
         query = {
             "labelSelector": selector, "watch": "true", "allowWatchBookmarks": "true",
             "resourceVersion": version, "timeoutSeconds": seconds,
         }  # fmt: skip
-        response = self._send("GET", path, query, None, None, silence)
+        return self._events(self._send("GET", path, query, None, None, silence))
+
+    @staticmethod
+    def _events(response: Any) -> Iterator[Object]:
         try:
             rest = b""
             for piece in response.stream(65536):
@@ -114,7 +124,7 @@ class KubeApi:
                     if line.strip():
                         yield json.loads(line)
         except (OSError, ValueError, _transport()) as failure:
-            raise Unreachable(f"the watch of {path} broke: {failure or type(failure).__name__}") from failure
+            raise WatchBroken(f"the watch broke: {failure or type(failure).__name__}") from failure
         finally:
             response.close()
 

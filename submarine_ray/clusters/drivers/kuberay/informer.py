@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from submarine_ray.clusters.drivers.base import Unreachable
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, WatchBroken
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,7 @@ class Informer:
         self._synced = threading.Event()
         self._stopping = threading.Event()
         self._failure: str | None = None
+        self._version = ""
         self._thread = threading.Thread(target=self._run, name=f"watch-{path.rsplit('/', 1)[-1]}", daemon=True)
 
     def start(self) -> None:
@@ -73,17 +74,18 @@ class Informer:
             self._objects.pop(name, None)
 
     def _run(self) -> None:
-        pause, version = FIRST_PAUSE, ""
+        pause = FIRST_PAUSE
         while not self._stopping.is_set():
             begun = time.monotonic()
             try:
-                version = version or self._list()
-                version = self._watch(version)
+                if not self._version:
+                    self._list()
+                self._watch()
                 pause = FIRST_PAUSE
             except (ApiError, Unreachable) as failure:
                 if isinstance(failure, ApiError):
-                    version = ""  # 410 or a right that was taken: begin anew
-                if not (isinstance(failure, ApiError) and failure.status == GONE):
+                    self._version = ""  # 410, or a right that was taken: begin anew
+                if not isinstance(failure, WatchBroken) and getattr(failure, "status", None) != GONE:
                     self._fail(_sentence(failure, self._path))
                 if time.monotonic() - begun > LONGEST_PAUSE:
                     pause = FIRST_PAUSE
@@ -91,10 +93,10 @@ class Informer:
                 pause = min(pause * 2, LONGEST_PAUSE)
             except Exception:
                 log.exception("watch.failed", path=self._path)
-                version = ""
+                self._version = ""
                 self._stopping.wait(LONGEST_PAUSE)
 
-    def _list(self) -> str:
+    def _list(self) -> None:
         items, version = self._api.list(self._path, self._selector)
         found = {item["metadata"]["name"]: self._keep(item) for item in items}
         with self._lock:
@@ -105,16 +107,17 @@ class Informer:
             old, new = before.get(name), found.get(name)
             if _version(old) != _version(new):
                 self._changed(old, new)
-        return version
+        self._version = version
 
-    def _watch(self, version: str) -> str:
-        """Follow until the watch ends; the version to go on from. Raises ApiError with 410 if that is too old."""
-        for event in self._api.watch(self._path, self._selector, version, WATCH_SECONDS, SILENCE_SECONDS):
-            self._well()
+    def _watch(self) -> None:
+        """Follow until the watch ends. Raises ApiError with 410 if the version to go on from is too old."""
+        events = self._api.watch(self._path, self._selector, self._version, WATCH_SECONDS, SILENCE_SECONDS)
+        self._well()
+        for event in events:
             found = event["object"]
             if event["type"] == "ERROR":
                 raise ApiError(int(found.get("code", 500)), str(found.get("reason")), str(found.get("message")))
-            version = found["metadata"]["resourceVersion"]
+            self._version = found["metadata"]["resourceVersion"]
             if event["type"] == "DELETED":
                 with self._lock:
                     old = self._objects.pop(found["metadata"]["name"], None)
@@ -123,7 +126,6 @@ class Informer:
                 self._set(self._keep(found))
             if self._stopping.is_set():
                 break
-        return version
 
     def _set(self, new: Object) -> None:
         name = new["metadata"]["name"]

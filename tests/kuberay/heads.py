@@ -1,0 +1,71 @@
+"""A Ray dashboard that says what a test tells it to: for states that real Ray does not take on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class ScriptedHead:
+    """`jobs` is what its Jobs API knows; stopped jobs become STOPPED; it asks for its token."""
+
+    def __init__(self, token: str = "head-token") -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.logs: dict[str, str] = {}
+        self.token = token
+        self.stopped: list[str] = []
+        head = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                head.answer(self, "GET")
+
+            def do_POST(self) -> None:
+                head.answer(self, "POST")
+
+            def do_DELETE(self) -> None:
+                head.answer(self, "DELETE")
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        threading.Thread(target=self._http.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
+        self.address = f"127.0.0.1:{self._http.server_port}"
+
+    def set(self, id: str, status: str, **more: Any) -> None:
+        self.jobs[id] = {"submission_id": id, "status": status, **more}
+
+    def answer(self, request: BaseHTTPRequestHandler, method: str) -> None:
+        given = request.headers.get("x-ray-authorization") or request.headers.get("Authorization")
+        path = request.path.split("?")[0]
+        code, body = self._look(method, path) if given == f"Bearer {self.token}" else (403, {"msg": "wrong token"})
+        data = json.dumps(body).encode()
+        request.send_response(code)
+        request.send_header("Content-Length", str(len(data)))
+        request.send_header("Connection", "close")
+        request.end_headers()
+        request.wfile.write(data)
+        request.close_connection = True
+
+    def _look(self, method: str, path: str) -> tuple[int, Any]:
+        parts = path.strip("/").split("/")
+        id = parts[2] if len(parts) > 2 else ""
+        if parts[:2] != ["api", "jobs"] or id not in self.jobs:
+            return 404, {"msg": f"Job {id} does not exist"}
+        if parts[3:] == ["logs"]:
+            return 200, {"logs": self.logs.get(id, "")}
+        if parts[3:] == ["stop"]:
+            self.stopped.append(id)
+            self.set(id, "STOPPED")
+            return 200, {"stopped": True}
+        return 200, self.jobs[id]
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
