@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from submarine_ray.cli import output, resources
+from submarine_ray.cli.clusters import cluster_app
 from submarine_ray.cli.output import Format, Problem
 from submarine_ray.cli.resources import Output
 
@@ -24,6 +25,7 @@ for name, group in (
     ("list", list_app), ("get", get_app), ("delete", delete_app), ("create", create_app), ("config", config_app),
 ):  # fmt: skip
     app.add_typer(group, name=name)
+app.add_typer(cluster_app, name="cluster")
 resources.add_to(list_app, get_app, delete_app, create_app)
 
 
@@ -107,6 +109,8 @@ def run(
     no_working_dir: Annotated[bool, typer.Option("--no-working-dir", help="send no directory")] = False,
     max_retries: Annotated[int, typer.Option(min=0)] = 0,
     cluster: Annotated[str | None, typer.Option(help="where to run; default the local cluster")] = None,
+    image: Annotated[str | None, typer.Option(help="the pods' image, on clusters that have pods")] = None,
+    timeout: Annotated[int | None, typer.Option(min=1, help="seconds after which it is stopped")] = None,
     queue: Annotated[bool, typer.Option("--queue", help="wait for a cluster that is too small now")] = False,
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="print the log, and exit with the outcome")
@@ -130,6 +134,8 @@ def run(
             working_dir=None if no_working_dir else working_dir,
             max_retries=max_retries,
             cluster=cluster,
+            image=image,
+            timeout=timeout,
             queue=queue,
             client=sdk,
         )
@@ -223,6 +229,7 @@ def serve(
     model: str,
     version: int,
     replicas: Annotated[int, typer.Option(min=1, help="how many processes answer")] = 1,
+    cluster: Annotated[str | None, typer.Option(help="where; default the local cluster")] = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait until it answers; 0: do not wait")] = 180,
 ) -> None:
     """Serve a model version, and print where it answers."""
@@ -230,7 +237,7 @@ def serve(
     from submarine_ray.client.models import ServeClient
 
     endpoints = ServeClient(config.service_url(), patience=0)
-    endpoint = endpoints.create_serve(model, version, replicas=replicas)
+    endpoint = endpoints.create_serve(model, version, replicas=replicas, **({"cluster": cluster} if cluster else {}))
     if timeout > 0:
         endpoint = endpoints.wait_until_running(model, version, timeout)
     typer.echo(endpoint["invocationsUrl"])

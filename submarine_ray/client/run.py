@@ -66,6 +66,8 @@ def run(
     working_dir: str | Path | None = None,
     max_retries: int = 0,
     cluster: str | None = None,
+    image: str | None = None,
+    timeout: int | None = None,
     queue: bool = False,
     client: ExperimentClient | None = None,
 ) -> ExperimentHandle:
@@ -83,6 +85,8 @@ def run(
         working_dir: a directory to send along; the command runs in a copy of it.
         max_retries: new attempts after a failure or a lost cluster.
         cluster: where to run; default the local one.
+        image: the container image, on clusters that run containers.
+        timeout: seconds after which an attempt is stopped, and has failed.
         queue: wait for a cluster that is too small now, instead of being refused.
 
     Raises:
@@ -103,7 +107,11 @@ def run(
         pip,
         working_dir,
     )
-    options: dict[str, Any] = {"maxRetries": max_retries or None, "cluster": cluster, "queue": queue or None}
+    if image:
+        spec.setdefault("environment", {})["image"] = image
+    options: dict[str, Any] = {
+        "maxRetries": max_retries or None, "cluster": cluster, "timeout": timeout, "queue": queue or None,
+    }  # fmt: skip
     spec |= {key: value for key, value in options.items() if value is not None}
     return ExperimentHandle(client, client.create_experiment(spec)["experimentId"])
 

@@ -197,7 +197,7 @@ def _versions(spec: KubeRayClusterSpec) -> Iterator[Check]:
     tag = spec.image.rpartition(":")[2]
     number = _VERSION.match(tag)
     if number and ".".join(number.groups()) != spec.ray_version:
-        yield Check("image", False, f"The image {spec.image} does not look like Ray {spec.ray_version} (rayVersion).",
+        yield Check("Ray in the image", False, f"The image {spec.image} does not look like Ray {spec.ray_version} (rayVersion).",
                     "Set rayVersion to the image's.")  # fmt: skip
 
 
