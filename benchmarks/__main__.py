@@ -23,6 +23,7 @@ import psutil
 
 from benchmarks.clicks import clicks
 from benchmarks.harness import Bench, seconds
+from benchmarks.kubernetes import kubernetes
 from benchmarks.load import requests_per_second
 from benchmarks.notebooks import notebooks
 from benchmarks.sweeps import sweeps
@@ -278,6 +279,7 @@ def main() -> None:
         "notebooks": notebooks,
         "sweeps": sweeps,
         "clicks": clicks,
+        "kubernetes": kubernetes,
     }
     root = Path(tempfile.mkdtemp(prefix="sb-"))
     os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(free_port())}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -72,7 +73,7 @@ class Platform:
         self.database = Database(settings.sqlalchemy_url)
         secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
         changes = Changes()
-        self.packages = PackageStore(home.packages)
+        self.packages = PackageStore(settings.package_directory or home.packages)
         self.tracking = TrackingService(settings)
         self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages)
@@ -187,6 +188,15 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
     @app.get("/health", tags=["operations"], summary="Is the service well?")
     def health() -> dict[str, Any]:
         return platform.health()
+
+    @app.get(
+        "/ready", tags=["operations"], summary="Can the service take requests?",
+        responses={503: {"description": "The database or MLflow is not there yet"}},
+    )  # fmt: skip
+    def ready() -> Response:
+        found = platform.health()
+        well = found["database"] == "up" and found["tracking"] == "up"
+        return JSONResponse(found, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
 
     @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=PlainTextResponse)
     def metrics() -> Response:

@@ -237,7 +237,7 @@ def serve(
     from submarine_ray.client.models import ServeClient
 
     endpoints = ServeClient(config.service_url(), patience=0)
-    endpoint = endpoints.create_serve(model, version, replicas=replicas, **({"cluster": cluster} if cluster else {}))
+    endpoint = endpoints.create_serve(model, version, False, replicas=replicas, cluster=cluster)
     if timeout > 0:
         endpoint = endpoints.wait_until_running(model, version, timeout)
     typer.echo(endpoint["invocationsUrl"])

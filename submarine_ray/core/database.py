@@ -78,22 +78,20 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
         config.attributes["engine"] = self.engine
-        with self._alone():
+        with self.alone("submarine_migration"):
             command.upgrade(config, "head")
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Services that start together migrate one after the other (MySQL; a SQLite file has one service)."""
+    def alone(self, lock: str) -> Iterator[None]:
+        """Services that start together do this one after the other (MySQL; a SQLite file has one service)."""
         if self.engine.dialect.name == "sqlite":
             yield
             return
         with self.engine.connect() as connection:
-            if not connection.scalar(
-                text("SELECT GET_LOCK('submarine_migration', :wait)"), {"wait": MIGRATION_SECONDS}
-            ):
+            if not connection.scalar(text("SELECT GET_LOCK(:lock, :wait)"), {"lock": lock, "wait": MIGRATION_SECONDS}):
                 raise DatabaseUnavailable("Another control service has been changing the schema for too long.")
             yield  # the lock goes with the connection's session
-            connection.execute(text("DO RELEASE_LOCK('submarine_migration')"))
+            connection.execute(text("DO RELEASE_LOCK(:lock)"), {"lock": lock})
 
     def close(self) -> None:
         self.engine.dispose()

@@ -32,7 +32,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
-_OPEN_PATHS = ("/health", login.PATH)
+_OPEN_PATHS = ("/health", "/ready", login.PATH)
 PACKAGE_PATH = "/api/v1/package"
 
 

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     token: SecretStr | None = Field(default=None, description="bearer token that every request must carry")
     allowed_hosts: list[str] = Field(default_factory=list, description="further Host headers to accept")
     secret_key: SecretStr | None = Field(default=None, description="seals stored secrets; default: a file in home")
+    package_directory: Path | None = Field(
+        default=None, description="uploaded code; shared by services that share work"
+    )
     default_cluster: str = Field(default="local", description="where experiments run that name no cluster")
     cluster_configurations: Path = Field(
         default_factory=lambda: Home.from_env().root / "cluster_configs", description="clusters registered at the start"

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from submarine_ray.core.clock import iso
+from submarine_ray.core.database import Database
 from submarine_ray.core.errors import InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
@@ -209,7 +210,10 @@ class TrackingService:
 
     def _load(self) -> None:
         try:
-            app = load(self._settings)
+            database = Database(self._settings.mlflow_url)
+            with database.alone("mlflow_migration"):  # MLflow's own has no lock
+                app = load(self._settings)
+            database.close()
             from mlflow import MlflowClient
 
             self._app = app

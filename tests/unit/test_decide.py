@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from submarine_ray.clusters.drivers.base import Job, JobState
+from submarine_ray.clusters.drivers.base import Job, JobState, Problem
 from submarine_ray.experiments.decide import (
     LOST,
     Archive,
@@ -18,6 +18,7 @@ from submarine_ray.experiments.decide import (
     Settle,
     StopJob,
     Submit,
+    Tell,
     Wait,
     Wish,
     decide,
@@ -26,9 +27,12 @@ from submarine_ray.experiments.decide import (
 ID = "experiment-1-0001"
 
 
-def seen(state: str | None, has_room: bool = True, incarnation: str = "a", **job: object) -> Seen:
+SLOW = Problem("Slow", "It waits (2 of 2).")
+
+
+def seen(state: str | None, has_room: bool = True, incarnation: str = "a", now_ms: int = 0, **job: object) -> Seen:
     jobs = {ID: Job(ID, JobState(state), **job)} if state else {}  # type: ignore[arg-type]
-    return Seen(jobs, incarnation, has_room=has_room)
+    return Seen(jobs, incarnation, has_room=has_room, now_ms=now_ms)
 
 
 def wish(status: str, **fields: object) -> Wish:
@@ -42,6 +46,13 @@ def wish(status: str, **fields: object) -> Wish:
         (wish("Accepted"), seen(None, has_room=False), Queue()),
         (wish("Created", incarnation="a"), seen("PENDING"), Wait()),
         (wish("Running"), seen("RUNNING"), Wait()),
+        (wish("Created"), seen("PENDING", problem=SLOW), Tell(SLOW)),
+        (wish("Created", told="It waits (1 of 2)."), seen("PENDING", problem=SLOW), Wait()),
+        (wish("Created", told="It waits (1 of 2)."), seen("PENDING"), Tell(None)),
+        (wish("Running"), seen("RUNNING", problem=SLOW), Tell(SLOW)),
+        (wish("Running", deadline_ms=5), seen("RUNNING", now_ms=4), Wait()),
+        (wish("Running", deadline_ms=5), seen("RUNNING", now_ms=5), StopJob(ID)),
+        (wish("Running"), seen("RUNNING", error_type="DEADLINE_EXCEEDED"), StopJob(ID)),
         (wish("Succeeded"), seen("SUCCEEDED"), Archive()),
         (wish("Succeeded", archived=True), seen("SUCCEEDED"), Close(known=True)),
         (wish("Succeeded", archived=True), seen(None), Close(known=False)),
@@ -70,6 +81,10 @@ def test_steps(given: Wish, cluster: Seen, step: object) -> None:
         (wish("Created", incarnation="before"), seen("PENDING"), "Failed", LOST),
         (wish("Running"), seen("FAILED", error_type="JOB_SUPERVISOR_ACTOR_DIED"), "Failed", LOST),
         (wish("Running"), seen("FAILED", error_type="RUNTIME_ENV_SETUP_FAILURE"), "Failed", "EnvironmentFailed"),
+        (wish("Running", deadline_ms=5), seen("STOPPED", now_ms=9), "Failed", "Timeout"),
+        (wish("Running", deadline_ms=5), seen("SUCCEEDED", now_ms=9), "Succeeded", "Succeeded"),
+        (wish("Running", max_retries=3), seen("FAILED", error_type="DEADLINE_EXCEEDED"), "Failed", "Timeout"),
+        (wish("Created", max_retries=3), seen("FAILED", error_type="NOT_VALID"), "Failed", "SubmissionRefused"),
         (wish("Accepted", wanted="stop"), seen(None), "Failed", "Stopped"),
         (wish("Running", wanted="stop"), seen("STOPPED"), "Failed", "Stopped"),
         (wish("Running", wanted="stop"), seen("SUCCEEDED"), "Succeeded", "Succeeded"),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from submarine_ray.core.errors import InvalidSpec, NotFound
 
-# What the runner needs in the cluster; the control plane stays here.
+# What the runner needs in the cluster, beside the applications that Serve runs; the control plane stays here.
 RUNNER_PARTS = ("spec", "client", "runner", "ml")
 
 
@@ -109,7 +109,8 @@ class PackageStore:
 @functools.cache
 def _runner_package() -> tuple[str, bytes]:
     root = Path(__file__).parent.parent.parent
-    found = [path for part in RUNNER_PARTS for path in sorted((root / part).rglob("*"))]
+    directories = [*(root / part for part in RUNNER_PARTS), root.parent / "serve_apps"]
+    found = [path for directory in directories for path in sorted(directory.rglob("*"))]
     files = [root / "__init__.py", *(path for path in found if path.suffix in (".py", ".ipynb"))]
     content = _zipped((str(file.relative_to(root.parent)), file) for file in files)
     return hashlib.sha256(content).hexdigest(), content

@@ -197,8 +197,8 @@ def _versions(spec: KubeRayClusterSpec) -> Iterator[Check]:
     tag = spec.image.rpartition(":")[2]
     number = _VERSION.match(tag)
     if number and ".".join(number.groups()) != spec.ray_version:
-        yield Check("Ray in the image", False, f"The image {spec.image} does not look like Ray {spec.ray_version} (rayVersion).",
-                    "Set rayVersion to the image's.")  # fmt: skip
+        message = f"The image {spec.image} does not look like Ray {spec.ray_version} (rayVersion)."
+        yield Check("Ray in the image", False, message, "Set rayVersion to the image's.")
 
 
 def _image(spec: KubeRayClusterSpec) -> Check:

@@ -1,0 +1,23 @@
+# The control service. Build: docker build -t submarine-ray:0.1.0 .
+# The pods that run experiments need another image: see cluster_configs/kubernetes/ray.Dockerfile.
+FROM python:3.11.14-slim-bookworm AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /src
+RUN python -m venv /venv
+COPY constraints.txt pyproject.toml README.md ./
+COPY submarine_ray submarine_ray
+COPY serve_apps serve_apps
+COPY templates templates
+# boto3: artifacts in S3.
+RUN /venv/bin/pip install -c constraints.txt . boto3
+
+FROM python:3.11.14-slim-bookworm
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin submarine
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    SUBMARINE_HOME=/home/submarine/data SUBMARINE_HOST=0.0.0.0 SUBMARINE_LOG_JSON=true
+USER 10001
+WORKDIR /home/submarine
+EXPOSE 32080
+# As PID 1 it gets SIGTERM itself, and ends after the requests under way.
+ENTRYPOINT ["python", "-m", "submarine_ray.app"]

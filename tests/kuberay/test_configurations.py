@@ -1,0 +1,91 @@
+"""The ready files of cluster_configs/: each is what it says it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from submarine_ray.clusters.drivers.kuberay.checks import RIGHTS
+from submarine_ray.core.settings import Settings
+from submarine_ray.spec.clusters import ClusterSpec
+
+CONFIGS = Path(__file__).parents[2] / "cluster_configs"
+BASE = CONFIGS / "kubernetes" / "base"
+MODELS = {
+    "Namespace": "V1Namespace", "ServiceAccount": "V1ServiceAccount", "Role": "V1Role", "RoleBinding": "V1RoleBinding",
+    "ConfigMap": "V1ConfigMap", "PersistentVolumeClaim": "V1PersistentVolumeClaim", "Deployment": "V1Deployment",
+    "Service": "V1Service", "PodDisruptionBudget": "V1PodDisruptionBudget", "NetworkPolicy": "V1NetworkPolicy",
+    "Secret": "V1Secret", "StatefulSet": "V1StatefulSet",
+}  # fmt: skip
+
+
+def documents(file: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(file.read_text()) if document]
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.name)
+def test_a_registration_is_valid(file: Path) -> None:
+    for document in documents(file):
+        TypeAdapter(ClusterSpec).validate_python(document)
+    assert f"`{file.name}`" in (CONFIGS / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "file", sorted({*BASE.glob("*.yaml"), *CONFIGS.glob("kubernetes/overlays/*/*.yaml")}), ids=lambda file: file.name
+)
+def test_a_manifest_is_what_kubernetes_knows(file: Path) -> None:
+    from kubernetes.client import ApiClient
+
+    client = ApiClient()
+    for document in documents(file):
+        if document["kind"] == "Kustomization":
+            for resource in document["resources"]:
+                assert (file.parent / resource).exists(), resource
+            continue
+        model = client.deserialize(json.dumps(document), MODELS[document["kind"]], "application/json")
+        assert client.sanitize_for_serialization(model) == document  # what the models do not know is dropped
+
+
+def test_the_role_has_just_the_verbs_that_are_used() -> None:
+    role = next(document for document in documents(BASE / "rbac.yaml") if document["kind"] == "Role")
+    granted = {
+        (group, resource): set(rule["verbs"])
+        for rule in role["rules"] for group in rule["apiGroups"] for resource in rule["resources"]
+    }  # fmt: skip
+    assert granted == {(group, resource): set(verbs) for group, resource, verbs in RIGHTS}
+
+
+def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    (settings, clusters) = documents(BASE / "configmap.yaml")
+    (secret,) = documents(BASE / "secret.example.yaml")
+    fields = {f"SUBMARINE_{name.upper()}" for name in Settings.model_fields}
+    assert {*settings["data"], *secret["stringData"]} <= fields
+    for name, value in settings["data"].items():
+        monkeypatch.setenv(name, value)
+    assert Settings().default_cluster == "kubernetes" and "submarine.submarine" in Settings().allowed_hosts
+    for text in clusters["data"].values():
+        TypeAdapter(ClusterSpec).validate_python(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("ray/*.yaml")), ids=lambda file: file.name)
+def test_a_launcher_file_is_what_ray_knows(file: Path) -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    (document,) = documents(file)
+    validate_config(prepare_config(document))
+    commands = " ".join(document["head_start_ray_commands"] + document["worker_start_ray_commands"])
+    assert commands.count("RAY_AUTH_MODE=token") == 2
+
+
+def test_the_images_are_pinned_and_unprivileged() -> None:
+    text = (CONFIGS.parent / "Dockerfile").read_text()
+    assert "USER 10001" in text and ":latest" not in text and "constraints.txt" in text
+    (deployment,) = documents(BASE / "deployment.yaml")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
