@@ -48,7 +48,9 @@ log = structlog.get_logger(__name__)
 
 WORKERS = 8
 BATCH = 40
-QUEUE_LOOK = 64
+QUEUE_LOOK = 32
+# How many that wait are looked at again when one has ended.
+WOKEN = 8
 OUTAGE_PAUSE_MS = 2_000
 QUEUED_PAUSE_MS = 3_000
 SETTLING_PAUSE_MS = 1_000
@@ -168,7 +170,7 @@ class ExperimentReconciler:
             if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
                 # A node that is new or gone: only a look of now tells which.
                 capacity = self._clusters.capacity(cluster, fresh=True)
-            admitted = self._admitted(cluster) if any(row.status == Status.ACCEPTED for row in rows) else set()
+            admitted = self._admitted(cluster, rows) if any(row.status == Status.ACCEPTED for row in rows) else set()
         except (Unreachable, SubmarineError) as failure:
             self._outage(cluster, rows, str(failure))
             return
@@ -198,18 +200,21 @@ class ExperimentReconciler:
             for row in rows:
                 repository.apply(session, row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, [])
 
-    def _admitted(self, cluster: str) -> set[str]:
+    def _admitted(self, cluster: str, rows: list[ExperimentRow]) -> set[str]:
         """The experiments that may start now: in order, as many as fit beside those that run."""
-        capacity, used = self._clusters.capacity(cluster), self._clusters.in_use(cluster)
+        capacity = self._clusters.capacity(cluster)
         total = capacity.total
+        if total is None:
+            return {row.id for row in rows}
+        used = self._clusters.in_use(cluster)
         with self._database.session() as session:
             starting = repository.count_starting(session, cluster)
             waiting = repository.queue(session, cluster, QUEUE_LOOK)
         admitted: set[str] = set()
         for experiment_id, demand in waiting:
-            if total is not None and not demand.fits(total):
+            if not demand.fits(total):
                 continue  # the cluster must grow first; it does not hold up those behind it
-            if starting >= capacity.starting or (total is not None and not (used + demand).fits(total)):
+            if starting >= capacity.starting or not (used + demand).fits(total):
                 break
             used, starting = used + demand, starting + 1
             admitted.add(experiment_id)
@@ -251,7 +256,7 @@ class ExperimentReconciler:
                 return
             applied = repository.apply(session, row, values, happened)
             if applied and values.get("finished_ms"):
-                repository.wake(session, [key for key, _ in repository.queue(session, row.cluster, QUEUE_LOOK)])
+                repository.wake(session, [key for key, _ in repository.queue(session, row.cluster, WOKEN)])
         if applied and happened:
             self._changes.tell(row.id)
         for event in happened if applied else ():
@@ -474,7 +479,11 @@ def _told(row: ExperimentRow, problem: Problem | None, pause: int) -> Outcome:
 
 def _blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
     """Wait for what is missing: said once, and tried rarely."""
-    values: Values = {"next_check_ms": now_ms() + failure.pause_ms, "reason": failure.reason, "message": str(failure)}
+    values: Values = {"next_check_ms": now_ms() + failure.pause_ms}
+    if row.status != Status.ACCEPTED:
+        log.warning("reconcile.blocked", experiment=row.id, reason=failure.reason, why=str(failure))
+        return values, []
+    values |= {"reason": failure.reason, "message": str(failure)}
     said = (row.reason, gist(row.message)) == (failure.reason, gist(str(failure)))
     return values, [] if said else [Event(failure.reason, str(failure))]
 

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import shlex
-import shutil
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from submarine_ray.runner.process import ReplicaProcess, describe
 from submarine_ray.runner.single import end_on_sigterm
 from submarine_ray.spec.launch import Launch, Notebook
 
-SAMPLE = Path(__file__).parent / "sample.ipynb"
+SAMPLE = resources.files("submarine_ray.runner") / "sample.ipynb"  # perhaps in a zip, on Kubernetes
 SAMPLE_NAME = "Getting started.ipynb"
 SETTINGS = ".jupyter/lab/user-settings"
 NEWS_SETTINGS = f"{SETTINGS}/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
@@ -77,7 +77,7 @@ def _folder(folder: Path) -> Path:
         settings.parent.mkdir(mode=0o700, parents=True)
         settings.write_text('{"fetchNews": "false", "checkForUpdates": false}\n')
         folder.chmod(0o700)
-        shutil.copyfile(SAMPLE, folder / SAMPLE_NAME)
+        (folder / SAMPLE_NAME).write_bytes(SAMPLE.read_bytes())
     return folder
 
 

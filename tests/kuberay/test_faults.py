@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from submarine_ray.clusters.drivers.base import AlreadySubmitted, Submission
+from submarine_ray.clusters.drivers.base import AlreadySubmitted, Submission, Unreachable
 from submarine_ray.clusters.drivers.kuberay import dedicated, namespace
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
@@ -382,3 +382,17 @@ def test_client_certificates(tmp_path: Path) -> None:
     assert driver.observe(["experiment-1-0001"])
     driver.close()
     server.close()
+
+
+def test_inside_the_cluster_heads_are_reached_directly(server: ApiServer, tmp_path: Path) -> None:
+    import base64
+
+    import yaml
+
+    spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml", access="direct")
+    api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
+    at = Namespace(Place(spec, "uid-1", api, PackageStore(tmp_path), 1, None, lambda ids: None))
+    server.store.create("secrets", {"metadata": {"name": "c"}, "data": {"auth_token": base64.b64encode(b"t").decode()}})
+    with pytest.raises(Unreachable, match=r"http://c-head-svc\.ml\.svc\.cluster\.local:8265 does not answer"):
+        at.dashboard("c").observe(["experiment-1-0001"])
+    at.close()

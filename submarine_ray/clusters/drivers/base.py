@@ -177,7 +177,7 @@ class Submission:
 @dataclass(frozen=True)
 class Capacity:
     """What a cluster has in all; `incarnation` changes when its head is started anew. A `total` or `largest_node` of
-    None has no bound that is known; so many jobs may be starting at once.
+    None has no bound that is known, and then nothing queues here; else `starting` jobs may be starting at once.
     """
 
     incarnation: str

@@ -248,7 +248,8 @@ class RayJobs:
                 f"{self._dashboard.url} does not answer: {failure or type(failure).__name__}"
             ) from failure
         if answer.status_code in (401, 403):
-            raise Unreachable(f"{self._dashboard.url} refuses the cluster's token (HTTP {answer.status_code})")
+            why = _last_line(answer.text)
+            raise Unreachable(f"{self._dashboard.url} refuses the call (HTTP {answer.status_code}): {why}")
         return answer
 
     def _ok(self, method: str, path: str) -> httpx.Response:

@@ -164,10 +164,12 @@ def _job_cluster(
     scales = bool(most) and (launch.framework == "Ray" or launch.tune is not None)
     if only is not None:
         role_image = submission.images.get(only.role, image)
-        head = Pod(_size(only), role_image, is_head=True, secret=name, needs_account=scales, **common)
+        store = pods.store_for(_size(only)) if launch.framework == "Ray" else pods.STORE_BYTES
+        head = Pod(_size(only), role_image, is_head=True, secret=name, needs_account=scales, store=store, **common)
         groups = []
         if scales and most:
-            groups = [_group(cluster, options, "worker", Pod(_size(only), role_image, **common), 0, most)]
+            worker = Pod(_size(only), role_image, store=store, **common)
+            groups = [_group(cluster, options, "worker", worker, 0, most)]
         return _cluster_spec(cluster, options, head, groups, scales)
     head = Pod(parse_resources(cluster.head.resources), image, is_head=True, offers=False, secret=name,
                needs_account=scales, **common)  # fmt: skip
@@ -175,7 +177,9 @@ def _job_cluster(
     groups = []
     for role in dict.fromkeys(replica.role for replica in launch.replicas):
         members = [replica for replica in launch.replicas if replica.role == role]
-        worker = Pod(_size(members[0]), submission.images.get(role, image), **common)
+        size = _size(members[0])
+        store = pods.store_for(size) if launch.function or launch.tune else pods.STORE_BYTES
+        worker = Pod(size, submission.images.get(role, image), store=store, **common)
         count = len(members) * at_once
         groups.append(_group(cluster, options, role, worker, count, max(count, most or 0) if scales else count))
     return _cluster_spec(cluster, options, head, groups, scales)
@@ -220,7 +224,8 @@ def _group(
 
 
 def _shared_group(cluster: KubeRayClusterSpec, group: WorkerGroup, labels: Mapping[str, str], runner: str) -> Manifest:
-    worker = Pod(_filled(parse_resources(group.resources)), cluster.image, runner=runner, labels=labels)
+    size = _filled(parse_resources(group.resources))
+    worker = Pod(size, cluster.image, runner=runner, labels=labels, store=pods.store_for(size))
     found = _group(cluster, pods.merged(cluster.pods, group.pods), group.name, worker, group.replicas, group.most)
     return found | {"minReplicas": group.least}
 

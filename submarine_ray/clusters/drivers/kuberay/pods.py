@@ -11,16 +11,18 @@ from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.kubernetes import PodOptions, Volume
 from submarine_ray.spec.quantities import GPU_KEY, Resources
 
-# Ray's own processes and its object store live in the pod too: without this, a replica that uses what it asked for is
-# killed. Measured: raylet, agents and their Python take 0.5 GiB; the store below is in memory as well.
-OVERHEAD_BYTES = 1024**3
+# Ray's own processes and its object store live in the pod too: without room for them, a replica that uses what it asked
+# for is killed. Measured: raylet, agents and their Python take 0.5 GiB.
+OVERHEAD_BYTES = 768 * 1024**2
+# Scripts hardly use the store; functions, Ray Data and Ray scripts fill it. Ray's own default is 30 % of the memory.
 STORE_BYTES = 256 * 1024**2
+STORE_SHARE = 0.25
 DEFAULT_MEMORY = 2 * 1024**3
 DEFAULT_CPU = 1.0
 MOUNT = "/etc/submarine"
 RUNNER_ZIP = f"{MOUNT}/runner/runner.zip"
 LAUNCH_FILE = f"{MOUNT}/launch/launch.json"
-PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "serve": 8000}
+PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "serve": 8000}
 
 _ENVIRONMENT = {
     "PYTHONPATH": RUNNER_ZIP,
@@ -40,7 +42,8 @@ SERVE_ENVIRONMENT = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPT
 class Pod:
     """One kind of pod. `size` is what its replica asked for; a head without a replica offers Ray no CPUs.
 
-    `secret` is mounted where the runner finds its launch; `env` and `secret_env` (variable: secret, key) are added.
+    `secret` is mounted where the runner finds its launch, `store` is Ray's object store in bytes; `env` and
+    `secret_env` (variable: secret, key) are added.
     """
 
     size: Resources
@@ -49,6 +52,7 @@ class Pod:
     offers: bool = True
     secret: str | None = None
     runner: str | None = None
+    store: int = STORE_BYTES
     env: Mapping[str, str] = field(default_factory=dict)
     secret_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +79,7 @@ def merged(*options: PodOptions) -> PodOptions:
 
 def start_params(pod: Pod) -> dict[str, str]:
     """`ray start`'s parameters: what Ray may give away in the pod, which is what the replica asked for."""
-    found = {"object-store-memory": str(STORE_BYTES), "num-cpus": str(math.ceil(pod.size.cpu or DEFAULT_CPU))}
+    found = {"object-store-memory": str(pod.store), "num-cpus": str(math.ceil(pod.size.cpu or DEFAULT_CPU))}
     if pod.is_head:
         found["dashboard-host"] = "0.0.0.0"  # noqa: S104 (inside a pod, and with a token)
     if not pod.offers:
@@ -118,7 +122,7 @@ def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> di
     container: dict[str, Any] = {
         "name": "ray-head" if pod.is_head else "ray-worker",
         "image": pod.image,
-        "resources": quantities(pod.size),
+        "resources": quantities(pod.size, pod.store),
         "env": [{"name": name, "value": value} for name, value in {**environment, **pod.env}.items()]
         + [
             {
@@ -137,9 +141,14 @@ def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> di
     return container
 
 
-def quantities(size: Resources) -> dict[str, Any]:
+def store_for(size: Resources) -> int:
+    """The object store of a pod whose work goes through Ray, in bytes."""
+    return max(STORE_BYTES, int((size.memory or DEFAULT_MEMORY) * STORE_SHARE))
+
+
+def quantities(size: Resources, store: int) -> dict[str, Any]:
     """Requests and limits: memory and GPUs the same in both, CPUs only requested, so that idle ones can be used."""
-    memory = _bytes((size.memory or DEFAULT_MEMORY) + OVERHEAD_BYTES)
+    memory = _bytes((size.memory or DEFAULT_MEMORY) + OVERHEAD_BYTES + store)
     firm = {"memory": memory} | ({GPU_KEY: str(math.ceil(size.gpu))} if size.gpu else {})
     return {"requests": {"cpu": _cores(size.cpu or DEFAULT_CPU), **firm}, "limits": firm}
 
@@ -155,10 +164,8 @@ def _bytes(count: int) -> str:
 
 
 def _own_volumes(pod: Pod) -> list[dict[str, Any]]:
-    shared_memory = {
-        "name": "shm",
-        "emptyDir": {"medium": "Memory", "sizeLimit": _bytes(STORE_BYTES + OVERHEAD_BYTES // 2)},
-    }
+    # The store, and as much again for what replicas share among themselves (PyTorch's data loaders).
+    shared_memory = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _bytes(2 * pod.store)}}
     found: list[dict[str, Any]] = [shared_memory]
     if pod.runner:
         found.append({"name": "submarine-runner", "configMap": {"name": pod.runner}})

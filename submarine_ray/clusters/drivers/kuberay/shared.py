@@ -16,7 +16,7 @@ from submarine_ray.clusters.drivers.base import (
     Unreachable,
 )
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
-from submarine_ray.clusters.drivers.kuberay.api import ApiError
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, refusal
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
@@ -97,6 +97,7 @@ class SharedCluster(RayServices):
         try:
             found = at.api.get(path)
             wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+            _keep_scale(wanted, found)
             at.clusters.put(at.api.replace(path, wanted))
         except ApiError as failure:
             if failure.status != 409:  # the next look tries again
@@ -109,3 +110,11 @@ class SharedCluster(RayServices):
             return "the RayCluster is being made"
         problem = problems.of_cluster(there) or problems.of_pods(self._at.pods_of(self.name))
         return problem.message if problem else None
+
+
+def _keep_scale(wanted: Object, there: Object) -> None:
+    """Leave groups as large as Ray's autoscaler has made them, within their new bounds."""
+    now = {group["groupName"]: int(group.get("replicas") or 0) for group in there["spec"].get("workerGroupSpecs") or []}
+    for group in wanted["spec"]["workerGroupSpecs"]:
+        if group["groupName"] in now:
+            group["replicas"] = min(max(now[group["groupName"]], group["minReplicas"]), group["maxReplicas"])
