@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from submarine_ray.clusters.drivers.base import AlreadySubmitted, Submission, Unreachable
-from submarine_ray.clusters.drivers.kuberay import dedicated, namespace
+from submarine_ray.clusters.drivers.kuberay import dedicated, doubt, namespace
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
@@ -100,8 +100,8 @@ def test_a_head_that_comes_back_with_its_jobs_has_lost_nothing(kube: Kube) -> No
 
 
 def test_a_head_that_stays_away_is_given_up(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dedicated, "HEAD_SECONDS", 1.0)
-    monkeypatch.setattr(dedicated, "LOOK_MS", 200)
+    monkeypatch.setattr(doubt, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(doubt, "LOOK_MS", 200)
     id = kube.create()
     cluster = kube.run(id)
     kube.wait(id, "Running")
@@ -113,7 +113,7 @@ def test_a_head_that_stays_away_is_given_up(kube: Kube, monkeypatch: pytest.Monk
 
 def test_a_live_job_is_not_failed_with_its_submitter(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
     """kuberay #5100."""
-    monkeypatch.setattr(dedicated, "LOOK_MS", 100)
+    monkeypatch.setattr(doubt, "LOOK_MS", 100)
     id = kube.create()
     kube.run(id)
     kube.wait(id, "Running")
@@ -132,7 +132,7 @@ def test_a_submission_that_never_reached_ray_is_retried(kube: Kube) -> None:
 
 
 def test_a_deadline_of_kuberays_stops_the_job_too(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dedicated, "LOOK_MS", 100)
+    monkeypatch.setattr(doubt, "LOOK_MS", 100)
     id = kube.create(timeout=3600)
     kube.run(id)
     assert kube.job(id)["spec"]["activeDeadlineSeconds"] > 3600

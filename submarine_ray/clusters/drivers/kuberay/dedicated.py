@@ -13,7 +13,6 @@ from typing import Any
 import structlog
 
 from submarine_ray.clusters.drivers.base import (
-    DEADLINE_EXCEEDED,
     LOG_SECONDS,
     AlreadySubmitted,
     Blocked,
@@ -28,23 +27,19 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.doubt import LOOK_MS, Doubt, milliseconds
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
-from submarine_ray.clusters.drivers.kuberay.status import LOST, Verdict, verdict
+from submarine_ray.clusters.drivers.kuberay.status import Verdict, verdict
 from submarine_ray.core.clock import now_ms
 from submarine_ray.spec.launch import Code, Launch
 from submarine_ray.spec.quantities import parse_bound
 
 log = structlog.get_logger(__name__)
 
-# How long a head may be away before its job counts as lost; KubeRay makes a new pod meanwhile.
-HEAD_SECONDS = 120.0
-# How long KubeRay's word is doubted while Ray itself cannot be asked.
-DOUBT_SECONDS = 30.0
 STOP_SECONDS = 40.0
 # Each starts on pods of its own, and so delays no other.
 STARTING = 10_000
-LOOK_MS = 2_000
 LEAK_SECONDS = 60.0
 SECRETS_PAUSE_SECONDS = 600.0
 _EXIT_STATUS = re.compile(r"failed with exit code (\d+)")
@@ -57,8 +52,7 @@ class DedicatedClusters(RayServices):
 
     def __init__(self, namespace: Namespace) -> None:
         super().__init__(namespace)
-        self._unseen: dict[str, float] = {}
-        self._asked: dict[str, tuple[str, Job]] = {}
+        self._doubt = Doubt(namespace)
         self._stopping: dict[str, float] = {}
         self._secrets_after = time.monotonic() + SECRETS_PAUSE_SECONDS
 
@@ -95,7 +89,7 @@ class DedicatedClusters(RayServices):
         try:
             return self._at.dashboard(cluster).log(submission_id, patience)
         except Unreachable:
-            if self._head_is_ready(cluster):
+            if self._doubt.head_is_ready(cluster):
                 raise
             raise UnknownJob(submission_id) from None  # its pod is gone, and the log with it
 
@@ -124,7 +118,7 @@ class DedicatedClusters(RayServices):
                 return
             except Unreachable as failure:
                 log.info("kuberay.stop_unheard", submission=submission_id, why=str(failure))
-                if self._head_is_ready(cluster):
+                if self._doubt.head_is_ready(cluster):
                     return
         self._delete(ray_job)
 
@@ -133,8 +127,7 @@ class DedicatedClusters(RayServices):
         name = names.object_name(submission_id)
         ray_job = self._at.jobs.get(name)
         self._stopping.pop(submission_id, None)
-        self._asked.pop(submission_id, None)
-        self._unseen.pop(submission_id, None)
+        self._doubt.forget(submission_id)
         if ray_job is None:
             self._at.delete("secrets", name)
             return
@@ -143,7 +136,8 @@ class DedicatedClusters(RayServices):
             self._delete(ray_job)
         elif names.DELETE_AFTER_ANNOTATION not in ray_job["metadata"]["annotations"]:
             self._patch(
-                name, {"metadata": {"annotations": {names.DELETE_AFTER_ANNOTATION: str(now_ms() + seconds * 1000)}}}
+                name,
+                {"metadata": {"annotations": {names.DELETE_AFTER_ANNOTATION: str(now_ms() + seconds * 1000)}}},
             )
 
     def purge(self, experiment_id: str) -> None:
@@ -194,17 +188,17 @@ class DedicatedClusters(RayServices):
             error_type=meant.error_type,
             message=". ".join(filter(None, (meant.message, str(status.get("message") or "")))) or None,
             exit_code=_exit_status(status.get("message")),
-            start_ms=_ms(info.get("startTime")),
-            end_ms=_ms(info.get("endTime")) or _ms(status.get("endTime")),
+            start_ms=milliseconds(info.get("startTime")),
+            end_ms=milliseconds(info.get("endTime")) or milliseconds(status.get("endTime")),
         )
         if ray_job["metadata"].get("deletionTimestamp") and not meant.state.ended:
             return replace(found, again_ms=LOOK_MS)
         if meant.ask_head:
-            return self._ask_head(found, meant, ray_job)
+            return self._doubt.ask(found, meant, ray_job)
         if meant.state is JobState.PENDING:
             return replace(found, problem=self._problem(meant, deployment, status.get("rayClusterName")))
         if meant.state is JobState.RUNNING:
-            return self._check_head(found, status.get("rayClusterName"))
+            return self._doubt.check(found, status.get("rayClusterName"))
         return found
 
     def _problem(self, meant: Verdict, deployment: str, cluster: str | None) -> Problem | None:
@@ -215,66 +209,6 @@ class DedicatedClusters(RayServices):
             return None
         there = self._at.clusters.get(cluster)
         return (problems.of_cluster(there) if there else None) or problems.of_pods(self._at.pods_of(cluster))
-
-    def _ask_head(self, found: Job, meant: Verdict, ray_job: Object) -> Job:
-        """Ray's own word, where KubeRay's is not enough."""
-        key, version = found.submission_id, ray_job["metadata"]["resourceVersion"]
-        known = self._asked.get(key)
-        if known and known[0] == version:
-            return known[1]
-        cluster = ray_job["status"].get("rayClusterName")
-        try:
-            truth = self._at.dashboard(cluster).observe([key]).get(key) if cluster else None
-        except Unreachable:
-            if cluster and self._head_is_ready(cluster) and now_ms() - (found.end_ms or 0) < DOUBT_SECONDS * 1000:
-                return replace(found, state=JobState.RUNNING, error_type=None, again_ms=LOOK_MS)
-            truth = None
-        if truth is not None and not truth.state.ended:
-            # It lives, whatever KubeRay says; nobody will tell us when it ends.
-            return replace(truth, error_type=meant.error_type if meant.error_type == DEADLINE_EXCEEDED else None,
-                           again_ms=LOOK_MS)  # fmt: skip
-        keeps = truth is None or meant.error_type == DEADLINE_EXCEEDED
-        decided = found if truth is None or keeps else replace(truth, node_id=None)
-        self._asked[key] = version, decided
-        return decided
-
-    def _check_head(self, found: Job, cluster: str | None) -> Job:
-        """A head that is away, or was started anew since, may have taken the job along; KubeRay may not notice."""
-        key = found.submission_id
-        if cluster and not self._head_is_doubtful(cluster, found.start_ms):
-            self._unseen.pop(key, None)
-            return found
-        since = self._unseen.setdefault(key, time.monotonic())
-        try:
-            truth = self._at.dashboard(cluster).observe([key]).get(key) if cluster else None
-        except Unreachable as failure:
-            if time.monotonic() - since < HEAD_SECONDS:
-                away = Problem("HeadUnreachable", f"The head pod does not answer ({failure}).")
-                return replace(found, again_ms=LOOK_MS, problem=away)
-            return replace(found, state=JobState.FAILED, error_type=LOST)
-        if truth is None:
-            return replace(found, state=JobState.FAILED, error_type=LOST)
-        return replace(truth, node_id=None, again_ms=LOOK_MS)
-
-    def _head_is_doubtful(self, cluster: str, started_ms: int | None) -> bool:
-        if not self._head_is_ready(cluster):
-            return True
-        return started_ms is not None and any(began > started_ms for began in self._head_began_ms(cluster))
-
-    def _head_is_ready(self, cluster: str) -> bool:
-        there = self._at.clusters.get(cluster)
-        conditions = there["status"]["conditions"] if there else []
-        return any(c.get("type") == "HeadPodReady" and c.get("status") == "True" for c in conditions)
-
-    def _head_began_ms(self, cluster: str) -> list[int]:
-        """When the containers of the head pod began to run."""
-        found = []
-        for pod in self._at.pods_of(cluster):
-            if pod["metadata"]["labels"].get("ray.io/node-type") == "head":
-                for container in pod["status"]["containerStatuses"]:
-                    began = ((container.get("state") or {}).get("running") or {}).get("startedAt")
-                    found += [ms] if (ms := _ms(began)) else []
-        return found
 
     def _placed(self, launch: Launch) -> Launch:
         """Give the launch its directories in the pods, and code that it can fetch."""
@@ -367,13 +301,6 @@ def _keep_seconds(ray_job: Object) -> int:
 def _exit_status(message: Any) -> int | None:
     found = _EXIT_STATUS.search(str(message or ""))
     return int(found[1]) if found else None
-
-
-def _ms(time_text: Any) -> int | None:
-    """Kubernetes' time (RFC 3339) in ms since 1970."""
-    if not time_text:
-        return None
-    return int(datetime.fromisoformat(str(time_text)).timestamp() * 1000)
 
 
 def _age(found: Object) -> float:
