@@ -312,8 +312,8 @@ class Operator:
                 self._status("rayjobs", name, jobDeploymentStatus="Failed", reason="DeadlineExceeded", endTime=now())
                 return
             try:
-                found = head.http.get(f"/api/jobs/{spec['jobId']}")
-            except httpx.HTTPError:
+                found = self.heads.get(cluster, head).http.get(f"/api/jobs/{spec['jobId']}")
+            except (httpx.HTTPError, RuntimeError):  # gone, or closed with its pod
                 time.sleep(PAUSE)  # kuberay #1489: the status stays as it was
                 continue
             if found.status_code == 200:

@@ -120,7 +120,7 @@ def test_the_service_restarted_in_every_phase(
 
 def test_a_sweep(platform: RunningPlatform, kube: tuple[ApiServer, Operator]) -> None:
     tune = {"searchSpace": {"x": {"type": "choice", "values": [1, 2]}}, "metric": "score", "mode": "max",
-            "algorithm": "grid", "maxConcurrentTrials": 2}  # fmt: skip
+            "algorithm": "grid", "numSamples": 1, "maxConcurrentTrials": 2}  # fmt: skip
     code = "from submarine_ray import log_metric; log_metric('score', {{x}})"
     id = platform.submit(f'python -c "{code}"', "Python", resources="cpu=1", cluster="kube", tune=tune)
     assert platform.ended(id)["status"] == "Succeeded", platform.lines(id)
