@@ -10,7 +10,7 @@ EXTRA_tensorflow := tensorflow
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\)$$/\1/p' constraints.txt)
 TF_KERAS := $(shell sed -n 's/^\(tf_keras==.*\)$$/\1/p' constraints.txt)
 
-.PHONY: help quickstart test check format bench clean
+.PHONY: help quickstart test soak check format bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +49,9 @@ test: .venv/.dev .venv-compat/.done ## the whole test suite, with what it needs
 	@sh tests/install-system-parts.sh
 	$(BIN)/pytest -n 2 -m "not ray and not faults and not db"
 	$(BIN)/pytest -n 2 --dist worksteal -m "db or ray or faults"
+
+soak: .venv/.dev .venv-compat/.done ## the tests on real Ray once more, with 200 submissions and all that takes longest
+	SUBMARINE_SOAK=1 $(BIN)/pytest -m "db or ray or faults"
 
 check: .venv/.dev ## formatting, lint, types, and the rules of who may import whom
 	$(BIN)/ruff format --check .

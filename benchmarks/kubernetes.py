@@ -12,7 +12,7 @@ import psutil
 
 from benchmarks.harness import Bench
 from submarine_ray.cli import processes
-from tests.kuberay.apiserver import ApiServer
+from tests.kuberay.apiserver import ApiServer, now
 from tests.kuberay.conftest import registration
 
 JOBS, FIRST = 1000, 500
@@ -61,6 +61,9 @@ def _measure(bench: Bench, server: ApiServer) -> None:
     _until(lambda: _in_state(bench, "Created") >= JOBS)
     bench.add(f"Kubernetes API calls a minute, {JOBS} idle jobs over {len(few)}", "calls", [_calls_a_minute(server)],
               [calls_of_few], "about 1", False)  # fmt: skip
+    for id in ids:
+        _start(server, id)
+    time.sleep(10)  # those changes are not what is measured
     known = processes.load(bench.home.service_state)
     assert known
     service = psutil.Process(known[0].pid)
@@ -79,6 +82,16 @@ def _measure(bench: Bench, server: ApiServer) -> None:
               [], "< 25", False)  # fmt: skip
     bench.add("status lag, p50", "s", [statistics.median(lags)], [], "a figure", False)
     bench.add("status lag, p99", "s", [statistics.quantiles(lags, n=100)[98]], [], "< 2", False)
+
+
+def _start(server: ApiServer, id: str) -> None:
+    """A RayCluster with a head that is ready, for a RayJob."""
+    labels = server.store.get("rayjobs", id)["metadata"]["labels"]
+    server.store.create("rayclusters", {"metadata": {"name": f"{id}-abcde", "labels": labels}})
+    ready = {"conditions": [{"type": "HeadPodReady", "status": "True", "lastTransitionTime": now()}]}
+    server.store.patch("rayclusters", f"{id}-abcde", {"status": ready}, status=True)
+    status = {"jobDeploymentStatus": "Initializing", "rayClusterName": f"{id}-abcde"}
+    server.store.patch("rayjobs", id, {"status": status}, status=True)
 
 
 def _create(bench: Bench) -> str:

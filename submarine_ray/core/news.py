@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+
+# What changes together is looked at together: a look costs the same for one as for many.
+GATHER_SECONDS = 0.15
 
 
 class News:
-    """Ids of what has changed. Those that are being worked on are kept back until they are let go: the work may have
-    looked before the change, and will then put its own time for the next look over the one asked for here.
+    """Ids of what has changed, gathered for a moment; then `wake` is called.
+
+    Those that are being worked on are kept back until they are let go: the work may have looked before the change, and
+    will then put its own time for the next look over the one asked for here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
         self._lock = threading.Lock()
         self._changed: set[str] = set()
         self._held: set[str] = set()
+        self._ready_at = 0.0
 
     def add(self, ids: Iterable[str]) -> None:
         with self._lock:
+            gathers = time.monotonic() < self._ready_at
             self._changed |= set(ids)
+            if gathers:
+                return
+            self._ready_at = time.monotonic() + GATHER_SECONDS
+        timer = threading.Timer(GATHER_SECONDS, self._wake)
+        timer.daemon = True
+        timer.start()
 
     def take(self) -> list[str]:
-        """What has changed, and is not being worked on."""
+        """What has changed, and is not being worked on; nothing while more is gathered."""
         with self._lock:
+            if time.monotonic() < self._ready_at:
+                return []
             ready = self._changed - self._held
             self._changed -= ready
             return sorted(ready)

@@ -54,7 +54,8 @@ WOKEN = 8
 OUTAGE_PAUSE_MS = 2_000
 QUEUED_PAUSE_MS = 3_000
 SETTLING_PAUSE_MS = 1_000
-YOUNG_PAUSE_MS = 30
+YOUNG_PAUSE_MS, OLD_PAUSE_MS = 30, 1_500
+LOOKS_IN_AN_AGE = 25
 # Of clusters that tell of changes by themselves: only in case a word of theirs was lost.
 WATCHED_PAUSE_MS = 300_000
 TIDY_SECONDS = 3600.0
@@ -93,8 +94,8 @@ class ExperimentReconciler:
         self._started_ms = now_ms()
         self._stranded: set[str] = set()
         self._tidy_after = 0.0
-        self._news = News()
-        clusters.add_listener(self._heard)
+        self._news = News(wake)
+        clusters.add_listener(self._news.add)
 
     def recover(self) -> None:
         """Free the leases that this service held when it last died."""
@@ -124,10 +125,6 @@ class ExperimentReconciler:
         with self._database.session() as session:
             due = repository.next_due(session)
         return max(0.02, (due - now_ms()) / 1000) if due is not None else 60.0
-
-    def _heard(self, ids: frozenset[str]) -> None:
-        self._news.add(ids)
-        self._wake()
 
     def _tidy(self) -> None:
         """Drop uploaded packages that no experiment refers to any more."""
@@ -500,6 +497,6 @@ def _pause(row: ExperimentRow, driver: Driver, seen: decide.Seen) -> int:
         return pause if deadline is None else max(100, min(pause, deadline - now_ms()))
     since = row.running_ms or row.created_ms or row.accepted_ms
     age = now_ms() - since
-    if age < 15_000:
-        return YOUNG_PAUSE_MS * max(1 if age < 3_000 else 4, min(watched, 8))
-    return 500 if age < 60_000 else 1_500
+    # A change is seen late by a few hundredths of what it took: nobody waits for that, and each look costs the cluster.
+    pause = min(max(age // LOOKS_IN_AN_AGE, YOUNG_PAUSE_MS), OLD_PAUSE_MS)
+    return max(pause, YOUNG_PAUSE_MS * min(watched, 8))

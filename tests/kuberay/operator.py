@@ -35,6 +35,7 @@ class Head:
     def __init__(self, operator: Operator, cluster: Object) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="kr-"))
         self.home = Home(self.root / "home")
+        operator.homes.append(self.home)
         spec = cluster["spec"]
         groups = [spec["headGroupSpec"], *(spec.get("workerGroupSpecs") or [])]
         counts = [1, *(int(group.get("replicas", 0)) for group in groups[1:])]
@@ -93,6 +94,7 @@ class Operator:
         self.server = server
         self.store = server.store
         self.heads: dict[str, Head] = {}
+        self.homes: list[Home] = []
         self.restarts = True
         self.has_heads = heads
         self.hold: set[str] = set()
@@ -109,8 +111,10 @@ class Operator:
         self._thread.join(10)
         for thread in self._threads:
             thread.join(30)
-        for head in list(self.heads.values()):
-            head.stop()
+        for home in self.homes:  # also of heads that were just starting
+            processes.kill(processes.marked(local_ray.MARK, str(home.root)))
+            local_ray.forget(home)
+            shutil.rmtree(home.root.parent, ignore_errors=True)
 
     # What a pod needs of the store.
 

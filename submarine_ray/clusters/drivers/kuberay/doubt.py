@@ -61,12 +61,12 @@ class Doubt:
     def check(self, found: Job, cluster: str | None) -> Job:
         """A head that is away, or was started anew since, may have taken the job along; KubeRay may not notice."""
         key = found.submission_id
-        if cluster and not self._head_is_doubtful(cluster, found.start_ms):
+        if cluster is None or not self._head_is_doubtful(cluster, found.start_ms):
             self._unseen.pop(key, None)
             return found
         since = self._unseen.setdefault(key, time.monotonic())
         try:
-            truth = self._at.dashboard(cluster).observe([key]).get(key) if cluster else None
+            truth = self._at.dashboard(cluster).observe([key]).get(key)
         except Unreachable as failure:
             if time.monotonic() - since < HEAD_SECONDS:
                 away = Problem("HeadUnreachable", f"The head pod does not answer ({failure}).")

@@ -1,0 +1,31 @@
+"""What clusters tell of is gathered, and kept back while it is being worked on."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from submarine_ray.core import news
+from submarine_ray.core.news import News
+
+
+def test_changes_are_gathered_for_a_moment_and_then_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(news, "GATHER_SECONDS", 0.05)
+    woken = threading.Event()
+    told = News(woken.set)
+    told.add({"a"})
+    told.add({"b", "a"})
+    assert told.take() == []
+    assert woken.wait(5)
+    assert told.take() == ["a", "b"] and told.take() == []
+
+
+def test_what_is_being_worked_on_is_told_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(news, "GATHER_SECONDS", 0.0)
+    told = News(lambda: None)
+    told.hold(["a"])
+    told.add({"a", "b"})
+    assert told.take() == ["b"]
+    told.let_go(["a"])
+    assert told.take() == ["a"]
