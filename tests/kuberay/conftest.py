@@ -20,9 +20,13 @@ from tests.kuberay.heads import ScriptedHead
 def registration(server: ApiServer, name: str = "kube", **more: Any) -> dict[str, Any]:
     """The body that registers the simulated cluster."""
     return {
-        "name": name, "kind": "kuberay", "kubeconfig": yaml.safe_dump(server.kubeconfig()), "namespace": server.namespace,
+        "name": name,
+        "kind": "kuberay",
+        "kubeconfig": yaml.safe_dump(server.kubeconfig()),
+        "namespace": server.namespace,
+        "image": "127.0.0.1:9/rayproject/ray:2.60.0-py311",  # no test asks a registry out in the world
         **more,
-    }  # fmt: skip
+    }
 
 
 def kubeconfig_file(directory: Path, document: dict[str, Any]) -> Path:

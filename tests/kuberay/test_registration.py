@@ -83,7 +83,7 @@ def test_a_cluster_that_is_well(kube: Kube) -> None:
 def test_everything_that_lacks_is_named_with_what_to_do(make_kube: Callable[..., Kube]) -> None:
     pods = {"volumes": [{"name": "v", "mountPath": "/v", "newClaim": {"size": "1Gi", "storageClass": "golden"}},
                         {"name": "w", "mountPath": "/w", "claim": "datasets"}]}  # fmt: skip
-    kube = make_kube(pods=pods, image="rayproject/ray:2.40.0")
+    kube = make_kube(pods=pods, image="127.0.0.1:9/rayproject/ray:2.40.0")
     kube.server.installed -= {"rayservices"}
     kube.server.operator_image = "quay.io/kuberay/operator:v1.2.2"
     kube.server.denied |= {("create", "rayjobs"), ("delete", "secrets")}

@@ -196,7 +196,17 @@ def _is_deleted(service: Any) -> bool:
 def test_the_command_line(platform: RunningPlatform, server: ApiServer, tmp_path: Path) -> None:
     file = kubeconfig_file(tmp_path, server.kubeconfig())
     added = platform.cli(
-        "cluster", "add", "by-cli", "--kuberay", "--kubeconfig", str(file), "--upload", "--namespace", "ml"
+        "cluster",
+        "add",
+        "by-cli",
+        "--kuberay",
+        "--kubeconfig",
+        str(file),
+        "--upload",
+        "--namespace",
+        "ml",
+        "--image",
+        "127.0.0.1:9/ray:2.60.0",
     )
     assert added.stdout.startswith("by-cli") and "KubeRay's CRDs" in added.stdout
     assert "by-cli" in platform.cli("cluster", "list").stdout

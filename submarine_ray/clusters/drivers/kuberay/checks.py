@@ -11,7 +11,10 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.kuberay import images
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.kubernetes import NewClaim
@@ -202,12 +205,17 @@ def _versions(spec: KubeRayClusterSpec) -> Iterator[Check]:
 
 
 def _image(spec: KubeRayClusterSpec) -> Check:
-    """Only a node's kubelet can know whether it may fetch an image."""
-    private = "/" in spec.image and "." in spec.image.split("/")[0]
-    secrets = spec.pods.image_pull_secrets
-    where = f" with {', '.join(secrets)}" if secrets else (" without a pull secret" if private else "")
-    message = f"Nodes will fetch {spec.image}{where}; if they cannot, the experiment says so within a minute."
+    """What the registry says to this service; only a node's kubelet can know whether it may fetch the image."""
+    with httpx.Client(timeout=images.LOOK_SECONDS) as client:
+        found = images.is_there(spec.image, client)
     fix = f"To try: kubectl run -n {spec.namespace} --rm -it try --image={spec.image} -- ray --version"
+    if found is False:
+        return Check("image", False, f"The registry has no image {spec.image}.", "Mend image; is its tag right?")
+    if found:
+        return Check("image", True, f"The registry has {spec.image}.")
+    secrets = spec.pods.image_pull_secrets
+    how = f" with {', '.join(secrets)}" if secrets else ""
+    message = f"Its registry does not tell. Nodes will fetch {spec.image}{how}; if they cannot, experiments say so."
     return Check("image", None, message, fix)
 
 
