@@ -225,6 +225,7 @@ class ClusterService:
             total=_total(row),
             largest_node=_node(row),
             used=self.in_use(row.name),
+            why="it is not running" if row.kind == LOCAL_CLUSTER and not row.healthy else None,
         )
 
     def trials_at_once(self, name: str, spec: ExperimentSpec) -> int:

@@ -142,7 +142,8 @@ class ExperimentService:
 
     def patch(self, experiment_id: str, spec: ExperimentSpec) -> dict[str, Any]:
         """Run a new spec under the same id: the current attempt is stopped, the next one begins."""
-        values = self._values(spec)
+        # A placement has found its cluster; the experiment stays there.
+        values = self._values(spec, self._row(experiment_id).cluster if spec.placement else None)
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
             if values["cluster"] != row.cluster:
@@ -355,9 +356,9 @@ class ExperimentService:
                 ) from failure
         return logs.split(text, replica_names(row))
 
-    def _values(self, spec: ExperimentSpec) -> dict[str, Any]:
-        """The columns that a user's spec decides. Raises InvalidSpec."""
-        cluster = self._clusters.place(spec)
+    def _values(self, spec: ExperimentSpec, cluster: str | None = None) -> dict[str, Any]:
+        """The columns that a user's spec decides, on `cluster` or the one that it asks for. Raises InvalidSpec."""
+        cluster = cluster or self._clusters.place(spec)
         environment = self._environments.resolve(spec.environment)
         if spec.code and spec.code.sync_mode == "package" and not self._clusters.packages.has(spec.code.url or ""):
             raise InvalidSpec("no such package was uploaded; PUT /api/v1/package uploads one", "code.url")

@@ -243,6 +243,16 @@ def test_where_none_ever_can_each_says_why() -> None:
     assert "2 GPUs where there are 0" in refused.refusals["t4"]
 
 
+def test_a_placed_experiment_stays_where_it_is(make_kube: Callable[..., Kube]) -> None:
+    kube = make_kube(labels={"zone": "here"})
+    placed = kube.create(cluster=None, placement={"labels": {"zone": "here"}})
+    assert kube.get(placed)["cluster"] == kube.cluster
+    other = make_kube(labels={"zone": "there"})
+    body = spec(placement={"labels": {"zone": "there"}}, meta={"name": "again", "framework": "Shell", "cmd": "true"})
+    answer = kube.service.patch(f"/api/v1/experiment/{placed}", json=body)
+    assert answer.status_code == 200 and kube.get(placed)["cluster"] == kube.cluster != other.cluster
+
+
 def test_placement_over_rest(kube: Kube) -> None:
     body = spec(placement={"labels": {"zone": "nowhere"}})
     refused = kube.service.post("/api/v1/experiment", json=body)
