@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import structlog
 from prometheus_client import Counter
@@ -17,14 +16,11 @@ from submarine_ray.clusters.drivers.base import (
     Blocked,
     Driver,
     Job,
-    Problem,
     Submission,
     SubmissionRefused,
     UnknownJob,
     Unreachable,
     attempt_number,
-    gist,
-    submission_id,
 )
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.changes import Changes
@@ -35,7 +31,8 @@ from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.news import News
 from submarine_ray.core.secrets import SecretBox
-from submarine_ray.experiments import decide, logs, repository
+from submarine_ray.experiments import decide, logs, outcomes, repository
+from submarine_ray.experiments.outcomes import Outcome, Values
 from submarine_ray.experiments.service import replica_names, stored_environment, stored_spec
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
@@ -54,18 +51,11 @@ WOKEN = 8
 OUTAGE_PAUSE_MS = 2_000
 QUEUED_PAUSE_MS = 3_000
 SETTLING_PAUSE_MS = 1_000
-YOUNG_PAUSE_MS, OLD_PAUSE_MS = 30, 1_500
-LOOKS_IN_AN_AGE = 25
-# Of clusters that tell of changes by themselves: only in case a word of theirs was lost.
-WATCHED_PAUSE_MS = 300_000
 TIDY_SECONDS = 3600.0
 UNUSED_PACKAGE_SECONDS = 24 * 3600.0
 SUPERVISOR_MS = 700
 
 TRANSITIONS = Counter("submarine_experiment_transitions", "Changes of experiments' states", ["to", "reason"])
-
-Values = dict[str, Any]
-Outcome = tuple[Values, list[Event]]
 
 
 class ExperimentReconciler:
@@ -162,7 +152,7 @@ class ExperimentReconciler:
                 raise Unreachable("the cluster did not answer a moment ago")
             driver = self._clusters.driver(cluster)
             capacity = self._clusters.capacity(cluster)
-            asked = [key for row in rows for key in _submitted(row)]
+            asked = [key for row in rows for key in outcomes.submitted(row)]
             jobs = driver.observe(asked)
             if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
                 # A node that is new or gone: only a look of now tells which.
@@ -227,7 +217,7 @@ class ExperimentReconciler:
             superseded=row.superseded_ids,
             archived=row.archived,
             incarnation=row.incarnation,
-            deadline_ms=_deadline(row),
+            deadline_ms=outcomes.deadline_ms(row),
             told=None if row.reason in decide.CALM else row.message,
         )
         step = decide.decide(wish, seen)
@@ -240,7 +230,7 @@ class ExperimentReconciler:
         try:
             values, happened = self._take(step, driver, row, seen)
         except Blocked as failure:
-            values, happened = _blocked(row, failure)
+            values, happened = outcomes.blocked(row, failure)
         except (Unreachable, SubmarineError) as failure:
             log.warning("reconcile.step_failed", experiment=row.id, step=type(step).__name__, why=str(failure))
             values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
@@ -267,14 +257,14 @@ class ExperimentReconciler:
             case decide.Submit():
                 return self._submit(driver, row, seen.incarnation)
             case decide.Observe():
-                return self._observe(row, step, seen.jobs.get(row.submission_id))
+                return outcomes.observed(row, step, seen.jobs.get(row.submission_id))
             case decide.Retry():
-                return _retry(row, step)
+                return outcomes.retried(row, step)
             case decide.StopJob(key):
                 driver.stop(key)
                 return {"next_check_ms": now_ms() + 300}, []
             case decide.Tell(problem):
-                return _told(row, problem, _pause(row, driver, seen))
+                return outcomes.told(problem, outcomes.pause(row, driver.watches, seen))
             case decide.Discard(key, known):
                 return self._discard(driver, row, key, seen.jobs.get(key) if known else None, seen)
             case decide.Archive():
@@ -287,12 +277,12 @@ class ExperimentReconciler:
                 return {"next_check_ms": now_ms() + SETTLING_PAUSE_MS}, []
             case decide.Queue():
                 return self._queue(row)
-        return {"next_check_ms": now_ms() + _pause(row, driver, seen)}, []
+        return {"next_check_ms": now_ms() + outcomes.pause(row, driver.watches, seen)}, []
 
     def _submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None) -> Outcome:
         spec = self._with_secrets(row)
         if impossible := self._impossible(row, spec):
-            return self._observe(row, impossible, None)
+            return outcomes.observed(row, impossible, None)
         if row.run_id is None:
             leader = plan_replicas(spec)[0].name
             tags = {"submarine.framework": spec.meta.framework, "submarine.cluster": row.cluster}
@@ -330,7 +320,7 @@ class ExperimentReconciler:
             log.info("experiment.already_submitted", experiment=row.id, submission=row.submission_id)
         except SubmissionRefused as failure:
             refused = decide.Observe(Status.FAILED, "SubmissionRefused", f"The cluster refused the job: {failure}")
-            return self._observe(row, refused, None)
+            return outcomes.observed(row, refused, None)
         submitted = Event(
             "Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.", row.status, Status.CREATED
         )
@@ -341,14 +331,14 @@ class ExperimentReconciler:
             "incarnation": incarnation,
             "next_check_ms": now_ms() + SUPERVISOR_MS,
         }
-        return values | {"reason": None, "message": None}, [submitted, *_limited(row, spec, at_once)]
+        return values | {"reason": None, "message": None}, [submitted, *outcomes.limited(row, spec, at_once)]
 
     def _queue(self, row: ExperimentRow) -> Outcome:
         values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
         if row.reason == "Queued":
             return values, []
         if impossible := self._impossible(row, stored_spec(row)):
-            return self._observe(row, impossible, None)
+            return outcomes.observed(row, impossible, None)
         message = f"Waiting for room on cluster {row.cluster!r}."
         return values | {"reason": "Queued", "message": message}, [Event("Queued", message)]
 
@@ -365,24 +355,6 @@ class ExperimentReconciler:
         if row.sealed_password and spec.code and spec.code.git:
             spec.code.git.password = self._secrets.open(row.sealed_password)
         return spec
-
-    def _observe(self, row: ExperimentRow, step: decide.Observe, job: Job | None) -> Outcome:
-        values: Values = {
-            "status": step.status,
-            "reason": step.reason,
-            "message": step.message,
-            "next_check_ms": now_ms() + YOUNG_PAUSE_MS,
-        }
-        if row.created_ms is None:
-            values["created_ms"] = now_ms()
-        if step.status == Status.RUNNING:
-            values["running_ms"] = now_ms()
-        if step.status in Status.ENDED:
-            started = job.start_ms if job else None
-            values["running_ms"] = row.running_ms or started
-            values["finished_ms"] = (job.end_ms if job else None) or now_ms()
-            values["next_check_ms"] = now_ms()
-        return values, [Event(step.reason, step.message, row.status, step.status)]
 
     def _discard(self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, seen: decide.Seen) -> Outcome:
         if job is not None:
@@ -425,78 +397,3 @@ class ExperimentReconciler:
         if row.run_id:
             self._tracking.delete(row.run_id)
         return {"purge": True}, []
-
-
-def _limited(row: ExperimentRow, spec: ExperimentSpec, at_once: int) -> list[Event]:
-    wanted = spec.tune.max_concurrent_trials if spec.tune else None
-    if wanted is None or spec.tune is None or at_once >= min(wanted, spec.tune.trials):
-        return []
-    message = (
-        f"maxConcurrentTrials is {wanted}, and cluster {row.cluster!r} has room for {at_once}: so many run at once."
-    )
-    return [Event("TrialsLimited", message)]
-
-
-def _retry(row: ExperimentRow, step: decide.Retry) -> Outcome:
-    attempt = row.attempt + 1
-    retries = f"{row.failures + 1} of {row.max_retries} retries"
-    told = Event(step.reason, f"{step.message} Attempt {attempt} begins ({retries}).",
-                 row.status, Status.ACCEPTED)  # fmt: skip
-    values = {
-        "status": Status.ACCEPTED,
-        "attempt": attempt,
-        "failures": row.failures + 1,
-        "superseded": f"{row.superseded} {submission_id(row.id, row.attempt)}".strip(),
-        "incarnation": None,
-        "archived": False,
-        "reason": step.reason,
-        "message": step.message,
-        "next_check_ms": now_ms(),
-    }
-    return values, [told]
-
-
-def _submitted(row: ExperimentRow) -> tuple[str, ...]:
-    """The jobs that the cluster may know of; a row without a run was never submitted, so nobody need be asked."""
-    return () if row.run_id is None else (*row.superseded_ids, row.submission_id)
-
-
-def _deadline(row: ExperimentRow) -> int | None:
-    """When the attempt that runs is to be stopped, in ms since 1970."""
-    return row.running_ms + row.timeout_seconds * 1000 if row.running_ms and row.timeout_seconds else None
-
-
-def _told(row: ExperimentRow, problem: Problem | None, pause: int) -> Outcome:
-    """Note a problem where users look; or that it has passed."""
-    values: Values = {"next_check_ms": now_ms() + pause, "reason": None, "message": None}
-    if problem is None:
-        return values, [Event("Resolved", "What held the attempt up has passed.")]
-    return values | {"reason": problem.reason, "message": problem.message}, [Event(problem.reason, problem.message)]
-
-
-def _blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
-    """Wait for what is missing: said once, and tried rarely."""
-    values: Values = {"next_check_ms": now_ms() + failure.pause_ms}
-    if row.status != Status.ACCEPTED:
-        log.warning("reconcile.blocked", experiment=row.id, reason=failure.reason, why=str(failure))
-        return values, []
-    values |= {"reason": failure.reason, "message": str(failure)}
-    said = (row.reason, gist(row.message)) == (failure.reason, gist(str(failure)))
-    return values, [] if said else [Event(failure.reason, str(failure))]
-
-
-def _pause(row: ExperimentRow, driver: Driver, seen: decide.Seen) -> int:
-    """How long to leave a row alone, in ms: the young are watched closely unless they are many, the old rarely, and
-    those whose cluster tells of changes hardly at all.
-    """
-    watched = len(seen.jobs)
-    job = seen.jobs.get(row.submission_id)
-    if driver.watches:
-        pause = WATCHED_PAUSE_MS if job is None or job.again_ms is None else job.again_ms
-        deadline = _deadline(row)
-        return pause if deadline is None else max(100, min(pause, deadline - now_ms()))
-    since = row.running_ms or row.created_ms or row.accepted_ms
-    age = now_ms() - since
-    # A change is seen late by a few hundredths of what it took: nobody waits for that, and each look costs the cluster.
-    pause = min(max(age // LOOKS_IN_AN_AGE, YOUNG_PAUSE_MS), OLD_PAUSE_MS)
-    return max(pause, YOUNG_PAUSE_MS * min(watched, 8))

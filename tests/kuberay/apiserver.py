@@ -94,7 +94,7 @@ class Store:
                     409, "Conflict", f'Operation cannot be fulfilled on {plural} "{name}": the object has been modified'
                 )
             changed = deepcopy(body)
-            kept = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "finalizers")
+            kept = ("uid", "creationTimestamp", "generation", "deletionTimestamp")  # finalizers are the writer's
             changed["metadata"] |= {k: there["metadata"][k] for k in kept if k in there["metadata"]}
             if "status" in there:
                 changed["status"] = there["status"]

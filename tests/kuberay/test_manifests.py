@@ -211,3 +211,13 @@ def test_names_are_what_kubernetes_takes_and_never_the_same() -> None:
 
     assert all(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", name) for name in made)
     assert made[0] == ids[0]
+
+
+def test_an_update_keeps_what_others_have_added() -> None:
+    wanted = manifests.ray_cluster(cluster(mode="shared"), UID, "shared", "runner")
+    there = {"metadata": {"name": "shared", "resourceVersion": "7", "uid": "u", "finalizers": ["ray.io/gcs-ft"],
+                          "labels": {"theirs": "1"}, "managedFields": [{}]}, "spec": {"old": True}}  # fmt: skip
+    made = manifests.onto(there, wanted)
+    assert made["spec"] == wanted["spec"] and made["metadata"]["finalizers"] == ["ray.io/gcs-ft"]
+    assert made["metadata"]["labels"] == {"theirs": "1", **wanted["metadata"]["labels"]}
+    assert made["metadata"]["resourceVersion"] == "7" and "managedFields" not in made["metadata"]

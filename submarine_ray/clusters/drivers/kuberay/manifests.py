@@ -151,6 +151,14 @@ def fingerprint(manifest: Manifest) -> str | None:
     return str((manifest["metadata"].get("annotations") or {}).get(names.HASH_ANNOTATION))
 
 
+def onto(there: Manifest, wanted: Manifest) -> Manifest:
+    """What replaces an object: our spec, and all metadata that others have added to it, finalizers among them."""
+    metadata = {key: value for key, value in there["metadata"].items() if key != "managedFields"}
+    for key in ("labels", "annotations"):
+        metadata[key] = {**(metadata.get(key) or {}), **(wanted["metadata"].get(key) or {})}
+    return {**wanted, "metadata": metadata}
+
+
 def _job_cluster(
     cluster: KubeRayClusterSpec, submission: Submission, options: PodOptions, labels: Mapping[str, str], name: str,
     runner: str,

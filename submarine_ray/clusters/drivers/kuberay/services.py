@@ -106,9 +106,7 @@ class RayServices:
                     raise SubmissionRefused(
                         f"the namespace has a RayService {manifest['metadata']['name']} of somebody else"
                     )
-                version = there["metadata"]["resourceVersion"]
-                body = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
-                self._at.services.put(self._at.api.replace(path, body))
+                self._at.services.put(self._at.api.replace(path, manifests.onto(there, manifest)))
                 return
             except ApiError as failure:
                 if failure.status != 409:

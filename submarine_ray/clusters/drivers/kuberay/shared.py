@@ -96,9 +96,8 @@ class SharedCluster(RayServices):
         path = at.path("rayclusters", self.name)
         try:
             found = at.api.get(path)
-            wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
             _keep_scale(wanted, found)
-            at.clusters.put(at.api.replace(path, wanted))
+            at.clusters.put(at.api.replace(path, manifests.onto(found, wanted)))
         except ApiError as failure:
             if failure.status != 409:  # the next look tries again
                 raise refusal(failure, "rayclusters", at.spec.namespace) from failure

@@ -1,0 +1,117 @@
+"""What a step writes to the row and tells the user. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from submarine_ray.clusters.drivers.base import Blocked, Job, Problem, gist, submission_id
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.events import Event
+from submarine_ray.experiments import decide
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.experiment import ExperimentStatus as Status
+
+YOUNG_PAUSE_MS, OLD_PAUSE_MS = 30, 1_500
+LOOKS_IN_AN_AGE = 25
+# Of clusters that tell of changes by themselves: only in case a word of theirs was lost.
+WATCHED_PAUSE_MS = 300_000
+
+Values = dict[str, Any]
+Outcome = tuple[Values, list[Event]]
+
+
+def observed(row: ExperimentRow, step: decide.Observe, job: Job | None) -> Outcome:
+    """Note a state that the cluster shows."""
+    values: Values = {
+        "status": step.status,
+        "reason": step.reason,
+        "message": step.message,
+        "next_check_ms": now_ms() + YOUNG_PAUSE_MS,
+    }
+    if row.created_ms is None:
+        values["created_ms"] = now_ms()
+    if step.status == Status.RUNNING:
+        values["running_ms"] = now_ms()
+    if step.status in Status.ENDED:
+        started = job.start_ms if job else None
+        values["running_ms"] = row.running_ms or started
+        values["finished_ms"] = (job.end_ms if job else None) or now_ms()
+        values["next_check_ms"] = now_ms()
+    return values, [Event(step.reason, step.message, row.status, step.status)]
+
+
+def limited(row: ExperimentRow, spec: ExperimentSpec, at_once: int) -> list[Event]:
+    """Say that fewer trials run at once than were asked for."""
+    wanted = spec.tune.max_concurrent_trials if spec.tune else None
+    if wanted is None or spec.tune is None or at_once >= min(wanted, spec.tune.trials):
+        return []
+    message = (
+        f"maxConcurrentTrials is {wanted}, and cluster {row.cluster!r} has room for {at_once}: so many run at once."
+    )
+    return [Event("TrialsLimited", message)]
+
+
+def retried(row: ExperimentRow, step: decide.Retry) -> Outcome:
+    """Begin the next attempt."""
+    attempt = row.attempt + 1
+    retries = f"{row.failures + 1} of {row.max_retries} retries"
+    told = Event(step.reason, f"{step.message} Attempt {attempt} begins ({retries}).",
+                 row.status, Status.ACCEPTED)  # fmt: skip
+    values = {
+        "status": Status.ACCEPTED,
+        "attempt": attempt,
+        "failures": row.failures + 1,
+        "superseded": f"{row.superseded} {submission_id(row.id, row.attempt)}".strip(),
+        "incarnation": None,
+        "archived": False,
+        "reason": step.reason,
+        "message": step.message,
+        "next_check_ms": now_ms(),
+    }
+    return values, [told]
+
+
+def submitted(row: ExperimentRow) -> tuple[str, ...]:
+    """The jobs that the cluster may know of; a row without a run was never submitted, so nobody need be asked."""
+    return () if row.run_id is None else (*row.superseded_ids, row.submission_id)
+
+
+def deadline_ms(row: ExperimentRow) -> int | None:
+    """When the attempt that runs is to be stopped, in ms since 1970."""
+    return row.running_ms + row.timeout_seconds * 1000 if row.running_ms and row.timeout_seconds else None
+
+
+def told(problem: Problem | None, pause_ms: int) -> Outcome:
+    """Note a problem where users look; or that it has passed."""
+    values: Values = {"next_check_ms": now_ms() + pause_ms, "reason": None, "message": None}
+    if problem is None:
+        return values, [Event("Resolved", "What held the attempt up has passed.")]
+    return values | {"reason": problem.reason, "message": problem.message}, [Event(problem.reason, problem.message)]
+
+
+def blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
+    """Wait for what is missing: said once, and tried rarely."""
+    values: Values = {"next_check_ms": now_ms() + failure.pause_ms}
+    if row.status != Status.ACCEPTED:
+        return values, []
+    values |= {"reason": failure.reason, "message": str(failure)}
+    said = (row.reason, gist(row.message)) == (failure.reason, gist(str(failure)))
+    return values, [] if said else [Event(failure.reason, str(failure))]
+
+
+def pause(row: ExperimentRow, watches: bool, seen: decide.Seen) -> int:
+    """How long to leave a row alone, in ms: the young are watched closely unless they are many, the old rarely, and
+    those whose cluster tells of changes hardly at all.
+    """
+    watched = len(seen.jobs)
+    job = seen.jobs.get(row.submission_id)
+    if watches:
+        again = WATCHED_PAUSE_MS if job is None or job.again_ms is None else job.again_ms
+        deadline = deadline_ms(row)
+        return again if deadline is None else max(100, min(again, deadline - now_ms()))
+    since = row.running_ms or row.created_ms or row.accepted_ms
+    age = now_ms() - since
+    # A change is seen late by a few hundredths of what it took: nobody waits for that, and each look costs the cluster.
+    by_age = min(max(age // LOOKS_IN_AN_AGE, YOUNG_PAUSE_MS), OLD_PAUSE_MS)
+    return max(by_age, YOUNG_PAUSE_MS * min(watched, 8))
