@@ -12,6 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,14 @@ def make_platform() -> Iterator[Callable[..., RunningPlatform]]:
         platform.up()
         return platform
 
-    yield make
-    for platform in made:
+    def unmake(platform: RunningPlatform) -> None:
         platform.cli("down", check=False)
         local_ray.forget(platform.home)
         shutil.rmtree(platform.home.root.parents[2], ignore_errors=True)
+
+    yield make
+    with ThreadPoolExecutor(4) as pool:  # each waits for its own Ray to drain
+        list(pool.map(unmake, made))
 
 
 @pytest.fixture(scope="session")
