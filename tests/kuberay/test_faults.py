@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from submarine_ray.clusters.drivers.base import AlreadySubmitted, Submission, Unreachable
 from submarine_ray.clusters.drivers.kuberay import dedicated, doubt, namespace
@@ -273,6 +278,32 @@ def test_pods_of_failures_stay_as_long_as_asked(
     wait_until(lambda: kube.store.find("rayjobs", bad) is None, 20, "the bad one goes later")
 
 
+def launch_of(kube: Kube, id: str) -> dict[str, object]:
+    """What the runner will find in its pod."""
+    secret = wait_until(lambda: kube.store.find("secrets", id), 15, "the launch")
+    return dict(json.loads(base64.b64decode(secret["data"]["launch.json"])))
+
+
+def test_checkpoints_go_where_the_registration_says(make_kube: Callable[..., Kube]) -> None:
+    kube = make_kube(storage="s3://bucket/checkpoints/")
+    id = kube.create()
+    assert launch_of(kube, id)["storage_dir"] == f"s3://bucket/checkpoints/{id}"
+
+
+def test_uploaded_code_is_fetched_from_the_service(kube: Kube) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("train.py", "print(1)")
+    headers = {"Content-Type": "application/zip"}
+    url = kube.service.put("/api/v1/package", content=content.getvalue(), headers=headers).json()["result"]["url"]
+    id = kube.create(code={"syncMode": "package", "url": url})
+    code = launch_of(kube, id)["code"]
+    assert isinstance(code, dict) and code["mode"] == "download"
+    path = code["url"].removeprefix("http://127.0.0.1:32080")
+    assert kube.service.get(path).content == content.getvalue()
+    assert kube.service.get("/api/v1/package/nothing").status_code == 404
+
+
 def test_a_queue_that_suspends(make_kube: Callable[..., Kube]) -> None:
     kube = make_kube(queueing={"system": "kueue", "queue": "team-a"})
     id = kube.create()
@@ -296,8 +327,6 @@ def submission(id: str = "experiment-1-0001") -> Submission:
 
 
 def test_two_control_services_make_one_rayjob(server: ApiServer, tmp_path: Path) -> None:
-    import yaml
-
     text = yaml.safe_dump(server.kubeconfig())
     drivers = [driver_on(Credentials(text=text), tmp_path / str(i)) for i in range(4)]
     outcomes: list[str] = []
@@ -357,10 +386,7 @@ def test_an_exec_plugin(server: ApiServer, tmp_path: Path) -> None:
 
 
 def test_client_certificates(tmp_path: Path) -> None:
-    import base64
     import ssl
-
-    import yaml
 
     from tests.kuberay.certificates import authority
 
@@ -385,10 +411,6 @@ def test_client_certificates(tmp_path: Path) -> None:
 
 
 def test_inside_the_cluster_heads_are_reached_directly(server: ApiServer, tmp_path: Path) -> None:
-    import base64
-
-    import yaml
-
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml", access="direct")
     api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
     at = Namespace(Place(spec, "uid-1", api, PackageStore(tmp_path), 1, None, lambda ids: None))
