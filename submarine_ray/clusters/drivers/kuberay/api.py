@@ -6,6 +6,7 @@ The official client gives the configuration (contexts, exec plugins, certificate
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -206,8 +207,11 @@ def _transport() -> type[Exception]:
 
 
 def _why(failure: BaseException) -> str:
-    text = str(getattr(failure, "reason", None) or failure)
-    return (text.split(": ", 1)[-1] if "object at 0x" in text else text)[:300]
+    """urllib3 wraps what happened, twice at times."""
+    inner = getattr(failure, "reason", None) or (failure.args[-1] if failure.args else None)
+    if isinstance(inner, BaseException):
+        return _why(inner)
+    return re.sub(r"^HTTPS?Connection\([^)]*\): ", "", str(failure))[:300]
 
 
 def collection(group_version: str, namespace: str, plural: str) -> str:
