@@ -52,15 +52,13 @@ class Informer:
 
     def objects(self) -> Mapping[str, Object]:
         """All objects by name, as they were a moment ago. Raises Unreachable if nobody knows what they are now."""
-        if not self._synced.wait(SYNC_SECONDS) or self._failure is not None:
-            raise Unreachable(self._failure or "the API server has not answered yet")
+        self._need_contact()
         with self._lock:
             return dict(self._objects)
 
     def get(self, name: str) -> Object | None:
         """One object. Raises Unreachable as `objects` does."""
-        if not self._synced.wait(SYNC_SECONDS) or self._failure is not None:
-            raise Unreachable(self._failure or "the API server has not answered yet")
+        self._need_contact()
         with self._lock:
             return self._objects.get(name)
 
@@ -68,10 +66,9 @@ class Informer:
         """Note what a call of our own has answered: the watch may be a moment behind."""
         self._set(self._keep(found))
 
-    def drop(self, name: str) -> None:
-        """Note that a call of our own found this object gone."""
-        with self._lock:
-            self._objects.pop(name, None)
+    def _need_contact(self) -> None:
+        if not self._synced.wait(SYNC_SECONDS) or self._failure is not None:
+            raise Unreachable(self._failure or "the API server has not answered yet")
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
