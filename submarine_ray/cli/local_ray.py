@@ -295,8 +295,11 @@ def stop(home: Home) -> None:
 
 
 def sweep(home: Home) -> None:
-    """Kill leftovers of this cluster (after its head was killed, say): they carry this home's mark."""
-    processes.kill(processes.marked(MARK, str(home.root)))
+    """Kill leftovers of this cluster (after its head was killed, say): they carry this home's mark, or write its logs.
+
+    An agent without its head burns a third of a core for two minutes before it gives up.
+    """
+    processes.kill([*processes.marked(MARK, str(home.root)), *processes.writing_below(temp_dir(home), "ray")])
     shutil.rmtree(_haproxy_dir(home), ignore_errors=True)
 
 

@@ -75,6 +75,23 @@ def marked(variable: str, value: str) -> list[psutil.Process]:
     return found
 
 
+def writing_below(directory: Path, title: str) -> list[psutil.Process]:
+    """All processes of this user whose command line begins with `title` and that have a file open below `directory`.
+
+    Ray's processes rename themselves, which overwrites a part of what others can read of their environment.
+    """
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "".join(process.cmdline()[:1]).startswith(title) and any(
+                Path(file.path).is_relative_to(directory) for file in process.open_files()
+            ):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
 def tail(path: Path, lines: int = 30) -> str:
     """The last lines of a log, for an error message."""
     try:

@@ -147,6 +147,8 @@ def test_a_killed_head_is_noticed_and_a_new_attempt_made(
     platform.up()
     ended = platform.ended(lost, 90)
     assert (ended["status"], ended["reason"]) == ("Failed", "lost")
+    agents = processes.writing_below(local_ray.temp_dir(platform.home), "ray::DashboardAgent")
+    assert len(agents) == 1  # the old head's is gone, though it hides its environment
     again = platform.ended(retried, 120)
     assert (again["status"], again["attempt"]) == ("Succeeded", 2)
     assert (tmp_path / "retried").read_text() == "run\n" * 2

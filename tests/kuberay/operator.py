@@ -78,7 +78,7 @@ class Head:
 
     def kill(self) -> None:
         """As a node that loses its power."""
-        processes.kill(processes.marked(local_ray.MARK, str(self.home.root)))
+        local_ray.sweep(self.home)
 
     def stop(self) -> None:
         self.http.close()
@@ -112,7 +112,7 @@ class Operator:
         for thread in self._threads:
             thread.join(30)
         for home in self.homes:  # also of heads that were just starting
-            processes.kill(processes.marked(local_ray.MARK, str(home.root)))
+            local_ray.sweep(home)
             local_ray.forget(home)
             shutil.rmtree(home.root.parent, ignore_errors=True)
 
