@@ -48,7 +48,7 @@ quickstart: .venv/.$(FRAMEWORK) ## start the platform and run the main job (FRAM
 test: .venv/.dev .venv-compat/.done ## the whole test suite, with what it needs
 	@sh tests/install-system-parts.sh
 	$(BIN)/pytest -n 2 -m "not ray and not faults and not db"
-	$(BIN)/pytest -n 2 --dist worksteal -m "db or ray or faults"
+	$(BIN)/pytest -m "db or ray or faults"
 
 soak: .venv/.dev .venv-compat/.done ## the tests on real Ray once more, with 200 submissions and all that takes longest
 	SUBMARINE_SOAK=1 $(BIN)/pytest -m "db or ray or faults"
