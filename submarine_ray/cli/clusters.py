@@ -10,16 +10,9 @@ import typer
 
 from submarine_ray.cli import output, resources
 from submarine_ray.cli.output import Format, Problem
-from submarine_ray.cli.resources import Output
+from submarine_ray.cli.resources import Output, connect, resource_path
 
 cluster_app = typer.Typer(no_args_is_help=True, help="The clusters that experiments run on.")
-
-
-def _service() -> Any:
-    from submarine_ray.cli import config
-    from submarine_ray.client.http import Service
-
-    return Service(config.service_url(), patience=0)
 
 
 @cluster_app.command("add")
@@ -57,7 +50,7 @@ def add(
         raise Problem(
             "say which cluster: --address URL for a running Ray cluster, --kuberay for Kubernetes, or -f FILE"
         )
-    made = _service().call("POST", "/api/v1/cluster", json=registration)
+    made = connect().call("POST", "/api/v1/cluster", json=registration)
     typer.echo(made["name"])
     if made["kind"] == "kuberay":
         _check(made["name"], Format.TABLE)
@@ -66,7 +59,7 @@ def add(
 @cluster_app.command("list")
 def list_clusters(form: Output = Format.TABLE) -> None:
     """List clusters."""
-    found = _service().call("GET", "/api/v1/cluster")
+    found = connect().call("GET", "/api/v1/cluster")
     if form is not Format.TABLE:
         output.document(found, form)
         return
@@ -77,7 +70,7 @@ def list_clusters(form: Output = Format.TABLE) -> None:
 @cluster_app.command("get")
 def get(name: str, form: Output = Format.TABLE) -> None:
     """Show a cluster."""
-    output.show(f"Cluster(name = {name} )", _service().call("GET", _path(name)), form)
+    output.show(f"Cluster(name = {name} )", connect().call("GET", resource_path("cluster", name)), form)
 
 
 @cluster_app.command("check")
@@ -92,11 +85,11 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="though things still run there: the cluster is gone")] = False,
 ) -> None:
     """Forget a cluster, and take away what was made on it."""
-    _service().call("DELETE", f"{_path(name)}{'?force=true' if force else ''}")
+    connect().call("DELETE", f"{resource_path('cluster', name)}{'?force=true' if force else ''}")
 
 
 def _check(name: str, form: Format) -> int:
-    found = _service().call("POST", f"{_path(name)}/check", timeout=120)
+    found = connect().call("POST", f"{resource_path('cluster', name)}/check", timeout=120)
     if form is not Format.TABLE:
         output.document(found, form)
     else:
@@ -131,9 +124,3 @@ def _text(file: Path) -> str:
         return file.expanduser().read_text()
     except (OSError, UnicodeDecodeError) as failure:
         raise Problem(f"{file} cannot be read: {failure}") from failure
-
-
-def _path(name: str) -> str:
-    from urllib.parse import quote
-
-    return f"/api/v1/cluster/{quote(name, safe='')}"

@@ -16,7 +16,8 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="say what became of
 File = Annotated[Path, typer.Option("-f", "--file", help="its spec, YAML or JSON")]
 
 
-def _service() -> Any:
+def connect() -> Any:
+    """The control service that the command line is told to use."""
     from submarine_ray.cli import config
     from submarine_ray.client.http import Service
 
@@ -36,7 +37,7 @@ def read(file: Path) -> Any:
 def _list(
     path: str, title: str, columns: Sequence[str], row: Callable[[dict[str, Any]], Sequence[Any]], form: Format
 ) -> None:
-    found = _service().call("GET", path)
+    found = connect().call("GET", path)
     if form is Format.TABLE:
         output.table(title, columns, map(row, found))
     else:
@@ -44,10 +45,11 @@ def _list(
 
 
 def _show(path: str, title: str, form: Format) -> None:
-    output.show(title, _service().call("GET", path), form)
+    output.show(title, connect().call("GET", path), form)
 
 
-def _path(base: str, name: str) -> str:
+def resource_path(base: str, name: str) -> str:
+    """Where a thing is in the REST API."""
     from urllib.parse import quote
 
     return f"/api/v1/{base}/{quote(name, safe='')}"
@@ -76,19 +78,19 @@ def _environments(
     @get_app.command("environment")
     def get_environment(name: str, form: Output = Format.TABLE) -> None:
         """Show an environment."""
-        _show(_path("environment", name), f"Environment(name = {name} )", form)
+        _show(resource_path("environment", name), f"Environment(name = {name} )", form)
 
     @delete_app.command("environment")
     def delete_environment(name: str, wait: Wait = False) -> None:
         """Delete an environment; what runs in it goes on."""
-        _service().call("DELETE", _path("environment", name))
+        connect().call("DELETE", resource_path("environment", name))
         if wait:
             typer.echo(f"Environment(name = {name} ) deleted")
 
     @create_app.command("environment")
     def create_environment(file: File) -> None:
         """Create an environment."""
-        typer.echo(_service().call("POST", "/api/v1/environment", json=read(file))["environmentSpec"]["name"])
+        typer.echo(connect().call("POST", "/api/v1/environment", json=read(file))["environmentSpec"]["name"])
 
 
 def _templates(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
@@ -105,19 +107,19 @@ def _templates(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
     @get_app.command("template")
     def get_template(name: str, form: Output = Format.TABLE) -> None:
         """Show a template."""
-        _show(_path("template", name), f"Template(name = {name} )", form)
+        _show(resource_path("template", name), f"Template(name = {name} )", form)
 
     @delete_app.command("template")
     def delete_template(name: str, wait: Wait = False) -> None:
         """Delete a template; experiments made from it stay."""
-        _service().call("DELETE", _path("template", name))
+        connect().call("DELETE", resource_path("template", name))
         if wait:
             typer.echo(f"Template(name = {name} ) deleted")
 
     @create_app.command("template")
     def create_template(file: File) -> None:
         """Create a template."""
-        typer.echo(_service().call("POST", "/api/v1/template", json=read(file))["experimentTemplateSpec"]["name"])
+        typer.echo(connect().call("POST", "/api/v1/template", json=read(file))["experimentTemplateSpec"]["name"])
 
 
 def _models(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer) -> None:
@@ -132,15 +134,15 @@ def _models(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer
     @get_app.command("model")
     def get_model(name: str, form: Output = Format.TABLE) -> None:
         """Show a registered model and its versions."""
-        service = _service()
-        found = service.call("GET", _path("registered-model", name))
-        found["versions"] = service.call("GET", _path("model-version", name))
+        service = connect()
+        found = service.call("GET", resource_path("registered-model", name))
+        found["versions"] = service.call("GET", resource_path("model-version", name))
         output.show(f"Model(name = {name} )", found, form)
 
     @delete_app.command("model")
     def delete_model(name: str, wait: Wait = False) -> None:
         """Delete a registered model with its versions."""
-        _service().call("DELETE", _path("registered-model", name))
+        connect().call("DELETE", resource_path("registered-model", name))
         if wait:
             typer.echo(f"Model(name = {name} ) deleted")
 
@@ -157,18 +159,18 @@ def _endpoints(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
     @get_app.command("serve")
     def get_serve(model: str, version: int, form: Output = Format.TABLE) -> None:
         """Show an endpoint and its history."""
-        _show(f"{_path('serve', model)}/{version}", f"Serve(model = {model}, version = {version} )", form)
+        _show(f"{resource_path('serve', model)}/{version}", f"Serve(model = {model}, version = {version} )", form)
 
     @create_app.command("serve")
     def create_serve(model: str, version: int) -> None:
         """Serve a model version."""
         body = {"modelName": model, "modelVersion": version}
-        output.document(_service().call("POST", "/api/v1/serve", json=body), Format.JSON)
+        output.document(connect().call("POST", "/api/v1/serve", json=body), Format.JSON)
 
     @delete_app.command("serve")
     def delete_serve(model: str, version: int, wait: Wait = False) -> None:
         """Stop serving a model version."""
-        _service().call("DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": version})
+        connect().call("DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": version})
         if wait:
             typer.echo(f"Serve(model = {model}, version = {version} ) deleted")
 
@@ -191,16 +193,16 @@ def _notebooks(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
     @get_app.command("notebook")
     def get_notebook(id: str, form: Output = Format.TABLE) -> None:
         """Show a notebook."""
-        _show(_path("notebook", id), f"Notebook(id = {id} )", form)
+        _show(resource_path("notebook", id), f"Notebook(id = {id} )", form)
 
     @delete_app.command("notebook")
     def delete_notebook(id: str, wait: Wait = False) -> None:
         """Delete a notebook; its files stay for one of the same name."""
-        _service().call("DELETE", _path("notebook", id))
+        connect().call("DELETE", resource_path("notebook", id))
         if wait:
             typer.echo(f"Notebook(id = {id} ) deleted")
 
     @create_app.command("notebook")
     def create_notebook(file: File) -> None:
         """Create a notebook."""
-        typer.echo(_service().call("POST", "/api/v1/notebook", json=read(file))["notebookId"])
+        typer.echo(connect().call("POST", "/api/v1/notebook", json=read(file))["notebookId"])

@@ -100,7 +100,7 @@ class ClusterService:
         """Look at everything that a cluster needs; each with what to do where it lacks. Takes as long as it takes."""
         row = self._row(name)
         if row.kind != "kuberay":
-            return [_check_of_ray(self, name)]
+            return [_check_of_ray(self, name).answer()]
         api = self._connections.kube_api(row)
         try:
             return [one.answer() for one in checks.run(api, kube_spec(row), self._settings.url)]
@@ -365,18 +365,12 @@ def _node(row: ClusterRow) -> Resources | None:
     return None if row.node_cpu is None else Resources(row.node_cpu, row.node_memory or 0, row.node_gpu or 0)
 
 
-def _check_of_ray(clusters: ClusterService, name: str) -> dict[str, Any]:
+def _check_of_ray(clusters: ClusterService, name: str) -> checks.Check:
     try:
         capacity = clusters.capacity(name, fresh=True)
     except Unreachable as failure:
-        return {
-            "check": "reachable",
-            "ok": False,
-            "message": str(failure),
-            "fix": "Is it running, and the token right?",
-        }
-    message = f"{len(capacity.nodes)} nodes answer."
-    return {"check": "reachable", "ok": True, "message": message, "fix": None}
+        return checks.Check("reachable", False, str(failure), "Is it running, and the token right?")
+    return checks.Check("reachable", True, f"{len(capacity.nodes)} nodes answer.")
 
 
 def _observed(capacity: Capacity) -> dict[str, Any]:

@@ -51,7 +51,6 @@ class KubeApi:
         self._lock = threading.Lock()
         self._configuration: Any = None
         self._client: Any = None
-        self.calls = 0
 
     @property
     def in_cluster(self) -> bool:
@@ -175,7 +174,6 @@ class KubeApi:
         url = f"{configuration.host.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "Content-Type": content_type or "application/json", **self.headers()}
         data = None if body is None else json.dumps(body).encode()
-        self.calls += 1
         from urllib3 import Timeout
 
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from submarine_ray.clusters.drivers.base import DEADLINE_EXCEEDED, Job, JobState, Problem, Unreachable
 from submarine_ray.clusters.drivers.kuberay.api import Object
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition
 from submarine_ray.clusters.drivers.kuberay.status import LOST, Verdict
 from submarine_ray.core.clock import now_ms
 
@@ -83,8 +83,7 @@ class Doubt:
 
     def head_is_ready(self, cluster: str) -> bool:
         there = self._at.clusters.get(cluster)
-        conditions = there["status"]["conditions"] if there else []
-        return any(c.get("type") == "HeadPodReady" and c.get("status") == "True" for c in conditions)
+        return there is not None and has_condition(there, "HeadPodReady")
 
     def _head_began(self, cluster: str) -> list[int]:
         """When the containers of the head pod began to run."""

@@ -191,6 +191,11 @@ def _ids(objects: Iterable[Object | None]) -> Iterable[str]:
             yield id
 
 
+def has_condition(found: Object, kind: str) -> bool:
+    """Whether a condition of the object's status holds."""
+    return any(c.get("type") == kind and c.get("status") == "True" for c in found["status"]["conditions"])
+
+
 def _label(found: Mapping[str, Any], key: str) -> str | None:
     return (found["metadata"].get("labels") or {}).get(key)
 
@@ -213,16 +218,14 @@ def _some(document: Mapping[str, Any] | None, *keys: str) -> Object:
 
 def _job_essence(found: Object) -> Object:
     status = found.get("status")
-    kept = _some(
-        status, "jobDeploymentStatus", "jobStatus", "reason", "message", "rayClusterName", "startTime", "endTime"
-    )
+    kept = _some(status, "jobDeploymentStatus", "jobStatus", "reason", "message", "rayClusterName", "endTime")
     kept["rayJobInfo"] = _some((status or {}).get("rayJobInfo"), "startTime", "endTime")
     return {"metadata": _identity(found), "status": kept}
 
 
 def _cluster_essence(found: Object) -> Object:
     conditions = [
-        _some(condition, "type", "status", "reason", "message", "lastTransitionTime")
+        _some(condition, "type", "status", "message")
         for condition in (found.get("status") or {}).get("conditions") or []
         if condition.get("type") in ("HeadPodReady", "ReplicaFailure")
     ]
@@ -239,8 +242,8 @@ def _service_essence(found: Object) -> Object:
 
 def _pod_essence(found: Object) -> Object:
     status = found.get("status") or {}
-    kept = _some(status, "phase", "reason", "message", "conditions", "initContainerStatuses", "podIP")
+    kept = _some(status, "phase", "reason", "message", "conditions", "initContainerStatuses")
     kept["containerStatuses"] = [
-        _some(c, "name", "image", "state", "lastState", "restartCount") for c in status.get("containerStatuses") or []
+        _some(c, "name", "image", "state", "lastState") for c in status.get("containerStatuses") or []
     ]
     return {"metadata": _identity(found), "status": kept}

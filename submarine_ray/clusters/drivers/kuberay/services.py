@@ -7,7 +7,7 @@ from typing import Any
 from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, Unreachable
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, refusal
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.spec.quantities import Resources
 
 ENDPOINT_ANNOTATION = "submarine-ray/endpoint"
@@ -119,8 +119,7 @@ class RayServices:
         status = service["status"]
         active = (status["activeServiceStatus"].get("applicationStatuses") or {}).get(endpoint) or {}
         pending = (status["pendingServiceStatus"].get("applicationStatuses") or {}).get(endpoint) or {}
-        ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status["conditions"])
-        if ready and active:
+        if active and has_condition(service, "Ready"):
             return {"status": "RUNNING", "message": active.get("message", "")}
         latest = pending or active
         failed = latest.get("status") in ("DEPLOY_FAILED", "UNHEALTHY")
