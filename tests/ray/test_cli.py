@@ -61,9 +61,15 @@ class Terminal:
 
     def __init__(self, platform: RunningPlatform, *arguments: str, cwd: Path) -> None:
         self._master, slave = pty.openpty()
+
+        def log_in() -> None:
+            os.login_tty(slave)
+            # A test run in the background of a shell ignores Ctrl-C, and its children would inherit that.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
         self._process = subprocess.Popen(
             [*SUBMARINE, *arguments], env=platform.env, cwd=cwd, stdin=slave, stdout=slave, stderr=slave,
-            preexec_fn=lambda: os.login_tty(slave),
+            preexec_fn=log_in,
         )  # fmt: skip
         os.close(slave)
         self.said = ""

@@ -235,6 +235,7 @@ def test_a_failed_trial_begins_again_or_counts_as_failed(platform: RunningPlatfo
         f"python flaky.py {{{{x}}}} {tmp_path}",
         {"x": {"type": "grid", "values": [2, 3]}},
         working_dir=tmp_path,
+        max_concurrent_trials=1,  # the first to fail is then the first of the grid
     )
     with pytest.raises(ExperimentFailed, match="all 2 trials failed; the first: it was killed by SIGKILL"):
         strict.wait(120)
