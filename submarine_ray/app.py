@@ -55,6 +55,7 @@ from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.tracking.tensorboard import TensorBoard, TensorBoardMount
+from submarine_ray.workbench.feed import Feed
 
 log = structlog.get_logger(__name__)
 
@@ -142,16 +143,21 @@ class Platform:
         }
 
 
-def build(settings: Settings) -> FastAPI:
-    """The application; its background work begins with its lifespan."""
+def build(settings: Settings, workbench: bool = False) -> FastAPI:
+    """The application; its background work begins with its lifespan.
+
+    The workbench is for the process's only application: its library keeps one set of pages a process.
+    """
     platform = Platform(settings)
     proxy = Proxy()
+    feed = Feed(platform.database, platform.tracking)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         platform.start()
         log.info("service.started", url=settings.url, version=VERSION)
         yield
+        await feed.close()
         await proxy.close()
         platform.stop()
 
@@ -176,12 +182,34 @@ def build(settings: Settings) -> FastAPI:
     ):
         app.include_router(router)
     _add_operations(app, platform)
+    if workbench:
+        _add_workbench(app, platform, feed)
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app)
     app.add_middleware(TensorBoardMount, board=platform.tensorboard, proxy=proxy)
     app.add_middleware(NotebookMount, notebooks=platform.notebooks, proxy=proxy)
     app.add_middleware(Gate, settings=settings)
     return app
+
+
+def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
+    # NiceGUI costs half a second to import, and programs that only build the API need none of it.
+    from submarine_ray.workbench import mount
+    from submarine_ray.workbench.services import Services
+
+    services = Services(
+        settings=platform.settings,
+        version=VERSION,
+        experiments=platform.experiments,
+        environments=platform.environments,
+        templates=platform.templates,
+        models=platform.models,
+        notebooks=platform.notebooks,
+        serving=platform.serving,
+        clusters=platform.clusters,
+        tracking=platform.tracking,
+    )
+    mount.attach(app, services, feed)
 
 
 def _add_operations(app: FastAPI, platform: Platform) -> None:
@@ -246,7 +274,7 @@ def main() -> None:
     settings = Settings()
     logging.configure(settings.log_level, settings.log_json)
     uvicorn.run(
-        build(settings),
+        build(settings, workbench=True),
         host=settings.host,
         port=settings.port,
         log_config=None,

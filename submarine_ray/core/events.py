@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Index, Integer, String, delete, select
+from sqlalchemy import BigInteger, Index, Integer, String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from submarine_ray.core.clock import iso, now_ms
@@ -65,6 +65,15 @@ def history(session: Session, subject: str) -> list[dict[str, str | None]]:
         }
         for row in rows
     ]
+
+
+def since(session: Session, event_id: int | None) -> tuple[int, set[str]]:
+    """The newest event's id, and who had events after `event_id`; nobody if it is None, the beginning."""
+    newest = session.scalar(select(func.max(EventRow.id))) or 0
+    if event_id is None or newest <= event_id:
+        return newest, set()
+    query = select(EventRow.subject).where(EventRow.id > event_id, EventRow.id <= newest).distinct()
+    return newest, set(session.scalars(query))
 
 
 def forget(session: Session, subject: str) -> None:

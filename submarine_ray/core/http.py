@@ -162,7 +162,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, failure: RequestValidationError) -> Response:
-        return error(HTTPStatus.BAD_REQUEST, "; ".join(_sentence(dict(item)) for item in failure.errors()[:10]))
+        return error(HTTPStatus.BAD_REQUEST, "; ".join(sentence(dict(item)) for item in failure.errors()[:10]))
 
     @app.exception_handler(HTTPException)
     def http(request: Request, failure: HTTPException) -> Response:
@@ -190,7 +190,7 @@ def _allowed(request: Request) -> list[str]:
     return sorted({method.upper() for methods in here for method in methods})
 
 
-def _sentence(item: dict[str, Any]) -> str:
+def sentence(item: dict[str, Any]) -> str:
     """One validation error: where, what, and what was given."""
     where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))
     if item["type"] == "json_invalid":

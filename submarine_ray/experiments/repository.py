@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -43,10 +43,17 @@ def find(session: Session, experiment_id: str, lock: bool = False) -> Experiment
 
 @dataclass(frozen=True)
 class Filter:
-    """Which experiments: those in a state, those with a tag; deleted ones are shown only when asked for."""
+    """Which experiments; deleted ones are shown only when asked for.
+
+    `search` is a part of the name or the id, `since_ms` the earliest time of acceptance (milliseconds since 1970).
+    """
 
     status: str | None = None
     tag: str | None = None
+    owner: str | None = None
+    framework: str | None = None
+    search: str | None = None
+    since_ms: int | None = None
 
     def query(self) -> Select[ExperimentRow]:
         query = select(ExperimentRow)
@@ -54,6 +61,17 @@ class Filter:
             query = query.where(ExperimentRow.status != ExperimentStatus.DELETED)
         else:
             query = query.where(ExperimentRow.status == self.status)
+        if self.owner is not None:
+            query = query.where(ExperimentRow.owner == self.owner)
+        if self.framework is not None:
+            query = query.where(ExperimentRow.framework == self.framework)
+        if self.since_ms is not None:
+            query = query.where(ExperimentRow.accepted_ms >= self.since_ms)
+        if self.search is not None:
+            found = (
+                column.icontains(self.search, autoescape=True) for column in (ExperimentRow.name, ExperimentRow.id)
+            )
+            query = query.where(or_(*found))
         if self.tag is not None:
             tagged = select(ExperimentTagRow.experiment_id).where(ExperimentTagRow.tag == self.tag)
             query = query.where(ExperimentRow.id.in_(tagged))
@@ -76,6 +94,25 @@ def count(session: Session, wanted: Filter) -> int:
     return session.scalar(select(func.count()).select_from(wanted.query().subquery())) or 0
 
 
+def tags(session: Session, experiment_ids: Collection[str]) -> dict[str, list[str]]:
+    """The tags of some experiments, by their id."""
+    query = select(ExperimentTagRow).where(ExperimentTagRow.experiment_id.in_(experiment_ids))
+    found: dict[str, list[str]] = {}
+    for row in session.scalars(query.order_by(ExperimentTagRow.tag)):
+        found.setdefault(row.experiment_id, []).append(row.tag)
+    return found
+
+
+def distinct(session: Session) -> dict[str, list[str]]:
+    """What there is to filter by: owners, frameworks and tags."""
+    alive = ExperimentRow.status != ExperimentStatus.DELETED
+    owners = select(ExperimentRow.owner).where(alive, ExperimentRow.owner.is_not(None)).distinct()
+    frameworks = select(ExperimentRow.framework).where(alive).distinct()
+    tags = select(ExperimentTagRow.tag).distinct()
+    queries = {"owner": owners, "framework": frameworks, "tag": tags}
+    return {name: sorted(session.scalars(query)) for name, query in queries.items()}
+
+
 def set_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
     """Put these tags in place of the experiment's."""
     session.execute(delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == experiment_id))
@@ -85,6 +122,18 @@ def set_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
 def count_by_status(session: Session) -> dict[str, int]:
     rows = session.execute(select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status))
     return dict(rows.all())
+
+
+def count_by_framework(session: Session) -> dict[str, int]:
+    alive = ExperimentRow.status != ExperimentStatus.DELETED
+    rows = session.execute(select(ExperimentRow.framework, func.count()).where(alive).group_by(ExperimentRow.framework))
+    return dict(sorted(rows.all()))
+
+
+def accepted_since(session: Session, since_ms: int) -> list[int]:
+    """When the experiments of late were accepted, in milliseconds since 1970."""
+    alive = ExperimentRow.status != ExperimentStatus.DELETED
+    return list(session.scalars(select(ExperimentRow.accepted_ms).where(alive, ExperimentRow.accepted_ms >= since_ms)))
 
 
 def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:

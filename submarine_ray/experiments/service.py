@@ -36,6 +36,7 @@ from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
 STREAM_PAUSE = 0.2
+DAY_MS = 86_400_000
 UNHEARD_SECONDS = 2.0  # another control service may have made the change
 
 
@@ -113,6 +114,20 @@ class ExperimentService:
             attributes = {"total": repository.count(session, wanted), "page": number, "pageSize": size} if size else {}
         return [self._answer(row) for row in rows], attributes
 
+    def summaries(self, wanted: Filter, number: int, size: int) -> tuple[list[dict[str, Any]], int]:
+        """A page of a table of experiments, newest first, without their specs; and how many there are in all."""
+        _known_status(wanted.status)
+        with self._database.session() as session:
+            rows = repository.page(session, wanted, (number - 1) * size, size)
+            total = repository.count(session, wanted)
+            tags = repository.tags(session, [row.id for row in rows])
+        return [_summary(row, tags.get(row.id, [])) for row in rows], total
+
+    def filters(self) -> dict[str, list[str]]:
+        """The owners, frameworks and tags that there are."""
+        with self._database.session() as session:
+            return repository.distinct(session)
+
     def page_after(
         self, status: str | None, tag: str | None, limit: int, cursor: str | None
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -171,8 +186,10 @@ class ExperimentService:
         """Delete an experiment: gone for users at once, stopped and cleaned up on its cluster right after."""
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
+            gone = Event("Deleted", "A user deleted the experiment.", row.status, Status.DELETED)
             row.status, row.wanted, row.next_check_ms = Status.DELETED, "delete", now_ms()
             row.generation += 1
+            events.record(session, row.id, [gone])
         self._wake()
         self._changes.tell(experiment_id)
         answer = self._answer(row)
@@ -256,6 +273,11 @@ class ExperimentService:
         row = self._row(experiment_id)
         return self._tracking.metrics(row.run_id, key) if row.run_id else []
 
+    def runs(self, experiment_id: str) -> dict[str, str]:
+        """The experiment's MLflow runs, and which replica each is of; none before the first."""
+        row = self._row(experiment_id)
+        return self._tracking.runs(row.run_id) if row.run_id else {}
+
     def trials(self, experiment_id: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """A sweep's trials, the best first; and the answer's attributes."""
         row = self._row(experiment_id)
@@ -308,6 +330,17 @@ class ExperimentService:
     def count_by_status(self) -> dict[str, int]:
         with self._database.session() as session:
             return repository.count_by_status(session)
+
+    def count_by_framework(self) -> dict[str, int]:
+        with self._database.session() as session:
+            return repository.count_by_framework(session)
+
+    def count_by_day(self, days: int) -> dict[str, int]:
+        """How many were accepted on each of the last days (UTC, as month-day), the oldest first."""
+        first = now_ms() // DAY_MS - days + 1
+        with self._database.session() as session:
+            found = Counter(at // DAY_MS for at in repository.accepted_since(session, first * DAY_MS))
+        return {(iso(day * DAY_MS) or "")[5:10]: found[day] for day in range(first, first + days)}
 
     def in_use(self, cluster: str) -> Resources:
         """See ClusterUser."""
@@ -374,6 +407,7 @@ class ExperimentService:
         demand = spec.demand.times(self._clusters.trials_at_once(cluster, spec))
         return {
             "name": spec.meta.name,
+            "owner": spec.meta.owner,
             "framework": spec.meta.framework,
             "cluster": cluster,
             "spec": _text(stored),
@@ -438,6 +472,23 @@ class ExperimentService:
             "cluster": row.cluster,
             "runId": row.run_id,
         }
+
+
+def _summary(row: ExperimentRow, tags: list[str]) -> dict[str, Any]:
+    return {
+        "experimentId": row.id,
+        "name": row.name,
+        "owner": row.owner,
+        "framework": row.framework,
+        "cluster": row.cluster,
+        "tags": tags,
+        "status": row.status,
+        "reason": row.reason,
+        "message": row.message,
+        "acceptedTime": iso(row.accepted_ms),
+        "runningTime": iso(row.running_ms),
+        "finishedTime": iso(row.finished_ms),
+    }
 
 
 def stored_spec(row: ExperimentRow) -> ExperimentSpec:

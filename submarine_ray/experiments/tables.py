@@ -22,10 +22,12 @@ class ExperimentRow(Wished, Table):
         Index("ix_experiment_list", "status", "accepted_ms", "id"),
         Index("ix_experiment_order", "accepted_ms", "id"),
         Index("ix_experiment_cluster", "cluster", "status"),
+        Index("ix_experiment_owner", "owner", "accepted_ms", "id"),
     )
 
     uid: Mapped[str] = mapped_column(String(36))
     name: Mapped[str] = mapped_column(String(63), index=True)
+    owner: Mapped[str | None] = mapped_column(String(63))
     framework: Mapped[str] = mapped_column(String(20))
     cluster: Mapped[str] = mapped_column(String(63))
     spec: Mapped[str] = mapped_column(LongText)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -30,7 +30,7 @@ from submarine_ray.spec.trials import (
     TRIAL_TAG,
     TrialState,
 )
-from submarine_ray.tracking import tensorboard
+from submarine_ray.tracking import curves, tensorboard
 from submarine_ray.tracking.mlflow_app import PREFIX, App, load
 
 log = structlog.get_logger(__name__)
@@ -51,6 +51,7 @@ class TrackingService:
         self._failure: BaseException | None = None
         self._app: App | None = None
         self._mlflow: Any = None
+        self._database: Database | None = None
         self._experiments: dict[str, str] = {}
 
     @property
@@ -156,6 +157,29 @@ class TrackingService:
             ]
         return points
 
+    def runs(self, run_id: str) -> dict[str, str]:
+        """An experiment's runs, and which replica each is of; the first is `run_id` itself."""
+        return {run.info.run_id: run.data.tags.get(REPLICA_TAG, "") for run in self._family(run_id)}
+
+    def latest(self, runs: Collection[str]) -> list[curves.Latest]:
+        """The last value of each metric of some runs."""
+        return curves.latest(self._tables(), runs)
+
+    def curves(
+        self, runs: Collection[str], keys: Collection[str], axis: curves.Axis
+    ) -> dict[curves.Curve, list[curves.Point]]:
+        """Histories, small enough to draw."""
+        return curves.read(self._tables(), runs, keys, axis)
+
+    def marks(self, runs: Collection[str]) -> dict[str, tuple[int, int]]:
+        """What differs as soon as a run has logged more; nothing while MLflow is starting."""
+        return curves.marks(self._tables(), runs) if self.is_ready else {}
+
+    def _tables(self) -> Database:
+        self.wait_ready()
+        assert self._database is not None  # noqa: S101 (wait_ready has said so)
+        return self._database
+
     def trials(self, run_id: str) -> list[dict[str, Any]]:
         """The trials below a sweep's run, in the order they began; after a patch, those of the new sweep."""
         found = [run for run in self._trials(run_id) if IS_TRIAL_TAG in run.data.tags]
@@ -213,7 +237,7 @@ class TrackingService:
             database = Database(self._settings.mlflow_url)
             with database.alone("mlflow_migration"):  # MLflow's own has no lock
                 app = load(self._settings)
-            database.close()
+            self._database = database
             from mlflow import MlflowClient
 
             self._app = app

@@ -1,0 +1,142 @@
+"""Options for ECharts: calm, readable in both themes, the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nicegui import ui
+
+# Okabe and Ito's palette, which the colour-blind can tell apart, without its yellow.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7d5ba6", "#8c564b")
+_GREY = "#8a94a3"
+_AXIS = {
+    "axisLine": {"lineStyle": {"color": _GREY}},
+    "axisLabel": {"color": _GREY, "hideOverlap": True},
+    "splitLine": {"lineStyle": {"color": _GREY, "opacity": 0.18}},
+    "nameTextStyle": {"color": _GREY},
+}
+Series = Mapping[str, Sequence[tuple[Any, float | None]]]
+
+
+def smoothed(values: Sequence[float], weight: float) -> list[float]:
+    """An exponential moving average that does not lean towards zero at its beginning; `weight` from 0 to below 1."""
+    found, last, total = [], 0.0, 0.0
+    for value in values:
+        last = weight * last + (1 - weight) * value
+        total = weight * total + (1 - weight)
+        found.append(last / total)
+    return found
+
+
+def axis(kind: str = "value", **more: Any) -> dict[str, Any]:
+    return {"type": kind, **_AXIS, **more}
+
+
+def lines(series: Series, x: str = "value", log: bool = False, weight: float = 0.0) -> dict[str, Any]:
+    """Curves. `x`: value, time (milliseconds) or category; with `weight`, smoothed above their faint originals."""
+    drawn: list[dict[str, Any]] = []
+    for number, (name, points) in enumerate(series.items()):
+        line = {
+            "name": name,
+            "type": "line",
+            "showSymbol": len(points) < 3,
+            "data": [list(point) for point in points],
+            "lineStyle": {"width": 1.8},
+            "color": COLOURS[number % len(COLOURS)],
+            "animation": False,
+        }
+        if weight and all(value is not None for _, value in points):
+            means = smoothed([float(value or 0) for _, value in points], weight)
+            drawn.append({**line, "lineStyle": {"width": 1, "opacity": 0.25}, "tooltip": {"show": False}})
+            line = {**line, "data": [[at, mean] for (at, _), mean in zip(points, means, strict=True)]}
+        drawn.append(line)
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 16, "top": 14, "bottom": 34 if len(series) > 1 else 8, "containLabel": True},
+        "tooltip": {"trigger": "axis", "confine": True, "order": "valueDesc"},
+        "legend": {
+            "show": len(series) > 1,
+            "type": "scroll",
+            "bottom": 0,
+            "textStyle": {"color": _GREY},
+            "data": list(series),
+        },
+        "xAxis": axis(x, min="dataMin" if x == "value" else None, max="dataMax" if x == "value" else None),
+        "yAxis": axis("log" if log else "value", scale=True),
+        "series": drawn,
+    }
+
+
+def bars(
+    values: Mapping[str, float], horizontal: bool = False, colours: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """One bar a name."""
+    names, value = axis("category", data=list(values)), axis("value", minInterval=0)
+    data = [
+        {"value": number, "itemStyle": {"color": (colours or {}).get(name, COLOURS[0])}}
+        for name, number in values.items()
+    ]
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 24, "top": 10, "bottom": 8, "containLabel": True},
+        "tooltip": {"trigger": "axis", "confine": True, "axisPointer": {"type": "shadow"}},
+        "xAxis": value if horizontal else names,
+        "yAxis": {**names, "inverse": True} if horizontal else value,
+        "series": [{"type": "bar", "data": data, "barMaxWidth": 26}],
+    }
+
+
+def pie(values: Mapping[str, float], colours: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A ring of shares."""
+    data = [
+        {"name": name, "value": number, "itemStyle": {"color": (colours or {}).get(name, COLOURS[i % len(COLOURS)])}}
+        for i, (name, number) in enumerate(values.items())
+    ]
+    return {
+        "animation": False,
+        "tooltip": {"trigger": "item", "confine": True},
+        "legend": {"bottom": 0, "type": "scroll", "textStyle": {"color": _GREY}},
+        "series": [
+            {"type": "pie", "radius": ["52%", "74%"], "center": ["50%", "44%"], "label": {"show": False}, "data": data}
+        ],
+    }
+
+
+def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[Any]], colour_by: Sequence[float]) -> dict[str, Any]:
+    """Parallel coordinates: a line a row, coloured by a value."""
+    axes = []
+    for number, name in enumerate(dimensions):
+        values = [row[number] for row in rows]
+        kind = "value" if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) else "category"
+        one: dict[str, Any] = {"dim": number, "name": name, "type": kind, **_AXIS, "scale": True}
+        if kind == "category":
+            one["data"] = sorted({str(value) for value in values})
+        axes.append(one)
+    low, high = (min(colour_by), max(colour_by)) if colour_by else (0.0, 1.0)
+    data = [[str(value) if axes[n]["type"] == "category" else value for n, value in enumerate(row)] for row in rows]
+    return {
+        "animation": False,
+        "parallelAxis": axes,
+        "parallel": {"left": 60, "right": 90, "top": 36, "bottom": 24},
+        "visualMap": {
+            "show": False, "min": low, "max": high if high > low else low + 1, "dimension": len(dimensions) - 1,
+            "inRange": {"color": ["#56b4e9", "#0072b2", "#d55e00"]},
+        },
+        "series": [{"type": "parallel", "lineStyle": {"width": 1.6, "opacity": 0.7}, "data": data}],
+    }  # fmt: skip
+
+
+def show(options: dict[str, Any], label: str, classes: str = "chart") -> ui.echart:
+    """Draw a chart; `label` tells people who cannot see it what it is."""
+    made = ui.echart(options, renderer="canvas").classes(classes)
+    made._props.update({"role": "img", "aria-label": label})
+    return made
+
+
+def replace(chart: ui.echart, options: dict[str, Any]) -> None:
+    """Draw other options, if they differ: series that are gone go."""
+    if chart.options != options:
+        chart.options.clear()
+        chart.options.update(options)
+        chart.update()

@@ -1,0 +1,102 @@
+"""Where things run: health, load, and a check that says how to mend what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import ui
+from starlette.requests import Request
+
+from submarine_ray.workbench import parts
+from submarine_ray.workbench.home import usage
+from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.services import Services
+
+
+def health(cluster: dict[str, Any]) -> str:
+    """A cluster's health in a word."""
+    return {True: "Healthy", False: "Unhealthy", None: "Unknown"}[cluster["healthy"]]
+
+
+def add(bench: Bench) -> None:
+    services = bench.services
+
+    @ui.page("/clusters")
+    async def all_clusters(request: Request) -> None:
+        async with bench.page(request, "Clusters", "/clusters") as page:
+            parts.heading("Clusters", 1)
+            content = ui.element("div").classes("tiles")
+
+            async def load() -> None:
+                found = await asyncio.to_thread(_look, services)
+                content.clear()
+                with content:
+                    for one in found:
+                        _draw_card(one)
+
+            await load()
+            page.live(load, "experiment-", "notebook-")
+
+    @ui.page("/clusters/{name}")
+    async def cluster(request: Request, name: str) -> None:
+        async with bench.page(request, name, "/clusters"):
+            found = await asyncio.to_thread(services.clusters.get, name)
+            parts.link("Clusters", "/clusters", classes="quiet")
+            parts.heading(name, 1)
+            with ui.element("div").classes("pair"):
+                _draw_card(found | {"inUse": await asyncio.to_thread(services.clusters.in_use, name)})
+                with parts.card("Check"):
+                    parts.text(
+                        "Reaches for everything that the cluster needs, and says how to mend what lacks.", "p", "quiet"
+                    )
+                    with parts.row():
+                        begin = parts.button("Check now", kind="main")
+                    report = ui.element("div").classes("stack")
+                    begin.on_click(lambda: _check(services, name, begin, report))
+
+
+def _look(services: Services) -> list[dict[str, Any]]:
+    return [one | {"inUse": services.clusters.in_use(one["name"])} for one in services.clusters.list_all()]
+
+
+def _draw_card(one: dict[str, Any]) -> None:
+    with parts.card():
+        with parts.row():
+            parts.link(one["name"], f"/clusters/{quote(one['name'])}").classes("grow anywhere").style(
+                "font-weight: 600"
+            )
+            parts.badge(health(one))
+        if one["message"]:
+            parts.notice(one["message"], bad=one["healthy"] is False)
+        parts.facts(
+            [
+                ("Kind", " ".join(filter(None, (one["kind"], one["mode"])))),
+                ("Namespace", one["namespace"]),
+                ("Nodes", str(one["nodes"]) if one["nodes"] is not None else None),
+                ("Seen", lambda: parts.ago(one["observedTime"])),
+            ]
+        )
+        usage(one["resources"], one["inUse"])
+
+
+async def _check(services: Services, name: str, begin: ui.button, report: ui.element) -> None:
+    begin.disable()
+    report.clear()
+    with report:
+        ui.spinner().props('role=status aria-label="Checking"')
+    found = await parts.attempt(services.clusters.check, name)
+    report.clear()
+    begin.enable()
+    if found is None:
+        return
+    with report:
+        for one in found.value:
+            with ui.element("div"):
+                with parts.row():
+                    parts.text(one["check"]).style("font-weight: 600")
+                    parts.badge({True: "OK", False: "Failed", None: "Unknown"}[one["ok"]])
+                parts.text(one["message"], "p", "quiet anywhere")
+                if one["fix"]:
+                    parts.text(one["fix"], "p", "anywhere")

@@ -1,0 +1,93 @@
+"""Several experiments side by side: which parameters differ, and their curves in the same charts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from nicegui import ui
+from starlette.requests import Request
+
+from submarine_ray.core.errors import NotFound
+from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.services import Services
+
+MAX = 20
+CHARTS = 8
+
+
+def add(bench: Bench) -> None:
+    @ui.page("/compare")
+    async def compare(request: Request, ids: str = "") -> None:
+        async with bench.page(request, "Compare", "/experiments"):
+            wanted = list(dict.fromkeys(id for id in ids.split(",") if id))[:MAX]
+            parts.heading("Compare", 1)
+            if len(wanted) < 2:
+                with parts.empty(
+                    "Nothing to compare yet", "Select from 2 to 20 experiments in the table, then Compare."
+                ):
+                    parts.button("Choose experiments", lambda: ui.navigate.to("/experiments"), kind="outline")
+                return
+            found = await asyncio.gather(*(asyncio.to_thread(_look, bench.services, id) for id in wanted))
+            there = [one for one in found if one]
+            for id, one in zip(wanted, found, strict=True):
+                if one is None:
+                    parts.notice(f"There is no experiment {id[:80]} any more.")
+            _draw_params(there)
+            await _draw_curves(bench.services, there)
+
+
+def _look(services: Services, experiment_id: str) -> dict[str, Any] | None:
+    try:
+        found = services.experiments.get(experiment_id)
+        runs = services.experiments.runs(experiment_id)
+    except NotFound:
+        return None
+    own = next(iter(runs), None)
+    params = {p["key"]: p["value"] for p in services.experiments.params(experiment_id)}
+    latest = {one.key: one.value for one in services.tracking.latest([own])} if own else {}
+    return {"id": experiment_id, "name": found["spec"]["meta"]["name"], "spec": found["spec"], "run": own,
+            "status": found["status"], "params": params, "latest": latest}  # fmt: skip
+
+
+def _draw_params(found: list[dict[str, Any]]) -> None:
+    rows: dict[str, list[str]] = {
+        "Framework": [one["spec"]["meta"]["framework"] for one in found],
+        "Command": [one["spec"]["meta"].get("cmd") or "" for one in found],
+    }
+    for kind in ("params", "latest"):
+        for key in sorted({key for one in found for key in one[kind]}):
+            rows[key] = ["" if (value := one[kind].get(key)) is None else str(value) for one in found]
+    with ui.element("div").classes("card scroll").props('tabindex=0 role=region aria-label="Differences"'):
+        parts.text("What differs is marked.", "p", "quiet small")
+        with ui.element("table").classes("plain"):
+            with ui.element("tr"):
+                parts.text("", "td")
+                for one in found:
+                    with ui.element("th"):
+                        parts.link(one["name"], f"/experiments/{one['id']}")
+                        ui.element("br")
+                        parts.badge(one["status"])
+            for label, values in rows.items():
+                with ui.element("tr"):
+                    parts.text(label, "th")
+                    for value in values:
+                        parts.text(value, "td", "mono diff" if len(set(values)) > 1 else "mono")
+
+
+async def _draw_curves(services: Services, found: list[dict[str, Any]]) -> None:
+    keys = sorted({key for one in found for key in one["latest"]})[:CHARTS]
+    runs = [one["run"] for one in found if one["run"]]
+    if not keys:
+        return
+    curves = await asyncio.to_thread(services.tracking.curves, runs, keys, "step")
+    with ui.element("div").classes("tiles wide"):
+        for key in keys:
+            series = {
+                f"{one['name']} ({one['id'][-4:]})": [(point.x, point.value) for point in curves[one["run"], key]]
+                for one in found
+                if (one["run"], key) in curves
+            }
+            with parts.card(key):
+                charts.show(charts.lines(series), f"The course of {key} of each experiment")

@@ -1,0 +1,253 @@
+"""One experiment: what it is, what it does, and what may be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import ui
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.models import ModelVersionSpec
+from submarine_ray.workbench import artifacts, metrics, parts, trials
+from submarine_ray.workbench.layout import Bench, Page
+from submarine_ray.workbench.new_experiment import dump, written
+from submarine_ray.workbench.problems import first_problem
+
+TABS = ("overview", "metrics", "logs", "artifacts")
+
+
+def add(bench: Bench) -> None:
+    @ui.page("/experiments/{experiment_id}")
+    async def experiment(request: Request, experiment_id: str, tab: str = "overview", path: str = "") -> None:
+        async with bench.page(request, experiment_id, "/experiments") as page:
+            found = await asyncio.to_thread(bench.services.experiments.get, experiment_id)
+            ui.page_title(f"{found['spec']['meta']['name']} · submarine-ray")
+            await _Experiment(bench, page, found, path).draw(tab)
+
+
+class _Experiment:
+    def __init__(self, bench: Bench, page: Page, found: dict[str, Any], path: str) -> None:
+        self._services = bench.services
+        self._page = page
+        self._found = found
+        self._path = path
+        self.id: str = found["experimentId"]
+        self._name: str = found["spec"]["meta"]["name"]
+        self._refresh: Callable[[], Awaitable[None]] | None = None
+
+    async def draw(self, tab: str) -> None:
+        names = [*TABS[:2], *(["trials"] if self._found["spec"].get("tune") else []), *TABS[2:]]
+        parts.element("experiment-opened", **{"data-id": self.id, "data-name": self._name})
+        with parts.row():
+            parts.link("Experiments", "/experiments", classes="quiet")
+            parts.text("/", classes="quiet")
+            parts.text(self.id, classes="mono quiet anywhere")
+            parts.copy_button(self.id, "Copy the id")
+        with parts.row():
+            parts.heading(self._name, 1)
+            self._badge = parts.badge(self._found["status"])
+            parts.row("grow")
+            self._actions = parts.row()
+        self._why = ui.element("div")
+        with ui.tabs(on_change=self._switch).props(
+            'align=left inline-label outside-arrows mobile-arrows no-caps aria-label="Parts of the experiment"'
+        ) as tabs:
+            for name in names:
+                ui.tab(name, label=name.capitalize())
+        self._tab = tab if tab in names else "overview"
+        tabs.set_value(self._tab)
+        self._content = ui.element("div").classes("stack")
+        self._draw_state()
+        await self._open(self._tab)
+        self._subscription = self._page.live(self._look, self.id)
+        await self._watch_runs()
+
+    async def _switch(self, event: Any) -> None:
+        if event.value == self._tab:
+            return
+        self._tab = event.value
+        ui.navigate.history.replace(f"/experiments/{self.id}?tab={event.value}")
+        await self._open(event.value)
+
+    async def _open(self, tab: str) -> None:
+        self._content.clear()
+        self._refresh = None
+        with self._content:
+            if tab == "metrics":
+                self._refresh = await metrics.draw(self._services, self.id)
+            elif tab == "trials":
+                self._refresh = await trials.draw(self._services, self.id)
+            elif tab == "artifacts":
+                await artifacts.draw(self._services, self.id, self._path)
+            elif tab == "logs":
+                address = f"/api/v1/experiment/logs/{quote(self.id)}/stream"
+                parts.element("log-view", src=address, name=self.id)
+            else:
+                self._refresh = await self._draw_overview()
+
+    async def _look(self) -> None:
+        before, self._found = self._found, await asyncio.to_thread(self._services.experiments.get, self.id)
+        if before != self._found:
+            self._draw_state()
+            await self._watch_runs()
+        if self._refresh is not None:
+            await self._refresh()
+
+    async def _watch_runs(self) -> None:
+        """Hear of new metrics too, while there can be any."""
+        going = self._found["runId"] and self._found["status"] == ExperimentStatus.RUNNING
+        self._subscription.runs = (
+            tuple(await asyncio.to_thread(self._services.experiments.runs, self.id)) if going else ()
+        )
+
+    def _draw_state(self) -> None:
+        found = self._found
+        ended = found["status"] in ExperimentStatus.ENDED
+        parts.show_badge(self._badge, found["status"])
+        self._actions.clear()
+        with self._actions:
+            if not ended:
+                parts.button("Stop", self._stop, "stop", "outline")
+            parts.button("Clone", lambda: ui.navigate.to(f"/experiments/new?clone={self.id}"), "content_copy")
+            parts.button("Edit", lambda: ui.navigate.to(f"/experiments/new?patch={self.id}"), "edit")
+            if found["status"] == ExperimentStatus.SUCCEEDED:
+                parts.button("Register model", self._register, "category", "main")
+            parts.button("Delete", self._delete, "delete", "danger")
+        self._why.clear()
+        if found["message"] and found["status"] not in (ExperimentStatus.RUNNING, ExperimentStatus.SUCCEEDED):
+            with self._why:
+                said = f"{found['reason']}: {found['message']}" if found["reason"] else found["message"]
+                parts.notice(said, bad=found["status"] == ExperimentStatus.FAILED)
+
+    async def _draw_overview(self) -> Callable[[], Awaitable[None]]:
+        pair = ui.element("div").classes("pair")
+
+        async def draw() -> None:
+            happened, params = await asyncio.gather(
+                asyncio.to_thread(self._services.experiments.history, self.id),
+                asyncio.to_thread(self._services.experiments.params, self.id),
+            )
+            state = (self._found, happened, params)
+            if getattr(self, "_overview", None) == state and pair.default_slot.children:
+                return
+            self._overview = state
+            pair.clear()
+            with pair:
+                with ui.element("div").classes("stack"):
+                    self._draw_facts()
+                    self._draw_params(params)
+                with ui.element("div").classes("stack"):
+                    _draw_timeline(happened)
+                    with parts.card():
+                        spec = dump(written(self._found["spec"]))
+                        with parts.row():
+                            parts.heading("Specification").classes("grow")
+                            parts.copy_button(spec, "Copy the specification")
+                        parts.block(spec, "Specification")
+
+        await draw()
+        return draw
+
+    def _draw_facts(self) -> None:
+        found, meta = self._found, self._found["spec"]["meta"]
+        roles = found["spec"]["spec"].items()
+        with parts.card("Overview"):
+            parts.facts(
+                [
+                    ("Command", lambda: parts.text(meta.get("cmd") or "–", "code", "anywhere")),
+                    ("Framework", meta["framework"]),
+                    *(
+                        (name, f"{task.get('replicas', 1)} × {task.get('resources') or 'default'}")
+                        for name, task in roles
+                    ),
+                    ("Cluster", lambda: parts.link(found["cluster"], f"/clusters/{quote(found['cluster'])}")),
+                    ("Owner", meta.get("owner")),
+                    ("Team", meta.get("team")),
+                    ("Tags", lambda: [parts.text(tag, classes="chip") for tag in meta.get("tags") or ["–"]]),
+                    ("Attempt", str(found["attempt"])),
+                    ("Created", lambda: parts.ago(found["acceptedTime"])),
+                    ("Started", lambda: parts.ago(found["runningTime"])),
+                    ("Duration", lambda: parts.taken(found["runningTime"], found["finishedTime"])),
+                    ("Elsewhere", self._draw_links),
+                ]
+            )
+
+    def _draw_links(self) -> None:
+        with parts.row():
+            if self._found["runId"]:
+                parts.link("MLflow run", f"/mlflow/#/runs/{self._found['runId']}", new_tab=True)
+            if self._services.experiments.has_tensorboard:
+                parts.link("TensorBoard", "/tensorboard/", new_tab=True)
+
+    def _draw_params(self, params: list[dict[str, str]]) -> None:
+        with parts.card("Parameters"):
+            if not params:
+                parts.text("None logged. submarine_ray.log_params({…}) logs some.", "p", "quiet")
+                return
+            several = len({param["replica"] for param in params}) > 1
+            columns = [
+                parts.Column("key", "Name", "mono", sortable=True),
+                parts.Column("value", "Value", "wrap", sortable=True),
+            ]
+            if several:
+                columns.insert(0, parts.Column("replica", "Replica", sortable=True))
+            rows = [param | {"id": f"{param['replica']} {param['key']}"} for param in params]
+            parts.table(columns, rows, "id", "Parameters", page=25 if len(rows) > 25 else 0)
+
+    async def _stop(self) -> None:
+        if not await parts.confirmed(f"Stop {self._name}?", "It keeps its history, logs and models.", "Stop"):
+            return
+        if await parts.attempt(self._services.experiments.stop, self.id):
+            parts.tell("Asked to stop")
+            await self._look()
+
+    async def _delete(self) -> None:
+        consequence = "Its record and logs go, and what runs is stopped. Registered models stay."
+        if not await parts.confirmed(f"Delete {self._name} for good?", consequence, "Delete"):
+            return
+        if await parts.attempt(self._services.experiments.delete, self.id):
+            ui.navigate.to("/experiments")
+
+    async def _register(self) -> None:
+        with ui.dialog() as dialog, ui.card().classes("dialog"):
+            parts.heading("Register its model")
+            parts.text("A new version of the model of this name; a new model if there is none yet.", "p", "quiet")
+            name = ui.input("Model name", value=self._name).props("outlined dense autofocus")
+            path = ui.input("Which one, if it saved several (its directory in the artifacts)").props("outlined dense")
+            note = ui.input("Description").props("outlined dense")
+
+            async def register() -> None:
+                try:
+                    spec = ModelVersionSpec(name=name.value, experiment_id=self.id, description=note.value or None)
+                except ValidationError as failure:
+                    parts.field_problem(name, first_problem(failure))
+                    return
+                if made := await parts.attempt(self._create_version, spec, path.value or None):
+                    dialog.submit(made.value["version"])
+
+            with parts.row():
+                parts.row("grow")
+                parts.button("Cancel", lambda: dialog.submit(None))
+                parts.button("Register", register, kind="main")
+        if (version := await dialog) is not None:
+            ui.navigate.to(f"/models/{quote(name.value, safe='')}/{version}")
+        dialog.delete()
+
+    def _create_version(self, spec: ModelVersionSpec, path: str | None) -> dict[str, Any]:
+        return self._services.models.create_version(spec, path)
+
+
+def _draw_timeline(happened: list[dict[str, Any]]) -> None:
+    with parts.card("Timeline"), ui.element("ol").classes("timeline"):
+        for event in reversed(happened):
+            with ui.element("li"):
+                with parts.row():
+                    parts.text(event["reason"], "strong")
+                    with ui.element("span").classes("quiet small"):
+                        parts.ago(event["time"])
+                parts.text(event["message"], "p", "quiet")

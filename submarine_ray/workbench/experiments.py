@@ -1,0 +1,224 @@
+"""The table of all experiments: filtered and paged by the server, its state in the URL."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from nicegui import ui
+from starlette.requests import Request
+
+from submarine_ray.core.clock import now_ms
+from submarine_ray.experiments.repository import Filter
+from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.workbench import parts
+from submarine_ray.workbench.layout import Bench, Page
+from submarine_ray.workbench.parts import Column
+
+SIZE = 50
+MAX_COMPARED = 20
+PERIODS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400}
+_PERIOD_NAMES = {"hour": "the last hour", "day": "the last day", "week": "the last week", "month": "the last 30 days"}
+COLUMNS = (
+    Column("name", "Name", "link"),
+    Column("status", "Status", "status"),
+    Column("owner", "Owner", wide=True),
+    Column("framework", "Framework", wide=True),
+    Column("tags", "Tags", "chips", wide=True),
+    Column("cluster", "Cluster", wide=True),
+    Column("acceptedTime", "Created", "ago"),
+    Column("duration", "Duration", "taken", wide=True),
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the table shows; its fields are the URL's."""
+
+    q: str = ""
+    status: str = ""
+    owner: str = ""
+    framework: str = ""
+    tag: str = ""
+    since: str = ""
+    page: int = 1
+
+    @classmethod
+    def of(cls, request: Request) -> View:
+        """Raises InvalidSpec for nothing: what is not understood is left out."""
+        given = request.query_params
+        number = given.get("page", "1")
+        known = {name: given.get(name, "")[:250] for name in ("q", "status", "owner", "framework", "tag", "since")}
+        known["status"] = known["status"] if known["status"] in ExperimentStatus.ALL else ""
+        known["since"] = known["since"] if known["since"] in PERIODS else ""
+        return cls(**known, page=max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1)
+
+    @property
+    def url(self) -> str:
+        said = {name: value for name, value in asdict(self).items() if value and (name, value) != ("page", 1)}
+        return "/experiments" + (f"?{urlencode(said)}" if said else "")
+
+    @property
+    def is_filtered(self) -> bool:
+        return replace(self, page=1) != View()
+
+    @property
+    def filter(self) -> Filter:
+        return Filter(
+            self.status or None,
+            self.tag or None,
+            self.owner or None,
+            self.framework or None,
+            self.q.strip() or None,
+            now_ms() - PERIODS[self.since] * 1000 if self.since else None,
+        )
+
+
+def shown(summary: dict[str, Any]) -> dict[str, Any]:
+    """An experiment as a row of a table."""
+    return summary | {
+        "href": f"/experiments/{summary['experimentId']}",
+        "state": parts.state(summary["status"]),
+        "from": summary["runningTime"],
+        "to": summary["finishedTime"],
+    }
+
+
+def add(bench: Bench) -> None:
+    @ui.page("/experiments")
+    async def experiments(request: Request) -> None:
+        async with bench.page(request, "Experiments", "/experiments") as page:
+            await _Table(bench, page, View.of(request)).draw()
+
+
+class _Table:
+    def __init__(self, bench: Bench, page: Page, view: View) -> None:
+        self._experiments = bench.services.experiments
+        self._page = page
+        self._view = view
+
+    async def draw(self) -> None:
+        filters = await asyncio.to_thread(self._experiments.filters)
+        with parts.row():
+            parts.heading("Experiments", 1).classes("grow")
+            parts.button("New experiment", lambda: ui.navigate.to("/experiments/new"), "add", "main")
+        with parts.row():
+            search = ui.input(
+                placeholder="Search name or id", value=self._view.q, on_change=lambda event: self._show(q=event.value)
+            )
+            search.props('dense outlined clearable debounce=250 aria-label="Search name or id" data-search')
+            self._choice("Status", "status", {status: status for status in ExperimentStatus.ALL})
+            self._choice("Owner", "owner", {name: name for name in filters["owner"]})
+            self._choice("Framework", "framework", {name: name for name in filters["framework"]})
+            self._choice("Tag", "tag", {name: name for name in filters["tag"]})
+            self._choice("Created", "since", _PERIOD_NAMES)
+        self._actions = parts.row()
+        self._table = parts.table(COLUMNS, [], "experimentId", "Experiments", select=True)
+        self._table.on_select(self._draw_actions)
+        self._below = parts.row()
+        self._nothing = ui.element("div")
+        await self._load()
+        self._page.live(self._load, "experiment-")
+
+    def _choice(self, label: str, name: str, options: dict[str, str]) -> None:
+        value = getattr(self._view, name)
+        choice = ui.select(
+            {"": "Any", **options, **({value: value} if value else {})},
+            label=label,
+            value=value,
+            on_change=lambda event: self._show(**{name: event.value or ""}),
+        )
+        choice.props("dense outlined options-dense").style("min-width: 128px")
+
+    async def _show(self, **changed: Any) -> None:
+        changed = {name: "" if value is None else value for name, value in changed.items()}
+        self._view = replace(self._view, **{"page": 1, **changed})
+        ui.navigate.history.replace(self._view.url)
+        self._table.selected.clear()
+        await self._load()
+
+    async def _load(self) -> None:
+        found, total = await asyncio.to_thread(self._experiments.summaries, self._view.filter, self._view.page, SIZE)
+        if not found and total and self._view.page > 1:  # the last page has become empty
+            await self._show(page=-(-total // SIZE))
+            return
+        parts.replace_rows(self._table, [shown(summary) for summary in found])
+        kept = {row["experimentId"] for row in found}
+        self._table.selected = [row for row in self._table.selected if row["experimentId"] in kept]
+        self._table.set_visibility(bool(found))
+        self._draw_paging(total)
+        self._draw_actions()
+        self._draw_nothing(total)
+
+    def _draw_paging(self, total: int) -> None:
+        first, last = (self._view.page - 1) * SIZE + 1, min(self._view.page * SIZE, total)
+        said = f"{first:,}–{last:,} of {total:,}" if total else ""
+        if getattr(self, "_said", None) == said:
+            return
+        self._said = said
+        self._below.clear()
+        if not total:
+            return
+        with self._below:
+            parts.text(said, classes="quiet small grow").props("role=status")
+            for label, icon, number, possible in (
+                ("First page", "first_page", 1, self._view.page > 1),
+                ("Previous page", "chevron_left", self._view.page - 1, self._view.page > 1),
+                ("Next page", "chevron_right", self._view.page + 1, last < total),
+                ("Last page", "last_page", -(-total // SIZE), last < total),
+            ):
+                parts.icon_button(label, icon, lambda number=number: self._show(page=number)).set_enabled(possible)
+
+    def _draw_actions(self) -> None:
+        chosen = list(self._table.selected)
+        said = [(row["experimentId"], row["status"]) for row in chosen]
+        if getattr(self, "_chosen", None) == said:
+            return
+        self._chosen = said
+        self._actions.clear()
+        if not chosen:
+            return
+        ids = [row["experimentId"] for row in chosen]
+        going = [row["experimentId"] for row in chosen if row["status"] not in ExperimentStatus.ENDED]
+        with self._actions:
+            parts.text(f"{len(ids)} selected", classes="quiet")
+            compare = parts.button(
+                "Compare", lambda: ui.navigate.to(f"/compare?{urlencode({'ids': ','.join(ids)})}"), "compare_arrows"
+            )
+            compare.set_enabled(2 <= len(ids) <= MAX_COMPARED)
+            parts.button("Stop", lambda: self._stop(going), "stop").set_enabled(bool(going))
+            parts.button("Delete", lambda: self._delete(ids), "delete", "danger")
+
+    async def _stop(self, ids: list[str]) -> None:
+        if await parts.confirmed(f"Stop {len(ids)} running?", "They keep their history, logs and models.", "Stop"):
+            await self._each(self._experiments.stop, ids, "Asked to stop")
+
+    async def _delete(self, ids: list[str]) -> None:
+        consequence = "Their records and logs go, and what runs is stopped. Registered models stay."
+        if await parts.confirmed(f"Delete {len(ids)} for good?", consequence, "Delete"):
+            await self._each(self._experiments.delete, ids, "Deleted")
+
+    async def _each(self, action: Any, ids: list[str], said: str) -> None:
+        done = [id for id in ids if await parts.attempt(action, id)]
+        if done:
+            parts.tell(f"{said}: {len(done)}")
+        self._table.selected.clear()
+        await self._load()
+
+    def _draw_nothing(self, total: int) -> None:
+        self._nothing.clear()
+        if total:
+            return
+        with self._nothing:
+            if self._view.is_filtered:
+                with parts.empty("No experiment is like that", "Fewer filters show more."):
+                    parts.button("Clear all filters", lambda: ui.navigate.to("/experiments"), kind="outline")
+            else:
+                with (
+                    parts.empty("No experiments yet", "An experiment is one run of your code on a cluster."),
+                    parts.row(),
+                ):
+                    parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="main")
+                    parts.button("Define one", lambda: ui.navigate.to("/experiments/new"), kind="outline")

@@ -1,0 +1,184 @@
+"""The first page: what runs, what failed and why, how full the clusters are, and where to begin."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import ui
+from starlette.requests import Request
+
+from submarine_ray.core.errors import SubmarineError
+from submarine_ray.experiments.repository import Filter
+from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.quantities import Resources
+from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench.experiments import shown
+from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.parts import Column
+from submarine_ray.workbench.services import Services
+
+RECENT = 8
+_COLOURS = {
+    ExperimentStatus.SUCCEEDED: "#009e73",
+    ExperimentStatus.FAILED: "#d55e00",
+    ExperimentStatus.RUNNING: "#0072b2",
+    ExperimentStatus.CREATED: "#56b4e9",
+    ExperimentStatus.ACCEPTED: "#8a94a3",
+}
+_COLUMNS = (
+    Column("name", "Name", "link"),
+    Column("status", "Status", "status"),
+    Column("owner", "Owner", wide=True),
+    Column("acceptedTime", "Created", "ago"),
+    Column("duration", "Duration", "taken", wide=True),
+)
+
+
+def add(bench: Bench) -> None:
+    @ui.page("/")
+    async def home(request: Request) -> None:
+        async with bench.page(request, "Home", "/") as page:
+            with parts.row():
+                parts.heading("Home", 1).classes("grow")
+                parts.button("Run a template", lambda: ui.navigate.to("/templates"), "play_arrow", "main")
+                parts.button("New notebook", lambda: ui.navigate.to("/notebooks"), "edit_note", "outline")
+                parts.button("Deploy a model", lambda: ui.navigate.to("/models"), "bolt", "outline")
+            content = ui.element("div").classes("stack")
+            before: list[Any] = []
+
+            async def refresh() -> None:
+                found = await asyncio.to_thread(_look, bench.services)
+                if before != [found]:
+                    before[:] = [found]
+                    content.clear()
+                    with content:
+                        _draw(found)
+
+            await refresh()
+            page.live(refresh, "experiment-", "notebook-", "endpoint")
+
+
+def _look(services: Services) -> dict[str, Any]:
+    recent, total = services.experiments.summaries(Filter(), 1, RECENT)
+    failed, _ = services.experiments.summaries(Filter(status=ExperimentStatus.FAILED), 1, 4)
+    counts = services.experiments.count_by_status()
+    try:
+        models = services.models.list_all() if services.tracking.is_ready else []
+    except SubmarineError:
+        models = []
+    return {
+        "recent": recent,
+        "total": total,
+        "failed": failed,
+        "counts": {status: counts.get(status, 0) for status in _COLOURS},
+        "clusters": [one | {"inUse": services.clusters.in_use(one["name"])} for one in services.clusters.list_all()],
+        "endpoints": services.serving.list_all(),
+        "notebooks": services.notebooks.list_page(None, None, None)[0],
+        "models": sorted(models, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)[:5],
+        "frameworks": services.experiments.count_by_framework(),
+        "days": services.experiments.count_by_day(14),
+    }
+
+
+def _draw(found: dict[str, Any]) -> None:
+    with ui.element("div").classes("tiles"):
+        with parts.card("Experiments by state"):
+            counts = {status: number for status, number in found["counts"].items() if number}
+            _chart(counts, charts.pie(counts, _COLOURS), "Experiments by state")
+        with parts.card("Created a day"):
+            _chart(found["days"], charts.bars(found["days"]), "Experiments created on each of the last 14 days")
+        with parts.card("Frameworks"):
+            _chart(found["frameworks"], charts.bars(found["frameworks"], horizontal=True), "Experiments by framework")
+        with parts.card("Clusters"):
+            _draw_clusters(found["clusters"])
+    with ui.element("div").classes("pair"):
+        with parts.card("Recent experiments"):
+            if found["recent"]:
+                parts.table(_COLUMNS, [shown(one) for one in found["recent"]], "experimentId", "Recent experiments")
+                parts.link(f"All {found['total']:,}", "/experiments")
+            else:
+                with parts.empty("No experiments yet", "A template is the quickest way to the first one."):
+                    parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="outline")
+        with ui.element("div").classes("stack"):
+            with parts.card("Open recent"):
+                ui.element("open-recent")
+            _draw_failed(found["failed"])
+            _draw_rest(found)
+
+
+def _chart(values: dict[str, Any], options: dict[str, Any], label: str) -> None:
+    if any(values.values()):
+        charts.show(options, label, "chart low")
+    else:
+        parts.text("Nothing to show yet.", "p", "quiet")
+
+
+def _draw_clusters(clusters: list[dict[str, Any]]) -> None:
+    for cluster in clusters:
+        with parts.row():
+            parts.link(cluster["name"], f"/clusters/{quote(cluster['name'])}").classes("grow")
+            parts.badge("Healthy" if cluster["healthy"] else "Unhealthy" if cluster["healthy"] is False else "Unknown")
+        usage(cluster["resources"], cluster["inUse"])
+
+
+def usage(resources: dict[str, float | None] | None, in_use: Resources) -> None:
+    """How much of a cluster the platform's own jobs hold."""
+    for label, total, used in _sizes(resources or {}, in_use):
+        with parts.row():
+            parts.text(label, classes="quiet small grow")
+            parts.text(f"{used:.4g} of {total:.4g}", classes="small")
+        meter = parts.element(
+            "div", role="meter", aria_label=label, aria_valuenow=f"{used:.4g}", aria_valuemax=f"{total:.4g}"
+        )
+        with meter.classes("meter"):
+            ui.element("div").style(f"width: {min(100.0, 100 * used / total):.1f}%")
+
+
+def _sizes(resources: dict[str, float | None], in_use: Resources) -> list[tuple[str, float, float]]:
+    sizes = (
+        ("CPU in use", resources.get("cpu"), in_use.cpu, 1),
+        ("Memory in use, GiB", resources.get("memory"), in_use.memory, 2**30),
+        ("GPU in use", resources.get("gpu"), in_use.gpu, 1),
+    )
+    return [(label, total / unit, used / unit) for label, total, used, unit in sizes if total]
+
+
+def _draw_failed(failed: list[dict[str, Any]]) -> None:
+    with parts.card("Failed lately"):
+        if not failed:
+            parts.text("Nothing has failed.", "p", "quiet")
+        for one in failed:
+            with ui.element("div"):
+                with parts.row():
+                    parts.link(one["name"], f"/experiments/{one['experimentId']}").classes("grow anywhere")
+                    with ui.element("span").classes("quiet small"):
+                        parts.ago(one["finishedTime"] or one["acceptedTime"])
+                parts.text(one["message"] or one["reason"] or "", "p", "quiet small anywhere")
+
+
+def _draw_rest(found: dict[str, Any]) -> None:
+    with parts.card("Endpoints"):
+        for one in found["endpoints"]:
+            with parts.row():
+                address = f"/endpoints/{quote(one['modelName'], safe='')}/{one['modelVersion']}"
+                parts.link(f"{one['modelName']} v{one['modelVersion']}", address).classes("grow anywhere")
+                parts.badge(one["status"])
+        if not found["endpoints"]:
+            parts.text("A registered model becomes one at a click.", "p", "quiet")
+    with parts.card("Recent models"):
+        for one in found["models"]:
+            with parts.row():
+                parts.link(one["name"], f"/models/{quote(one['name'], safe='')}").classes("grow anywhere")
+                with ui.element("span").classes("quiet small"):
+                    parts.ago(one["lastUpdatedTime"])
+        if not found["models"]:
+            parts.text("A finished experiment's model can be registered from its page.", "p", "quiet")
+    with parts.card("Notebooks"):
+        for one in found["notebooks"][:5]:
+            with parts.row():
+                parts.link(one["name"], "/notebooks").classes("grow anywhere")
+                parts.badge(one["status"])
+        if not found["notebooks"]:
+            parts.text("JupyterLab on a cluster, in a tab.", "p", "quiet")

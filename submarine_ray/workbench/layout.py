@@ -1,0 +1,141 @@
+"""The frame around every page: places, theme, liveness, and what is said when something is not there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from nicegui import ui
+from starlette.requests import Request
+
+from submarine_ray.core.errors import NotFound, SubmarineError
+from submarine_ray.workbench import parts
+from submarine_ray.workbench.feed import Feed, Subscription
+from submarine_ray.workbench.services import Services
+
+THEME_COOKIE = "submarine_theme"
+THEMES = {"light": False, "dark": True, "auto": None}
+_PLACES = (
+    ("Home", "/", "home"),
+    ("Experiments", "/experiments", "science"),
+    ("Templates", "/templates", "auto_awesome_mosaic"),
+    ("Environments", "/environments", "inventory_2"),
+    ("Notebooks", "/notebooks", "edit_note"),
+    ("Models", "/models", "category"),
+    ("Endpoints", "/endpoints", "bolt"),
+    ("Clusters", "/clusters", "dns"),
+)
+
+
+class Page:
+    """One open page."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._client = ui.context.client
+        self._subscription: Subscription | None = None
+
+    def live(self, refresh: parts.Refresh, *topics: str, runs: Collection[str] = ()) -> Subscription:
+        """Call `refresh` at each change of a subject that begins with a topic, or of a run's metrics.
+
+        A page has one subscription; a second call replaces the first.
+        """
+        content = self._client.content
+
+        async def draw() -> None:
+            with content:
+                await refresh()
+
+        self.close()
+        self._subscription = Subscription(topics, draw, runs)
+        self._client.on_connect(self._begin)
+        self._client.on_delete(self.close)
+        if self._client.has_socket_connection:
+            self._begin()
+        return self._subscription
+
+    def _begin(self) -> None:
+        if self._subscription is not None:
+            self._feed.add(self._subscription)
+
+    def close(self) -> None:
+        if self._subscription is not None:
+            self._feed.remove(self._subscription)
+        self._subscription = None
+
+
+class Bench:
+    """What every page module is given: the services, and the frame."""
+
+    def __init__(self, services: Services, feed: Feed) -> None:
+        self.services = services
+        self.feed = feed
+
+    @asynccontextmanager
+    async def page(self, request: Request, title: str, place: str) -> AsyncIterator[Page]:
+        """Draw the frame; what is drawn inside the context is the page. `place` is the path that is marked."""
+        ui.page_title(f"{title} · submarine-ray")
+        theme = request.cookies.get(THEME_COOKIE, "auto")
+        dark = ui.dark_mode(THEMES.get(theme))
+        parts.text("Skip to the content", "a", "skip")._props["href"] = "#main"
+        with ui.left_drawer(value=None, bordered=False).props("width=212 breakpoint=1023").classes("side") as drawer:
+            _places(place)
+        with ui.header(elevated=False).classes("top"):
+            parts.icon_button("Open or close the menu", "menu", drawer.toggle)
+            parts.link("submarine-ray", "/", classes="brand")
+            parts.row("grow")
+            parts.icon_button("Light or dark", "contrast", lambda: _switch(dark))
+            parts.icon_button("Keyboard shortcuts", "keyboard").on(
+                "click", js_handler="() => document.querySelector('dialog.keys').showModal()"
+            ).classes("wide-only")
+        with ui.element("main").classes("stack").props("id=main") as content:
+            try:
+                yield Page(self.feed)
+            except NotFound as failure:
+                content.clear()
+                ui.context.client.status_code = 404
+                missing(str(failure))
+            except SubmarineError as failure:
+                content.clear()
+                ui.context.client.status_code = failure.status
+                _unavailable(str(failure))
+
+
+def _places(place: str) -> None:
+    with parts.element("nav", aria_label="Places"):
+        for name, path, icon in _PLACES:
+            _place(name, path, icon, place)
+        ui.element("hr")
+        _place("MLflow", "/mlflow/", "query_stats", place)
+        _place("API", "/docs", "api", place)
+        ui.element("hr")
+        _place("Settings", "/settings", "settings", place)
+
+
+def _place(name: str, path: str, icon: str, here: str) -> None:
+    with parts.element("a", href=path, aria_current="page" if path == here else None):
+        ui.icon(icon).props("aria-hidden=true")
+        parts.text(name)
+
+
+def _switch(dark: ui.dark_mode) -> None:
+    dark.set_value(not dark.value)
+    remember_theme("dark" if dark.value else "light")
+
+
+def remember_theme(theme: str) -> None:
+    """Keep the theme in this browser. Raises KeyError for one that there is not."""
+    assert theme in THEMES  # noqa: S101 (it becomes script)
+    ui.run_javascript(f"document.cookie = '{THEME_COOKIE}={theme}; path=/; max-age=31536000; samesite=lax'")
+
+
+def missing(message: str) -> None:
+    """Say that something is not there, and where to go instead."""
+    with parts.empty("There is nothing here", message), parts.row():
+        parts.link("Home", "/")
+        parts.link("Experiments", "/experiments")
+
+
+def _unavailable(message: str) -> None:
+    with parts.empty("This cannot be shown now", message):
+        parts.button("Try again", ui.navigate.reload, kind="main")

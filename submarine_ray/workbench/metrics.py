@@ -1,0 +1,111 @@
+"""An experiment's metrics as charts: one a metric, a curve a replica."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+
+from submarine_ray.tracking.curves import Axis
+from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench.services import Services
+
+FIRST = 8  # charts drawn without being asked for
+
+
+@dataclass
+class _View:
+    chosen: list[str]
+    axis: Axis = "step"
+    log: bool = False
+    weight: float = 0.0
+
+
+async def draw(services: Services, experiment_id: str) -> Callable[[], Awaitable[None]]:
+    """Draw the charts; answers what brings them up to date."""
+    shown = _Metrics(services, experiment_id)
+    await shown.refresh()
+    return shown.refresh
+
+
+class _Metrics:
+    def __init__(self, services: Services, experiment_id: str) -> None:
+        self._services = services
+        self._id = experiment_id
+        self._view = _View([])
+        self._keys: list[str] = []
+        self._charts: dict[str, ui.echart] = {}
+        self._tools = parts.row()
+        self._tiles = ui.element("div").classes("tiles wide")
+        self._nothing = ui.element("div")
+
+    async def refresh(self) -> None:
+        runs, keys = await asyncio.to_thread(self._look)
+        if keys != self._keys or not keys:
+            self._keys = keys
+            self._view.chosen = [key for key in self._view.chosen if key in keys] or keys[:FIRST]
+            self._draw_tools()
+        await self._draw(runs)
+
+    def _look(self) -> tuple[dict[str, str], list[str]]:
+        runs = self._services.experiments.runs(self._id)
+        return runs, sorted({found.key for found in self._services.tracking.latest(runs)})
+
+    def _draw_tools(self) -> None:
+        self._tools.clear()
+        self._nothing.clear()
+        if not self._keys:
+            with self._nothing, parts.empty("No metrics yet", "They appear here as the code logs them:"):
+                parts.block('import submarine_ray as submarine\nsubmarine.log_metric("loss", 0.3, step)', "Example")
+            return
+        with self._tools:
+            ui.select(
+                self._keys, label="Metrics", multiple=True, value=self._view.chosen, on_change=self._choose
+            ).props("dense outlined use-chips options-dense").classes("grow")
+            ui.select({"step": "Step", "time": "Time"}, label="x", value=self._view.axis, on_change=self._turn).props(
+                "dense outlined"
+            )
+            with parts.row():
+                parts.text("Smoothing", classes="quiet small")
+                slider = ui.slider(min=0, max=0.99, step=0.01, value=self._view.weight)
+                slider.on("update:model-value", lambda: self._smooth(slider.value), throttle=0.3, leading_events=False)
+                slider.props('aria-label="Smoothing"').style("width: 110px")
+            ui.switch("Log scale", value=self._view.log, on_change=self._scale)
+
+    async def _choose(self, event: Any) -> None:
+        self._view.chosen = list(event.value)
+        await self.refresh()
+
+    async def _turn(self, event: Any) -> None:
+        self._view.axis = event.value
+        await self.refresh()
+
+    async def _smooth(self, weight: float) -> None:
+        self._view.weight = float(weight)
+        await self.refresh()
+
+    async def _scale(self, event: Any) -> None:
+        self._view.log = bool(event.value)
+        await self.refresh()
+
+    async def _draw(self, runs: dict[str, str]) -> None:
+        view = self._view
+        found = await asyncio.to_thread(self._services.tracking.curves, runs, view.chosen, view.axis)
+        if list(self._charts) != view.chosen:
+            self._tiles.clear()
+            self._charts = {}
+            with self._tiles:
+                for key in view.chosen:
+                    with parts.card(key):
+                        self._charts[key] = charts.show({}, f"The course of {key}")
+        for key, chart in self._charts.items():
+            series = {
+                replica or "run": [(point.x, point.value) for point in found[run, key]]
+                for run, replica in runs.items()
+                if (run, key) in found
+            }
+            kind = "time" if view.axis == "time" else "value"
+            charts.replace(chart, charts.lines(series, kind, view.log, view.weight))

@@ -1,0 +1,109 @@
+"""Puts the workbench into the service's application, at /."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from nicegui import Client, core, ui
+from nicegui import app as pages
+from nicegui.page import page
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Mount
+
+from submarine_ray.core.http import App, Receive, Scope, Send
+from submarine_ray.workbench import (
+    clusters,
+    compare,
+    endpoints,
+    environments,
+    experiment,
+    experiments,
+    home,
+    models,
+    new_experiment,
+    notebooks,
+    settings,
+    templates,
+)
+from submarine_ray.workbench.feed import Feed
+from submarine_ray.workbench.layout import Bench, missing
+from submarine_ray.workbench.services import Services
+
+STATIC = Path(__file__).parent / "static"
+STATIC_PATH = "/workbench-static"
+RECONNECT_SECONDS = 30.0
+# Vue compiles its templates in the page, which needs eval; nothing comes from elsewhere, and nobody frames us.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+)
+_MODULES = (
+    home, new_experiment, experiments, experiment, compare, templates, environments, notebooks, models, endpoints,
+    clusters, settings,
+)  # fmt: skip
+
+
+def attach(app: FastAPI, services: Services, feed: Feed) -> None:
+    """Serve the workbench from `app`. NiceGUI has one set of pages a process, so this is for a process's only app."""
+    bench = Bench(services, feed)
+    for module in _MODULES:
+        module.add(bench)
+    head = (
+        f'<link rel="stylesheet" href="{STATIC_PATH}/workbench.css?{services.version}">'
+        f'<script src="{STATIC_PATH}/workbench.js?{services.version}"></script>'
+    )
+    ui.add_head_html(head, shared=True)
+
+    @pages.exception_handler(404)
+    async def nowhere(request: Request, _failure: Exception) -> Response:
+        with Client(page(""), request=request) as client:
+            async with bench.page(request, "Not found", ""):
+                missing("The address leads nowhere; it may be of something that was deleted.")
+        return client.build_response(request, 404)
+
+    app.mount(STATIC_PATH, StaticFiles(directory=STATIC))
+    ui.run_with(
+        app,
+        title="submarine-ray",
+        favicon=STATIC / "favicon.svg",
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        reconnect_timeout=RECONNECT_SECONDS,
+        show_welcome_message=False,
+        binding_refresh_interval=None,
+    )
+    app.router.routes[-1] = _Pages("", app=_Guarded(core.app))
+
+
+class _Pages(Mount):
+    """Everything that no other route takes, except what looks like the API: there a program asks, not a person."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.NONE, {}) if scope["path"].startswith(("/api/", "/v1/")) else super().matches(scope)
+
+
+class _Guarded:
+    """Adds the headers that tell a browser what a page may do."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, guarded)

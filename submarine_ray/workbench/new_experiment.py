@@ -1,0 +1,280 @@
+"""Define an experiment in steps, with its YAML beside them: either may be edited, and the other follows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shlex
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+from nicegui import ui
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.workbench import parts
+from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.problems import all_problems
+
+FRAMEWORKS = ("PyTorch", "TensorFlow", "Python", "Shell", "XGBoost")
+_BEGINNING: dict[str, Any] = {
+    "meta": {"name": "my-experiment", "framework": "Python", "cmd": "python train.py"},
+    "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=1G"}},
+}
+
+
+def add(bench: Bench) -> None:
+    @ui.page("/experiments/new")
+    async def new(request: Request, clone: str = "", patch: str = "") -> None:
+        title = "Edit experiment" if patch else "New experiment"
+        async with bench.page(request, title, "/experiments"):
+            document = _BEGINNING
+            if clone or patch:
+                found = await asyncio.to_thread(bench.services.experiments.get, clone or patch)
+                document = written(found["spec"])
+            await _Form(bench, title, document, patch).draw()
+
+
+def written(spec: dict[str, Any]) -> dict[str, Any]:
+    """An answered spec as a person would write it: nothing that says nothing."""
+    meta = {key: value for key, value in spec["meta"].items() if key != "experimentId"}
+    parsed = ExperimentSpec.model_validate({**spec, "meta": meta})
+    return dict(parsed.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True))
+
+
+def dump(document: Any) -> str:
+    """As YAML, in the order it has."""
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+class _Form:
+    """`document` is what both sides show; the fields hold the parts that steps ask for, and leave the rest alone."""
+
+    def __init__(self, bench: Bench, title: str, document: dict[str, Any], patched: str) -> None:
+        self._services = bench.services
+        self._title = title
+        self._document = document
+        self._patched = patched
+        self._fields: dict[str, Any] = {}
+        self._filling = False
+
+    async def draw(self) -> None:
+        clusters, environments = await asyncio.gather(
+            asyncio.to_thread(self._services.clusters.list_all),
+            asyncio.to_thread(self._services.environments.list_page, None, None),
+        )
+        with parts.row():
+            parts.heading(self._title, 1).classes("grow")
+            parts.link("From a template", "/templates")
+        if self._patched:
+            parts.notice("The running attempt is stopped, and the next one begins with what you change here.")
+        with ui.element("div").classes("pair"):
+            with parts.card(), ui.stepper().props("vertical flat header-nav animated").classes("steps") as stepper:
+                self._draw_steps(
+                    stepper,
+                    ["", *(one["name"] for one in clusters)],
+                    ["", *(one["environmentSpec"]["name"] for one in environments[0])],
+                )
+            with ui.element("div").classes("stack"):
+                with parts.card("YAML"):
+                    self._yaml = ui.textarea(value="", on_change=self._from_yaml).props(
+                        'outlined autogrow spellcheck=false aria-label="The experiment as YAML" debounce=300'
+                    )
+                    self._yaml.classes("mono")
+                    self._problem = parts.text("", "div", "bad anywhere").style("white-space: pre-wrap")
+                    self._problem.props("role=alert")
+                with parts.row():
+                    parts.button("Save" if self._patched else "Run", self._submit, "play_arrow", "main")
+                    for label, make in (("CLI", _as_cli), ("Python", _as_python), ("curl", self._as_curl)):
+                        parts.button(f"Copy as {label}", lambda make=make: self._copy(make), kind="flat")
+        self._fill()
+        self._write()
+
+    def _draw_steps(self, stepper: ui.stepper, clusters: list[str], environments: list[str]) -> None:
+        steps = {
+            "What": self._draw_meta,
+            "Environment": lambda: self._draw_environment(environments),
+            "Code": self._draw_code,
+            "Workers": lambda: self._draw_workers(clusters),
+            "Tune": self._draw_tune,
+        }
+        for number, (name, draw) in enumerate(steps.items()):
+            with ui.step(name, title=name):
+                draw()
+                with parts.row():
+                    if number < len(steps) - 1:
+                        parts.button("Next", lambda: stepper.next(), kind="outline")
+                    if number:
+                        parts.button("Back", lambda: stepper.previous())
+
+    def _draw_meta(self) -> None:
+        self._field("meta.name", ui.input("Name"))
+        self._field("meta.framework", ui.select(list(FRAMEWORKS), label="Framework", new_value_mode="add-unique"))
+        self._field("meta.cmd", ui.input("Command"))
+        self._field("meta.owner", ui.input("Owner"))
+        self._field("meta.tags", ui.input("Tags, separated by commas"))
+
+    def _draw_environment(self, environments: list[str]) -> None:
+        self._field("environment.name", ui.select(environments, label="Stored environment"))
+        self._field("environment.image", ui.input("Container image, where the cluster has containers"))
+
+    def _draw_code(self) -> None:
+        self._field("code.git.url", ui.input("Git repository (https://…)"))
+        self._field("code.git.branch", ui.input("Branch"))
+
+    def _draw_workers(self, clusters: list[str]) -> None:
+        self._field("spec.Worker.replicas", ui.number("Replicas", format="%d"))
+        self._field("spec.Worker.resources", ui.input("Resources of each, such as cpu=2,memory=4G,gpu=1"))
+        self._field("cluster", ui.select(clusters, label="Cluster"))
+        self._field("timeout", ui.number("Timeout, seconds", format="%d"))
+
+    def _draw_tune(self) -> None:
+        said = "A sweep over parameters that the command names as {{name}}; leave empty for one run."
+        parts.text(said, "p", "quiet")
+        self._field("tune.searchSpace", ui.textarea("Search space, as YAML").props("autogrow"))
+        self._field("tune.metric", ui.input("Metric"))
+        self._field("tune.mode", ui.select(["", "min", "max"], label="Mode"))
+        self._field("tune.numSamples", ui.number("Trials", format="%d"))
+
+    def _field(self, path: str, field: Any) -> None:
+        field.props("outlined dense debounce=200")
+        field.on_value_change(lambda: self._from_fields())
+        self._fields[path] = field
+
+    def _fill(self) -> None:
+        """Show the document in the fields."""
+        self._filling = True
+        for path, field in self._fields.items():
+            value = _read(self._document, path)
+            if path == "meta.tags":
+                value = ", ".join(value or [])
+            elif path == "tune.searchSpace":
+                value = dump(value) if value else ""
+            if isinstance(field, ui.select) and value and value not in field.options:
+                field.set_options([*field.options, value])
+            field.set_value(value if value is not None or isinstance(field, ui.number) else "")
+        self._filling = False
+
+    def _write(self) -> None:
+        self._filling = True
+        self._yaml.set_value(dump(self._document))
+        self._filling = False
+        self._validate()
+
+    def _from_fields(self) -> None:
+        if self._filling:
+            return
+        document: dict[str, Any] = json.loads(json.dumps(self._document))
+        for path, field in self._fields.items():
+            value: Any = field.value
+            if path == "meta.tags":
+                value = [tag.strip() for tag in (value or "").split(",") if tag.strip()]
+            elif path == "tune.searchSpace":
+                with contextlib.suppress(yaml.YAMLError):  # as it stands, validation says that it is no object
+                    value = yaml.safe_load(value or "")
+            elif isinstance(value, float) and value.is_integer():
+                value = int(value)
+            _put(document, path, value if value not in ("", [], None) else None)
+        if _read(document, "code.git") and not _read(document, "code.syncMode"):
+            _put(document, "code.syncMode", "git")
+        elif list(document.get("code") or {}) == ["syncMode"]:
+            del document["code"]
+        self._document = document
+        self._write()
+
+    def _from_yaml(self) -> None:
+        if self._filling:
+            return
+        try:
+            document = yaml.safe_load(self._yaml.value or "")
+        except yaml.YAMLError as failure:
+            self._problem.set_text(f"This is not YAML: {failure}")
+            return
+        if not isinstance(document, dict):
+            self._problem.set_text("The experiment must be an object with 'meta' and 'spec'.")
+            return
+        self._document = json.loads(json.dumps(document, default=str))
+        self._fill()
+        self._validate()
+
+    def _validate(self) -> ExperimentSpec | None:
+        """Say what is wrong, beside the field where there is one."""
+        for field in self._fields.values():
+            if field.error is not None:
+                parts.field_problem(field, None)
+        try:
+            spec = ExperimentSpec.model_validate(self._document)
+        except ValidationError as failure:
+            self._problem.set_text(all_problems(failure))
+            for item in failure.errors():
+                where = ".".join(str(part) for part in item["loc"])
+                for path, field in self._fields.items():
+                    if where == path or where.startswith(f"{path}."):
+                        parts.field_problem(field, item["msg"].removeprefix("Value error, "))
+            return None
+        self._problem.set_text("")
+        return spec
+
+    async def _submit(self) -> None:
+        spec = self._validate()
+        if spec is None:
+            parts.tell_failure(self._problem.text)
+            return
+        experiments = self._services.experiments
+        done = (
+            await parts.attempt(experiments.patch, self._patched, spec)
+            if self._patched
+            else await parts.attempt(experiments.create, spec)
+        )
+        if done:
+            ui.navigate.to(f"/experiments/{quote(done.value['experimentId'])}")
+
+    def _copy(self, make: Any) -> None:
+        if self._validate() is None:
+            parts.tell_failure(self._problem.text)
+            return
+        ui.clipboard.write(make(self._document))
+        parts.tell("Copied")
+
+    def _as_curl(self, document: dict[str, Any]) -> str:
+        token = '-H "Authorization: Bearer $SUBMARINE_TOKEN" ' if self._services.settings.token else ""
+        body = shlex.quote(json.dumps(document))
+        url = f"{self._services.settings.url}/api/v1/experiment"
+        return f"curl -X POST {token}-H 'Content-Type: application/json' -d {body} {url}"
+
+
+def _as_cli(document: dict[str, Any]) -> str:
+    return f"submarine submit -f - --follow <<'SUBMARINE'\n{dump(document)}SUBMARINE"
+
+
+def _as_python(document: dict[str, Any]) -> str:
+    return f"from submarine_ray import ExperimentClient\n\nExperimentClient().create_experiment({document!r})\n"
+
+
+def _read(document: Any, path: str) -> Any:
+    for part in path.split("."):
+        document = document.get(part) if isinstance(document, dict) else None
+    return document
+
+
+def _put(document: dict[str, Any], path: str, value: Any) -> None:
+    """Set a value; without one, the field goes, and what is empty without it."""
+    *parents, last = path.split(".")
+    trail = [document]
+    for part in parents:
+        below = trail[-1].get(part)
+        if not isinstance(below, dict):
+            if value is None:
+                return
+            below = trail[-1][part] = {}
+        trail.append(below)
+    if value is not None:
+        trail[-1][last] = value
+        return
+    trail[-1].pop(last, None)
+    for above, part, below in zip(trail, parents, trail[1:], strict=False):
+        if not below and part not in ("meta", "spec"):
+            above.pop(part, None)

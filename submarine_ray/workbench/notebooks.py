@@ -1,0 +1,118 @@
+"""JupyterLab on a cluster: create in a size, open in a tab."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from nicegui import ui
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from submarine_ray.spec.notebooks import NotebookSpec, NotebookStatus
+from submarine_ray.workbench import parts
+from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.problems import first_problem
+
+SIZES = {
+    "S": "cpu=0.5,memory=1G",
+    "M": "cpu=1,memory=4G",
+    "L": "cpu=4,memory=16G",
+    "GPU": "cpu=4,memory=16G,gpu=1",
+}
+
+
+def add(bench: Bench) -> None:
+    @ui.page("/notebooks")
+    async def notebooks(request: Request) -> None:
+        async with bench.page(request, "Notebooks", "/notebooks") as page:
+            shown = _Notebooks(bench)
+            await shown.draw()
+            page.live(shown.load, "notebook-")
+
+
+class _Notebooks:
+    def __init__(self, bench: Bench) -> None:
+        self._services = bench.services
+        self._notebooks = bench.services.notebooks
+        self._before: Any = None
+
+    async def draw(self) -> None:
+        with parts.row():
+            parts.heading("Notebooks", 1).classes("grow")
+            parts.button("New notebook", self._create, "add", "main")
+        self._content = ui.element("div").classes("tiles")
+        await self.load()
+
+    async def load(self) -> None:
+        found, _ = await asyncio.to_thread(self._notebooks.list_page, None, None, None)
+        if self._before == found:
+            return
+        self._before = found
+        self._content.clear()
+        with self._content:
+            for one in found:
+                self._draw_card(one)
+            if not found:
+                parts.empty(
+                    "No notebooks yet", "JupyterLab with your packages, on a cluster; its files stay when it stops."
+                )
+
+    def _draw_card(self, one: dict[str, Any]) -> None:
+        status, id, name = one["status"], one["notebookId"], one["name"]
+        with parts.card():
+            with parts.row():
+                parts.heading(name).classes("grow anywhere")
+                parts.badge(status)
+            if one["reason"] and status != NotebookStatus.RUNNING:
+                parts.text(one["reason"], "p", "quiet anywhere")
+            parts.facts(
+                [("Resources", one["spec"]["spec"]["resources"]), ("Created", lambda: parts.ago(one["createdTime"]))]
+            )
+            with parts.row():
+                if status == NotebookStatus.RUNNING:
+                    parts.link("Open", one["url"], new_tab=True).style("font-weight: 600")
+                if status in (NotebookStatus.STOPPED, NotebookStatus.FAILED):
+                    parts.button("Start", lambda: self._do(self._notebooks.start, id), "play_arrow", "outline")
+                elif status != NotebookStatus.TERMINATING:
+                    parts.button("Stop", lambda: self._do(self._notebooks.stop, id), "stop")
+                parts.button("Delete", lambda: self._delete(id, name), "delete", "danger")
+
+    async def _do(self, action: Any, id: str) -> None:
+        if await parts.attempt(action, id):
+            await self.load()
+
+    async def _delete(self, id: str, name: str) -> None:
+        if await parts.confirmed(f"Delete {name}?", "It ends; its files stay where they lie on the cluster.", "Delete"):
+            await self._do(self._notebooks.delete, id)
+
+    async def _create(self) -> None:
+        found, _ = await asyncio.to_thread(self._services.environments.list_page, None, None)
+        with ui.dialog() as dialog, ui.card().classes("dialog"):
+            parts.heading("New notebook")
+            name = ui.input("Name").props("outlined dense autofocus")
+            size = ui.select({key: f"{key} ({value})" for key, value in SIZES.items()}, label="Size", value="S")
+            size.props("outlined dense")
+            names = {"": "None", **{one["environmentSpec"]["name"]: one["environmentSpec"]["name"] for one in found}}
+            environment = ui.select(names, label="Environment", value="").props("outlined dense")
+
+            async def create() -> None:
+                document: dict[str, Any] = {"meta": {"name": name.value}, "spec": {"resources": SIZES[size.value]}}
+                if environment.value:
+                    document["environment"] = {"name": environment.value}
+                parts.field_problem(name, None)
+                try:
+                    spec = NotebookSpec.model_validate(document)
+                except ValidationError as failure:
+                    parts.field_problem(name, first_problem(failure))
+                    return
+                if await parts.attempt(self._notebooks.create, spec):
+                    dialog.submit(True)
+
+            with parts.row():
+                parts.row("grow")
+                parts.button("Cancel", lambda: dialog.submit(False))
+                parts.button("Create", create, kind="main")
+        if await dialog:
+            await self.load()
+        dialog.delete()

@@ -1,0 +1,271 @@
+"""The small parts that pages are made of. User strings are only ever text: never HTML, never script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from submarine_ray.core.errors import SubmarineError
+
+_STATES = {
+    "good": ("succeeded", "running endpoint", "healthy", "ok", "deployed"),
+    "run": ("running", "updating", "deploying"),
+    "wait": ("accepted", "created", "creating", "starting", "pending", "waiting", "terminating", "unknown"),
+    "bad": ("failed", "unhealthy", "lost", "error"),
+}
+_STATE_OF = {status: state for state, statuses in _STATES.items() for status in statuses}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an action answered."""
+
+    value: Any
+
+
+async def attempt(action: Callable[..., Any], *arguments: Any) -> Done | None:
+    """Do something that may be refused, off the event loop; a refusal is shown to the user, and None answered."""
+    try:
+        return Done(await asyncio.to_thread(action, *arguments))
+    except SubmarineError as failure:
+        tell_failure(str(failure))
+        return None
+
+
+def tell(message: str) -> None:
+    ui.notify(message, type="positive", position="bottom", timeout=4000)
+
+
+def tell_failure(message: str) -> None:
+    ui.notify(message, type="negative", position="bottom", timeout=0, close_button="Close", multi_line=True)
+
+
+def state(status: str | None) -> str:
+    """The colour of a status."""
+    return _STATE_OF.get((status or "").lower(), "")
+
+
+def text(content: str, tag: str = "span", classes: str = "") -> TextElement:
+    element = TextElement(tag=tag, text=content)
+    element.classes(classes)
+    return element
+
+
+def heading(content: str, level: int = 2) -> TextElement:
+    return text(content, f"h{level}")
+
+
+def badge(status: str | None) -> TextElement:
+    return show_badge(text("", "span", "badge"), status)
+
+
+def show_badge(element: TextElement, status: str | None) -> TextElement:
+    element.set_text(status or "–")
+    element._props["data-state"] = state(status)
+    element.update()
+    return element
+
+
+def element(tag: str, **attributes: str | None) -> ui.element:
+    """An element with attributes whose values may be anything: they never become markup."""
+    made = ui.element(tag)
+    made._props.update({name.replace("_", "-"): value for name, value in attributes.items() if value is not None})
+    return made
+
+
+def ago(time: str | None) -> ui.element:
+    """How long ago, with the moment itself on hover."""
+    return element("time-ago", at=time or "")
+
+
+def taken(begun: str | None, ended: str | None) -> ui.element:
+    """How long it took, or takes."""
+    return element("time-taken", **{"from": begun or "", "to": ended or ""})
+
+
+def link(content: str, target: str, new_tab: bool = False, classes: str = "") -> ui.link:
+    made = ui.link(content, target, new_tab=new_tab).classes(classes)
+    if new_tab:
+        made._props["rel"] = "noopener"
+    return made
+
+
+def row(classes: str = "bar") -> ui.element:
+    return ui.element("div").classes(classes)
+
+
+def card(title: str | None = None, classes: str = "") -> ui.element:
+    made = ui.element("section").classes(f"card {classes}")
+    if title:
+        with made:
+            heading(title)
+    return made
+
+
+def button(
+    label: str, action: Callable[..., Any] | None = None, icon: str | None = None, kind: str = "flat"
+) -> ui.button:
+    """`kind`: main (one a page), outline, flat or danger."""
+    looks = {
+        "main": "unelevated color=primary",
+        "outline": "outline color=primary",
+        "flat": "flat color=primary",
+        "danger": "flat color=negative",
+    }
+    return ui.button(label, icon=icon, on_click=action, color=None).props(f"no-caps {looks[kind]}")
+
+
+def icon_button(label: str, icon: str, action: Callable[..., Any] | None = None) -> ui.button:
+    made = ui.button(icon=icon, on_click=action, color=None).props("flat round dense")
+    made._props["aria-label"] = label
+    with made:
+        ui.tooltip(label)
+    return made
+
+
+def copy_button(content: str, label: str = "Copy") -> ui.button:
+    made = icon_button(label, "content_copy")
+    made._props["data-copy"] = content
+    return made
+
+
+def block(content: str, label: str = "Text") -> TextElement:
+    """Text that keeps its lines; it scrolls, so the keyboard must reach it."""
+    made = text(content, "pre", "well")
+    made._props.update({"tabindex": "0", "role": "region", "aria-label": label})
+    return made
+
+
+def copyable(content: str, label: str) -> None:
+    with row("card"):
+        with row():
+            heading(label, 3).classes("grow")
+            copy_button(content, f"Copy {label}")
+        block(content, label)
+
+
+def facts(pairs: Iterable[tuple[str, str | Callable[[], Any] | None]]) -> None:
+    """A list of terms; a value is text, or what draws it. Those without a value are left out."""
+    with ui.element("div").classes("facts"):
+        for term, value in pairs:
+            if value is None or value == "":
+                continue
+            text(term)
+            if callable(value):
+                with ui.element("div"):
+                    value()
+            else:
+                text(value)
+
+
+def empty(title: str, explanation: str) -> ui.element:
+    """What stands where there is nothing yet: what it is for. Enter it to add the next step's buttons."""
+    made = ui.element("div").classes("empty")
+    with made:
+        heading(title)
+        text(explanation, "p")
+    return made
+
+
+def notice(message: str, bad: bool = False) -> TextElement:
+    made = text(message, "div", f"notice {'bad' if bad else ''}")
+    made._props["role"] = "status"
+    return made
+
+
+async def confirmed(question: str, consequence: str, action: str, danger: bool = True) -> bool:
+    """Ask before what cannot be undone."""
+    with ui.dialog() as dialog, ui.card().classes("dialog"):
+        heading(question)
+        text(consequence, "p", "quiet anywhere")
+        with row():
+            ui.element("div").classes("grow")
+            button("Cancel", lambda: dialog.submit(False)).props("autofocus")
+            button(action, lambda: dialog.submit(True), kind="danger" if danger else "main")
+    answer = await dialog
+    dialog.delete()
+    return bool(answer)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. `kind`: text, link (the row's `href` or the field named by `href`), status, ago, taken
+    (from and to are the row's fields of these names), chips or mono. `wide` ones are left out on a phone.
+    """
+
+    name: str
+    label: str
+    kind: str = "text"
+    href: str = "href"
+    wide: bool = False
+    sortable: bool = False
+    right: bool = False
+
+
+_CELLS = {
+    "text": '<span class="cut" :title="props.value">{{ props.value }}</span>',
+    "wrap": '<span class="anywhere">{{ props.value }}</span>',
+    "mono": '<span class="mono cut" :title="props.value">{{ props.value }}</span>',
+    "link": '<a class="cut" :href="props.row.HREF" :title="props.value">{{ props.value }}</a>',
+    "status": '<span class="badge" :data-state="props.row.state">{{ props.value }}</span>',
+    "ago": "<time-ago :at=\"props.value || ''\"></time-ago>",
+    "taken": "<time-taken :from=\"props.row.from || ''\" :to=\"props.row.to || ''\"></time-taken>",
+    "chips": '<span v-for="one in props.value" class="chip" style="margin-right:4px">{{ one }}</span>',
+}
+_SELECT_ALL = '<q-checkbox dense v-model="props.selected" aria-label="Select all rows shown"></q-checkbox>'
+_SELECT = (
+    '<q-checkbox dense v-model="props.selected" '
+    ":aria-label=\"'Select ' + (props.row.name || props.row.KEY)\"></q-checkbox>"
+)
+
+
+def table(
+    columns: Sequence[Column], rows: list[dict[str, Any]], key: str, label: str, select: bool = False, page: int = 0
+) -> ui.table:
+    """A table; `rows` of it may be replaced. `page`: rows a page, 0 for all."""
+    made = ui.table(
+        columns=[
+            {
+                "name": column.name,
+                "label": column.label,
+                "field": column.name,
+                "align": "right" if column.right else "left",
+                "sortable": column.sortable,
+                "classes": "wide-only" if column.wide else "",
+                "headerClasses": "wide-only" if column.wide else "",
+            }
+            for column in columns
+        ],
+        rows=rows,
+        row_key=key,
+        selection="multiple" if select else None,
+        pagination=page,
+    ).props("flat dense" + ("" if page else " hide-pagination"))
+    made._props["table-aria-label"] = label
+    for column in columns:
+        cell = _CELLS[column.kind].replace("HREF", column.href)
+        made.add_slot(f"body-cell-{column.name}", f'<q-td :props="props">{cell}</q-td>')
+    if select:
+        made.add_slot("header-selection", _SELECT_ALL.replace("KEY", key))
+        made.add_slot("body-selection", _SELECT.replace("KEY", key))
+    return made
+
+
+def replace_rows(shown: ui.table, rows: list[dict[str, Any]]) -> None:
+    """Send rows only if something in them has changed."""
+    if shown.rows != rows:
+        shown.rows = rows
+
+
+def field_problem(field: Any, message: str | None) -> None:
+    """Say beside a field what is wrong with it, or that nothing is."""
+    field.error = message
+    field.update()
+
+
+Refresh = Callable[[], Awaitable[None]]

@@ -1,0 +1,31 @@
+"""What pages may call: the features' services, and nothing below them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core.settings import Settings
+from submarine_ray.environments.service import EnvironmentService
+from submarine_ray.experiments.service import ExperimentService
+from submarine_ray.models.service import ModelService
+from submarine_ray.notebooks.service import NotebookService
+from submarine_ray.serving.service import ServingService
+from submarine_ray.templates.service import TemplateService
+from submarine_ray.tracking.service import TrackingService
+
+
+@dataclass(frozen=True)
+class Services:
+    """One control service's features, for its pages."""
+
+    settings: Settings
+    version: str
+    experiments: ExperimentService
+    environments: EnvironmentService
+    templates: TemplateService
+    models: ModelService
+    notebooks: NotebookService
+    serving: ServingService
+    clusters: ClusterService
+    tracking: TrackingService

@@ -1,0 +1,46 @@
+"""How to reach this service from elsewhere, and how its pages look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+from starlette.requests import Request
+
+from submarine_ray.workbench import parts
+from submarine_ray.workbench.layout import THEME_COOKIE, Bench, remember_theme
+
+
+def add(bench: Bench) -> None:
+    @ui.page("/settings")
+    async def settings(request: Request) -> None:
+        async with bench.page(request, "Settings", "/settings"):
+            parts.heading("Settings", 1)
+            url = bench.services.settings.url
+            token = bench.services.settings.token is not None
+            with parts.card("Appearance"):
+                choice = ui.toggle(
+                    {"auto": "As the system", "light": "Light", "dark": "Dark"},
+                    value=request.cookies.get(THEME_COOKIE, "auto"),
+                    on_change=_choose,
+                )
+                choice.props("no-caps unelevated")
+            with ui.element("div").classes("tiles wide"):
+                said = "export SUBMARINE_TOKEN=…   # the token of this service\n" if token else ""
+                parts.copyable(
+                    f"pip install submarine-ray\nexport SUBMARINE_URL={url}\n{said}submarine list experiment", "CLI"
+                )
+                parts.copyable(
+                    f'from submarine_ray import ExperimentClient\n\nclient = ExperimentClient("{url}")\n'
+                    "client.list_experiments()",
+                    "Python",
+                )
+                header = '-H "Authorization: Bearer $SUBMARINE_TOKEN" ' if token else ""
+                parts.copyable(f"curl {header}{url}/api/v1/experiment", "curl")
+            with parts.card("About"):
+                parts.facts([("Version", bench.services.version), ("Service", url)])
+
+
+def _choose(event: Any) -> None:
+    remember_theme(event.value)
+    ui.navigate.reload()

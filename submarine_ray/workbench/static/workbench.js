@@ -1,0 +1,206 @@
+// What happens in the browser alone: relative times, keyboard, live logs. User strings are only ever text.
+"use strict";
+
+const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [2592000, "day", 86400], [Infinity, "month", 2592000]];
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "long" });
+
+class TimeAgo extends HTMLElement {
+  static observedAttributes = ["at"];
+  static all = new Set();
+  connectedCallback() { TimeAgo.all.add(this); this.draw(); }
+  disconnectedCallback() { TimeAgo.all.delete(this); }
+  attributeChangedCallback() { this.draw(); }
+  draw() {
+    const at = this.getAttribute("at");
+    const then = at ? new Date(at) : null;
+    if (!then || isNaN(then)) { this.textContent = "–"; return; }
+    const seconds = (then - Date.now()) / 1000;
+    const [, unit, size] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
+    const said = Math.abs(seconds) < 5 ? "just now" : relative.format(Math.round(seconds / size), unit);
+    if (this.textContent !== said) this.textContent = said;
+    this.title = then.toLocaleString();
+  }
+}
+customElements.define("time-ago", TimeAgo);
+setInterval(() => { if (!document.hidden) TimeAgo.all.forEach((one) => one.draw()); }, 5000);
+
+// A duration that goes on: from `from` to `to`, or until now.
+class TimeTaken extends HTMLElement {
+  static observedAttributes = ["from", "to"];
+  static all = new Set();
+  connectedCallback() { TimeTaken.all.add(this); this.draw(); }
+  disconnectedCallback() { TimeTaken.all.delete(this); }
+  attributeChangedCallback() { this.draw(); }
+  draw() {
+    const from = this.getAttribute("from"), to = this.getAttribute("to");
+    if (!from) { this.textContent = "–"; return; }
+    let s = Math.max(0, Math.round(((to ? new Date(to) : new Date()) - new Date(from)) / 1000));
+    const parts = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]].map(([size, unit]) => { const n = Math.floor(s / size); s %= size; return [n, unit]; });
+    const first = parts.findIndex(([n]) => n > 0);
+    this.textContent = first < 0 ? "0s" : parts.slice(first, first + 2).map(([n, u]) => n + u).join(" ");
+  }
+}
+customElements.define("time-taken", TimeTaken);
+setInterval(() => { if (!document.hidden) TimeTaken.all.forEach((one) => one.getAttribute("to") || one.draw()); }, 1000);
+
+const COLOURS = ["#7d8796", "#ff7b72", "#7ee787", "#f2cc60", "#79c0ff", "#d2a8ff", "#76e3ea", "#e6edf3"];
+const BRIGHT = ["#9aa5b5", "#ffa198", "#a5f3b3", "#ffe08a", "#a5d6ff", "#e2c5ff", "#a8f0f4", "#ffffff"];
+const MAX_LINES = 10000;
+
+// A program's colours (ECMA-48 SGR) as spans; all other escapes are dropped.
+function painted(text, into) {
+  let style = {};
+  const pieces = text.split(/\x1b\[([0-9;?]*)([A-Za-z])/);
+  for (let i = 0; i < pieces.length; i += 3) {
+    if (i > 0 && pieces[i - 1] === "m") {
+      for (const code of (pieces[i - 2] || "0").split(";").map(Number)) {
+        if (code === 0) style = {};
+        else if (code === 1) style.fontWeight = "bold";
+        else if (code === 3) style.fontStyle = "italic";
+        else if (code === 4) style.textDecoration = "underline";
+        else if (code === 22) delete style.fontWeight;
+        else if (code === 39) delete style.color;
+        else if (code >= 30 && code <= 37) style.color = COLOURS[code - 30];
+        else if (code >= 90 && code <= 97) style.color = BRIGHT[code - 90];
+      }
+    }
+    const said = pieces[i].replace(/\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f]/g, "");
+    if (!said) continue;
+    const span = document.createElement("span");
+    span.textContent = said;
+    Object.assign(span.style, style);
+    into.append(span);
+  }
+}
+const bare = (text) => text.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "");
+
+// <log-view src name>: follows an NDJSON stream of {replica, line}. Draws once a frame; keeps the newest lines only.
+class LogView extends HTMLElement {
+  connectedCallback() {
+    if (this.lines) return;
+    this.all = []; this.fresh = []; this.dropped = 0; this.who = ""; this.wanted = ""; this.follow = true;
+    const tools = document.createElement("div"); tools.className = "tools";
+    this.pick = document.createElement("select"); this.pick.setAttribute("aria-label", "Replica");
+    this.pick.append(new Option("All replicas", ""));
+    this.pick.onchange = () => { this.who = this.pick.value; this.redraw(); };
+    const search = document.createElement("input"); search.type = "search"; search.placeholder = "Search the log"; search.setAttribute("aria-label", "Search the log");
+    search.oninput = () => { this.wanted = search.value.toLowerCase(); this.redraw(); };
+    const label = document.createElement("label"); this.box = document.createElement("input"); this.box.type = "checkbox"; this.box.checked = true;
+    this.box.onchange = () => { this.follow = this.box.checked; if (this.follow) this.toEnd(); };
+    label.append(this.box, " Follow");
+    const save = document.createElement("button"); save.type = "button"; save.textContent = "Download"; save.onclick = () => this.save();
+    this.said = document.createElement("span"); this.said.className = "said"; this.said.setAttribute("role", "status");
+    tools.append(this.pick, search, label, save, this.said);
+    this.lines = document.createElement("div"); this.lines.className = "lines"; this.lines.tabIndex = 0; this.lines.setAttribute("role", "log"); this.lines.setAttribute("aria-label", "Log"); this.lines.setAttribute("aria-live", "off");
+    this.lines.onwheel = (event) => { if (event.deltaY < 0) this.follow = this.box.checked = false; };
+    this.append(tools, this.lines);
+    this.run();
+  }
+  disconnectedCallback() { if (this.abort) this.abort.abort(); }
+  say(text) { if (this.said.textContent !== text) this.said.textContent = text; }
+  async run() {
+    for (let pause = 500; this.isConnected; pause = Math.min(pause * 2, 10000)) {
+      this.abort = new AbortController();
+      try {
+        const answer = await fetch(this.getAttribute("src"), { signal: this.abort.signal });
+        if (!answer.ok) { this.say((await answer.json()).message || "The log cannot be read now."); }
+        else {
+          this.all = []; this.fresh = []; this.dropped = 0; this.lines.replaceChildren(); this.say("Waiting for the first line…");
+          await this.read(answer.body.getReader());
+          this.ended = true; this.frame(); return;
+        }
+      } catch (failure) { if (failure.name === "AbortError") return; this.say("Reconnecting…"); }
+      await new Promise((done) => setTimeout(done, pause));
+    }
+  }
+  async read(reader) {
+    const decoder = new TextDecoder(); let rest = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const pieces = (rest + decoder.decode(value, { stream: true })).split("\n");
+      rest = pieces.pop();
+      for (const piece of pieces) { if (piece.trim()) this.fresh.push(JSON.parse(piece)); }
+      if (!this.asked) { this.asked = true; requestAnimationFrame(() => { this.asked = false; this.frame(); }); }
+    }
+  }
+  frame() {
+    for (const one of this.fresh) if (one.replica && ![...this.pick.options].some((o) => o.value === one.replica)) this.pick.append(new Option(one.replica, one.replica));
+    this.all.push(...this.fresh);
+    const over = this.all.length - MAX_LINES;
+    if (over > 0) { this.all.splice(0, over); this.dropped += over; }
+    this.put(this.fresh.slice(-MAX_LINES)); this.fresh = [];
+    while (this.lines.childElementCount > MAX_LINES) this.lines.firstElementChild.remove();
+    const count = `${(this.all.length + this.dropped).toLocaleString()} lines`;
+    this.say(this.all.length || this.ended ? count + (this.dropped ? `, the last ${MAX_LINES.toLocaleString()} shown` : "") + (this.ended ? "" : " · live") : "Waiting for the first line…");
+    if (this.follow) this.toEnd();
+  }
+  put(some) {
+    const part = document.createDocumentFragment();
+    for (const { replica, line } of some) {
+      if (this.who && replica !== this.who) continue;
+      if (this.wanted && !bare(line).toLowerCase().includes(this.wanted)) continue;
+      const row = document.createElement("div"); row.className = "line";
+      if (!this.who && this.pick.options.length > 2 && replica) { const who = document.createElement("span"); who.className = "who"; who.textContent = replica; row.append(who); }
+      painted(line, row);
+      part.append(row);
+    }
+    this.lines.append(part);
+  }
+  redraw() { this.lines.replaceChildren(); this.put(this.all); if (this.follow) this.toEnd(); }
+  toEnd() { this.lines.scrollTop = this.lines.scrollHeight; }
+  save() {
+    const text = this.all.filter(({ replica }) => !this.who || replica === this.who).map(({ replica, line }) => (this.who ? "" : `[${replica}] `) + bare(line)).join("\n");
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text + "\n"], { type: "text/plain" }));
+    link.download = `${this.getAttribute("name") || "log"}.txt`; link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+}
+customElements.define("log-view", LogView);
+
+const PLACES = { h: "/", e: "/experiments", n: "/notebooks", m: "/models", s: "/endpoints", t: "/templates", v: "/environments", c: "/clusters", ",": "/settings" };
+let gone = 0;
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable=true], .cm-editor")) return;
+  if (Date.now() - gone < 1500 && PLACES[event.key]) { gone = 0; location.assign(PLACES[event.key]); return; }
+  gone = event.key === "g" ? Date.now() : 0;
+  if (event.key === "/") { const field = document.querySelector("[data-search] input, input[data-search]"); if (field) { event.preventDefault(); field.focus(); field.select(); } }
+  if (event.key === "?") document.querySelector("dialog.keys")?.showModal();
+});
+document.addEventListener("DOMContentLoaded", () => {
+  const dialog = document.createElement("dialog"); dialog.className = "keys"; dialog.setAttribute("aria-label", "Keyboard shortcuts");
+  const title = document.createElement("h2"); title.textContent = "Keyboard";
+  const table = document.createElement("table");
+  const named = { "/": "Search", "g h": "Home", "g e": "Experiments", "g t": "Templates", "g v": "Environments", "g n": "Notebooks", "g m": "Models", "g s": "Endpoints", "g c": "Clusters", "g ,": "Settings", "?": "This list", Esc: "Close" };
+  for (const [keys, what] of Object.entries(named)) { const row = table.insertRow(); const key = document.createElement("kbd"); key.textContent = keys; row.insertCell().append(key); row.insertCell().textContent = what; }
+  dialog.append(title, table); document.body.append(dialog);
+});
+// Copy buttons: <… data-copy="text">, or what the element of that id says.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy], [data-copy-from]");
+  if (!button) return;
+  const text = button.dataset.copy ?? document.getElementById(button.dataset.copyFrom)?.textContent ?? "";
+  try { await navigator.clipboard.writeText(text); } catch { const area = document.createElement("textarea"); area.value = text; document.body.append(area); area.select(); document.execCommand("copy"); area.remove(); }
+  const was = button.getAttribute("aria-label"); button.setAttribute("aria-label", "Copied"); button.classList.add("good");
+  setTimeout(() => { was === null ? button.removeAttribute("aria-label") : button.setAttribute("aria-label", was); button.classList.remove("good"); }, 1200);
+});
+// Which experiments were opened last, of this browser alone.
+class ExperimentOpened extends HTMLElement {
+  connectedCallback() {
+    const { id, name } = this.dataset;
+    const found = JSON.parse(localStorage.getItem("opened") || "[]").filter((one) => one.id !== id);
+    localStorage.setItem("opened", JSON.stringify([{ id, name }, ...found].slice(0, 9)));
+  }
+}
+customElements.define("experiment-opened", ExperimentOpened);
+class OpenRecent extends HTMLElement {
+  connectedCallback() {
+    if (this.childElementCount) return;
+    const found = JSON.parse(localStorage.getItem("opened") || "[]");
+    const list = document.createElement("ol"); list.style.margin = "0"; list.style.paddingLeft = "20px";
+    for (const { id, name } of found) { const item = document.createElement("li"); const link = document.createElement("a"); link.href = `/experiments/${encodeURIComponent(id)}`; link.textContent = name; link.title = id; item.append(link); list.append(item); }
+    if (found.length) this.append(list); else this.textContent = "Experiments that you open are listed here.";
+  }
+}
+customElements.define("open-recent", OpenRecent);

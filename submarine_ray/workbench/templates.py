@@ -1,0 +1,108 @@
+"""Experiments that are ready but for a few values."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+from nicegui import ui
+from starlette.requests import Request
+
+from submarine_ray.core.errors import InvalidSpec, SubmarineError
+from submarine_ray.spec.templates import TemplateSubmission
+from submarine_ray.workbench import parts
+from submarine_ray.workbench.layout import Bench
+
+
+def add(bench: Bench) -> None:
+    templates = bench.services.templates
+
+    @ui.page("/templates")
+    async def all_templates(request: Request) -> None:
+        async with bench.page(request, "Templates", "/templates"):
+            found, _ = await asyncio.to_thread(templates.list_page, None, None)
+            parts.heading("Templates", 1)
+            parts.text("Experiments that are ready but for a few values.", "p", "quiet")
+            with ui.element("div").classes("tiles"):
+                for one in found:
+                    _draw_card(one["experimentTemplateSpec"])
+
+    @ui.page("/templates/{name}")
+    async def template(request: Request, name: str) -> None:
+        async with bench.page(request, name, "/templates"):
+            found = await asyncio.to_thread(templates.get, name)
+            _Run(bench, found["experimentTemplateSpec"]).draw()
+
+
+def _draw_card(spec: dict[str, Any]) -> None:
+    with parts.card():
+        parts.link(spec["name"], f"/templates/{quote(spec['name'], safe='')}").style("font-weight: 600")
+        parts.text(spec.get("description") or "", "p", "quiet anywhere")
+        with parts.row():
+            if spec.get("readOnly"):
+                parts.text("library", classes="chip")
+            parts.text(str(spec["experimentSpec"].get("meta", {}).get("framework") or ""), classes="chip")
+
+
+class _Run:
+    """One template: its parameters as a form."""
+
+    def __init__(self, bench: Bench, spec: dict[str, Any]) -> None:
+        self._templates = bench.services.templates
+        self._spec = spec
+        self._fields: dict[str, ui.input] = {}
+
+    def draw(self) -> None:
+        spec = self._spec
+        with parts.row():
+            parts.link("Templates", "/templates", classes="quiet")
+            parts.text("/", classes="quiet")
+        with parts.row():
+            parts.heading(spec["name"], 1).classes("grow")
+            if not spec.get("readOnly"):
+                parts.button("Delete", self._delete, "delete", "danger")
+        parts.text(spec.get("description") or "", "p", "quiet anywhere")
+        with ui.element("div").classes("pair"):
+            with parts.card("Parameters"):
+                for parameter in spec["parameters"]:
+                    label = parameter["name"] + (" *" if parameter["required"] == "true" else "")
+                    field = ui.input(label, value=parameter["value"] or "").props("outlined dense")
+                    if parameter["description"]:
+                        field._props.update({"hint": parameter["description"]})
+                    self._fields[parameter["name"]] = field
+                with parts.row():
+                    parts.button("Run", self._submit, "play_arrow", "main")
+            with parts.card("The experiment"):
+                shown = yaml.safe_dump(spec["experimentSpec"], sort_keys=False, allow_unicode=True)
+                parts.block(shown, "The experiment")
+
+    async def _submit(self) -> None:
+        given = {p["name"]: p["value"] or "" for p in self._spec["parameters"]}
+        changed = {
+            name: field.value or "" for name, field in self._fields.items() if (field.value or "") != given[name]
+        }
+        for field in self._fields.values():
+            parts.field_problem(field, None)
+        submission = TemplateSubmission(params=changed)
+        try:
+            made = await asyncio.to_thread(self._templates.submit, self._spec["name"], submission)
+        except InvalidSpec as failure:
+            self._blame(failure)
+        except SubmarineError as failure:
+            parts.tell_failure(str(failure))
+        else:
+            ui.navigate.to(f"/experiments/{made['experimentId']}")
+
+    def _blame(self, failure: InvalidSpec) -> None:
+        for name, field in self._fields.items():
+            if failure.field == f"params.{name}" or f"params.{name}" in str(failure):
+                parts.field_problem(field, str(failure))
+        parts.tell_failure(str(failure))
+
+    async def _delete(self) -> None:
+        if not await parts.confirmed(f"Delete {self._spec['name']}?", "Experiments made from it stay.", "Delete"):
+            return
+        if await parts.attempt(self._templates.delete, self._spec["name"]):
+            ui.navigate.to("/templates")

@@ -1,0 +1,102 @@
+"""A sweep's trials: a table, how the best one came about, and which parameters mattered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench.services import Services
+
+
+async def draw(services: Services, experiment_id: str) -> Callable[[], Awaitable[None]]:
+    """Draw the trials; answers what brings them up to date."""
+    content = ui.element("div").classes("stack")
+    before: list[Any] = []
+
+    async def refresh() -> None:
+        found, attributes = await asyncio.to_thread(services.experiments.trials, experiment_id)
+        if before == [found]:
+            return
+        before[:] = [found]
+        content.clear()
+        with content:
+            _draw(found, attributes)
+
+    await refresh()
+    return refresh
+
+
+def _draw(found: list[dict[str, Any]], attributes: dict[str, Any]) -> None:
+    if not found:
+        with parts.empty("No trials yet", "Each trial appears here as it begins."):
+            return
+    metric, mode = attributes["metric"], attributes["mode"]
+    names = sorted({name for trial in found for name in trial["params"]})
+    columns = [parts.Column("number", "#", sortable=True), parts.Column("status", "Status", "status", sortable=True)]
+    columns += [parts.Column(f"p {name}", name, sortable=True) for name in names]
+    columns += [
+        parts.Column("metric", metric, sortable=True),
+        parts.Column("seconds", "Seconds", sortable=True, wide=True),
+        parts.Column("message", "Message", wide=True),
+    ]
+    rows = [
+        {
+            **trial,
+            **{f"p {name}": trial["params"].get(name) for name in names},
+            "metric": trial["metrics"].get(metric),
+            "state": parts.state(trial["status"]),
+        }
+        for trial in found
+    ]
+    parts.table(columns, rows, "trialId", "Trials", page=25 if len(rows) > 25 else 0)
+    scored = [trial for trial in found if trial["metrics"].get(metric) is not None]
+    if len(scored) < 2:
+        return
+    with ui.element("div").classes("tiles wide"):
+        with parts.card("History"):
+            charts.show(charts.lines(_history(scored, metric, mode)), "The best value after each trial")
+        with parts.card("Parameter importance"):
+            parts.text(f"How closely the ranks of each parameter and of {metric} go together.", "p", "quiet small")
+            charts.show(charts.bars(importance(scored, names, metric), horizontal=True), "Parameter importance")
+    with parts.card("Parallel coordinates"):
+        table = [[*(trial["params"].get(name) for name in names), trial["metrics"][metric]] for trial in scored]
+        charts.show(
+            charts.parallel([*names, metric], table, [row[-1] for row in table]), "Parallel coordinates", "chart tall"
+        )
+
+
+def _history(scored: list[dict[str, Any]], metric: str, mode: str) -> charts.Series:
+    better = min if mode == "min" else max
+    values: list[tuple[int, float]] = []
+    best: list[tuple[int, float]] = []
+    for trial in sorted(scored, key=lambda one: int(one["number"])):
+        value = trial["metrics"][metric]
+        values.append((trial["number"], value))
+        best.append((trial["number"], better(value, best[-1][1]) if best else value))
+    return {metric: values, "best so far": best}
+
+
+def importance(scored: Sequence[dict[str, Any]], names: Sequence[str], metric: str) -> dict[str, float]:
+    """Spearman's rank correlation of each parameter with the metric, without its sign; the largest first."""
+    values = _ranks([trial["metrics"][metric] for trial in scored])
+    found = {name: abs(_correlation(_ranks([trial["params"].get(name) for trial in scored]), values)) for name in names}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _ranks(values: Sequence[Any]) -> list[float]:
+    """Each value's rank; equal ones share the mean of theirs."""
+    numeric = all(isinstance(value, (int, float)) for value in values)
+    keys = list(values) if numeric else [str(value) for value in values]
+    order = sorted(keys)
+    first = {value: order.index(value) for value in set(keys)}
+    return [first[value] + (keys.count(value) - 1) / 2 for value in keys]
+
+
+def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    a, b = sum(one) / len(one), sum(other) / len(other)
+    spread = sum((x - a) ** 2 for x in one) * sum((y - b) ** 2 for y in other)
+    return sum((x - a) * (y - b) for x, y in zip(one, other, strict=True)) / spread**0.5 if spread else 0.0
