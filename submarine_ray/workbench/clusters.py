@@ -23,7 +23,7 @@ def health(cluster: dict[str, Any]) -> str:
 def add(bench: Bench) -> None:
     services = bench.services
 
-    @ui.page("/clusters")
+    @bench.route("/clusters")
     async def all_clusters(request: Request) -> None:
         async with bench.page(request, "Clusters", "/clusters") as page:
             parts.heading("Clusters", 1)
@@ -39,7 +39,7 @@ def add(bench: Bench) -> None:
             await load()
             page.live(load, "experiment-", "notebook-")
 
-    @ui.page("/clusters/{name}")
+    @bench.route("/clusters/{name}")
     async def cluster(request: Request, name: str) -> None:
         async with bench.page(request, name, "/clusters"):
             found = await asyncio.to_thread(services.clusters.get, name)

@@ -18,7 +18,7 @@ CHARTS = 8
 
 
 def add(bench: Bench) -> None:
-    @ui.page("/compare")
+    @bench.route("/compare")
     async def compare(request: Request, ids: str = "") -> None:
         async with bench.page(request, "Compare", "/experiments"):
             wanted = list(dict.fromkeys(id for id in ids.split(",") if id))[:MAX]

@@ -36,7 +36,7 @@ def _state(status: str) -> str:
 def add(bench: Bench) -> None:
     serving = bench.services.serving
 
-    @ui.page("/endpoints")
+    @bench.route("/endpoints")
     async def all_endpoints(request: Request) -> None:
         async with bench.page(request, "Endpoints", "/endpoints") as page:
             parts.heading("Endpoints", 1)
@@ -54,7 +54,7 @@ def add(bench: Bench) -> None:
             await load()
             page.live(load, "endpoint")
 
-    @ui.page("/endpoints/{name}/{version}")
+    @bench.route("/endpoints/{name}/{version}")
     async def endpoint(request: Request, name: str, version: int) -> None:
         async with bench.page(request, f"{name} v{version}", "/endpoints") as page:
             shown = _Endpoint(bench, await asyncio.to_thread(serving.get, name, version))

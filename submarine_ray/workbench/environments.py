@@ -16,7 +16,7 @@ from submarine_ray.workbench.problems import first_problem
 
 
 def add(bench: Bench) -> None:
-    @ui.page("/environments")
+    @bench.route("/environments")
     async def environments(request: Request) -> None:
         async with bench.page(request, "Environments", "/environments"):
             await _Environments(bench).draw()

@@ -22,7 +22,7 @@ TABS = ("overview", "metrics", "logs", "artifacts")
 
 
 def add(bench: Bench) -> None:
-    @ui.page("/experiments/{experiment_id}")
+    @bench.route("/experiments/{experiment_id}")
     async def experiment(request: Request, experiment_id: str, tab: str = "overview", path: str = "") -> None:
         async with bench.page(request, experiment_id, "/experiments") as page:
             found = await asyncio.to_thread(bench.services.experiments.get, experiment_id)

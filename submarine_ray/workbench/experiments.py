@@ -87,7 +87,7 @@ def shown(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def add(bench: Bench) -> None:
-    @ui.page("/experiments")
+    @bench.route("/experiments")
     async def experiments(request: Request) -> None:
         async with bench.page(request, "Experiments", "/experiments") as page:
             await _Table(bench, page, View.of(request)).draw()

@@ -37,7 +37,7 @@ _COLUMNS = (
 
 
 def add(bench: Bench) -> None:
-    @ui.page("/")
+    @bench.route("/")
     async def home(request: Request) -> None:
         async with bench.page(request, "Home", "/") as page:
             with parts.row():

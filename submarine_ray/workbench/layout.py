@@ -13,6 +13,7 @@ from submarine_ray.workbench import parts
 from submarine_ray.workbench.feed import Feed, Subscription
 from submarine_ray.workbench.services import Services
 
+RESPONSE_SECONDS = 60.0
 THEME_COOKIE = "submarine_theme"
 THEMES = {"light": False, "dark": True, "auto": None}
 _PLACES = (
@@ -71,6 +72,11 @@ class Bench:
         self.services = services
         self.feed = feed
 
+    @staticmethod
+    def route(path: str) -> ui.page:
+        """A page at `path`. It may wait while MLflow is starting, which takes seconds."""
+        return ui.page(path, response_timeout=RESPONSE_SECONDS)
+
     @asynccontextmanager
     async def page(self, request: Request, title: str, place: str) -> AsyncIterator[Page]:
         """Draw the frame; what is drawn inside the context is the page. `place` is the path that is marked."""
@@ -88,7 +94,7 @@ class Bench:
             parts.icon_button("Keyboard shortcuts", "keyboard").on(
                 "click", js_handler="() => document.querySelector('dialog.keys').showModal()"
             ).classes("wide-only")
-        with ui.element("main").classes("stack").props("id=main") as content:
+        with ui.element("div").classes("stack").props("id=main tabindex=-1") as content:
             try:
                 yield Page(self.feed)
             except NotFound as failure:

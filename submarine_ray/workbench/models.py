@@ -38,7 +38,7 @@ def address(name: str, version: int | None = None) -> str:
 def add(bench: Bench) -> None:
     models = bench.services.models
 
-    @ui.page("/models")
+    @bench.route("/models")
     async def all_models(request: Request) -> None:
         async with bench.page(request, "Models", "/models"):
             found = await asyncio.to_thread(models.list_all)
@@ -50,7 +50,7 @@ def add(bench: Bench) -> None:
                 with parts.empty("No models yet", "An experiment that saved a model can register it, from its page."):
                     parts.button("Experiments", lambda: ui.navigate.to("/experiments?status=Succeeded"), kind="outline")
 
-    @ui.page("/models/{name}")
+    @bench.route("/models/{name}")
     async def model(request: Request, name: str) -> None:
         async with bench.page(request, name, "/models"):
             found, versions = await asyncio.gather(
@@ -67,7 +67,7 @@ def add(bench: Bench) -> None:
             ]
             parts.table(_VERSIONS, rows, "version", "Versions", page=50 if len(rows) > 50 else 0)
 
-    @ui.page("/models/{name}/{version}")
+    @bench.route("/models/{name}/{version}")
     async def model_version(request: Request, name: str, version: int) -> None:
         async with bench.page(request, f"{name} v{version}", "/models"):
             found = await asyncio.to_thread(models.version, name, version)

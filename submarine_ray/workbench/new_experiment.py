@@ -27,7 +27,7 @@ _BEGINNING: dict[str, Any] = {
 
 
 def add(bench: Bench) -> None:
-    @ui.page("/experiments/new")
+    @bench.route("/experiments/new")
     async def new(request: Request, clone: str = "", patch: str = "") -> None:
         title = "Edit experiment" if patch else "New experiment"
         async with bench.page(request, title, "/experiments"):
@@ -60,6 +60,7 @@ class _Form:
         self._patched = patched
         self._fields: dict[str, Any] = {}
         self._filling = False
+        self._unread = ""
 
     async def draw(self) -> None:
         clusters, environments = await asyncio.gather(
@@ -141,6 +142,7 @@ class _Form:
 
     def _field(self, path: str, field: Any) -> None:
         field.props("outlined dense debounce=200")
+        field.without_auto_validation()  # else each change would clear what our own validation says
         field.on_value_change(lambda: self._from_fields())
         self._fields[path] = field
 
@@ -159,7 +161,7 @@ class _Form:
         self._filling = False
 
     def _write(self) -> None:
-        self._filling = True
+        self._filling, self._unread = True, ""
         self._yaml.set_value(dump(self._document))
         self._filling = False
         self._validate()
@@ -190,11 +192,12 @@ class _Form:
             return
         try:
             document = yaml.safe_load(self._yaml.value or "")
+            unread = "" if isinstance(document, dict) else "The experiment must be an object with 'meta' and 'spec'."
         except yaml.YAMLError as failure:
-            self._problem.set_text(f"This is not YAML: {failure}")
-            return
-        if not isinstance(document, dict):
-            self._problem.set_text("The experiment must be an object with 'meta' and 'spec'.")
+            unread = f"This is not YAML: {failure}"
+        self._unread = unread
+        if unread:
+            self._problem.set_text(unread)
             return
         self._document = json.loads(json.dumps(document, default=str))
         self._fill()
@@ -202,6 +205,8 @@ class _Form:
 
     def _validate(self) -> ExperimentSpec | None:
         """Say what is wrong, beside the field where there is one."""
+        if self._unread:
+            return None
         for field in self._fields.values():
             if field.error is not None:
                 parts.field_problem(field, None)

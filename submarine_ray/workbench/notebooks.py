@@ -23,7 +23,7 @@ SIZES = {
 
 
 def add(bench: Bench) -> None:
-    @ui.page("/notebooks")
+    @bench.route("/notebooks")
     async def notebooks(request: Request) -> None:
         async with bench.page(request, "Notebooks", "/notebooks") as page:
             shown = _Notebooks(bench)

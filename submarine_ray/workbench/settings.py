@@ -12,7 +12,7 @@ from submarine_ray.workbench.layout import THEME_COOKIE, Bench, remember_theme
 
 
 def add(bench: Bench) -> None:
-    @ui.page("/settings")
+    @bench.route("/settings")
     async def settings(request: Request) -> None:
         async with bench.page(request, "Settings", "/settings"):
             parts.heading("Settings", 1)

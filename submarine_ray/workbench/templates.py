@@ -19,7 +19,7 @@ from submarine_ray.workbench.layout import Bench
 def add(bench: Bench) -> None:
     templates = bench.services.templates
 
-    @ui.page("/templates")
+    @bench.route("/templates")
     async def all_templates(request: Request) -> None:
         async with bench.page(request, "Templates", "/templates"):
             found, _ = await asyncio.to_thread(templates.list_page, None, None)
@@ -29,7 +29,7 @@ def add(bench: Bench) -> None:
                 for one in found:
                     _draw_card(one["experimentTemplateSpec"])
 
-    @ui.page("/templates/{name}")
+    @bench.route("/templates/{name}")
     async def template(request: Request, name: str) -> None:
         async with bench.page(request, name, "/templates"):
             found = await asyncio.to_thread(templates.get, name)

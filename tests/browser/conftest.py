@@ -1,0 +1,115 @@
+"""A real Chromium, and a control service without a cluster for pages that need none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
+from submarine_ray.spec.home import Home
+from tests.conftest import free_port, wait_until
+
+CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium")
+EXPERIMENTS = 10_000
+HOSTILE = "<img src=x onerror=window.hacked=1>"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (apt-get install chromium, or SUBMARINE_CHROMIUM)")
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox does not run as root, as tests do in containers.
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else []
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda failure: problems.append(str(failure)))
+    yield opened
+    context.close()
+    assert not problems
+
+
+class Service:
+    """A control service of its own, with many experiments that have ended."""
+
+    def __init__(self, root: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._log = root / "service.log"
+        self._env = {k: v for k, v in os.environ.items() if not k.startswith(("SUBMARINE_", "RAY_", "MLFLOW_"))}
+        self._env |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": self.url.rsplit(":", 1)[1]}
+        self.database = Database(f"sqlite:///{Home(root).database}")
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "submarine_ray.app"]
+            self._process = subprocess.Popen(command, env=self._env, stdout=log, stderr=log)
+        wait_until(self._is_ready, 90, f"the service to be ready: {self._log}")
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(10)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/ready", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def add(self, count: int, name: str = "train", **values: object) -> list[str]:
+        """Experiments as they are when they have ended, the last one the newest."""
+        now, ids = now_ms(), []
+        with self.database.session(write=True) as session:
+            for number in range(count):
+                shown = f"{name}-{number}" if count > 1 else name
+                meta = {"name": shown, "framework": "Shell", "cmd": "true", "owner": values.get("owner")}
+                at = now - (count - number) * 1000
+                row = {
+                    "id": f"experiment-{now}-{uuid.uuid4().hex[:8]}", "uid": str(uuid.uuid4()), "name": shown,
+                    "framework": "Shell", "cluster": "local", "status": "Succeeded", "attempt": 1, "archived": True,
+                    "spec": json.dumps({"meta": meta, "spec": {"Worker": {"resources": "cpu=1"}}}),
+                    "accepted_ms": at, "created_ms": at, "running_ms": at, "finished_ms": at + 5000, **values,
+                }  # fmt: skip
+                session.add(ExperimentRow(generation=1, next_check_ms=None, **row))
+                ids.append(str(row["id"]))
+        return ids
+
+    def tag(self, experiment_id: str, tag: str) -> None:
+        with self.database.session(write=True) as session:
+            session.add(ExperimentTagRow(experiment_id=experiment_id, tag=tag))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    made = Service(tmp_path_factory.mktemp("workbench"))
+    made.add(EXPERIMENTS)
+    yield made
+    made.stop()
+    made.database.close()
