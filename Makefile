@@ -10,7 +10,7 @@ EXTRA_tensorflow := tensorflow
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\)$$/\1/p' constraints.txt)
 TF_KERAS := $(shell sed -n 's/^\(tf_keras==.*\)$$/\1/p' constraints.txt)
 
-.PHONY: help quickstart test soak check format bench clean
+.PHONY: help quickstart test soak check format bench screenshots clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -65,6 +65,9 @@ format: .venv/.dev ## format and fix what can be fixed
 
 bench: .venv/.dev ## performance, as ratios measured side by side
 	$(BIN)/python -m benchmarks
+
+screenshots: .venv/.dev ## pictures of the running platform's pages, into docs/images
+	$(BIN)/python -m tests.browser.screenshots
 
 clean: ## remove what was built; data in SUBMARINE_HOME stays
 	rm -rf .venv .venv-compat .pytest_cache .mypy_cache .ruff_cache

@@ -17,6 +17,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
 
 from submarine_ray.clusters import endpoints as cluster_endpoints
+from submarine_ray.clusters.dashboard import DashboardMount
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.reconcile import ClusterReconciler
 from submarine_ray.clusters.service import ClusterService
@@ -187,6 +188,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app)
     app.add_middleware(TensorBoardMount, board=platform.tensorboard, proxy=proxy)
+    app.add_middleware(DashboardMount, clusters=platform.clusters, proxy=proxy)
     app.add_middleware(NotebookMount, notebooks=platform.notebooks, proxy=proxy)
     app.add_middleware(Gate, settings=settings)
     return app

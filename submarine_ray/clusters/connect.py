@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,13 @@ class Connections:
             return state
         except (OSError, ValueError):
             return None
+
+    def dashboard(self, row: ClusterRow) -> tuple[str, Mapping[str, str]]:
+        """Where its one Ray dashboard is (a URL), and the headers that open it. Raises Unreachable."""
+        address = self._address(row)
+        if not isinstance(address, RayAddress):
+            raise Unreachable("it has no Ray dashboard of its own: each of its RayClusters has one, inside Kubernetes")
+        return address.url, bearer(address.token)()
 
     def _address(self, row: ClusterRow) -> Address:
         if row.kind == "kuberay":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import httpx
@@ -304,6 +304,10 @@ class ClusterService:
         """Clusters that are to be forgotten once what was made on them is gone."""
         with self._database.session() as session:
             return [row.name for row in repository.list_all(session) if row.deleting]
+
+    def dashboard(self, name: str) -> tuple[str, Mapping[str, str]]:
+        """Where the cluster's Ray dashboard is, and the headers that open it. Raises NotFound, Unreachable."""
+        return self._connections.dashboard(self._row(name))
 
     def serve_url(self, name: str, endpoint: str) -> str:
         """Where an endpoint of this cluster answers, as users reach it."""

@@ -38,14 +38,18 @@ class TargetUnreachable(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Where to forward to: `address` is host:port; `headers` replace the client's of the same names."""
+    """Where to forward to: `address` is host:port; `headers` replace the client's of the same names.
+
+    `prefix` is the beginning of the path that the target does not know.
+    """
 
     address: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
 
 
 class Proxy:
-    """Forwards requests under the path that they came with."""
+    """Forwards requests, under the path that they came with unless the target strips its beginning."""
 
     def __init__(self) -> None:
         self._http = httpx.AsyncClient(
@@ -67,7 +71,7 @@ class Proxy:
         has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
         request = self._http.build_request(
             scope["method"],
-            httpx.URL(f"http://{target.address}").copy_with(raw_path=_path(scope)),
+            httpx.URL(f"http://{target.address}").copy_with(raw_path=_path(scope, target)),
             headers=given,
             content=_body(receive) if has_body else None,
         )
@@ -91,7 +95,7 @@ class Proxy:
         await receive()  # websocket.connect
         try:
             upstream = await websockets.connect(
-                f"ws://{target.address}{_path(scope).decode('latin-1')}",
+                f"ws://{target.address}{_path(scope, target).decode('latin-1')}",
                 subprotocols=scope.get("subprotocols") or None,
                 additional_headers=dict(target.headers),
                 compression=None,
@@ -114,11 +118,11 @@ class Proxy:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _path(scope: Scope) -> bytes:
-    """The path as the client wrote it, with its query."""
+def _path(scope: Scope, target: Target) -> bytes:
+    """The path as the client wrote it, without the target's prefix, with its query."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope.get("query_string", b"")
-    return raw.split(b"?")[0] + (b"?" + query if query else b"")
+    return raw.split(b"?")[0].removeprefix(target.prefix.encode()) + (b"?" + query if query else b"")
 
 
 def _request_headers(scope: Scope, target: Target) -> list[tuple[bytes, bytes]]:

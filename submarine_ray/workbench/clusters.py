@@ -79,6 +79,8 @@ def _draw_card(one: dict[str, Any]) -> None:
             ]
         )
         usage(one["resources"], one["inUse"])
+        if one["kind"] != "kuberay":
+            parts.link("Ray dashboard", f"/ray/{quote(one['name'])}/", new_tab=True)
 
 
 async def _check(services: Services, name: str, begin: ui.button, report: ui.element) -> None:

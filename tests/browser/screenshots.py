@@ -1,0 +1,50 @@
+"""`make screenshots`: pictures of a running platform's pages for the documentation."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from submarine_ray.client.experiments import ExperimentClient
+from tests.browser.conftest import CHROMIUM
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+def main(url: str) -> None:
+    """Needs an experiment with metrics: the newest one that succeeded is shown."""
+    found = ExperimentClient(url).list_experiments("Succeeded")
+    if not found:
+        sys.exit("Run an experiment first: `make quickstart`.")
+    id = found[0]["experimentId"]
+    pages = {
+        "home": "/",
+        "experiments": "/experiments",
+        "new-experiment": "/experiments/new",
+        "experiment": f"/experiments/{id}",
+        "metrics": f"/experiments/{id}?tab=metrics",
+        "logs": f"/experiments/{id}?tab=logs",
+        "templates": "/templates",
+        "clusters": "/clusters",
+    }
+    IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        sandbox = ["--no-sandbox"] if os.getuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        for name, path in pages.items():
+            page.goto(url + path)
+            page.locator("h1").wait_for()
+            page.wait_for_timeout(1500)  # charts are drawn on a canvas: there is nothing to wait for
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(96)
+            picture.save(IMAGES / f"{name}.png", optimize=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(os.environ.get("SUBMARINE_URL", "http://127.0.0.1:32080"))
