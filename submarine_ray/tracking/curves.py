@@ -15,21 +15,24 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Double,
+    Select,
     String,
     TableClause,
+    bindparam,
     case,
     column,
     func,
-    literal,
     select,
     table,
+    union_all,
 )
 from sqlalchemy.orm import Session
 
 from submarine_ray.core.database import Database
 
 MAX_POINTS = 5000  # that cross the wire a curve
-STRETCHES = 900  # MariaDB stops a recursion at 1,000
+STRETCHES = 900
+_SEEKS_AT_ONCE = 100  # SQLite joins at most 500 queries
 _SHORT = 20_000
 _LARGEST = 1e308  # MLflow stores an infinity as the largest number there is
 Axis = Literal["step", "time"]
@@ -61,6 +64,17 @@ def _metrics(name: str) -> TableClause:
 _METRICS = _metrics("metrics")
 _LATEST = _metrics("latest_metrics")
 _RUNS = table("runs", column("run_uuid", String), column("start_time", BigInteger))
+
+
+def _seek(number: int) -> Select[int]:
+    at = _METRICS.c.timestamp
+    mine = _METRICS.c.run_uuid == bindparam("run"), _METRICS.c.key == bindparam("name")
+    found = select(at).where(*mine, at >= bindparam(f"begin{number}")).order_by(at).limit(1).subquery()
+    return select(found.c.timestamp)
+
+
+# Each with a beginning of its own: MariaDB cannot seek to one that another part of the query computes.
+_SEEKS = union_all(*map(_seek, range(_SEEKS_AT_ONCE)))
 
 
 @dataclass(frozen=True)
@@ -132,21 +146,15 @@ def _condensed(session: Session, curve: Curve, axis: Axis) -> list[Point]:
 def _sampled(session: Session, curve: Curve, axis: Axis, began: int, newest: int) -> list[Point]:
     """The points logged at the first moment of each stretch of time."""
     mine = _METRICS.c.run_uuid == curve[0], _METRICS.c.key == curve[1]
-    width = max(1, (newest - began) // STRETCHES)
-    stretch = select(literal(began, BigInteger).label("begin")).cte("stretch", recursive=True)
-    stretch = stretch.union_all(select(stretch.c.begin + width).where(stretch.c.begin + width <= newest))
-    moment = (
-        select(_METRICS.c.timestamp)
-        .where(*mine, _METRICS.c.timestamp >= stretch.c.begin)
-        .order_by(_METRICS.c.timestamp)
-        .limit(1)
-        .scalar_subquery()
-    )
-    moments = {found for found in session.scalars(select(moment).select_from(stretch)) if found is not None}
+    begins = [began + (newest - began) * number // STRETCHES for number in range(STRETCHES)]
+    moments = {newest}
+    for first in range(0, STRETCHES, _SEEKS_AT_ONCE):
+        asked = {f"begin{number}": begin for number, begin in enumerate(begins[first : first + _SEEKS_AT_ONCE])}
+        moments |= set(session.scalars(_SEEKS, {"run": curve[0], "name": curve[1], **asked}))
     x = _METRICS.c.step if axis == "step" else _METRICS.c.timestamp
     rows = session.execute(
         select(x, _METRICS.c.value)
-        .where(*mine, _METRICS.c.timestamp.in_(moments | {newest}), _METRICS.c.is_nan.is_(False))
+        .where(*mine, _METRICS.c.timestamp.in_(moments), _METRICS.c.is_nan.is_(False))
         .where(_METRICS.c.value.between(-_LARGEST, _LARGEST))
         .order_by(x)
     ).all()

@@ -1,0 +1,127 @@
+"""Metric histories condensed by the database: MLflow's own tables, on SQLite and MariaDB."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from submarine_ray.core.database import Database
+from submarine_ray.tracking import curves
+from submarine_ray.workbench.charts import smoothed
+from submarine_ray.workbench.trials import importance
+
+pytestmark = pytest.mark.db
+
+BEGAN = 1_700_000_000_000
+INFINITY = 1.7976931348623157e308  # as MLflow stores it
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+def tracking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """MLflow's tables, made by MLflow itself; seconds, so once for all tests."""
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
+
+    if request.param == "sqlite":
+        made = Database(f"sqlite:///{tmp_path_factory.mktemp('curves')}/mlflow.db")
+    else:
+        made = Database(request.getfixturevalue("mariadb").database(f"curves_{uuid.uuid4().hex[:12]}"))
+    engine = create_sqlalchemy_engine_with_retry(made.url)
+    _initialize_tables(engine)
+    engine.dispose()
+    with made.session(write=True) as session:
+        session.execute(
+            text("INSERT INTO experiments (experiment_id, name, lifecycle_stage) VALUES (77, 'curves', 'active')")
+        )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def one(tracking: Database) -> str:
+    return new_run(tracking)
+
+
+@pytest.fixture
+def other(tracking: Database) -> str:
+    return new_run(tracking)
+
+
+def new_run(tracking: Database) -> str:
+    run = uuid.uuid4().hex
+    with tracking.session(write=True) as session:
+        session.execute(
+            text(
+                "INSERT INTO runs (run_uuid, experiment_id, start_time, status, lifecycle_stage, source_type)"
+                " VALUES (:run, 77, :began, 'RUNNING', 'active', 'LOCAL')"
+            ),
+            {"run": run, "began": BEGAN},
+        )
+    return run
+
+
+def log(database: Database, run: str, key: str, values: list[float]) -> None:
+    rows = [
+        {
+            "run": run, "key": key, "value": 0.0 if math.isnan(value) else value, "nan": math.isnan(value), "step": step,
+            "at": BEGAN + 10 * step,
+        }
+        for step, value in enumerate(values)
+    ]  # fmt: skip
+    into = "(run_uuid, `key`, value, is_nan, step, timestamp) VALUES (:run, :key, :value, :nan, :step, :at)"
+    with database.session(write=True) as session:
+        session.execute(text(f"INSERT INTO metrics {into}"), rows)
+        session.execute(text(f"INSERT INTO latest_metrics {into}"), rows[-1:])
+
+
+def test_a_short_curve_has_every_point(tracking: Database, one: str, other: str) -> None:
+    log(tracking, one, "loss", [3.0, math.nan, 1.0, INFINITY, 0.5])
+    log(tracking, other, "loss", [9.0])
+    found = curves.read(tracking, [one, other], ["loss", "nothing"])
+    assert [(point.x, point.value) for point in found[one, "loss"]] == [(0, 3.0), (2, 1.0), (4, 0.5)]
+    assert [point.value for point in found[other, "loss"]] == [9.0] and len(found) == 2
+    by_time = curves.read(tracking, [one], ["loss"], "time")[one, "loss"]
+    assert [point.x for point in by_time] == [BEGAN, BEGAN + 20, BEGAN + 40]
+
+
+def test_a_middling_curve_keeps_mean_and_extremes(tracking: Database, one: str, other: str) -> None:
+    log(tracking, one, "loss", [100.0 if step == 5000 else float(step % 2) for step in range(10_000)])
+    points = curves.read(tracking, [one], ["loss"])[one, "loss"]
+    assert len(points) <= curves.STRETCHES + 1
+    assert max(point.high for point in points) == 100 and min(point.low for point in points) == 0
+    assert 0.4 < points[3].value < 0.6
+
+
+@pytest.mark.parametrize("axis", ["step", "time"])
+def test_a_long_curve_is_sampled(tracking: Database, one: str, other: str, axis: curves.Axis) -> None:
+    log(tracking, one, "loss", [float(step) for step in range(30_000)])
+    log(tracking, other, "loss", [-1.0] * 30_000)
+    points = curves.read(tracking, [one], ["loss"], axis)[one, "loss"]
+    assert curves.STRETCHES * 0.9 < len(points) <= curves.MAX_POINTS
+    assert points[0].value == 0 and points[-1].value == 29_999
+    assert [point.x for point in points] == sorted(point.x for point in points)
+
+
+def test_marks_move_when_a_run_logs(tracking: Database, one: str, other: str) -> None:
+    log(tracking, one, "loss", [1.0, 2.0])
+    before = curves.marks(tracking, [one, other])
+    assert set(before) == {one}
+    log(tracking, one, "accuracy", [0.5])
+    assert curves.marks(tracking, [one])[one] != before[one]
+    assert [(last.key, last.value) for last in curves.latest(tracking, [one])] == [("accuracy", 0.5), ("loss", 2.0)]
+
+
+def test_what_decides_a_metric_is_found() -> None:
+    trials = [{"params": {"lr": lr, "noise": noise, "same": 1}, "metrics": {"loss": lr**2}} for lr, noise in
+              ((0.1, 3), (0.2, 1), (0.3, 2), (0.4, 3), (0.5, 1))]  # fmt: skip
+    found = importance(trials, ["lr", "noise", "same"], "loss")
+    assert found["lr"] == pytest.approx(1) and found["noise"] < 0.8 and found["same"] == 0
+    assert next(iter(found)) == "lr"
+
+
+def test_smoothing_begins_at_the_first_value() -> None:
+    assert smoothed([4.0, 4.0, 4.0], 0.9) == pytest.approx([4, 4, 4])
+    assert smoothed([0.0, 10.0], 0.0) == [0, 10]
