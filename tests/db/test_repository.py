@@ -127,6 +127,26 @@ def test_migrations_make_what_the_tables_say(database: Database) -> None:
         assert compare_metadata(context, Table.metadata) == []
 
 
+def test_owners_of_older_experiments_are_found(database: Database) -> None:
+    import json
+
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "submarine_ray:migrations")
+    config.attributes["engine"] = database.engine
+    for id, owner in (("a", "ada"), ("b", None)):
+        made = row(id)
+        made.spec = json.dumps({"meta": {"name": id, "owner": owner}})
+        add(database, made)
+    command.downgrade(config, "0006")
+    command.upgrade(config, "head")
+    with database.session() as session:
+        assert [found.id for found in repository.page(session, Filter(owner="ada"), 0, 10)] == ["a"]
+        assert repository.distinct(session)["owner"] == ["ada"]
+
+
 def test_a_stopped_database_is_said_and_resumed(mariadb: MariaDb) -> None:
     import time
 
