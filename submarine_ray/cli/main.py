@@ -49,7 +49,7 @@ def up(cpus: Annotated[int | None, typer.Option(min=1, help="CPUs that the local
 
     started = platform.up(_home(), cpus)
     typer.echo(f"started: {', '.join(started)}" if started else "already running")
-    typer.echo(f"API {platform.url()}/docs  MLflow {platform.url()}/mlflow")
+    typer.echo(f"Workbench {platform.url()}/  API {platform.url()}/docs  MLflow {platform.url()}/mlflow")
 
 
 @app.command()

@@ -158,6 +158,7 @@ def _urls(home: Home, endpoint: dict[str, Any]) -> None:
     known = processes.load(home.ray_state)
     dashboard = known[1]["address"] if known else ""
     rows = [
+        ("Workbench", f"{platform.url()}/"),
         ("API docs", f"{platform.url()}/docs"),
         ("MLflow", f"{platform.url()}/mlflow"),
         ("Ray dashboard", f"{dashboard}  (token in {home.ray_token})"),
