@@ -59,7 +59,9 @@ class Feed:
         self._marks: dict[str, tuple[int, int]] = {}
 
     def add(self, page: Subscription) -> None:
-        """Begin to tell a page; it ends with `remove`."""
+        """Begin to tell a page; it ends with `remove`. A page that reconnects is added again, and told once."""
+        if page in self._pages:
+            return
         self._pages[page] = asyncio.create_task(page.follow(), name="workbench page")
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="workbench feed")
@@ -68,11 +70,6 @@ class Feed:
         task = self._pages.pop(page, None)
         if task is not None:
             task.cancel()
-
-    @property
-    def pages(self) -> int:
-        """How many are open."""
-        return len(self._pages)
 
     async def _watch(self) -> None:
         self._last = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from nicegui import ui
@@ -34,35 +34,21 @@ class Page:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._client = ui.context.client
-        self._subscription: Subscription | None = None
 
-    def live(self, refresh: parts.Refresh, *topics: str, runs: Collection[str] = ()) -> Subscription:
-        """Call `refresh` at each change of a subject that begins with a topic, or of a run's metrics.
-
-        A page has one subscription; a second call replaces the first.
-        """
+    def live(self, refresh: parts.Refresh, *topics: str) -> Subscription:
+        """Call `refresh` at each change of a subject that begins with a topic; once a page."""
         content = self._client.content
 
         async def draw() -> None:
             with content:
                 await refresh()
 
-        self.close()
-        self._subscription = Subscription(topics, draw, runs)
-        self._client.on_connect(self._begin)
-        self._client.on_delete(self.close)
+        subscription = Subscription(topics, draw)
+        self._client.on_connect(lambda: self._feed.add(subscription))
+        self._client.on_delete(lambda: self._feed.remove(subscription))
         if self._client.has_socket_connection:
-            self._begin()
-        return self._subscription
-
-    def _begin(self) -> None:
-        if self._subscription is not None:
-            self._feed.add(self._subscription)
-
-    def close(self) -> None:
-        if self._subscription is not None:
-            self._feed.remove(self._subscription)
-        self._subscription = None
+            self._feed.add(subscription)
+        return subscription
 
 
 class Bench:
@@ -130,7 +116,7 @@ def _switch(dark: ui.dark_mode) -> None:
 
 
 def remember_theme(theme: str) -> None:
-    """Keep the theme in this browser. Raises KeyError for one that there is not."""
+    """Keep the theme in this browser; it is one of `THEMES`."""
     assert theme in THEMES  # noqa: S101 (it becomes script)
     ui.run_javascript(f"document.cookie = '{THEME_COOKIE}={theme}; path=/; max-age=31536000; samesite=lax'")
 

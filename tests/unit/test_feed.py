@@ -1,0 +1,33 @@
+"""The workbench's feed: what it starts for a page ends with the page."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from submarine_ray.core.database import Database
+from submarine_ray.core.settings import Settings
+from submarine_ray.tracking.service import TrackingService
+from submarine_ray.workbench.feed import Feed, Subscription
+
+
+def test_a_page_that_reconnects_is_told_once_and_leaves_nothing(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database.migrate()
+
+    async def refresh() -> None:
+        pass
+
+    async def reconnect() -> list[str]:
+        feed = Feed(database, TrackingService(Settings(home=tmp_path)))
+        page = Subscription(("experiment-",), refresh)
+        feed.add(page)
+        feed.add(page)
+        feed.remove(page)
+        await asyncio.sleep(0)
+        left = [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "workbench page"]
+        await feed.close()
+        return left
+
+    assert asyncio.run(reconnect()) == []
+    database.close()
