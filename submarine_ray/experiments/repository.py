@@ -20,6 +20,8 @@ from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.quantities import Resources
 
+DAY_MS = 86_400_000
+_ALIVE = ExperimentRow.status != ExperimentStatus.DELETED
 ACTIVE = (ExperimentStatus.CREATED, ExperimentStatus.RUNNING)
 
 
@@ -35,9 +37,7 @@ def add(session: Session, row: ExperimentRow, happened: Iterable[Event]) -> None
 
 def find(session: Session, experiment_id: str, lock: bool = False) -> ExperimentRow | None:
     """A row that is not deleted; with `lock`, nobody else changes it before this transaction ends."""
-    query = select(ExperimentRow).where(
-        ExperimentRow.id == experiment_id, ExperimentRow.status != ExperimentStatus.DELETED
-    )
+    query = select(ExperimentRow).where(ExperimentRow.id == experiment_id, _ALIVE)
     return session.scalars(query.with_for_update() if lock else query).first()
 
 
@@ -56,11 +56,7 @@ class Filter:
     since_ms: int | None = None
 
     def query(self) -> Select[ExperimentRow]:
-        query = select(ExperimentRow)
-        if self.status is None:
-            query = query.where(ExperimentRow.status != ExperimentStatus.DELETED)
-        else:
-            query = query.where(ExperimentRow.status == self.status)
+        query = select(ExperimentRow).where(_ALIVE if self.status is None else ExperimentRow.status == self.status)
         if self.owner is not None:
             query = query.where(ExperimentRow.owner == self.owner)
         if self.framework is not None:
@@ -105,9 +101,8 @@ def tags(session: Session, experiment_ids: Collection[str]) -> dict[str, list[st
 
 def distinct(session: Session) -> dict[str, list[str]]:
     """What there is to filter by: owners, frameworks and tags."""
-    alive = ExperimentRow.status != ExperimentStatus.DELETED
-    owners = select(ExperimentRow.owner).where(alive, ExperimentRow.owner.is_not(None)).distinct()
-    frameworks = select(ExperimentRow.framework).where(alive).distinct()
+    owners = select(ExperimentRow.owner).where(_ALIVE, ExperimentRow.owner.is_not(None)).distinct()
+    frameworks = select(ExperimentRow.framework).where(_ALIVE).distinct()
     tags = select(ExperimentTagRow.tag).distinct()
     queries = {"owner": owners, "framework": frameworks, "tag": tags}
     return {name: sorted(session.scalars(query)) for name, query in queries.items()}
@@ -125,15 +120,16 @@ def count_by_status(session: Session) -> dict[str, int]:
 
 
 def count_by_framework(session: Session) -> dict[str, int]:
-    alive = ExperimentRow.status != ExperimentStatus.DELETED
-    rows = session.execute(select(ExperimentRow.framework, func.count()).where(alive).group_by(ExperimentRow.framework))
+    framework = ExperimentRow.framework
+    rows = session.execute(select(framework, func.count()).where(_ALIVE).group_by(framework))
     return dict(sorted(rows.all()))
 
 
-def accepted_since(session: Session, since_ms: int) -> list[int]:
-    """When the experiments of late were accepted, in milliseconds since 1970."""
-    alive = ExperimentRow.status != ExperimentStatus.DELETED
-    return list(session.scalars(select(ExperimentRow.accepted_ms).where(alive, ExperimentRow.accepted_ms >= since_ms)))
+def count_by_day(session: Session, first: int) -> dict[int, int]:
+    """How many were accepted on each day from `first` on, in days since 1970."""
+    day = ExperimentRow.accepted_ms // DAY_MS
+    query = select(day, func.count()).where(_ALIVE, ExperimentRow.accepted_ms >= first * DAY_MS).group_by(day)
+    return {int(found): count for found, count in session.execute(query)}
 
 
 def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:

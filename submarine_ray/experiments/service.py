@@ -25,7 +25,7 @@ from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import logs, repository
-from submarine_ray.experiments.repository import Filter
+from submarine_ray.experiments.repository import DAY_MS, Filter
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import MAX_TAGS, EnvironmentSpec, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
@@ -36,7 +36,6 @@ from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
 STREAM_PAUSE = 0.2
-DAY_MS = 86_400_000
 UNHEARD_SECONDS = 2.0  # another control service may have made the change
 
 
@@ -339,8 +338,8 @@ class ExperimentService:
         """How many were accepted on each of the last days (UTC, as month-day), the oldest first."""
         first = now_ms() // DAY_MS - days + 1
         with self._database.session() as session:
-            found = Counter(at // DAY_MS for at in repository.accepted_since(session, first * DAY_MS))
-        return {(iso(day * DAY_MS) or "")[5:10]: found[day] for day in range(first, first + days)}
+            found = repository.count_by_day(session, first)
+        return {(iso(day * DAY_MS) or "")[5:10]: found.get(day, 0) for day in range(first, first + days)}
 
     def in_use(self, cluster: str) -> Resources:
         """See ClusterUser."""

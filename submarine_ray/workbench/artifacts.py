@@ -14,7 +14,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from submarine_ray.core.errors import SubmarineError
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.services import Services
 
 MAX_TEXT = 200_000
@@ -64,7 +64,7 @@ def size(count: int | None) -> str:
 
 
 def _address(experiment_id: str, path: str) -> str:
-    return f"/experiments/{experiment_id}?tab=artifacts&path={quote(path)}"
+    return f"{addresses.experiment(experiment_id)}?tab=artifacts&path={quote(path)}"
 
 
 def _link(experiment_id: str, path: str, name: str) -> None:

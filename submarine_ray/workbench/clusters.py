@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import quote
 
 from nicegui import ui
 from starlette.requests import Request
 
-from submarine_ray.workbench import parts
-from submarine_ray.workbench.home import usage
+from submarine_ray.spec.quantities import Resources
+from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.services import Services
 
@@ -28,16 +27,7 @@ def add(bench: Bench) -> None:
         async with bench.page(request, "Clusters", "/clusters") as page:
             parts.heading("Clusters", 1)
             content = ui.element("div").classes("tiles")
-
-            async def load() -> None:
-                found = await asyncio.to_thread(_look, services)
-                content.clear()
-                with content:
-                    for one in found:
-                        _draw_card(one)
-
-            await load()
-            page.live(load, "experiment-", "notebook-")
+            page.live(await parts.redrawn(content, lambda: with_use(services), _draw_cards), "experiment-", "notebook-")
 
     @bench.route("/clusters/{name}")
     async def cluster(request: Request, name: str) -> None:
@@ -57,16 +47,20 @@ def add(bench: Bench) -> None:
                     begin.on_click(lambda: _check(services, name, begin, report))
 
 
-def _look(services: Services) -> list[dict[str, Any]]:
+def with_use(services: Services) -> list[dict[str, Any]]:
+    """All clusters, and how much of each the platform's own jobs hold."""
     return [one | {"inUse": services.clusters.in_use(one["name"])} for one in services.clusters.list_all()]
+
+
+def _draw_cards(found: list[dict[str, Any]]) -> None:
+    for one in found:
+        _draw_card(one)
 
 
 def _draw_card(one: dict[str, Any]) -> None:
     with parts.card():
         with parts.row():
-            parts.link(one["name"], f"/clusters/{quote(one['name'])}").classes("grow anywhere").style(
-                "font-weight: 600"
-            )
+            parts.link(one["name"], addresses.cluster(one["name"])).classes("grow anywhere").style("font-weight: 600")
             parts.badge(health(one))
         if one["message"]:
             parts.notice(one["message"], bad=one["healthy"] is False)
@@ -80,7 +74,29 @@ def _draw_card(one: dict[str, Any]) -> None:
         )
         usage(one["resources"], one["inUse"])
         if one["kind"] != "kuberay":
-            parts.link("Ray dashboard", f"/ray/{quote(one['name'])}/", new_tab=True)
+            parts.link("Ray dashboard", addresses.dashboard(one["name"]), new_tab=True)
+
+
+def usage(resources: dict[str, float | None] | None, in_use: Resources) -> None:
+    """How much of a cluster the platform's own jobs hold."""
+    for label, total, used in _sizes(resources or {}, in_use):
+        with parts.row():
+            parts.text(label, classes="quiet small grow")
+            parts.text(f"{used:.4g} of {total:.4g}", classes="small")
+        meter = parts.element(
+            "div", role="meter", aria_label=label, aria_valuenow=f"{used:.4g}", aria_valuemax=f"{total:.4g}"
+        )
+        with meter.classes("meter"):
+            ui.element("div").style(f"width: {min(100.0, 100 * used / total):.1f}%")
+
+
+def _sizes(resources: dict[str, float | None], in_use: Resources) -> list[tuple[str, float, float]]:
+    sizes = (
+        ("CPU in use", resources.get("cpu"), in_use.cpu, 1),
+        ("Memory in use, GiB", resources.get("memory"), in_use.memory, 2**30),
+        ("GPU in use", resources.get("gpu"), in_use.gpu, 1),
+    )
+    return [(label, total / unit, used / unit) for label, total, used, unit in sizes if total]
 
 
 async def _check(services: Services, name: str, begin: ui.button, report: ui.element) -> None:

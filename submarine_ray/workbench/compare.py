@@ -9,11 +9,11 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound
-from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench import addresses, charts, parts
+from submarine_ray.workbench.experiments import MAX_COMPARED
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.services import Services
 
-MAX = 20
 CHARTS = 8
 
 
@@ -21,7 +21,7 @@ def add(bench: Bench) -> None:
     @bench.route("/compare")
     async def compare(request: Request, ids: str = "") -> None:
         async with bench.page(request, "Compare", "/experiments"):
-            wanted = list(dict.fromkeys(id for id in ids.split(",") if id))[:MAX]
+            wanted = list(dict.fromkeys(id for id in ids.split(",") if id))[:MAX_COMPARED]
             parts.heading("Compare", 1)
             if len(wanted) < 2:
                 with parts.empty(
@@ -66,7 +66,7 @@ def _draw_params(found: list[dict[str, Any]]) -> None:
                 parts.text("", "td")
                 for one in found:
                     with ui.element("th"):
-                        parts.link(one["name"], f"/experiments/{one['id']}")
+                        parts.link(one["name"], addresses.experiment(one["id"]))
                         ui.element("br")
                         parts.badge(one["status"])
             for label, values in rows.items():

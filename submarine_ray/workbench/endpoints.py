@@ -6,14 +6,13 @@ import asyncio
 import json
 import shlex
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.spec.serving import EndpointStatus, ServeSpec
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
 
@@ -40,19 +39,7 @@ def add(bench: Bench) -> None:
     async def all_endpoints(request: Request) -> None:
         async with bench.page(request, "Endpoints", "/endpoints") as page:
             parts.heading("Endpoints", 1)
-            content = ui.element("div")
-            before: list[Any] = []
-
-            async def load() -> None:
-                found = await asyncio.to_thread(serving.list_all)
-                if before != [found]:
-                    before[:] = [found]
-                    content.clear()
-                    with content:
-                        _draw_table(found)
-
-            await load()
-            page.live(load, "endpoint")
+            page.live(await parts.redrawn(ui.element("div"), serving.list_all, _draw_table), "endpoint")
 
     @bench.route("/endpoints/{name}/{version}")
     async def endpoint(request: Request, name: str, version: int) -> None:
@@ -67,7 +54,7 @@ def _draw_table(found: list[dict[str, Any]]) -> None:
         one
         | {
             "label": f"{one['modelName']} v{one['modelVersion']}",
-            "href": f"/endpoints/{quote(one['modelName'], safe='')}/{one['modelVersion']}",
+            "href": addresses.endpoint(one["modelName"], one["modelVersion"]),
             "state": _state(one["status"]),
         }
         for one in found
@@ -121,7 +108,7 @@ class _Endpoint:
                     ("URL", lambda: parts.text(found["invocationsUrl"], "code", "anywhere")),
                     ("Replicas", str(found["replicas"])),
                     ("Cluster", found["cluster"]),
-                    ("Model", lambda: parts.link(found["modelName"], f"/models/{quote(found['modelName'], safe='')}")),
+                    ("Model", lambda: parts.link(found["modelName"], addresses.model(found["modelName"]))),
                     ("Created", lambda: parts.ago(found["createdTime"])),
                 ]
             )

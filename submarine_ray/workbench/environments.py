@@ -6,13 +6,12 @@ import asyncio
 from typing import Any
 
 from nicegui import ui
-from pydantic import ValidationError
 from starlette.requests import Request
 
 from submarine_ray.spec.environments import NewEnvironment
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.problems import first_problem
+from submarine_ray.workbench.problems import parsed
 
 
 def add(bench: Bench) -> None:
@@ -73,24 +72,14 @@ class _Environments:
                     "description": note.value or None,
                     "kernelSpec": {"pipDependencies": listed} if listed else None,
                 }
-                parts.field_problem(name, None)
-                try:
-                    spec = NewEnvironment.model_validate(
-                        {key: value for key, value in document.items() if value is not None}
-                    )
-                except ValidationError as failure:
-                    parts.field_problem(name, first_problem(failure))
-                    return
-                if await parts.attempt(self._environments.create, spec):
+                given = {key: value for key, value in document.items() if value is not None}
+                spec = parsed(NewEnvironment, given, name)
+                if spec and await parts.attempt(self._environments.create, spec):
                     dialog.submit(True)
 
-            with parts.row():
-                parts.row("grow")
-                parts.button("Cancel", lambda: dialog.submit(False))
-                parts.button("Create", create, kind="main")
-        if await dialog:
+            made = await parts.submitted(dialog, "Create", create)
+        if made:
             await self._load()
-        dialog.delete()
 
     async def _delete(self, name: str) -> None:
         if not await parts.confirmed(f"Delete {name}?", "What runs in it goes on: it has its own copy.", "Delete"):

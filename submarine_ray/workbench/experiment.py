@@ -8,15 +8,14 @@ from typing import Any
 from urllib.parse import quote
 
 from nicegui import ui
-from pydantic import ValidationError
 from starlette.requests import Request
 
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.models import ModelVersionSpec
-from submarine_ray.workbench import artifacts, metrics, parts, trials
+from submarine_ray.workbench import addresses, artifacts, metrics, parts, trials
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.new_experiment import dump, written
-from submarine_ray.workbench.problems import first_problem
+from submarine_ray.workbench.problems import parsed
 
 TABS = ("overview", "metrics", "logs", "artifacts")
 
@@ -36,6 +35,7 @@ class _Experiment:
         self._page = page
         self._found = found
         self._path = path
+        self._overview: Any = None
         self.id: str = found["experimentId"]
         self._name: str = found["spec"]["meta"]["name"]
         self._refresh: Callable[[], Awaitable[None]] | None = None
@@ -71,7 +71,7 @@ class _Experiment:
         if event.value == self._tab:
             return
         self._tab = event.value
-        ui.navigate.history.replace(f"/experiments/{self.id}?tab={event.value}")
+        ui.navigate.history.replace(f"{addresses.experiment(self.id)}?tab={event.value}")
         await self._open(event.value)
 
     async def _open(self, tab: str) -> None:
@@ -133,7 +133,7 @@ class _Experiment:
                 asyncio.to_thread(self._services.experiments.params, self.id),
             )
             state = (self._found, happened, params)
-            if getattr(self, "_overview", None) == state and pair.default_slot.children:
+            if self._overview == state and pair.default_slot.children:
                 return
             self._overview = state
             pair.clear()
@@ -165,7 +165,7 @@ class _Experiment:
                         (name, f"{task.get('replicas', 1)} × {task.get('resources') or 'default'}")
                         for name, task in roles
                     ),
-                    ("Cluster", lambda: parts.link(found["cluster"], f"/clusters/{quote(found['cluster'])}")),
+                    ("Cluster", lambda: parts.link(found["cluster"], addresses.cluster(found["cluster"]))),
                     ("Owner", meta.get("owner")),
                     ("Team", meta.get("team")),
                     ("Tags", lambda: [parts.text(tag, classes="chip") for tag in meta.get("tags") or ["–"]]),
@@ -184,7 +184,7 @@ class _Experiment:
             if self._services.experiments.has_tensorboard:
                 parts.link("TensorBoard", "/tensorboard/", new_tab=True)
             if not self._services.clusters.is_container(self._found["cluster"]):
-                parts.link("Ray dashboard", f"/ray/{quote(self._found['cluster'])}/#/jobs", new_tab=True)
+                parts.link("Ray dashboard", f"{addresses.dashboard(self._found['cluster'])}#/jobs", new_tab=True)
 
     def _draw_params(self, params: list[dict[str, str]]) -> None:
         with parts.card("Parameters"):
@@ -224,24 +224,15 @@ class _Experiment:
             note = ui.input("Description").props("outlined dense")
 
             async def register() -> None:
-                try:
-                    spec = ModelVersionSpec(name=name.value, experiment_id=self.id, description=note.value or None)
-                except ValidationError as failure:
-                    parts.field_problem(name, first_problem(failure))
-                    return
-                if made := await parts.attempt(self._create_version, spec, path.value or None):
-                    dialog.submit(made.value["version"])
+                document = {"name": name.value, "experimentId": self.id, "description": note.value or None}
+                spec = parsed(ModelVersionSpec, document, name)
+                create = self._services.models.create_version
+                if spec and (made := await parts.attempt(create, spec, path.value or None)):
+                    dialog.submit(made.value)
 
-            with parts.row():
-                parts.row("grow")
-                parts.button("Cancel", lambda: dialog.submit(None))
-                parts.button("Register", register, kind="main")
-        if (version := await dialog) is not None:
-            ui.navigate.to(f"/models/{quote(name.value, safe='')}/{version}")
-        dialog.delete()
-
-    def _create_version(self, spec: ModelVersionSpec, path: str | None) -> dict[str, Any]:
-        return self._services.models.create_version(spec, path)
+            version = await parts.submitted(dialog, "Register", register)
+        if version is not None:
+            ui.navigate.to(addresses.model(version["name"], version["version"]))
 
 
 def _draw_timeline(happened: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from submarine_ray.core.clock import now_ms
 from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.parts import Column
 
@@ -79,7 +79,7 @@ class View:
 def shown(summary: dict[str, Any]) -> dict[str, Any]:
     """An experiment as a row of a table."""
     return summary | {
-        "href": f"/experiments/{summary['experimentId']}",
+        "href": addresses.experiment(summary["experimentId"]),
         "state": parts.state(summary["status"]),
         "from": summary["runningTime"],
         "to": summary["finishedTime"],

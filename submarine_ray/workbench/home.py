@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
-from urllib.parse import quote
 
 from nicegui import ui
 from starlette.requests import Request
@@ -12,8 +10,8 @@ from starlette.requests import Request
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.quantities import Resources
-from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench import addresses, charts, parts
+from submarine_ray.workbench.clusters import health, usage, with_use
 from submarine_ray.workbench.experiments import shown
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
@@ -46,17 +44,7 @@ def add(bench: Bench) -> None:
                 parts.button("New notebook", lambda: ui.navigate.to("/notebooks"), "edit_note", "outline")
                 parts.button("Deploy a model", lambda: ui.navigate.to("/models"), "bolt", "outline")
             content = ui.element("div").classes("stack")
-            before: list[Any] = []
-
-            async def refresh() -> None:
-                found = await asyncio.to_thread(_look, bench.services)
-                if before != [found]:
-                    before[:] = [found]
-                    content.clear()
-                    with content:
-                        _draw(found)
-
-            await refresh()
+            refresh = await parts.redrawn(content, lambda: _look(bench.services), _draw)
             page.live(refresh, "experiment-", "notebook-", "endpoint")
 
 
@@ -73,7 +61,7 @@ def _look(services: Services) -> dict[str, Any]:
         "total": total,
         "failed": failed,
         "counts": {status: counts.get(status, 0) for status in _COLOURS},
-        "clusters": [one | {"inUse": services.clusters.in_use(one["name"])} for one in services.clusters.list_all()],
+        "clusters": with_use(services),
         "endpoints": services.serving.list_all(),
         "notebooks": services.notebooks.list_page(None, None, None)[0],
         "models": sorted(models, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)[:5],
@@ -118,31 +106,9 @@ def _chart(values: dict[str, Any], options: dict[str, Any], label: str) -> None:
 def _draw_clusters(clusters: list[dict[str, Any]]) -> None:
     for cluster in clusters:
         with parts.row():
-            parts.link(cluster["name"], f"/clusters/{quote(cluster['name'])}").classes("grow")
-            parts.badge("Healthy" if cluster["healthy"] else "Unhealthy" if cluster["healthy"] is False else "Unknown")
+            parts.link(cluster["name"], addresses.cluster(cluster["name"])).classes("grow")
+            parts.badge(health(cluster))
         usage(cluster["resources"], cluster["inUse"])
-
-
-def usage(resources: dict[str, float | None] | None, in_use: Resources) -> None:
-    """How much of a cluster the platform's own jobs hold."""
-    for label, total, used in _sizes(resources or {}, in_use):
-        with parts.row():
-            parts.text(label, classes="quiet small grow")
-            parts.text(f"{used:.4g} of {total:.4g}", classes="small")
-        meter = parts.element(
-            "div", role="meter", aria_label=label, aria_valuenow=f"{used:.4g}", aria_valuemax=f"{total:.4g}"
-        )
-        with meter.classes("meter"):
-            ui.element("div").style(f"width: {min(100.0, 100 * used / total):.1f}%")
-
-
-def _sizes(resources: dict[str, float | None], in_use: Resources) -> list[tuple[str, float, float]]:
-    sizes = (
-        ("CPU in use", resources.get("cpu"), in_use.cpu, 1),
-        ("Memory in use, GiB", resources.get("memory"), in_use.memory, 2**30),
-        ("GPU in use", resources.get("gpu"), in_use.gpu, 1),
-    )
-    return [(label, total / unit, used / unit) for label, total, used, unit in sizes if total]
 
 
 def _draw_failed(failed: list[dict[str, Any]]) -> None:
@@ -152,7 +118,7 @@ def _draw_failed(failed: list[dict[str, Any]]) -> None:
         for one in failed:
             with ui.element("div"):
                 with parts.row():
-                    parts.link(one["name"], f"/experiments/{one['experimentId']}").classes("grow anywhere")
+                    parts.link(one["name"], addresses.experiment(one["experimentId"])).classes("grow anywhere")
                     with ui.element("span").classes("quiet small"):
                         parts.ago(one["finishedTime"] or one["acceptedTime"])
                 parts.text(one["message"] or one["reason"] or "", "p", "quiet small anywhere")
@@ -162,7 +128,7 @@ def _draw_rest(found: dict[str, Any]) -> None:
     with parts.card("Endpoints"):
         for one in found["endpoints"]:
             with parts.row():
-                address = f"/endpoints/{quote(one['modelName'], safe='')}/{one['modelVersion']}"
+                address = addresses.endpoint(one["modelName"], one["modelVersion"])
                 parts.link(f"{one['modelName']} v{one['modelVersion']}", address).classes("grow anywhere")
                 parts.badge(one["status"])
         if not found["endpoints"]:
@@ -170,7 +136,7 @@ def _draw_rest(found: dict[str, Any]) -> None:
     with parts.card("Recent models"):
         for one in found["models"]:
             with parts.row():
-                parts.link(one["name"], f"/models/{quote(one['name'], safe='')}").classes("grow anywhere")
+                parts.link(one["name"], addresses.model(one["name"])).classes("grow anywhere")
                 with ui.element("span").classes("quiet small"):
                     parts.ago(one["lastUpdatedTime"])
         if not found["models"]:

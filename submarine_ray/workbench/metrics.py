@@ -9,7 +9,7 @@ from typing import Any
 
 from nicegui import ui
 
-from submarine_ray.tracking.curves import Axis
+from submarine_ray.tracking.curves import Axis, Curve, Point
 from submarine_ray.workbench import charts, parts
 from submarine_ray.workbench.services import Services
 
@@ -38,17 +38,19 @@ class _Metrics:
         self._view = _View([])
         self._keys: list[str] = []
         self._charts: dict[str, ui.echart] = {}
+        self._runs: dict[str, str] = {}
+        self._found: dict[Curve, list[Point]] = {}
         self._tools = parts.row()
         self._tiles = ui.element("div").classes("tiles wide")
         self._nothing = ui.element("div")
 
     async def refresh(self) -> None:
-        runs, keys = await asyncio.to_thread(self._look)
+        self._runs, keys = await asyncio.to_thread(self._look)
         if keys != self._keys or not keys:
             self._keys = keys
             self._view.chosen = [key for key in self._view.chosen if key in keys] or keys[:FIRST]
             self._draw_tools()
-        await self._draw(runs)
+        await self._read()
 
     def _look(self) -> tuple[dict[str, str], list[str]]:
         runs = self._services.experiments.runs(self._id)
@@ -77,23 +79,27 @@ class _Metrics:
 
     async def _choose(self, event: Any) -> None:
         self._view.chosen = list(event.value)
-        await self.refresh()
+        await self._read()
 
     async def _turn(self, event: Any) -> None:
         self._view.axis = event.value
-        await self.refresh()
+        await self._read()
 
-    async def _smooth(self, weight: float) -> None:
+    def _smooth(self, weight: float) -> None:
         self._view.weight = float(weight)
-        await self.refresh()
+        self._draw()
 
-    async def _scale(self, event: Any) -> None:
+    def _scale(self, event: Any) -> None:
         self._view.log = bool(event.value)
-        await self.refresh()
+        self._draw()
 
-    async def _draw(self, runs: dict[str, str]) -> None:
+    async def _read(self) -> None:
         view = self._view
-        found = await asyncio.to_thread(self._services.tracking.curves, runs, view.chosen, view.axis)
+        self._found = await asyncio.to_thread(self._services.tracking.curves, self._runs, view.chosen, view.axis)
+        self._draw()
+
+    def _draw(self) -> None:
+        view, found = self._view, self._found
         if list(self._charts) != view.chosen:
             self._tiles.clear()
             self._charts = {}
@@ -104,7 +110,7 @@ class _Metrics:
         for key, chart in self._charts.items():
             series = {
                 replica or "run": [(point.x, point.value) for point in found[run, key]]
-                for run, replica in runs.items()
+                for run, replica in self._runs.items()
                 if (run, key) in found
             }
             kind = "time" if view.axis == "time" else "value"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import quote
 
 from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.spec.models import ModelVersionPatch
 from submarine_ray.spec.serving import ServeSpec
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
 
@@ -31,10 +30,6 @@ _VERSIONS = (
 )
 
 
-def address(name: str, version: int | None = None) -> str:
-    return f"/models/{quote(name, safe='')}" + (f"/{version}" if version else "")
-
-
 def add(bench: Bench) -> None:
     models = bench.services.models
 
@@ -44,7 +39,7 @@ def add(bench: Bench) -> None:
             found = await asyncio.to_thread(models.list_all)
             parts.heading("Models", 1)
             if found:
-                rows = [one | {"href": address(one["name"])} for one in found]
+                rows = [one | {"href": addresses.model(one["name"])} for one in found]
                 parts.table(_MODELS, rows, "name", "Models", page=50 if len(rows) > 50 else 0)
             else:
                 with parts.empty("No models yet", "An experiment that saved a model can register it, from its page."):
@@ -62,7 +57,7 @@ def add(bench: Bench) -> None:
                 parts.button("Delete", lambda: _delete(bench, name), "delete", "danger")
             parts.text(found["description"] or "", "p", "quiet anywhere")
             rows = [
-                one | {"label": f"Version {one['version']}", "href": address(name, one["version"])}
+                one | {"label": f"Version {one['version']}", "href": addresses.model(name, one["version"])}
                 for one in sorted(versions, key=lambda one: -int(one["version"]))
             ]
             parts.table(_VERSIONS, rows, "version", "Versions", page=50 if len(rows) > 50 else 0)
@@ -83,7 +78,7 @@ async def _delete(bench: Bench, name: str) -> None:
 
 def _draw_version(bench: Bench, found: dict[str, Any]) -> None:
     name, version = found["name"], int(found["version"])
-    parts.link(name, address(name), classes="quiet")
+    parts.link(name, addresses.model(name), classes="quiet")
     with parts.row():
         parts.heading(f"{name} v{version}", 1).classes("grow")
         parts.button("Deploy", lambda: _deploy(bench, name, version), "bolt", "main")
@@ -101,7 +96,7 @@ def _draw_version(bench: Bench, found: dict[str, Any]) -> None:
             stage.props('dense outlined aria-label="Stage"')
 
         def draw_experiment() -> None:
-            parts.link(found["experimentId"], f"/experiments/{quote(found['experimentId'])}")
+            parts.link(found["experimentId"], addresses.experiment(found["experimentId"]))
 
         parts.facts(
             [
@@ -119,4 +114,4 @@ def _draw_version(bench: Bench, found: dict[str, Any]) -> None:
 async def _deploy(bench: Bench, name: str, version: int) -> None:
     spec = ServeSpec(model_name=name, model_version=version)
     if await parts.attempt(bench.services.serving.create, spec):
-        ui.navigate.to(f"/endpoints/{quote(name, safe='')}/{version}")
+        ui.navigate.to(addresses.endpoint(name, version))

@@ -7,7 +7,6 @@ import contextlib
 import json
 import shlex
 from typing import Any
-from urllib.parse import quote
 
 import yaml
 from nicegui import ui
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from submarine_ray.spec.experiment import ExperimentSpec
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import all_problems
 
@@ -235,7 +234,7 @@ class _Form:
             else await parts.attempt(experiments.create, spec)
         )
         if done:
-            ui.navigate.to(f"/experiments/{quote(done.value['experimentId'])}")
+            ui.navigate.to(addresses.experiment(done.value["experimentId"]))
 
     def _copy(self, make: Any) -> None:
         if self._validate() is None:

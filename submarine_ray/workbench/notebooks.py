@@ -6,13 +6,12 @@ import asyncio
 from typing import Any
 
 from nicegui import ui
-from pydantic import ValidationError
 from starlette.requests import Request
 
 from submarine_ray.spec.notebooks import NotebookSpec, NotebookStatus
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.problems import first_problem
+from submarine_ray.workbench.problems import parsed
 
 SIZES = {
     "S": "cpu=0.5,memory=1G",
@@ -35,28 +34,23 @@ class _Notebooks:
     def __init__(self, bench: Bench) -> None:
         self._services = bench.services
         self._notebooks = bench.services.notebooks
-        self._before: Any = None
 
     async def draw(self) -> None:
         with parts.row():
             parts.heading("Notebooks", 1).classes("grow")
             parts.button("New notebook", self._create, "add", "main")
-        self._content = ui.element("div").classes("tiles")
-        await self.load()
+        self.load = await parts.redrawn(ui.element("div").classes("tiles"), self._look, self._draw_cards)
 
-    async def load(self) -> None:
-        found, _ = await asyncio.to_thread(self._notebooks.list_page, None, None, None)
-        if self._before == found:
-            return
-        self._before = found
-        self._content.clear()
-        with self._content:
-            for one in found:
-                self._draw_card(one)
-            if not found:
-                parts.empty(
-                    "No notebooks yet", "JupyterLab with your packages, on a cluster; its files stay when it stops."
-                )
+    def _look(self) -> list[dict[str, Any]]:
+        return self._notebooks.list_page(None, None, None)[0]
+
+    def _draw_cards(self, found: list[dict[str, Any]]) -> None:
+        for one in found:
+            self._draw_card(one)
+        if not found:
+            parts.empty(
+                "No notebooks yet", "JupyterLab with your packages, on a cluster; its files stay when it stops."
+            )
 
     def _draw_card(self, one: dict[str, Any]) -> None:
         status, id, name = one["status"], one["notebookId"], one["name"]
@@ -100,19 +94,10 @@ class _Notebooks:
                 document: dict[str, Any] = {"meta": {"name": name.value}, "spec": {"resources": SIZES[size.value]}}
                 if environment.value:
                     document["environment"] = {"name": environment.value}
-                parts.field_problem(name, None)
-                try:
-                    spec = NotebookSpec.model_validate(document)
-                except ValidationError as failure:
-                    parts.field_problem(name, first_problem(failure))
-                    return
-                if await parts.attempt(self._notebooks.create, spec):
+                spec = parsed(NotebookSpec, document, name)
+                if spec and await parts.attempt(self._notebooks.create, spec):
                     dialog.submit(True)
 
-            with parts.row():
-                parts.row("grow")
-                parts.button("Cancel", lambda: dialog.submit(False))
-                parts.button("Create", create, kind="main")
-        if await dialog:
+            made = await parts.submitted(dialog, "Create", create)
+        if made:
             await self.load()
-        dialog.delete()

@@ -12,6 +12,8 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from submarine_ray.core.errors import SubmarineError
 
+Refresh = Callable[[], Awaitable[None]]
+
 _STATES = {
     "good": ("succeeded", "running endpoint", "healthy", "ok", "deployed"),
     "run": ("running", "updating", "deploying"),
@@ -178,7 +180,7 @@ def notice(message: str, bad: bool = False) -> TextElement:
     return made
 
 
-async def confirmed(question: str, consequence: str, action: str, danger: bool = True) -> bool:
+async def confirmed(question: str, consequence: str, action: str) -> bool:
     """Ask before what cannot be undone."""
     with ui.dialog() as dialog, ui.card().classes("dialog"):
         heading(question)
@@ -186,22 +188,35 @@ async def confirmed(question: str, consequence: str, action: str, danger: bool =
         with row():
             ui.element("div").classes("grow")
             button("Cancel", lambda: dialog.submit(False)).props("autofocus")
-            button(action, lambda: dialog.submit(True), kind="danger" if danger else "main")
+            button(action, lambda: dialog.submit(True), kind="danger")
     answer = await dialog
     dialog.delete()
     return bool(answer)
 
 
+async def submitted(dialog: ui.dialog, action: str, send: Callable[[], Any]) -> Any:
+    """Close the dialog's form with its buttons, and wait: what `send` submits, or None if the user gives up.
+
+    Call it within the dialog's card.
+    """
+    with row():
+        row("grow")
+        button("Cancel", lambda: dialog.submit(None))
+        button(action, send, kind="main")
+    answer = await dialog
+    dialog.delete()
+    return answer
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `kind`: text, link (the row's `href` or the field named by `href`), status, ago, taken
-    (from and to are the row's fields of these names), chips or mono. `wide` ones are left out on a phone.
+    """A column of a table. `kind`: text, wrap, mono, link (to the row's `href`), status (coloured by the row's
+    `state`), ago, taken (between the row's `from` and `to`) or chips. `wide` ones are left out on a phone.
     """
 
     name: str
     label: str
     kind: str = "text"
-    href: str = "href"
     wide: bool = False
     sortable: bool = False
     right: bool = False
@@ -211,7 +226,7 @@ _CELLS = {
     "text": '<span class="cut" :title="props.value">{{ props.value }}</span>',
     "wrap": '<span class="anywhere">{{ props.value }}</span>',
     "mono": '<span class="mono cut" :title="props.value">{{ props.value }}</span>',
-    "link": '<a class="cut" :href="props.row.HREF" :title="props.value">{{ props.value }}</a>',
+    "link": '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>',
     "status": '<span class="badge" :data-state="props.row.state">{{ props.value }}</span>',
     "ago": "<time-ago :at=\"props.value || ''\"></time-ago>",
     "taken": "<time-taken :from=\"props.row.from || ''\" :to=\"props.row.to || ''\"></time-taken>",
@@ -248,12 +263,30 @@ def table(
     ).props("flat dense" + ("" if page else " hide-pagination"))
     made._props["table-aria-label"] = label
     for column in columns:
-        cell = _CELLS[column.kind].replace("HREF", column.href)
-        made.add_slot(f"body-cell-{column.name}", f'<q-td :props="props">{cell}</q-td>')
+        made.add_slot(f"body-cell-{column.name}", f'<q-td :props="props">{_CELLS[column.kind]}</q-td>')
     if select:
-        made.add_slot("header-selection", _SELECT_ALL.replace("KEY", key))
+        made.add_slot("header-selection", _SELECT_ALL)
         made.add_slot("body-selection", _SELECT.replace("KEY", key))
     return made
+
+
+async def redrawn(content: ui.element, look: Callable[[], Any], draw: Callable[[Any], None]) -> Refresh:
+    """Fill `content` with what `draw` makes of what `look` finds; answers what does so again if that has changed.
+
+    `look` runs off the event loop.
+    """
+    before: list[Any] = []
+
+    async def refresh() -> None:
+        found = await asyncio.to_thread(look)
+        if before != [found]:
+            before[:] = [found]
+            content.clear()
+            with content:
+                draw(found)
+
+    await refresh()
+    return refresh
 
 
 def replace_rows(shown: ui.table, rows: list[dict[str, Any]]) -> None:
@@ -266,6 +299,3 @@ def field_problem(field: Any, message: str | None) -> None:
     """Say beside a field what is wrong with it, or that nothing is."""
     field.error = message
     field.update()
-
-
-Refresh = Callable[[], Awaitable[None]]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from submarine_ray.core.http import sentence
+from submarine_ray.workbench.parts import field_problem
+
+Document = TypeVar("Document", bound=BaseModel)
 
 
-def first_problem(failure: ValidationError) -> str:
-    """The first thing that is wrong."""
-    return sentence(dict(failure.errors()[0]))
+def parsed(model: type[Document], document: dict[str, Any], field: Any) -> Document | None:
+    """What a form says as its model; or None, with the first thing that is wrong beside `field`."""
+    field_problem(field, None)
+    try:
+        return model.model_validate(document)
+    except ValidationError as failure:
+        field_problem(field, sentence(dict(failure.errors()[0])))
+        return None
 
 
 def all_problems(failure: ValidationError) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import quote
 
 import yaml
 from nicegui import ui
@@ -12,7 +11,7 @@ from starlette.requests import Request
 
 from submarine_ray.core.errors import InvalidSpec, SubmarineError
 from submarine_ray.spec.templates import TemplateSubmission
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 
 
@@ -38,7 +37,7 @@ def add(bench: Bench) -> None:
 
 def _draw_card(spec: dict[str, Any]) -> None:
     with parts.card():
-        parts.link(spec["name"], f"/templates/{quote(spec['name'], safe='')}").style("font-weight: 600")
+        parts.link(spec["name"], addresses.template(spec["name"])).style("font-weight: 600")
         parts.text(spec.get("description") or "", "p", "quiet anywhere")
         with parts.row():
             if spec.get("readOnly"):
@@ -93,7 +92,7 @@ class _Run:
         except SubmarineError as failure:
             parts.tell_failure(str(failure))
         else:
-            ui.navigate.to(f"/experiments/{made['experimentId']}")
+            ui.navigate.to(addresses.experiment(made["experimentId"]))
 
     def _blame(self, failure: InvalidSpec) -> None:
         for name, field in self._fields.items():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nicegui import ui
@@ -12,22 +11,10 @@ from submarine_ray.workbench import charts, parts
 from submarine_ray.workbench.services import Services
 
 
-async def draw(services: Services, experiment_id: str) -> Callable[[], Awaitable[None]]:
+async def draw(services: Services, experiment_id: str) -> parts.Refresh:
     """Draw the trials; answers what brings them up to date."""
     content = ui.element("div").classes("stack")
-    before: list[Any] = []
-
-    async def refresh() -> None:
-        found, attributes = await asyncio.to_thread(services.experiments.trials, experiment_id)
-        if before == [found]:
-            return
-        before[:] = [found]
-        content.clear()
-        with content:
-            _draw(found, attributes)
-
-    await refresh()
-    return refresh
+    return await parts.redrawn(content, lambda: services.experiments.trials(experiment_id), lambda found: _draw(*found))
 
 
 def _draw(found: list[dict[str, Any]], attributes: dict[str, Any]) -> None:

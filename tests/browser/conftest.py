@@ -83,18 +83,18 @@ class Service:
         except httpx.TransportError:
             return False
 
-    def add(self, count: int, name: str = "train", **values: object) -> list[str]:
-        """Experiments as they are when they have ended, the last one the newest."""
+    def add(self, count: int, name: str = "train", meta: dict[str, str] | None = None, **values: object) -> list[str]:
+        """Experiments as they are when they have ended, the last one the newest; `meta` changes their specs'."""
         now, ids = now_ms(), []
         with self.database.session(write=True) as session:
             for number in range(count):
                 shown = f"{name}-{number}" if count > 1 else name
-                meta = {"name": shown, "framework": "Shell", "cmd": "true", "owner": values.get("owner")}
+                said = {"name": shown, "framework": "Shell", "cmd": "true", "owner": values.get("owner")} | (meta or {})
                 at = now - (count - number) * 1000
                 row = {
                     "id": f"experiment-{now}-{uuid.uuid4().hex[:8]}", "uid": str(uuid.uuid4()), "name": shown,
                     "framework": "Shell", "cluster": "local", "status": "Succeeded", "attempt": 1, "archived": True,
-                    "spec": json.dumps({"meta": meta, "spec": {"Worker": {"resources": "cpu=1"}}}),
+                    "spec": json.dumps({"meta": said, "spec": {"Worker": {"resources": "cpu=1"}}}),
                     "accepted_ms": at, "created_ms": at, "running_ms": at, "finished_ms": at + 5000, **values,
                 }  # fmt: skip
                 session.add(ExperimentRow(generation=1, next_check_ms=None, **row))

@@ -115,7 +115,15 @@ def test_a_mistake_in_a_field_is_told_beside_it(service: Service, page: Page) ->
 
 
 def test_user_strings_are_never_markup(service: Service, page: Page) -> None:
-    (id,) = service.add(1, HOSTILE, owner=HOSTILE, message=HOSTILE, reason="CommandFailed", status="Failed")
+    (id,) = service.add(
+        1,
+        HOSTILE,
+        {"name": "hostile", "cmd": HOSTILE},
+        owner=HOSTILE,
+        message=HOSTILE,
+        reason="CommandFailed",
+        status="Failed",
+    )
     service.tag(id, HOSTILE)
     for path in ("/", "/experiments", f"/compare?ids={id},{service.add(1)[0]}"):
         page.goto(f"{service.url}{path}")

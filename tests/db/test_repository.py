@@ -127,6 +127,16 @@ def test_migrations_make_what_the_tables_say(database: Database) -> None:
         assert compare_metadata(context, Table.metadata) == []
 
 
+def test_experiments_are_counted_by_day_and_framework(database: Database) -> None:
+    day = repository.DAY_MS
+    for id, at in (("a", 3 * day - 1), ("b", 3 * day), ("c", 4 * day - 1), ("d", 5 * day)):
+        add(database, row(id, accepted_ms=at))
+    add(database, row("gone", accepted_ms=5 * day, status="Deleted"))
+    with database.session() as session:
+        assert repository.count_by_day(session, 3) == {3: 2, 5: 1}
+        assert repository.count_by_framework(session) == {"Shell": 4}
+
+
 def test_owners_of_older_experiments_are_found(database: Database) -> None:
     import json
 

@@ -1,0 +1,30 @@
+"""Where things have their pages; names may hold anything, so they are quoted here alone."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+
+def experiment(experiment_id: str) -> str:
+    return f"/experiments/{quote(experiment_id, safe='')}"
+
+
+def cluster(name: str) -> str:
+    return f"/clusters/{quote(name, safe='')}"
+
+
+def dashboard(cluster_name: str) -> str:
+    """The cluster's Ray dashboard, which this service forwards to."""
+    return f"/ray/{quote(cluster_name, safe='')}/"
+
+
+def template(name: str) -> str:
+    return f"/templates/{quote(name, safe='')}"
+
+
+def model(name: str, version: int | None = None) -> str:
+    return f"/models/{quote(name, safe='')}" + (f"/{version}" if version else "")
+
+
+def endpoint(model_name: str, version: int) -> str:
+    return f"/endpoints/{quote(model_name, safe='')}/{version}"
