@@ -264,7 +264,7 @@ def test_stop_and_delete_in_each_phase(kube: Kube) -> None:
 def test_pods_of_failures_stay_as_long_as_asked(
     make_kube: Callable[..., Kube], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kube = make_kube(deletion={"afterSeconds": 0, "failedAfterSeconds": 3})
+    kube = make_kube(deletion={"afterSeconds": 0, "failedAfterSeconds": 8})
     good, bad = kube.create(), kube.create()
     for id in (good, bad):
         kube.run(id)
