@@ -6,7 +6,9 @@ Protocol v2 (`/v2/models/{name}/infer`, `/v2/health/ready`). Bad input is a 400 
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from typing import Any
 
 import orjson
@@ -19,6 +21,7 @@ from serve_apps.protocol import BadRequest, from_mlflow, from_v2, metadata, to_m
 
 MAX_BATCH = 64
 BATCH_WAIT_SECONDS = 0.002
+log = logging.getLogger("ray.serve")
 
 
 def _answer(document: Any, status: int = 200) -> Response:
@@ -33,11 +36,18 @@ class ModelDeployment:
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
         self._name = model_name
         self._version = model_version
+        begun = time.monotonic()
         self._model: Model = load(model_uri)
+        took = time.monotonic() - begun
+        log.info("Loaded %s version %s (%s) in %.1f s", model_name, model_version, self._model.kind, took)
 
     @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=BATCH_WAIT_SECONDS)
     async def _predict(self, inputs: list[Any]) -> list[Any]:
-        return self._model.predict_many(inputs)
+        found = self._model.predict_many(inputs)
+        for failure in found:
+            if isinstance(failure, Exception):
+                log.error("The model could not answer", exc_info=failure)
+        return found
 
     async def __call__(self, request: Request) -> Response:
         path = request.url.path.removeprefix(request.scope.get("root_path", "")).rstrip("/")
@@ -46,6 +56,7 @@ class ModelDeployment:
                 return await self._post(path, await request.body())
             return self._get(path)
         except BadRequest as failure:
+            log.warning("HTTP %d to %s: %s", failure.status, path[:100], str(failure)[:300])
             return _answer({"error": str(failure)}, failure.status)
 
     async def _post(self, path: str, body: bytes) -> Response:

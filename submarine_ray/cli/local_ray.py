@@ -130,6 +130,8 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         own |= {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            # It would keep back a thousand lines; without access logs there are few, and they are wanted at once.
+            "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
             # Half a minute is for load balancers far away; this one learns of a leaving replica within a second.
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),

@@ -68,6 +68,10 @@ class ModelClient:
     def get_version(self, name: str, version: int) -> dict[str, Any]:
         return dict(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}/{version}"))
 
+    def get_signature(self, name: str, version: int) -> dict[str, Any]:
+        """What a version takes and gives, and an example of a request."""
+        return dict(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}/{version}/signature"))
+
     def update_version(self, name: str, version: int, **changes: Any) -> None:
         """Change `description`, `currentStage` or `dataset` of a version."""
         self.service.call("PATCH", _VERSIONS, json={"name": name, "version": version, **changes})
@@ -128,6 +132,24 @@ class ServeClient:
 
     def get_serve(self, model_name: str, model_version: int) -> dict[str, Any]:
         return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}"))
+
+    def scale(self, model_name: str, model_version: int, replicas: int) -> dict[str, Any]:
+        """Answer with other many replicas; no request is lost meanwhile."""
+        path = f"{_SERVE}/{quote(model_name, safe='')}/{model_version}"
+        return dict(self.service.call("PATCH", path, json={"replicas": replicas}))
+
+    def figures(self, model_name: str, model_version: int) -> dict[str, Any]:
+        """Requests and errors a second, and latency percentiles in ms, of the last half minute and its course."""
+        return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}/figures"))
+
+    def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:
+        """The processes that answer."""
+        return list(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}/replicas"))
+
+    def replica_log(self, model_name: str, model_version: int, replica_id: str, lines: int = 500) -> str:
+        """The last lines that one of them has logged."""
+        path = f"{_SERVE}/{quote(model_name, safe='')}/{model_version}/replicas/{quote(replica_id, safe='')}/log"
+        return str(self.service.call("GET", path, params={"lines": lines}))
 
     def list_serves(self) -> list[dict[str, Any]]:
         return list(self.service.call("GET", _SERVE))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.models.service import ModelService
-from submarine_ray.spec.answers import ModelVersion, RegisteredModel
+from submarine_ray.spec.answers import ModelSignature, ModelVersion, RegisteredModel
 from submarine_ray.spec.base import MAX_VERSION
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 
@@ -50,6 +50,14 @@ def router(models: ModelService) -> APIRouter:
     def delete(name: str) -> Response:
         models.delete(name)
         return ok(message="Delete the registered model instance")
+
+    @routes.get(
+        "/model-version/{name}/{version}/signature",
+        response_model=Envelope[ModelSignature],
+        summary="What a model version takes and gives",
+    )
+    def signature(name: str, version: Version) -> Response:
+        return ok(models.signature(name, version))
 
     @routes.post(
         "/model-version",

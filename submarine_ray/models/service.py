@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SubmarineError
+from submarine_ray.models import signatures
 from submarine_ray.spec.experiment import check_tag
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 from submarine_ray.tracking.service import EXPERIMENT_TAG, TrackingService
@@ -110,6 +111,17 @@ class ModelService:
     def version(self, name: str, version: int) -> dict[str, Any]:
         with self._registry() as client:
             return _version(client.get_model_version(name, str(version)))
+
+    def signature(self, name: str, version: int) -> dict[str, Any]:
+        """What a version takes and gives, and an example of a request. Raises NotFound."""
+        _, location = self.location(name, version)
+        with self._registry():
+            from mlflow.artifacts import load_text
+            from mlflow.models import Model
+
+            model = Model.load(location)
+            example = (model.saved_input_example_info or {}).get("serving_input_path")
+            return signatures.signature(model, load_text(f"{location}/{example}") if example else None)
 
     def patch_version(self, patch: ModelVersionPatch) -> None:
         """Describe a version, move it to a stage, name its dataset. Raises NotFound, InvalidSpec."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.serving.service import ServingService
-from submarine_ray.spec.answers import Endpoint
+from submarine_ray.spec.answers import Endpoint, EndpointFigures, Replica
 from submarine_ray.spec.base import MAX_VERSION
-from submarine_ray.spec.serving import ServeSpec
+from submarine_ray.spec.serving import EndpointPatch, ServeSpec
 
 One = Envelope[Endpoint]
+Version = Annotated[int, Path(ge=1, le=MAX_VERSION)]
 
 
 def router(serving: ServingService) -> APIRouter:
@@ -31,8 +32,38 @@ def router(serving: ServingService) -> APIRouter:
         return ok(serving.list_all())
 
     @routes.get("/{model_name}/{model_version}", response_model=One, summary="Get an endpoint and its history")
-    def get(model_name: str, model_version: Annotated[int, Path(ge=1, le=MAX_VERSION)]) -> Response:
+    def get(model_name: str, model_version: Version) -> Response:
         return ok(serving.get(model_name, model_version))
+
+    @routes.patch("/{model_name}/{model_version}", response_model=One, summary="Scale an endpoint")
+    def scale(model_name: str, model_version: Version, patch: EndpointPatch) -> Response:
+        return ok(serving.scale(model_name, model_version, patch))
+
+    @routes.get(
+        "/{model_name}/{model_version}/figures",
+        response_model=Envelope[EndpointFigures],
+        summary="Requests, errors and latency of an endpoint",
+    )
+    def figures(model_name: str, model_version: Version) -> Response:
+        return ok(serving.figures(model_name, model_version))
+
+    @routes.get(
+        "/{model_name}/{model_version}/replicas",
+        response_model=Envelope[list[Replica]],
+        summary="The processes that answer for an endpoint",
+    )
+    def replicas(model_name: str, model_version: Version) -> Response:
+        return ok(serving.replicas(model_name, model_version))
+
+    @routes.get(
+        "/{model_name}/{model_version}/replicas/{replica}/log",
+        response_model=Envelope[str],
+        summary="The last lines that a replica has logged",
+    )
+    def replica_log(
+        model_name: str, model_version: Version, replica: str, lines: Annotated[int, Query(ge=1, le=10_000)] = 500
+    ) -> Response:
+        return ok(serving.replica_log(model_name, model_version, replica, lines))
 
     @routes.delete("", response_model=Envelope[None], summary="Stop serving a model version")
     def delete(spec: ServeSpec) -> Response:

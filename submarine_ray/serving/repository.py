@@ -33,6 +33,12 @@ def find(session: Session, name: str) -> EndpointRow | None:
     return session.get(EndpointRow, name)
 
 
+def living(session: Session, name: str) -> EndpointRow | None:
+    """The endpoint, unless it is being deleted."""
+    row = find(session, name)
+    return None if row is None or row.status == EndpointStatus.DELETING else row
+
+
 def list_all(session: Session) -> list[EndpointRow]:
     return list(session.scalars(select(EndpointRow).order_by(EndpointRow.name)))
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, InvalidSpec, NotFound
+from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, InvalidSpec, NotFound
+from submarine_ray.core.events import Event
 from submarine_ray.models.service import ModelService
 from submarine_ray.serving import repository
 from submarine_ray.serving.decide import route
 from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.serving.traffic import UNKNOWN, Traffic
 from submarine_ray.spec.quantities import Resources, parse_resources
-from submarine_ray.spec.serving import EndpointStatus, ServeSpec
+from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
 
 DEFAULT_CPU = 0.25
 # On one machine CPUs are bookkeeping, and an endpoint mostly waits: it must not keep experiments from starting.
@@ -24,7 +27,7 @@ DEFAULT_CPU_LOCAL = 0.0
 
 
 class ServingService:
-    """Creates, lists and deletes endpoints."""
+    """Creates, scales, watches and deletes endpoints."""
 
     def __init__(
         self, database: Database, clusters: ClusterService, models: ModelService, wake: Callable[[], None]
@@ -33,6 +36,7 @@ class ServingService:
         self._clusters = clusters
         self._models = models
         self._wake = wake
+        self._traffic = Traffic(clusters)
         clusters.add_user(self)
 
     def create(self, spec: ServeSpec) -> dict[str, Any]:
@@ -76,22 +80,74 @@ class ServingService:
         """Raises NotFound."""
         name = endpoint_name(spec.model_name, spec.model_version)
         with self._database.session(write=True) as session:
-            row = repository.find(session, name)
-            if row is None or row.status == EndpointStatus.DELETING:
-                raise NotFound(f"Version {spec.model_version} of model {spec.model_name!r} is not served.")
+            if repository.living(session, name) is None:
+                raise _not_served(spec.model_name, spec.model_version)
             repository.set_deleting(session, name)
         with contextlib.suppress(NotFound):  # the model may have been deleted before its endpoint
             self._models.set_stage(spec.model_name, spec.model_version, "None")
         self._wake()
 
     def get(self, model_name: str, model_version: int) -> dict[str, Any]:
-        name = endpoint_name(model_name, model_version)
+        row = self._find(model_name, model_version)
         with self._database.session() as session:
-            row = repository.find(session, name)
-            if row is None:
-                raise NotFound(f"Version {model_version} of model {model_name!r} is not served.")
-            history = events.history(session, repository.subject(name))
+            history = events.history(session, repository.subject(row.name))
         return self._answer(row) | {"events": history}
+
+    def scale(self, model_name: str, model_version: int, patch: EndpointPatch) -> dict[str, Any]:
+        """Answer with other many replicas, without a gap. Raises NotFound."""
+        name = endpoint_name(model_name, model_version)
+        with self._database.session(write=True) as session:
+            row = repository.living(session, name)
+            if row is None:
+                raise _not_served(model_name, model_version)
+            if row.replicas != patch.replicas:
+                said = f"A user asked for {patch.replicas} replicas instead of {row.replicas}."
+                row.replicas, row.status, row.message = patch.replicas, EndpointStatus.CREATING, None
+                events.record(session, repository.subject(name), [Event("Scaled", said, row.status, row.status)])
+        self._wake()
+        return self._answer(row)
+
+    def figures(self, model_name: str, model_version: int) -> dict[str, Any]:
+        """How much it is asked, how fast it answers, how often it fails.
+
+        Raises NotFound, ClusterUnavailable.
+        """
+        row = self._find(model_name, model_version)
+        with _reaching(row.cluster):
+            return self._traffic.of(row.cluster, row.name)
+
+    def all_figures(self) -> dict[str, dict[str, Any]]:
+        """Figures of all endpoints by their names; unknown ones where a cluster does not answer."""
+        with self._database.session() as session:
+            rows = repository.list_all(session)
+        found = {}
+        for row in rows:
+            with contextlib.suppress(Unreachable):
+                found[row.name] = self._traffic.of(row.cluster, row.name)
+        return {row.name: found.get(row.name) or UNKNOWN for row in rows}
+
+    def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:
+        """The processes that answer, as Ray Serve knows them now. Raises NotFound, ClusterUnavailable."""
+        row = self._find(model_name, model_version)
+        return [
+            {
+                "replicaId": one["replica_id"],
+                "state": one["state"],
+                "node": one.get("node_ip"),  # not before it has one
+                "pid": one.get("pid"),
+                "startedTime": iso(int(one["start_time_s"] * 1000)) if one.get("start_time_s") else None,
+            }
+            for one in self._replicas(row)
+        ]
+
+    def replica_log(self, model_name: str, model_version: int, replica_id: str, lines: int) -> str:
+        """The last lines of a replica's log. Raises NotFound, ClusterUnavailable."""
+        row = self._find(model_name, model_version)
+        for one in self._replicas(row):
+            if one["replica_id"] == replica_id:
+                with contextlib.suppress(UnknownJob), _reaching(row.cluster):
+                    return self._clusters.driver(row.cluster).replica_log(one, lines)
+        raise NotFound(f"Endpoint {row.name} has no replica {replica_id[:80]!r} now.")
 
     def list_all(self) -> list[dict[str, Any]]:
         with self._database.session() as session:
@@ -114,6 +170,19 @@ class ServingService:
         with self._database.session(write=True) as session:
             repository.abandon(session, cluster)
 
+    def _find(self, model_name: str, model_version: int) -> EndpointRow:
+        with self._database.session() as session:
+            row = repository.find(session, endpoint_name(model_name, model_version))
+        if row is None:
+            raise _not_served(model_name, model_version)
+        return row
+
+    def _replicas(self, row: EndpointRow) -> list[dict[str, Any]]:
+        with _reaching(row.cluster):
+            serve = self._clusters.driver(row.cluster).applications()
+        deployments = serve["applications"].get(row.name, {}).get("deployments", {})
+        return [one for deployment in deployments.values() for one in deployment.get("replicas", [])]
+
     def _answer(self, row: EndpointRow) -> dict[str, Any]:
         base = self._clusters.serve_url(row.cluster, row.name) + route(row.model_name, row.model_version)
         return {
@@ -132,6 +201,18 @@ class ServingService:
 
 def endpoint_name(model_name: str, model_version: int) -> str:
     return f"{model_name}-{model_version}"
+
+
+def _not_served(model_name: str, model_version: int) -> NotFound:
+    return NotFound(f"Version {model_version} of model {model_name!r} is not served.")
+
+
+@contextlib.contextmanager
+def _reaching(cluster: str) -> Iterator[None]:
+    try:
+        yield
+    except Unreachable as failure:
+        raise ClusterUnavailable(f"Cluster {cluster!r} does not answer: {failure}") from failure
 
 
 def _resources(text: str | None) -> Resources:

@@ -273,6 +273,30 @@ class ModelVersion(Answer):
     """Words to find it by."""
 
 
+class ModelColumn(Answer):
+    """A column or tensor that a model takes or gives."""
+
+    name: str | None
+    """Its name; a model's only tensor may have none."""
+    type: str
+    """MLflow's name of its type: double, long, string, float32..."""
+    shape: list[int] | None
+    """Of a tensor; -1 for any size."""
+    required: bool
+    """Whether a request must have it."""
+
+
+class ModelSignature(Answer):
+    """What a model version takes and gives; empty where it was saved without a signature."""
+
+    inputs: list[ModelColumn]
+    """What it takes."""
+    outputs: list[ModelColumn]
+    """What it gives."""
+    example: dict[str, Any] | None
+    """A body for /invocations: what was saved as an example, else zeros."""
+
+
 class Endpoint(Answer):
     """A model version that is served."""
 
@@ -296,6 +320,64 @@ class Endpoint(Answer):
     """Why, in a sentence."""
     created_time: str | None
     """When it was asked for."""
+
+
+class Latency(Answer):
+    """How long answers took, in milliseconds: null without any."""
+
+    p50: float | None
+    """Half of them took no longer."""
+    p90: float | None
+    """Nine of ten."""
+    p99: float | None
+    """99 of a hundred."""
+
+
+class TrafficPoint(Answer):
+    """The half minute before a moment."""
+
+    time: int
+    """The moment, in milliseconds since 1970."""
+    requests_per_second: float
+    """Predictions asked for."""
+    errors_per_second: float
+    """Answered with 4xx or 5xx."""
+    latency: Latency
+    """Of these requests."""
+
+
+class EndpointFigures(Answer):
+    """What an endpoint has to do. The course begins when somebody first looks."""
+
+    requests: int
+    """Predictions asked for since Serve's proxy has started."""
+    errors: int
+    """Those answered with 4xx or 5xx."""
+    requests_per_second: float | None
+    """Over the last half minute; null until there was a second look."""
+    errors_per_second: float | None
+    """Likewise."""
+    latency: Latency
+    """Of the last half minute; without a request in it, of all."""
+    known: bool
+    """Whether the cluster's metrics can be had from here."""
+    course: list[TrafficPoint]
+    """The last half hour, a point every ten seconds that somebody looked."""
+
+
+class Replica(Answer):
+    """A process that answers for an endpoint."""
+
+    replica_id: str
+    """Ray Serve's name of it."""
+    state: str
+    """STARTING, RUNNING, STOPPING..."""
+    node: str | None
+    """The address of its node."""
+    pid: int | None
+    """Its process there."""
+    started_time: str | None
+    """Since when."""
 
 
 class Cluster(Answer):

@@ -34,6 +34,13 @@ class ServeSpec(Document):
     """Where; default the local cluster."""
 
 
+class EndpointPatch(Document):
+    """What may be changed of an endpoint that is there."""
+
+    replicas: int = Field(ge=1, le=1000)
+    """How many processes answer."""
+
+
 class EndpointStatus:
     """The states of an endpoint."""
 

@@ -12,6 +12,8 @@ from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import health, usage, with_use
+from submarine_ray.workbench.endpoint import state
+from submarine_ray.workbench.endpoints import with_figures
 from submarine_ray.workbench.experiments import shown
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
@@ -43,9 +45,29 @@ def add(bench: Bench) -> None:
                 parts.button("Run a template", lambda: ui.navigate.to("/templates"), "play_arrow", "main")
                 parts.button("New notebook", lambda: ui.navigate.to("/notebooks"), "edit_note", "outline")
                 parts.button("Deploy a model", lambda: ui.navigate.to("/models"), "bolt", "outline")
-            content = ui.element("div").classes("stack")
-            refresh = await parts.redrawn(content, lambda: _look(bench.services), _draw)
-            page.live(refresh, "experiment-", "notebook-", "endpoint")
+            tiles = ui.element("div").classes("tiles")
+            with ui.element("div").classes("pair"):
+                left = ui.element("div")
+                with ui.element("div").classes("stack"):
+                    # On their own: their figures change all the time, and nothing else need be drawn again for that.
+                    endpoints = ui.element("div")
+                    right = ui.element("div").classes("stack")
+
+            def draw(found: dict[str, Any]) -> None:
+                _draw_charts(found)
+                for place, fill in ((left, _draw_recent), (right, _draw_rest)):
+                    place.clear()
+                    with place:
+                        fill(found)
+
+            refresh = await parts.redrawn(tiles, lambda: _look(bench.services), draw)
+            served = await parts.redrawn(endpoints, lambda: with_figures(bench.services.serving), _draw_endpoints)
+
+            async def look() -> None:
+                await refresh()
+                await served()
+
+            page.live(look, "experiment-", "notebook-", "endpoint")
 
 
 def _look(services: Services) -> dict[str, Any]:
@@ -62,7 +84,6 @@ def _look(services: Services) -> dict[str, Any]:
         "failed": failed,
         "counts": {status: counts.get(status, 0) for status in _COLOURS},
         "clusters": with_use(services),
-        "endpoints": services.serving.list_all(),
         "notebooks": services.notebooks.list_page(None, None, None)[0],
         "models": sorted(models, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)[:5],
         "frameworks": services.experiments.count_by_framework(),
@@ -70,30 +91,26 @@ def _look(services: Services) -> dict[str, Any]:
     }
 
 
-def _draw(found: dict[str, Any]) -> None:
-    with ui.element("div").classes("tiles"):
-        with parts.card("Experiments by state"):
-            counts = {status: number for status, number in found["counts"].items() if number}
-            _chart(counts, charts.pie(counts, _COLOURS), "Experiments by state")
-        with parts.card("Created a day"):
-            _chart(found["days"], charts.bars(found["days"]), "Experiments created on each of the last 14 days")
-        with parts.card("Frameworks"):
-            _chart(found["frameworks"], charts.bars(found["frameworks"], horizontal=True), "Experiments by framework")
-        with parts.card("Clusters"):
-            _draw_clusters(found["clusters"])
-    with ui.element("div").classes("pair"):
-        with parts.card("Recent experiments"):
-            if found["recent"]:
-                parts.table(_COLUMNS, [shown(one) for one in found["recent"]], "experimentId", "Recent experiments")
-                parts.link(f"All {found['total']:,}", "/experiments")
-            else:
-                with parts.empty("No experiments yet", "A template is the quickest way to the first one."):
-                    parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="outline")
-        with ui.element("div").classes("stack"):
-            with parts.card("Open recent"):
-                ui.element("open-recent")
-            _draw_failed(found["failed"])
-            _draw_rest(found)
+def _draw_charts(found: dict[str, Any]) -> None:
+    with parts.card("Experiments by state"):
+        counts = {status: number for status, number in found["counts"].items() if number}
+        _chart(counts, charts.pie(counts, _COLOURS), "Experiments by state")
+    with parts.card("Created a day"):
+        _chart(found["days"], charts.bars(found["days"]), "Experiments created on each of the last 14 days")
+    with parts.card("Frameworks"):
+        _chart(found["frameworks"], charts.bars(found["frameworks"], horizontal=True), "Experiments by framework")
+    with parts.card("Clusters"):
+        _draw_clusters(found["clusters"])
+
+
+def _draw_recent(found: dict[str, Any]) -> None:
+    with parts.card("Recent experiments"):
+        if found["recent"]:
+            parts.table(_COLUMNS, [shown(one) for one in found["recent"]], "experimentId", "Recent experiments")
+            parts.link(f"All {found['total']:,}", "/experiments")
+        else:
+            with parts.empty("No experiments yet", "A template is the quickest way to the first one."):
+                parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="outline")
 
 
 def _chart(values: dict[str, Any], options: dict[str, Any], label: str) -> None:
@@ -124,15 +141,22 @@ def _draw_failed(failed: list[dict[str, Any]]) -> None:
                 parts.text(one["message"] or one["reason"] or "", "p", "quiet small anywhere")
 
 
-def _draw_rest(found: dict[str, Any]) -> None:
+def _draw_endpoints(found: list[dict[str, Any]]) -> None:
     with parts.card("Endpoints"):
-        for one in found["endpoints"]:
+        for one in found:
             with parts.row():
                 address = addresses.endpoint(one["modelName"], one["modelVersion"])
                 parts.link(f"{one['modelName']} v{one['modelVersion']}", address).classes("grow anywhere")
-                parts.badge(one["status"])
-        if not found["endpoints"]:
+                parts.text(f"{one['requests']} · {one['latency']}", classes="quiet small")
+                parts.badge(one["status"], state(one["status"]))
+        if not found:
             parts.text("A registered model becomes one at a click.", "p", "quiet")
+
+
+def _draw_rest(found: dict[str, Any]) -> None:
+    with parts.card("Open recent"):
+        ui.element("open-recent")
+    _draw_failed(found["failed"])
     with parts.card("Recent models"):
         for one in found["models"]:
             with parts.row():

@@ -1,4 +1,4 @@
-"""The registry: models, their versions, and what may be done with them."""
+"""The registry: models, and the versions of one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
-from submarine_ray.spec.models import ModelVersionPatch
-from submarine_ray.spec.serving import ServeSpec
+from submarine_ray.spec.models import RegisteredModelPatch
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
+from submarine_ray.workbench.problems import parsed
 
-STAGES = ("None", "Staging", "Production", "Archived")
 _MODELS = (
     Column("name", "Name", "link", sortable=True),
     Column("description", "Description", wide=True),
@@ -48,70 +47,59 @@ def add(bench: Bench) -> None:
     @bench.route("/models/{name}")
     async def model(request: Request, name: str) -> None:
         async with bench.page(request, name, "/models"):
-            found, versions = await asyncio.gather(
-                asyncio.to_thread(models.get, name), asyncio.to_thread(models.versions, name)
-            )
-            parts.link("Models", "/models", classes="quiet")
-            with parts.row():
-                parts.heading(name, 1).classes("grow")
-                parts.button("Delete", lambda: _delete(bench, name), "delete", "danger")
-            parts.text(found["description"] or "", "p", "quiet anywhere")
-            rows = [
-                one | {"label": f"Version {one['version']}", "href": addresses.model(name, one["version"])}
-                for one in sorted(versions, key=lambda one: -int(one["version"]))
-            ]
-            parts.table(_VERSIONS, rows, "version", "Versions", page=50 if len(rows) > 50 else 0)
-
-    @bench.route("/models/{name}/{version}")
-    async def model_version(request: Request, name: str, version: int) -> None:
-        async with bench.page(request, f"{name} v{version}", "/models"):
-            found = await asyncio.to_thread(models.version, name, version)
-            _draw_version(bench, found)
+            await _Model(bench, name).draw()
 
 
-async def _delete(bench: Bench, name: str) -> None:
-    if not await parts.confirmed(f"Delete {name} with all its versions?", "This cannot be undone.", "Delete"):
-        return
-    if await parts.attempt(bench.services.models.delete, name):
-        ui.navigate.to("/models")
+class _Model:
+    def __init__(self, bench: Bench, name: str) -> None:
+        self._models = bench.services.models
+        self._name = name
 
+    async def draw(self) -> None:
+        parts.link("Models", "/models", classes="quiet")
+        with parts.row():
+            parts.heading(self._name, 1).classes("grow anywhere")
+            parts.button("Describe", self._describe, "edit", "outline")
+            parts.button("Delete", self._delete, "delete", "danger")
+        self._refresh = await parts.redrawn(ui.element("div").classes("stack"), self._look, self._draw)
 
-def _draw_version(bench: Bench, found: dict[str, Any]) -> None:
-    name, version = found["name"], int(found["version"])
-    parts.link(name, addresses.model(name), classes="quiet")
-    with parts.row():
-        parts.heading(f"{name} v{version}", 1).classes("grow")
-        parts.button("Deploy", lambda: _deploy(bench, name, version), "bolt", "main")
-    with parts.card():
+    def _look(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        return self._models.get(self._name), self._models.versions(self._name)
 
-        async def move(event: Any) -> None:
-            patch = ModelVersionPatch(name=name, version=version, current_stage=event.value)
-            if await parts.attempt(bench.services.models.patch_version, patch):
-                parts.tell(f"In stage {event.value} now")
+    def _draw(self, looked: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+        self._found, versions = looked
+        parts.text(self._found["description"] or "", "p", "quiet anywhere")
+        parts.tags(self._found["tags"], self._tag)
+        rows = [
+            one | {"label": f"Version {one['version']}", "href": addresses.model(self._name, one["version"])}
+            for one in sorted(versions, key=lambda one: -int(one["version"]))
+        ]
+        parts.table(_VERSIONS, rows, "version", "Versions", page=50 if len(rows) > 50 else 0)
 
-        def draw_stage() -> None:
-            stage = ui.select(
-                [*dict.fromkeys([*STAGES, found["currentStage"]])], value=found["currentStage"], on_change=move
-            )
-            stage.props('dense outlined aria-label="Stage"')
+    async def _tag(self, tag: str, wanted: bool) -> None:
+        if await parts.attempt(self._models.tag, self._name, tag, wanted):
+            await self._refresh()
 
-        def draw_experiment() -> None:
-            parts.link(found["experimentId"], addresses.experiment(found["experimentId"]))
+    async def _describe(self) -> None:
+        with ui.dialog() as dialog, ui.card().classes("dialog"):
+            parts.heading("Describe it")
+            name = ui.input("Name", value=self._name).props("outlined dense autofocus")
+            note = ui.textarea("Description", value=self._found["description"] or "").props("outlined autogrow")
 
-        parts.facts(
-            [
-                ("Stage", draw_stage),
-                ("Experiment", draw_experiment if found["experimentId"] else None),
-                ("Dataset", found["dataset"]),
-                ("Type", found["modelType"]),
-                ("Description", found["description"]),
-                ("Created", lambda: parts.ago(found["creationTime"])),
-                ("Source", lambda: parts.text(found["source"] or "–", "code", "anywhere")),
-            ]
-        )
+            async def save() -> None:
+                patch = parsed(RegisteredModelPatch, {"name": name.value, "description": note.value}, name)
+                if patch and await parts.attempt(self._models.patch, self._name, patch):
+                    dialog.submit(patch.name)
 
+            renamed = await parts.submitted(dialog, "Save", save)
+        if renamed == self._name:
+            await self._refresh()
+        elif renamed:
+            ui.navigate.to(addresses.model(renamed))
 
-async def _deploy(bench: Bench, name: str, version: int) -> None:
-    spec = ServeSpec(model_name=name, model_version=version)
-    if await parts.attempt(bench.services.serving.create, spec):
-        ui.navigate.to(addresses.endpoint(name, version))
+    async def _delete(self) -> None:
+        question = f"Delete {self._name} with all its versions?"
+        if await parts.confirmed(question, "This cannot be undone.", "Delete") and await parts.attempt(
+            self._models.delete, self._name
+        ):
+            ui.navigate.to("/models")

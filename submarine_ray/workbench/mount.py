@@ -19,11 +19,13 @@ from submarine_ray.core.http import App, Receive, Scope, Send
 from submarine_ray.workbench import (
     clusters,
     compare,
+    endpoint,
     endpoints,
     environments,
     experiment,
     experiments,
     home,
+    model_version,
     models,
     new_experiment,
     notebooks,
@@ -49,8 +51,8 @@ _HEADERS = (
     (b"referrer-policy", b"same-origin"),
 )
 _MODULES = (
-    home, new_experiment, experiments, experiment, compare, templates, environments, notebooks, models, endpoints,
-    clusters, settings,
+    home, new_experiment, experiments, experiment, compare, templates, environments, notebooks, models, model_version,
+    endpoints, endpoint, clusters, settings,
 )  # fmt: skip
 
 

@@ -62,13 +62,14 @@ def heading(content: str, level: int = 2) -> TextElement:
     return text(content, f"h{level}")
 
 
-def badge(status: str | None) -> TextElement:
-    return show_badge(text("", "span", "badge"), status)
+def badge(status: str | None, colour: str | None = None) -> TextElement:
+    return show_badge(text("", "span", "badge"), status, colour)
 
 
-def show_badge(element: TextElement, status: str | None) -> TextElement:
+def show_badge(element: TextElement, status: str | None, colour: str | None = None) -> TextElement:
+    """`colour`: of the state, where the status alone does not say it."""
     element.set_text(status or "–")
-    element._props["data-state"] = state(status)
+    element._props["data-state"] = colour or state(status)
     element.update()
     return element
 
@@ -163,6 +164,16 @@ def facts(pairs: Iterable[tuple[str, str | Callable[[], Any] | None]]) -> None:
                     value()
             else:
                 text(value)
+
+
+def tags(found: Sequence[str], change: Callable[[str, bool], Awaitable[None]]) -> None:
+    """Tags that can be taken away, and a field for one more; `change` is given a tag and whether it is wanted."""
+    with row():
+        for tag in found:
+            with text(tag, classes="chip"):
+                icon_button(f"Remove the tag {tag}", "close", lambda tag=tag: change(tag, False)).props("size=xs")
+        more = ui.input(placeholder="Add a tag").props('dense borderless aria-label="Add a tag"').style("width: 110px")
+        more.on("keydown.enter", lambda: change(more.value.strip(), True) if more.value.strip() else None)
 
 
 def empty(title: str, explanation: str) -> ui.element:

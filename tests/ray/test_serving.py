@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from submarine_ray.client.errors import ApiError
 from submarine_ray.client.models import ServeClient
 from tests.conftest import RunningPlatform, wait_until
 
@@ -47,6 +49,37 @@ def _check_endpoint(endpoint: dict[str, str], model: str) -> None:
     assert httpx.post(f"{base}/invocations", json={"inputs": [row]}).status_code == 200
 
 
+def _check_figures_and_scale(platform: RunningPlatform, endpoint: dict[str, Any], refusals: int) -> None:
+    """What the endpoint has had to do is known, and while it is scaled every request is answered."""
+    serving = ServeClient(platform.url)
+    at = (endpoint["modelName"], endpoint["modelVersion"])
+    body = serving.service.call("GET", f"/api/v1/model-version/{at[0]}/{at[1]}/signature")["example"]
+
+    def figures() -> dict[str, Any]:
+        found = serving.figures(*at)
+        return found if found["known"] and found["errors"] >= refusals and found["latency"]["p99"] else {}
+
+    found = wait_until(figures, 60, "the cluster's metrics to have the requests")
+    assert found["requests"] >= 3 and found["errors"] == refusals
+    (first,) = serving.replicas(*at)
+    assert first["state"] == "RUNNING" and f"Loaded {at[0]}" in serving.replica_log(*at, first["replicaId"])
+    for refused in (0, 1001, "many"):
+        with pytest.raises(ApiError, match="replicas"):
+            serving.service.call("PATCH", f"/api/v1/serve/{at[0]}/{at[1]}", json={"replicas": refused})
+    with pytest.raises(ApiError, match="is not served"):
+        serving.scale(at[0], 99, 2)
+    with pytest.raises(ApiError, match="no replica"):
+        serving.replica_log(*at, "nothing")
+    assert serving.scale(*at, 2)["replicas"] == 2
+
+    def is_scaled() -> bool:
+        assert httpx.post(endpoint["invocationsUrl"], json=body).status_code == 200
+        return sum(one["state"] == "RUNNING" for one in serving.replicas(*at)) == 2
+
+    wait_until(is_scaled, 90, "two replicas")
+    assert serving.wait_until_running(*at)["replicas"] == 2
+
+
 def test_quickstart_on_bad_data_says_so(platform: RunningPlatform, tmp_path: Path) -> None:
     done = platform.cli("quickstart", "--data", str(tmp_path), check=False)
     assert done.returncode == 1 and "holds no MNIST files" in done.stderr
@@ -75,7 +108,11 @@ def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
     refused = httpx.post(endpoint["invocationsUrl"], json=asked)
     assert refused.status_code == 400 and "the columns rooms (double), floor (double)" in refused.json()["error"]
     assert call("GET", "/api/v1/model-version/prices/1")["currentStage"] == "Production"
+    signature = call("GET", "/api/v1/model-version/prices/1/signature")
+    assert [(one["name"], one["type"]) for one in signature["inputs"]] == [("rooms", "double"), ("floor", "double")]
+    assert httpx.post(endpoint["invocationsUrl"], json=signature["example"]).status_code == 200
     platform.ended(platform.submit("true", resources="cpu=4"), 60)  # an endpoint keeps no experiment from starting
+    _check_figures_and_scale(platform, endpoint, refusals=1)
     call("DELETE", "/api/v1/serve", json={"modelName": "prices", "modelVersion": 1})
     wait_until(lambda: "prices" not in [e["modelName"] for e in call("GET", "/api/v1/serve")], 60, "it is taken down")
     assert httpx.post(endpoint["invocationsUrl"], json=asked).status_code == 404

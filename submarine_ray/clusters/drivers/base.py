@@ -227,6 +227,12 @@ class Driver(Protocol):
     def put_applications(self, config: dict[str, Any]) -> None:
         """Replace all served applications. Raises SubmissionRefused."""
 
+    def serve_metrics(self) -> list[str]:
+        """Prometheus texts with what has passed Serve's proxies; none where they cannot be had from here."""
+
+    def replica_log(self, replica: Mapping[str, Any], lines: int) -> str:
+        """The last lines that one of a deployment's `replicas` has logged and written. Raises UnknownJob."""
+
     def dispose(self) -> None:
         """Take away from the cluster all that this registration made there."""
 

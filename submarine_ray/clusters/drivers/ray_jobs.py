@@ -37,6 +37,8 @@ from submarine_ray.spec.quantities import Resources
 # Up to here single GETs (10-20 ms whatever the number of jobs) beat the list, which has no paging.
 SINGLE_GETS = 8
 MAX_NODES = 10_000
+METRICS_SECONDS = 3.0
+_MARKS = (":job_id:", ":actor_name:")  # Ray's own lines in what its workers write
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,32 @@ class RayJobs:
             raise SubmissionRefused(_last_line(answer.text))
         if answer.status_code != 200:
             raise Unreachable(f"HTTP {answer.status_code} to PUT /api/serve/applications/: {_last_line(answer.text)}")
+
+    def serve_metrics(self) -> list[str]:
+        hosts = {proxy["node_ip"] for proxy in (self.applications().get("proxies") or {}).values()}
+        groups = self._ok("GET", "/api/prometheus/sd").json()
+        targets = [target for group in groups for target in group["targets"] if target.rsplit(":", 1)[0] in hosts]
+        found = []
+        with httpx.Client(timeout=METRICS_SECONDS, trust_env=False) as client:
+            for target in targets:
+                # Nodes may be where only the dashboard can reach them, and not every target is up.
+                with contextlib.suppress(httpx.HTTPError):
+                    found.append(client.get(f"http://{target}/metrics").raise_for_status().text)
+        return found
+
+    def replica_log(self, replica: Mapping[str, Any], lines: int) -> str:
+        if not replica.get("log_file_path"):
+            return ""  # it is starting
+        own = {"node_id": replica["node_id"], "filename": str(replica["log_file_path"]).lstrip("/")}
+        of_process = [{"actor_id": replica["actor_id"], "suffix": suffix} for suffix in ("out", "err")]
+        found = []
+        for asked in (own, *of_process):
+            answer = self._call("GET", "/api/v0/logs/file", params={**asked, "lines": lines, "format": "text"})
+            if answer.status_code == 200:
+                found += [line for line in answer.text.splitlines() if not line.startswith(_MARKS)]
+            elif asked is own:
+                raise UnknownJob(str(replica["replica_id"]))
+        return "\n".join(found)
 
     def close(self) -> None:
         self._http.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, Unreachable
+from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, UnknownJob, Unreachable
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
@@ -48,6 +49,13 @@ class RayServices:
                     self._at.delete("rayservices", service["metadata"]["name"])
         except Blocked as failure:
             raise SubmissionRefused(str(failure)) from failure
+
+    def serve_metrics(self) -> list[str]:
+        """Pods' metrics are for the Kubernetes cluster's own Prometheus; this service may not reach the pods."""
+        return []
+
+    def replica_log(self, replica: Mapping[str, Any], lines: int) -> str:
+        raise UnknownJob(str(replica.get("replica_id")))
 
     def dispose(self) -> None:
         """Take everything of this registration away."""

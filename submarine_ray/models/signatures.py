@@ -1,0 +1,55 @@
+"""What a model takes and gives, from its `MLmodel` file, and a request that it can answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_EXAMPLE = 20_000  # characters; longer ones are no help to a person
+# MLflow's column types (mlflow/types/schema.py, DataType); what is not here is text.
+_ZEROS: dict[str, Any] = {"double": 0.0, "float": 0.0, "long": 0, "integer": 0, "boolean": False}
+
+
+def signature(model: Any, stored_example: str | None) -> dict[str, Any]:
+    """From MLflow's `Model`, and the request that was saved with it, if one was."""
+    declared = model.signature.to_dict() if model.signature else {}
+    inputs, outputs = (_columns(declared.get(side)) for side in ("inputs", "outputs"))
+    return {"inputs": inputs, "outputs": outputs, "example": _stored(stored_example) or _made(inputs)}
+
+
+def _columns(written: str | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": column.get("name"),
+            "type": column["tensor-spec"]["dtype"] if column["type"] == "tensor" else str(column["type"]),
+            "shape": list(column["tensor-spec"]["shape"]) if column["type"] == "tensor" else None,
+            "required": bool(column.get("required", True)),
+        }
+        for column in json.loads(written or "[]")
+    ]
+
+
+def _stored(example: str | None) -> dict[str, Any] | None:
+    """The saved request, cut to its first row where that is possible."""
+    if example is None:
+        return None
+    document = json.loads(example)
+    if isinstance(document.get("inputs"), list):
+        document["inputs"] = document["inputs"][:1]
+    elif isinstance(document.get("dataframe_split"), dict):
+        document["dataframe_split"]["data"] = document["dataframe_split"]["data"][:1]
+    return document if len(json.dumps(document)) <= MAX_EXAMPLE else None
+
+
+def _made(inputs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if len(inputs) == 1 and inputs[0]["shape"] is not None:
+        return {"inputs": _zeros([1 if size == -1 else size for size in inputs[0]["shape"]], inputs[0]["type"])}
+    if inputs and all(one["name"] and one["shape"] is None for one in inputs):
+        return {"inputs": {one["name"]: [_ZEROS.get(one["type"], "")] for one in inputs}}
+    return None
+
+
+def _zeros(shape: list[int], dtype: str) -> Any:
+    if not shape:
+        return 0 if "int" in dtype else 0.0
+    return [_zeros(shape[1:], dtype)] * shape[0]

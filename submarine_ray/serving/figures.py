@@ -1,0 +1,119 @@
+"""How much endpoints are asked, how fast they answer, and how often they fail: from Serve's own Prometheus metrics.
+
+Pure functions, and the little memory that rates need. Source: `ray_serve_http_request_latency_ms`, a histogram by
+application, method and status code (Ray 2.60, `ray/serve/_private/proxy.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+FAMILY = "ray_serve_http_request_latency_ms_bucket"
+# Ray exports its metrics every ten seconds: over less, a rate would jump between nothing and twice.
+WINDOW_SECONDS = 30.0
+KEPT = 180  # half an hour, one every ten seconds
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What had passed until a moment: errors, and requests by latency (`buckets`: a bound in ms to all below it)."""
+
+    at: float
+    buckets: Mapping[float, float] = field(default_factory=dict)
+    errors: float = 0.0
+
+    @property
+    def requests(self) -> float:
+        return self.buckets.get(inf, 0.0)
+
+    def since(self, before: Counts) -> Counts:
+        """What came after `before`. Counters that are smaller began anew: then all that they say came after."""
+        if self.requests < before.requests:
+            return self
+        buckets = {bound: number - before.buckets.get(bound, 0.0) for bound, number in self.buckets.items()}
+        return Counts(self.at, buckets, max(0.0, self.errors - before.errors))
+
+
+def counts(texts: Iterable[str], at: float) -> dict[str, Counts]:
+    """What has passed for each application: predictions, which are POSTs; probes are not counted."""
+    buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
+    errors: dict[str, float] = defaultdict(float)
+    for text in texts:
+        lines = "".join(line for line in text.splitlines(keepends=True) if line.startswith(FAMILY))
+        for family in text_string_to_metric_families(lines):
+            for sample in family.samples:
+                labels = sample.labels
+                if labels.get("method") != "POST" or not labels.get("application"):
+                    continue
+                name, bound = labels["application"], float(labels["le"])
+                buckets[name][bound] += sample.value
+                if bound == inf and labels.get("status_code", "200") >= "400":
+                    errors[name] += sample.value
+    return {name: Counts(at, dict(found), errors[name]) for name, found in buckets.items()}
+
+
+def quantile(share: float, passed: Counts) -> float | None:
+    """The latency in ms that `share` of the requests stayed below, as Prometheus' histogram_quantile estimates it."""
+    if passed.requests <= 0:
+        return None
+    rank, below, low = share * passed.requests, 0.0, 0.0
+    for bound in sorted(passed.buckets):
+        number = passed.buckets[bound]
+        if number >= rank:
+            if bound == inf:
+                return low
+            return low + (bound - low) * (rank - below) / (number - below) if number > below else bound
+        below, low = number, bound
+    return low
+
+
+class Course:
+    """The counts of one endpoint over the last half hour."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Counts] = deque(maxlen=KEPT)
+
+    def add(self, found: Counts) -> None:
+        self._kept.append(found)
+
+    def figures(self) -> dict[str, Any]:
+        """The last half minute, everything, and the course: `time` (ms), `requestsPerSecond` and `latency` in turn."""
+        kept = list(self._kept)
+        points = [_rates(kept, number) for number in range(1, len(kept))]
+        whole = kept[-1] if kept else Counts(0.0)
+        return {
+            "requests": int(whole.requests),
+            "errors": int(whole.errors),
+            "requestsPerSecond": points[-1]["requestsPerSecond"] if points else None,
+            "errorsPerSecond": points[-1]["errorsPerSecond"] if points else None,
+            # Without a request lately, how fast they were answered before.
+            "latency": points[-1]["latency"]
+            if points and points[-1]["latency"]["p50"] is not None
+            else _latency(whole),
+            "course": points,
+        }
+
+
+def _rates(kept: Sequence[Counts], number: int) -> dict[str, Any]:
+    """What passed in the window that ends with the `number`th."""
+    last = kept[number]
+    begin = next(one for one in kept if last.at - one.at <= WINDOW_SECONDS or one is kept[number - 1])
+    passed, seconds = last.since(begin), max(last.at - begin.at, 0.001)
+    return {
+        "time": int(last.at * 1000),
+        "requestsPerSecond": round(passed.requests / seconds, 3),
+        "errorsPerSecond": round(passed.errors / seconds, 3),
+        "latency": _latency(passed),
+    }
+
+
+def _latency(passed: Counts) -> dict[str, float | None]:
+    found = {f"p{share * 100:.0f}": quantile(share, passed) for share in QUANTILES}
+    return {name: None if value is None else round(value, 2) for name, value in found.items()}

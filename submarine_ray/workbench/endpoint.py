@@ -1,0 +1,210 @@
+"""One endpoint: what it has to do now, its replicas and their logs, and a console to ask it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from nicegui import ui
+from starlette.requests import Request
+
+from submarine_ray.core.errors import SubmarineError
+from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
+from submarine_ray.workbench import addresses, charts, parts, try_it
+from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.parts import Column
+from submarine_ray.workbench.problems import parsed
+
+LOG_LINES = 500
+MAX_LOGS = 20
+_REPLICAS = (
+    Column("replicaId", "Replica", "mono"),
+    Column("status", "State", "status"),
+    Column("node", "Node", wide=True),
+    Column("startedTime", "Since", "ago"),
+)
+
+
+def state(status: str) -> str:
+    """The colour of an endpoint's status: one that runs is well, not under way."""
+    return "good" if status == EndpointStatus.RUNNING else parts.state(status)
+
+
+def add(bench: Bench) -> None:
+    @bench.route("/endpoints/{name}/{version}")
+    async def endpoint(request: Request, name: str, version: int) -> None:
+        async with bench.page(request, f"{name} v{version}", "/endpoints") as page:
+            shown = _Endpoint(bench, await asyncio.to_thread(bench.services.serving.get, name, version))
+            await shown.draw()
+            page.live(shown.look, "endpoint")
+
+
+def latency(found: dict[str, Any], share: str) -> str:
+    value = found["latency"][share]
+    return "–" if value is None else f"{value:,.3g} ms" if value < 1000 else f"{value / 1000:,.3g} s"
+
+
+def per_second(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.3g}/s"
+
+
+class _Endpoint:
+    def __init__(self, bench: Bench, found: dict[str, Any]) -> None:
+        self._services = bench.services
+        self._serving = bench.services.serving
+        self._found = found
+        self._at = (found["modelName"], int(found["modelVersion"]))
+
+    async def draw(self) -> None:
+        name, version = self._at
+        parts.link("Endpoints", "/endpoints", classes="quiet")
+        with parts.row():
+            parts.heading(f"{name} v{version}", 1)
+            self._badge = parts.badge(None)
+            parts.row("grow")
+            parts.button("Scale", self._scale, "unfold_more", "outline")
+            parts.button("Delete", self._delete, "delete", "danger")
+        self._why = ui.element("div")
+        self._look_at_figures = await parts.redrawn(ui.element("div"), self._figures, _draw_figures)
+        with ui.element("div").classes("pair"):
+            with ui.element("div").classes("stack"):
+                try_it.draw(self._found["invocationsUrl"], await asyncio.to_thread(self._signature))
+            with ui.element("div").classes("stack"):
+                self._facts = ui.element("div")
+                replicas = ui.element("div")
+        self._show()
+        self._look_at_replicas = await parts.redrawn(replicas, self._replicas, self._draw_replicas)
+
+    def _signature(self) -> dict[str, Any] | None:
+        try:
+            return self._services.models.signature(*self._at)
+        except SubmarineError:  # the model may have been deleted before its endpoint
+            return None
+
+    def _figures(self) -> dict[str, Any] | None:
+        try:
+            return self._serving.figures(*self._at)
+        except SubmarineError:
+            return None
+
+    def _replicas(self) -> list[dict[str, Any]] | None:
+        try:
+            return self._serving.replicas(*self._at)
+        except SubmarineError:
+            return None
+
+    def _show(self) -> None:
+        found = self._found
+        parts.show_badge(self._badge, found["status"], state(found["status"]))
+        self._why.clear()
+        if found["message"]:
+            with self._why:
+                parts.notice(found["message"], bad=found["status"] == EndpointStatus.FAILED)
+        self._facts.clear()
+        with self._facts, parts.card("Endpoint"):
+            parts.facts(
+                [
+                    ("URL", lambda: parts.text(found["invocationsUrl"], "code", "anywhere")),
+                    ("Replicas", str(found["replicas"])),
+                    ("Cluster", lambda: parts.link(found["cluster"], addresses.cluster(found["cluster"]))),
+                    ("Model", lambda: parts.link(found["modelName"], addresses.model(*self._at))),
+                    ("Created", lambda: parts.ago(found["createdTime"])),
+                ]
+            )
+
+    def _draw_replicas(self, found: list[dict[str, Any]] | None) -> None:
+        with parts.card("Replicas"):
+            if not found:
+                said = "None yet." if found is not None else "The cluster does not say now."
+                parts.text(said, "p", "quiet")
+                return
+            rows = [
+                one | {"status": one["state"].capitalize(), "state": "good" if one["state"] == "RUNNING" else "wait"}
+                for one in found
+            ]
+            parts.table(_REPLICAS, rows, "replicaId", "Replicas", page=20 if len(rows) > 20 else 0)
+            with parts.row():
+                for one in found[:MAX_LOGS]:
+                    id = one["replicaId"]
+                    parts.button(f"Log of {id}", lambda id=id: self._show_log(id), "article")
+
+    async def _show_log(self, replica_id: str) -> None:
+        found = await parts.attempt(self._serving.replica_log, *self._at, replica_id, LOG_LINES)
+        if found is None:
+            return
+        with ui.dialog() as dialog, ui.card().classes("dialog broad"):
+            parts.heading(f"The last lines of {replica_id}")
+            parts.block(found.value or "It has written nothing.", f"Log of {replica_id}")
+            with parts.row():
+                parts.row("grow")
+                parts.button("Close", lambda: dialog.submit(None), kind="main")
+        await dialog
+        dialog.delete()
+
+    async def look(self) -> None:
+        found = await asyncio.to_thread(self._serving.get, *self._at)
+        if found != self._found:
+            self._found = found
+            self._show()
+        await self._look_at_figures()
+        await self._look_at_replicas()
+
+    async def _scale(self) -> None:
+        with ui.dialog() as dialog, ui.card().classes("dialog"):
+            parts.heading("Scale")
+            parts.text("New replicas answer before old ones leave: no request is lost.", "p", "quiet")
+            number = ui.number("Replicas", value=self._found["replicas"], min=1, format="%d")
+            number.props("outlined dense autofocus")
+
+            async def scale() -> None:
+                patch = parsed(EndpointPatch, {"replicas": number.value}, number)
+                if patch and await parts.attempt(self._serving.scale, *self._at, patch):
+                    dialog.submit(True)
+
+            changed = await parts.submitted(dialog, "Scale", scale)
+        if changed:
+            await self.look()
+
+    async def _delete(self) -> None:
+        name, version = self._at
+        if not await parts.confirmed(
+            f"Delete the endpoint of {name} v{version}?", "It stops answering at once.", "Delete"
+        ):
+            return
+        if await parts.attempt(self._serving.delete, ServeSpec(model_name=name, model_version=version)):
+            ui.navigate.to("/endpoints")
+
+
+def _draw_figures(found: dict[str, Any] | None) -> None:
+    if found is None or not found["known"]:
+        with parts.card():
+            said = "This cluster's request figures are in its own Prometheus; they cannot be read from here."
+            parts.text(said, "p", "quiet")
+        return
+    with ui.element("div").classes("tiles small"):
+        for label, value in (
+            ("Requests", per_second(found["requestsPerSecond"])),
+            ("Errors", per_second(found["errorsPerSecond"])),
+            ("Half within", latency(found, "p50")),
+            ("90 % within", latency(found, "p90")),
+            ("99 % within", latency(found, "p99")),
+            ("Requests so far", f"{found['requests']:,}"),
+        ):
+            with parts.card(classes="figure"):
+                parts.text(value, classes="number")
+                parts.text(label, classes="quiet small")
+    course = found["course"]
+    if len(course) < 2:
+        return
+    with ui.element("div").classes("tiles wide"):
+        with parts.card("Requests a second"):
+            asked = {
+                "requests": [(point["time"], point["requestsPerSecond"]) for point in course],
+                "errors": [(point["time"], point["errorsPerSecond"]) for point in course],
+            }
+            charts.show(charts.lines(asked, "time"), "Requests and errors a second")
+        with parts.card("Latency, ms"):
+            slow = {
+                share: [(point["time"], point["latency"][share]) for point in course] for share in ("p50", "p90", "p99")
+            }
+            charts.show(charts.lines(slow, "time"), "Percentiles of the latency")

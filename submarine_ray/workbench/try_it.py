@@ -1,0 +1,113 @@
+"""A form to ask a model with: fields where its signature has columns, and the request itself beside them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import httpx
+from nicegui import ui
+
+from submarine_ray.workbench import parts
+
+TRY_SECONDS = 30.0
+MAX_FIELDS = 40
+_EXAMPLE = {"inputs": [[1.0, 2.0]]}
+_NUMBERS = {"double": float, "float": float, "long": int, "integer": int}
+
+
+def describe(columns: list[dict[str, Any]]) -> str:
+    """A signature's side in words: `age double, sex string` or `float32 [-1, 64]`."""
+    return ", ".join(
+        " ".join(filter(None, (one["name"], one["type"], str(one["shape"]) if one["shape"] else "", _optional(one))))
+        for one in columns
+    )
+
+
+def _optional(column: dict[str, Any]) -> str:
+    return "" if column["required"] else "(optional)"
+
+
+def draw(url: str, signature: dict[str, Any] | None) -> None:
+    """The form for the invocations at `url`; without a signature, only the request."""
+    _Form(url, signature or {"inputs": [], "outputs": [], "example": None}).draw()
+
+
+class _Form:
+    def __init__(self, url: str, signature: dict[str, Any]) -> None:
+        self._url = url
+        self._signature = signature
+        self._document: dict[str, Any] = signature["example"] or _EXAMPLE
+        self._fields: dict[str, Any] = {}
+
+    def draw(self) -> None:
+        columns = self._signature["inputs"]
+        with parts.card("Try it"):
+            if columns:
+                parts.text(f"Takes {describe(columns)}", "p", "quiet small anywhere")
+            row = self._first_row()
+            if row is not None and len(columns) <= MAX_FIELDS:
+                with ui.element("div").classes("fields"):
+                    for column in columns:
+                        self._draw_field(column, row.get(column["name"]))
+            self._body = ui.textarea("Request, as JSON", value=json.dumps(self._document))
+            self._body.props("outlined autogrow spellcheck=false").classes("mono")
+            with parts.row():
+                parts.button("Send", self._send, "send", "main")
+                parts.button("Copy as curl", self._copy)
+            self._answer = ui.element("div")
+
+    def _first_row(self) -> dict[str, Any] | None:
+        """The example's first row by column, if the model takes named columns."""
+        columns = self._signature["inputs"]
+        if not columns or any(one["shape"] is not None or not one["name"] for one in columns):
+            return None
+        split, inputs = self._document.get("dataframe_split"), self._document.get("inputs")
+        if isinstance(split, dict) and split.get("data"):
+            return dict(zip(map(str, split["columns"]), split["data"][0], strict=False))
+        if isinstance(inputs, dict):
+            return {
+                name: values[0] if isinstance(values, list) and values else values for name, values in inputs.items()
+            }
+        return {}
+
+    def _draw_field(self, column: dict[str, Any], value: Any) -> None:
+        name, kind = column["name"], column["type"]
+        if kind == "boolean":
+            field: Any = ui.switch(name, value=bool(value))
+        elif kind in _NUMBERS:
+            field = ui.number(name, value=value).props("outlined dense debounce=200")
+        else:
+            field = ui.input(name, value="" if value is None else str(value)).props("outlined dense debounce=200")
+        field.on_value_change(self._from_fields)
+        self._fields[name] = (field, _NUMBERS.get(kind, lambda given: given))
+
+    def _from_fields(self) -> None:
+        given = {name: (field.value, kind) for name, (field, kind) in self._fields.items()}
+        row = {name: [kind(value)] for name, (value, kind) in given.items() if value is not None}
+        self._body.set_value(json.dumps({"inputs": row}))
+
+    async def _send(self) -> None:
+        parts.field_problem(self._body, None)
+        try:
+            body = json.loads(self._body.value or "")
+        except ValueError as failure:
+            parts.field_problem(self._body, f"This is not JSON: {failure}")
+            return
+        self._answer.clear()
+        try:
+            async with httpx.AsyncClient(timeout=TRY_SECONDS, trust_env=False) as client:
+                answer = await client.post(self._url, json=body)
+            took = answer.elapsed.total_seconds() * 1000
+            said, status = answer.text[:100_000], f"{answer.status_code} in {took:.0f} ms"
+        except httpx.HTTPError as failure:
+            said, status = f"The endpoint does not answer: {failure or type(failure).__name__}", "No answer"
+        with self._answer:
+            parts.text(status, "p", "quiet small").props("role=status")
+            parts.block(said, "Answer")
+
+    def _copy(self) -> None:
+        body, address = shlex.quote(self._body.value or "{}"), shlex.quote(self._url)
+        ui.clipboard.write(f"curl -X POST -H 'Content-Type: application/json' -d {body} {address}")
+        parts.tell("Copied")

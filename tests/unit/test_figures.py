@@ -1,0 +1,83 @@
+"""Requests, errors and latency from Serve's Prometheus metrics."""
+
+from __future__ import annotations
+
+import pytest
+
+from submarine_ray.serving.figures import Counts, Course, counts, quantile
+
+BOUNDS = ("1.0", "10.0", "100.0", "+Inf")
+
+
+def prometheus(passed: dict[str, tuple[int, int, int, int]], method: str = "POST", application: str = "m-1") -> str:
+    """As Ray writes it: for each status code, how many requests were below each bound."""
+    lines = ["# HELP ray_serve_http_request_latency_ms x", "ray_serve_deployment_replica_healthy 1.0"]
+    for code, numbers in passed.items():
+        for bound, number in zip(BOUNDS, numbers, strict=True):
+            labels = f'application="{application}",le="{bound}",method="{method}",route="/m/1",status_code="{code}"'
+            lines.append(f"ray_serve_http_request_latency_ms_bucket{{{labels}}} {number}.0")
+    return "\n".join(lines) + "\n"
+
+
+def test_requests_and_errors_of_all_proxies_are_counted_and_probes_are_not() -> None:
+    texts = [
+        prometheus({"200": (0, 8, 10, 10), "400": (0, 1, 1, 1)}) + prometheus({"200": (9, 9, 9, 9)}, method="GET"),
+        prometheus({"200": (0, 2, 2, 2)}) + prometheus({"500": (0, 0, 3, 4)}, application="other-1"),
+    ]
+    found = counts(texts, 100.0)
+    assert (found["m-1"].requests, found["m-1"].errors) == (13, 1)
+    assert found["m-1"].buckets[10.0] == 11
+    assert (found["other-1"].requests, found["other-1"].errors) == (4, 4)
+
+
+# 100 requests: 80 within 10 ms, 18 more within 100 ms, and 2 that took longer.
+PASSED = Counts(0.0, {1.0: 0.0, 10.0: 80.0, 100.0: 98.0, float("inf"): 100.0}, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.4, 5.5), (0.8, 10.0), (0.89, 55.0), (0.99, 100.0)],  # beyond the last bound: that bound
+)
+def test_a_quantile_lies_within_its_bucket_as_prometheus_says(share: float, expected: float) -> None:
+    assert quantile(share, PASSED) == pytest.approx(expected)
+
+
+def test_without_requests_there_is_no_latency() -> None:
+    assert quantile(0.5, Counts(0.0)) is None
+
+
+def at(time: float, requests: int, errors: int = 0) -> Counts:
+    return Counts(time, {10.0: requests, float("inf"): requests}, errors)
+
+
+def test_rates_are_of_the_last_half_minute() -> None:
+    course = Course()
+    for number, requests in enumerate((0, 100, 400, 700, 1000)):
+        course.add(at(number * 10.0, requests, errors=number))
+    found = course.figures()
+    assert (found["requests"], found["errors"]) == (1000, 4)
+    assert found["requestsPerSecond"] == 30.0  # 100 to 1000 in 30 s
+    assert found["errorsPerSecond"] == 0.1
+    assert [point["requestsPerSecond"] for point in found["course"]] == [10.0, 20.0, 23.333, 30.0]
+
+
+def test_a_restarted_proxy_begins_anew_without_a_negative_rate() -> None:
+    course = Course()
+    course.add(at(0.0, 5000))
+    course.add(at(10.0, 50))
+    assert course.figures()["requestsPerSecond"] == 5.0
+
+
+def test_a_gap_in_the_looks_is_one_long_window() -> None:
+    course = Course()
+    course.add(at(0.0, 0))
+    course.add(at(600.0, 1200))
+    assert course.figures()["requestsPerSecond"] == 2.0
+
+
+def test_after_one_look_there_is_no_rate_but_the_whole_latency() -> None:
+    course = Course()
+    course.add(at(0.0, 100))
+    found = course.figures()
+    assert (found["requestsPerSecond"], found["course"]) == (None, [])
+    assert found["latency"]["p50"] == 5.0

@@ -1,0 +1,72 @@
+"""What a model takes and gives, and a request that it can answer."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from submarine_ray.models.signatures import signature
+
+
+def model(inputs: Any, outputs: Any = None) -> Any:
+    declared = {"inputs": json.dumps(inputs), "outputs": outputs and json.dumps(outputs), "params": None}
+    return SimpleNamespace(signature=SimpleNamespace(to_dict=lambda: declared))
+
+
+def tensor(shape: list[int], dtype: str = "float32", **more: Any) -> dict[str, Any]:
+    return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}, **more}
+
+
+COLUMNS = [
+    {"type": "double", "name": "age", "required": True},
+    {"type": "long", "name": "rooms", "required": False},
+    {"type": "string", "name": "town", "required": True},
+    {"type": "boolean", "name": "new", "required": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "example"),
+    [
+        ([tensor([-1, 3])], {"inputs": [[0.0, 0.0, 0.0]]}),
+        ([tensor([-1, 1, 2], "int64")], {"inputs": [[[0, 0]]]}),
+        (COLUMNS, {"inputs": {"age": [0.0], "rooms": [0], "town": [""], "new": [False]}}),
+        ([tensor([-1, 3], name="a"), tensor([-1], name="b")], None),  # several tensors: nothing is guessed
+    ],
+)
+def test_without_a_saved_example_one_is_made_of_zeros(inputs: list[Any], example: Any) -> None:
+    assert signature(model(inputs), None)["example"] == example
+
+
+def test_columns_say_their_type_and_whether_they_are_needed() -> None:
+    found = signature(model(COLUMNS, [tensor([-1])]), None)
+    assert [(one["name"], one["type"], one["required"]) for one in found["inputs"]][:2] == [
+        ("age", "double", True), ("rooms", "long", False),
+    ]  # fmt: skip
+    assert found["outputs"] == [{"name": None, "type": "float32", "shape": [-1], "required": True}]
+
+
+@pytest.mark.parametrize(
+    ("saved", "shown"),
+    [
+        ({"inputs": [[1.0], [2.0]]}, {"inputs": [[1.0]]}),
+        (
+            {"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}},
+            {"dataframe_split": {"columns": ["a"], "data": [[1]]}},
+        ),
+    ],
+)
+def test_a_saved_example_is_shown_by_its_first_row(saved: Any, shown: Any) -> None:
+    assert signature(model([tensor([-1, 1])]), json.dumps(saved))["example"] == shown
+
+
+def test_an_example_too_long_for_people_gives_way_to_zeros() -> None:
+    saved = json.dumps({"inputs": [[0.123456] * 5000]})
+    assert signature(model([tensor([-1, 2])]), saved)["example"] == {"inputs": [[0.0, 0.0]]}
+
+
+def test_a_model_without_a_signature_has_none() -> None:
+    assert signature(SimpleNamespace(signature=None), None) == {"inputs": [], "outputs": [], "example": None}
