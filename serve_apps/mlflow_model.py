@@ -24,10 +24,6 @@ BATCH_WAIT_SECONDS = 0.002
 log = logging.getLogger("ray.serve")
 
 
-def _answer(document: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
-
-
 @serve.deployment(name="model")
 class ModelDeployment:
     """One replica: holds the model, batches what arrives together."""
@@ -51,29 +47,33 @@ class ModelDeployment:
 
     async def __call__(self, request: Request) -> Response:
         path = request.url.path.removeprefix(request.scope.get("root_path", "")).rstrip("/")
+        status, content = await self.answer(request.method, path, await request.body())
+        return Response(content, status, media_type="application/json")
+
+    async def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and content for a request; `traffic.py` calls it too."""
         try:
-            if request.method == "POST":
-                return await self._post(path, await request.body())
-            return self._get(path)
+            document = await self._post(path, body) if method == "POST" else self._get(path)
         except BadRequest as failure:
             log.warning("HTTP %d to %s: %s", failure.status, path[:100], str(failure)[:300])
-            return _answer({"error": str(failure)}, failure.status)
+            return failure.status, orjson.dumps({"error": str(failure)})
+        return 200, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    async def _post(self, path: str, body: bytes) -> Response:
+    async def _post(self, path: str, body: bytes) -> Any:
         if path in ("/invocations", ""):
-            return _answer(to_mlflow(await self._predict(from_mlflow(body, self._model.signature))))
+            return to_mlflow(await self._predict(from_mlflow(body, self._model.signature)))
         if path.startswith("/v2/models/") and path.endswith("/infer"):
             inputs, request_id = from_v2(body, self._model.signature)
-            return _answer(to_v2(await self._predict(inputs), self._name, self._version, request_id))
+            return to_v2(await self._predict(inputs), self._name, self._version, request_id)
         raise BadRequest(f"there is nothing at {path}; POST to /invocations or /v2/models/{self._name}/infer", 404)
 
-    def _get(self, path: str) -> Response:
+    def _get(self, path: str) -> Any:
         if path in ("/v2/health/ready", "/v2/health/live", "/ping", "/health"):
-            return _answer({"ready": True} if path.endswith("ready") else {"live": True})
+            return {"ready": True} if path.endswith("ready") else {"live": True}
         if path == f"/v2/models/{self._name}/ready":
-            return _answer({"name": self._name, "ready": True})
+            return {"name": self._name, "ready": True}
         if path in (f"/v2/models/{self._name}", ""):
-            return _answer(metadata(self._name, self._version, self._model.signature, self._model.kind))
+            return metadata(self._name, self._version, self._model.signature, self._model.kind)
         raise BadRequest(f"there is nothing at {path}; GET /v2/models/{self._name} describes the model", 404)
 
 

@@ -48,6 +48,7 @@ from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.serving import endpoints as serving_endpoints
 from submarine_ray.serving.reconcile import ServingReconciler
 from submarine_ray.serving.service import ServingService
+from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.answers import Package
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.templates import endpoints as template_endpoints
@@ -92,6 +93,7 @@ class Platform:
         self.templates = TemplateService(self.database, self.experiments)
         self.models = ModelService(self.tracking, self.experiments.run_id)
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
+        self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_loop.wake())
         self.notebooks = NotebookService(
             self.database, self.clusters, self.environments, secrets, lambda: self.notebook_loop.wake()
         )
@@ -178,7 +180,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         template_endpoints.router(platform.templates),
         model_endpoints.router(platform.models),
         notebook_endpoints.router(platform.notebooks),
-        serving_endpoints.router(platform.serving),
+        serving_endpoints.router(platform.serving, platform.traffic),
         cluster_endpoints.router(platform.clusters),
     ):
         app.include_router(router)
@@ -208,6 +210,7 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
         models=platform.models,
         notebooks=platform.notebooks,
         serving=platform.serving,
+        traffic=platform.traffic,
         clusters=platform.clusters,
         tracking=platform.tracking,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -137,6 +137,20 @@ class ServeClient:
         """Answer with other many replicas; no request is lost meanwhile."""
         path = f"{_SERVE}/{quote(model_name, safe='')}/{model_version}"
         return dict(self.service.call("PATCH", path, json={"replicas": replicas}))
+
+    def share_traffic(self, model_name: str, weights: Mapping[int, int]) -> dict[str, Any]:
+        """Share a model's requests out to its served versions: `{1: 90, 2: 10}`. Its `invocationsUrl` takes them."""
+        path = f"{_SERVE}/{quote(model_name, safe='')}/traffic"
+        body = {"weights": {str(version): weight for version, weight in weights.items()}}
+        return dict(self.service.call("PUT", path, json=body))
+
+    def get_traffic(self, model_name: str) -> dict[str, Any]:
+        """How a model's requests are shared out."""
+        return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/traffic"))
+
+    def stop_sharing(self, model_name: str) -> None:
+        """Take the common URL away; each version's own goes on."""
+        self.service.call("DELETE", f"{_SERVE}/{quote(model_name, safe='')}/traffic")
 
     def figures(self, model_name: str, model_version: int) -> dict[str, Any]:
         """Requests and errors a second, and latency percentiles in ms, of the last half minute and its course."""

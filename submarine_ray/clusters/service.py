@@ -340,6 +340,9 @@ class ClusterService:
     def is_local(self, name: str) -> bool:
         return self._row(name).kind == LOCAL_CLUSTER
 
+    def is_kubernetes(self, name: str) -> bool:
+        return self._row(name).kind == "kuberay"
+
     def is_container(self, name: str) -> bool:
         """Whether each experiment there has pods of its own, with its own image."""
         row = self._row(name)

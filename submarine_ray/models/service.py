@@ -108,6 +108,13 @@ class ModelService:
         found = _all(lambda **page: client.search_model_versions(f"name = '{name}'", **page))
         return sorted((_version(item) for item in found), key=lambda version: int(version["version"]))
 
+    def newest_versions(self) -> list[dict[str, Any]]:
+        """Every model's newest version, the model last changed first."""
+        with self._registry() as client:
+            models = [one for one in _all(client.search_registered_models) if one.latest_versions]
+            found = [_version(max(one.latest_versions, key=lambda version: int(version.version))) for one in models]
+        return sorted(found, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)
+
     def version(self, name: str, version: int) -> dict[str, Any]:
         with self._registry() as client:
             return _version(client.get_model_version(name, str(version)))

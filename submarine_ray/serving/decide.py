@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from submarine_ray.spec.serving import EndpointStatus
 
 IMPORT_PATH = "serve_apps.mlflow_model:build"
+SPLIT_IMPORT_PATH = "serve_apps.traffic:build"
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,52 @@ def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
     }
 
 
-def configuration(endpoints: Iterable[Desired], tracking_uri: str, http_options: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Split:
+    """A model's requests, shared out to its versions by weight."""
+
+    model_name: str
+    weights: Mapping[int, int]
+    endpoints: Mapping[int, str]
+    cpu: float
+
+
+def split_name(model_name: str) -> str:
+    """The application that shares out; a colon is in no endpoint's name."""
+    return f"traffic:{model_name}"
+
+
+def split_application(split: Split) -> dict[str, Any]:
+    routes = [
+        {"version": str(version), "application": split.endpoints[version], "weight": weight}
+        for version, weight in sorted(split.weights.items())
+    ]
+    deployment = {
+        "name": "traffic",
+        "num_replicas": 1,
+        "ray_actor_options": {"num_cpus": split.cpu},
+        "max_ongoing_requests": 1000,
+        "user_config": {"routes": routes},  # changed in place: no replica is started for new weights
+    }
+    return {
+        "name": split_name(split.model_name),
+        "route_prefix": f"/{split.model_name}",  # the versions' own, which are longer, win
+        "import_path": SPLIT_IMPORT_PATH,
+        "args": {},
+        "logging_config": {"enable_access_log": False},
+        "deployments": [deployment],
+    }
+
+
+def configuration(
+    endpoints: Iterable[Desired], splits: Iterable[Split], tracking_uri: str, http_options: dict[str, Any]
+) -> dict[str, Any]:
     """All of a cluster's applications: Serve's PUT replaces everything."""
     return {
         "proxy_location": "HeadOnly",
         "http_options": http_options,
-        "applications": [application(endpoint, tracking_uri) for endpoint in endpoints],
+        "applications": [application(endpoint, tracking_uri) for endpoint in endpoints]
+        + [split_application(split) for split in splits],
     }
 
 

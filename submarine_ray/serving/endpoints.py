@@ -8,15 +8,16 @@ from fastapi import APIRouter, Path, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.serving.service import ServingService
-from submarine_ray.spec.answers import Endpoint, EndpointFigures, Replica
+from submarine_ray.serving.traffic import TrafficService
+from submarine_ray.spec.answers import Endpoint, EndpointFigures, Replica, Traffic
 from submarine_ray.spec.base import MAX_VERSION
-from submarine_ray.spec.serving import EndpointPatch, ServeSpec
+from submarine_ray.spec.serving import EndpointPatch, ServeSpec, TrafficSpec
 
 One = Envelope[Endpoint]
 Version = Annotated[int, Path(ge=1, le=MAX_VERSION)]
 
 
-def router(serving: ServingService) -> APIRouter:
+def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/serve", tags=["serve"])
 
     @routes.get("/ping", response_model=Envelope[str], summary="Is this API there?")
@@ -30,6 +31,8 @@ def router(serving: ServingService) -> APIRouter:
     @routes.get("", response_model=Envelope[list[Endpoint]], summary="List endpoints")
     def list_all() -> Response:
         return ok(serving.list_all())
+
+    _add_traffic(routes, traffic)
 
     @routes.get("/{model_name}/{model_version}", response_model=One, summary="Get an endpoint and its history")
     def get(model_name: str, model_version: Version) -> Response:
@@ -71,3 +74,20 @@ def router(serving: ServingService) -> APIRouter:
         return ok(message="Delete the model serve instance")
 
     return routes
+
+
+def _add_traffic(routes: APIRouter, traffic: TrafficService) -> None:
+    """Before the paths of versions, which `traffic` would be taken for."""
+
+    @routes.get("/{model_name}/traffic", response_model=Envelope[Traffic], summary="How requests are shared out")
+    def get_traffic(model_name: str) -> Response:
+        return ok(traffic.get(model_name))
+
+    @routes.put("/{model_name}/traffic", response_model=Envelope[Traffic], summary="Share requests out to versions")
+    def put_traffic(model_name: str, spec: TrafficSpec) -> Response:
+        return ok(traffic.put(model_name, spec))
+
+    @routes.delete("/{model_name}/traffic", response_model=Envelope[None], summary="Share requests out no more")
+    def delete_traffic(model_name: str) -> Response:
+        traffic.delete(model_name)
+        return ok(message="Only each version's own URL answers now")

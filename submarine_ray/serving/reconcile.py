@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from typing import Any
 
 import orjson
 import structlog
@@ -14,7 +15,7 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.leases import Lessee
 from submarine_ray.serving import decide, repository
-from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.serving.tables import EndpointRow, TrafficRow
 from submarine_ray.spec.serving import EndpointStatus
 
 log = structlog.get_logger(__name__)
@@ -42,8 +43,9 @@ class ServingReconciler:
     def _cluster(self, cluster: str) -> float:
         with self._database.session() as session:
             rows = repository.on_cluster(session, cluster)
+            traffic = repository.list_traffic(session, cluster)
             applied = repository.applied(session, cluster)
-        steady = all(row.status == EndpointStatus.RUNNING for row in rows)
+        steady = {row.status for row in rows} | {row.status for row in traffic} <= {EndpointStatus.RUNNING}
         if steady and time.monotonic() < self._look_after.get(cluster, 0):
             return STEADY_PAUSE
         if not rows and applied in (None, ""):
@@ -54,7 +56,7 @@ class ServingReconciler:
             return CHANGING_PAUSE
         now_applied: str | None = None
         try:
-            now_applied = self._bring_together(cluster, rows, applied)
+            now_applied = self._bring_together(cluster, rows, traffic, applied)
         except (Unreachable, SubmarineError) as failure:
             log.warning("serving.cluster_unreachable", cluster=cluster, why=str(failure))
         finally:
@@ -63,23 +65,30 @@ class ServingReconciler:
         self._look_after[cluster] = time.monotonic() + STEADY_PAUSE
         return STEADY_PAUSE if steady else CHANGING_PAUSE
 
-    def _bring_together(self, cluster: str, rows: list[EndpointRow], applied: str | None) -> str | None:
+    def _bring_together(
+        self, cluster: str, rows: list[EndpointRow], traffic: list[TrafficRow], applied: str | None
+    ) -> str | None:
         """PUT if the cluster shall have, or has, something else; note what it shows. The new applied state."""
         driver = self._clusters.driver(cluster)
         incarnation = self._clusters.capacity(cluster).incarnation
         staying = [row for row in rows if row.status != EndpointStatus.DELETING]
         config = decide.configuration(
-            [_desired(row) for row in staying], self._tracking_uri, self._clusters.serve_http_options(cluster)
+            [_desired(row) for row in staying],
+            [_split(row, staying) for row in traffic],
+            self._tracking_uri,
+            self._clusters.serve_http_options(cluster),
         )
         # A cluster that was started anew has lost its applications, so its incarnation counts as a change.
         wanted = hashlib.sha256(orjson.dumps(config) + incarnation.encode()).hexdigest() if rows else ""
         serve = driver.applications()
-        missing = any(decide.gone(row.name, serve) for row in staying)
+        names = [row.name for row in staying] + [decide.split_name(row.model_name) for row in traffic]
+        missing = any(decide.gone(name, serve) for name in names)
         if wanted != (applied or "") or missing:
             if not self._put(driver, config, staying):
                 return None
             serve = driver.applications()
         self._note(cluster, rows, serve)
+        self._note_traffic(traffic, serve)
         return wanted
 
     def _put(self, driver: Driver, config: dict[str, object], staying: list[EndpointRow]) -> bool:
@@ -107,6 +116,14 @@ class ServingReconciler:
                     repository.set_status(session, row.name, row.status, status, message)
                     log.info("endpoint.status", endpoint=row.name, to=status)
 
+    def _note_traffic(self, traffic: list[TrafficRow], serve: dict[str, Any]) -> None:
+        for row in traffic:
+            status, message = decide.observed(decide.split_name(row.model_name), serve)
+            if (status, message) != (row.status, row.message):
+                with self._database.session(write=True) as session:
+                    repository.set_traffic_status(session, row.model_name, status, message)
+                log.info("traffic.status", model=row.model_name, to=status)
+
     def _seen(self, cluster: str, row: EndpointRow, serve: dict[str, object]) -> tuple[str, str | None]:
         """What Serve says of an endpoint; but it runs only once it answers: the proxy may start after the replicas."""
         status, message = decide.observed(row.name, serve)
@@ -119,3 +136,10 @@ class ServingReconciler:
 
 def _desired(row: EndpointRow) -> decide.Desired:
     return decide.Desired(row.name, row.model_name, row.model_version, row.model_uri, row.replicas, row.cpu, row.gpu)
+
+
+def _split(row: TrafficRow, endpoints: list[EndpointRow]) -> decide.Split:
+    names = {one.model_version: one for one in endpoints if one.model_name == row.model_name}
+    weights = {int(version): weight for version, weight in orjson.loads(row.weights).items() if int(version) in names}
+    cpu = max((one.cpu for version, one in names.items() if version in weights), default=0.0)
+    return decide.Split(row.model_name, weights, {version: names[version].name for version in weights}, min(cpu, 0.25))

@@ -11,7 +11,7 @@ from submarine_ray.core.clock import now_ms
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
-from submarine_ray.serving.tables import EndpointRow, ServingRow
+from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
 from submarine_ray.spec.serving import EndpointStatus
 
 
@@ -75,8 +75,26 @@ def remove(session: Session, name: str) -> None:
     events.forget(session, subject(name))
 
 
+def find_traffic(session: Session, model_name: str) -> TrafficRow | None:
+    return session.get(TrafficRow, model_name)
+
+
+def list_traffic(session: Session, cluster: str | None = None) -> list[TrafficRow]:
+    """All models' traffic, or that of a cluster."""
+    query = select(TrafficRow).order_by(TrafficRow.model_name)
+    return list(session.scalars(query if cluster is None else query.where(TrafficRow.cluster == cluster)))
+
+
+def set_traffic_status(session: Session, model_name: str, status: str, message: str | None) -> None:
+    """Note what was observed."""
+    session.execute(
+        update(TrafficRow).where(TrafficRow.model_name == model_name).values(status=status, message=message)
+    )
+
+
 def abandon(session: Session, cluster: str) -> None:
     """Forget a cluster's endpoints."""
+    session.execute(delete(TrafficRow).where(TrafficRow.cluster == cluster))
     for row in on_cluster(session, cluster):
         events.forget(session, subject(row.name))
     session.execute(delete(EndpointRow).where(EndpointRow.cluster == cluster))

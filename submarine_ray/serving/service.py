@@ -6,18 +6,20 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
+
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, InvalidSpec, NotFound
+from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, Conflict, InvalidSpec, NotFound
 from submarine_ray.core.events import Event
 from submarine_ray.models.service import ModelService
 from submarine_ray.serving import repository
 from submarine_ray.serving.decide import route
+from submarine_ray.serving.meter import UNKNOWN, Meter
 from submarine_ray.serving.tables import EndpointRow
-from submarine_ray.serving.traffic import UNKNOWN, Traffic
 from submarine_ray.spec.quantities import Resources, parse_resources
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
 
@@ -36,7 +38,7 @@ class ServingService:
         self._clusters = clusters
         self._models = models
         self._wake = wake
-        self._traffic = Traffic(clusters)
+        self._meter = Meter(clusters)
         clusters.add_user(self)
 
     def create(self, spec: ServeSpec) -> dict[str, Any]:
@@ -77,11 +79,14 @@ class ServingService:
         return self._answer(row)
 
     def delete(self, spec: ServeSpec) -> None:
-        """Raises NotFound."""
+        """Raises NotFound; Conflict while it takes a share of its model's traffic."""
         name = endpoint_name(spec.model_name, spec.model_version)
         with self._database.session(write=True) as session:
             if repository.living(session, name) is None:
                 raise _not_served(spec.model_name, spec.model_version)
+            traffic = repository.find_traffic(session, spec.model_name)
+            if traffic and orjson.loads(traffic.weights).get(str(spec.model_version)) is not None:
+                raise Conflict(f"{name} takes a share of {spec.model_name}'s traffic; change the weights first.")
             repository.set_deleting(session, name)
         with contextlib.suppress(NotFound):  # the model may have been deleted before its endpoint
             self._models.set_stage(spec.model_name, spec.model_version, "None")
@@ -114,7 +119,7 @@ class ServingService:
         """
         row = self._find(model_name, model_version)
         with _reaching(row.cluster):
-            return self._traffic.of(row.cluster, row.name)
+            return self._meter.of(row.cluster, row.name)
 
     def all_figures(self) -> dict[str, dict[str, Any]]:
         """Figures of all endpoints by their names; unknown ones where a cluster does not answer."""
@@ -123,7 +128,7 @@ class ServingService:
         found = {}
         for row in rows:
             with contextlib.suppress(Unreachable):
-                found[row.name] = self._traffic.of(row.cluster, row.name)
+                found[row.name] = self._meter.of(row.cluster, row.name)
         return {row.name: found.get(row.name) or UNKNOWN for row in rows}
 
     def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:

@@ -28,6 +28,20 @@ class EndpointRow(Table):
     changed_ms: Mapped[int] = mapped_column(BigInteger)
 
 
+class TrafficRow(Table):
+    """How a model's requests are shared out to its served versions; `weights` is JSON, version to weight."""
+
+    __tablename__ = "traffic"
+
+    model_name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    cluster: Mapped[str] = mapped_column(String(63), index=True)
+    weights: Mapped[str] = mapped_column(LongText)
+    status: Mapped[str] = mapped_column(String(20))
+    message: Mapped[str | None] = mapped_column(LongText)
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    changed_ms: Mapped[int] = mapped_column(BigInteger)
+
+
 class ServingRow(Locked, Table):
     """A cluster's lock for Serve, whose REST replaces everything at once, and what was last put there."""
 

@@ -1,44 +1,92 @@
-"""Asks clusters for what their endpoints have to do: once for all who look, and only while somebody does."""
+"""The rules of shared traffic: one URL a model, whose requests go to its served versions by weight."""
 
 from __future__ import annotations
 
-import threading
-import time
+from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.serving.figures import Course, counts
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.serving import repository
+from submarine_ray.serving.decide import split_name
+from submarine_ray.serving.service import endpoint_name
+from submarine_ray.serving.tables import TrafficRow
+from submarine_ray.spec.serving import EndpointStatus, TrafficSpec
 
-FRESH_SECONDS = 9.0  # Ray brings new numbers every ten
-UNKNOWN = Course().figures() | {"known": False}
 
+class TrafficService:
+    """Sets, shows and ends the sharing of a model's requests."""
 
-class Traffic:
-    """The figures of all endpoints; forgotten with the process, as Prometheus is where they are kept."""
-
-    def __init__(self, clusters: ClusterService) -> None:
+    def __init__(self, database: Database, clusters: ClusterService, wake: Callable[[], None]) -> None:
+        self._database = database
         self._clusters = clusters
-        self._lock = threading.Lock()
-        self._asking: dict[str, threading.Lock] = {}
-        self._asked: dict[str, float] = {}
-        self._known: dict[str, bool] = {}
-        self._courses: dict[tuple[str, str], Course] = {}
+        self._wake = wake
 
-    def of(self, cluster: str, endpoint: str) -> dict[str, Any]:
-        """Figures of an endpoint, not older than ten seconds. Raises Unreachable."""
-        self._look(cluster)
-        course = self._courses.get((cluster, endpoint)) or Course()
-        return course.figures() | {"known": self._known.get(cluster, False)}
+    def put(self, model_name: str, spec: TrafficSpec) -> dict[str, Any]:
+        """Share requests out; weights that are there already are replaced, without a gap.
 
-    def _look(self, cluster: str) -> None:
-        with self._lock:
-            asking = self._asking.setdefault(cluster, threading.Lock())
-        with asking:
-            now = time.time()
-            if now - self._asked.get(cluster, 0.0) < FRESH_SECONDS:
-                return
-            self._asked[cluster] = now  # a cluster that does not answer is asked no more often either
-            texts = self._clusters.driver(cluster).serve_metrics()
-            self._known[cluster] = bool(texts)
-            for endpoint, found in counts(texts, now).items():
-                self._courses.setdefault((cluster, endpoint), Course()).add(found)
+        Raises InvalidSpec for a version that is not served, versions on several clusters, and clusters on Kubernetes,
+        where each endpoint has a Ray cluster of its own.
+        """
+        with self._database.session(write=True) as session:
+            names = {version: endpoint_name(model_name, version) for version in spec.weights}
+            served = {version: repository.living(session, name) for version, name in names.items()}
+            if missing := [version for version, endpoint in served.items() if endpoint is None]:
+                raise InvalidSpec(f"version {missing[0]} of model {model_name[:80]!r} is not served", "weights")
+            clusters = sorted({endpoint.cluster for endpoint in served.values() if endpoint})
+            if len(clusters) > 1:
+                raise InvalidSpec(f"its versions are on several clusters: {', '.join(clusters)}", "weights")
+            if self._clusters.is_kubernetes(clusters[0]):
+                raise InvalidSpec(
+                    "on Kubernetes each endpoint has a Ray cluster of its own; weigh its Services in your gateway",
+                    "weights",
+                )
+            row = repository.find_traffic(session, model_name)
+            if row is None:
+                row = TrafficRow(model_name=model_name, created_ms=now_ms())
+                session.add(row)
+            row.cluster, row.status, row.message = clusters[0], EndpointStatus.CREATING, None
+            row.weights = orjson.dumps({str(version): weight for version, weight in spec.weights.items()}).decode()
+            row.changed_ms = now_ms()
+        self._wake()
+        return self._answer(row)
+
+    def get(self, model_name: str) -> dict[str, Any]:
+        """Raises NotFound."""
+        with self._database.session() as session:
+            row = repository.find_traffic(session, model_name)
+        if row is None:
+            raise _not_shared(model_name)
+        return self._answer(row)
+
+    def list_all(self) -> list[dict[str, Any]]:
+        with self._database.session() as session:
+            return [self._answer(row) for row in repository.list_traffic(session)]
+
+    def delete(self, model_name: str) -> None:
+        """Take the common URL away. Raises NotFound."""
+        with self._database.session(write=True) as session:
+            row = repository.find_traffic(session, model_name)
+            if row is None:
+                raise _not_shared(model_name)
+            session.delete(row)
+        self._wake()
+
+    def _answer(self, row: TrafficRow) -> dict[str, Any]:
+        base = self._clusters.serve_url(row.cluster, split_name(row.model_name))
+        return {
+            "modelName": row.model_name,
+            "weights": orjson.loads(row.weights),
+            "invocationsUrl": f"{base}/{row.model_name}/invocations",
+            "cluster": row.cluster,
+            "status": row.status,
+            "message": row.message,
+        }
+
+
+def _not_shared(model_name: str) -> NotFound:
+    return NotFound(f"The requests of model {model_name[:80]!r} are not shared out.")

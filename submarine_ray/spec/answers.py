@@ -365,6 +365,23 @@ class EndpointFigures(Answer):
     """The last half hour, a point every ten seconds that somebody looked."""
 
 
+class Traffic(Answer):
+    """How a model's requests are shared out to its served versions."""
+
+    model_name: str
+    """The model."""
+    weights: dict[int, int]
+    """Version to weight."""
+    invocations_url: str
+    """Where the shared requests go; each version's own URL answers as before."""
+    cluster: str
+    """Where its versions are served."""
+    status: str
+    """Creating, Running or Failed."""
+    message: str | None
+    """Why, in a sentence."""
+
+
 class Replica(Answer):
     """A process that answers for an endpoint."""
 

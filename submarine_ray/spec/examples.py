@@ -67,6 +67,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ModelVersionPatch": {"name": "register", "version": 1, "currentStage": "Production"},
     "ServeSpec": {"modelName": "register", "modelVersion": 1},
     "EndpointPatch": {"replicas": 2},
+    "TrafficSpec": {"weights": {"1": 90, "2": 10}},
     "RayClusterSpec": {"name": "vm", "address": "http://10.0.0.5:8265", "token": "the cluster's token"},
     "KubeRayClusterSpec": {
         "name": "kind",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from submarine_ray.spec.base import MAX_VERSION, MODEL_NAME_LENGTH, Document, check_name
 
@@ -39,6 +39,21 @@ class EndpointPatch(Document):
 
     replicas: int = Field(ge=1, le=1000)
     """How many processes answer."""
+
+
+class TrafficSpec(Document):
+    """How a model's requests are shared out to its served versions."""
+
+    weights: dict[Annotated[int, Field(ge=1, le=MAX_VERSION)], Annotated[int, Field(ge=0, le=1000)]] = Field(
+        min_length=1, max_length=20
+    )
+    """Version to weight: a version's share is its weight of all weights together, such as 90 and 10."""
+
+    @model_validator(mode="after")
+    def _somebody_answers(self) -> TrafficSpec:
+        if not any(self.weights.values()):
+            raise ValueError("one weight at least must be more than 0")
+        return self
 
 
 class EndpointStatus:

@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
-from submarine_ray.spec.environments import NewEnvironment
+from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import parsed
@@ -28,7 +28,7 @@ class _Environments:
     async def draw(self) -> None:
         with parts.row():
             parts.heading("Environments", 1).classes("grow")
-            parts.button("New environment", self._create, "add", "main")
+            parts.button("New environment", self._open, "add", "main")
         self._content = ui.element("div").classes("tiles")
         await self._load()
 
@@ -49,6 +49,7 @@ class _Environments:
         with parts.card():
             with parts.row():
                 parts.heading(spec["name"]).classes("grow anywhere")
+                parts.icon_button(f"Edit {spec['name']}", "edit", lambda: self._open(spec))
                 parts.icon_button(f"Delete {spec['name']}", "delete", lambda: self._delete(spec["name"]))
             parts.text(spec.get("description") or "", "p", "quiet anywhere")
             parts.facts([("Image", spec.get("dockerImage") or spec.get("image"))])
@@ -56,28 +57,43 @@ class _Environments:
                 for package in packages:
                     parts.text(package, classes="chip mono")
 
-    async def _create(self) -> None:
+    async def _open(self, spec: dict[str, Any] | None = None) -> None:
+        """A form for a new environment, or for `spec`'s changes."""
+        shown = spec or {}
+        kernel = shown.get("kernelSpec") or {}
         with ui.dialog() as dialog, ui.card().classes("dialog"):
-            parts.heading("New environment")
-            name = ui.input("Name").props("outlined dense autofocus")
-            image = ui.input("Container image").props("outlined dense")
-            packages = ui.textarea("pip packages, one a line").props("outlined dense autogrow")
-            note = ui.input("Description").props("outlined dense")
+            parts.heading(f"Edit {shown['name']}" if spec else "New environment")
+            name = ui.input("Name", value=shown.get("name", "")).props("outlined dense autofocus")
+            name.set_enabled(spec is None)
+            image = ui.input("Container image", value=shown.get("dockerImage") or shown.get("image") or "")
+            image.props("outlined dense")
+            pip, conda = (
+                ui.textarea(f"{kind} packages, one a line", value="\n".join(kernel.get(f"{kind}Dependencies") or []))
+                for kind in ("pip", "conda")
+            )
+            for field in (pip, conda):
+                field.props("outlined dense autogrow")
+            note = ui.input("Description", value=shown.get("description") or "").props("outlined dense")
 
-            async def create() -> None:
-                listed = [line.strip() for line in (packages.value or "").splitlines() if line.strip()]
+            async def save() -> None:
+                packages = {"pipDependencies": _lines(pip.value), "condaDependencies": _lines(conda.value)}
                 document = {
                     "name": name.value,
                     "dockerImage": image.value or None,
                     "description": note.value or None,
-                    "kernelSpec": {"pipDependencies": listed} if listed else None,
+                    "kernelSpec": packages if spec or any(packages.values()) else None,
                 }
                 given = {key: value for key, value in document.items() if value is not None}
-                spec = parsed(NewEnvironment, given, name)
-                if spec and await parts.attempt(self._environments.create, spec):
-                    dialog.submit(True)
+                if spec is None:
+                    new = parsed(NewEnvironment, given, name)
+                    if new and await parts.attempt(self._environments.create, new):
+                        dialog.submit(True)
+                else:
+                    patch = parsed(EnvironmentPatch, given, name)
+                    if patch and await parts.attempt(self._environments.patch, spec["name"], patch):
+                        dialog.submit(True)
 
-            made = await parts.submitted(dialog, "Create", create)
+            made = await parts.submitted(dialog, "Save" if spec else "Create", save)
         if made:
             await self._load()
 
@@ -86,3 +102,7 @@ class _Environments:
             return
         if await parts.attempt(self._environments.delete, name):
             await self._load()
+
+
+def _lines(text: str | None) -> list[str]:
+    return [line.strip() for line in (text or "").splitlines() if line.strip()]

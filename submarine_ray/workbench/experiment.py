@@ -147,6 +147,7 @@ class _Experiment:
                         spec = dump(written(self._found["spec"]))
                         with parts.row():
                             parts.heading("Specification").classes("grow")
+                            parts.link("Save as template", f"/templates/new?experiment={quote(self.id)}")
                             parts.copy_button(spec, "Copy the specification")
                         parts.block(spec, "Specification")
 

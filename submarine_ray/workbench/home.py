@@ -17,6 +17,7 @@ from submarine_ray.workbench.endpoints import with_figures
 from submarine_ray.workbench.experiments import shown
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
+from submarine_ray.workbench.quick_start import deploy_model, run_template
 from submarine_ray.workbench.services import Services
 
 RECENT = 8
@@ -37,14 +38,16 @@ _COLUMNS = (
 
 
 def add(bench: Bench) -> None:
+    services = bench.services
+
     @bench.route("/")
     async def home(request: Request) -> None:
         async with bench.page(request, "Home", "/") as page:
             with parts.row():
                 parts.heading("Home", 1).classes("grow")
-                parts.button("Run a template", lambda: ui.navigate.to("/templates"), "play_arrow", "main")
-                parts.button("New notebook", lambda: ui.navigate.to("/notebooks"), "edit_note", "outline")
-                parts.button("Deploy a model", lambda: ui.navigate.to("/models"), "bolt", "outline")
+                parts.button("Run a template", lambda: run_template(services), "play_arrow", "main")
+                parts.button("New notebook", lambda: ui.navigate.to("/notebooks?new=1"), "edit_note", "outline")
+                parts.button("Deploy a model", lambda: deploy_model(services), "bolt", "outline")
             tiles = ui.element("div").classes("tiles")
             with ui.element("div").classes("pair"):
                 left = ui.element("div")
@@ -60,8 +63,8 @@ def add(bench: Bench) -> None:
                     with place:
                         fill(found)
 
-            refresh = await parts.redrawn(tiles, lambda: _look(bench.services), draw)
-            served = await parts.redrawn(endpoints, lambda: with_figures(bench.services.serving), _draw_endpoints)
+            refresh = await parts.redrawn(tiles, lambda: _look(services), draw)
+            served = await parts.redrawn(endpoints, lambda: with_figures(services.serving), _draw_endpoints)
 
             async def look() -> None:
                 await refresh()

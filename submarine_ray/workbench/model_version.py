@@ -47,7 +47,7 @@ class _Version:
                 facts = ui.element("div")
                 with parts.card("Signature"):
                     signature = await self._draw_signature()
-            served = ui.element("div")
+            served = ui.element("div").classes("stack")
         self._refresh = await parts.redrawn(facts, lambda: self._models.version(*self._at), self._draw_facts)
         self.look = await parts.redrawn(served, self._endpoint, lambda found: self._draw_endpoint(found, signature))
 

@@ -13,6 +13,7 @@ from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
+from submarine_ray.workbench.traffic import Traffic
 
 _MODELS = (
     Column("name", "Name", "link", sortable=True),
@@ -46,8 +47,11 @@ def add(bench: Bench) -> None:
 
     @bench.route("/models/{name}")
     async def model(request: Request, name: str) -> None:
-        async with bench.page(request, name, "/models"):
-            await _Model(bench, name).draw()
+        async with bench.page(request, name, "/models") as page:
+            shown = _Model(bench, name)
+            await shown.draw()
+            traffic = await Traffic(bench.services, name).draw()
+            page.live(traffic, "endpoint")
 
 
 class _Model:

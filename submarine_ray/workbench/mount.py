@@ -30,6 +30,7 @@ from submarine_ray.workbench import (
     new_experiment,
     notebooks,
     settings,
+    template_form,
     templates,
 )
 from submarine_ray.workbench.feed import Feed
@@ -51,8 +52,8 @@ _HEADERS = (
     (b"referrer-policy", b"same-origin"),
 )
 _MODULES = (
-    home, new_experiment, experiments, experiment, compare, templates, environments, notebooks, models, model_version,
-    endpoints, endpoint, clusters, settings,
+    home, new_experiment, experiments, experiment, compare, template_form, templates, environments, notebooks, models,
+    model_version, endpoints, endpoint, clusters, settings,
 )  # fmt: skip
 
 

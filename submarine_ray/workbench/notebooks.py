@@ -23,11 +23,13 @@ SIZES = {
 
 def add(bench: Bench) -> None:
     @bench.route("/notebooks")
-    async def notebooks(request: Request) -> None:
+    async def notebooks(request: Request, new: bool = False) -> None:
         async with bench.page(request, "Notebooks", "/notebooks") as page:
             shown = _Notebooks(bench)
             await shown.draw()
             page.live(shown.load, "notebook-")
+            if new:
+                ui.timer(0, shown.create, once=True)  # the page first, then its form
 
 
 class _Notebooks:
@@ -38,7 +40,7 @@ class _Notebooks:
     async def draw(self) -> None:
         with parts.row():
             parts.heading("Notebooks", 1).classes("grow")
-            parts.button("New notebook", self._create, "add", "main")
+            parts.button("New notebook", self.create, "add", "main")
         self.load = await parts.redrawn(ui.element("div").classes("tiles"), self._look, self._draw_cards)
 
     def _look(self) -> list[dict[str, Any]]:
@@ -80,7 +82,7 @@ class _Notebooks:
         if await parts.confirmed(f"Delete {name}?", "It ends; its files stay where they lie on the cluster.", "Delete"):
             await self._do(self._notebooks.delete, id)
 
-    async def _create(self) -> None:
+    async def create(self) -> None:
         found, _ = await asyncio.to_thread(self._services.environments.list_page, None, None)
         with ui.dialog() as dialog, ui.card().classes("dialog"):
             parts.heading("New notebook")

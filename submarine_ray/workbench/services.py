@@ -11,6 +11,7 @@ from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.serving.service import ServingService
+from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking.service import TrackingService
 
@@ -27,5 +28,6 @@ class Services:
     models: ModelService
     notebooks: NotebookService
     serving: ServingService
+    traffic: TrafficService
     clusters: ClusterService
     tracking: TrackingService

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from nicegui import ui
@@ -22,7 +23,9 @@ def add(bench: Bench) -> None:
     async def all_templates(request: Request) -> None:
         async with bench.page(request, "Templates", "/templates"):
             found, _ = await asyncio.to_thread(templates.list_page, None, None)
-            parts.heading("Templates", 1)
+            with parts.row():
+                parts.heading("Templates", 1).classes("grow")
+                parts.button("New template", lambda: ui.navigate.to("/templates/new"), "add", "main")
             parts.text("Experiments that are ready but for a few values.", "p", "quiet")
             with ui.element("div").classes("tiles"):
                 for one in found:
@@ -60,7 +63,9 @@ class _Run:
             parts.text("/", classes="quiet")
         with parts.row():
             parts.heading(spec["name"], 1).classes("grow")
+            parts.button("Copy", lambda: ui.navigate.to(f"/templates/new?copy={quote(spec['name'])}"), "content_copy")
             if not spec.get("readOnly"):
+                parts.button("Edit", lambda: ui.navigate.to(f"/templates/new?edit={quote(spec['name'])}"), "edit")
                 parts.button("Delete", self._delete, "delete", "danger")
         parts.text(spec.get("description") or "", "p", "quiet anywhere")
         with ui.element("div").classes("pair"):

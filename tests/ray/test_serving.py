@@ -80,6 +80,39 @@ def _check_figures_and_scale(platform: RunningPlatform, endpoint: dict[str, Any]
     assert serving.wait_until_running(*at)["replicas"] == 2
 
 
+def _check_traffic(platform: RunningPlatform, experiment_id: str, body: dict[str, Any]) -> None:
+    """Two versions share a URL by weight; new weights are taken on without an unanswered request."""
+    serving = ServeClient(platform.url)
+    register = {"name": "prices", "experimentId": experiment_id}
+    assert serving.service.call("POST", "/api/v1/model-version", json=register)["version"] == 2
+    with pytest.raises(ApiError, match="version 2 of model 'prices' is not served"):
+        serving.share_traffic("prices", {1: 90, 2: 10})
+    serving.create_serve("prices", 2)
+    serving.wait_until_running("prices", 2)
+    for refused in ({}, {1: 0}, {1: -1}, {0: 5}, {1: 2000}):
+        with pytest.raises(ApiError, match="weight"):
+            serving.share_traffic("prices", refused)
+    url = serving.share_traffic("prices", {1: 50, 2: 50})["invocationsUrl"]
+    wait_until(lambda: serving.get_traffic("prices")["status"] == "Running", 90, "the shared URL answers")
+
+    def versions(number: int) -> list[str]:
+        found = [httpx.post(url, json=body) for _ in range(number)]
+        assert {one.status_code for one in found} == {200} and found[0].json()["predictions"] == pytest.approx([210])
+        return [one.headers["x-model-version"] for one in found]
+
+    assert 10 < versions(60).count("2") < 50
+    assert httpx.post(url, json={"inputs": 1}).status_code == 400
+    with pytest.raises(ApiError, match="change the weights first"):
+        serving.delete_serve("prices", 2)
+    serving.share_traffic("prices", {1: 1, 2: 0})
+    wait_until(lambda: versions(10).count("1") == 10, 60, "all of it goes to version 1")
+    serving.stop_sharing("prices")
+    with pytest.raises(ApiError, match="not shared out"):
+        serving.get_traffic("prices")
+    wait_until(lambda: httpx.post(url, json=body).status_code == 404, 60, "the shared URL is gone")
+    serving.delete_serve("prices", 2)
+
+
 def test_quickstart_on_bad_data_says_so(platform: RunningPlatform, tmp_path: Path) -> None:
     done = platform.cli("quickstart", "--data", str(tmp_path), check=False)
     assert done.returncode == 1 and "holds no MNIST files" in done.stderr
@@ -113,6 +146,7 @@ def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
     assert httpx.post(endpoint["invocationsUrl"], json=signature["example"]).status_code == 200
     platform.ended(platform.submit("true", resources="cpu=4"), 60)  # an endpoint keeps no experiment from starting
     _check_figures_and_scale(platform, endpoint, refusals=1)
+    _check_traffic(platform, id, asked | {"dataframe_split": {"columns": ["rooms", "floor"], "data": [[2, 1]]}})
     call("DELETE", "/api/v1/serve", json={"modelName": "prices", "modelVersion": 1})
     wait_until(lambda: "prices" not in [e["modelName"] for e in call("GET", "/api/v1/serve")], 60, "it is taken down")
     assert httpx.post(endpoint["invocationsUrl"], json=asked).status_code == 404

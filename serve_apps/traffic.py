@@ -1,0 +1,44 @@
+"""A Ray Serve application that shares a model's requests out to its versions by weight, each its own application."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from ray import serve
+from starlette.requests import Request
+from starlette.responses import Response
+
+VERSION_HEADER = "x-model-version"
+
+
+@serve.deployment(name="traffic")
+class TrafficDeployment:
+    """Holds no model: it hands each request to a version, by Serve's own handles."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Any] = {}
+        self._versions: list[str] = []
+        self._weights: list[int] = []
+
+    def reconfigure(self, config: dict[str, Any]) -> None:
+        """Serve calls it with `user_config`: `routes`, each a version, its application and its weight."""
+        routes = [route for route in config["routes"] if route["weight"] > 0]
+        self._versions = [route["version"] for route in routes]
+        self._weights = [route["weight"] for route in routes]
+        self._handles = {
+            route["version"]: self._handles.get(route["version"]) or serve.get_app_handle(route["application"])
+            for route in routes
+        }
+
+    async def __call__(self, request: Request) -> Response:
+        (version,) = random.choices(self._versions, self._weights)  # noqa: S311 (a share, no secret)
+        path = request.url.path.removeprefix(request.scope.get("root_path", "")).rstrip("/")
+        status, content = await self._handles[version].answer.remote(request.method, path, await request.body())
+        return Response(content, status, {VERSION_HEADER: version}, media_type="application/json")
+
+
+def build(_args: dict[str, str]) -> Any:
+    """The application that the control service's configuration asks for."""
+    deployment: Any = TrafficDeployment
+    return deployment.bind()

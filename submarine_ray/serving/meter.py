@@ -1,0 +1,44 @@
+"""Asks clusters for what their endpoints have to do: once for all who look, and only while somebody does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.serving.figures import Course, counts
+
+FRESH_SECONDS = 9.0  # Ray brings new numbers every ten
+UNKNOWN = Course().figures() | {"known": False}
+
+
+class Meter:
+    """The figures of all endpoints; forgotten with the process, as Prometheus is where they are kept."""
+
+    def __init__(self, clusters: ClusterService) -> None:
+        self._clusters = clusters
+        self._lock = threading.Lock()
+        self._asking: dict[str, threading.Lock] = {}
+        self._asked: dict[str, float] = {}
+        self._known: dict[str, bool] = {}
+        self._courses: dict[tuple[str, str], Course] = {}
+
+    def of(self, cluster: str, endpoint: str) -> dict[str, Any]:
+        """Figures of an endpoint, not older than ten seconds. Raises Unreachable."""
+        self._look(cluster)
+        course = self._courses.get((cluster, endpoint)) or Course()
+        return course.figures() | {"known": self._known.get(cluster, False)}
+
+    def _look(self, cluster: str) -> None:
+        with self._lock:
+            asking = self._asking.setdefault(cluster, threading.Lock())
+        with asking:
+            now = time.time()
+            if now - self._asked.get(cluster, 0.0) < FRESH_SECONDS:
+                return
+            self._asked[cluster] = now  # a cluster that does not answer is asked no more often either
+            texts = self._clusters.driver(cluster).serve_metrics()
+            self._known[cluster] = bool(texts)
+            for endpoint, found in counts(texts, now).items():
+                self._courses.setdefault((cluster, endpoint), Course()).add(found)

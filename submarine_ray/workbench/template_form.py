@@ -1,0 +1,94 @@
+"""Write a template as YAML, checked by the API's own model while it is written."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import yaml
+from nicegui import ui
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from submarine_ray.spec.templates import TemplateSpec
+from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.new_experiment import dump, written
+from submarine_ray.workbench.problems import all_problems
+
+_BEGINNING: dict[str, Any] = {
+    "name": "my-template",
+    "description": "What it trains, in a sentence",
+    "parameters": [{"name": "epochs", "value": "5", "required": "false", "description": "How often over the data"}],
+    "experimentSpec": {
+        "meta": {"name": "my-experiment", "framework": "Python", "cmd": "python train.py --epochs {{epochs}}"},
+        "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=1G"}},
+    },
+}
+
+
+def add(bench: Bench) -> None:
+    @bench.route("/templates/new")
+    async def new_template(request: Request, edit: str = "", copy: str = "", experiment: str = "") -> None:
+        title = "Edit template" if edit else "New template"
+        async with bench.page(request, title, "/templates"):
+            document = await asyncio.to_thread(_document, bench, edit or copy, experiment)
+            if copy:
+                document["name"] = f"{copy}-copy"[:63]
+            _Form(bench, title, document, edit).draw()
+
+
+def _document(bench: Bench, template: str, experiment: str) -> dict[str, Any]:
+    """What to begin with: a template, an experiment's spec, or an example. Raises NotFound."""
+    if template:
+        found = bench.services.templates.get(template)["experimentTemplateSpec"]
+        known = ("name", "author", "description", "base", "version", "parameters", "experimentSpec")
+        return {key: found[key] for key in known if found.get(key)}
+    if experiment:
+        spec = written(bench.services.experiments.get(experiment)["spec"])
+        return {"name": spec["meta"]["name"], "parameters": [], "experimentSpec": spec}
+    return dict(_BEGINNING)
+
+
+class _Form:
+    def __init__(self, bench: Bench, title: str, document: dict[str, Any], edited: str) -> None:
+        self._templates = bench.services.templates
+        self._title = title
+        self._document = document
+        self._edited = edited
+
+    def draw(self) -> None:
+        with parts.row():
+            parts.link("Templates", "/templates", classes="quiet")
+        parts.heading(self._title, 1)
+        said = "Wherever {{name}} stands in experimentSpec, the parameter of that name goes."
+        parts.text(said, "p", "quiet")
+        with parts.card():
+            self._yaml = ui.textarea(value=dump(self._document), on_change=self._validate)
+            self._yaml.props('outlined autogrow spellcheck=false debounce=300 aria-label="The template as YAML"')
+            self._yaml.classes("mono")
+            self._problem = parts.text("", "div", "bad anywhere").style("white-space: pre-wrap")
+            self._problem.props("role=alert")
+            with parts.row():
+                parts.button("Save" if self._edited else "Create", self._save, "save", "main")
+
+    def _validate(self) -> TemplateSpec | None:
+        try:
+            spec = TemplateSpec.model_validate(yaml.safe_load(self._yaml.value or ""))
+        except yaml.YAMLError as failure:
+            self._problem.set_text(f"This is not YAML: {failure}")
+        except ValidationError as failure:
+            self._problem.set_text(all_problems(failure))
+        else:
+            self._problem.set_text("")
+            return spec
+        return None
+
+    async def _save(self) -> None:
+        spec = self._validate()
+        if spec is None:
+            return
+        templates, edited = self._templates, self._edited
+        made = await (parts.attempt(templates.patch, edited, spec) if edited else parts.attempt(templates.create, spec))
+        if made:
+            ui.navigate.to(addresses.template(spec.name))
