@@ -26,6 +26,7 @@ from benchmarks.harness import Bench, seconds
 from benchmarks.kubernetes import kubernetes
 from benchmarks.load import requests_per_second
 from benchmarks.notebooks import notebooks
+from benchmarks.pages import pages
 from benchmarks.sweeps import sweeps
 from submarine_ray.cli import local_ray, platform, processes
 from submarine_ray.cli.output import table
@@ -280,6 +281,7 @@ def main() -> None:
         "sweeps": sweeps,
         "clicks": clicks,
         "kubernetes": kubernetes,
+        "pages": pages,
     }
     root = Path(tempfile.mkdtemp(prefix="sb-"))
     os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(free_port())}

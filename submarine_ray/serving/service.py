@@ -189,6 +189,7 @@ class ServingService:
         return [one for deployment in deployments.values() for one in deployment.get("replicas", [])]
 
     def _answer(self, row: EndpointRow) -> dict[str, Any]:
+        sizes = (("cpu", row.cpu), ("nvidia.com/gpu", row.gpu))
         base = self._clusters.serve_url(row.cluster, row.name) + route(row.model_name, row.model_version)
         return {
             "url": f"{base}/v2/models/{row.model_name}/infer",
@@ -198,6 +199,7 @@ class ServingService:
             "modelVersion": row.model_version,
             "cluster": row.cluster,
             "replicas": row.replicas,
+            "resources": ",".join(f"{key}={size:g}" for key, size in sizes if size) or None,
             "status": row.status,
             "message": row.message,
             "createdTime": iso(row.created_ms),

@@ -314,6 +314,8 @@ class Endpoint(Answer):
     """Where it runs."""
     replicas: int
     """How many processes answer."""
+    resources: str | None
+    """Of each: `cpu=1,nvidia.com/gpu=1`; null where it asks for none."""
     status: str
     """Creating, Running, Failed or Deleting."""
     message: str | None

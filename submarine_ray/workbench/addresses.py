@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from collections.abc import Iterable
+from urllib.parse import quote, urlencode
+
+MAX_COMPARED = 20
 
 
 def experiment(experiment_id: str) -> str:
     return f"/experiments/{quote(experiment_id, safe='')}"
+
+
+def compare(ids: Iterable[str]) -> str:
+    """Experiments side by side, or trials, each as `experiment/trial`."""
+    return f"/compare?{urlencode({'ids': ','.join(ids)})}"
 
 
 def cluster(name: str) -> str:

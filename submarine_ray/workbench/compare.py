@@ -1,4 +1,4 @@
-"""Several experiments side by side: which parameters differ, and their curves in the same charts."""
+"""Several experiments or trials side by side: which parameters differ, and their curves in the same charts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound
 from submarine_ray.workbench import addresses, charts, parts
-from submarine_ray.workbench.experiments import MAX_COMPARED
+from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.services import Services
 
@@ -25,7 +25,8 @@ def add(bench: Bench) -> None:
             parts.heading("Compare", 1)
             if len(wanted) < 2:
                 with parts.empty(
-                    "Nothing to compare yet", "Select from 2 to 20 experiments in the table, then Compare."
+                    "Nothing to compare yet",
+                    "Select from 2 to 20 experiments in their table, or trials in a sweep's, then Compare.",
                 ):
                     parts.button("Choose experiments", lambda: ui.navigate.to("/experiments"), kind="outline")
                 return
@@ -38,9 +39,13 @@ def add(bench: Bench) -> None:
             await _draw_curves(bench.services, there)
 
 
-def _look(services: Services, experiment_id: str) -> dict[str, Any] | None:
+def _look(services: Services, id: str) -> dict[str, Any] | None:
+    """What is known of an experiment, or of a sweep's trial: `experiment/trial`; None if it is not there."""
+    experiment_id, _, trial_id = id.partition("/")
     try:
         found = services.experiments.get(experiment_id)
+        if trial_id:
+            return _look_at_trial(services, found, trial_id)
         runs = services.experiments.runs(experiment_id)
     except NotFound:
         return None
@@ -49,6 +54,16 @@ def _look(services: Services, experiment_id: str) -> dict[str, Any] | None:
     latest = {one.key: one.value for one in services.tracking.latest([own])} if own else {}
     return {"id": experiment_id, "name": found["spec"]["meta"]["name"], "spec": found["spec"], "run": own,
             "status": found["status"], "params": params, "latest": latest}  # fmt: skip
+
+
+def _look_at_trial(services: Services, sweep: dict[str, Any], trial_id: str) -> dict[str, Any] | None:
+    trials, _ = services.experiments.trials(sweep["experimentId"])
+    trial = next((one for one in trials if one["trialId"] == trial_id), None)
+    if trial is None:
+        return None
+    return {"id": sweep["experimentId"], "name": f"trial {trial['number']}", "spec": sweep["spec"],
+            "run": trial["runId"], "status": trial["status"], "params": trial["params"],
+            "latest": trial["metrics"]}  # fmt: skip
 
 
 def _draw_params(found: list[dict[str, Any]]) -> None:
@@ -85,9 +100,14 @@ async def _draw_curves(services: Services, found: list[dict[str, Any]]) -> None:
     with ui.element("div").classes("tiles wide"):
         for key in keys:
             series = {
-                f"{one['name']} ({one['id'][-4:]})": [(point.x, point.value) for point in curves[one["run"], key]]
+                _label(one): [(point.x, point.value) for point in curves[one["run"], key]]
                 for one in found
                 if (one["run"], key) in curves
             }
             with parts.card(key):
                 charts.show(charts.lines(series), f"The course of {key} of each experiment")
+
+
+def _label(one: dict[str, Any]) -> str:
+    """A name that no other curve has: several experiments may have one name."""
+    return f"{one['name']} ({one['id'][-4:]})"

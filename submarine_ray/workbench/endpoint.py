@@ -34,8 +34,11 @@ def add(bench: Bench) -> None:
     @bench.route("/endpoints/{name}/{version}")
     async def endpoint(request: Request, name: str, version: int) -> None:
         async with bench.page(request, f"{name} v{version}", "/endpoints") as page:
-            shown = _Endpoint(bench, await asyncio.to_thread(bench.services.serving.get, name, version))
-            await shown.draw()
+            found = await asyncio.to_thread(bench.services.serving.get, name, version)
+            content = ui.element("div").classes("stack")
+            with content:
+                shown = _Endpoint(bench, found, content)
+                await shown.draw()
             page.live(shown.look, "endpoint")
 
 
@@ -49,7 +52,9 @@ def per_second(value: float | None) -> str:
 
 
 class _Endpoint:
-    def __init__(self, bench: Bench, found: dict[str, Any]) -> None:
+    def __init__(self, bench: Bench, found: dict[str, Any], content: ui.element) -> None:
+        self._content = content
+        self._is_gone = False
         self._services = bench.services
         self._serving = bench.services.serving
         self._found = found
@@ -106,6 +111,7 @@ class _Endpoint:
                 [
                     ("URL", lambda: parts.text(found["invocationsUrl"], "code", "anywhere")),
                     ("Replicas", str(found["replicas"])),
+                    ("Resources", found["resources"]),
                     ("Cluster", lambda: parts.link(found["cluster"], addresses.cluster(found["cluster"]))),
                     ("Model", lambda: parts.link(found["modelName"], addresses.model(*self._at))),
                     ("Created", lambda: parts.ago(found["createdTime"])),
@@ -142,6 +148,8 @@ class _Endpoint:
         dialog.delete()
 
     async def look(self) -> None:
+        if self._is_gone:
+            return
         found = await asyncio.to_thread(self._serving.get, *self._at)
         if found != self._found:
             self._found = found
@@ -172,7 +180,12 @@ class _Endpoint:
         ):
             return
         if await parts.attempt(self._serving.delete, ServeSpec(model_name=name, model_version=version)):
-            ui.navigate.to("/endpoints")
+            self._is_gone = True
+            found = self._found
+            kept = {key: found[key] for key in ("modelName", "modelVersion", "replicas", "resources", "cluster")}
+            again = ServeSpec.model_validate(kept)
+            back = ("Endpoints", "/endpoints")
+            parts.deleted(self._content, f"The endpoint of {name} v{version}", back, self._serving.create, again)
 
 
 def _draw_figures(found: dict[str, Any] | None) -> None:

@@ -100,8 +100,10 @@ class _Environments:
     async def _delete(self, name: str) -> None:
         if not await parts.confirmed(f"Delete {name}?", "What runs in it goes on: it has its own copy.", "Delete"):
             return
-        if await parts.attempt(self._environments.delete, name):
+        if gone := await parts.attempt(self._environments.delete, name):
             await self._load()
+            again = NewEnvironment.model_validate(gone.value["environmentSpec"])
+            parts.offer_undo(f"{name} is deleted", self._environments.create, again, then=self._load)
 
 
 def _lines(text: str | None) -> list[str]:

@@ -18,7 +18,6 @@ from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.parts import Column
 
 SIZE = 50
-MAX_COMPARED = 20
 PERIODS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400}
 _PERIOD_NAMES = {"hour": "the last hour", "day": "the last day", "week": "the last week", "month": "the last 30 days"}
 COLUMNS = (
@@ -184,10 +183,8 @@ class _Table:
         going = [row["experimentId"] for row in chosen if row["status"] not in ExperimentStatus.ENDED]
         with self._actions:
             parts.text(f"{len(ids)} selected", classes="quiet")
-            compare = parts.button(
-                "Compare", lambda: ui.navigate.to(f"/compare?{urlencode({'ids': ','.join(ids)})}"), "compare_arrows"
-            )
-            compare.set_enabled(2 <= len(ids) <= MAX_COMPARED)
+            compare = parts.button("Compare", lambda: ui.navigate.to(addresses.compare(ids)), "compare_arrows")
+            compare.set_enabled(2 <= len(ids) <= addresses.MAX_COMPARED)
             parts.button("Stop", lambda: self._stop(going), "stop").set_enabled(bool(going))
             parts.button("Delete", lambda: self._delete(ids), "delete", "danger")
 

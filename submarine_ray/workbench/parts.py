@@ -12,6 +12,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from submarine_ray.core.errors import SubmarineError
 
+UNDO_SECONDS = 15.0
 Refresh = Callable[[], Awaitable[None]]
 
 _STATES = {
@@ -45,6 +46,39 @@ def tell(message: str) -> None:
 
 def tell_failure(message: str) -> None:
     ui.notify(message, type="negative", position="bottom", timeout=0, close_button="Close", multi_line=True)
+
+
+def offer_undo(message: str, action: Callable[..., Any], *arguments: Any, then: Refresh | None = None) -> None:
+    """Say what was done, with a button that does `action` to undo it; it goes after some seconds."""
+    with ui.context.client.content, row("toast").props("role=status") as bar:
+        text(message)
+        bar.props("role=status")
+
+        async def undo() -> None:
+            if await attempt(action, *arguments):
+                bar.delete()
+                await (then or _reloaded)()
+
+        button("Undo", undo)
+        icon_button("Close", "close", bar.delete)
+        ui.timer(UNDO_SECONDS, lambda: None if bar.is_deleted else bar.delete(), once=True)
+
+
+async def _reloaded() -> None:
+    ui.navigate.reload()
+
+
+def deleted(content: ui.element, what: str, back: tuple[str, str], action: Callable[..., Any], *arguments: Any) -> None:
+    """Stand in place of a page whose subject is gone: the way back, and what undoes it."""
+    content.clear()
+
+    async def undo() -> None:
+        if await attempt(action, *arguments):
+            ui.navigate.reload()
+
+    with content, empty(f"{what} is deleted", "It can still be put back as it was."), row():
+        button("Undo", undo, "undo", "outline")
+        link(back[0], back[1])
 
 
 def state(status: str | None) -> str:

@@ -11,7 +11,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import InvalidSpec, SubmarineError
-from submarine_ray.spec.templates import TemplateSubmission
+from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 
@@ -35,7 +35,9 @@ def add(bench: Bench) -> None:
     async def template(request: Request, name: str) -> None:
         async with bench.page(request, name, "/templates"):
             found = await asyncio.to_thread(templates.get, name)
-            _Run(bench, found["experimentTemplateSpec"]).draw()
+            content = ui.element("div").classes("stack")
+            with content:
+                _Run(bench, found["experimentTemplateSpec"], content).draw()
 
 
 def _draw_card(spec: dict[str, Any]) -> None:
@@ -51,7 +53,8 @@ def _draw_card(spec: dict[str, Any]) -> None:
 class _Run:
     """One template: its parameters as a form."""
 
-    def __init__(self, bench: Bench, spec: dict[str, Any]) -> None:
+    def __init__(self, bench: Bench, spec: dict[str, Any], content: ui.element) -> None:
+        self._content = content
         self._templates = bench.services.templates
         self._spec = spec
         self._fields: dict[str, ui.input] = {}
@@ -108,5 +111,7 @@ class _Run:
     async def _delete(self) -> None:
         if not await parts.confirmed(f"Delete {self._spec['name']}?", "Experiments made from it stay.", "Delete"):
             return
-        if await parts.attempt(self._templates.delete, self._spec["name"]):
-            ui.navigate.to("/templates")
+        if gone := await parts.attempt(self._templates.delete, self._spec["name"]):
+            again = TemplateSpec.model_validate(gone.value["experimentTemplateSpec"])
+            back = ("Templates", "/templates")
+            parts.deleted(self._content, f"Template {again.name}", back, self._templates.create, again)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from nicegui import ui
 
-from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench import addresses, charts, parts
+from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.services import Services
 
 
 async def draw(services: Services, experiment_id: str) -> parts.Refresh:
     """Draw the trials; answers what brings them up to date."""
     content = ui.element("div").classes("stack")
-    return await parts.redrawn(content, lambda: services.experiments.trials(experiment_id), lambda found: _draw(*found))
+    return await parts.redrawn(
+        content,
+        lambda: services.experiments.trials(experiment_id),
+        lambda found: _draw(experiment_id, *found),
+    )
 
 
-def _draw(found: list[dict[str, Any]], attributes: dict[str, Any]) -> None:
+def _draw(experiment_id: str, found: list[dict[str, Any]], attributes: dict[str, Any]) -> None:
     if not found:
         with parts.empty("No trials yet", "Each trial appears here as it begins."):
             return
@@ -39,7 +45,17 @@ def _draw(found: list[dict[str, Any]], attributes: dict[str, Any]) -> None:
         }
         for trial in found
     ]
-    parts.table(columns, rows, "trialId", "Trials", page=25 if len(rows) > 25 else 0)
+    with parts.row():
+        parts.text("Choose from 2 to 20 to compare them.", classes="quiet small grow")
+        compare = parts.button("Compare", icon="compare_arrows")
+    table = parts.table(columns, rows, "trialId", "Trials", select=True, page=25 if len(rows) > 25 else 0)
+
+    def chosen() -> list[str]:
+        return [f"{experiment_id}/{row['trialId']}" for row in table.selected]
+
+    compare.set_enabled(False)
+    table.on_select(lambda: compare.set_enabled(2 <= len(chosen()) <= MAX_COMPARED))
+    compare.on_click(lambda: ui.navigate.to(addresses.compare(chosen())))
     scored = [trial for trial in found if trial["metrics"].get(metric) is not None]
     if len(scored) < 2:
         return
@@ -50,9 +66,9 @@ def _draw(found: list[dict[str, Any]], attributes: dict[str, Any]) -> None:
             parts.text(f"How closely the ranks of each parameter and of {metric} go together.", "p", "quiet small")
             charts.show(charts.bars(importance(scored, names, metric), horizontal=True), "Parameter importance")
     with parts.card("Parallel coordinates"):
-        table = [[*(trial["params"].get(name) for name in names), trial["metrics"][metric]] for trial in scored]
+        lines = [[*(trial["params"].get(name) for name in names), trial["metrics"][metric]] for trial in scored]
         charts.show(
-            charts.parallel([*names, metric], table, [row[-1] for row in table]), "Parallel coordinates", "chart tall"
+            charts.parallel([*names, metric], lines, [line[-1] for line in lines]), "Parallel coordinates", "chart tall"
         )
 
 
@@ -78,9 +94,12 @@ def _ranks(values: Sequence[Any]) -> list[float]:
     """Each value's rank; equal ones share the mean of theirs."""
     numeric = all(isinstance(value, (int, float)) for value in values)
     keys = list(values) if numeric else [str(value) for value in values]
-    order = sorted(keys)
-    first = {value: order.index(value) for value in set(keys)}
-    return [first[value] + (keys.count(value) - 1) / 2 for value in keys]
+    ranks: dict[Any, float] = {}
+    before = 0
+    for key, number in sorted(Counter(keys).items()):
+        ranks[key] = before + (number - 1) / 2
+        before += number
+    return [ranks[key] for key in keys]
 
 
 def _correlation(one: Sequence[float], other: Sequence[float]) -> float:

@@ -57,10 +57,11 @@ class Service:
 
     def __init__(self, root: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.home = Home(root)
         self._log = root / "service.log"
         self._env = {k: v for k, v in os.environ.items() if not k.startswith(("SUBMARINE_", "RAY_", "MLFLOW_"))}
         self._env |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": self.url.rsplit(":", 1)[1]}
-        self.database = Database(f"sqlite:///{Home(root).database}")
+        self.database = Database(f"sqlite:///{self.home.database}")
         self.start()
 
     def start(self) -> None:
@@ -68,6 +69,10 @@ class Service:
             command = [sys.executable, "-m", "submarine_ray.app"]
             self._process = subprocess.Popen(command, env=self._env, stdout=log, stderr=log)
         wait_until(self._is_ready, 90, f"the service to be ready: {self._log}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -100,6 +105,23 @@ class Service:
                 session.add(ExperimentRow(generation=1, next_check_ms=None, **row))
                 ids.append(str(row["id"]))
         return ids
+
+    def run(self, params: dict[str, float], metrics: dict[str, list[float]]) -> str:
+        """An MLflow run with parameters and the courses of metrics; its id, for `add(run_id=...)`."""
+        api = f"{self.url}/mlflow/api/2.0/mlflow/runs"
+        made = httpx.post(f"{api}/create", json={"experiment_id": "0", "start_time": now_ms()}, timeout=30).json()
+        run = str(made["run"]["info"]["run_id"])
+        logged = {
+            "run_id": run,
+            "params": [{"key": key, "value": str(value)} for key, value in params.items()],
+            "metrics": [
+                {"key": key, "value": value, "step": step, "timestamp": now_ms()}
+                for key, values in metrics.items()
+                for step, value in enumerate(values)
+            ],
+        }
+        httpx.post(f"{api}/log-batch", json=logged, timeout=30).raise_for_status()
+        return run
 
     def tag(self, experiment_id: str, tag: str) -> None:
         with self.database.session(write=True) as session:

@@ -218,3 +218,88 @@ def test_a_restarted_service_is_found_again(service: Service, page: Page) -> Non
     service.add(1, "after-the-restart")
     service.start()
     expect(page.locator(NAMES)).to_have_text(["after-the-restart"], timeout=60_000)
+
+
+def test_what_differs_is_marked_and_the_curves_are_in_one_chart(service: Service, page: Page) -> None:
+    ids = [
+        service.add(1, f"compared-{lr}", run_id=service.run({"lr": lr}, {"loss": [1.0, 0.5, lr]}))[0]
+        for lr in (0.1, 0.2)
+    ]
+    page.goto(f"{service.url}/compare?ids={','.join(ids)},gone")
+    expect(page.get_by_text("There is no experiment gone any more.")).to_be_visible()
+    row = page.locator("tr", has=page.get_by_role("cell", name="lr", exact=True).or_(page.locator("th", has_text="lr")))
+    expect(row.first.locator(".diff")).to_have_text(["0.1", "0.2"])
+    expect(page.get_by_role("img", name="The course of loss of each experiment")).to_be_visible()
+    series = page.evaluate("() => getElement(Number(document.querySelector('.chart').id.slice(1))).options.series")
+    assert [[point[1] for point in one["data"]] for one in series] == [[1.0, 0.5, 0.1], [1.0, 0.5, 0.2]]
+
+
+def test_two_users_at_once(service: Service, browser: Browser, page: Page) -> None:
+    """What one does the other sees, and neither's filter or theme is the other's."""
+    service.add(2, "shared")
+    page.goto(f"{service.url}/experiments?q=shared")
+    other = browser.new_context(color_scheme="dark").new_page()
+    try:
+        other.goto(f"{service.url}/experiments?q=shared-1")
+        expect(page.locator(NAMES)).to_have_text(["shared-1", "shared-0"])
+        expect(other.locator(NAMES)).to_have_text(["shared-1"])
+        other.get_by_role("checkbox", name="Select all rows shown").click()
+        other.get_by_role("button", name="Delete").click()
+        other.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(page.locator(NAMES)).to_have_text(["shared-0"])
+        expect(page.locator("body.body--dark")).to_have_count(0)
+        expect(other.locator("body.body--dark")).to_have_count(1)
+    finally:
+        other.context.close()
+
+
+def test_environments_are_made_changed_and_deleted(service: Service, page: Page) -> None:
+    page.goto(f"{service.url}/environments")
+    page.get_by_role("button", name="New environment").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("not a name")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("name")
+    dialog.get_by_label("Name").fill("browsed")
+    dialog.get_by_label("pip packages, one a line").fill("numpy==2.2.6\n\npandas")
+    dialog.get_by_role("button", name="Create").click()
+    expect(page.locator(".card", has_text="browsed")).to_contain_text("pandas")
+    page.get_by_role("button", name="Edit browsed").click()
+    dialog.get_by_label("pip packages, one a line").fill("numpy==2.2.6")
+    dialog.get_by_label("Description").fill("Only numbers")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.locator(".card", has_text="browsed")).to_contain_text("Only numbers")
+    stored = httpx.get(f"{service.url}/api/v1/environment/browsed").json()["result"]["environmentSpec"]
+    assert stored["kernelSpec"]["pipDependencies"] == ["numpy==2.2.6"]
+    page.get_by_role("button", name="Delete browsed").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.locator(".card", has_text="browsed")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".card", has_text="browsed")).to_contain_text("Only numbers")
+    page.get_by_role("button", name="Delete browsed").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.locator(".card", has_text="browsed")).to_have_count(0)
+
+
+def test_templates_are_written_in_the_page(service: Service, page: Page) -> None:
+    page.goto(f"{service.url}/templates/new")
+    text = page.get_by_label("The template as YAML")
+    written = yaml.safe_load(text.input_value())
+    text.fill(yaml.safe_dump(written | {"experimentSpec": {}}))
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("alert").filter(has_text="experimentSpec is required")).to_be_visible()
+    text.fill(yaml.safe_dump(written | {"name": "browsed"}))
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", name="browsed")).to_be_visible()
+    page.get_by_role("button", name="Edit").click()
+    text.fill(yaml.safe_dump(written | {"name": "browsed", "description": "Changed in the page"}))
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Changed in the page")).to_be_visible()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Changed in the page")).to_be_visible()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("link", name="Templates").last.click()
+    expect(page).to_have_url(re.compile("/templates$"))

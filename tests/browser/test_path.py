@@ -24,29 +24,97 @@ for tick in range(40):
 """
 
 
-def test_register_deploy_and_try_a_model(platform: RunningPlatform, page: Page, sklearn_experiment: str) -> None:
-    page.goto(f"{platform.url}/experiments/{sklearn_experiment}")
-    page.get_by_role("button", name="Register model").click()
+# How many points the first chart's curve has.
+POINTS = """() => { const chart = document.querySelector(".chart");
+    return chart ? getElement(Number(chart.id.slice(1))).chart.getOption().series[0].data.length : 0; }"""
+
+
+def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) -> None:
+    """Home, a template, its run with metrics that move, the model registered, deployed and asked."""
+    page.goto(platform.url)
+    page.get_by_role("button", name="Run a template").click()
+    page.get_by_label("Template", exact=True).click()
+    page.get_by_role("option", name="pytorch-mnist").click()
+    page.get_by_role("button", name="Set its parameters").click()
+    page.get_by_label("epochs").fill("25")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("tab", name="Metrics").click()
+    page.wait_for_function(f"({POINTS})() >= 2", timeout=120_000)
+    expect(page.locator(".badge", has_text="Running")).to_be_visible()
+    before = page.evaluate(POINTS)
+    page.wait_for_function(f"({POINTS})() > {before}", timeout=30_000)
+    page.get_by_role("button", name="Register model").click(timeout=120_000)
     page.get_by_label("Model name").fill("browsed")
     page.get_by_role("button", name="Register", exact=True).click()
     expect(page.get_by_role("heading", name="browsed v1")).to_be_visible()
+    expect(page.get_by_text("float32 [-1, 64]").first).to_be_visible()
     page.get_by_role("button", name="Deploy").click()
-    expect(page.get_by_role("heading", name="browsed v1")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="Deploy").click()
+    expect(page).to_have_url(re.compile("/endpoints/browsed/1$"))
     try:
-        expect(page.locator(".badge", has_text="Running")).to_be_visible(timeout=120_000)
-        page.get_by_label("Request, as JSON").fill("not json")
+        expect(page.locator("h1 + .badge", has_text="Running")).to_be_visible(timeout=120_000)
+        request = page.get_by_label("Request, as JSON")
+        example = request.input_value()
+        request.fill("not json")
         page.get_by_role("button", name="Send").click()
         expect(page.get_by_text("This is not JSON")).to_be_visible()
-        page.get_by_label("Request, as JSON").fill(
-            '{"dataframe_split": {"columns": ["rooms", "floor"], "data": [[5, 1]]}}'
-        )
+        request.fill(example)
         page.get_by_role("button", name="Send").click()
         expect(page.get_by_text(re.compile(r"^200 in \d+ ms"))).to_be_visible()
-        expect(page.get_by_role("region", name="Answer")).to_contain_text(re.compile(r"510|509\.99"))
+        expect(page.get_by_role("region", name="Answer")).to_contain_text("predictions")
+        page.get_by_role("button", name=re.compile("^Log of ")).click()
+        expect(page.get_by_role("dialog")).to_contain_text("Loaded browsed version 1")
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        expect(page.get_by_text("Requests so far")).to_be_visible(timeout=40_000)
     finally:
         page.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        expect(page).to_have_url(re.compile("/endpoints$"))
+        expect(page.get_by_role("button", name="Undo")).to_be_visible()
+
+
+def test_a_notebook_is_opened_and_a_cell_run(platform: RunningPlatform, page: Page) -> None:
+    page.goto(platform.url)
+    page.get_by_role("button", name="New notebook").click()
+    page.get_by_label("Name", exact=True).fill("browsed-notebook")
+    page.get_by_role("dialog").get_by_role("button", name="Create").click()
+    card = page.locator(".card", has_text="browsed-notebook")
+    try:
+        with page.expect_popup() as opened:
+            card.get_by_role("link", name="Open").click(timeout=120_000)
+        lab = opened.value
+        lab.locator(".jp-LauncherCard", has_text="Python 3").first.click(timeout=90_000)
+        cell = lab.locator(".jp-CodeCell .cm-content").first
+        cell.click(timeout=60_000)
+        lab.keyboard.type("print(6 * 7)")
+        lab.keyboard.press("Shift+Enter")
+        expect(lab.locator(".jp-OutputArea-output").first).to_have_text(re.compile("42"), timeout=60_000)
+        lab.close()
+    finally:
+        card.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(card).to_have_count(0, timeout=60_000)
+
+
+TRIES = "import sys, submarine_ray; submarine_ray.log_metric('score', float(sys.argv[1]) * 100, 0)"
+
+
+def test_the_trials_of_a_sweep(platform: RunningPlatform, page: Page, tmp_path: Path) -> None:
+    """Each trial is in the table as it ends; what they say together is drawn."""
+    (tmp_path / "tries.py").write_text(TRIES)
+    space = {"lr": {"type": "grid", "values": [0.1, 0.2, 0.4]}, "kind": {"type": "choice", "values": ["a", "b"]}}
+    id = platform.submit(
+        "python tries.py {{lr}}",
+        "Python",
+        code={"syncMode": "local", "url": str(tmp_path)},
+        tune={"searchSpace": space, "metric": "score", "mode": "max", "maxConcurrentTrials": 2},
+    )
+    page.goto(f"{platform.url}/experiments/{id}?tab=trials")
+    rows = page.get_by_role("table", name="Trials").locator("tbody tr")
+    expect(rows).to_have_count(3, timeout=120_000)
+    assert platform.ended(id)["status"] == "Succeeded"
+    expect(rows.first).to_contain_text("40")  # the best one
+    for chart in ("The best value after each trial", "Parameter importance", "Parallel coordinates"):
+        expect(page.get_by_role("img", name=chart)).to_be_visible()
 
 
 def test_logs_and_metrics_of_a_running_experiment(platform: RunningPlatform, page: Page, tmp_path: Path) -> None:
