@@ -54,6 +54,7 @@ class Filter:
     framework: str | None = None
     search: str | None = None
     since_ms: int | None = None
+    cluster: str | None = None
 
     def query(self) -> Select[ExperimentRow]:
         query = select(ExperimentRow).where(_ALIVE if self.status is None else ExperimentRow.status == self.status)
@@ -61,6 +62,8 @@ class Filter:
             query = query.where(ExperimentRow.owner == self.owner)
         if self.framework is not None:
             query = query.where(ExperimentRow.framework == self.framework)
+        if self.cluster is not None:
+            query = query.where(ExperimentRow.cluster == self.cluster)
         if self.since_ms is not None:
             query = query.where(ExperimentRow.accepted_ms >= self.since_ms)
         if self.search is not None:

@@ -12,6 +12,12 @@ def experiment(experiment_id: str) -> str:
     return f"/experiments/{quote(experiment_id, safe='')}"
 
 
+def experiments(**filters: str) -> str:
+    """The table of experiments, filtered."""
+    said = {name: value for name, value in filters.items() if value}
+    return "/experiments" + (f"?{urlencode(said)}" if said else "")
+
+
 def compare(ids: Iterable[str]) -> str:
     """Experiments side by side, or trials, each as `experiment/trial`."""
     return f"/compare?{urlencode({'ids': ','.join(ids)})}"

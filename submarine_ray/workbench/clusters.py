@@ -8,10 +8,14 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.experiments.repository import Filter
+from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.services import Services
+
+SHOWN = 20
 
 
 def health(cluster: dict[str, Any]) -> str:
@@ -31,12 +35,16 @@ def add(bench: Bench) -> None:
 
     @bench.route("/clusters/{name}")
     async def cluster(request: Request, name: str) -> None:
-        async with bench.page(request, name, "/clusters"):
-            found = await asyncio.to_thread(services.clusters.get, name)
+        async with bench.page(request, name, "/clusters") as page:
+            await asyncio.to_thread(services.clusters.get, name)
             parts.link("Clusters", "/clusters", classes="quiet")
             parts.heading(name, 1)
             with ui.element("div").classes("pair"):
-                _draw_card(found | {"inUse": await asyncio.to_thread(services.clusters.in_use, name)})
+                content = ui.element("div").classes("stack")
+                page.live(
+                    await parts.redrawn(content, lambda: _look(services, name), _draw_cluster),
+                    "experiment-", "notebook-", "endpoint",
+                )  # fmt: skip
                 with parts.card("Check"):
                     parts.text(
                         "Reaches for everything that the cluster needs, and says how to mend what lacks.", "p", "quiet"
@@ -50,6 +58,57 @@ def add(bench: Bench) -> None:
 def with_use(services: Services) -> list[dict[str, Any]]:
     """All clusters, and how much of each the platform's own jobs hold."""
     return [one | {"inUse": services.clusters.in_use(one["name"])} for one in services.clusters.list_all()]
+
+
+def _look(services: Services, name: str) -> dict[str, Any]:
+    """The cluster, and all that the platform has on it."""
+    cluster = services.clusters.get(name) | {"inUse": services.clusters.in_use(name)}
+    jobs = {
+        status: services.experiments.summaries(Filter(status=status, cluster=name), 1, SHOWN)
+        for status in (ExperimentStatus.RUNNING, ExperimentStatus.CREATED, ExperimentStatus.ACCEPTED)
+    }
+    notebooks = services.notebooks.list_page(None, None, None)[0]
+    return {
+        "cluster": cluster,
+        "running": jobs[ExperimentStatus.RUNNING],
+        # Created ones are with the cluster already, accepted ones wait for room.
+        "waiting": jobs[ExperimentStatus.CREATED][0] + jobs[ExperimentStatus.ACCEPTED][0],
+        "waiting_count": jobs[ExperimentStatus.CREATED][1] + jobs[ExperimentStatus.ACCEPTED][1],
+        "notebooks": [one for one in notebooks if one["cluster"] == name],
+        "endpoints": [one for one in services.serving.list_all() if one["cluster"] == name],
+    }
+
+
+def _draw_cluster(found: dict[str, Any]) -> None:
+    name = found["cluster"]["name"]
+    _draw_card(found["cluster"])
+    running, count = found["running"]
+    _draw_jobs(f"Running ({count})", running, name, ExperimentStatus.RUNNING)
+    _draw_jobs(f"Waiting ({found['waiting_count']})", found["waiting"], name, "")
+    with parts.card("Also here"):
+        for one in found["endpoints"]:
+            address = addresses.endpoint(one["modelName"], one["modelVersion"])
+            with parts.row():
+                parts.link(f"{one['modelName']} v{one['modelVersion']}", address).classes("grow anywhere")
+                parts.text(f"endpoint × {one['replicas']}", classes="quiet small")
+        for one in found["notebooks"]:
+            with parts.row():
+                parts.link(one["name"], "/notebooks").classes("grow anywhere")
+                parts.text("notebook", classes="quiet small")
+        if not found["endpoints"] and not found["notebooks"]:
+            parts.text("No endpoint and no notebook.", "p", "quiet")
+
+
+def _draw_jobs(title: str, jobs: list[dict[str, Any]], cluster: str, status: str) -> None:
+    with parts.card(title):
+        for one in jobs:
+            with parts.row():
+                parts.link(one["name"], addresses.experiment(one["experimentId"])).classes("grow anywhere")
+                parts.text(one["owner"] or "", classes="quiet small")
+                parts.ago(one["acceptedTime"])
+        if not jobs:
+            parts.text("Nothing.", "p", "quiet")
+        parts.link("All of this cluster", addresses.experiments(cluster=cluster, status=status))
 
 
 def _draw_cards(found: list[dict[str, Any]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import urlencode
 
 from nicegui import ui
 from starlette.requests import Request
@@ -42,6 +41,7 @@ class View:
     framework: str = ""
     tag: str = ""
     since: str = ""
+    cluster: str = ""
     page: int = 1
 
     @classmethod
@@ -49,15 +49,15 @@ class View:
         """Raises InvalidSpec for nothing: what is not understood is left out."""
         given = request.query_params
         number = given.get("page", "1")
-        known = {name: given.get(name, "")[:250] for name in ("q", "status", "owner", "framework", "tag", "since")}
+        texts = ("q", "status", "owner", "framework", "tag", "since", "cluster")
+        known = {name: given.get(name, "")[:250] for name in texts}
         known["status"] = known["status"] if known["status"] in ExperimentStatus.ALL else ""
         known["since"] = known["since"] if known["since"] in PERIODS else ""
         return cls(**known, page=max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1)
 
     @property
     def url(self) -> str:
-        said = {name: value for name, value in asdict(self).items() if value and (name, value) != ("page", 1)}
-        return "/experiments" + (f"?{urlencode(said)}" if said else "")
+        return addresses.experiments(**asdict(self) | {"page": str(self.page) if self.page > 1 else ""})
 
     @property
     def is_filtered(self) -> bool:
@@ -72,6 +72,7 @@ class View:
             self.framework or None,
             self.q.strip() or None,
             now_ms() - PERIODS[self.since] * 1000 if self.since else None,
+            self.cluster or None,
         )
 
 
@@ -95,11 +96,13 @@ def add(bench: Bench) -> None:
 class _Table:
     def __init__(self, bench: Bench, page: Page, view: View) -> None:
         self._experiments = bench.services.experiments
+        self._clusters = bench.services.clusters
         self._page = page
         self._view = view
 
     async def draw(self) -> None:
         filters = await asyncio.to_thread(self._experiments.filters)
+        clusters = await asyncio.to_thread(self._clusters.names)
         with parts.row():
             parts.heading("Experiments", 1).classes("grow")
             parts.button("New experiment", lambda: ui.navigate.to("/experiments/new"), "add", "main")
@@ -112,6 +115,7 @@ class _Table:
             self._choice("Owner", "owner", {name: name for name in filters["owner"]})
             self._choice("Framework", "framework", {name: name for name in filters["framework"]})
             self._choice("Tag", "tag", {name: name for name in filters["tag"]})
+            self._choice("Cluster", "cluster", {name: name for name in clusters})
             self._choice("Created", "since", _PERIOD_NAMES)
         self._actions = parts.row()
         self._table = parts.table(COLUMNS, [], "experimentId", "Experiments", select=True)

@@ -63,7 +63,11 @@ class _Notebooks:
             if one["reason"] and status != NotebookStatus.RUNNING:
                 parts.text(one["reason"], "p", "quiet anywhere")
             parts.facts(
-                [("Resources", one["spec"]["spec"]["resources"]), ("Created", lambda: parts.ago(one["createdTime"]))]
+                [
+                    ("Cluster", one["cluster"]),
+                    ("Resources", one["spec"]["spec"]["resources"]),
+                    ("Created", lambda: parts.ago(one["createdTime"])),
+                ]
             )
             with parts.row():
                 if status == NotebookStatus.RUNNING:

@@ -11,9 +11,18 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.client.models import ServeClient
 from tests.browser.conftest import CHROMIUM
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+def _served(url: str) -> dict[str, str]:
+    """The pages of an endpoint and its model, if there is one."""
+    for one in ServeClient(url).list_serves():
+        at = f"{one['modelName']}/{one['modelVersion']}"
+        return {"endpoint": f"/endpoints/{at}", "model": f"/models/{at}"}
+    return {}
 
 
 def main(url: str) -> None:
@@ -30,6 +39,7 @@ def main(url: str) -> None:
         "metrics": f"/experiments/{id}?tab=metrics",
         "logs": f"/experiments/{id}?tab=logs",
         "templates": "/templates",
+        **_served(url),
         "clusters": "/clusters",
     }
     IMAGES.mkdir(exist_ok=True)
