@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from sqlalchemy import (
@@ -156,7 +157,7 @@ def _sampled(session: Session, curve: Curve, axis: Axis, began: int, newest: int
         select(x, _METRICS.c.value)
         .where(*mine, _METRICS.c.timestamp.in_(moments), _METRICS.c.is_nan.is_(False))
         .where(_METRICS.c.value.between(-_LARGEST, _LARGEST))
-        .order_by(x)
     ).all()
+    rows = sorted(rows, key=itemgetter(0))  # asked to, SQLite would read the whole curve in its steps' order
     every = -(-len(rows) // MAX_POINTS) or 1
     return [Point(int(at), value, value, value) for at, value in rows[::every]]

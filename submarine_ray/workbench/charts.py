@@ -134,6 +134,22 @@ def show(options: dict[str, Any], label: str, classes: str = "chart") -> ui.echa
     return made
 
 
+def later(options: dict[str, Any], label: str, classes: str = "chart") -> None:
+    """Keep the chart's place, and draw it once the page answers: its library is the half of all that a page loads."""
+    place = ui.element("div").classes(classes)
+
+    def draw() -> None:
+        if not place.is_deleted and not place.default_slot.children:
+            with place:
+                show(options, label, "filling")
+
+    client = ui.context.client
+    if client.has_socket_connection:
+        draw()
+    else:
+        client.on_connect(draw)
+
+
 def replace(chart: ui.echart, options: dict[str, Any]) -> None:
     """Draw other options, if they differ: series that are gone go."""
     if chart.options != options:

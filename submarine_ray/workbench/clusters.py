@@ -31,7 +31,7 @@ def add(bench: Bench) -> None:
         async with bench.page(request, "Clusters", "/clusters") as page:
             parts.heading("Clusters", 1)
             content = ui.element("div").classes("tiles")
-            page.live(await parts.redrawn(content, lambda: with_use(services), _draw_cards), "experiment-", "notebook-")
+            page.live(await parts.redrawn(content, _draw_cards, with_use, services), "experiment-", "notebook-")
 
     @bench.route("/clusters/{name}")
     async def cluster(request: Request, name: str) -> None:
@@ -42,7 +42,7 @@ def add(bench: Bench) -> None:
             with ui.element("div").classes("pair"):
                 content = ui.element("div").classes("stack")
                 page.live(
-                    await parts.redrawn(content, lambda: _look(services, name), _draw_cluster),
+                    await parts.redrawn(content, _draw_cluster, _look, services, name),
                     "experiment-", "notebook-", "endpoint",
                 )  # fmt: skip
                 with parts.card("Check"):

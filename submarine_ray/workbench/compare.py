@@ -20,7 +20,7 @@ CHARTS = 8
 def add(bench: Bench) -> None:
     @bench.route("/compare")
     async def compare(request: Request, ids: str = "") -> None:
-        async with bench.page(request, "Compare", "/experiments"):
+        async with bench.page(request, "Compare", "/experiments", has_charts=True):
             wanted = list(dict.fromkeys(id for id in ids.split(",") if id))[:MAX_COMPARED]
             parts.heading("Compare", 1)
             if len(wanted) < 2:

@@ -9,9 +9,11 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import SubmarineError
+from submarine_ray.serving.service import ServingService
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
 from submarine_ray.workbench import addresses, charts, parts, try_it
 from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
 
@@ -33,7 +35,7 @@ def state(status: str) -> str:
 def add(bench: Bench) -> None:
     @bench.route("/endpoints/{name}/{version}")
     async def endpoint(request: Request, name: str, version: int) -> None:
-        async with bench.page(request, f"{name} v{version}", "/endpoints") as page:
+        async with bench.page(request, f"{name} v{version}", "/endpoints", has_charts=True) as page:
             found = await asyncio.to_thread(bench.services.serving.get, name, version)
             content = ui.element("div").classes("stack")
             with content:
@@ -70,7 +72,9 @@ class _Endpoint:
             parts.button("Scale", self._scale, "unfold_more", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         self._why = ui.element("div")
-        self._look_at_figures = await parts.redrawn(ui.element("div"), self._figures, _draw_figures)
+        self._look_at_figures = await parts.redrawn(
+            ui.element("div"), _draw_figures, _figures, self._serving, *self._at
+        )
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
                 try_it.draw(self._found["invocationsUrl"], await asyncio.to_thread(self._signature))
@@ -78,24 +82,12 @@ class _Endpoint:
                 self._facts = ui.element("div")
                 replicas = ui.element("div")
         self._show()
-        self._look_at_replicas = await parts.redrawn(replicas, self._replicas, self._draw_replicas)
+        self._look_at_replicas = await parts.redrawn(replicas, self._draw_replicas, _replicas, self._serving, *self._at)
 
     def _signature(self) -> dict[str, Any] | None:
         try:
             return self._services.models.signature(*self._at)
         except SubmarineError:  # the model may have been deleted before its endpoint
-            return None
-
-    def _figures(self) -> dict[str, Any] | None:
-        try:
-            return self._serving.figures(*self._at)
-        except SubmarineError:
-            return None
-
-    def _replicas(self) -> list[dict[str, Any]] | None:
-        try:
-            return self._serving.replicas(*self._at)
-        except SubmarineError:
             return None
 
     def _show(self) -> None:
@@ -150,7 +142,7 @@ class _Endpoint:
     async def look(self) -> None:
         if self._is_gone:
             return
-        found = await asyncio.to_thread(self._serving.get, *self._at)
+        found = await looked(self._serving.get, *self._at)
         if found != self._found:
             self._found = found
             self._show()
@@ -186,6 +178,20 @@ class _Endpoint:
             again = ServeSpec.model_validate(kept)
             back = ("Endpoints", "/endpoints")
             parts.deleted(self._content, f"The endpoint of {name} v{version}", back, self._serving.create, again)
+
+
+def _figures(serving: ServingService, name: str, version: int) -> dict[str, Any] | None:
+    try:
+        return serving.figures(name, version)
+    except SubmarineError:
+        return None
+
+
+def _replicas(serving: ServingService, name: str, version: int) -> list[dict[str, Any]] | None:
+    try:
+        return serving.replicas(name, version)
+    except SubmarineError:
+        return None
 
 
 def _draw_figures(found: dict[str, Any] | None) -> None:

@@ -32,7 +32,7 @@ def add(bench: Bench) -> None:
     async def all_endpoints(request: Request) -> None:
         async with bench.page(request, "Endpoints", "/endpoints") as page:
             parts.heading("Endpoints", 1)
-            page.live(await parts.redrawn(ui.element("div"), lambda: with_figures(serving), _draw_table), "endpoint")
+            page.live(await parts.redrawn(ui.element("div"), _draw_table, with_figures, serving), "endpoint")
 
 
 def with_figures(serving: ServingService) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.models import ModelVersionSpec
 from submarine_ray.workbench import addresses, artifacts, metrics, parts, trials
 from submarine_ray.workbench.layout import Bench, Page
+from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.new_experiment import dump, written
 from submarine_ray.workbench.problems import parsed
 
@@ -23,7 +24,7 @@ TABS = ("overview", "metrics", "logs", "artifacts")
 def add(bench: Bench) -> None:
     @bench.route("/experiments/{experiment_id}")
     async def experiment(request: Request, experiment_id: str, tab: str = "overview", path: str = "") -> None:
-        async with bench.page(request, experiment_id, "/experiments") as page:
+        async with bench.page(request, experiment_id, "/experiments", has_charts=True) as page:
             found = await asyncio.to_thread(bench.services.experiments.get, experiment_id)
             ui.page_title(f"{found['spec']['meta']['name']} · submarine-ray")
             await _Experiment(bench, page, found, path).draw(tab)
@@ -91,7 +92,7 @@ class _Experiment:
                 self._refresh = await self._draw_overview()
 
     async def _look(self) -> None:
-        before, self._found = self._found, await asyncio.to_thread(self._services.experiments.get, self.id)
+        before, self._found = self._found, await looked(self._services.experiments.get, self.id)
         if before != self._found:
             self._draw_state()
             await self._watch_runs()
@@ -101,9 +102,7 @@ class _Experiment:
     async def _watch_runs(self) -> None:
         """Hear of new metrics too, while there can be any."""
         going = self._found["runId"] and self._found["status"] == ExperimentStatus.RUNNING
-        self._subscription.runs = (
-            tuple(await asyncio.to_thread(self._services.experiments.runs, self.id)) if going else ()
-        )
+        self._subscription.runs = tuple(await looked(self._services.experiments.runs, self.id)) if going else ()
 
     def _draw_state(self) -> None:
         found = self._found
@@ -129,8 +128,8 @@ class _Experiment:
 
         async def draw() -> None:
             happened, params = await asyncio.gather(
-                asyncio.to_thread(self._services.experiments.history, self.id),
-                asyncio.to_thread(self._services.experiments.params, self.id),
+                looked(self._services.experiments.history, self.id),
+                looked(self._services.experiments.params, self.id),
             )
             state = (self._found, happened, params)
             if self._overview == state and pair.default_slot.children:

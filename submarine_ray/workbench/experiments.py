@@ -14,9 +14,10 @@ from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench, Page
+from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.parts import Column
 
-SIZE = 50
+SIZE = 25
 PERIODS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400}
 _PERIOD_NAMES = {"hour": "the last hour", "day": "the last day", "week": "the last week", "month": "the last 30 days"}
 COLUMNS = (
@@ -143,7 +144,7 @@ class _Table:
         await self._load()
 
     async def _load(self) -> None:
-        found, total = await asyncio.to_thread(self._experiments.summaries, self._view.filter, self._view.page, SIZE)
+        found, total = await looked(self._experiments.summaries, self._view.filter, self._view.page, SIZE)
         if not found and total and self._view.page > 1:  # the last page has become empty
             await self._show(page=-(-total // SIZE))
             return

@@ -13,6 +13,7 @@ from submarine_ray.core import events
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.tracking.service import TrackingService
+from submarine_ray.workbench.looks import Looks, shared
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,7 @@ class Subscription:
     topics: Collection[str]
     refresh: Callable[[], Awaitable[None]]
     runs: Collection[str] = ()
+    looks: Looks = field(default_factory=Looks)
     _due: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -39,7 +41,8 @@ class Subscription:
             await self._due.wait()
             self._due.clear()
             try:
-                await self.refresh()
+                with shared(self.looks):
+                    await self.refresh()
             except SubmarineError as failure:
                 log.info("workbench.not_refreshed", why=str(failure))
             except Exception:  # one page's mistake must not end its liveness
@@ -57,11 +60,13 @@ class Feed:
         self._watching: asyncio.Task[None] | None = None
         self._last: int | None = None
         self._marks: dict[str, tuple[int, int]] = {}
+        self._looks = Looks()
 
     def add(self, page: Subscription) -> None:
         """Begin to tell a page; it ends with `remove`. A page that reconnects is added again, and told once."""
         if page in self._pages:
             return
+        page.looks = self._looks
         self._pages[page] = asyncio.create_task(page.follow(), name="workbench page")
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="workbench feed")
@@ -81,6 +86,8 @@ class Feed:
                 drawn = await asyncio.to_thread(self._drawn)
             except SubmarineError:  # the database is away: pages show what they have
                 changed, drawn = set(), set()
+            if changed or drawn or slow >= ALL_SECONDS:
+                self._looks.forget()
             for page in list(self._pages):
                 told = any(subject.startswith(topic) for subject in changed for topic in page.topics)
                 if told or slow >= ALL_SECONDS or not drawn.isdisjoint(page.runs):

@@ -14,9 +14,7 @@ from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import health, usage, with_use
 from submarine_ray.workbench.endpoint import state
 from submarine_ray.workbench.endpoints import with_figures
-from submarine_ray.workbench.experiments import shown
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.quick_start import deploy_model, run_template
 from submarine_ray.workbench.services import Services
 
@@ -28,13 +26,6 @@ _COLOURS = {
     ExperimentStatus.CREATED: "#56b4e9",
     ExperimentStatus.ACCEPTED: "#8a94a3",
 }
-_COLUMNS = (
-    Column("name", "Name", "link"),
-    Column("status", "Status", "status"),
-    Column("owner", "Owner", wide=True),
-    Column("acceptedTime", "Created", "ago"),
-    Column("duration", "Duration", "taken", wide=True),
-)
 
 
 def add(bench: Bench) -> None:
@@ -63,8 +54,8 @@ def add(bench: Bench) -> None:
                     with place:
                         fill(found)
 
-            refresh = await parts.redrawn(tiles, lambda: _look(services), draw)
-            served = await parts.redrawn(endpoints, lambda: with_figures(services.serving), _draw_endpoints)
+            refresh = await parts.redrawn(tiles, draw, _look, services)
+            served = await parts.redrawn(endpoints, _draw_endpoints, with_figures, services.serving)
 
             async def look() -> None:
                 await refresh()
@@ -109,7 +100,10 @@ def _draw_charts(found: dict[str, Any]) -> None:
 def _draw_recent(found: dict[str, Any]) -> None:
     with parts.card("Recent experiments"):
         if found["recent"]:
-            parts.table(_COLUMNS, [shown(one) for one in found["recent"]], "experimentId", "Recent experiments")
+            # Plain, as a first page must stand at once: the library's tables compile a template for each column.
+            with parts.element("table", aria_label="Recent experiments").classes("plain"):
+                for one in found["recent"]:
+                    _draw_row(one)
             parts.link(f"All {found['total']:,}", "/experiments")
         else:
             with parts.empty("No experiments yet", "A template is the quickest way to the first one."):
@@ -118,7 +112,7 @@ def _draw_recent(found: dict[str, Any]) -> None:
 
 def _chart(values: dict[str, Any], options: dict[str, Any], label: str) -> None:
     if any(values.values()):
-        charts.show(options, label, "chart low")
+        charts.later(options, label, "chart low")
     else:
         parts.text("Nothing to show yet.", "p", "quiet")
 
@@ -154,6 +148,19 @@ def _draw_endpoints(found: list[dict[str, Any]]) -> None:
                 parts.badge(one["status"], state(one["status"]))
         if not found:
             parts.text("A registered model becomes one at a click.", "p", "quiet")
+
+
+def _draw_row(one: dict[str, Any]) -> None:
+    with ui.element("tr"):
+        with ui.element("td"):
+            parts.link(one["name"], addresses.experiment(one["experimentId"]))
+        with ui.element("td"):
+            parts.badge(one["status"])
+        parts.text(one["owner"] or "", "td", "quiet wide-only")
+        with ui.element("td").classes("quiet"):
+            parts.ago(one["acceptedTime"])
+        with ui.element("td").classes("quiet wide-only"):
+            parts.taken(one["runningTime"], one["finishedTime"])
 
 
 def _draw_rest(found: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.workbench import parts
+from submarine_ray.workbench.assets import chart_preloads
 from submarine_ray.workbench.feed import Feed, Subscription
 from submarine_ray.workbench.services import Services
 
@@ -64,9 +65,11 @@ class Bench:
         return ui.page(path, response_timeout=RESPONSE_SECONDS)
 
     @asynccontextmanager
-    async def page(self, request: Request, title: str, place: str) -> AsyncIterator[Page]:
+    async def page(self, request: Request, title: str, place: str, has_charts: bool = False) -> AsyncIterator[Page]:
         """Draw the frame; what is drawn inside the context is the page. `place` is the path that is marked."""
         ui.page_title(f"{title} · submarine-ray")
+        if has_charts:
+            ui.add_head_html(chart_preloads())
         theme = request.cookies.get(THEME_COOKIE, "auto")
         dark = ui.dark_mode(THEMES.get(theme))
         parts.text("Skip to the content", "a", "skip")._props["href"] = "#main"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from nicegui import ui
 
 from submarine_ray.tracking.curves import Axis, Curve, Point
 from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.services import Services
 
 FIRST = 8  # charts drawn without being asked for
@@ -45,16 +45,13 @@ class _Metrics:
         self._nothing = ui.element("div")
 
     async def refresh(self) -> None:
-        self._runs, keys = await asyncio.to_thread(self._look)
+        self._runs = await looked(self._services.experiments.runs, self._id)
+        keys = sorted({one.key for one in await looked(self._services.tracking.latest, tuple(self._runs))})
         if keys != self._keys or not keys:
             self._keys = keys
             self._view.chosen = [key for key in self._view.chosen if key in keys] or keys[:FIRST]
             self._draw_tools()
         await self._read()
-
-    def _look(self) -> tuple[dict[str, str], list[str]]:
-        runs = self._services.experiments.runs(self._id)
-        return runs, sorted({found.key for found in self._services.tracking.latest(runs)})
 
     def _draw_tools(self) -> None:
         self._tools.clear()
@@ -95,7 +92,7 @@ class _Metrics:
 
     async def _read(self) -> None:
         view = self._view
-        self._found = await asyncio.to_thread(self._services.tracking.curves, self._runs, view.chosen, view.axis)
+        self._found = await looked(self._services.tracking.curves, tuple(self._runs), tuple(view.chosen), view.axis)
         self._draw()
 
     def _draw(self) -> None:

@@ -48,8 +48,8 @@ class _Version:
                 with parts.card("Signature"):
                     signature = await self._draw_signature()
             served = ui.element("div").classes("stack")
-        self._refresh = await parts.redrawn(facts, lambda: self._models.version(*self._at), self._draw_facts)
-        self.look = await parts.redrawn(served, self._endpoint, lambda found: self._draw_endpoint(found, signature))
+        self._refresh = await parts.redrawn(facts, self._draw_facts, self._models.version, *self._at)
+        self.look = await parts.redrawn(served, lambda found: self._draw_endpoint(found, signature), self._endpoint)
 
     async def _draw_signature(self) -> dict[str, Any] | None:
         try:

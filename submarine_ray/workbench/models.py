@@ -65,7 +65,7 @@ class _Model:
             parts.heading(self._name, 1).classes("grow anywhere")
             parts.button("Describe", self._describe, "edit", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
-        self._refresh = await parts.redrawn(ui.element("div").classes("stack"), self._look, self._draw)
+        self._refresh = await parts.redrawn(ui.element("div").classes("stack"), self._draw, self._look)
 
     def _look(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return self._models.get(self._name), self._models.versions(self._name)

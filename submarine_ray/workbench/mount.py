@@ -33,6 +33,7 @@ from submarine_ray.workbench import (
     template_form,
     templates,
 )
+from submarine_ray.workbench.assets import Kept
 from submarine_ray.workbench.feed import Feed
 from submarine_ray.workbench.layout import Bench, missing
 from submarine_ray.workbench.services import Services
@@ -87,7 +88,7 @@ def attach(app: FastAPI, services: Services, feed: Feed) -> None:
         show_welcome_message=False,
         binding_refresh_interval=None,
     )
-    app.router.routes[-1] = _Pages("", app=_Guarded(core.app))
+    app.router.routes[-1] = _Pages("", app=_Guarded(Kept(core.app)))
 
 
 class _Pages(Mount):

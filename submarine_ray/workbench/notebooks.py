@@ -41,7 +41,7 @@ class _Notebooks:
         with parts.row():
             parts.heading("Notebooks", 1).classes("grow")
             parts.button("New notebook", self.create, "add", "main")
-        self.load = await parts.redrawn(ui.element("div").classes("tiles"), self._look, self._draw_cards)
+        self.load = await parts.redrawn(ui.element("div").classes("tiles"), self._draw_cards, self._look)
 
     def _look(self) -> list[dict[str, Any]]:
         return self._notebooks.list_page(None, None, None)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from submarine_ray.core.errors import SubmarineError
+from submarine_ray.workbench.looks import looked
 
 UNDO_SECONDS = 15.0
 Refresh = Callable[[], Awaitable[None]]
@@ -315,15 +316,14 @@ def table(
     return made
 
 
-async def redrawn(content: ui.element, look: Callable[[], Any], draw: Callable[[Any], None]) -> Refresh:
-    """Fill `content` with what `draw` makes of what `look` finds; answers what does so again if that has changed.
-
-    `look` runs off the event loop.
-    """
+async def redrawn(
+    content: ui.element, draw: Callable[[Any], None], look: Callable[..., Any], *arguments: Hashable
+) -> Refresh:
+    """Fill `content` with what `draw` makes of what `look` finds; answers what does so again if that has changed."""
     before: list[Any] = []
 
     async def refresh() -> None:
-        found = await asyncio.to_thread(look)
+        found = await looked(look, *arguments)
         if before != [found]:
             before[:] = [found]
             content.clear()

@@ -16,7 +16,7 @@ from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking.service import TrackingService
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Services:
     """One control service's features, for its pages."""
 

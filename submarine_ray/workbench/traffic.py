@@ -24,7 +24,7 @@ class Traffic:
 
     async def draw(self) -> parts.Refresh:
         """Draw it; answers what does so again if something has changed."""
-        self._refresh = await parts.redrawn(ui.element("div"), self._look, self._draw)
+        self._refresh = await parts.redrawn(ui.element("div"), self._draw, self._look)
         return self._refresh
 
     def _look(self) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

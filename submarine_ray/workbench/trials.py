@@ -17,9 +17,7 @@ async def draw(services: Services, experiment_id: str) -> parts.Refresh:
     """Draw the trials; answers what brings them up to date."""
     content = ui.element("div").classes("stack")
     return await parts.redrawn(
-        content,
-        lambda: services.experiments.trials(experiment_id),
-        lambda found: _draw(experiment_id, *found),
+        content, lambda found: _draw(experiment_id, *found), services.experiments.trials, experiment_id
     )
 
 

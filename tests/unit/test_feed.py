@@ -6,10 +6,13 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from submarine_ray.core.database import Database
 from submarine_ray.core.settings import Settings
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.workbench.feed import Feed, Subscription
+from submarine_ray.workbench.looks import Looks, looked, shared
 
 
 def test_a_page_that_reconnects_is_told_once_and_leaves_nothing(tmp_path: Path) -> None:
@@ -33,3 +36,34 @@ def test_a_page_that_reconnects_is_told_once_and_leaves_nothing(tmp_path: Path) 
     with ThreadPoolExecutor(1) as thread:  # a browser test before it may have left its loop running in this one
         assert thread.submit(asyncio.run, reconnect()).result() == []
     database.close()
+
+
+def test_pages_that_hear_of_one_change_look_once_for_all(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def look(what: str) -> str:
+        asked.append(what)
+        if what == "broken":
+            raise RuntimeError(what)
+        return what.upper()
+
+    async def pages() -> None:
+        looks = Looks()
+
+        async def page(what: str) -> str:
+            with shared(looks):
+                return await looked(look, what)
+
+        assert await asyncio.gather(page("a"), page("a"), page("b")) == ["A", "A", "B"]
+        assert sorted(asked) == ["a", "b"]
+        looks.forget()
+        assert await page("a") == "A"
+        assert await looked(look, "a") == "A"  # what a user did just now: others' look may be older
+        assert asked.count("a") == 3
+        for _ in range(2):  # a failure is nobody else's
+            with pytest.raises(RuntimeError):
+                await page("broken")
+        assert asked.count("broken") == 2
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, pages()).result()

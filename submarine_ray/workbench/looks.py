@@ -1,0 +1,54 @@
+"""What many pages look at because of one change is looked at once for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+Found = TypeVar("Found")
+
+
+class Looks:
+    """What has been looked at since the last change."""
+
+    def __init__(self) -> None:
+        self._found: dict[Hashable, asyncio.Task[Any]] = {}
+
+    def forget(self) -> None:
+        """Something has changed: look anew."""
+        self._found.clear()
+
+    async def at(self, key: Hashable, look: Callable[[], Found]) -> Found:
+        task = self._found.get(key)
+        if task is None:
+            task = self._found[key] = asyncio.create_task(asyncio.to_thread(look))
+        try:
+            return await asyncio.shield(task)  # a page that leaves takes the answer from nobody
+        except Exception:
+            if self._found.get(key) is task:
+                del self._found[key]
+            raise
+
+
+_SHARED: ContextVar[Looks | None] = ContextVar("looks", default=None)
+
+
+@contextmanager
+def shared(looks: Looks) -> Iterator[None]:
+    """Within it, `looked` shares with others. What a user has just done is not in it: then the page looks by itself."""
+    before = _SHARED.set(looks)
+    try:
+        yield
+    finally:
+        _SHARED.reset(before)
+
+
+async def looked(look: Callable[..., Found], *arguments: Hashable) -> Found:
+    """What a service answers, off the event loop. It may be others' too: do not change it."""
+    looks = _SHARED.get()
+    if looks is None:
+        return await asyncio.to_thread(look, *arguments)
+    return await looks.at((look, arguments), lambda: look(*arguments))
