@@ -43,6 +43,12 @@ def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
     pytest.fail(f"not within {timeout} s: {what}")
 
 
+def users_environment() -> dict[str, str]:
+    """This process's, as a user's would be: NiceGUI leaves out its compression, and more, where pytest is near."""
+    others = ("SUBMARINE_", "RAY_", "MLFLOW_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(others)}
+
+
 class RunningPlatform:
     """A platform of a test's own: its home, its port, and the CLI pointed at them."""
 
@@ -50,8 +56,7 @@ class RunningPlatform:
         self.home = Home(root)
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SUBMARINE_", "RAY_", "MLFLOW_"))}
-        self.env = clean | {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(port)} | (extra or {})
+        self.env = users_environment() | {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(port)} | (extra or {})
         self.client = ExperimentClient(self.url)
 
     def cli(

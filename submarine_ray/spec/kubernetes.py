@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -120,6 +121,9 @@ class NewClaim(Document):
         return value
 
 
+_OWN_PATHS = ("/etc/submarine", "/dev/shm", "/tmp/ray")  # noqa: S108 (in pods)
+
+
 class Volume(Document):
     """Something mounted in every pod: exactly one of `claim`, `newClaim`, `nfs` and `hostPath`."""
 
@@ -143,7 +147,9 @@ class Volume(Document):
         given = [source for source in (self.claim, self.new_claim, self.nfs, self.host_path) if source is not None]
         if len(given) != 1:
             raise ValueError(f"volume {self.name}: give exactly one of claim, newClaim, nfs and hostPath")
-        if self.name == "submarine" or self.mount_path.rstrip("/") in ("", "/etc/submarine", "/dev/shm", "/tmp/ray"):  # noqa: S108
+        path = PurePosixPath(self.mount_path)
+        taken = path == PurePosixPath("/") or any(path.is_relative_to(own) for own in _OWN_PATHS)
+        if taken or self.name == "shm" or self.name.startswith("submarine"):
             raise ValueError(f"volume {self.name}: the name or mountPath is the platform's own; choose another")
         return self
 

@@ -68,22 +68,17 @@ def lines(series: Series, x: str = "value", log: bool = False, weight: float = 0
     }
 
 
-def bars(
-    values: Mapping[str, float], horizontal: bool = False, colours: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+def bars(values: Mapping[str, float], horizontal: bool = False) -> dict[str, Any]:
     """One bar a name."""
-    names, value = axis("category", data=list(values)), axis("value", minInterval=0)
-    data = [
-        {"value": number, "itemStyle": {"color": (colours or {}).get(name, COLOURS[0])}}
-        for name, number in values.items()
-    ]
+    whole = all(float(number).is_integer() for number in values.values())
+    names, value = axis("category", data=list(values)), axis("value", minInterval=1 if whole else 0)
     return {
         "animation": False,
         "grid": {"left": 8, "right": 24, "top": 10, "bottom": 8, "containLabel": True},
         "tooltip": {"trigger": "axis", "confine": True, "axisPointer": {"type": "shadow"}},
         "xAxis": value if horizontal else names,
         "yAxis": {**names, "inverse": True} if horizontal else value,
-        "series": [{"type": "bar", "data": data, "barMaxWidth": 26}],
+        "series": [{"type": "bar", "data": list(values.values()), "color": COLOURS[0], "barMaxWidth": 26}],
     }
 
 

@@ -17,7 +17,7 @@ UNDO_SECONDS = 15.0
 Refresh = Callable[[], Awaitable[None]]
 
 _STATES = {
-    "good": ("succeeded", "running endpoint", "healthy", "ok", "deployed"),
+    "good": ("succeeded", "healthy", "ok"),
     "run": ("running", "updating", "deploying"),
     "wait": ("accepted", "created", "creating", "starting", "pending", "waiting", "terminating", "unknown"),
     "bad": ("failed", "unhealthy", "lost", "error"),

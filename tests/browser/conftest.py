@@ -20,7 +20,7 @@ from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.home import Home
-from tests.conftest import free_port, wait_until
+from tests.conftest import free_port, users_environment, wait_until
 
 CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium")
 EXPERIMENTS = 10_000
@@ -59,8 +59,7 @@ class Service:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.home = Home(root)
         self._log = root / "service.log"
-        self._env = {k: v for k, v in os.environ.items() if not k.startswith(("SUBMARINE_", "RAY_", "MLFLOW_"))}
-        self._env |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": self.url.rsplit(":", 1)[1]}
+        self._env = users_environment() | {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": self.url.rsplit(":", 1)[1]}
         self.database = Database(f"sqlite:///{self.home.database}")
         self.start()
 

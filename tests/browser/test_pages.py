@@ -157,6 +157,23 @@ def test_pages_allow_nothing_from_elsewhere(service: Service) -> None:
     assert httpx.post(socket, headers=connecting, timeout=20).status_code == 403
 
 
+def test_scripts_come_compressed_and_whole_however_often(service: Service) -> None:
+    html = httpx.get(service.url, timeout=30).text
+    path = re.search(r"/_nicegui/[\w./-]+/quasar\.umd\.prod\.js", html)
+    assert path
+    url = f"{service.url}{path[0]}"
+    answers = [httpx.get(url, headers={"accept-encoding": encoding}) for encoding in ("gzip", "gzip", "identity")]
+    assert len({answer.content for answer in answers}) == 1 and len(answers[0].content) > 400_000
+    assert [answer.headers.get("content-encoding") for answer in answers] == ["gzip", "gzip", None]
+    for answer in answers:
+        assert "immutable" in answer.headers["cache-control"]
+        assert len(answer.headers.get_list("content-security-policy")) == 1
+    assert (
+        httpx.get(url, headers={"range": "bytes=0-9", "accept-encoding": "identity"}).content == answers[2].content[:10]
+    )
+    assert httpx.get(f"{url}.nothing").status_code == 404
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_serious_problem_of_accessibility(service: Service, browser: Browser, theme: str) -> None:
     context = browser.new_context(color_scheme=theme)  # type: ignore[arg-type]

@@ -49,6 +49,9 @@ KUBECONFIG = {
         ({"pods": {"labels": {"ray.io/x": "y"}}}, "belongs to Kubernetes"),
         ({"pods": {"volumes": [{"name": "a", "mountPath": "/a", "claim": "c", "hostPath": "/x"}]}}, "exactly one"),
         ({"pods": {"volumes": [{"name": "a", "mountPath": "/etc/submarine", "claim": "c"}]}}, "platform's own"),
+        ({"pods": {"volumes": [{"name": "a", "mountPath": "/dev/shm/x", "claim": "c"}]}}, "platform's own"),
+        ({"pods": {"volumes": [{"name": "shm", "mountPath": "/a", "claim": "c"}]}}, "platform's own"),
+        ({"pods": {"volumes": [{"name": "submarine-launch", "mountPath": "/a", "claim": "c"}]}}, "platform's own"),
         ({"kind": "nomad"}, "nomad"),
     ],
 )  # fmt: skip
