@@ -10,6 +10,7 @@ from nicegui import ui
 # Okabe and Ito's palette, which the colour-blind can tell apart, without its yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7d5ba6", "#8c564b")
 _GREY = "#8a94a3"
+SPREAD = 100
 _AXIS = {
     "axisLine": {"lineStyle": {"color": _GREY}},
     "axisLabel": {"color": _GREY, "hideOverlap": True},
@@ -104,6 +105,8 @@ def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[Any]], colour_by
     for number, name in enumerate(dimensions):
         values = [row[number] for row in rows]
         kind = "value" if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) else "category"
+        if kind == "value" and min(values) > 0 and max(values) / min(values) > SPREAD:
+            kind = "log"  # as learning rates are: else all but the largest would be one line
         one: dict[str, Any] = {"dim": number, "name": name, "type": kind, **_AXIS, "scale": True}
         if kind == "category":
             one["data"] = sorted({str(value) for value in values})

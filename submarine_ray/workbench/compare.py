@@ -73,7 +73,7 @@ def _draw_params(found: list[dict[str, Any]]) -> None:
     }
     for kind in ("params", "latest"):
         for key in sorted({key for one in found for key in one[kind]}):
-            rows[key] = ["" if (value := one[kind].get(key)) is None else str(value) for one in found]
+            rows[key] = ["" if (value := one[kind].get(key)) is None else str(parts.short(value)) for one in found]
     with ui.element("div").classes("card scroll").props('tabindex=0 role=region aria-label="Differences"'):
         parts.text("What differs is marked.", "p", "quiet small")
         with ui.element("table").classes("plain"):

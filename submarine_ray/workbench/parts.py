@@ -126,6 +126,11 @@ def taken(begun: str | None, ended: str | None) -> ui.element:
     return element("time-taken", **{"from": begun or "", "to": ended or ""})
 
 
+def short(value: Any) -> Any:
+    """A number to read: six digits of it; anything else as it is."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def link(content: str, target: str, new_tab: bool = False, classes: str = "") -> ui.link:
     made = ui.link(content, target, new_tab=new_tab).classes(classes)
     if new_tab:

@@ -37,8 +37,8 @@ def _draw(experiment_id: str, found: list[dict[str, Any]], attributes: dict[str,
     rows = [
         {
             **trial,
-            **{f"p {name}": trial["params"].get(name) for name in names},
-            "metric": trial["metrics"].get(metric),
+            **{f"p {name}": parts.short(trial["params"].get(name)) for name in names},
+            "metric": parts.short(trial["metrics"].get(metric)),
             "state": parts.state(trial["status"]),
         }
         for trial in found
