@@ -244,7 +244,6 @@ def _answer(row: NotebookRow) -> dict[str, Any]:
         "url": f"{path(row.namespace, row.name)}/lab",
         "status": row.status,
         "reason": row.reason,
-        "cluster": row.cluster,
         "createdTime": iso(row.created_ms),
         "deletedTime": iso(row.deleted_ms),
         "spec": answered | ({"cluster": spec.cluster} if spec.cluster else {}),

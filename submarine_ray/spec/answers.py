@@ -219,8 +219,6 @@ class Notebook(Answer):
     """creating, waiting, running, terminating, stopped or failed."""
     reason: str
     """Why, in a sentence."""
-    cluster: str
-    """Where it runs."""
     created_time: str | None
     """When it was asked for."""
     deleted_time: str | None

@@ -74,7 +74,7 @@ def _look(services: Services, name: str) -> dict[str, Any]:
         # Created ones are with the cluster already, accepted ones wait for room.
         "waiting": jobs[ExperimentStatus.CREATED][0] + jobs[ExperimentStatus.ACCEPTED][0],
         "waiting_count": jobs[ExperimentStatus.CREATED][1] + jobs[ExperimentStatus.ACCEPTED][1],
-        "notebooks": [one for one in notebooks if one["cluster"] == name],
+        "notebooks": [one for one in notebooks if (one["spec"].get("cluster") or services.clusters.default) == name],
         "endpoints": [one for one in services.serving.list_all() if one["cluster"] == name],
     }
 

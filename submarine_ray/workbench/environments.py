@@ -101,9 +101,10 @@ class _Environments:
         if not await parts.confirmed(f"Delete {name}?", "What runs in it goes on: it has its own copy.", "Delete"):
             return
         if gone := await parts.attempt(self._environments.delete, name):
-            await self._load()
             again = NewEnvironment.model_validate(gone.value["environmentSpec"])
+            # Before its card goes, and the button with it that asked for this.
             parts.offer_undo(f"{name} is deleted", self._environments.create, again, then=self._load)
+            await self._load()
 
 
 def _lines(text: str | None) -> list[str]:

@@ -64,7 +64,7 @@ class _Notebooks:
                 parts.text(one["reason"], "p", "quiet anywhere")
             parts.facts(
                 [
-                    ("Cluster", one["cluster"]),
+                    ("Cluster", one["spec"].get("cluster")),
                     ("Resources", one["spec"]["spec"]["resources"]),
                     ("Created", lambda: parts.ago(one["createdTime"])),
                 ]

@@ -57,8 +57,14 @@ def test_serves_states_in_our_words(serve: dict[str, Any], status: str, message:
 
 def test_all_of_a_clusters_endpoints_are_one_configuration() -> None:
     desired = [decide.Desired(f"m-{n}", "m", n, f"/models/{n}", n, 0.5, 0) for n in (1, 2)]
-    config = decide.configuration(desired, "http://tracking", {"host": "127.0.0.1", "port": 1})
-    assert [(a["name"], a["route_prefix"], a["args"]["model_uri"]) for a in config["applications"]] == [
+    split = decide.Split("m", {2: 10, 1: 90}, {1: "m-1", 2: "m-2"}, 0.25)
+    config = decide.configuration(desired, [split], "http://tracking", {"host": "127.0.0.1", "port": 1})
+    models, shared = config["applications"][:2], config["applications"][2]
+    assert [(a["name"], a["route_prefix"], a["args"]["model_uri"]) for a in models] == [
         ("m-1", "/m/1", "/models/1"), ("m-2", "/m/2", "/models/2"),
     ]  # fmt: skip
-    assert [a["deployments"][0]["num_replicas"] for a in config["applications"]] == [1, 2]
+    assert [a["deployments"][0]["num_replicas"] for a in models] == [1, 2]
+    assert (shared["name"], shared["route_prefix"]) == ("traffic:m", "/m")
+    assert shared["deployments"][0]["user_config"]["routes"] == [
+        {"version": "1", "application": "m-1", "weight": 90}, {"version": "2", "application": "m-2", "weight": 10},
+    ]  # fmt: skip
