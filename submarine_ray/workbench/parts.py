@@ -312,7 +312,7 @@ def table(
         selection="multiple" if select else None,
         pagination=page,
     ).props("flat dense" + ("" if page else " hide-pagination"))
-    made._props["table-aria-label"] = label
+    made._props.update({"role": "region", "aria-label": label})
     for column in columns:
         made.add_slot(f"body-cell-{column.name}", f'<q-td :props="props">{_CELLS[column.kind]}</q-td>')
     if select:

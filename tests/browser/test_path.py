@@ -32,7 +32,7 @@ POINTS = """() => { const chart = document.querySelector(".chart");
 def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) -> None:
     """Home, a template, its run with metrics that move, the model registered, deployed and asked."""
     page.goto(platform.url)
-    page.get_by_role("button", name="Run a template").click()
+    page.get_by_role("button", name="Run a template").first.click()
     page.get_by_label("Template", exact=True).click()
     page.get_by_role("option", name="pytorch-mnist").click()
     page.get_by_role("button", name="Set its parameters").click()
@@ -103,13 +103,13 @@ def test_the_trials_of_a_sweep(platform: RunningPlatform, page: Page, tmp_path: 
     (tmp_path / "tries.py").write_text(TRIES)
     space = {"lr": {"type": "grid", "values": [0.1, 0.2, 0.4]}, "kind": {"type": "choice", "values": ["a", "b"]}}
     id = platform.submit(
-        "python tries.py {{lr}}",
+        "python tries.py {{lr}} {{kind}}",
         "Python",
         code={"syncMode": "local", "url": str(tmp_path)},
-        tune={"searchSpace": space, "metric": "score", "mode": "max", "maxConcurrentTrials": 2},
+        tune={"searchSpace": space, "metric": "score", "mode": "max", "numSamples": 1},
     )
     page.goto(f"{platform.url}/experiments/{id}?tab=trials")
-    rows = page.get_by_role("table", name="Trials").locator("tbody tr")
+    rows = page.get_by_role("region", name="Trials").locator("tbody tr")
     expect(rows).to_have_count(3, timeout=120_000)
     assert platform.ended(id)["status"] == "Succeeded"
     expect(rows.first).to_contain_text("40")  # the best one

@@ -118,6 +118,7 @@ def test_the_service_restarted_in_every_phase(
     assert marks.read_text() == "ran\n"
 
 
+@pytest.mark.soak  # the driver of a sweep is a job like any other's, and its trials are Ray's
 def test_a_sweep(platform: RunningPlatform, kube: tuple[ApiServer, Operator]) -> None:
     tune = {"searchSpace": {"x": {"type": "choice", "values": [1, 2]}}, "metric": "score", "mode": "max",
             "algorithm": "grid", "numSamples": 1, "maxConcurrentTrials": 2}  # fmt: skip

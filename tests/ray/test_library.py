@@ -119,7 +119,7 @@ def test_batch_predict_scores_a_whole_table(platform: RunningPlatform, tmp_path:
     assert missing.returncode == 1 and "there is no version 9 of model 'batch'" in missing.stdout
 
 
-@pytest.mark.parametrize("name", ["xgboost-tabular", "lightgbm-tabular"])
+@pytest.mark.parametrize("name", ["xgboost-tabular", pytest.param("lightgbm-tabular", marks=pytest.mark.soak)])
 def test_boosted_trees_on_two_workers_stop_early_and_are_served(platform: RunningPlatform, name: str) -> None:
     id, output, metrics = run(platform, name, model_name=name)
     assert metrics["accuracy"] > 0.92 and metrics["auc"] > 0.98 and "accuracy" in output
@@ -178,7 +178,7 @@ def test_deepfm_overfits_two_hundred_rows_of_criteos(platform: RunningPlatform) 
     ("name", "params", "metric", "bound"),
     [
         ("hpo-pytorch", {"trials": 3, "epochs": 5}, "accuracy", 0.85),
-        ("hpo-xgboost", {"trials": 3, "rounds": 60}, "validation_logloss", -0.2),
+        pytest.param("hpo-xgboost", {"trials": 3, "rounds": 60}, "validation_logloss", -0.2, marks=pytest.mark.soak),
         ("automl-tabular", {"trials": 4}, "score", 0.95),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.ray
     # TensorFlow's way is also that of the documents' own script (test_submarine_sdk.py).
     [
         "pytorch",
-        pytest.param("tensorflow", marks=pytest.mark.skipif("SUBMARINE_SOAK" not in os.environ, reason="soak")),
+        pytest.param("tensorflow", marks=pytest.mark.soak),
     ],
 )
 def test_quickstart(platform: RunningPlatform, framework: str) -> None:
