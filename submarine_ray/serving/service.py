@@ -121,14 +121,17 @@ class ServingService:
         with _reaching(row.cluster):
             return self._meter.of(row.cluster, row.name)
 
-    def all_figures(self) -> dict[str, dict[str, Any]]:
-        """Figures of all endpoints by their names; unknown ones where a cluster does not answer."""
+    def all_figures(self, ask: bool = True) -> dict[str, dict[str, Any]]:
+        """Figures of all endpoints by their names; unknown ones where a cluster does not answer.
+
+        Without `ask`, those that are known already: that waits for no cluster.
+        """
         with self._database.session() as session:
             rows = repository.list_all(session)
         found = {}
         for row in rows:
             with contextlib.suppress(Unreachable):
-                found[row.name] = self._meter.of(row.cluster, row.name)
+                found[row.name] = self._meter.of(row.cluster, row.name, ask)
         return {row.name: found.get(row.name) or UNKNOWN for row in rows}
 
     def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:

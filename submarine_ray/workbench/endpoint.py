@@ -72,7 +72,7 @@ class _Endpoint:
             parts.button("Scale", self._scale, "unfold_more", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         self._why = ui.element("div")
-        self._look_at_figures = await parts.redrawn(
+        self._look_at_figures = parts.redrawn_later(
             ui.element("div"), _draw_figures, _figures, self._serving, *self._at
         )
         with ui.element("div").classes("pair"):
@@ -82,7 +82,7 @@ class _Endpoint:
                 self._facts = ui.element("div")
                 replicas = ui.element("div")
         self._show()
-        self._look_at_replicas = await parts.redrawn(replicas, self._draw_replicas, _replicas, self._serving, *self._at)
+        self._look_at_replicas = parts.redrawn_later(replicas, self._draw_replicas, _replicas, self._serving, *self._at)
 
     def _signature(self) -> dict[str, Any] | None:
         try:

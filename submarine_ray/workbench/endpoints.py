@@ -32,12 +32,14 @@ def add(bench: Bench) -> None:
     async def all_endpoints(request: Request) -> None:
         async with bench.page(request, "Endpoints", "/endpoints") as page:
             parts.heading("Endpoints", 1)
-            page.live(await parts.redrawn(ui.element("div"), _draw_table, with_figures, serving), "endpoint")
+            content = ui.element("div")
+            await parts.redrawn(content, _draw_table, with_figures, serving, False)
+            page.live(parts.redrawn_later(content, _draw_table, with_figures, serving), "endpoint")
 
 
-def with_figures(serving: ServingService) -> list[dict[str, Any]]:
-    """All endpoints, and what each has to do."""
-    figures = serving.all_figures()
+def with_figures(serving: ServingService, ask: bool = True) -> list[dict[str, Any]]:
+    """All endpoints, and what each has to do; without `ask`, as far as that is known already."""
+    figures = serving.all_figures(ask)
     return [
         one
         | {

@@ -55,7 +55,8 @@ def add(bench: Bench) -> None:
                         fill(found)
 
             refresh = await parts.redrawn(tiles, draw, _look, services)
-            served = await parts.redrawn(endpoints, _draw_endpoints, with_figures, services.serving)
+            await parts.redrawn(endpoints, _draw_endpoints, with_figures, services.serving, False)
+            served = parts.redrawn_later(endpoints, _draw_endpoints, with_figures, services.serving)
 
             async def look() -> None:
                 await refresh()

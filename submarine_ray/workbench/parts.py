@@ -325,17 +325,33 @@ async def redrawn(
     content: ui.element, draw: Callable[[Any], None], look: Callable[..., Any], *arguments: Hashable
 ) -> Refresh:
     """Fill `content` with what `draw` makes of what `look` finds; answers what does so again if that has changed."""
+    refresh = _redrawing(content, draw, look, *arguments)
+    await refresh()
+    return refresh
+
+
+def redrawn_later(
+    content: ui.element, draw: Callable[[Any], None], look: Callable[..., Any], *arguments: Hashable
+) -> Refresh:
+    """The same for what must be asked of a cluster: it comes once the page is there, which does not wait for it."""
+    refresh = _redrawing(content, draw, look, *arguments)
+    ui.timer(0, refresh, once=True)
+    return refresh
+
+
+def _redrawing(
+    content: ui.element, draw: Callable[[Any], None], look: Callable[..., Any], *arguments: Hashable
+) -> Refresh:
     before: list[Any] = []
 
     async def refresh() -> None:
         found = await looked(look, *arguments)
-        if before != [found]:
+        if before != [found] and not content.is_deleted:
             before[:] = [found]
             content.clear()
             with content:
                 draw(found)
 
-    await refresh()
     return refresh
 
 

@@ -26,7 +26,8 @@ for tick in range(40):
 
 # How many points the first chart's curve has.
 POINTS = """() => { const chart = document.querySelector(".chart");
-    return chart ? getElement(Number(chart.id.slice(1))).chart.getOption().series[0].data.length : 0; }"""
+    const drawn = chart && getElement(Number(chart.id.slice(1)))?.chart?.getOption();
+    return drawn?.series?.[0]?.data.length ?? 0; }"""
 
 
 def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) -> None:
@@ -36,13 +37,13 @@ def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) 
     page.get_by_label("Template", exact=True).click()
     page.get_by_role("option", name="pytorch-mnist").click()
     page.get_by_role("button", name="Set its parameters").click()
-    page.get_by_label("epochs").fill("25")
+    page.get_by_label("epochs").fill("300")  # long enough to be watched
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("tab", name="Metrics").click()
     page.wait_for_function(f"({POINTS})() >= 2", timeout=120_000)
     expect(page.locator(".badge", has_text="Running")).to_be_visible()
     before = page.evaluate(POINTS)
-    page.wait_for_function(f"({POINTS})() > {before}", timeout=30_000)
+    page.wait_for_function(f"({POINTS})() > {before}", timeout=60_000)
     page.get_by_role("button", name="Register model").click(timeout=120_000)
     page.get_by_label("Model name").fill("browsed")
     page.get_by_role("button", name="Register", exact=True).click()
@@ -50,7 +51,7 @@ def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) 
     expect(page.get_by_text("float32 [-1, 64]").first).to_be_visible()
     page.get_by_role("button", name="Deploy").click()
     page.get_by_role("dialog").get_by_role("button", name="Deploy").click()
-    expect(page).to_have_url(re.compile("/endpoints/browsed/1$"))
+    expect(page).to_have_url(re.compile("/endpoints/browsed/1$"), timeout=30_000)
     try:
         expect(page.locator("h1 + .badge", has_text="Running")).to_be_visible(timeout=120_000)
         request = page.get_by_label("Request, as JSON")
