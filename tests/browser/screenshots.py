@@ -50,7 +50,8 @@ def main(url: str) -> None:
         for name, path in pages.items():
             page.goto(url + path)
             page.locator("h1").wait_for()
-            page.wait_for_timeout(1500)  # charts are drawn on a canvas: there is nothing to wait for
+            # Charts are drawn on a canvas: there is nothing to wait for. An endpoint's need a second look at its cluster.
+            page.wait_for_timeout(45_000 if name == "endpoint" else 1500)
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(96)
             picture.save(IMAGES / f"{name}.png", optimize=True)
         browser.close()
