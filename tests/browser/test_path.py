@@ -85,8 +85,10 @@ def test_a_notebook_is_opened_and_a_cell_run(platform: RunningPlatform, page: Pa
         lab = opened.value
         lab.locator(".jp-LauncherCard", has_text="Python 3").first.click(timeout=90_000)
         cell = lab.locator(".jp-CodeCell .cm-content").first
-        cell.click(timeout=60_000)
+        expect(lab.get_by_text(re.compile(r"\| Idle"))).to_be_visible(timeout=60_000)  # what runs before that is lost
+        cell.click()
         lab.keyboard.type("print(6 * 7)")
+        expect(cell).to_have_text("print(6 * 7)")
         lab.keyboard.press("Shift+Enter")
         expect(lab.locator(".jp-OutputArea-output").first).to_have_text(re.compile("42"), timeout=60_000)
         lab.close()
