@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
@@ -24,6 +24,7 @@ from tests.conftest import free_port, users_environment, wait_until
 
 CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium")
 EXPERIMENTS = 10_000
+expect.set_options(timeout=30_000)  # two slow cores may be busy with a cluster as well
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 
 
