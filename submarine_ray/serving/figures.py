@@ -83,22 +83,24 @@ class Course:
     def add(self, found: Counts) -> None:
         self._kept.append(found)
 
-    def figures(self) -> dict[str, Any]:
-        """The last half minute, everything, and the course: `time` (ms), `requestsPerSecond` and `latency` in turn."""
+    def now(self) -> dict[str, Any]:
+        """The last half minute, and everything."""
         kept = list(self._kept)
-        points = [_rates(kept, number) for number in range(1, len(kept))]
         whole = kept[-1] if kept else Counts(0.0)
+        last = _rates(kept, len(kept) - 1) if len(kept) > 1 else None
         return {
             "requests": int(whole.requests),
             "errors": int(whole.errors),
-            "requestsPerSecond": points[-1]["requestsPerSecond"] if points else None,
-            "errorsPerSecond": points[-1]["errorsPerSecond"] if points else None,
+            "requestsPerSecond": last["requestsPerSecond"] if last else None,
+            "errorsPerSecond": last["errorsPerSecond"] if last else None,
             # Without a request lately, how fast they were answered before.
-            "latency": points[-1]["latency"]
-            if points and points[-1]["latency"]["p50"] is not None
-            else _latency(whole),
-            "course": points,
+            "latency": last["latency"] if last and last["latency"]["p50"] is not None else _latency(whole),
         }
+
+    def figures(self) -> dict[str, Any]:
+        """The same, and the course: `time` (ms), `requestsPerSecond` and `latency` in turn."""
+        kept = list(self._kept)
+        return self.now() | {"course": [_rates(kept, number) for number in range(1, len(kept))]}
 
 
 def _rates(kept: Sequence[Counts], number: int) -> dict[str, Any]:

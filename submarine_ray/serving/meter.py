@@ -10,7 +10,7 @@ from submarine_ray.clusters.service import ClusterService
 from submarine_ray.serving.figures import Course, counts
 
 FRESH_SECONDS = 9.0  # Ray brings new numbers every ten
-UNKNOWN = Course().figures() | {"known": False}
+UNKNOWN = Course().now()
 
 
 class Meter:
@@ -24,12 +24,19 @@ class Meter:
         self._known: dict[str, bool] = {}
         self._courses: dict[tuple[str, str], Course] = {}
 
-    def of(self, cluster: str, endpoint: str, ask: bool = True) -> dict[str, Any]:
-        """Figures of an endpoint, not older than ten seconds unless nobody is to be asked. Raises Unreachable."""
+    def of(self, cluster: str, endpoint: str) -> dict[str, Any]:
+        """Figures of an endpoint with their course, not older than ten seconds. Raises Unreachable."""
+        self._look(cluster)
+        return self._course(cluster, endpoint).figures() | {"known": self._known.get(cluster, False)}
+
+    def now(self, cluster: str, endpoint: str, ask: bool) -> dict[str, Any]:
+        """Those of the last half minute; without `ask`, as they were last seen. Raises Unreachable."""
         if ask:
             self._look(cluster)
-        course = self._courses.get((cluster, endpoint)) or Course()
-        return course.figures() | {"known": self._known.get(cluster, False)}
+        return self._course(cluster, endpoint).now()
+
+    def _course(self, cluster: str, endpoint: str) -> Course:
+        return self._courses.get((cluster, endpoint)) or Course()
 
     def _look(self, cluster: str) -> None:
         with self._lock:

@@ -122,7 +122,7 @@ class ServingService:
             return self._meter.of(row.cluster, row.name)
 
     def all_figures(self, ask: bool = True) -> dict[str, dict[str, Any]]:
-        """Figures of all endpoints by their names; unknown ones where a cluster does not answer.
+        """Figures of all endpoints by their names, without their courses; unknown ones where a cluster does not answer.
 
         Without `ask`, those that are known already: that waits for no cluster.
         """
@@ -131,7 +131,7 @@ class ServingService:
         found = {}
         for row in rows:
             with contextlib.suppress(Unreachable):
-                found[row.name] = self._meter.of(row.cluster, row.name, ask)
+                found[row.name] = self._meter.now(row.cluster, row.name, ask)
         return {row.name: found.get(row.name) or UNKNOWN for row in rows}
 
     def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:

@@ -49,24 +49,19 @@ def tell_failure(message: str) -> None:
     ui.notify(message, type="negative", position="bottom", timeout=0, close_button="Close", multi_line=True)
 
 
-def offer_undo(message: str, action: Callable[..., Any], *arguments: Any, then: Refresh | None = None) -> None:
-    """Say what was done, with a button that does `action` to undo it; it goes after some seconds."""
+def offer_undo(message: str, action: Callable[..., Any], *arguments: Any, then: Refresh) -> None:
+    """Say what was done, with a button that does `action` to undo it, and `then`; it goes after some seconds."""
     with ui.context.client.content, row("toast").props("role=status") as bar:
         text(message)
-        bar.props("role=status")
 
         async def undo() -> None:
             if await attempt(action, *arguments):
                 bar.delete()
-                await (then or _reloaded)()
+                await then()
 
         button("Undo", undo)
         icon_button("Close", "close", bar.delete)
         ui.timer(UNDO_SECONDS, lambda: None if bar.is_deleted else bar.delete(), once=True)
-
-
-async def _reloaded() -> None:
-    ui.navigate.reload()
 
 
 def deleted(content: ui.element, what: str, back: tuple[str, str], action: Callable[..., Any], *arguments: Any) -> None:
