@@ -12,6 +12,7 @@ from submarine_ray.core.errors import NotFound
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.looks import Looks, looked, shared
 from submarine_ray.workbench.services import Services
 
 CHARTS = 8
@@ -30,7 +31,8 @@ def add(bench: Bench) -> None:
                 ):
                     parts.button("Choose experiments", lambda: ui.navigate.to("/experiments"), kind="outline")
                 return
-            found = await asyncio.gather(*(asyncio.to_thread(_look, bench.services, id) for id in wanted))
+            with shared(Looks()):  # several trials are of one sweep
+                found = await asyncio.gather(*(_look(bench.services, id) for id in wanted))
             there = [one for one in found if one]
             for id, one in zip(wanted, found, strict=True):
                 if one is None:
@@ -39,16 +41,21 @@ def add(bench: Bench) -> None:
             await _draw_curves(bench.services, there)
 
 
-def _look(services: Services, id: str) -> dict[str, Any] | None:
+async def _look(services: Services, id: str) -> dict[str, Any] | None:
     """What is known of an experiment, or of a sweep's trial: `experiment/trial`; None if it is not there."""
     experiment_id, _, trial_id = id.partition("/")
     try:
-        found = services.experiments.get(experiment_id)
+        found = await looked(services.experiments.get, experiment_id)
         if trial_id:
-            return _look_at_trial(services, found, trial_id)
-        runs = services.experiments.runs(experiment_id)
+            return await _look_at_trial(services, found, trial_id)
+        return await asyncio.to_thread(_look_at_experiment, services, found)
     except NotFound:
         return None
+
+
+def _look_at_experiment(services: Services, found: dict[str, Any]) -> dict[str, Any]:
+    experiment_id = found["experimentId"]
+    runs = services.experiments.runs(experiment_id)
     own = next(iter(runs), None)
     params = {p["key"]: p["value"] for p in services.experiments.params(experiment_id)}
     latest = {one.key: one.value for one in services.tracking.latest([own])} if own else {}
@@ -56,8 +63,8 @@ def _look(services: Services, id: str) -> dict[str, Any] | None:
             "status": found["status"], "params": params, "latest": latest}  # fmt: skip
 
 
-def _look_at_trial(services: Services, sweep: dict[str, Any], trial_id: str) -> dict[str, Any] | None:
-    trials, _ = services.experiments.trials(sweep["experimentId"])
+async def _look_at_trial(services: Services, sweep: dict[str, Any], trial_id: str) -> dict[str, Any] | None:
+    trials, _ = await looked(services.experiments.trials, sweep["experimentId"])
     trial = next((one for one in trials if one["trialId"] == trial_id), None)
     if trial is None:
         return None
