@@ -12,6 +12,7 @@ from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench.endpoint import endpoint_link
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.services import Services
 
@@ -87,9 +88,8 @@ def _draw_cluster(found: dict[str, Any]) -> None:
     _draw_jobs(f"Waiting ({found['waiting_count']})", found["waiting"], name, "")
     with parts.card("Also here"):
         for one in found["endpoints"]:
-            address = addresses.endpoint(one["modelName"], one["modelVersion"])
             with parts.row():
-                parts.link(f"{one['modelName']} v{one['modelVersion']}", address).classes("grow anywhere")
+                endpoint_link(one)
                 parts.text(f"endpoint × {one['replicas']}", classes="quiet small")
         for one in found["notebooks"]:
             with parts.row():

@@ -32,6 +32,12 @@ def state(status: str) -> str:
     return "good" if status == EndpointStatus.RUNNING else parts.state(status)
 
 
+def endpoint_link(found: dict[str, Any]) -> None:
+    """An endpoint in a list of a card."""
+    address = addresses.endpoint(found["modelName"], found["modelVersion"])
+    parts.link(f"{found['modelName']} v{found['modelVersion']}", address).classes("grow anywhere")
+
+
 def add(bench: Bench) -> None:
     @bench.route("/endpoints/{name}/{version}")
     async def endpoint(request: Request, name: str, version: int) -> None:

@@ -12,7 +12,7 @@ from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import health, usage, with_use
-from submarine_ray.workbench.endpoint import state
+from submarine_ray.workbench.endpoint import endpoint_link, state
 from submarine_ray.workbench.endpoints import with_figures
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.quick_start import deploy_model, run_template
@@ -143,8 +143,7 @@ def _draw_endpoints(found: list[dict[str, Any]]) -> None:
     with parts.card("Endpoints"):
         for one in found:
             with parts.row():
-                address = addresses.endpoint(one["modelName"], one["modelVersion"])
-                parts.link(f"{one['modelName']} v{one['modelVersion']}", address).classes("grow anywhere")
+                endpoint_link(one)
                 parts.text(f"{one['requests']} · {one['latency']}", classes="quiet small")
                 parts.badge(one["status"], state(one["status"]))
         if not found:
