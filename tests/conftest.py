@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +114,9 @@ class RunningPlatform:
         return {pod["podName"].removeprefix(f"{id}-"): pod["podLog"] for pod in found["logContent"]}
 
 
-@pytest.fixture(scope="session")
-def make_platform() -> Iterator[Callable[..., RunningPlatform]]:
+@contextmanager
+def platforms() -> Iterator[Callable[..., RunningPlatform]]:
+    """What makes platforms; afterwards nothing of them is left."""
     made: list[RunningPlatform] = []
 
     def make(extra: dict[str, str] | None = None) -> RunningPlatform:
@@ -131,14 +132,24 @@ def make_platform() -> Iterator[Callable[..., RunningPlatform]]:
         local_ray.forget(platform.home)
         shutil.rmtree(platform.home.root.parents[2], ignore_errors=True)
 
-    yield make
-    with ThreadPoolExecutor(4) as pool:  # each waits for its own Ray to drain
-        list(pool.map(unmake, made))
+    try:
+        yield make
+    finally:
+        for platform in made:
+            unmake(platform)
+
+
+@pytest.fixture
+def make_platform() -> Iterator[Callable[..., RunningPlatform]]:
+    """For a test's own platforms, which end with it: an idle one takes a quarter of a core."""
+    with platforms() as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
-def platform(make_platform: Callable[..., RunningPlatform]) -> RunningPlatform:
-    return make_platform()
+def platform() -> Iterator[RunningPlatform]:
+    with platforms() as make:
+        yield make()
 
 
 SAVES_A_MODEL = """

@@ -32,8 +32,8 @@ from submarine_ray.core.leases import Lessee
 from submarine_ray.core.news import News
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, logs, outcomes, repository
+from submarine_ray.experiments.answers import replica_names, stored_environment, stored_spec
 from submarine_ray.experiments.outcomes import Outcome, Values
-from submarine_ray.experiments.service import replica_names, stored_environment, stored_spec
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status

@@ -24,12 +24,11 @@ from submarine_ray.core.ids import IdFactory
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
-from submarine_ray.experiments import logs, repository
+from submarine_ray.experiments import answers, logs, repository
 from submarine_ray.experiments.repository import DAY_MS, Filter
 from submarine_ray.experiments.tables import ExperimentRow
-from submarine_ray.spec.experiment import MAX_TAGS, EnvironmentSpec, ExperimentSpec, check_tag
+from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.plan import plan_replicas
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.trials import TrialState, rank
 from submarine_ray.tracking.service import TrackingService
@@ -85,10 +84,10 @@ class ExperimentService:
             except AlreadyExists:  # another control service made the same id in the same millisecond
                 continue
         self._wake()
-        return self._answer(row, spec)
+        return answers.whole(row, spec)
 
     def get(self, experiment_id: str) -> dict[str, Any]:
-        return self._answer(self._row(experiment_id))
+        return answers.whole(self._row(experiment_id))
 
     async def ended(self, experiment_id: str, patience: float) -> dict[str, Any]:
         """The experiment as soon as it has ended, or after `patience` seconds as it is then. Raises NotFound."""
@@ -99,7 +98,7 @@ class ExperimentService:
                 row = await asyncio.to_thread(self._row, experiment_id)
                 left = until - time.monotonic()
                 if row.status in Status.ENDED or left <= 0:
-                    return self._answer(row)
+                    return answers.whole(row)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), min(left, UNHEARD_SECONDS))
 
@@ -111,7 +110,7 @@ class ExperimentService:
         with self._database.session() as session:
             rows = repository.page(session, wanted, (number - 1) * (size or 0), size)
             attributes = {"total": repository.count(session, wanted), "page": number, "pageSize": size} if size else {}
-        return [self._answer(row) for row in rows], attributes
+        return [answers.whole(row) for row in rows], attributes
 
     def summaries(self, wanted: Filter, number: int, size: int) -> tuple[list[dict[str, Any]], int]:
         """A page of a table of experiments, newest first, without their specs; and how many there are in all."""
@@ -120,7 +119,7 @@ class ExperimentService:
             rows = repository.page(session, wanted, (number - 1) * size, size)
             total = repository.count(session, wanted)
             tags = repository.tags(session, [row.id for row in rows])
-        return [_summary(row, tags.get(row.id, [])) for row in rows], total
+        return [answers.summary(row, tags.get(row.id, [])) for row in rows], total
 
     def filters(self) -> dict[str, list[str]]:
         """The owners, frameworks and tags that there are."""
@@ -134,7 +133,7 @@ class ExperimentService:
         with self._database.session() as session:
             found = repository.page_after(session, Filter(_known_status(status), tag), limit, Cursor.parse(cursor))
         rows, attributes = split(found, limit, lambda row: Cursor(row.accepted_ms, row.id))
-        return [self._answer(row) for row in rows], attributes
+        return [answers.whole(row) for row in rows], attributes
 
     def tag(self, experiment_id: str, tag: str, wanted: bool) -> dict[str, Any]:
         """Give an experiment a tag, or take it away; neither is an error if it is so already. Raises NotFound."""
@@ -144,15 +143,15 @@ class ExperimentService:
             raise InvalidSpec(str(failure), "tag") from failure
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
-            spec = stored_spec(row)
+            spec = answers.stored_spec(row)
             if wanted != (tag in spec.meta.tags):
                 others = [other for other in spec.meta.tags if other != tag]
                 spec.meta.tags = [*others, tag] if wanted else others
             if len(spec.meta.tags) > MAX_TAGS:
                 raise InvalidSpec(f"an experiment has at most {MAX_TAGS} tags", "tag")
-            row.spec = _text(spec)
+            row.spec = answers.text(spec)
             repository.set_tags(session, row.id, spec.meta.tags)
-        return self._answer(row, spec)
+        return answers.whole(row, spec)
 
     def patch(self, experiment_id: str, spec: ExperimentSpec) -> dict[str, Any]:
         """Run a new spec under the same id: the current attempt is stopped, the next one begins."""
@@ -179,7 +178,7 @@ class ExperimentService:
             events.record(session, row.id, [changed, *self._warnings(row, spec)])
             repository.set_tags(session, row.id, spec.meta.tags)
         self._wake()
-        return self._answer(row, spec)
+        return answers.whole(row, spec)
 
     def delete(self, experiment_id: str) -> dict[str, Any]:
         """Delete an experiment: gone for users at once, stopped and cleaned up on its cluster right after."""
@@ -191,7 +190,7 @@ class ExperimentService:
             events.record(session, row.id, [gone])
         self._wake()
         self._changes.tell(experiment_id)
-        answer = self._answer(row)
+        answer = answers.whole(row)
         return answer | dict.fromkeys(("acceptedTime", "createdTime", "runningTime", "finishedTime"))
 
     def stop(self, experiment_id: str) -> dict[str, Any]:
@@ -204,7 +203,7 @@ class ExperimentService:
             row.generation += 1
             events.record(session, row.id, [Event("StopAsked", "A user asked the experiment to stop.")])
         self._wake()
-        return self._answer(row)
+        return answers.whole(row)
 
     def history(self, experiment_id: str) -> list[dict[str, Any]]:
         self._row(experiment_id)
@@ -218,7 +217,7 @@ class ExperimentService:
         return [
             {
                 "experimentId": row.id,
-                "logContent": [{"podName": f"{row.id}-{n}", "podLog": []} for n in replica_names(row)],
+                "logContent": [{"podName": f"{row.id}-{n}", "podLog": []} for n in answers.replica_names(row)],
             }
             for row in rows
         ]
@@ -280,7 +279,7 @@ class ExperimentService:
     def trials(self, experiment_id: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """A sweep's trials, the best first; and the answer's attributes."""
         row = self._row(experiment_id)
-        tune = stored_spec(row).tune
+        tune = answers.stored_spec(row).tune
         if tune is None:
             return [], {}
         found = self._tracking.trials(row.run_id) if row.run_id else []
@@ -386,7 +385,7 @@ class ExperimentService:
                 raise ClusterUnavailable(
                     f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}"
                 ) from failure
-        return logs.split(text, replica_names(row))
+        return logs.split(text, answers.replica_names(row))
 
     def _values(self, spec: ExperimentSpec, cluster: str | None = None) -> dict[str, Any]:
         """The columns that a user's spec decides, on `cluster` or the one that it asks for. Raises InvalidSpec."""
@@ -409,7 +408,7 @@ class ExperimentService:
             "owner": spec.meta.owner,
             "framework": spec.meta.framework,
             "cluster": cluster,
-            "spec": _text(stored),
+            "spec": answers.text(stored),
             "environment": environment.model_dump_json(by_alias=True, exclude_none=True) if environment else None,
             "package": spec.code.url if spec.code and spec.code.sync_mode == "package" else None,
             "sealed_password": self._secrets.seal(password) if password else None,
@@ -424,7 +423,7 @@ class ExperimentService:
         """What the clusters of this kind cannot honour is said, not passed over."""
         if self._clusters.is_container(row.cluster):
             return []
-        environment = stored_environment(row)
+        environment = answers.stored_environment(row)
         images = {environment.container_image} if environment else set()
         images |= {task.image for task in spec.spec.values()}
         found = [
@@ -451,62 +450,6 @@ class ExperimentService:
                 f"Not found experiment {experiment_id[:80]!r}. `submarine list experiment` shows those there are."
             )
         return row
-
-    @staticmethod
-    def _answer(row: ExperimentRow, spec: ExperimentSpec | None = None) -> dict[str, Any]:
-        shown = (spec or stored_spec(row)).model_copy(deep=True)
-        shown.meta.experiment_id = row.id
-        return {
-            "experimentId": row.id,
-            "uid": row.uid,
-            "status": row.status,
-            "acceptedTime": iso(row.accepted_ms),
-            "createdTime": iso(row.created_ms),
-            "runningTime": iso(row.running_ms),
-            "finishedTime": iso(row.finished_ms),
-            "spec": shown.answer(),
-            "reason": row.reason,
-            "message": row.message,
-            "attempt": row.attempt,
-            "cluster": row.cluster,
-            "runId": row.run_id,
-        }
-
-
-def _summary(row: ExperimentRow, tags: list[str]) -> dict[str, Any]:
-    return {
-        "experimentId": row.id,
-        "name": row.name,
-        "owner": row.owner,
-        "framework": row.framework,
-        "cluster": row.cluster,
-        "tags": tags,
-        "status": row.status,
-        "reason": row.reason,
-        "message": row.message,
-        "acceptedTime": iso(row.accepted_ms),
-        "runningTime": iso(row.running_ms),
-        "finishedTime": iso(row.finished_ms),
-    }
-
-
-def stored_spec(row: ExperimentRow) -> ExperimentSpec:
-    return ExperimentSpec.model_validate_json(row.spec)
-
-
-def _text(spec: ExperimentSpec) -> str:
-    return spec.model_dump_json(by_alias=True, exclude_none=True)
-
-
-def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
-    """What the experiment's environment meant when it was accepted."""
-    return EnvironmentSpec.model_validate_json(row.environment) if row.environment else None
-
-
-def replica_names(row: ExperimentRow) -> list[str]:
-    """Who will have written to the log; of a sweep nobody knows before its trials have begun."""
-    spec = stored_spec(row)
-    return [] if spec.tune else sorted(replica.name for replica in plan_replicas(spec))
 
 
 def _known_status(status: str | None) -> str | None:

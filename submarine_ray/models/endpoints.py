@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.models.service import ModelService
 from submarine_ray.spec.answers import ModelSignature, ModelVersion, RegisteredModel
-from submarine_ray.spec.base import MAX_VERSION
+from submarine_ray.spec.base import Version
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
-
-Version = Annotated[int, Path(ge=1, le=MAX_VERSION)]
 
 
 def router(models: ModelService) -> APIRouter:
@@ -104,11 +102,11 @@ def _add_tags(routes: APIRouter, models: ModelService) -> None:
         return ok(message="Delete a registered model tag instance")
 
     @routes.post("/model-version/tag", response_model=Envelope[None], summary="Give a version a tag")
-    def add_version_tag(name: str, version: Annotated[int, Query(ge=1, le=MAX_VERSION)], tag: str) -> Response:
+    def add_version_tag(name: str, version: Version, tag: str) -> Response:
         models.tag_version(name, version, tag, True)
         return ok(message="Create a model version tag instance")
 
     @routes.delete("/model-version/tag", response_model=Envelope[None], summary="Take a tag from a version")
-    def remove_version_tag(name: str, version: Annotated[int, Query(ge=1, le=MAX_VERSION)], tag: str) -> Response:
+    def remove_version_tag(name: str, version: Version, tag: str) -> Response:
         models.tag_version(name, version, tag, False)
         return ok(message="Delete a model version tag instance")

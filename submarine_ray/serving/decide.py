@@ -10,6 +10,8 @@ from submarine_ray.spec.serving import EndpointStatus
 
 IMPORT_PATH = "serve_apps.mlflow_model:build"
 SPLIT_IMPORT_PATH = "serve_apps.traffic:build"
+# A line a request would cost throughput, and hide the lines that matter; figures.py has the numbers.
+LOGGING = {"enable_access_log": False}
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,7 @@ def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
             "model_version": str(endpoint.model_version),
             "tracking_uri": tracking_uri,
         },
-        # A line a request would cost throughput, and hide the lines that matter; figures.py has the numbers.
-        "logging_config": {"enable_access_log": False},
+        "logging_config": LOGGING,
         "deployments": [deployment],
     }
 
@@ -88,7 +89,7 @@ def split_application(split: Split) -> dict[str, Any]:
         "route_prefix": f"/{split.model_name}",  # the versions' own, which are longer, win
         "import_path": SPLIT_IMPORT_PATH,
         "args": {},
-        "logging_config": {"enable_access_log": False},
+        "logging_config": LOGGING,
         "deployments": [deployment],
     }
 

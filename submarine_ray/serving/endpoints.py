@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.answers import Endpoint, EndpointFigures, Replica, Traffic
-from submarine_ray.spec.base import MAX_VERSION
+from submarine_ray.spec.base import Version
 from submarine_ray.spec.serving import EndpointPatch, ServeSpec, TrafficSpec
 
 One = Envelope[Endpoint]
-Version = Annotated[int, Path(ge=1, le=MAX_VERSION)]
 
 
 def router(serving: ServingService, traffic: TrafficService) -> APIRouter:

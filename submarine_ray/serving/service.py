@@ -137,6 +137,8 @@ class ServingService:
     def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:
         """The processes that answer, as Ray Serve knows them now. Raises NotFound, ClusterUnavailable."""
         row = self._find(model_name, model_version)
+        with _reaching(row.cluster):
+            found = self._clusters.driver(row.cluster).replicas(row.name)
         return [
             {
                 "replicaId": one["replica_id"],
@@ -145,17 +147,17 @@ class ServingService:
                 "pid": one.get("pid"),
                 "startedTime": iso(int(one["start_time_s"] * 1000)) if one.get("start_time_s") else None,
             }
-            for one in self._replicas(row)
+            for one in found
         ]
 
     def replica_log(self, model_name: str, model_version: int, replica_id: str, lines: int) -> str:
         """The last lines of a replica's log. Raises NotFound, ClusterUnavailable."""
         row = self._find(model_name, model_version)
-        for one in self._replicas(row):
-            if one["replica_id"] == replica_id:
-                with contextlib.suppress(UnknownJob), _reaching(row.cluster):
-                    return self._clusters.driver(row.cluster).replica_log(one, lines)
-        raise NotFound(f"Endpoint {row.name} has no replica {replica_id[:80]!r} now.")
+        try:
+            with _reaching(row.cluster):
+                return self._clusters.driver(row.cluster).replica_log(row.name, replica_id, lines)
+        except UnknownJob as failure:
+            raise NotFound(f"Endpoint {row.name} has no replica {replica_id[:80]!r} now.") from failure
 
     def list_all(self) -> list[dict[str, Any]]:
         with self._database.session() as session:
@@ -184,12 +186,6 @@ class ServingService:
         if row is None:
             raise _not_served(model_name, model_version)
         return row
-
-    def _replicas(self, row: EndpointRow) -> list[dict[str, Any]]:
-        with _reaching(row.cluster):
-            serve = self._clusters.driver(row.cluster).applications()
-        deployments = serve["applications"].get(row.name, {}).get("deployments", {})
-        return [one for deployment in deployments.values() for one in deployment.get("replicas", [])]
 
     def _answer(self, row: EndpointRow) -> dict[str, Any]:
         sizes = (("cpu", row.cpu), ("nvidia.com/gpu", row.gpu))

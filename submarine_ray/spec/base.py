@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -32,7 +32,7 @@ Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 NAME_LENGTH = 63  # of a Kubernetes label, where names end up
 MODEL_NAME_LENGTH = 128
-MAX_VERSION = 2**31 - 1  # of a registered model, as MLflow's database holds it
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]  # of a registered model, as MLflow's database holds it
 ENVIRONMENT_NAME_LENGTH = 128
 
 

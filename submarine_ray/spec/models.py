@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from submarine_ray.spec.base import MAX_VERSION, Document
+from submarine_ray.spec.base import Document, Version
 from submarine_ray.spec.experiment import MAX_TAGS, Tag
 from submarine_ray.spec.serving import ModelName
 
@@ -53,7 +53,7 @@ class ModelVersionPatch(Document):
 
     name: ModelName
     """The model."""
-    version: int = Field(ge=1, le=MAX_VERSION)
+    version: Version
     """Which of its versions."""
     description: str | None = Field(default=None, max_length=5000)
     """A new description."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from submarine_ray.spec.base import MAX_VERSION, MODEL_NAME_LENGTH, Document, check_name
+from submarine_ray.spec.base import MODEL_NAME_LENGTH, Document, Version, check_name
 
 ModelName = Annotated[str, AfterValidator(lambda v: check_name(v, "a model", MODEL_NAME_LENGTH))]
 
@@ -18,7 +18,7 @@ class ServeSpec(Document):
     """Submarine's id of the version; ignored, name and version say it."""
     model_name: ModelName
     """A registered model."""
-    model_version: int = Field(ge=1, le=MAX_VERSION)
+    model_version: Version
     """Which of its versions."""
     model_id: str | None = None
     """Submarine's; ignored."""
@@ -44,9 +44,7 @@ class EndpointPatch(Document):
 class TrafficSpec(Document):
     """How a model's requests are shared out to its served versions."""
 
-    weights: dict[Annotated[int, Field(ge=1, le=MAX_VERSION)], Annotated[int, Field(ge=0, le=1000)]] = Field(
-        min_length=1, max_length=20
-    )
+    weights: dict[Version, Annotated[int, Field(ge=0, le=1000)]] = Field(min_length=1, max_length=20)
     """Version to weight: a version's share is its weight of all weights together, such as 90 and 10."""
 
     @model_validator(mode="after")

@@ -46,6 +46,7 @@ def load(settings: Settings) -> App:
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *settings.allowed_hosts, settings.url.split("//")[-1]]),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # of no use in a service's log
     }
     from mlflow.server import handlers
     from mlflow.server.fastapi_app import app

@@ -96,7 +96,7 @@ def test_an_experiment_keeps_what_its_environment_meant(api: httpx.Client) -> No
     assert created["spec"]["environment"]["name"] == "kept"
     api.delete(f"{URL}/kept")
     platform = api.app.state.platform  # type: ignore[attr-defined]
-    from submarine_ray.experiments.service import stored_environment
+    from submarine_ray.experiments.answers import stored_environment
     from submarine_ray.experiments.tables import ExperimentRow
 
     with platform.database.session() as session:

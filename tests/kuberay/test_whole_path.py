@@ -153,6 +153,9 @@ def test_an_endpoint_is_a_rayservice(
         lambda: (r := httpx.post(url, json=rows, timeout=10)).status_code == 200 and r, 30, "it answers"
     )
     assert answer.json()["predictions"][0] == pytest.approx(210)
+    (replica,) = service.call("GET", "/api/v1/serve/kube-prices/1/replicas")
+    log = service.call("GET", f"/api/v1/serve/kube-prices/1/replicas/{replica['replicaId']}/log")
+    assert "Loaded kube-prices version 1" in log
     service.call("POST", "/api/v1/serve", json={**body, "replicas": 2})
     wait_until(lambda: "num_replicas: 2" in server.store.list("rayservices")[0][0]["spec"]["serveConfigV2"], 30, "two")
     service.call("DELETE", "/api/v1/serve", json=body)

@@ -230,8 +230,11 @@ class Driver(Protocol):
     def serve_metrics(self) -> list[str]:
         """Prometheus texts with what has passed Serve's proxies; none where they cannot be had from here."""
 
-    def replica_log(self, replica: Mapping[str, Any], lines: int) -> str:
-        """The last lines that one of a deployment's `replicas` has logged and written. Raises UnknownJob."""
+    def replicas(self, endpoint: str) -> list[dict[str, Any]]:
+        """The processes that answer for an endpoint, as Serve's REST API shows them; none if it is unknown."""
+
+    def replica_log(self, endpoint: str, replica_id: str, lines: int) -> str:
+        """The last lines that a replica has logged and written; none while it starts. Raises UnknownJob."""
 
     def dispose(self) -> None:
         """Take away from the cluster all that this registration made there."""

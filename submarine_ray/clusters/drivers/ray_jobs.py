@@ -224,7 +224,14 @@ class RayJobs:
                     found.append(client.get(f"http://{target}/metrics").raise_for_status().text)
         return found
 
-    def replica_log(self, replica: Mapping[str, Any], lines: int) -> str:
+    def replicas(self, endpoint: str) -> list[dict[str, Any]]:
+        deployments = self.applications()["applications"].get(endpoint, {}).get("deployments", {})
+        return [one for deployment in deployments.values() for one in deployment.get("replicas", [])]
+
+    def replica_log(self, endpoint: str, replica_id: str, lines: int) -> str:
+        replica = next((one for one in self.replicas(endpoint) if one["replica_id"] == replica_id), None)
+        if replica is None:
+            raise UnknownJob(replica_id)
         if not replica.get("log_file_path"):
             return ""  # it is starting
         own = {"node_id": replica["node_id"], "filename": str(replica["log_file_path"]).lstrip("/")}
@@ -235,7 +242,7 @@ class RayJobs:
             if answer.status_code == 200:
                 found += [line for line in answer.text.splitlines() if not line.startswith(_MARKS)]
             elif asked is own:
-                raise UnknownJob(str(replica["replica_id"]))
+                raise UnknownJob(replica_id)
         return "\n".join(found)
 
     def close(self) -> None:

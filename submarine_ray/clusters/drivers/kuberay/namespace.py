@@ -127,12 +127,12 @@ class Namespace:
         self.api.close()
 
     @property
-    def _is_direct(self) -> bool:
+    def is_direct(self) -> bool:
         return self.spec.access == "direct" or (self.spec.access == "auto" and self.api.in_cluster)
 
     def _address(self, ray_cluster: str) -> Dashboard:
         service, namespace = f"{ray_cluster}-head-svc", self.spec.namespace
-        if self._is_direct:
+        if self.is_direct:
             return Dashboard(
                 f"http://{service}.{namespace}.svc.cluster.local:{DASHBOARD_PORT}",
                 lambda: {"Authorization": f"Bearer {self._token(ray_cluster)}"},

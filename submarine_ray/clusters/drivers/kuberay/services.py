@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
 from typing import Any
 
 from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, UnknownJob, Unreachable
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
+from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.spec.quantities import Resources
 
 ENDPOINT_ANNOTATION = "submarine-ray/endpoint"
@@ -51,11 +52,24 @@ class RayServices:
             raise SubmissionRefused(str(failure)) from failure
 
     def serve_metrics(self) -> list[str]:
-        """Pods' metrics are for the Kubernetes cluster's own Prometheus; this service may not reach the pods."""
-        return []
+        """Pods export them on ports of their own, which only who stands in the same network reaches."""
+        found: list[str] = []
+        if self._at.is_direct:
+            for service in self._at.services.objects().values():
+                if dashboard := self._dashboard(service):
+                    with contextlib.suppress(Unreachable):  # one endpoint's cluster; the others' figures count
+                        found += dashboard.serve_metrics()
+        return found
 
-    def replica_log(self, replica: Mapping[str, Any], lines: int) -> str:
-        raise UnknownJob(str(replica.get("replica_id")))
+    def replicas(self, endpoint: str) -> list[dict[str, Any]]:
+        dashboard = self._dashboard(self._at.services.get(service_name(endpoint)))
+        return dashboard.replicas(endpoint) if dashboard else []
+
+    def replica_log(self, endpoint: str, replica_id: str, lines: int) -> str:
+        dashboard = self._dashboard(self._at.services.get(service_name(endpoint)))
+        if dashboard is None:
+            raise UnknownJob(replica_id)
+        return dashboard.replica_log(endpoint, replica_id, lines)
 
     def dispose(self) -> None:
         """Take everything of this registration away."""
@@ -87,6 +101,14 @@ class RayServices:
         )
         manifest["metadata"]["annotations"][ENDPOINT_ANNOTATION] = endpoint
         return manifest
+
+    def _dashboard(self, service: Object | None) -> RayJobs | None:
+        """Of the Ray cluster that answers for a RayService, or of its first one while that starts."""
+        if service is None:
+            return None
+        status = service["status"]
+        clusters = (status[key].get("rayClusterName") for key in ("activeServiceStatus", "pendingServiceStatus"))
+        return next((self._at.dashboard(cluster) for cluster in clusters if cluster), None)
 
     def _token_reference(self) -> tuple[str, str] | None:
         """Where replicas find what opens this service's MLflow."""

@@ -1,0 +1,68 @@
+"""What an experiment's row means: the answers made from it, and the documents kept in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from submarine_ray.core.clock import iso
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
+from submarine_ray.spec.plan import plan_replicas
+
+
+def whole(row: ExperimentRow, spec: ExperimentSpec | None = None) -> dict[str, Any]:
+    """An experiment as Submarine answers with it. `spec`: the row's, where it is at hand."""
+    shown = (spec or stored_spec(row)).model_copy(deep=True)
+    shown.meta.experiment_id = row.id
+    return {
+        "experimentId": row.id,
+        "uid": row.uid,
+        "status": row.status,
+        "acceptedTime": iso(row.accepted_ms),
+        "createdTime": iso(row.created_ms),
+        "runningTime": iso(row.running_ms),
+        "finishedTime": iso(row.finished_ms),
+        "spec": shown.answer(),
+        "reason": row.reason,
+        "message": row.message,
+        "attempt": row.attempt,
+        "cluster": row.cluster,
+        "runId": row.run_id,
+    }
+
+
+def summary(row: ExperimentRow, tags: list[str]) -> dict[str, Any]:
+    """A row of a table of experiments: its spec is not read."""
+    return {
+        "experimentId": row.id,
+        "name": row.name,
+        "owner": row.owner,
+        "framework": row.framework,
+        "cluster": row.cluster,
+        "tags": tags,
+        "status": row.status,
+        "reason": row.reason,
+        "message": row.message,
+        "acceptedTime": iso(row.accepted_ms),
+        "runningTime": iso(row.running_ms),
+        "finishedTime": iso(row.finished_ms),
+    }
+
+
+def stored_spec(row: ExperimentRow) -> ExperimentSpec:
+    return ExperimentSpec.model_validate_json(row.spec)
+
+
+def text(spec: ExperimentSpec) -> str:
+    return spec.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
+    """What the experiment's environment meant when it was accepted."""
+    return EnvironmentSpec.model_validate_json(row.environment) if row.environment else None
+
+
+def replica_names(row: ExperimentRow) -> list[str]:
+    """Who will have written to the log; of a sweep nobody knows before its trials have begun."""
+    spec = stored_spec(row)
+    return [] if spec.tune else sorted(replica.name for replica in plan_replicas(spec))
