@@ -117,6 +117,11 @@ class NotebookService:
         with self._database.session() as session:
             return list(events.history(session, notebook_id))
 
+    def spec(self, notebook_id: str) -> NotebookSpec:
+        """As it was asked for. Raises NotFound."""
+        with self._database.session() as session:
+            return stored_spec(_found(repository.find(session, notebook_id), notebook_id))
+
     def delete(self, notebook_id: str) -> dict[str, Any]:
         """Gone for users at once, ended on its cluster right after; its files stay. Raises NotFound."""
         with self._database.session(write=True) as session:

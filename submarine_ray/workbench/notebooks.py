@@ -83,8 +83,14 @@ class _Notebooks:
             await self.load()
 
     async def _delete(self, id: str, name: str) -> None:
-        if await parts.confirmed(f"Delete {name}?", "It ends; its files stay where they lie on the cluster.", "Delete"):
-            await self._do(self._notebooks.delete, id)
+        consequence = "It ends; its files stay where they lie on the cluster."
+        if not await parts.confirmed(f"Delete {name}?", consequence, "Delete"):
+            return
+        again = await parts.attempt(self._notebooks.spec, id)  # under the same name it finds the same files
+        if again and await parts.attempt(self._notebooks.delete, id):
+            # Before its card goes, and the button with it that asked for this.
+            parts.offer_undo(f"{name} is deleted", self._notebooks.create, again.value, then=self.load)
+            await self.load()
 
     async def create(self) -> None:
         found, _ = await asyncio.to_thread(self._services.environments.list_page, None, None)

@@ -320,3 +320,16 @@ def test_templates_are_written_in_the_page(service: Service, page: Page) -> None
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_role("link", name="Templates").last.click()
     expect(page).to_have_url(re.compile("/templates$"))
+
+
+def test_a_deleted_notebook_can_be_had_back(service: Service, page: Page) -> None:
+    page.goto(f"{service.url}/notebooks?new=1")
+    page.get_by_label("Name", exact=True).fill("had-back")
+    page.get_by_role("dialog").get_by_role("button", name="Create").click()
+    card = page.locator(".card", has_text="had-back")
+    for begin in ("Delete", "Undo", "Delete"):
+        expect(card).to_have_count(0 if begin == "Undo" else 1)
+        (page if begin == "Undo" else card).get_by_role("button", name=begin).click()
+        if begin == "Delete":
+            page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(card).to_have_count(0)
