@@ -2,6 +2,7 @@
 PYTHON ?= python3
 FRAMEWORK ?= pytorch
 DATA ?=
+SUBMISSIONS ?= 200
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 EXTRA_pytorch := torch
@@ -45,13 +46,14 @@ $(BIN)/python:
 quickstart: .venv/.$(FRAMEWORK) ## start the platform and run the main job (FRAMEWORK=pytorch|tensorflow, DATA=dir)
 	$(BIN)/submarine quickstart --framework $(FRAMEWORK) $(if $(DATA),--data $(DATA))
 
-test: .venv/.dev .venv-compat/.done ## the whole test suite, with what it needs
+test: .venv/.dev .venv-compat/.done ## the test suite, with what it needs
 	@sh tests/install-system-parts.sh
 	$(BIN)/pytest -n 2 -m "not ray and not faults and not db"
-	$(BIN)/pytest -m "db or ray or faults"
+	$(BIN)/pytest -m "(db or ray or faults) and not long"
 
-soak: .venv/.dev .venv-compat/.done ## the tests on real Ray once more, with 200 submissions and all that takes longest
-	SUBMARINE_SOAK=1 $(BIN)/pytest -m "db or ray or faults"
+soak: .venv/.dev .venv-compat/.done ## the tests that take longest, which `make test` leaves out (SUBMISSIONS=n)
+	@sh tests/install-system-parts.sh
+	SUBMARINE_SUBMISSIONS=$(SUBMISSIONS) $(BIN)/pytest -m long
 
 check: .venv/.dev ## formatting, lint, types, and the rules of who may import whom
 	$(BIN)/ruff format --check .

@@ -27,14 +27,6 @@ from submarine_ray.spec.home import Home
 SUBMARINE = [sys.executable, "-m", "submarine_ray.cli.main"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the soak tests to `make soak`."""
-    if "SUBMARINE_SOAK" not in os.environ:
-        for item in items:
-            if item.get_closest_marker("soak"):
-                item.add_marker(pytest.mark.skip(reason="`make soak` runs it"))
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

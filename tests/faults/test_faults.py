@@ -21,21 +21,23 @@ from tests.jupyter import Jupyter
 
 pytestmark = pytest.mark.faults
 
-EXPERIMENTS, KILLS = 20, 10
 # What the newest experiment has come to when the service is killed: its row just written; submitted; running; ended, its
 # log being kept. And a moment of its own after each.
 MOMENTS = ("Accepted", "Created", "Running", "ended", "whenever")
-# Ray starts a process of its own for each job, a core's second: `make soak` submits the 200, `make test` fewer.
-THREADS, EACH = 20, 10 if os.environ.get("SUBMARINE_SOAK") else 2
+# Ray starts two processes for each job, two seconds of a core.
+THREADS, SUBMISSIONS = 20, int(os.environ.get("SUBMARINE_SUBMISSIONS", "40"))
 
 
-def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(platform: RunningPlatform, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kills", "experiments"), [(5, 10), pytest.param(10, 20, marks=pytest.mark.long)])
+def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(
+    platform: RunningPlatform, tmp_path: Path, kills: int, experiments: int
+) -> None:
     rng = random.Random(7)
     ids = []
     killed = 0
-    while len(ids) < EXPERIMENTS or killed < KILLS:
-        for _ in range(EXPERIMENTS // KILLS):
-            if len(ids) < EXPERIMENTS:
+    while len(ids) < experiments or killed < kills:
+        for _ in range(experiments // kills):
+            if len(ids) < experiments:
                 number = len(ids)
                 ids.append(
                     platform.submit(
@@ -48,8 +50,8 @@ def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(platform: R
         killed += 1
         platform.up()
     ended = [platform.ended(id, 240) for id in ids]
-    assert [e["status"] for e in ended] == ["Failed" if n % 2 else "Succeeded" for n in range(EXPERIMENTS)]
-    assert [(tmp_path / str(n)).read_text() for n in range(EXPERIMENTS)] == ["run\n"] * EXPERIMENTS
+    assert [e["status"] for e in ended] == ["Failed" if n % 2 else "Succeeded" for n in range(experiments)]
+    assert [(tmp_path / str(n)).read_text() for n in range(experiments)] == ["run\n"] * experiments
     assert len({e["experimentId"] for e in platform.client.list_experiments()}) == len(
         platform.client.list_experiments()
     )
@@ -86,6 +88,7 @@ def _wait_for_moment(platform: RunningPlatform, id: str, moment: str) -> None:
     wait_until(come_so_far, 60, f"{id} is {moment}")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_many_submissions_from_20_threads(platform: RunningPlatform) -> None:
     ids: list[str] = []
@@ -95,7 +98,7 @@ def test_many_submissions_from_20_threads(platform: RunningPlatform) -> None:
 
     def submit() -> None:
         try:
-            ids.extend([platform.submit("true", resources="cpu=0.1") for _ in range(EACH)])
+            ids.extend([platform.submit("true", resources="cpu=0.1") for _ in range(SUBMISSIONS // THREADS)])
         except BaseException as failure:
             failed.append(failure)
 
@@ -113,7 +116,7 @@ def test_many_submissions_from_20_threads(platform: RunningPlatform) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failed and len(set(ids)) == THREADS * EACH
+    assert not failed and len(set(ids)) == SUBMISSIONS
 
     def all_ended() -> bool:
         found = {e["experimentId"]: e["status"] for e in platform.client.list_experiments("Succeeded")}
@@ -155,6 +158,7 @@ def test_a_killed_head_is_noticed_and_a_new_attempt_made(
     assert (tmp_path / "lost").read_text() == "run\n"
 
 
+@pytest.mark.long
 @pytest.mark.db
 def test_a_database_outage_delays_experiments_and_loses_none(
     make_platform: Callable[..., RunningPlatform], mariadb: MariaDb, tmp_path: Path

@@ -94,6 +94,7 @@ def test_a_killed_head_is_noticed_and_the_attempt_repeated(
     assert "lost" in [event["reason"] for event in events(platform, id)]
 
 
+@pytest.mark.long
 def test_the_service_restarted_in_every_phase(
     platform: RunningPlatform, kube: tuple[ApiServer, Operator], tmp_path: Path
 ) -> None:
@@ -118,7 +119,7 @@ def test_the_service_restarted_in_every_phase(
     assert marks.read_text() == "ran\n"
 
 
-@pytest.mark.soak  # the driver of a sweep is a job like any other's, and its trials are Ray's
+@pytest.mark.long  # the driver of a sweep is a job like any other's, and its trials are Ray's
 def test_a_sweep(platform: RunningPlatform, kube: tuple[ApiServer, Operator]) -> None:
     tune = {"searchSpace": {"x": {"type": "choice", "values": [1, 2]}}, "metric": "score", "mode": "max",
             "algorithm": "grid", "numSamples": 1, "maxConcurrentTrials": 2}  # fmt: skip

@@ -80,6 +80,7 @@ def test_a_function_that_fails_says_where_and_its_replicas_logs_are_apart(platfo
     assert {(m["replica"], m["value"]) for m in handle.metrics()} == {("worker-0", 0.0), ("worker-1", 1.0)}
 
 
+@pytest.mark.long
 def test_metrics_of_a_killed_worker_are_not_lost(platform: RunningPlatform) -> None:
     def train() -> None:
         import os

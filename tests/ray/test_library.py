@@ -27,6 +27,7 @@ def run(platform: RunningPlatform, name: str, **params: object) -> tuple[str, st
     return id, done.stdout, {metric["key"]: metric["value"] for metric in platform.client.metrics(id)}
 
 
+@pytest.mark.long
 def test_sklearn_tabular_on_its_own_table(platform: RunningPlatform) -> None:
     id, output, metrics = run(platform, "sklearn-tabular", model_name="tumours")
     assert metrics["accuracy"] > 0.93 and metrics["auc"] > 0.97 and "accuracy" in output
@@ -103,6 +104,7 @@ def test_notebook_job_keeps_the_executed_notebook_even_of_a_failure(platform: Ru
     assert "ValueError" in kept.read_text()
 
 
+@pytest.mark.long
 def test_batch_predict_scores_a_whole_table(platform: RunningPlatform, tmp_path: Path, sklearn_experiment: str) -> None:
     ModelClient(platform.url).register("batch", sklearn_experiment)
     table = pd.DataFrame({"rooms": [float(n % 5) for n in range(1000)], "floor": [float(n % 2) for n in range(1000)]})
@@ -119,7 +121,8 @@ def test_batch_predict_scores_a_whole_table(platform: RunningPlatform, tmp_path:
     assert missing.returncode == 1 and "there is no version 9 of model 'batch'" in missing.stdout
 
 
-@pytest.mark.parametrize("name", ["xgboost-tabular", pytest.param("lightgbm-tabular", marks=pytest.mark.soak)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["xgboost-tabular", pytest.param("lightgbm-tabular", marks=pytest.mark.long)])
 def test_boosted_trees_on_two_workers_stop_early_and_are_served(platform: RunningPlatform, name: str) -> None:
     id, output, metrics = run(platform, name, model_name=name)
     assert metrics["accuracy"] > 0.92 and metrics["auc"] > 0.98 and "accuracy" in output
@@ -142,6 +145,7 @@ def test_boosted_trees_refuse_text(platform: RunningPlatform, tmp_path: Path) ->
     assert done.returncode == 1 and "the column 'town' is no number; encode it" in done.stdout
 
 
+@pytest.mark.long
 def test_deepfm_comes_near_the_truth_and_is_served(platform: RunningPlatform) -> None:
     id, _, metrics = run(platform, "deepfm-ctr", model_name="clicks", **{"training.embedding_size": 8})
     assert metrics["bayes_auc"] - metrics["final_auc"] < 0.01
@@ -153,6 +157,7 @@ def test_deepfm_comes_near_the_truth_and_is_served(platform: RunningPlatform) ->
     ServeClient(platform.url).delete_serve("clicks", 1)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not CRITEO.exists(), reason="needs shared/data/criteo_sample.txt")
 def test_deepfm_overfits_two_hundred_rows_of_criteos(platform: RunningPlatform) -> None:
     params = {
@@ -174,11 +179,12 @@ def test_deepfm_overfits_two_hundred_rows_of_criteos(platform: RunningPlatform) 
     assert len(target.read_text().splitlines()) == 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "params", "metric", "bound"),
     [
         ("hpo-pytorch", {"trials": 3, "epochs": 5}, "accuracy", 0.85),
-        pytest.param("hpo-xgboost", {"trials": 3, "rounds": 60}, "validation_logloss", -0.2, marks=pytest.mark.soak),
+        pytest.param("hpo-xgboost", {"trials": 3, "rounds": 60}, "validation_logloss", -0.2, marks=pytest.mark.long),
         ("automl-tabular", {"trials": 4}, "score", 0.95),
     ],
 )

@@ -172,6 +172,7 @@ def test_a_notebook_that_cannot_start_says_why(notebooks: Notebooks, tmp_path: P
     notebooks.until(id, "running")
 
 
+@pytest.mark.long
 def test_a_package_of_the_environment_is_there(notebooks: Notebooks) -> None:
     id = notebooks.client.create_notebook(
         {
@@ -185,6 +186,7 @@ def test_a_package_of_the_environment_is_there(notebooks: Notebooks) -> None:
     kernel.close()
 
 
+@pytest.mark.long
 def test_waits_for_room_and_takes_it(notebooks: Notebooks) -> None:
     first = notebooks.create(resources="cpu=3")
     notebooks.until(first["notebookId"], "running")
@@ -206,6 +208,7 @@ def test_the_command(notebooks: Notebooks, tmp_path: Path) -> None:
     assert "Notebook not found" in cli("get", "notebook", id, check=False).stderr
 
 
+@pytest.mark.long
 def test_a_notebook_on_a_registered_cluster(notebooks: Notebooks) -> None:
     """Reached over the network only: the runner and JupyterLab travel with the job."""
     platform = notebooks.platform

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ray
     # TensorFlow's way is also that of the documents' own script (test_submarine_sdk.py).
     [
         "pytorch",
-        pytest.param("tensorflow", marks=pytest.mark.soak),
+        pytest.param("tensorflow", marks=pytest.mark.long),
     ],
 )
 def test_quickstart(platform: RunningPlatform, framework: str) -> None:

@@ -103,6 +103,7 @@ with client.start():
 """
 
 
+@pytest.mark.long
 def test_the_documents_quickstart_script(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(QUICKSTART)
     code = {"syncMode": "local", "url": str(tmp_path)}

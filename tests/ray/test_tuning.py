@@ -131,6 +131,7 @@ def test_a_function_reports_checkpoints_and_saves_the_winner(platform: RunningPl
     assert version["experimentId"] == handle.id and best["modelVersion"] == str(version["version"])
 
 
+@pytest.mark.long
 def test_population_based_training_hands_on_checkpoints_and_changes_parameters(platform: RunningPlatform) -> None:
     def train(config: dict[str, Any]) -> None:
         import tempfile
@@ -185,6 +186,7 @@ def test_distributed_trials_are_worker_groups_of_their_own(platform: RunningPlat
     assert ranks == [["rank 0 sum 4.0"], ["rank 1 sum 4.0"]]
 
 
+@pytest.mark.long
 def test_a_function_on_several_workers(platform: RunningPlatform) -> None:
     def train(config: dict[str, Any]) -> None:
         import ray.train
@@ -279,6 +281,7 @@ def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on(platform: Runni
     assert any("(4 of 4 have ended)" in line for _, line in handle.logs(follow=True))
 
 
+@pytest.mark.long
 def test_a_patch_begins_a_new_sweep(platform: RunningPlatform, code: Path) -> None:
     handle = sweep(platform, "python train.py --lr {{lr}}", {"lr": LR}, working_dir=code)
     handle.wait(120)
@@ -303,6 +306,7 @@ def test_deleting_a_sweep_ends_every_trial_at_once(platform: RunningPlatform) ->
     wait_until(lambda: not sleeping(), 15, "the trials' processes to be gone")
 
 
+@pytest.mark.long
 def test_more_trials_at_once_than_fit_run_as_many_as_fit(platform: RunningPlatform, code: Path) -> None:
     cpus = platform.client.service.call("GET", "/api/v1/cluster/local")["resources"]["cpu"]
     handle = sweep(
@@ -322,6 +326,7 @@ def test_more_trials_at_once_than_fit_run_as_many_as_fit(platform: RunningPlatfo
     assert {trial["status"] for trial in trials(handle).values()} == {"Succeeded"}
 
 
+@pytest.mark.long
 def test_a_winner_without_a_model_is_told(platform: RunningPlatform, code: Path) -> None:
     handle = sweep(platform, "python train.py --lr {{lr}}", {"lr": LR}, register_best="none", working_dir=code)
     with pytest.raises(ExperimentFailed, match=r"the best trial saved no model: call submarine\.save_model"):
