@@ -21,6 +21,7 @@ from submarine_ray.core import login
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec.problems import sentence
 
 log = structlog.get_logger(__name__)
 
@@ -162,7 +163,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, failure: RequestValidationError) -> Response:
-        return error(HTTPStatus.BAD_REQUEST, "; ".join(sentence(dict(item)) for item in failure.errors()[:10]))
+        return error(HTTPStatus.BAD_REQUEST, "; ".join(sentence(item) for item in failure.errors()[:10]))
 
     @app.exception_handler(HTTPException)
     def http(request: Request, failure: HTTPException) -> Response:
@@ -188,20 +189,3 @@ def _allowed(request: Request) -> list[str]:
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     here = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
     return sorted({method.upper() for methods in here for method in methods})
-
-
-def sentence(item: dict[str, Any]) -> str:
-    """One validation error: where, what, and what was given."""
-    where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))
-    if item["type"] == "json_invalid":
-        return (
-            f"The body is not valid JSON: {item.get('ctx', {}).get('error', item['msg'])} at position {item['loc'][-1]}"
-        )
-    message = item["msg"].removeprefix("Value error, ")
-    known = {
-        "missing": "is required",
-        "extra_forbidden": "is not a known field; remove it or check its spelling",
-        "model_attributes_type": "must be an object; send JSON with Content-Type: application/json",
-    }
-    message = known.get(item["type"], message)
-    return f"{where}: {message}" if where else message

@@ -85,6 +85,7 @@ def _own_launch(options: argparse.Namespace) -> Launch:
 
     from submarine_ray.spec.experiment import ExperimentSpec
     from submarine_ray.spec.plan import plan_launch
+    from submarine_ray.spec.problems import sentence
 
     if options.spec:
         import yaml
@@ -104,8 +105,7 @@ def _own_launch(options: argparse.Namespace) -> Launch:
     try:
         spec = ExperimentSpec.model_validate(document)
     except ValidationError as failure:
-        first = failure.errors()[0]
-        raise InvalidLaunch(f"the spec is wrong at {'.'.join(map(str, first['loc']))}: {first['msg']}", 2) from failure
+        raise InvalidLaunch(f"the spec is wrong: {sentence(failure.errors()[0])}", 2) from failure
     submission = os.environ.get("RAY_JOB_SUBMISSION_ID") or f"experiment-{time.time_ns() // 1_000_000}-0001"
     launch = plan_launch(spec, submission, submission, tracking=_own_tracking())
     # The job's own directory (Ray's working_dir) is where relative paths of the command lead.

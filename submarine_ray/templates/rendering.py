@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec import space
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.problems import message
 from submarine_ray.spec.quantities import split_resources
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec
 
@@ -104,8 +105,8 @@ def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
         first = failure.errors()[0]
         where = ".".join(map(str, first["loc"])) or "experimentSpec"
         blamed = ", ".join(f"params.{name}" for name in dict.fromkeys(_blamed(template, where, given)))
-        message = first["msg"].removeprefix("Value error, ")
-        raise InvalidSpec(f"{message} (from {blamed})" if blamed else message, where) from failure
+        said = message(first)
+        raise InvalidSpec(f"{said} (from {blamed})" if blamed else said, where) from failure
 
 
 def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:

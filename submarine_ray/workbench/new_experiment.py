@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.problems import message
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import all_problems
@@ -217,7 +218,7 @@ class _Form:
                 where = ".".join(str(part) for part in item["loc"])
                 for path, field in self._fields.items():
                     if where == path or where.startswith(f"{path}."):
-                        parts.field_problem(field, item["msg"].removeprefix("Value error, "))
+                        parts.field_problem(field, message(item))
             return None
         self._problem.set_text("")
         return spec

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from submarine_ray.core.http import sentence
+from submarine_ray.spec.problems import sentence
 from submarine_ray.workbench.parts import field_problem
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -18,10 +18,10 @@ def parsed(model: type[Document], document: dict[str, Any], field: Any) -> Docum
     try:
         return model.model_validate(document)
     except ValidationError as failure:
-        field_problem(field, sentence(dict(failure.errors()[0])))
+        field_problem(field, sentence(failure.errors()[0]))
         return None
 
 
 def all_problems(failure: ValidationError) -> str:
     """Everything that is wrong, a line each."""
-    return "\n".join(sentence(dict(item)) for item in failure.errors()[:10])
+    return "\n".join(sentence(item) for item in failure.errors()[:10])

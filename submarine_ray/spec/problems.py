@@ -1,0 +1,26 @@
+"""What validation found wrong in a document, in words for who wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_SAID = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field; remove it or check its spelling",
+    "model_attributes_type": "must be an object; send JSON with Content-Type: application/json",
+}
+
+
+def message(item: Mapping[str, Any]) -> str:
+    """What is wrong, without where. `item`: one of pydantic's `errors()`."""
+    return _SAID.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
+
+
+def sentence(item: Mapping[str, Any]) -> str:
+    """Where, what, and what was given."""
+    if item["type"] == "json_invalid":
+        why = item.get("ctx", {}).get("error", item["msg"])
+        return f"The body is not valid JSON: {why} at position {item['loc'][-1]}"
+    where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))
+    return f"{where}: {message(item)}" if where else message(item)
