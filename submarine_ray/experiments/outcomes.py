@@ -12,8 +12,8 @@ from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 
-YOUNG_PAUSE_MS, OLD_PAUSE_MS = 30, 1_500
-LOOKS_IN_AN_AGE = 25
+YOUNG_PAUSE_MS, OLD_PAUSE_MS = 40, 1_500
+LOOKS_IN_AN_AGE = 12
 # Of clusters that tell of changes by themselves: only in case a word of theirs was lost.
 WATCHED_PAUSE_MS = 300_000
 

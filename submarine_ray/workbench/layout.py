@@ -18,14 +18,18 @@ RESPONSE_SECONDS = 60.0
 THEME_COOKIE = "submarine_theme"
 THEMES = {"light": False, "dark": True, "auto": None}
 _PLACES = (
-    ("Home", "/", "home"),
-    ("Experiments", "/experiments", "science"),
-    ("Templates", "/templates", "auto_awesome_mosaic"),
-    ("Environments", "/environments", "inventory_2"),
-    ("Notebooks", "/notebooks", "edit_note"),
-    ("Models", "/models", "category"),
-    ("Endpoints", "/endpoints", "bolt"),
-    ("Clusters", "/clusters", "dns"),
+    (
+        ("Home", "/", "home"),
+        ("Experiments", "/experiments", "science"),
+        ("Templates", "/templates", "auto_awesome_mosaic"),
+        ("Environments", "/environments", "inventory_2"),
+        ("Notebooks", "/notebooks", "edit_note"),
+        ("Models", "/models", "category"),
+        ("Endpoints", "/endpoints", "bolt"),
+        ("Clusters", "/clusters", "dns"),
+    ),
+    (("MLflow", "/mlflow/", "query_stats"), ("API", "/docs", "api")),
+    (("Settings", "/settings", "settings"),),
 )
 
 
@@ -96,21 +100,17 @@ class Bench:
                 _unavailable(str(failure))
 
 
-def _places(place: str) -> None:
-    with parts.element("nav", aria_label="Places"):
-        for name, path, icon in _PLACES:
-            _place(name, path, icon, place)
-        ui.element("hr")
-        _place("MLflow", "/mlflow/", "query_stats", place)
-        _place("API", "/docs", "api", place)
-        ui.element("hr")
-        _place("Settings", "/settings", "settings", place)
+def _places(here: str) -> None:
+    """One element for all: as elements of their own they took a tenth of what drawing a page takes."""
+    groups = ("".join(_place(*place, place[1] == here) for place in group) for group in _PLACES)
+    nav = parts.element("nav", aria_label="Places")
+    nav._props["innerHTML"] = "<hr>".join(groups)  # of constants alone
 
 
-def _place(name: str, path: str, icon: str, here: str) -> None:
-    with parts.element("a", href=path, aria_current="page" if path == here else None):
-        ui.icon(icon).props("aria-hidden=true")
-        parts.text(name)
+def _place(name: str, path: str, icon: str, is_here: bool) -> str:
+    current = ' aria-current="page"' if is_here else ""
+    shown = f'<i class="q-icon material-icons" aria-hidden="true">{icon}</i><span>{name}</span>'
+    return f'<a href="{path}"{current}>{shown}</a>'
 
 
 def _switch(dark: ui.dark_mode) -> None:

@@ -57,6 +57,7 @@ def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(
     )
 
 
+@pytest.mark.long
 def test_a_killed_jupyterlab_starts_again_with_its_files(platform: RunningPlatform) -> None:
     client = NotebookClient(platform.url)
     id = client.create_notebook({"meta": {"name": "killed"}, "spec": {"resources": "cpu=0.5"}})["notebookId"]
@@ -181,6 +182,7 @@ def _refusal(platform: RunningPlatform) -> httpx.Response | None:
     return None if answer.status_code == 200 else answer
 
 
+@pytest.mark.long
 def test_up_repairs_a_half_running_platform_and_down_leaves_nothing(
     make_platform: Callable[[], RunningPlatform],
 ) -> None:

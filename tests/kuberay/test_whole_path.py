@@ -78,6 +78,7 @@ def test_two_gangs_on_two_clusters_at_once(
         other.close()
 
 
+@pytest.mark.long
 def test_a_killed_head_is_noticed_and_the_attempt_repeated(
     platform: RunningPlatform, kube: tuple[ApiServer, Operator], tmp_path: Path
 ) -> None:
@@ -163,6 +164,7 @@ def test_an_endpoint_is_a_rayservice(
     wait_until(lambda: not server.store.list("rayservices")[0], 30, "the RayService is gone")
 
 
+@pytest.mark.long
 def test_a_shared_cluster_is_made_used_and_healed(platform: RunningPlatform) -> None:
     server = ApiServer()
     operator = Operator(server)

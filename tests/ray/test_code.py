@@ -29,6 +29,7 @@ def website(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         server.shutdown()
 
 
+@pytest.mark.long
 def test_pip_dependencies_and_local_code(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("import iniconfig, sniffio; print('imported', iniconfig.__name__)")
     body = {"name": "with-sniffio", "kernelSpec": {"pipDependencies": ["sniffio==1.3.1"]}}

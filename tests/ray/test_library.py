@@ -36,6 +36,7 @@ def test_sklearn_tabular_on_its_own_table(platform: RunningPlatform) -> None:
     assert version["experimentId"] == id
 
 
+@pytest.mark.long
 def test_sklearn_tabular_on_a_users_table_is_served_with_its_columns(platform: RunningPlatform, tmp_path: Path) -> None:
     table = pd.DataFrame({"rooms": [float(n % 7) for n in range(200)], "town": ["a", "b"] * 100})
     table["price"] = 100 * table.rooms + 50 * (table.town == "b") + 0.5
@@ -82,6 +83,7 @@ def test_what_is_wrong_is_one_line(platform: RunningPlatform) -> None:
         assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.long
 def test_notebook_job_keeps_the_executed_notebook_even_of_a_failure(platform: RunningPlatform, tmp_path: Path) -> None:
     id, output, metrics = run(platform, "notebook-job", values='{"rate": 0.1, "steps": 2}')
     assert "0.8100 after 2 steps of 0.1" in output and metrics == {"value": pytest.approx(0.81)}
@@ -122,7 +124,7 @@ def test_batch_predict_scores_a_whole_table(platform: RunningPlatform, tmp_path:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["xgboost-tabular", pytest.param("lightgbm-tabular", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["xgboost-tabular", "lightgbm-tabular"])
 def test_boosted_trees_on_two_workers_stop_early_and_are_served(platform: RunningPlatform, name: str) -> None:
     id, output, metrics = run(platform, name, model_name=name)
     assert metrics["accuracy"] > 0.92 and metrics["auc"] > 0.98 and "accuracy" in output
@@ -139,6 +141,7 @@ def test_boosted_trees_on_two_workers_stop_early_and_are_served(platform: Runnin
     ServeClient(platform.url).delete_serve(name, 1)
 
 
+@pytest.mark.long
 def test_boosted_trees_refuse_text(platform: RunningPlatform, tmp_path: Path) -> None:
     pd.DataFrame({"town": ["a", "b"] * 10, "target": [0, 1] * 10}).to_csv(tmp_path / "a.csv", index=False)
     done = platform.cli("run-template", "xgboost-tabular", "-p", f"data={tmp_path}/a.csv", check=False)
@@ -184,7 +187,7 @@ def test_deepfm_overfits_two_hundred_rows_of_criteos(platform: RunningPlatform) 
     ("name", "params", "metric", "bound"),
     [
         ("hpo-pytorch", {"trials": 3, "epochs": 5}, "accuracy", 0.85),
-        pytest.param("hpo-xgboost", {"trials": 3, "rounds": 60}, "validation_logloss", -0.2, marks=pytest.mark.long),
+        ("hpo-xgboost", {"trials": 3, "rounds": 60}, "validation_logloss", -0.2),
         ("automl-tabular", {"trials": 4}, "score", 0.95),
     ],
 )

@@ -56,6 +56,7 @@ def notebooks(platform: RunningPlatform) -> Iterator[Notebooks]:
         made.client.delete_notebook(notebook["notebookId"])
 
 
+@pytest.mark.long
 def test_a_notebook_opens_runs_cells_and_a_terminal_and_submits_experiments(notebooks: Notebooks) -> None:
     created = notebooks.create()
     assert created["status"] == "creating" and created["reason"] == "The notebook instance is creating"
@@ -123,6 +124,7 @@ def test_files_survive_deletion_and_a_restart_of_the_service(notebooks: Notebook
     assert text == "years of work"
 
 
+@pytest.mark.long
 def test_an_idle_notebook_is_stopped_and_starts_again_when_it_is_opened(notebooks: Notebooks) -> None:
     id = notebooks.create(idleSeconds=3)["notebookId"]
     running = notebooks.until(id, "running")
@@ -146,6 +148,7 @@ def test_an_idle_notebook_is_stopped_and_starts_again_when_it_is_opened(notebook
     notebooks.until(id, "running")
 
 
+@pytest.mark.long
 def test_stop_and_start(notebooks: Notebooks) -> None:
     id = notebooks.create()["notebookId"]
     notebooks.until(id, "running")

@@ -15,14 +15,8 @@ from tests.conftest import RunningPlatform, wait_until
 pytestmark = pytest.mark.ray
 
 
-@pytest.mark.parametrize(
-    "framework",
-    # TensorFlow's way is also that of the documents' own script (test_submarine_sdk.py).
-    [
-        "pytorch",
-        pytest.param("tensorflow", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
 def test_quickstart(platform: RunningPlatform, framework: str) -> None:
     """From nothing to predictions over HTTP; then what the endpoint says to bad input."""
     pytest.importorskip("torch" if framework == "pytorch" else "tensorflow")

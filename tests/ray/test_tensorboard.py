@@ -35,6 +35,7 @@ def test_what_an_experiment_writes_is_shown(platform: RunningPlatform) -> None:
     assert [point[1:] for point in scalars.json()] == [[1, 0.5]]
 
 
+@pytest.mark.long
 def test_it_starts_again_after_a_crash_and_does_not_outlive_the_service(platform: RunningPlatform) -> None:
     def boards() -> list[psutil.Process]:
         children = psutil.Process(platform.service_pid()).children(recursive=True)

@@ -169,6 +169,7 @@ def test_population_based_training_hands_on_checkpoints_and_changes_parameters(p
     )
 
 
+@pytest.mark.long
 def test_distributed_trials_are_worker_groups_of_their_own(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "ddp.py").write_text(
         "import os, sys, torch, torch.distributed as dist\nimport submarine_ray as submarine\n"
@@ -201,6 +202,7 @@ def test_a_function_on_several_workers(platform: RunningPlatform) -> None:
     assert list(handle.trials()["metrics.accuracy"]) == [6.0, 4.0]
 
 
+@pytest.mark.long
 def test_what_reaches_its_last_iteration_may_still_end_by_itself(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "saves.py").write_text(
         "import sys, time\nimport submarine_ray as submarine\n"
@@ -217,6 +219,7 @@ def test_what_reaches_its_last_iteration_may_still_end_by_itself(platform: Runni
     assert set(handle.trials()["status"]) == {"Succeeded"} and handle.best()["metrics"]["accuracy"] == 3  # type: ignore[index]
 
 
+@pytest.mark.long
 def test_a_failed_trial_begins_again_or_counts_as_failed(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "flaky.py").write_text(
         "import os, sys, pathlib, signal\nimport submarine_ray as submarine\n"
@@ -253,6 +256,7 @@ def test_a_metric_that_nobody_logs_fails_the_sweep_after_the_first_trial(platfor
     assert platform.client.get_experiment(handle.id)["attempt"] == 1
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_is_followed_by_one_that_goes_on(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import sys, time\nimport submarine_ray as submarine\n"
