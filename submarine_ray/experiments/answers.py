@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from pydantic import ValidationError
+
 from submarine_ray.core.clock import iso
+from submarine_ray.core.errors import Conflict
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
 from submarine_ray.spec.plan import plan_replicas
+from submarine_ray.spec.problems import sentence
 
 
 def whole(row: ExperimentRow, spec: ExperimentSpec | None = None) -> dict[str, Any]:
     """An experiment as Submarine answers with it. `spec`: the row's, where it is at hand."""
-    shown = (spec or stored_spec(row)).model_copy(deep=True)
-    shown.meta.experiment_id = row.id
     return {
         "experimentId": row.id,
         "uid": row.uid,
@@ -22,7 +25,7 @@ def whole(row: ExperimentRow, spec: ExperimentSpec | None = None) -> dict[str, A
         "createdTime": iso(row.created_ms),
         "runningTime": iso(row.running_ms),
         "finishedTime": iso(row.finished_ms),
-        "spec": shown.answer(),
+        "spec": _shown(row, spec),
         "reason": row.reason,
         "message": row.message,
         "attempt": row.attempt,
@@ -49,8 +52,27 @@ def summary(row: ExperimentRow, tags: list[str]) -> dict[str, Any]:
     }
 
 
+def _shown(row: ExperimentRow, spec: ExperimentSpec | None) -> dict[str, Any]:
+    try:
+        shown = (spec or stored_spec(row)).model_copy(deep=True)
+    except Conflict:  # as it was written: one such row must not hide all others
+        document: dict[str, Any] = json.loads(row.spec)
+        document["meta"]["experimentId"] = row.id
+        return document
+    shown.meta.experiment_id = row.id
+    return shown.answer()
+
+
 def stored_spec(row: ExperimentRow) -> ExperimentSpec:
-    return ExperimentSpec.model_validate_json(row.spec)
+    """The spec as it was accepted. Raises Conflict if this version's rules, stricter than those of then, refuse it."""
+    try:
+        return ExperimentSpec.model_validate_json(row.spec)
+    except ValidationError as failure:
+        why = sentence(failure.errors()[0])
+        raise Conflict(
+            f"Experiment {row.id} was accepted with a spec that this version refuses ({why}). "
+            "Patch it with one that is right, or delete it."
+        ) from failure
 
 
 def text(spec: ExperimentSpec) -> str:

@@ -278,3 +278,18 @@ def test_big_artifacts_are_streamed_and_parts_can_be_asked_for(api: httpx.Client
     part = api.get(f"{URL}/{id}/artifact", params={"path": "big/ü a.bin"}, headers={"Range": "bytes=5-9"})
     assert (part.status_code, part.text) == (206, "56789")
     assert api.get(f"{URL}/{id}/artifact", params={"path": "big"}).status_code == 400
+
+
+def test_a_spec_that_a_stricter_version_refuses_hides_no_other(api: httpx.Client) -> None:
+    id = api.post(URL, json=spec()).json()["result"]["experimentId"]
+    platform = api.app.state.platform  # type: ignore[attr-defined]
+    with platform.database.session(write=True) as session:
+        row = session.get(ExperimentRow, id)
+        row.spec = row.spec.replace('"replicas":1', '"replicas":-1')
+    listed = {one["experimentId"]: one for one in api.get(URL).json()["result"]}
+    assert listed[id]["spec"]["spec"]["Worker"]["replicas"] == -1 and listed[id]["spec"]["meta"]["experimentId"] == id
+    assert api.get(f"{URL}/{id}").status_code == 200
+    refused = api.get(f"/api/v1/experiment/{id}/trials")
+    assert refused.status_code == 409 and "Worker.replicas" in refused.json()["message"]
+    assert api.patch(f"{URL}/{id}", json=spec()).status_code == 200
+    assert api.delete(f"{URL}/{id}").status_code == 200
