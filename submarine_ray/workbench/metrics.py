@@ -71,7 +71,7 @@ class _Metrics:
                 parts.text("Smoothing", classes="quiet small")
                 slider = ui.slider(min=0, max=0.99, step=0.01, value=self._view.weight)
                 slider.on("update:model-value", lambda: self._smooth(slider.value), throttle=0.3, leading_events=False)
-                slider.props('aria-label="Smoothing"').style("width: 110px")
+                slider.props('aria-label="Smoothing"').style("width: 110px; margin: 0 8px")
             ui.switch("Log scale", value=self._view.log, on_change=self._scale)
 
     async def _choose(self, event: Any) -> None:

@@ -137,7 +137,8 @@ def test_a_killed_head_is_noticed_and_a_new_attempt_made(
     make_platform: Callable[[], RunningPlatform], tmp_path: Path
 ) -> None:
     platform = make_platform()
-    retried = platform.submit(f"echo run >> {tmp_path}/retried; sleep 30", maxRetries=1)
+    marks = tmp_path / "retried"
+    retried = platform.submit(f"echo run >> {marks}; test $(wc -l < {marks}) -gt 1 || sleep 60", maxRetries=1)
     lost = platform.submit(f"echo run >> {tmp_path}/lost; sleep 60")
     wait_until(lambda: (tmp_path / "retried").exists() and (tmp_path / "lost").exists(), 60, "both run")
     for process in processes.marked(local_ray.MARK, str(platform.home.root)):
