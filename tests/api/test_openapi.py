@@ -29,7 +29,7 @@ from submarine_ray.core.settings import Settings
 from submarine_ray.spec.examples import EXAMPLES
 from tests.conftest import free_port, wait_until
 
-EXAMPLES_PER_OPERATION = 6  # always the same ones, as it is derandomized
+EXAMPLES_PER_OPERATION = 12
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

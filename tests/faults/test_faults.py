@@ -25,7 +25,8 @@ pytestmark = pytest.mark.faults
 # log being kept. And a moment of its own after each.
 MOMENTS = ("Accepted", "Created", "Running", "ended", "whenever")
 # Ray starts two processes for each job, two seconds of a core.
-THREADS, SUBMISSIONS = 20, int(os.environ.get("SUBMARINE_SUBMISSIONS", "40"))
+THREADS = 20
+EACH = int(os.environ.get("SUBMARINE_SUBMISSIONS", "40")) // THREADS
 
 
 @pytest.mark.parametrize(("kills", "experiments"), [(5, 10), pytest.param(10, 20, marks=pytest.mark.long)])
@@ -99,7 +100,7 @@ def test_many_submissions_from_20_threads(platform: RunningPlatform) -> None:
 
     def submit() -> None:
         try:
-            ids.extend([platform.submit("true", resources="cpu=0.1") for _ in range(SUBMISSIONS // THREADS)])
+            ids.extend([platform.submit("true", resources="cpu=0.1") for _ in range(EACH)])
         except BaseException as failure:
             failed.append(failure)
 
@@ -117,7 +118,7 @@ def test_many_submissions_from_20_threads(platform: RunningPlatform) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failed and len(set(ids)) == SUBMISSIONS
+    assert not failed and len(set(ids)) == THREADS * EACH
 
     def all_ended() -> bool:
         found = {e["experimentId"]: e["status"] for e in platform.client.list_experiments("Succeeded")}
