@@ -85,6 +85,9 @@ def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
 
 
 def replica_names(row: ExperimentRow) -> list[str]:
-    """Who will have written to the log; of a sweep nobody knows before its trials have begun."""
-    spec = stored_spec(row)
+    """Who will have written to the log; of a sweep, or a spec that cannot be read, nobody knows before it has begun."""
+    try:
+        spec = stored_spec(row)
+    except Conflict:  # its log still has who wrote it
+        return []
     return [] if spec.tune else sorted(replica.name for replica in plan_replicas(spec))

@@ -289,6 +289,7 @@ def test_a_spec_that_a_stricter_version_refuses_hides_no_other(api: httpx.Client
     listed = {one["experimentId"]: one for one in api.get(URL).json()["result"]}
     assert listed[id]["spec"]["spec"]["Worker"]["replicas"] == -1 and listed[id]["spec"]["meta"]["experimentId"] == id
     assert api.get(f"{URL}/{id}").status_code == 200
+    assert id in [one["experimentId"] for one in api.get(f"{URL}/logs").json()["result"]]
     refused = api.get(f"/api/v1/experiment/{id}/trials")
     assert refused.status_code == 409 and "Worker.replicas" in refused.json()["message"]
     assert api.patch(f"{URL}/{id}", json=spec()).status_code == 200

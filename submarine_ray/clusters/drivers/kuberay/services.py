@@ -53,12 +53,12 @@ class RayServices:
 
     def serve_metrics(self) -> list[str]:
         """Pods export them on ports of their own, which only who stands in the same network reaches."""
+        if not self._at.is_direct:
+            return []
         found: list[str] = []
-        if self._at.is_direct:
-            for service in self._at.services.objects().values():
-                if dashboard := self._dashboard(service):
-                    with contextlib.suppress(Unreachable):  # one endpoint's cluster; the others' figures count
-                        found += dashboard.serve_metrics()
+        for dashboard in filter(None, map(self._dashboard, self._at.services.objects().values())):
+            with contextlib.suppress(Unreachable):  # one endpoint's cluster; the others' figures count
+                found += dashboard.serve_metrics()
         return found
 
     def replicas(self, endpoint: str) -> list[dict[str, Any]]:
