@@ -142,8 +142,7 @@ class _Endpoint:
             with parts.row():
                 parts.row("grow")
                 parts.button("Close", lambda: dialog.submit(None), kind="main")
-        await dialog
-        dialog.delete()
+        await parts.answered(dialog)
 
     async def look(self) -> None:
         if self._is_gone:

@@ -45,6 +45,16 @@ def written(spec: dict[str, Any]) -> dict[str, Any]:
     return dict(parsed.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True))
 
 
+def said(document: Any) -> Any:
+    """A document without the fields that it leaves open, for one that is no whole spec."""
+    if isinstance(document, list):
+        return [said(value) for value in document]
+    if not isinstance(document, dict):
+        return document
+    found = {key: said(value) for key, value in document.items()}
+    return {key: value for key, value in found.items() if value not in (None, {}, [])}
+
+
 def dump(document: Any) -> str:
     """As YAML, in the order it has."""
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))

@@ -235,9 +235,7 @@ async def confirmed(question: str, consequence: str, action: str) -> bool:
             ui.element("div").classes("grow")
             button("Cancel", lambda: dialog.submit(False)).props("autofocus")
             button(action, lambda: dialog.submit(True), kind="danger")
-    answer = await dialog
-    dialog.delete()
-    return bool(answer)
+    return bool(await answered(dialog))
 
 
 async def submitted(dialog: ui.dialog, action: str, send: Callable[[], Any]) -> Any:
@@ -249,8 +247,14 @@ async def submitted(dialog: ui.dialog, action: str, send: Callable[[], Any]) -> 
         row("grow")
         button("Cancel", lambda: dialog.submit(None))
         button(action, send, kind="main")
+    return await answered(dialog)
+
+
+async def answered(dialog: ui.dialog) -> Any:
+    """What a dialog is answered with, or None; afterwards it is gone."""
     answer = await dialog
-    dialog.delete()
+    if not dialog.is_deleted:  # as it is when its page has been left
+        dialog.delete()
     return answer
 
 

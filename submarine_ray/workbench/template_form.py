@@ -13,7 +13,7 @@ from starlette.requests import Request
 from submarine_ray.spec.templates import TemplateSpec
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.new_experiment import dump, written
+from submarine_ray.workbench.new_experiment import dump, said, written
 from submarine_ray.workbench.problems import all_problems
 
 _BEGINNING: dict[str, Any] = {
@@ -43,7 +43,9 @@ def _document(bench: Bench, template: str, experiment: str) -> dict[str, Any]:
     if template:
         found = bench.services.templates.get(template)["experimentTemplateSpec"]
         known = ("name", "author", "description", "base", "version", "parameters", "experimentSpec")
-        return {key: found[key] for key in known if found.get(key)}
+        document = {key: found[key] for key in known if found.get(key)}
+        # Over a base, an empty value is said for the sake of being empty.
+        return document if "base" in document else {key: said(value) for key, value in document.items()}
     if experiment:
         spec = written(bench.services.experiments.get(experiment)["spec"])
         return {"name": spec["meta"]["name"], "parameters": [], "experimentSpec": spec}

@@ -13,7 +13,7 @@ from submarine_ray.core.errors import InvalidSpec, SubmarineError
 from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.new_experiment import dump
+from submarine_ray.workbench.new_experiment import dump, said
 
 
 def add(bench: Bench) -> None:
@@ -82,7 +82,7 @@ class _Run:
                 with parts.row():
                     parts.button("Run", self._submit, "play_arrow", "main")
             with parts.card("The experiment"):
-                parts.block(dump(_said(spec["experimentSpec"])), "The experiment")
+                parts.block(dump(said(spec["experimentSpec"])), "The experiment")
 
     async def _submit(self) -> None:
         given = {p["name"]: p["value"] or "" for p in self._spec["parameters"]}
@@ -114,11 +114,3 @@ class _Run:
             again = TemplateSpec.model_validate(gone.value["experimentTemplateSpec"])
             back = ("Templates", "/templates")
             parts.deleted(self._content, f"Template {again.name}", back, self._templates.create, again)
-
-
-def _said(document: Any) -> Any:
-    """A document without the fields that it leaves open."""
-    if not isinstance(document, dict):
-        return document
-    found = {key: _said(value) for key, value in document.items()}
-    return {key: value for key, value in found.items() if value not in (None, {}, [])}

@@ -37,7 +37,7 @@ def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) 
     page.get_by_label("Template", exact=True).click()
     page.get_by_role("option", name="pytorch-mnist").click()
     page.get_by_role("button", name="Set its parameters").click()
-    page.get_by_label("epochs").fill("300")  # long enough to be watched
+    page.get_by_label("epochs").fill("120")  # long enough to be watched
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("tab", name="Metrics").click()
     page.wait_for_function(f"({POINTS})() >= 2", timeout=120_000)

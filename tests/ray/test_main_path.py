@@ -140,7 +140,8 @@ def test_delete_stops_and_removes(platform: RunningPlatform, tmp_path: Path) -> 
     assert "Not found experiment" in platform.cli("get", "experiment", id, check=False).stderr
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), 30, "its process is gone")
     wait_until(lambda: _job_status(platform, id) == 404, 30, "its job is gone")
-    assert not (platform.home.work / id).exists() and not (platform.home.launches / f"{id}.json").exists()
+    left = (platform.home.work / id, platform.home.launches / f"{id}.json")
+    wait_until(lambda: not any(path.exists() for path in left), 10, "its files are gone")  # just after its job
 
 
 def test_stop_keeps_the_experiment(platform: RunningPlatform) -> None:
