@@ -1,0 +1,23 @@
+"""What the workbench's pages are made of, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nicegui import Client, ui
+from nicegui.page import page
+
+from submarine_ray.workbench import parts
+
+
+def test_a_question_whose_page_is_left_is_not_answered() -> None:
+    async def leave() -> object:
+        client = Client(page(""))
+        with client:
+            dialog = ui.dialog()
+            asked = asyncio.create_task(parts.answered(dialog))
+            await asyncio.sleep(0)
+            client.delete()
+            return await asked
+
+    assert asyncio.run(leave()) is None
