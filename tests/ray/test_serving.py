@@ -73,20 +73,20 @@ def _check_figures_and_scale(platform: RunningPlatform, endpoint: dict[str, Any]
     assert serving.wait_until_running(*at)["replicas"] == 2
 
 
-def _check_traffic(platform: RunningPlatform, experiment_id: str, body: dict[str, Any]) -> None:
+def _check_traffic(platform: RunningPlatform, model: str, experiment_id: str, body: dict[str, Any]) -> None:
     """Two versions share a URL by weight; new weights are taken on without an unanswered request."""
     serving = ServeClient(platform.url)
-    register = {"name": "prices", "experimentId": experiment_id}
+    register = {"name": model, "experimentId": experiment_id}
     assert serving.service.call("POST", "/api/v1/model-version", json=register)["version"] == 2
-    with pytest.raises(ApiError, match="version 2 of model 'prices' is not served"):
-        serving.share_traffic("prices", {1: 90, 2: 10})
-    serving.create_serve("prices", 2)
-    serving.wait_until_running("prices", 2)
+    with pytest.raises(ApiError, match=f"version 2 of model '{model}' is not served"):
+        serving.share_traffic(model, {1: 90, 2: 10})
+    serving.create_serve(model, 2)
+    serving.wait_until_running(model, 2)
     for refused in ({}, {1: 0}, {1: -1}, {0: 5}, {1: 2000}):
         with pytest.raises(ApiError, match="weight"):
-            serving.share_traffic("prices", refused)
-    url = serving.share_traffic("prices", {1: 50, 2: 50})["invocationsUrl"]
-    wait_until(lambda: serving.get_traffic("prices")["status"] == "Running", 90, "the shared URL answers")
+            serving.share_traffic(model, refused)
+    url = serving.share_traffic(model, {1: 50, 2: 50})["invocationsUrl"]
+    wait_until(lambda: serving.get_traffic(model)["status"] == "Running", 90, "the shared URL answers")
 
     def versions(number: int) -> list[str]:
         found = [httpx.post(url, json=body) for _ in range(number)]
@@ -96,14 +96,14 @@ def _check_traffic(platform: RunningPlatform, experiment_id: str, body: dict[str
     assert 10 < versions(60).count("2") < 50
     assert httpx.post(url, json={"inputs": 1}).status_code == 400
     with pytest.raises(ApiError, match="change the weights first"):
-        serving.delete_serve("prices", 2)
-    serving.share_traffic("prices", {1: 1, 2: 0})
+        serving.delete_serve(model, 2)
+    serving.share_traffic(model, {1: 1, 2: 0})
     wait_until(lambda: versions(10).count("1") == 10, 60, "all of it goes to version 1")
-    serving.stop_sharing("prices")
+    serving.stop_sharing(model)
     with pytest.raises(ApiError, match="not shared out"):
-        serving.get_traffic("prices")
+        serving.get_traffic(model)
     wait_until(lambda: httpx.post(url, json=body).status_code == 404, 60, "the shared URL is gone")
-    serving.delete_serve("prices", 2)
+    serving.delete_serve(model, 2)
 
 
 def test_quickstart_on_bad_data_says_so(platform: RunningPlatform, tmp_path: Path) -> None:
@@ -138,8 +138,20 @@ def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
     assert [(one["name"], one["type"]) for one in signature["inputs"]] == [("rooms", "double"), ("floor", "double")]
     assert httpx.post(endpoint["invocationsUrl"], json=signature["example"]).status_code == 200
     platform.ended(platform.submit("true", resources="cpu=4"), 60)  # an endpoint keeps no experiment from starting
-    _check_figures_and_scale(platform, endpoint, refusals=1)
-    _check_traffic(platform, id, asked | {"dataframe_split": {"columns": ["rooms", "floor"], "data": [[2, 1]]}})
     call("DELETE", "/api/v1/serve", json={"modelName": "prices", "modelVersion": 1})
     wait_until(lambda: "prices" not in [e["modelName"] for e in call("GET", "/api/v1/serve")], 60, "it is taken down")
     assert httpx.post(endpoint["invocationsUrl"], json=asked).status_code == 404
+
+
+@pytest.mark.long
+def test_an_endpoint_is_scaled_and_shares_its_traffic(platform: RunningPlatform, sklearn_experiment: str) -> None:
+    call = platform.client.service.call
+    call("POST", "/api/v1/model-version", json={"name": "shared", "experimentId": sklearn_experiment})
+    platform.cli("serve", "shared", "1")
+    endpoint = ServeClient(platform.url).get_serve("shared", 1)
+    asked = {"dataframe_split": {"columns": ["rooms", "floor"], "data": [[2, 1]]}}
+    for body, status in ((asked, 200), (asked, 200), ({"inputs": 1}, 400)):
+        assert httpx.post(endpoint["invocationsUrl"], json=body).status_code == status
+    _check_figures_and_scale(platform, endpoint, refusals=1)
+    _check_traffic(platform, "shared", sklearn_experiment, asked)
+    call("DELETE", "/api/v1/serve", json={"modelName": "shared", "modelVersion": 1})

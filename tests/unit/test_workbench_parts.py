@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from nicegui import Client, ui
 from nicegui.page import page
@@ -20,4 +21,5 @@ def test_a_question_whose_page_is_left_is_not_answered() -> None:
             client.delete()
             return await asked
 
-    assert asyncio.run(leave()) is None
+    with ThreadPoolExecutor(1) as thread:  # where no browser has a loop
+        assert thread.submit(asyncio.run, leave()).result() is None
