@@ -48,8 +48,8 @@ quickstart: .venv/.$(FRAMEWORK) ## start the platform and run the main job (FRAM
 
 test: .venv/.dev .venv-compat/.done ## the test suite, with what it needs
 	@sh tests/install-system-parts.sh
-	$(BIN)/pytest -n 2 -m "not ray and not faults and not db"
-	$(BIN)/pytest -m "(db or ray or faults) and not long"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not (ray or faults or db or long)"
+	$(BIN)/pytest -m "(ray or faults or db) and not long"
 
 soak: .venv/.dev .venv-compat/.done ## the tests that take longest, which `make test` leaves out (SUBMISSIONS=n)
 	@sh tests/install-system-parts.sh

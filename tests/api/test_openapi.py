@@ -102,7 +102,13 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread.join(30)
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param(GenerationMode.POSITIVE, id="positive"),
+        pytest.param(GenerationMode.NEGATIVE, id="negative", marks=pytest.mark.long),
+    ],
+)
 def test_nothing_that_is_sent_breaks_it(live: str, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_url(f"{live}/openapi.json").exclude(path=PACKAGE_PATH)  # takes zips
     failures: list[str] = []

@@ -22,7 +22,8 @@ from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.home import Home
 from tests.conftest import free_port, users_environment, wait_until
 
-CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium")
+# The shell has no window of its own to draw, which costs as much as the pages.
+CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
 EXPERIMENTS = 10_000
 expect.set_options(timeout=30_000)  # two slow cores may be busy with a cluster as well
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -31,7 +32,7 @@ HOSTILE = "<img src=x onerror=window.hacked=1>"
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt-get install chromium, or SUBMARINE_CHROMIUM)")
+        pytest.skip("needs Chromium (apt-get install chromium-headless-shell, or SUBMARINE_CHROMIUM)")
     with sync_playwright() as playwright:
         # Chromium's own sandbox does not run as root, as tests do in containers.
         started = playwright.chromium.launch(

@@ -104,6 +104,7 @@ def test_model_version_and_serve_apis(platform: RunningPlatform) -> None:
     assert all("Pong" in ping for ping in found["pings"])
 
 
+@pytest.mark.long
 def test_a_version_registered_and_served_by_the_published_apis(
     platform: RunningPlatform, sklearn_experiment: str, command: Command
 ) -> None:

@@ -29,7 +29,7 @@ THREADS = 20
 EACH = int(os.environ.get("SUBMARINE_SUBMISSIONS", "40")) // THREADS
 
 
-@pytest.mark.parametrize(("kills", "experiments"), [(5, 10), pytest.param(10, 20, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("kills", "experiments"), [(5, 5), pytest.param(10, 20, marks=pytest.mark.long)])
 def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(
     platform: RunningPlatform, tmp_path: Path, kills: int, experiments: int
 ) -> None:
@@ -134,6 +134,7 @@ def test_many_submissions_from_20_threads(platform: RunningPlatform) -> None:
     assert slow
 
 
+@pytest.mark.long
 def test_a_killed_head_is_noticed_and_a_new_attempt_made(
     make_platform: Callable[[], RunningPlatform], tmp_path: Path
 ) -> None:

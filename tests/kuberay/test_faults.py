@@ -41,6 +41,7 @@ def test_from_accepted_to_gone(kube: Kube) -> None:
     assert not kube.store.find("secrets", id) and not kube.store.list("rayclusters")[0]
 
 
+@pytest.mark.long
 def test_the_api_server_is_gone_for_half_a_minute(kube: Kube) -> None:
     id = kube.create()
     kube.run(id)

@@ -131,6 +131,7 @@ def test_a_sweep(platform: RunningPlatform, kube: tuple[ApiServer, Operator]) ->
     assert [trial["metrics"]["score"] for trial in trials] == [2.0, 1.0]
 
 
+@pytest.mark.long
 def test_an_endpoint_is_a_rayservice(
     platform: RunningPlatform, kube: tuple[ApiServer, Operator], sklearn_experiment: str
 ) -> None:

@@ -23,7 +23,7 @@ SPEC = {
 }
 
 
-@pytest.mark.parametrize("form", ["json", "yaml"])
+@pytest.mark.parametrize("form", [pytest.param("json", marks=pytest.mark.long), "yaml"])
 def test_submit_a_file_and_follow_it(platform: RunningPlatform, tmp_path: Path, form: str) -> None:
     file = tmp_path / f"spec.{form}"
     file.write_text(json.dumps(SPEC) if form == "json" else yaml.safe_dump(SPEC))

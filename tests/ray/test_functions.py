@@ -54,6 +54,7 @@ def test_a_function_of_a_notebook_with_checkpoints_resumes_after_a_worker_dies(
     assert {m["replica"] for m in handle.metrics()} >= {"worker-0"}
 
 
+@pytest.mark.long
 def test_a_function_that_fails_says_where_and_its_replicas_logs_are_apart(platform: RunningPlatform) -> None:
     def train() -> None:
         import os

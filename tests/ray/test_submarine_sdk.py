@@ -128,6 +128,7 @@ def test_models_client_logs_to_the_experiments_run(platform: RunningPlatform, tm
     assert {"replica": "worker-1", "key": "n_estimators", "value": "10"} in params
 
 
+@pytest.mark.long
 def test_models_are_saved_by_both_clients(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SAVING)
     id = platform.submit("python train.py", "Python", code={"syncMode": "local", "url": str(tmp_path)})
@@ -168,6 +169,7 @@ def test_submarine_client_logs_from_outside(platform: RunningPlatform) -> None:
         client.delete_serve("no-such-model", 1, async_req=False)
 
 
+@pytest.mark.long
 def test_models_client_outside_of_experiments(platform: RunningPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 

@@ -85,6 +85,7 @@ def test_an_unmodified_script_is_swept_over_and_its_trials_are_runs(platform: Ru
     assert handle.plot().axes[0].get_title() == "Optimisation history"
 
 
+@pytest.mark.long
 def test_asha_ends_an_unmodified_script_early(platform: RunningPlatform, code: Path) -> None:
     handle = sweep(
         platform,
