@@ -143,7 +143,7 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports["haproxy_metrics"]),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports["haproxy_stats"]),
         }
-    return inherited | own
+    return inherited | processes.beside_proxies(inherited) | own
 
 
 def _command(home: Home, ports: Ports, cpus: int, temp_dir: Path) -> list[str]:
@@ -264,7 +264,7 @@ def _start(home: Home, cpus: int | None, fast_serve: bool, variables: dict[str, 
 def _wait_ready(home: Home, started: Started, address: str, secret: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     headers = {"Authorization": f"Bearer {secret}"}
-    with httpx.Client(base_url=address, headers=headers, timeout=5) as client:
+    with httpx.Client(base_url=address, headers=headers, timeout=5, trust_env=False) as client:
         while time.monotonic() < deadline:
             if started.process() is None:
                 raise StartFailed(

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ def service_answers(home: Home) -> bool:
     known = processes.load(home.service_state)
     alive = known is not None and known[0].process() is not None
     try:
-        answer = httpx.get(f"{url()}/health", timeout=5)
+        answer = httpx.get(f"{url()}/health", timeout=5, trust_env=False)
     except httpx.HTTPError:
         return False
     if answer.status_code == 200 and alive:
@@ -94,19 +94,22 @@ def _start_service(home: Home) -> None:
     if known:
         processes.stop(known[0], SERVICE_STOP_SECONDS)
     env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
+    env |= processes.beside_proxies(env)
     env |= {"SUBMARINE_HOME": str(home.root), "SUBMARINE_PORT": str(port()), "PYTHONUNBUFFERED": "1"}
     started = processes.start([sys.executable, "-m", "submarine_ray.app"], env, home.service_log)
     processes.save(home.service_state, started, port=port())
     deadline = time.monotonic() + SERVICE_SECONDS
-    while time.monotonic() < deadline:
-        if started.process() is None:
-            raise StartFailed(
-                f"the control service ended while starting; {home.service_log}:\n{processes.tail(home.service_log)}"
-            )
-        try:
-            if httpx.get(f"{url()}/health", timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
+    with httpx.Client(
+        base_url=url(), timeout=2, trust_env=False
+    ) as client:  # one a look would cost what the service needs to start
+        while time.monotonic() < deadline:
+            if started.process() is None:
+                raise StartFailed(
+                    f"the control service ended while starting; {home.service_log}:\n{processes.tail(home.service_log)}"
+                )
+            with suppress(httpx.HTTPError):
+                if client.get("/health").status_code == 200:
+                    return
             time.sleep(0.1)
     raise StartFailed(
         f"the control service did not answer; {home.service_log} says:\n{processes.tail(home.service_log)}"
@@ -120,7 +123,7 @@ def _service_part(home: Home) -> Part:
         return Part("service", False, url(), None, None, "start it with `submarine up`")
     where = f"http://127.0.0.1:{known[1].get('port', port())}"
     try:
-        health: dict[str, Any] = httpx.get(f"{where}/health", timeout=3).json()
+        health: dict[str, Any] = httpx.get(f"{where}/health", timeout=3, trust_env=False).json()
         details = f"database {health['database']}, MLflow {health['tracking']}"
     except (httpx.HTTPError, ValueError, KeyError):
         details = f"does not answer; see {home.service_log}"

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import psutil
 
+from submarine_ray.runner.network import node_ip
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
 
 @dataclass(frozen=True)
 class Started:
@@ -28,6 +32,16 @@ class Started:
         except psutil.Error:
             return None
         return process if alive else None
+
+
+def beside_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """`no_proxy` with this machine in it: what the platform and its jobs say to one another goes to no proxy."""
+    if not any(environment.get(name) or environment.get(name.upper()) for name in _PROXIES):
+        return {}
+    given = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    left_out = [*(one.strip() for one in given.split(",") if one.strip()), "localhost", "127.0.0.1", node_ip()]
+    wanted = ",".join(dict.fromkeys(left_out))
+    return {"no_proxy": wanted, "NO_PROXY": wanted}
 
 
 def start(command: Sequence[str], env: Mapping[str, str], log: Path) -> Started:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ipaddress
 import json
 import os
 import threading
@@ -34,6 +35,14 @@ def default_host() -> str:
     return f"http://{name or '127.0.0.1'}:{port or os.environ.get('SUBMARINE_PORT', DEFAULT_PORT)}"
 
 
+def _is_loopback(url: str) -> bool:
+    try:
+        host = httpx.URL(url).host
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
 class Service:
     """Calls the REST API and opens its envelope.
 
@@ -45,7 +54,9 @@ class Service:
         self.host = (host or default_host()).rstrip("/")
         token = token or os.environ.get("SUBMARINE_TOKEN")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=self.host, headers=headers, timeout=TIMEOUT)
+        self._http = httpx.Client(
+            base_url=self.host, headers=headers, timeout=TIMEOUT, trust_env=not _is_loopback(self.host)
+        )  # no proxy leads to this machine
         self._patience = patience
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:

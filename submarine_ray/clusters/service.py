@@ -328,7 +328,8 @@ class ClusterService:
         if not self.is_local(name):
             return True
         try:
-            return httpx.get(f"{self.serve_url(name, endpoint)}{path}", timeout=PROBE_SECONDS).status_code == 200
+            url = f"{self.serve_url(name, endpoint)}{path}"
+            return httpx.get(url, timeout=PROBE_SECONDS, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
 

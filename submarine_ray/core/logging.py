@@ -28,7 +28,7 @@ def configure(level: str, json: bool) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
-    last = [
+    last: list[Any] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,  # of libraries' records, which know nothing of structlog
         renderer,

@@ -71,16 +71,17 @@ class TensorBoard:
         started.wait(START_SECONDS)
         self._address = f"127.0.0.1:{port}"
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"http://{self._address}{PREFIX}/data/environment", timeout=2).status_code == 200:
-                    log.info("tensorboard.started", address=self._address)
-                    return
-            time.sleep(0.1)
+        with httpx.Client(base_url=f"http://{self._address}", timeout=2, trust_env=False) as client:
+            while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
+                with contextlib.suppress(httpx.HTTPError):
+                    if client.get(f"{PREFIX}/data/environment").status_code == 200:
+                        log.info("tensorboard.started", address=self._address)
+                        return
+                time.sleep(0.1)
         raise Unavailable("TensorBoard did not start; the service's log says why.")
 
     def _supervise(self, port: int, started: threading.Event) -> None:
-        command = [sys.executable, "-m", "tensorboard.main", f"--logdir={self._logs}", "--host=127.0.0.1"]
+        command = [sys.executable, "-m", "submarine_ray.tracking.board", f"--logdir={self._logs}", "--host=127.0.0.1"]
         self._process = process = subprocess.Popen(
             [*command, f"--port={port}", f"--path_prefix={PREFIX}"],
             stdin=subprocess.DEVNULL,

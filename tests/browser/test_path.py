@@ -37,7 +37,7 @@ def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) 
     page.get_by_label("Template", exact=True).click()
     page.get_by_role("option", name="pytorch-mnist").click()
     page.get_by_role("button", name="Set its parameters").click()
-    page.get_by_label("epochs").fill("120")  # long enough to be watched
+    page.get_by_label("epochs").fill("100")  # long enough to be watched
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("tab", name="Metrics").click()
     page.wait_for_function(f"({POINTS})() >= 2", timeout=120_000)
@@ -101,6 +101,7 @@ def test_a_notebook_is_opened_and_a_cell_run(platform: RunningPlatform, page: Pa
 TRIES = "import sys, submarine_ray; submarine_ray.log_metric('score', float(sys.argv[1]) * 100, 0)"
 
 
+@pytest.mark.long
 def test_the_trials_of_a_sweep(platform: RunningPlatform, page: Page, tmp_path: Path) -> None:
     """Each trial is in the table as it ends; what they say together is drawn."""
     (tmp_path / "tries.py").write_text(TRIES)

@@ -135,6 +135,7 @@ def test_notebook_client(platform: RunningPlatform) -> None:
     assert "Pong" in found["ping"]
 
 
+@pytest.mark.long
 def test_the_published_command(platform: RunningPlatform, command: Command) -> None:
     id = platform.submit("echo hello")
     platform.ended(id)

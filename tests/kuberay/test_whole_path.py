@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,46 +23,54 @@ from tests.kuberay.operator import Operator
 pytestmark = pytest.mark.ray
 
 
-@pytest.fixture(scope="module")
-def kube(platform: RunningPlatform) -> Iterator[tuple[ApiServer, Operator]]:
-    """A simulated Kubernetes with its operator, registered as `kube`."""
+@contextmanager
+def simulated(platform: RunningPlatform, name: str) -> Iterator[tuple[ApiServer, Operator]]:
+    """A Kubernetes with its operator, registered under `name`."""
     server = ApiServer()
     operator = Operator(server)
-    platform.client.service.call("POST", "/api/v1/cluster", json=registration(server))
-    yield server, operator
-    wait_until(lambda: not server.store.list("rayjobs")[0], 60, "every RayJob is gone")
-    platform.client.service.call("DELETE", "/api/v1/cluster/kube?force=true")
-    operator.close()
-    server.close()
+    platform.client.service.call("POST", "/api/v1/cluster", json=registration(server, name))
+    try:
+        yield server, operator
+        wait_until(lambda: not server.store.list("rayjobs")[0], 60, "every RayJob is gone")
+    finally:
+        platform.client.service.call("DELETE", f"/api/v1/cluster/{name}?force=true")
+        operator.close()
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def kube(platform: RunningPlatform) -> Iterator[tuple[ApiServer, Operator]]:
+    with simulated(platform, "kube") as made:
+        yield made
 
 
 def events(platform: RunningPlatform, id: str) -> list[dict[str, Any]]:
     return list(platform.client.service.call("GET", f"/api/v1/experiment/{id}/events"))
 
 
-def test_two_gangs_on_two_clusters_at_once(
-    platform: RunningPlatform, kube: tuple[ApiServer, Operator], tmp_path: Path
+@pytest.mark.parametrize("clusters", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_gangs_on_as_many_clusters_at_once(
+    platform: RunningPlatform, kube: tuple[ApiServer, Operator], tmp_path: Path, clusters: int
 ) -> None:
     """Code, variables, metrics, logs, cleanup; what is secret is in Secrets alone."""
-    server, _ = kube
-    other = ApiServer()
-    operator = Operator(other)
-    platform.client.service.call("POST", "/api/v1/cluster", json=registration(other, "kube-2"))
+    servers = {"kube": kube[0]}
     (tmp_path / "train.py").write_text(
         "import os\nfrom submarine_ray import log_metric\n"
         "for step in range(20): log_metric('loss', 1 / (step + 1), step)\n"
         "print('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'], os.environ['SECRET_WORD'])\n"
     )
-    try:
+    with ExitStack() as more:
+        if clusters == 2:
+            servers["kube-2"], _ = more.enter_context(simulated(platform, "kube-2"))
         handles = [
             run("python train.py", workers=2, working_dir=tmp_path, cluster=name, framework="PyTorch",
                 env={"SECRET_WORD": "swordfish"}, client=platform.client)
-            for name in ("kube", "kube-2")
+            for name in servers
         ]  # fmt: skip
-        for handle, where in zip(handles, (server, other), strict=True):
+        for handle, where in zip(handles, servers.values(), strict=True):
             job = wait_until(lambda where=where, id=handle.id: where.store.find("rayjobs", id), 20, "a RayJob")
             assert "swordfish" not in str(job)
-        for handle, where in zip(handles, (server, other), strict=True):
+        for handle, where in zip(handles, servers.values(), strict=True):
             ended = platform.ended(handle.id)
             assert ended["status"] == "Succeeded", (ended, platform.lines(handle.id))
             lines = platform.lines(handle.id)
@@ -72,10 +81,6 @@ def test_two_gangs_on_two_clusters_at_once(
             assert passed == ["Accepted", "Created", "Running", "Succeeded"]
             wait_until(lambda where=where: not where.store.list("rayclusters")[0], 30, "the cluster is gone")
             assert not [s for s in where.store.list("secrets")[0] if handle.id in s["metadata"]["name"]]
-    finally:
-        platform.client.service.call("DELETE", "/api/v1/cluster/kube-2?force=true")
-        operator.close()
-        other.close()
 
 
 @pytest.mark.long

@@ -60,6 +60,7 @@ def test_sklearn_tabular_on_a_users_table_is_served_with_its_columns(platform: R
     assert unknown.returncode == 1 and "no column 'rent'; it has rooms, town, price" in unknown.stdout
 
 
+@pytest.mark.long
 def test_shell_python_and_ray_script(platform: RunningPlatform, tmp_path: Path) -> None:
     assert run(platform, "shell", command="echo $((6 * 7)) | tee answer")[1] == "[worker-0] 42\n"
     git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@e"]

@@ -97,6 +97,7 @@ def test_the_raw_port_needs_the_notebooks_own_token(notebooks: Notebooks) -> Non
         pass
 
 
+@pytest.mark.long
 def test_files_survive_deletion_and_a_restart_of_the_service(notebooks: Notebooks) -> None:
     first = notebooks.until(notebooks.create("kept")["notebookId"], "running")
     with pytest.raises(ApiError, match="exists") as clash:

@@ -111,6 +111,7 @@ def test_quickstart_on_bad_data_says_so(platform: RunningPlatform, tmp_path: Pat
     assert done.returncode == 1 and "holds no MNIST files" in done.stderr
 
 
+@pytest.mark.long
 def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
     platform: RunningPlatform, sklearn_experiment: str
 ) -> None:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.ray
 SCRIPT = Path(__file__).parent / "parameter_server.py"
 
 
+@pytest.mark.long
 def test_chief_worker_ps_and_evaluator_end_with_the_chief(platform: RunningPlatform) -> None:
     pytest.importorskip("tensorflow")
     role = {"replicas": 1, "resources": "cpu=0.5"}

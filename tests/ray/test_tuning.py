@@ -102,6 +102,7 @@ def test_asha_ends_an_unmodified_script_early(platform: RunningPlatform, code: P
     assert "epoch 16" not in platform.lines(handle.id)[f"trial-{found[0.4]['trialId']}"]
 
 
+@pytest.mark.long
 def test_a_function_reports_checkpoints_and_saves_the_winner(platform: RunningPlatform) -> None:
     def train(config: dict[str, Any]) -> None:
         import tempfile
@@ -247,6 +248,7 @@ def test_a_failed_trial_begins_again_or_counts_as_failed(platform: RunningPlatfo
         strict.wait(120)
 
 
+@pytest.mark.long
 def test_a_metric_that_nobody_logs_fails_the_sweep_after_the_first_trial(platform: RunningPlatform, code: Path) -> None:
     handle = sweep(
         platform, "python train.py --lr {{lr}}", {"lr": LR}, metric="f1", max_concurrent_trials=1, working_dir=code
@@ -297,6 +299,7 @@ def test_a_patch_begins_a_new_sweep(platform: RunningPlatform, code: Path) -> No
     assert set(trials(handle)) == {0.5, 0.6}
 
 
+@pytest.mark.long
 def test_deleting_a_sweep_ends_every_trial_at_once(platform: RunningPlatform) -> None:
     seconds = {"type": "grid", "values": ["61.25", "61.5"]}
     handle = sweep(platform, "sleep {{seconds}}", {"seconds": seconds}, max_concurrent_trials=2)

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from submarine_ray.cli.processes import beside_proxies
 from submarine_ray.client.errors import ApiError, ServiceUnreachable
 from submarine_ray.client.http import Service
 from tests.conftest import free_port
@@ -71,6 +72,24 @@ def test_a_broken_question_is_repeated_only_if_it_changes_nothing() -> None:
             Service(f"http://127.0.0.1:{port}", patience=20).call(method, "/ping")
     assert server.asked == ["POST", "DELETE"]  # type: ignore[attr-defined]
     server.shutdown()
+
+
+def test_no_proxy_leads_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    port = free_port()
+    server = serve(port, pong)
+    for host in ("127.0.0.1", "localhost"):
+        assert Service(f"http://{host}:{port}", patience=0).call("GET", "/ping") == "Pong"
+    with pytest.raises(ServiceUnreachable):
+        Service("http://elsewhere.invalid", patience=0).call("GET", "/ping")
+    server.shutdown()
+
+
+def test_what_the_platform_starts_leaves_proxies_out_for_this_machine() -> None:
+    assert beside_proxies({"no_proxy": "a"}) == {}
+    found = beside_proxies({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "a, 127.0.0.1"})
+    assert found["no_proxy"] == found["NO_PROXY"]
+    assert found["NO_PROXY"].split(",")[:3] == ["a", "127.0.0.1", "localhost"]
 
 
 def test_patience_ends() -> None:
