@@ -99,9 +99,8 @@ def _start_service(home: Home) -> None:
     started = processes.start([sys.executable, "-m", "submarine_ray.app"], env, home.service_log)
     processes.save(home.service_state, started, port=port())
     deadline = time.monotonic() + SERVICE_SECONDS
-    with httpx.Client(
-        base_url=url(), timeout=2, trust_env=False
-    ) as client:  # one a look would cost what the service needs to start
+    # A client for each look would cost what the service needs to start.
+    with httpx.Client(base_url=url(), timeout=2, trust_env=False) as client:
         while time.monotonic() < deadline:
             if started.process() is None:
                 raise StartFailed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import ipaddress
 import json
 import os
 import threading
@@ -17,6 +16,7 @@ from tenacity import RetryCallState, Retrying, stop_after_delay, wait_exponentia
 
 from submarine_ray.client.errors import ApiError, ServiceUnreachable
 from submarine_ray.spec.home import DEFAULT_PORT
+from submarine_ray.spec.hosts import is_loopback
 
 TIMEOUT = httpx.Timeout(30, connect=5)
 UPLOAD_TIMEOUT = httpx.Timeout(300, connect=5)
@@ -35,14 +35,6 @@ def default_host() -> str:
     return f"http://{name or '127.0.0.1'}:{port or os.environ.get('SUBMARINE_PORT', DEFAULT_PORT)}"
 
 
-def _is_loopback(url: str) -> bool:
-    try:
-        host = httpx.URL(url).host
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except (httpx.InvalidURL, ValueError):
-        return False
-
-
 class Service:
     """Calls the REST API and opens its envelope.
 
@@ -54,9 +46,8 @@ class Service:
         self.host = (host or default_host()).rstrip("/")
         token = token or os.environ.get("SUBMARINE_TOKEN")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(
-            base_url=self.host, headers=headers, timeout=TIMEOUT, trust_env=not _is_loopback(self.host)
-        )  # no proxy leads to this machine
+        proxied = not is_loopback(httpx.URL(self.host).host)  # no proxy leads to this machine
+        self._http = httpx.Client(base_url=self.host, headers=headers, timeout=TIMEOUT, trust_env=proxied)
         self._patience = patience
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:

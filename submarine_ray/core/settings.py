@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from submarine_ray.spec.home import DEFAULT_PORT, Home
+from submarine_ray.spec.hosts import is_loopback
 
 
 class Settings(BaseSettings):
@@ -54,10 +54,7 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     @property
     def layout(self) -> Home:

@@ -45,7 +45,7 @@ def _document(bench: Bench, template: str, experiment: str) -> dict[str, Any]:
         known = ("name", "author", "description", "base", "version", "parameters", "experimentSpec")
         document = {key: found[key] for key in known if found.get(key)}
         # Over a base, an empty value is said for the sake of being empty.
-        return document if "base" in document else {key: said(value) for key, value in document.items()}
+        return document if "base" in document else dict(said(document))
     if experiment:
         spec = written(bench.services.experiments.get(experiment)["spec"])
         return {"name": spec["meta"]["name"], "parameters": [], "experimentSpec": spec}

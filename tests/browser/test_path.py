@@ -101,7 +101,6 @@ def test_a_notebook_is_opened_and_a_cell_run(platform: RunningPlatform, page: Pa
 TRIES = "import sys, submarine_ray; submarine_ray.log_metric('score', float(sys.argv[1]) * 100, 0)"
 
 
-@pytest.mark.long
 def test_the_trials_of_a_sweep(platform: RunningPlatform, page: Page, tmp_path: Path) -> None:
     """Each trial is in the table as it ends; what they say together is drawn."""
     (tmp_path / "tries.py").write_text(TRIES)

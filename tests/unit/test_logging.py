@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -24,13 +25,16 @@ def before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_librarys_failure_shows_where_it_was_and_no_values(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("get_logger", [logging.getLogger, structlog.get_logger])
+def test_a_failure_shows_where_it_was_and_no_values(
+    get_logger: Callable[[str], Any], as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     configure("INFO", as_json)
     try:
         token = "se" + "cret"
         raise ValueError(f"of length {len(token)}")
     except ValueError:
-        logging.getLogger("library").exception("went wrong")
+        get_logger("of a library, or ours").exception("went wrong")
     said = capsys.readouterr().err
     assert "Traceback" in said and "ValueError: of length 6" in said and "secret" not in said
     if as_json:

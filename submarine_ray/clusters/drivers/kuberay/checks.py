@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.kuberay import images
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
 from submarine_ray.spec.clusters import KubeRayClusterSpec
+from submarine_ray.spec.hosts import is_loopback
 from submarine_ray.spec.kubernetes import NewClaim
 
 OLDEST_KUBERAY = (1, 5, 1)
@@ -222,10 +222,7 @@ def _image(spec: KubeRayClusterSpec) -> Check:
 def _service(spec: KubeRayClusterSpec, url: str) -> Check:
     """Whether pods can reach this service, as far as its address tells."""
     host = urlsplit(url).hostname or ""
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
+    loopback = is_loopback(host)
     message = f"Pods send metrics, models and logs to {url}" + (", which for them is themselves." if loopback else ".")
     fix = "Set SUBMARINE_PUBLIC_URL to an address of this service that pods reach."
     return Check("this service", not loopback, message, fix)
