@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -19,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Mount
 
-from submarine_ray.core.http import App, Receive, Scope, Send
+from submarine_ray.core.http import Scope
 from submarine_ray.workbench import (
     clusters,
     compare,
@@ -40,22 +38,12 @@ from submarine_ray.workbench import (
 from submarine_ray.workbench.assets import Kept
 from submarine_ray.workbench.feed import Feed
 from submarine_ray.workbench.layout import Bench, missing
+from submarine_ray.workbench.policy import Guarded
 from submarine_ray.workbench.services import Services
 
 STATIC = Path(__file__).parent / "static"
 STATIC_PATH = "/workbench-static"
 RECONNECT_SECONDS = 30.0
-# Vue compiles its templates in the page, which needs eval; nothing comes from elsewhere, and nobody frames us.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
-)
-_HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-)
 _MODULES = (
     home, new_experiment, experiments, experiment, compare, template_form, templates, environments, notebooks, models,
     model_version, endpoints, endpoint, clusters, settings,
@@ -95,7 +83,7 @@ def attach(app: FastAPI, services: Services, feed: Feed) -> None:
         show_welcome_message=False,
         binding_refresh_interval=None,
     )
-    app.router.routes[-1] = _Pages("", app=_Guarded(Kept(core.app)))
+    app.router.routes[-1] = _Pages("", app=Guarded(Kept(core.app)))
 
 
 class _Pages(Mount):
@@ -103,18 +91,3 @@ class _Pages(Mount):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         return (Match.NONE, {}) if scope["path"].startswith(("/api/", "/v1/")) else super().matches(scope)
-
-
-class _Guarded:
-    """Adds the headers that tell a browser what a page may do."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def guarded(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
-            await send(message)
-
-        await self._app(scope, receive, guarded)

@@ -158,6 +158,20 @@ def test_pages_allow_nothing_from_elsewhere(service: Service) -> None:
     assert httpx.post(socket, headers=connecting, timeout=20).status_code == 403
 
 
+def test_a_script_that_came_with_a_text_does_not_run(page: Page, service: Service) -> None:
+    policies = [httpx.get(service.url, timeout=20).headers["content-security-policy"] for _ in range(2)]
+    assert policies[0] != policies[1] and "script-src 'self' 'nonce-" in policies[0]
+    page.goto(service.url)
+    outcome = page.evaluate(
+        """() => new Promise(resolve => {
+            window.ran = resolve
+            document.addEventListener('securitypolicyviolation', event => resolve(event.effectiveDirective))
+            document.body.insertAdjacentHTML('beforeend', `<img src="data:," onerror="ran('it ran')">`)
+        })"""
+    )
+    assert outcome == "script-src-attr"
+
+
 def test_scripts_come_compressed_and_whole_however_often(service: Service) -> None:
     html = httpx.get(service.url, timeout=30).text
     path = re.search(r"/_nicegui/[\w./-]+/quasar\.umd\.prod\.js", html)
