@@ -98,7 +98,7 @@ class Service:
                 said = {"name": shown, "framework": "Shell", "cmd": "true", "owner": values.get("owner")} | (meta or {})
                 at = now - (count - number) * 1000
                 row = {
-                    "id": f"experiment-{now}-{uuid.uuid4().hex[:8]}", "uid": str(uuid.uuid4()), "name": shown,
+                    "id": f"experiment-{now}-{uuid.uuid4().hex}", "uid": str(uuid.uuid4()), "name": shown,
                     "framework": "Shell", "cluster": "local", "status": "Succeeded", "attempt": 1, "archived": True,
                     "spec": json.dumps({"meta": said, "spec": {"Worker": {"resources": "cpu=1"}}}),
                     "accepted_ms": at, "created_ms": at, "running_ms": at, "finished_ms": at + 5000, **values,
