@@ -45,10 +45,11 @@ def up(home: Home, cpus: int | None = None) -> list[str]:
     """Start what is missing, and return when the API answers; the names of what was started. Raises StartFailed."""
     started = []
     with _alone(home):
+        needs_service = not service_answers(home)  # first: that a stranger has its port is said before Ray starts
         if not local_ray.is_running(home):
             local_ray.start(home, cpus)
             started.append("ray")
-        if not service_answers(home):
+        if needs_service:
             _start_service(home)
             started.append("service")
     return started

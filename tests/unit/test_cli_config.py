@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
+from submarine_ray.spec.home import Home
 from tests.conftest import SUBMARINE, free_port
 
 
@@ -16,8 +19,8 @@ from tests.conftest import SUBMARINE, free_port
 def submarine(tmp_path: Path):  # type: ignore[no-untyped-def]
     env = {k: v for k, v in os.environ.items() if not k.startswith("SUBMARINE_")} | {"SUBMARINE_HOME": str(tmp_path)}
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*SUBMARINE, *arguments], env=env, capture_output=True, text=True, timeout=60)
+    def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*SUBMARINE, *arguments], env=env | variables, capture_output=True, text=True, timeout=60)
 
     return call
 
@@ -53,3 +56,12 @@ def test_without_a_service_the_cli_says_how_to_start_one(submarine) -> None:  # 
     submarine("config", "set", "connection.port", str(free_port()))
     done = submarine("list", "experiment")
     assert done.returncode == 1 and "does not answer" in done.stderr and "submarine up" in done.stderr
+
+
+def test_up_with_somebody_else_on_the_port_starts_nothing(submarine, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as somebody:
+        threading.Thread(target=somebody.serve_forever, daemon=True).start()
+        done = submarine("up", SUBMARINE_PORT=str(somebody.server_port))
+        somebody.shutdown()
+    assert done.returncode == 1 and "is taken by a program that is not this home's" in done.stderr
+    assert not Home(tmp_path).ray_state.exists()
