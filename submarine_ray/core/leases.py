@@ -8,9 +8,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, String, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Integer, String, Table, func, inspect, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from submarine_ray.core.clock import now_ms
@@ -77,21 +77,12 @@ def apply(session: Session, row: Wished, values: Mapping[str, Any]) -> bool:
 
     A changed wish frees the lease, due at once: it is decided anew.
     """
-    table = type(row)
-    mine = (table.id == row.id, table.lock_token == row.lock_token)
-    written = session.execute(
-        update(table)
-        .where(*mine, table.generation == row.generation)
-        .values(**values, **FREED)
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
+    # The table itself, not the class: for each of many rows the ORM would first write what else the session has.
+    table = cast(Table, inspect(type(row)).local_table)
+    mine = update(table).where(table.c.id == row.id, table.c.lock_token == row.lock_token)
+    written = session.execute(mine.where(table.c.generation == row.generation).values(**values, **FREED)).rowcount  # type: ignore[attr-defined]
     if not written:
-        session.execute(
-            update(table)
-            .where(*mine)
-            .values(next_check_ms=now_ms(), **FREED)
-            .execution_options(synchronize_session=False)
-        )
+        session.execute(mine.values(next_check_ms=now_ms(), **FREED))
     return bool(written)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 # What changes together is looked at together: a look costs the same for one as for many.
@@ -21,7 +22,7 @@ class News:
         self._wake = wake
         self._lock = threading.Lock()
         self._changed: set[str] = set()
-        self._held: set[str] = set()
+        self._held: Counter[str] = Counter()
         self._ready_at = 0.0
 
     def add(self, ids: Iterable[str]) -> None:
@@ -40,14 +41,18 @@ class News:
         with self._lock:
             if time.monotonic() < self._ready_at:
                 return []
-            ready = self._changed - self._held
+            ready = self._changed - self._held.keys()
             self._changed -= ready
             return sorted(ready)
 
     def hold(self, ids: Iterable[str]) -> None:
+        """Somebody begins to work on these, perhaps before the one before has let go of them."""
         with self._lock:
-            self._held |= set(ids)
+            self._held.update(ids)
 
-    def let_go(self, ids: Iterable[str]) -> None:
+    def let_go(self, ids: Iterable[str]) -> bool:
+        """Some work on these has ended; whether any of them has changed meanwhile."""
         with self._lock:
-            self._held -= set(ids)
+            worked_on = set(ids)
+            self._held -= Counter(worked_on)  # drops those that nobody holds any more
+            return not self._changed.isdisjoint(worked_on)

@@ -21,8 +21,8 @@ Values = dict[str, Any]
 Outcome = tuple[Values, list[Event]]
 
 
-def observed(row: ExperimentRow, step: decide.Observe, job: Job | None) -> Outcome:
-    """Note a state that the cluster shows."""
+def observed(row: ExperimentRow, step: decide.Observe, job: Job | None, watches: bool = False) -> Outcome:
+    """Note a state that the cluster shows; one that tells of changes by itself need not be looked at again soon."""
     values: Values = {
         "status": step.status,
         "reason": step.reason,
@@ -38,6 +38,9 @@ def observed(row: ExperimentRow, step: decide.Observe, job: Job | None) -> Outco
         values["running_ms"] = row.running_ms or started
         values["finished_ms"] = (job.end_ms if job else None) or now_ms()
         values["next_check_ms"] = now_ms()
+    elif watches and job is not None and job.problem is None:
+        deadline = deadline_ms(values.get("running_ms", row.running_ms), row.timeout_seconds)
+        values["next_check_ms"] = now_ms() + _watched_pause(job, deadline)
     return values, [Event(step.reason, step.message, row.status, step.status)]
 
 
@@ -77,9 +80,9 @@ def submitted(row: ExperimentRow) -> tuple[str, ...]:
     return () if row.run_id is None else (*row.superseded_ids, row.submission_id)
 
 
-def deadline_ms(row: ExperimentRow) -> int | None:
-    """When the attempt that runs is to be stopped, in ms since 1970."""
-    return row.running_ms + row.timeout_seconds * 1000 if row.running_ms and row.timeout_seconds else None
+def deadline_ms(running_ms: int | None, timeout_seconds: int | None) -> int | None:
+    """When the attempt that runs since `running_ms` is to be stopped; both in ms since 1970."""
+    return running_ms + timeout_seconds * 1000 if running_ms and timeout_seconds else None
 
 
 def told(problem: Problem | None, pause_ms: int) -> Outcome:
@@ -107,11 +110,14 @@ def pause(row: ExperimentRow, watches: bool, seen: decide.Seen) -> int:
     watched = len(seen.jobs)
     job = seen.jobs.get(row.submission_id)
     if watches:
-        again = WATCHED_PAUSE_MS if job is None or job.again_ms is None else job.again_ms
-        deadline = deadline_ms(row)
-        return again if deadline is None else max(100, min(again, deadline - now_ms()))
+        return _watched_pause(job, deadline_ms(row.running_ms, row.timeout_seconds))
     since = row.running_ms or row.created_ms or row.accepted_ms
     age = now_ms() - since
     # A change is seen late by a few hundredths of what it took: nobody waits for that, and each look costs the cluster.
     by_age = min(max(age // LOOKS_IN_AN_AGE, YOUNG_PAUSE_MS), OLD_PAUSE_MS)
     return max(by_age, YOUNG_PAUSE_MS * min(watched, 8))
+
+
+def _watched_pause(job: Job | None, deadline: int | None) -> int:
+    again = WATCHED_PAUSE_MS if job is None or job.again_ms is None else job.again_ms
+    return again if deadline is None else max(100, min(again, deadline - now_ms()))

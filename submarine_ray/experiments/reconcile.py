@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -44,16 +45,22 @@ from submarine_ray.tracking.service import TrackingService
 log = structlog.get_logger(__name__)
 
 WORKERS = 8
+# Of one cluster's rows, how many ask it at once.
+STEPS = 4
 BATCH = 40
 QUEUE_LOOK = 32
 # How many that wait are looked at again when one has ended.
 WOKEN = 8
 OUTAGE_PAUSE_MS = 2_000
+BROKEN_PAUSE_MS = 30_000
 QUEUED_PAUSE_MS = 3_000
 SETTLING_PAUSE_MS = 1_000
 TIDY_SECONDS = 3600.0
 UNUSED_PACKAGE_SECONDS = 24 * 3600.0
 SUPERVISOR_MS = 700
+
+# A row, what to write of it, and what to tell.
+Taken = tuple[ExperimentRow, Values, list[Event]]
 
 TRANSITIONS = Counter("submarine_experiment_transitions", "Changes of experiments' states", ["to", "reason"])
 
@@ -83,6 +90,7 @@ class ExperimentReconciler:
         self._outages: dict[str, float] = {}
         self._started_ms = now_ms()
         self._stranded: set[str] = set()
+        self._next_tick_ms = math.inf
         self._tidy_after = 0.0
         self._news = News(wake)
         clusters.add_listener(self._news.add)
@@ -94,6 +102,7 @@ class ExperimentReconciler:
 
     def tick(self) -> float:
         """Lease and dispatch what is due; the seconds until more will be."""
+        self._next_tick_ms = math.inf
         self._tracking.wait_ready()
         if time.monotonic() > self._tidy_after:
             self._tidy()
@@ -114,7 +123,10 @@ class ExperimentReconciler:
             self._pool.submit(self._work, cluster, group)
         with self._database.session() as session:
             due = repository.next_due(session)
-        return max(0.02, (due - now_ms()) / 1000) if due is not None else 60.0
+        if due is None:
+            return 60.0
+        self._next_tick_ms = due
+        return max(0.02, (due - now_ms()) / 1000)
 
     def _tidy(self) -> None:
         """Drop uploaded packages that no experiment refers to any more."""
@@ -129,16 +141,17 @@ class ExperimentReconciler:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _work(self, cluster: str, rows: list[ExperimentRow]) -> None:
+        due: float = 0
         try:
-            self._reconcile(cluster, rows)
+            due = self._reconcile(cluster, rows)
         except DatabaseUnavailable as failure:
             self._strand(rows[0], failure)
         except Exception:
             log.exception("reconcile.failed", cluster=cluster)
         finally:
-            self._news.let_go(row.id for row in rows)
             self._busy.release()
-            self._wake()
+            if self._news.let_go(row.id for row in rows) or due < self._next_tick_ms:
+                self._wake()
 
     def _strand(self, row: ExperimentRow, failure: DatabaseUnavailable) -> None:
         """The database went away while this service held leases: the next tick that reaches it gives them back."""
@@ -146,7 +159,8 @@ class ExperimentReconciler:
         if row.lock_token:
             self._stranded.add(row.lock_token)
 
-    def _reconcile(self, cluster: str, rows: list[ExperimentRow]) -> None:
+    def _reconcile(self, cluster: str, rows: list[ExperimentRow]) -> float:
+        """Bring rows of one cluster a step further; when the first of them is due again, in ms since 1970."""
         try:
             if time.monotonic() < self._outages.get(cluster, 0):
                 raise Unreachable("the cluster did not answer a moment ago")
@@ -159,33 +173,29 @@ class ExperimentReconciler:
                 capacity = self._clusters.capacity(cluster, fresh=True)
             admitted = self._admitted(cluster, rows) if any(row.status == Status.ACCEPTED for row in rows) else set()
         except (Unreachable, SubmarineError) as failure:
-            self._outage(cluster, rows, str(failure))
-            return
+            return self._outage(cluster, rows, str(failure))
         self._outages.pop(cluster, None)
         seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms())
-        first, *others = rows
-        # Each row on its own, the first here: most ticks have one, and need no other thread.
-        threads = [
-            threading.Thread(
-                target=self._step, args=(driver, row, replace(seen, has_room=row.id in admitted)), daemon=True
-            )
-            for row in others
-        ]
-        for batch in (threads[i : i + 4] for i in range(0, len(threads), 4)):
-            for thread in batch:
-                thread.start()
-            for thread in batch:
-                thread.join()
-        self._step(driver, first, replace(seen, has_room=first.id in admitted))
+        looks = {row.id: replace(seen, has_room=row.id in admitted) for row in rows}
+        steps = [(row, decide.decide(_wish(row), looks[row.id])) for row in rows]
+        # What needs no one else is written together; the rest asks the cluster and MLflow, each on its own.
+        due = self._apply([self._taken(driver, row, step, looks[row.id]) for row, step in steps if _is_note(step)])
+        others = [(row, step) for row, step in steps if not _is_note(step)]
 
-    def _outage(self, cluster: str, rows: list[ExperimentRow], why: str) -> None:
+        def carry_out(one: tuple[ExperimentRow, decide.Step]) -> float:
+            return self._carry_out(driver, *one, looks[one[0].id])
+
+        if len(others) < 2:  # most often, and then no other thread is needed
+            return min([due, *map(carry_out, others)])
+        with ThreadPoolExecutor(STEPS, thread_name_prefix="step") as pool:
+            return min([due, *pool.map(carry_out, others)])
+
+    def _outage(self, cluster: str, rows: list[ExperimentRow], why: str) -> float:
         """A cluster that does not answer changes no row: only when to look again."""
         if cluster not in self._outages:
             log.warning("reconcile.cluster_unreachable", cluster=cluster, why=why, waiting=len(rows))
         self._outages[cluster] = time.monotonic() + 1.0
-        with self._database.session(write=True) as session:
-            for row in rows:
-                repository.apply(session, row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, [])
+        return self._apply((row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []) for row in rows)
 
     def _admitted(self, cluster: str, rows: list[ExperimentRow]) -> set[str]:
         """The experiments that may start now: in order, as many as fit beside those that run."""
@@ -207,46 +217,60 @@ class ExperimentReconciler:
             admitted.add(experiment_id)
         return admitted
 
-    def _step(self, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> None:
-        wish = decide.Wish(
-            status=row.status,
-            submission_id=row.submission_id,
-            wanted=row.wanted,
-            failures=row.failures,
-            max_retries=row.max_retries,
-            superseded=row.superseded_ids,
-            archived=row.archived,
-            incarnation=row.incarnation,
-            deadline_ms=outcomes.deadline_ms(row),
-            told=None if row.reason in decide.CALM else row.message,
-        )
-        step = decide.decide(wish, seen)
+    def _carry_out(self, driver: Driver, row: ExperimentRow, step: decide.Step, seen: decide.Seen) -> float:
+        """Do one row's step, and write what came of it; when the row is due again."""
         try:
-            self._carry_out(step, driver, row, seen)
+            return self._apply([self._taken(driver, row, step, seen)])
         except DatabaseUnavailable as failure:
             self._strand(row, failure)
+            return 0
 
-    def _carry_out(self, step: decide.Step, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> None:
+    def _taken(self, driver: Driver, row: ExperimentRow, step: decide.Step, seen: decide.Seen) -> Taken:
         try:
-            values, happened = self._take(step, driver, row, seen)
+            return row, *self._take(step, driver, row, seen)
         except Blocked as failure:
-            values, happened = outcomes.blocked(row, failure)
+            return row, *outcomes.blocked(row, failure)
         except (Unreachable, SubmarineError) as failure:
             log.warning("reconcile.step_failed", experiment=row.id, step=type(step).__name__, why=str(failure))
-            values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
-        self._apply(row, step, values, happened)
+            return row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
+        except Exception:  # of ours, and of one row: the others must not wait for its mending
+            log.exception("reconcile.step_broken", experiment=row.id, step=type(step).__name__)
+            return row, {"next_check_ms": now_ms() + BROKEN_PAUSE_MS}, []
 
-    def _apply(self, row: ExperimentRow, step: decide.Step, values: Values, happened: list[Event]) -> None:
+    def _apply(self, taken: Iterable[Taken]) -> float:
+        """Write rows of a cluster together, then tell of them; when the first is due again, in ms since 1970."""
+        # In one order everywhere: on MySQL two transactions would otherwise wait for one another.
+        ordered = sorted(taken, key=lambda one: one[0].id)
+        if not ordered:
+            return math.inf
+        due, written = math.inf, []
         with self._database.session(write=True) as session:
-            if isinstance(step, decide.Purge) and values.get("purge"):
-                repository.purge(session, row)
-                return
-            applied = repository.apply(session, row, values, happened)
-            if applied and values.get("finished_ms"):
-                repository.wake(session, [key for key, _ in repository.queue(session, row.cluster, WOKEN)])
-        if applied and happened:
+            for row, values, happened in ordered:
+                if values.get("purge"):
+                    repository.purge(session, row)
+                elif repository.apply(session, row, values, happened):
+                    due = min(due, values["next_check_ms"] or math.inf)
+                    written.append((row, values, happened))
+                else:
+                    due = 0  # the user's wish has changed
+        for row, _, happened in written:
+            self._tell(row, happened)
+        has_room = any(values.get("finished_ms") for _, values, _ in written)
+        return 0 if has_room and self._wake_queue(ordered[0][0].cluster) else due
+
+    def _wake_queue(self, cluster: str) -> bool:
+        """Something has ended on the cluster: whether there are others that wait for its room."""
+        with self._database.session() as session:
+            waiting = [key for key, _ in repository.queue(session, cluster, WOKEN)]
+        if waiting:
+            with self._database.session(write=True) as session:
+                repository.wake(session, waiting)
+        return bool(waiting)
+
+    def _tell(self, row: ExperimentRow, happened: Sequence[Event]) -> None:
+        if happened:
             self._changes.tell(row.id)
-        for event in happened if applied else ():
+        for event in happened:
             if event.to_status:
                 TRANSITIONS.labels(event.to_status, event.reason).inc()
                 log.info("experiment.status", experiment=row.id, to=event.to_status, reason=event.reason)
@@ -257,7 +281,7 @@ class ExperimentReconciler:
             case decide.Submit():
                 return self._submit(driver, row, seen.incarnation)
             case decide.Observe():
-                return outcomes.observed(row, step, seen.jobs.get(row.submission_id))
+                return outcomes.observed(row, step, seen.jobs.get(row.submission_id), driver.watches)
             case decide.Retry():
                 return outcomes.retried(row, step)
             case decide.StopJob(key):
@@ -397,3 +421,23 @@ class ExperimentReconciler:
         if row.run_id:
             self._tracking.delete(row.run_id)
         return {"purge": True}, []
+
+
+def _wish(row: ExperimentRow) -> decide.Wish:
+    return decide.Wish(
+        status=row.status,
+        submission_id=row.submission_id,
+        wanted=row.wanted,
+        failures=row.failures,
+        max_retries=row.max_retries,
+        superseded=row.superseded_ids,
+        archived=row.archived,
+        incarnation=row.incarnation,
+        deadline_ms=outcomes.deadline_ms(row.running_ms, row.timeout_seconds),
+        told=None if row.reason in decide.CALM else row.message,
+    )
+
+
+def _is_note(step: decide.Step) -> bool:
+    """Whether the step asks nobody: it only changes the row."""
+    return isinstance(step, decide.Wait | decide.Settle | decide.Queue | decide.Observe | decide.Retry | decide.Tell)

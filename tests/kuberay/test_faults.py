@@ -350,6 +350,20 @@ def test_two_control_services_make_one_rayjob(server: ApiServer, tmp_path: Path)
         driver.close()
 
 
+def test_what_is_gone_does_not_come_back_with_a_late_answer(server: ApiServer, tmp_path: Path) -> None:
+    spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml")
+    api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
+    at = Namespace(Place(spec, "uid-1", api, PackageStore(tmp_path / "packages"), 5, None, lambda ids: None))
+    driver = DedicatedClusters(at)
+    driver.submit(submission())
+    made = server.store.get("rayjobs", "experiment-1-0001")
+    server.store.delete("rayjobs", "experiment-1-0001")
+    wait_until(lambda: not driver.observe(["experiment-1-0001"]), 10, "the watch tells that it is gone")
+    at.jobs.put(made)
+    assert not driver.observe(["experiment-1-0001"])
+    driver.close()
+
+
 def test_a_token_file_that_rotates(server: ApiServer, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("first")

@@ -27,5 +27,17 @@ def test_what_is_being_worked_on_is_told_afterwards(monkeypatch: pytest.MonkeyPa
     told.hold(["a"])
     told.add({"a", "b"})
     assert told.take() == ["b"]
+    assert told.let_go(["a"])
+    assert told.take() == ["a"] and not told.let_go(["b"])
+
+
+def test_the_next_to_work_on_it_may_begin_before_the_last_has_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(news, "GATHER_SECONDS", 0.0)
+    told = News(lambda: None)
+    told.hold(["a"])
+    told.hold(["a"])
+    told.let_go(["a"])
+    told.add({"a"})
+    assert told.take() == []
     told.let_go(["a"])
     assert told.take() == ["a"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -20,6 +21,8 @@ SILENCE_SECONDS = 100.0
 SYNC_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 GONE = 410
+# How many deleted objects are kept in mind: an answer to a call of ours may come later than the word of its deletion.
+KNOWN_GONE = 100
 
 Changed = Callable[[Object | None, Object | None], None]
 
@@ -36,6 +39,7 @@ class Informer:
         self._keep = keep
         self._changed = changed
         self._objects: dict[str, Object] = {}
+        self._gone: deque[str] = deque(maxlen=KNOWN_GONE)
         self._lock = threading.Lock()
         self._synced = threading.Event()
         self._stopping = threading.Event()
@@ -63,7 +67,7 @@ class Informer:
             return self._objects.get(name)
 
     def put(self, found: Object) -> None:
-        """Note what a call of our own has answered: the watch may be a moment behind."""
+        """Note what a call of our own has answered: the watch may be a moment behind, or before."""
         self._set(self._keep(found))
 
     def _need_contact(self) -> None:
@@ -118,6 +122,7 @@ class Informer:
             if event["type"] == "DELETED":
                 with self._lock:
                     old = self._objects.pop(found["metadata"]["name"], None)
+                    self._gone.append(found["metadata"]["uid"])
                 self._changed(old, None)
             elif event["type"] != "BOOKMARK":
                 self._set(self._keep(found))
@@ -128,7 +133,7 @@ class Informer:
         name = new["metadata"]["name"]
         with self._lock:
             old = self._objects.get(name)
-            if old is not None and _is_older(new, old):
+            if new["metadata"]["uid"] in self._gone or (old is not None and _is_older(new, old)):
                 return
             self._objects[name] = new
         if _version(old) != _version(new):
