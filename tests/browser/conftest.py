@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
@@ -48,7 +48,13 @@ def page(browser: Browser) -> Iterator[Page]:
     context.set_default_timeout(30_000)
     opened = context.new_page()
     problems: list[str] = []
+
+    def refused(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:  # the page goes on without what was refused
+            problems.append(message.text)
+
     opened.on("pageerror", lambda failure: problems.append(str(failure)))
+    opened.on("console", refused)
     yield opened
     context.close()
     assert not problems

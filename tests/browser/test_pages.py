@@ -158,9 +158,10 @@ def test_pages_allow_nothing_from_elsewhere(service: Service) -> None:
     assert httpx.post(socket, headers=connecting, timeout=20).status_code == 403
 
 
-def test_a_script_that_came_with_a_text_does_not_run(page: Page, service: Service) -> None:
+def test_a_script_that_came_with_a_text_does_not_run(browser: Browser, service: Service) -> None:
     policies = [httpx.get(service.url, timeout=20).headers["content-security-policy"] for _ in range(2)]
     assert policies[0] != policies[1] and "script-src 'self' 'nonce-" in policies[0]
+    page = browser.new_page()
     page.goto(service.url)
     outcome = page.evaluate(
         """() => new Promise(resolve => {
@@ -169,6 +170,7 @@ def test_a_script_that_came_with_a_text_does_not_run(page: Page, service: Servic
             document.body.insertAdjacentHTML('beforeend', `<img src="data:," onerror="ran('it ran')">`)
         })"""
     )
+    page.close()
     assert outcome == "script-src-attr"
 
 
