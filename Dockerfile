@@ -8,7 +8,7 @@ COPY constraints.txt pyproject.toml README.md ./
 COPY submarine_ray submarine_ray
 COPY serve_apps serve_apps
 COPY templates templates
-# boto3: artifacts in S3. All that comes is in constraints.txt: what is not lets pip search for minutes, or for ever.
+# boto3: artifacts in S3.
 RUN /venv/bin/pip install -c constraints.txt . boto3
 
 FROM python:3.11.14-slim-bookworm
