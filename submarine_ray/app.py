@@ -91,7 +91,7 @@ class Platform:
             lambda: self.experiment_loop.wake(),
         )
         self.templates = TemplateService(self.database, self.experiments)
-        self.models = ModelService(self.tracking, self.experiments.run_id)
+        self.models = ModelService(self.tracking, self.experiments.run_id, lambda name: self.serving.served(name))
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
         self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_loop.wake())
         self.notebooks = NotebookService(

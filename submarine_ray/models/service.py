@@ -34,11 +34,14 @@ _KINDS: dict[str, type[SubmarineError]] = {
 
 
 class ModelService:
-    """`run_of` answers an experiment's MLflow run, and raises NotFound."""
+    """`run_of` answers an experiment's MLflow run, and raises NotFound; `served` the endpoints that a model has."""
 
-    def __init__(self, tracking: TrackingService, run_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, tracking: TrackingService, run_of: Callable[[str], str], served: Callable[[str], dict[int, str]]
+    ) -> None:
         self._tracking = tracking
         self._run_of = run_of
+        self._served = served
 
     def create(self, spec: RegisteredModelSpec) -> None:
         """Raises AlreadyExists."""
@@ -53,11 +56,14 @@ class ModelService:
             return _model(client.get_registered_model(name))
 
     def patch(self, name: str, patch: RegisteredModelPatch) -> None:
-        """Rename, describe; versions and tags follow. Raises NotFound, AlreadyExists."""
+        """Rename, describe; versions and tags follow. Raises NotFound, AlreadyExists, and Conflict for a new name
+        while a version is served: its endpoint has the old one.
+        """
         with self._registry() as client:
             client.get_registered_model(name)
             new_name = patch.name or name
             if new_name != name:  # first: this may be refused, and then nothing has changed
+                self._check_unserved(name)
                 client.rename_registered_model(name, new_name)
             if patch.description is not None:
                 client.update_registered_model(new_name, patch.description)
@@ -73,13 +79,10 @@ class ModelService:
                 client.delete_registered_model_tag(name, key)
 
     def delete(self, name: str) -> None:
-        """Raises NotFound, and Conflict while a version is in Production."""
-        self.get(name)
+        """Raises NotFound, and Conflict while a version is served or in Production."""
+        self._check_unserved(name)
         for version in self.versions(name):
-            if version["currentStage"] == STAGES["production"]:
-                raise Conflict(
-                    f"Version {version['version']} of {name!r} is in Production; take it down or change its stage."
-                )
+            _check_stage(version)
         with self._registry() as client:
             client.delete_registered_model(name)
 
@@ -154,6 +157,10 @@ class ModelService:
                 client.delete_model_version_tag(name, str(version), key)
 
     def delete_version(self, name: str, version: int) -> None:
+        """Raises NotFound, and Conflict while the version is served or in Production."""
+        found = self.version(name, version)
+        self._check_unserved(name, version)
+        _check_stage(found)
         with self._registry() as client:
             client.delete_model_version(name, str(version))
 
@@ -173,6 +180,15 @@ class ModelService:
     def set_stage(self, name: str, version: int, stage: str) -> None:
         with self._registry() as client:
             client.set_model_version_tag(name, str(version), _STAGE_TAG, _stage(stage))
+
+    def _check_unserved(self, name: str, version: int | None = None) -> None:
+        """Raises Conflict while the version, or any of the model's, is served."""
+        for number, endpoint in self._served(name).items():
+            if version in (None, number):
+                raise Conflict(
+                    f"Version {number} of {name!r} is served by the endpoint {endpoint}; delete the endpoint first "
+                    f"(`submarine delete serve {name} {number}`)."
+                )
 
     def _saved_model(self, experiment_id: str, run_id: str, base_dir: str | None) -> str:
         client = self._client()
@@ -237,6 +253,12 @@ def _stage(stage: str | None) -> str:
             f"unknown stage {str(stage)[:80]!r}; use None, Developing, Production or Archived", "currentStage"
         )
     return known
+
+
+def _check_stage(version: dict[str, Any]) -> None:
+    """Raises Conflict while the version is in Production."""
+    if version["currentStage"] == STAGES["production"]:
+        raise Conflict(f"Version {version['version']} of {version['name']!r} is in Production; change its stage first.")
 
 
 def _time(ms: int | None) -> str | None:

@@ -39,6 +39,14 @@ def living(session: Session, name: str) -> EndpointRow | None:
     return None if row is None or row.status == EndpointStatus.DELETING else row
 
 
+def of_model(session: Session, model_name: str) -> list[EndpointRow]:
+    """The endpoints of a model's versions that are not being deleted."""
+    query = select(EndpointRow).where(
+        EndpointRow.model_name == model_name, EndpointRow.status != EndpointStatus.DELETING
+    )
+    return list(session.scalars(query.order_by(EndpointRow.model_version)))
+
+
 def list_all(session: Session) -> list[EndpointRow]:
     return list(session.scalars(select(EndpointRow).order_by(EndpointRow.name)))
 

@@ -92,6 +92,12 @@ class ServingService:
             self._models.set_stage(spec.model_name, spec.model_version, "None")
         self._wake()
 
+    def served(self, model_name: str) -> dict[int, str]:
+        """The endpoints of a model's versions, and their clusters, in words; without those that are being deleted."""
+        with self._database.session() as session:
+            rows = repository.of_model(session, model_name)
+        return {row.model_version: f"{row.name!r} on cluster {row.cluster!r}" for row in rows}
+
     def get(self, model_name: str, model_version: int) -> dict[str, Any]:
         row = self._find(model_name, model_version)
         with self._database.session() as session:

@@ -37,7 +37,7 @@ def add(bench: Bench) -> None:
             for id, one in zip(wanted, found, strict=True):
                 if one is None:
                     parts.notice(f"There is no experiment {id[:80]} any more.")
-            _draw_params(there)
+            _draw_table(there)
             await _draw_curves(bench.services, there)
 
 
@@ -57,7 +57,8 @@ def _look_at_experiment(services: Services, found: dict[str, Any]) -> dict[str, 
     experiment_id = found["experimentId"]
     runs = services.experiments.runs(experiment_id)
     own = next(iter(runs), None)
-    params = {p["key"]: p["value"] for p in services.experiments.params(experiment_id)}
+    logged = services.experiments.params(experiment_id)
+    params = {one["key"]: one["value"] for one in logged if own and one["replica"] == runs[own]}
     latest = {one.key: one.value for one in services.tracking.latest([own])} if own else {}
     return {"id": experiment_id, "name": found["spec"]["meta"]["name"], "spec": found["spec"], "run": own,
             "status": found["status"], "params": params, "latest": latest}  # fmt: skip
@@ -73,14 +74,25 @@ async def _look_at_trial(services: Services, sweep: dict[str, Any], trial_id: st
             "latest": trial["metrics"]}  # fmt: skip
 
 
-def _draw_params(found: list[dict[str, Any]]) -> None:
-    rows: dict[str, list[str]] = {
+def _sections(found: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """The table's rows by section: a parameter and a metric may have one name, and so may a row of ours."""
+    about = {
         "Framework": [one["spec"]["meta"]["framework"] for one in found],
         "Command": [one["spec"]["meta"].get("cmd") or "" for one in found],
     }
-    for kind in ("params", "latest"):
-        for key in sorted({key for one in found for key in one[kind]}):
-            rows[key] = ["" if (value := one[kind].get(key)) is None else str(parts.short(value)) for one in found]
+    return {"About": about, "Parameters": _values(found, "params"), "Metrics": _values(found, "latest")}
+
+
+def _values(found: list[dict[str, Any]], kind: str) -> dict[str, list[str]]:
+    keys = sorted({key for one in found for key in one[kind]})
+    return {key: [_said(one[kind].get(key)) for one in found] for key in keys}
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else str(parts.short(value))
+
+
+def _draw_table(found: list[dict[str, Any]]) -> None:
     with ui.element("div").classes("card scroll").props('tabindex=0 role=region aria-label="Differences"'):
         parts.text("What differs is marked.", "p", "quiet small")
         with ui.element("table").classes("plain"):
@@ -91,11 +103,20 @@ def _draw_params(found: list[dict[str, Any]]) -> None:
                         parts.link(one["name"], addresses.experiment(one["id"]))
                         ui.element("br")
                         parts.badge(one["status"])
-            for label, values in rows.items():
-                with ui.element("tr"):
-                    parts.text(label, "th")
-                    for value in values:
-                        parts.text(value, "td", "mono diff" if len(set(values)) > 1 else "mono")
+            for title, rows in _sections(found).items():
+                if rows:
+                    _draw_section(title, rows, len(found))
+
+
+def _draw_section(title: str, rows: dict[str, list[str]], width: int) -> None:
+    with parts.element("tbody", aria_label=title):
+        with ui.element("tr"):
+            parts.text(title, "th", "section")._props.update({"colspan": width + 1, "scope": "rowgroup"})
+        for label, values in rows.items():
+            with ui.element("tr"):
+                parts.text(label, "th")
+                for value in values:
+                    parts.text(value, "td", "mono diff" if len(set(values)) > 1 else "mono")
 
 
 async def _draw_curves(services: Services, found: list[dict[str, Any]]) -> None:

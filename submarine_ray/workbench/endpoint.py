@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
-from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.serving.service import ServingService
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
 from submarine_ray.workbench import addresses, charts, parts, try_it
@@ -16,6 +16,7 @@ from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
+from submarine_ray.workbench.services import Services
 
 LOG_LINES = 500
 MAX_LOGS = 20
@@ -36,6 +37,26 @@ def endpoint_link(found: dict[str, Any]) -> None:
     """An endpoint in a list of a card."""
     address = addresses.endpoint(found["modelName"], found["modelVersion"])
     parts.link(f"{found['modelName']} v{found['modelVersion']}", address).classes("grow anywhere")
+
+
+def is_registered(services: Services, name: str, version: int) -> bool:
+    """Whether the model's version is there; MLflow's own API deletes one that is served, too."""
+    try:
+        services.models.version(name, version)
+    except NotFound:
+        return False
+    except SubmarineError:  # nobody knows now
+        return True
+    return True
+
+
+def unregistered(name: str, version: int) -> None:
+    """Say that an endpoint has outlived its version."""
+    parts.notice(
+        f"Version {version} of {name} is no longer registered. Its endpoint answers while its replicas live, and "
+        "cannot start new ones: delete it, or deploy another version.",
+        bad=True,
+    )
 
 
 def add(bench: Bench) -> None:
@@ -78,6 +99,8 @@ class _Endpoint:
             parts.button("Scale", self._scale, "unfold_more", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         self._why = ui.element("div")
+        if not await asyncio.to_thread(is_registered, self._services, *self._at):
+            unregistered(*self._at)
         self._look_at_figures = parts.redrawn_later(
             ui.element("div"), _draw_figures, _figures, self._serving, *self._at
         )

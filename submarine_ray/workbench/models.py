@@ -8,8 +8,10 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.core.errors import NotFound
 from submarine_ray.spec.models import RegisteredModelPatch
 from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench.endpoint import unregistered
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
@@ -48,8 +50,17 @@ def add(bench: Bench) -> None:
     @bench.route("/models/{name}")
     async def model(request: Request, name: str) -> None:
         async with bench.page(request, name, "/models") as page:
-            shown = _Model(bench, name)
-            await shown.draw()
+            served = await asyncio.to_thread(bench.services.serving.served, name)
+            try:
+                there = await _Model(bench, name).draw()
+            except NotFound:
+                if not served:
+                    raise
+                parts.heading(name, 1)
+                parts.notice(f"There is no registered model {name} any more; its endpoints outlived it.", bad=True)
+            else:
+                for version in served.keys() - there:
+                    unregistered(name, version)
             traffic = await Traffic(bench.services, name).draw()
             page.live(traffic, "endpoint")
 
@@ -59,13 +70,16 @@ class _Model:
         self._models = bench.services.models
         self._name = name
 
-    async def draw(self) -> None:
+    async def draw(self) -> set[int]:
+        """Answers which versions there are. Raises NotFound before anything is drawn."""
+        looked = await asyncio.to_thread(self._look)
         parts.link("Models", "/models", classes="quiet")
         with parts.row():
             parts.heading(self._name, 1).classes("grow anywhere")
             parts.button("Describe", self._describe, "edit", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         self._refresh = await parts.redrawn(ui.element("div").classes("stack"), self._draw, self._look)
+        return {int(one["version"]) for one in looked[1]}
 
     def _look(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return self._models.get(self._name), self._models.versions(self._name)

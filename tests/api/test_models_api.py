@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -65,6 +66,33 @@ def test_versions_as_documented_and_as_mlflow_shows_them(api: httpx.Client, vers
     assert api.get(f"{VERSIONS}/renamed/1").json()["result"]["currentStage"] == "Archived"
     assert api.delete(f"{VERSIONS}/renamed/1").json()["message"] == "Delete the model version instance"
     assert api.get(f"{VERSIONS}/renamed").json()["result"] == []
+
+
+def test_what_is_served_or_in_production_is_not_deleted(api: httpx.Client, version: Any, tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").touch()
+    version.create_model_version("register", str(tmp_path))
+    serve = {"modelName": "register", "modelVersion": 2}
+    assert api.post("/api/v1/serve", json=serve).status_code == 200
+    refusals = (
+        ("DELETE", f"{VERSIONS}/register/2", {}),
+        ("DELETE", f"{URL}/register", {}),
+        ("PATCH", f"{URL}/register", {"json": {"name": "renamed"}}),  # the endpoint has the old name
+    )
+    changes = {"name": "register", "version": 2, "currentStage": "None"}
+    assert api.patch(VERSIONS, json=changes).status_code == 200  # its stage alone does not say whether it is served
+    for method, path, arguments in refusals:
+        refused = api.request(method, path, **arguments)
+        assert refused.status_code == 409
+        assert "Version 2 of 'register' is served by the endpoint 'register-2' on cluster 'local'" in refused.text
+    assert api.delete(f"{VERSIONS}/register/1").status_code == 200  # the other version is free
+    assert api.request("DELETE", "/api/v1/serve", json=serve).status_code == 200
+    api.patch(VERSIONS, json=changes | {"currentStage": "Production"})
+    for method, path, arguments in refusals[:2]:
+        refused = api.request(method, path, **arguments)
+        assert refused.status_code == 409 and "Version 2 of 'register' is in Production" in refused.text
+    assert api.get(f"{VERSIONS}/register/2").status_code == 200
+    api.patch(VERSIONS, json=changes)
+    assert api.delete(f"{VERSIONS}/register/2").status_code == 200
 
 
 @pytest.mark.parametrize(

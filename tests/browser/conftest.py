@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
+from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.home import Home
 from tests.conftest import free_port, users_environment, wait_until
 
@@ -129,6 +130,21 @@ class Service:
         }
         httpx.post(f"{api}/log-batch", json=logged, timeout=30).raise_for_status()
         return run
+
+    def serve(self, model: str) -> None:
+        """A registered model whose first version has an endpoint; no cluster answers for it."""
+        registry = f"{self.url}/mlflow/api/2.0/mlflow"
+        run = self.run({}, {})
+        found = httpx.get(f"{self.url}/mlflow/api/2.0/mlflow/runs/get", params={"run_id": run}, timeout=30).json()
+        version = {"name": model, "source": f"{found['run']['info']['artifact_uri']}/model", "run_id": run}
+        for path, body in (("registered-models", {"name": model}), ("model-versions", version)):
+            httpx.post(f"{registry}/{path}/create", json=body, timeout=30).raise_for_status()
+        row = EndpointRow(
+            name=f"{model}-1", model_name=model, model_version=1, model_uri="", cluster="local", replicas=1, cpu=0,
+            gpu=0, status="Creating", created_ms=now_ms(), changed_ms=now_ms(),
+        )  # fmt: skip
+        with self.database.session(write=True) as session:
+            session.add(row)
 
     def tag(self, experiment_id: str, tag: str) -> None:
         with self.database.session(write=True) as session:

@@ -225,6 +225,7 @@ def test_a_phone_shows_every_page_in_its_width(service: Service, browser: Browse
 
 def test_the_theme_is_remembered(service: Service, page: Page) -> None:
     page.goto(f"{service.url}/settings")
+    expect(page.get_by_role("region", name="CLI")).not_to_contain_text("pip install submarine-ray")  # PyPI has none
     page.get_by_role("button", name="Dark", exact=True).click()
     expect(page.locator("body.body--dark")).to_be_attached()
     page.goto(f"{service.url}/")
@@ -266,6 +267,51 @@ def test_what_differs_is_marked_and_the_curves_are_in_one_chart(service: Service
     expect(page.get_by_role("img", name="The course of loss of each experiment")).to_be_visible()
     series = page.evaluate("() => getElement(Number(document.querySelector('.chart').id.slice(1))).options.series")
     assert [[point[1] for point in one["data"]] for one in series] == [[1.0, 0.5, 0.1], [1.0, 0.5, 0.2]]
+
+
+def test_one_name_of_a_parameter_a_metric_and_a_field_is_three_rows(service: Service, page: Page) -> None:
+    ids = [
+        service.add(1, f"named-{lr}", run_id=service.run({"lr": lr, "Command": lr}, {"lr": [lr, 0.0]}))[0]
+        for lr in (0.5, 0.25)
+    ]
+    page.goto(f"{service.url}/compare?ids={','.join(ids)}")
+    for section, label, values in (
+        ("Parameters", "lr", ["0.5", "0.25"]),
+        ("Metrics", "lr", ["0.0", "0.0"]),
+        ("Parameters", "Command", ["0.5", "0.25"]),
+        ("About", "Command", ["true", "true"]),
+    ):
+        rows = page.locator(f"tbody[aria-label={section}] tr")
+        expect(rows.filter(has=page.get_by_role("rowheader", name=label, exact=True)).locator("td")).to_have_text(
+            values
+        )
+
+
+def test_a_served_version_stays_and_its_endpoint_outlives_it(service: Service, page: Page) -> None:
+    """It is not deleted from its page; where MLflow's own API has deleted it, the endpoint can still be seen to."""
+    service.serve("served")
+    page.goto(f"{service.url}/models/served/1")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator(".q-notification")).to_contain_text("is served by the endpoint 'served-1' on cluster 'local'")
+    expect(page.get_by_role("heading", name="served v1")).to_be_visible()
+    gone = {"name": "served", "version": "1"}
+    deleting = f"{service.url}/mlflow/api/2.0/mlflow/model-versions/delete"
+    httpx.request("DELETE", deleting, json=gone, timeout=20).raise_for_status()
+    for path, title in (("endpoints/served/1", "served v1"), ("models/served", "served")):
+        page.goto(f"{service.url}/{path}")
+        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+        expect(page.get_by_text("Version 1 of served is no longer registered")).to_be_visible()
+    expect(page.get_by_label("Weight of version 1")).to_be_visible()
+    deleting = f"{service.url}/mlflow/api/2.0/mlflow/registered-models/delete"
+    httpx.request("DELETE", deleting, json={"name": "served"}, timeout=20).raise_for_status()
+    page.reload()
+    expect(page.get_by_text("There is no registered model served any more")).to_be_visible()
+    expect(page.get_by_label("Weight of version 1")).to_be_visible()
+    page.goto(f"{service.url}/endpoints/served/1")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
 
 def test_two_users_at_once(service: Service, browser: Browser, page: Page) -> None:
