@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BigInteger, Index, Integer, String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -25,39 +26,71 @@ class EventRow(Table):
     to_status: Mapped[str | None] = mapped_column(String(20))
     reason: Mapped[str] = mapped_column(String(64))
     message: Mapped[str] = mapped_column(LongText)
+    count: Mapped[int] = mapped_column(Integer, server_default="1")
+    last_ms: Mapped[int | None] = mapped_column(BigInteger)
 
 
 @dataclass(frozen=True)
 class Event:
-    """A change to record: `reason` is one CamelCase word, `message` a sentence for the user."""
+    """A change to record: `reason` is one CamelCase word, `message` a sentence for the user. `recurs`: it may come
+    again, and until the subject's state changes each time counts as one more of the same.
+    """
 
     reason: str
     message: str
     from_status: str | None = None
     to_status: str | None = None
+    recurs: bool = False
+
+
+def gist(message: str | None) -> str | None:
+    """What of a problem's message stands before the details in parentheses: those change by the second."""
+    return message.split(" (")[0] if message else None
 
 
 def record(session: Session, subject: str, events: Iterable[Event]) -> None:
     """Add events, in the transaction that makes the change itself."""
     for event in events:
+        earlier = _earlier(session, subject, event) if event.recurs else None
+        now = now_ms()
         session.add(
             EventRow(
                 subject=subject,
-                time_ms=now_ms(),
+                time_ms=earlier.time_ms if earlier else now,
                 from_status=event.from_status,
                 to_status=event.to_status,
                 reason=event.reason,
                 message=event.message,
+                count=earlier.count + 1 if earlier else 1,
+                last_ms=now,
             )
         )
+        if earlier:
+            # It moves to the end, under a new id: whoever asks for news by the newest id hears of it. The new row goes
+            # first, because SQLite gives the id of a deleted last row to the next one.
+            session.flush()
+            session.delete(earlier)
 
 
-def history(session: Session, subject: str) -> list[dict[str, str | None]]:
-    """A subject's events, oldest first, as answered to users."""
+def _earlier(session: Session, subject: str, event: Event) -> EventRow | None:
+    """The event that says the same, if the subject's state has not changed since."""
+    changes = select(func.max(EventRow.id)).where(
+        EventRow.subject == subject, EventRow.to_status.is_not(None),
+        EventRow.to_status != func.coalesce(EventRow.from_status, ""),
+    )  # fmt: skip
+    since = session.scalar(changes) or 0
+    same = select(EventRow).where(EventRow.subject == subject, EventRow.id > since, EventRow.reason == event.reason)
+    return next((row for row in session.scalars(same) if gist(row.message) == gist(event.message)), None)
+
+
+def history(session: Session, subject: str) -> list[dict[str, Any]]:
+    """A subject's events as answered to users, in the order in which each came last."""
     rows = session.scalars(select(EventRow).where(EventRow.subject == subject).order_by(EventRow.id))
     return [
         {
             "time": iso(row.time_ms),
+            "lastTime": iso(row.last_ms or row.time_ms),
+            "count": row.count,
             "from": row.from_status,
             "to": row.to_status,
             "reason": row.reason,

@@ -27,7 +27,8 @@ CALM = frozenset({None, "Submitted", "Running"})
 @dataclass(frozen=True)
 class Wish:
     """The row's side: what the user wants and how far it has come. `failures` counts ended attempts of this wish;
-    `deadline_ms` is when an attempt that runs is to be stopped; `told` is the problem that users see.
+    `deadline_ms` is when an attempt that runs is to be stopped; `told` is the problem that users see, `mark` which time
+    of it was seen last.
     """
 
     status: str
@@ -40,6 +41,7 @@ class Wish:
     incarnation: str | None = None
     deadline_ms: int | None = None
     told: str | None = None
+    mark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -206,8 +208,12 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:
 
 
 def _tell(wish: Wish, job: Job) -> Step:
-    """Pass on what keeps the job, once."""
-    return Wait() if gist(job.problem.message if job.problem else None) == gist(wish.told) else Tell(job.problem)
+    """Pass on what keeps the job: once, and each time that it comes again."""
+    problem = job.problem
+    if gist(problem.message if problem else None) != gist(wish.told):
+        return Tell(problem)
+    came_again = problem is not None and problem.mark and wish.mark not in (None, problem.mark)
+    return Tell(problem) if came_again else Wait()
 
 
 def _failed(wish: Wish, reason: str, message: str) -> Step:

@@ -89,8 +89,9 @@ def told(problem: Problem | None, pause_ms: int) -> Outcome:
     """Note a problem where users look; or that it has passed."""
     values: Values = {"next_check_ms": now_ms() + pause_ms, "reason": None, "message": None}
     if problem is None:
-        return values, [Event("Resolved", "What held the attempt up has passed.")]
-    return values | {"reason": problem.reason, "message": problem.message}, [Event(problem.reason, problem.message)]
+        return values, [Event("Resolved", "What held the attempt up has passed.", recurs=True)]
+    event = Event(problem.reason, problem.message, recurs=True)
+    return values | {"reason": problem.reason, "message": problem.message}, [event]
 
 
 def blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
@@ -100,7 +101,7 @@ def blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
         return values, []
     values |= {"reason": failure.reason, "message": str(failure)}
     said = (row.reason, gist(row.message)) == (failure.reason, gist(str(failure)))
-    return values, [] if said else [Event(failure.reason, str(failure))]
+    return values, [] if said else [Event(failure.reason, str(failure), recurs=True)]
 
 
 def pause(row: ExperimentRow, watches: bool, seen: decide.Seen) -> int:

@@ -34,6 +34,7 @@ from submarine_ray.core.news import News
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, logs, outcomes, repository
 from submarine_ray.experiments.answers import replica_names, stored_environment, stored_spec
+from submarine_ray.experiments.marks import Marks
 from submarine_ray.experiments.outcomes import Outcome, Values
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
@@ -88,6 +89,7 @@ class ExperimentReconciler:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="reconcile")
         self._busy = threading.Semaphore(WORKERS)
         self._outages: dict[str, float] = {}
+        self._marks = Marks()
         self._started_ms = now_ms()
         self._stranded: set[str] = set()
         self._next_tick_ms = math.inf
@@ -177,7 +179,8 @@ class ExperimentReconciler:
         self._outages.pop(cluster, None)
         seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms())
         looks = {row.id: replace(seen, has_room=row.id in admitted) for row in rows}
-        steps = [(row, decide.decide(_wish(row), looks[row.id])) for row in rows]
+        steps = [(row, decide.decide(self._marks.onto(_wish(row), row), looks[row.id])) for row in rows]
+        self._marks.note(rows, jobs)
         # What needs no one else is written together; the rest asks the cluster and MLflow, each on its own.
         due = self._apply([self._taken(driver, row, step, looks[row.id]) for row, step in steps if _is_note(step)])
         others = [(row, step) for row, step in steps if not _is_note(step)]

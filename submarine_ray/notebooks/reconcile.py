@@ -260,7 +260,8 @@ def _observe(row: NotebookRow, step: decide.Observe, seen: decide.Seen | None) -
     }
     if step.status == Status.STOPPED:
         values["wanted"] = "stop"  # it ended by itself: nobody wants it to run before somebody starts it
-    return values, [Event(step.status.capitalize(), step.reason, row.status, step.status)]
+    same = row.status == step.status  # then it is a problem
+    return values, [Event(step.status.capitalize(), step.reason, row.status, step.status, recurs=same)]
 
 
 def _restart(row: NotebookRow, step: decide.Restart) -> Outcome:

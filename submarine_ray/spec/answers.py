@@ -54,7 +54,11 @@ class Event(Answer):
     """Something that happened."""
 
     time: str
-    """When."""
+    """When, for the first time."""
+    last_time: str
+    """When it last happened: what comes again while the state stays is one event."""
+    count: int
+    """How often it has happened."""
     reason: str
     """What, in a word."""
     message: str

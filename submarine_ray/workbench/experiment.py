@@ -242,5 +242,7 @@ def _draw_timeline(happened: list[dict[str, Any]]) -> None:
                 with parts.row():
                     parts.text(event["reason"], "strong")
                     with ui.element("span").classes("quiet small"):
-                        parts.ago(event["time"])
+                        if event["count"] > 1:
+                            parts.text(f"{event['count']} times, last", "span")
+                        parts.ago(event["lastTime"])
                 parts.text(event["message"], "p", "quiet")

@@ -242,6 +242,26 @@ def test_pods_that_the_quota_forbids(kube: Kube) -> None:
     assert "quota team is used up" in kube.get(id)["message"]
 
 
+def test_what_is_tried_again_and_again_is_one_event_with_a_number(kube: Kube) -> None:
+    id = kube.create()
+    cluster = kube.start(id, ready=False)
+
+    def times() -> list[int]:
+        return [event["count"] for event in kube.events(id) if event["reason"] == "PodNotCreated"]
+
+    for pod in range(12):
+        text = (
+            f'FailedCreateHeadPod\npods "{cluster}-head-{pod}" is forbidden: violates PodSecurity "restricted:latest"'
+        )
+        condition = {"type": "ReplicaFailure", "status": "True", "message": text}
+        kube.store.patch("rayclusters", cluster, {"status": {"conditions": [condition]}}, status=True)
+        wait_until(lambda number=pod + 1: times() == [number], 10, f"time {pod + 1} is one more of the same")
+    last = kube.events(id)[-1]
+    assert last["message"] == kube.get(id)["message"] == (
+        'A pod cannot be made: violates PodSecurity "restricted:latest".'
+    ) and last["lastTime"] >= last["time"]  # fmt: skip
+
+
 def test_stop_and_delete_in_each_phase(kube: Kube) -> None:
     starting, running, deleted = kube.create(), kube.create(), kube.create()
     kube.start(starting, ready=False)

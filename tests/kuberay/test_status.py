@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.clusters.drivers.base import DEADLINE_EXCEEDED, NOT_VALID, JobState
+from submarine_ray.clusters.drivers.base import DEADLINE_EXCEEDED, NOT_VALID, JobState, gist
 from submarine_ray.clusters.drivers.kuberay import problems
 from submarine_ray.clusters.drivers.kuberay.status import LOST, NEVER_STARTED, TABLE, verdict
 
@@ -107,3 +107,78 @@ def test_what_a_container_says_goes_before_what_the_scheduler_says() -> None:
     bad = {"metadata": {"name": "z"}, "status": {"phase": "Pending", "containerStatuses": [waiting]}}
     found = problems.of_pods([pending("Insufficient cpu"), bad])
     assert found is not None and found.reason == "ImagePullFailed"
+
+
+def container(waiting: str | None, message: str = "", **more: Any) -> list[dict[str, Any]]:
+    """A pod with one container that waits, or runs."""
+    state = {"waiting": {"reason": waiting, "message": message}} if waiting else {"running": {}}
+    one = {"name": "ray-head", "image": "nobody/nothing:1", "state": state, **more}
+    return [{"metadata": {"name": "p"}, "status": {"phase": "Pending", "containerStatuses": [one]}}]
+
+
+def test_an_image_that_is_tried_again_and_again_is_one_problem() -> None:
+    why = 'rpc error: code = NotFound desc = failed to pull image "nobody/nothing:1": not found'
+    tried = problems.of_pods(container("ErrImagePull", why))
+    waits = problems.of_pods(container("ImagePullBackOff", 'Back-off pulling image "nobody/nothing:1"'))
+    newer = problems.of_pods(container("ImagePullBackOff", f'Back-off pulling image "x": ErrImagePull: {why}'))
+    assert tried and waits and newer
+    assert tried.message == newer.message == f"The image nobody/nothing:1 cannot be fetched ({why})."
+    assert gist(tried.message) == gist(waits.message) and (bool(tried.mark), waits.mark) == (True, "")
+
+
+ENDED = {"terminated": {"reason": "Error", "exitCode": 1}}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "restarts", "ready", "is_told"),
+    [
+        ("CrashLoopBackOff", 1, False, True),
+        (None, 2, False, True),  # it runs again, for how long?
+        ("ContainerCreating", 2, False, True),
+        (None, 2, True, False),  # it answers
+        (None, 1, False, False),  # once is no loop
+    ],
+)
+def test_a_container_that_ends_again_and_again(waiting: str | None, restarts: int, ready: bool, is_told: bool) -> None:
+    found = problems.of_pods(container(waiting, restartCount=restarts, ready=ready, lastState=ENDED))
+    assert (found is not None and found.reason == "CrashLoop" and "(status 1)" in found.message) is is_told
+    if found and restarts == 2:
+        more = problems.of_pods(container(waiting, restartCount=3, ready=ready, lastState=ENDED))
+        assert more and more.message == found.message and more.mark != found.mark
+
+
+def test_a_pod_that_goes_has_no_problem() -> None:
+    (pod,) = container("CrashLoopBackOff")
+    pod["metadata"]["deletionTimestamp"] = "2026-11-27T00:00:00Z"
+    assert problems.of_pods([pod]) is None
+
+
+RESTRICTED = 'violates PodSecurity "restricted:latest": runAsNonRoot != true'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "message"),
+    [
+        ('FailedCreateHeadPod\npods "x-head-{}" is forbidden: ' + RESTRICTED, "PodNotCreated",
+         f"A pod cannot be made: {RESTRICTED}."),
+        ('FailedCreateWorkerPod\npods "x-worker-{}" is forbidden: error looking up service account ml/train: '
+         'serviceaccount "train" not found', "PodNotCreated",
+         'A pod cannot be made: error looking up service account ml/train: serviceaccount "train" not found.'),
+        ('FailedCreateHeadPod\nPod "x-head-{0}" is invalid: spec.hostname: Invalid value: "x-head-{0}"', "PodNotCreated",
+         'A pod cannot be made: invalid: spec.hostname: Invalid value: "it".'),
+        ('FailedCreateHeadPod\nadmission webhook "kueue" denied the request: no', "PodNotCreated",
+         'A pod cannot be made: admission webhook "kueue" denied the request: no.'),
+        ('FailedCreateWorkerPod\npods "x-{}" is forbidden: exceeded quota: team, requested: cpu=1, used: cpu=8, limited: cpu=8',
+         "QuotaExceeded", "The namespace's quota team is used up (requested: cpu=1, used: cpu=8, limited: cpu=8)."),
+    ],
+)  # fmt: skip
+def test_what_the_operator_repeats_is_said_without_its_random_names(text: str, reason: str, message: str) -> None:
+    def at(pod: str) -> problems.Problem:
+        condition = {"type": "ReplicaFailure", "status": "True", "message": text.format(pod)}
+        found = problems.of_cluster({"status": {"conditions": [condition]}})
+        assert found is not None
+        return found
+
+    first, second = at("abcde"), at("fghij")
+    assert (first.reason, first.message) == (reason, message) == (second.reason, second.message)
+    assert (first.mark != second.mark) is ("{" in text)

@@ -28,6 +28,7 @@ ID = "experiment-1-0001"
 
 
 SLOW = Problem("Slow", "It waits (2 of 2).")
+AGAIN = Problem("Slow", "It waits (2 of 2).", mark="second time")
 
 
 def seen(state: str | None, has_room: bool = True, incarnation: str = "a", now_ms: int = 0, **job: object) -> Seen:
@@ -49,6 +50,14 @@ def wish(status: str, **fields: object) -> Wish:
         (wish("Created"), seen("PENDING", problem=SLOW), Tell(SLOW)),
         (wish("Created", told="It waits (1 of 2)."), seen("PENDING", problem=SLOW), Wait()),
         (wish("Created", told="It waits (1 of 2)."), seen("PENDING"), Tell(None)),
+        (wish("Created", told="It waits (1 of 2).", mark="first time"), seen("PENDING", problem=AGAIN), Tell(AGAIN)),
+        (wish("Created", told="It waits (1 of 2).", mark="second time"), seen("PENDING", problem=AGAIN), Wait()),
+        (
+            wish("Created", told="It waits (1 of 2)."),
+            seen("PENDING", problem=AGAIN),
+            Wait(),
+        ),  # nobody knows which time it is
+        (wish("Created", told="It waits (1 of 2).", mark="first time"), seen("PENDING", problem=SLOW), Wait()),
         (wish("Running"), seen("RUNNING", problem=SLOW), Tell(SLOW)),
         (wish("Running", deadline_ms=5), seen("RUNNING", now_ms=4), Wait()),
         (wish("Running", deadline_ms=5), seen("RUNNING", now_ms=5), StopJob(ID)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from submarine_ray.core.events import gist as gist
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.quantities import Resources
@@ -90,15 +91,13 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a job does not get on: `reason` is one CamelCase word, `message` a sentence for who submitted it."""
+    """Why a job does not get on: `reason` is one CamelCase word, `message` a sentence for who submitted it; what may
+    change while the cause stays the same stands in parentheses. `mark` changes each time that it comes again.
+    """
 
     reason: str
     message: str
-
-
-def gist(message: str | None) -> str | None:
-    """What of a problem's message stands before the details in parentheses: those change by the second."""
-    return message.split(" (")[0] if message else None
+    mark: str = ""
 
 
 @dataclass(frozen=True)

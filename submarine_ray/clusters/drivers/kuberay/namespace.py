@@ -244,6 +244,7 @@ def _pod_essence(found: Object) -> Object:
     status = found.get("status") or {}
     kept = _some(status, "phase", "reason", "message", "conditions", "initContainerStatuses")
     kept["containerStatuses"] = [
-        _some(c, "name", "image", "state", "lastState") for c in status.get("containerStatuses") or []
+        _some(c, "name", "image", "state", "lastState", "ready", "restartCount")
+        for c in status.get("containerStatuses") or []
     ]
     return {"metadata": _identity(found), "status": kept}

@@ -10,22 +10,32 @@ from submarine_ray.clusters.drivers.base import Problem
 
 # Of a container that waits: Kubernetes' reason, ours, and what to say. Source: pkg/kubelet/images, kuberuntime.
 _WAITING = {
-    "ImagePullBackOff": ("ImagePullFailed", "The image {image} cannot be fetched: {why}"),
-    "ErrImagePull": ("ImagePullFailed", "The image {image} cannot be fetched: {why}"),
+    "ImagePullBackOff": ("ImagePullFailed", "The image {image} cannot be fetched ({why})."),
+    "ErrImagePull": ("ImagePullFailed", "The image {image} cannot be fetched ({why})."),
     "ErrImageNeverPull": ("ImagePullFailed", "The image {image} is not on the node, and its pull policy is Never."),
     "InvalidImageName": ("ImagePullFailed", "{image} is not the name of an image."),
     "CrashLoopBackOff": ("CrashLoop", "The container of the image {image} ends again and again{exit}; "
                          "does the image have Ray, in the version that the cluster expects?"),
-    "CreateContainerConfigError": ("PodNotCreated", "A container cannot be made: {why}"),
-    "CreateContainerError": ("PodNotCreated", "A container cannot be made: {why}"),
-    "RunContainerError": ("PodNotCreated", "A container cannot be started: {why}"),
+    "CreateContainerConfigError": ("PodNotCreated", "A container cannot be made ({why})."),
+    "CreateContainerError": ("PodNotCreated", "A container cannot be made ({why})."),
+    "RunContainerError": ("PodNotCreated", "A container cannot be started ({why})."),
 }  # fmt: skip
+# The kubelet says these by turns: that it has tried, and that it waits before the next time.
+_WAITS_TO_PULL = "ImagePullBackOff"
+_ROOT = "runAsNonRoot"
 _QUOTA = re.compile(r"exceeded quota: ([^,\"]+)(.*)", re.DOTALL)
+# KubeRay puts its own word on a line before what the API server said (ray-operator/controllers/ray/utils/error.go).
+_OPERATORS_WORD = re.compile(r"^Failed(Create|Delete)\w+\s*\n")
+# Of a pod that never came to be; each try has another name.
+_REFUSED_POD = re.compile(r"^.*?\b[Pp]od(?:s)? \"([^\"]+)\" is (?:forbidden: )?", re.DOTALL)
+# Fewer ends than these happen to good containers too: a node goes, a head is made anew.
+_CRASHES = 2
 
 
 def of_pods(pods: Iterable[dict[str, Any]]) -> Problem | None:
     """The first thing that keeps one of a job's pods from running."""
-    found = [problem for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])) if (problem := of_pod(pod))]
+    alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    found = [problem for pod in sorted(alive, key=lambda pod: str(pod["metadata"]["name"])) if (problem := of_pod(pod))]
     # What a container says of itself tells more than that a pod has no node.
     return next((problem for problem in found if problem.reason != "Unschedulable"), found[0] if found else None)
 
@@ -51,18 +61,28 @@ def _of_container(container: dict[str, Any]) -> Problem | None:
     if ended.get("reason") == "OOMKilled":
         return Problem("OOMKilled", "A pod used more memory than it has, and was killed; ask for more in resources.")
     waiting = state.get("waiting") or {}
-    known = _WAITING.get(str(waiting.get("reason")))
+    reason, again = str(waiting.get("reason")), int(container.get("restartCount") or 0)
+    if ended and again >= _CRASHES and not container.get("ready") and reason not in _WAITING:
+        reason = "CrashLoopBackOff"  # between two ends it runs for a moment: that is not the end of the matter
+    known = _WAITING.get(reason)
     if known is None:
         return None
     code = ended.get("exitCode")
+    why = _why(reason, str(waiting.get("message") or reason))
+    mark = {"CrashLoop": str(again), "ImagePullFailed": "" if reason == _WAITS_TO_PULL else reason}.get(known[0], why)
     return Problem(
         known[0],
-        known[1].format(
-            image=container.get("image", "?"),
-            why=_short(str(waiting.get("message") or waiting.get("reason"))),
-            exit="" if code is None else f" (status {code})",
-        ),
+        known[1].format(image=container.get("image", "?"), why=why, exit="" if code is None else f" (status {code})"),
+        mark,
     )
+
+
+def _why(reason: str, message: str) -> str:
+    if reason == _WAITS_TO_PULL:
+        message = message.partition("ErrImagePull: ")[2] or message  # the cause follows since Kubernetes 1.31
+    if _ROOT in message:
+        message += "; the namespace or the registration forbids root: the image must name another user, by number"
+    return _short(message)
 
 
 def _unschedulable(message: str) -> str:
@@ -97,8 +117,13 @@ def of_refusal(message: str) -> Problem:
     """What the API server's refusal of an object means."""
     quota = _QUOTA.search(message)
     if quota:
-        return Problem("QuotaExceeded", f"The namespace's quota {quota[1].strip()} is used up{_short(quota[2])}.")
-    return Problem("PodNotCreated", f"A pod cannot be made: {_short(message)}")
+        details = _short(quota[2].lstrip(", "))
+        told = f"The namespace's quota {quota[1].strip()} is used up" + (f" ({details})." if details else ".")
+        return Problem("QuotaExceeded", told, message)
+    why = _OPERATORS_WORD.sub("", message)
+    if named := _REFUSED_POD.match(why):
+        why = why[named.end() :].replace(named[1], "it")
+    return Problem("PodNotCreated", f"A pod cannot be made: {_short(why)}.", message)
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,30 @@
+"""Which time of a problem was seen last: what tells that it came again from that it is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from submarine_ray.clusters.drivers.base import Job
+from submarine_ray.experiments.decide import Wish
+from submarine_ray.experiments.tables import ExperimentRow
+
+
+class Marks:
+    """Marks of experiments that have a problem. In memory: a service that starts anew misses one time at most."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+
+    def onto(self, wish: Wish, row: ExperimentRow) -> Wish:
+        """The wish, with the mark that was seen last."""
+        return replace(wish, mark=self._seen.get(row.id))
+
+    def note(self, rows: Iterable[ExperimentRow], jobs: Mapping[str, Job]) -> None:
+        """Remember what was seen of the rows' current attempts."""
+        for row in rows:
+            job = jobs.get(row.submission_id)
+            if job is None or job.problem is None:
+                self._seen.pop(row.id, None)
+            else:
+                self._seen[row.id] = job.problem.mark

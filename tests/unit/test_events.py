@@ -1,0 +1,66 @@
+"""What happened, as users read it: what comes again while the state stays is one event with a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from submarine_ray.core import events
+from submarine_ray.core.database import Database
+from submarine_ray.core.events import Event
+
+SUBJECT = "experiment-1-0001"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path}/test.db")
+    made.migrate()
+    yield made
+    made.close()
+
+
+def say(database: Database, *happened: Event) -> None:
+    for event in happened:  # each in a transaction of its own, as they come
+        with database.session(write=True) as session:
+            events.record(session, SUBJECT, [event])
+
+
+def told(database: Database) -> list[tuple[str, int]]:
+    with database.session() as session:
+        return [(event["reason"], event["count"]) for event in events.history(session, SUBJECT)]
+
+
+CRASH = Event("CrashLoop", "It ends again and again (status 1).", recurs=True)
+RESOLVED = Event("Resolved", "It has passed.", recurs=True)
+
+
+def test_what_comes_by_turns_is_two_events_and_the_last_stands_last(database: Database) -> None:
+    say(database, Event("Submitted", "It was submitted.", "Accepted", "Created"))
+    say(database, *[CRASH, RESOLVED] * 5, Event("CrashLoop", "It ends again and again (status 2).", recurs=True))
+    assert told(database) == [("Submitted", 1), ("Resolved", 5), ("CrashLoop", 6)]
+    with database.session() as session:
+        crash = events.history(session, SUBJECT)[-1]
+    assert crash["time"] <= crash["lastTime"] and crash["message"].endswith("(status 2).")
+
+
+def test_each_attempt_and_each_cause_has_events_of_its_own(database: Database) -> None:
+    other = Event("CrashLoop", "Something else ends.", recurs=True)
+    say(database, CRASH, other, CRASH, Event("lost", "Attempt 2 begins.", "Created", "Accepted"), CRASH)
+    assert told(database) == [("CrashLoop", 1), ("CrashLoop", 2), ("lost", 1), ("CrashLoop", 1)]
+
+
+def test_what_users_do_is_never_put_together(database: Database) -> None:
+    say(database, *[Event("Scaled", "Scaled to 2.", "RUNNING", "RUNNING")] * 2)
+    assert told(database) == [("Scaled", 1), ("Scaled", 1)]
+
+
+def test_pages_hear_of_each_time(database: Database) -> None:
+    say(database, CRASH)
+    with database.session() as session:
+        newest, _ = events.since(session, None)
+    say(database, CRASH)
+    with database.session() as session:
+        assert events.since(session, newest)[1] == {SUBJECT}
