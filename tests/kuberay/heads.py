@@ -16,6 +16,8 @@ class ScriptedHead:
         self.logs: dict[str, str] = {}
         self.token = token
         self.stopped: list[str] = []
+        self.replicas: list[dict[str, Any]] = []  # of the one endpoint that Serve has
+        self.endpoint = ""
         head = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,6 +58,9 @@ class ScriptedHead:
     def _look(self, method: str, path: str) -> tuple[int, Any]:
         parts = path.strip("/").split("/")
         id = parts[2] if len(parts) > 2 else ""
+        if parts[:3] == ["api", "serve", "applications"]:
+            deployments = {"model": {"replicas": self.replicas}}
+            return 200, {"applications": {self.endpoint: {"status": "RUNNING", "deployments": deployments}}}
         if parts[:2] != ["api", "jobs"] or id not in self.jobs:
             return 404, {"msg": f"Job {id} does not exist"}
         if parts[3:] == ["logs"]:

@@ -371,5 +371,12 @@ class Operator:
             time.sleep(0.5)
 
 
+def sizeless(ray_cluster: Object) -> Object:
+    """What KubeRay compares of a Ray cluster's spec: all but the sizes of its worker groups."""
+    left_out = ("replicas", "minReplicas", "maxReplicas", "scaleStrategy")
+    groups = [{k: v for k, v in group.items() if k not in left_out} for group in ray_cluster["workerGroupSpecs"]]
+    return {**ray_cluster, "workerGroupSpecs": groups}
+
+
 def _time(ms: Any) -> str | None:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(math.floor(ms / 1000))) if ms else None

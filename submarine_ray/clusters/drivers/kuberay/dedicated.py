@@ -157,6 +157,7 @@ class DedicatedClusters(RayServices):
 
     def maintain(self) -> None:
         """Delete what has stayed as long as it should, and what nobody owns any more."""
+        super().maintain()
         known = self._at.jobs.objects()
         for ray_job in known.values():
             due = ray_job["metadata"]["annotations"].get(names.DELETE_AFTER_ANNOTATION)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -25,6 +25,7 @@ ENTRYPOINT = f"exec python -m submarine_ray.runner --launch-file {LAUNCH_FILE}"
 UNATTENDED_SECONDS = 3600
 # KubeRay's deadline counts from the start of the Ray cluster; ours from the start of the job. This one is the net.
 START_ALLOWANCE_SECONDS = 900
+ENDPOINT_GROUP = "model"
 _QUEUE_LABELS = {
     "kueue": "kueue.x-k8s.io/queue-name",
     "volcano": "volcano.sh/queue-name",
@@ -121,20 +122,35 @@ def ray_service(
     common: dict[str, Any] = {"runner": runner, "labels": labels, "env": SERVE_ENVIRONMENT, "secret_env": secrets}
     head = Pod(parse_resources(cluster.head.resources), cluster.image, is_head=True, offers=False, **common)
     worker = Pod(demand, cluster.image, **common)
-    applications = [_with_packages(one, cluster.pip) for one in config["applications"]]
+    applications = [_one_a_pod(_with_packages(one, cluster.pip), worker) for one in config["applications"]]
     serve = {"http_options": {"host": "0.0.0.0", "port": pods.PORTS["serve"]}, "proxy_location": "EveryNode"}  # noqa: S104
+    group = _group(cluster, cluster.pods, ENDPOINT_GROUP, worker, replicas, replicas)
+    ray = _cluster_spec(cluster, cluster.pods, head, [group], False)
+    shape = {names.SHAPE_ANNOTATION: _shape(applications, ray)}
+    for template in (ray["headGroupSpec"]["template"], group["template"]):
+        template["metadata"]["annotations"] = {**template["metadata"].get("annotations", {}), **shape}
+    annotations = {**cluster.pods.annotations, **shape, names.REPLICAS_ANNOTATION: str(replicas)}
     return _stamped({
         "apiVersion": names.GROUP,
         "kind": "RayService",
-        "metadata": _metadata(name, cluster, {**cluster.pods.labels, **labels}, cluster.pods.annotations),
+        "metadata": _metadata(name, cluster, {**cluster.pods.labels, **labels}, annotations),
         "spec": {
             "serveConfigV2": yaml.safe_dump({**serve, "applications": applications}, sort_keys=True),
             "upgradeStrategy": {"type": "NewCluster"},
-            "rayClusterConfig": _cluster_spec(
-                cluster, cluster.pods, head, [_group(cluster, cluster.pods, "model", worker, replicas, replicas)], False
-            ),
+            "rayClusterConfig": ray,
         },
     })  # fmt: skip
+
+
+def resized(ray_cluster: Manifest, replicas: int, without: Sequence[str] = ()) -> Manifest:
+    """A RayCluster of an endpoint with other many workers, the pods of `without` no longer among them."""
+    groups = [
+        {**group, "replicas": replicas, "minReplicas": replicas, "maxReplicas": replicas,
+         "scaleStrategy": {"workersToDelete": list(without)}}
+        if group["groupName"] == ENDPOINT_GROUP else group
+        for group in ray_cluster["spec"]["workerGroupSpecs"]
+    ]  # fmt: skip
+    return {**ray_cluster, "spec": {**ray_cluster["spec"], "workerGroupSpecs": groups}}
 
 
 def offered(cluster: KubeRayClusterSpec) -> tuple[Resources, Resources]:
@@ -285,6 +301,33 @@ def _with_packages(application: Manifest, pip: list[str]) -> Manifest:
     return application | ({"runtime_env": {"pip": pip}} if pip else {})
 
 
+def _one_a_pod(application: Manifest, worker: Pod) -> Manifest:
+    """A replica that asks Ray for all CPUs of its pod: with less, several would share memory that is meant for one."""
+    cpus = int(pods.start_params(worker)["num-cpus"])
+    deployments = [
+        one | {"ray_actor_options": {**one.get("ray_actor_options", {}), "num_cpus": cpus}}
+        for one in application["deployments"]
+    ]
+    return application | {"deployments": deployments}
+
+
+def _shape(applications: list[Manifest], ray: Manifest) -> str:
+    """A digest of all but how many there are. Pods carry it: KubeRay starts a new cluster only where its spec differs
+    in more than sizes, and Serve could not start a changed replica beside the old in pods that have room for one.
+    """
+    plain = [one | {"deployments": [_without(d, "num_replicas") for d in one["deployments"]]} for one in applications]
+    groups = [_without(group, "replicas", "minReplicas", "maxReplicas") for group in ray["workerGroupSpecs"]]
+    return _digest([plain, ray | {"workerGroupSpecs": groups}])
+
+
+def _without(document: Manifest, *keys: str) -> Manifest:
+    return {key: value for key, value in document.items() if key not in keys}
+
+
+def _digest(document: Any) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _metadata(
     name: str, cluster: KubeRayClusterSpec, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
 ) -> Manifest:
@@ -293,7 +336,6 @@ def _metadata(
 
 
 def _stamped(manifest: Manifest) -> Manifest:
-    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
     metadata = manifest["metadata"]
-    metadata["annotations"] = {**metadata.get("annotations", {}), names.HASH_ANNOTATION: digest}
+    metadata["annotations"] = {**metadata.get("annotations", {}), names.HASH_ANNOTATION: _digest(manifest)}
     return manifest

@@ -18,6 +18,9 @@ TEAM_LABEL = "submarine-ray/team"
 SUBMISSION_ANNOTATION = "submarine-ray/submission"
 HASH_ANNOTATION = "submarine-ray/hash"
 DELETE_AFTER_ANNOTATION = "submarine-ray/delete-after"
+# How many replicas an endpoint shall have; and what of it is the same for all its sizes. Pods carry the latter too.
+REPLICAS_ANNOTATION = "submarine-ray/replicas"
+SHAPE_ANNOTATION = "submarine-ray/shape"
 # How many seconds a job's objects stay after a success and after a failure: "0 3600".
 KEEP_ANNOTATION = "submarine-ray/keep-seconds"
 # RayJob and RayService: 47 characters at most, so that what KubeRay makes of them still fits.

@@ -206,7 +206,8 @@ def _matters(found: Object) -> Any:
 
 
 def _identity(found: Object) -> Object:
-    keys = ("name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "labels", "ownerReferences")
+    keys = ("name", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "labels",
+            "ownerReferences")  # fmt: skip
     kept = {key: found["metadata"][key] for key in keys if key in found["metadata"]}
     own = {k: v for k, v in (found["metadata"].get("annotations") or {}).items() if k.startswith("submarine-ray/")}
     return kept | {"annotations": own}
@@ -229,7 +230,8 @@ def _cluster_essence(found: Object) -> Object:
         for condition in (found.get("status") or {}).get("conditions") or []
         if condition.get("type") in ("HeadPodReady", "ReplicaFailure")
     ]
-    return {"metadata": _identity(found), "status": {"conditions": conditions}}
+    sizes = {group["groupName"]: group.get("replicas") for group in found["spec"].get("workerGroupSpecs") or []}
+    return {"metadata": _identity(found), "status": {"conditions": conditions, "sizes": sizes}}
 
 
 def _service_essence(found: Object) -> Object:
@@ -242,7 +244,7 @@ def _service_essence(found: Object) -> Object:
 
 def _pod_essence(found: Object) -> Object:
     status = found.get("status") or {}
-    kept = _some(status, "phase", "reason", "message", "conditions", "initContainerStatuses")
+    kept = _some(status, "phase", "reason", "message", "conditions", "podIP", "initContainerStatuses")
     kept["containerStatuses"] = [
         _some(c, "name", "image", "state", "lastState", "ready", "restartCount")
         for c in status.get("containerStatuses") or []

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, UnknownJob, Unreachable
-from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
+from submarine_ray.clusters.drivers.kuberay import manifests, names, problems, scaling
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
@@ -26,15 +26,21 @@ class RayServices:
 
     def __init__(self, namespace: Namespace) -> None:
         self._at = namespace
+        # As what an endpoint was last seen whole: then Serve need not be asked again.
+        self._whole: dict[str, Any] = {}
 
     def applications(self) -> dict[str, Any]:
         """As Serve's REST API would show them, were they in one cluster."""
-        found = {}
-        for service in self._at.services.objects().values():
-            endpoint = service["metadata"]["annotations"].get(ENDPOINT_ANNOTATION)
-            if endpoint and not service["metadata"].get("deletionTimestamp"):
-                found[endpoint] = self._application(endpoint, service)
-        return {"applications": found}
+        return {"applications": {name: self._application(name, service) for name, service in self._living().items()}}
+
+    def maintain(self) -> None:
+        """Have as many pods as replicas."""
+        self._resize()
+
+    def _resize(self) -> None:
+        for endpoint, service in self._living().items():
+            with contextlib.suppress(Unreachable):  # of one endpoint's cluster; the next look tries again
+                scaling.resize(self._at, endpoint, service)
 
     def put_applications(self, config: dict[str, Any]) -> None:
         try:
@@ -45,6 +51,7 @@ class RayServices:
             }
             for endpoint, application in wanted.items():
                 self._put(self._manifest(endpoint, application), existing.get(endpoint))
+            self._resize()
             for endpoint, service in existing.items():
                 if endpoint not in wanted:
                     self._at.delete("rayservices", service["metadata"]["name"])
@@ -106,9 +113,7 @@ class RayServices:
         """Of the Ray cluster that answers for a RayService, or of its first one while that starts."""
         if service is None:
             return None
-        status = service["status"]
-        clusters = (status[key].get("rayClusterName") for key in ("activeServiceStatus", "pendingServiceStatus"))
-        return next((self._at.dashboard(cluster) for cluster in clusters if cluster), None)
+        return next(map(self._at.dashboard, scaling.sides(service)), None)
 
     def _token_reference(self) -> tuple[str, str] | None:
         """Where replicas find what opens this service's MLflow."""
@@ -145,17 +150,44 @@ class RayServices:
             f"the RayService {manifest['metadata']['name']} was changed by others {ATTEMPTS} times in a row"
         )
 
+    def _living(self) -> dict[str, Object]:
+        """The RayServices of endpoints, without those that are being deleted."""
+        services = self._at.services.objects().values()
+        named = {service["metadata"]["annotations"].get(ENDPOINT_ANNOTATION): service for service in services}
+        return {name: found for name, found in named.items() if name and not found["metadata"].get("deletionTimestamp")}
+
     def _application(self, endpoint: str, service: Object) -> dict[str, Any]:
         status = service["status"]
         active = (status["activeServiceStatus"].get("applicationStatuses") or {}).get(endpoint) or {}
         pending = (status["pendingServiceStatus"].get("applicationStatuses") or {}).get(endpoint) or {}
-        if active and has_condition(service, "Ready"):
-            return {"status": "RUNNING", "message": active.get("message", "")}
+        follower = status["pendingServiceStatus"].get("rayClusterName")
+        if active and not follower and has_condition(service, "Ready"):
+            lacking = self._lacking(endpoint, service)
+            return {"status": "DEPLOYING" if lacking else "RUNNING", "message": lacking or active.get("message", "")}
         latest = pending or active
         failed = latest.get("status") in ("DEPLOY_FAILED", "UNHEALTHY")
-        cluster = status["pendingServiceStatus"].get("rayClusterName") or status["activeServiceStatus"].get(
-            "rayClusterName"
-        )
+        cluster = follower or status["activeServiceStatus"].get("rayClusterName")
         problem = problems.of_pods(self._at.pods_of(cluster)) if cluster else None
         message = latest.get("message") or (problem.message if problem else "")
         return {"status": latest["status"] if failed else "DEPLOYING", "message": message}
+
+    def _lacking(self, endpoint: str, service: Object) -> str | None:
+        """What an endpoint that answers lacks of what was asked for: KubeRay takes a change on after a while, and
+        says meanwhile what was so before.
+        """
+        cluster = service["status"]["activeServiceStatus"]["rayClusterName"]
+        asked = cluster, service["metadata"].get("generation")
+        if self._whole.get(endpoint) == asked:
+            return None
+        if not scaling.has_shape(self._at, service, cluster):
+            return "The pods of the changed endpoint are being made; those before answer until they do."
+        count = scaling.wanted(service)
+        try:
+            there = scaling.running(self._at.dashboard(cluster).replicas(endpoint))
+        except Unreachable as failure:
+            return f"Whether all replicas answer is not known: {failure}"
+        if count is not None and there != count:
+            problem = problems.of_pods(self._at.pods_of(cluster))
+            return f"{there} replicas answer; {count} are wanted." + (f" {problem.message}" if problem else "")
+        self._whole[endpoint] = asked
+        return None

@@ -68,6 +68,7 @@ class SharedCluster(RayServices):
 
     def maintain(self) -> None:
         """Have the RayCluster as the registration says: make it, make it anew, change it."""
+        super().maintain()
         try:
             self._bring_about()
         except (Blocked, SubmissionRefused) as failure:
