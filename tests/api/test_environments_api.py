@@ -41,8 +41,10 @@ def test_create_get_list_patch_delete_as_documented(api: httpx.Client) -> None:
 
 
 def test_the_service_starts_with_submarines_environments(api: httpx.Client) -> None:
-    names = [e["environmentSpec"]["name"] for e in api.get(URL).json()["result"]]
-    assert {"notebook-env", "notebook-gpu-env"} <= set(names)
+    found = {e["environmentSpec"]["name"]: e["environmentSpec"] for e in api.get(URL).json()["result"]}
+    for name in ("notebook-env", "notebook-gpu-env"):
+        assert found[name]["kernelSpec"]["name"] == "submarine_jupyter_py3"
+        assert found[name]["dockerImage"] is None  # Submarine's own image has no Ray: no pod of it would start
 
 
 def test_of_many_creates_at_once_one_wins(api: httpx.Client) -> None:

@@ -42,7 +42,7 @@ def test_the_documented_answer(api: httpx.Client) -> None:
         "ownerId": "somebody",
         "labels": {"notebook-owner-id": "somebody", "notebook-id": id},
     }
-    assert result["spec"]["environment"]["dockerImage"].startswith("apache/submarine:jupyter-notebook")
+    assert result["spec"]["environment"]["kernelSpec"]["name"] == "submarine_jupyter_py3"
     assert result["spec"]["spec"] == body["spec"]
 
     got = api.get(f"{URL}/{id}").json()

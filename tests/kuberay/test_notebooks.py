@@ -11,7 +11,7 @@ import yaml
 
 from submarine_ray.clusters.drivers.kuberay.names import object_name
 from tests.conftest import wait_until
-from tests.kuberay.conftest import Kube
+from tests.kuberay.conftest import Kube, registration
 
 
 class _Lab(BaseHTTPRequestHandler):
@@ -54,6 +54,16 @@ def test_a_notebook_runs_is_shown_stopped_and_deleted(kube: Kube) -> None:
     wait_until(lambda: kube.store.find("rayjobs", object_name(id)) is None, 20, "nothing is left")
     lab.shutdown()
     lab.server_close()
+
+
+def test_the_environment_that_ships_with_the_service_starts_the_clusters_image(kube: Kube) -> None:
+    spec = {"meta": {"name": f"nb-{uuid.uuid4().hex[:6]}", "namespace": "default"},
+            "environment": {"name": "notebook-env"}, "spec": {"resources": "cpu=1"}, "cluster": kube.cluster}  # fmt: skip
+    made = kube.service.post("/api/v1/notebook", json=spec)
+    assert made.status_code == 200, made.text
+    job = kube.job(object_name(made.json()["result"]["notebookId"]))
+    container = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == registration(kube.server)["image"]
 
 
 def test_why_it_does_not_start_is_its_reason(kube: Kube) -> None:
