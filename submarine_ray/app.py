@@ -234,10 +234,10 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
     @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         try:
-            counts = platform.experiments.count_by_status()
+            counts = platform.experiments.count_by_state()
         except DatabaseUnavailable:
             counts = {}
-        for status in ExperimentStatus.ALL:
+        for status in (*ExperimentStatus.SEEN, ExperimentStatus.DELETED):
             EXPERIMENTS.labels(status).set(counts.get(status, 0))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 

@@ -36,7 +36,7 @@ def outcome(client: ExperimentClient, id: str) -> int:
     try:
         client.wait_for_finish(id)
     except ExperimentFailed as failure:
-        sys.stderr.write(f"{id} {failure.experiment['status']}: {failure.experiment['message']}\n")
+        sys.stderr.write(f"{id} {ExperimentStatus.seen(failure.experiment)}: {failure.experiment['message']}\n")
         return 1
     sys.stderr.write(f"{id} {ExperimentStatus.SUCCEEDED}\n")
     return 0

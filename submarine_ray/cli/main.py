@@ -245,19 +245,23 @@ def serve(
 
 @list_app.command("experiment")
 def list_experiment(
-    status: Annotated[str | None, typer.Option(help="only those in this state")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="only those in this state: Running, Failed, Stopped and so on")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     form: Output = Format.TABLE,
 ) -> None:
     """List experiments, newest first."""
-    params = {"pageSize": limit, **({"status": status} if status else {})}
+    from submarine_ray.spec.experiment import ExperimentStatus
+
+    params = {"pageSize": limit, **({"state": status} if status else {})}
     found = client().service.call("GET", "/api/v1/experiment", params=params)
     if form is not Format.TABLE:
         output.document(found, form)
         return
     rows = [
         (e["spec"]["meta"]["name"], e["experimentId"], ",".join(e["spec"]["meta"]["tags"]), e["finishedTime"],
-         e["createdTime"], e["runningTime"], e["status"])
+         e["createdTime"], e["runningTime"], ExperimentStatus.seen(e))
         for e in found
     ]  # fmt: skip
     columns = ("Name", "Id", "Tags", "Finished Time", "Created Time", "Running Time", "Status")

@@ -67,4 +67,5 @@ def show(title: str, value: Any, form: Format) -> None:
         document(value, form)
 
 
-_STYLES = {"Succeeded": "green", "Running": "cyan", "running": "green", "Failed": "red", "stopped": "yellow"}
+_STYLES = {"Succeeded": "green", "Running": "cyan", "running": "green", "Failed": "red", "Stopped": "bright_black",
+           "stopped": "yellow"}  # fmt: skip

@@ -34,12 +34,13 @@ def watch(client: ExperimentClient, id: str) -> None:
         return
     with Live(console=Console(), auto_refresh=False, transient=True) as live:
         while True:
-            status = client.get_experiment(id)["status"]
+            experiment = client.get_experiment(id)
             sweep = client.sweep(id)
-            drawn = output.drawn(f"Trials of {id} ({status})", columns(sweep), rows(sweep)[:SHOWN_WHILE_RUNNING])
+            title = f"Trials of {id} ({ExperimentStatus.seen(experiment)})"
+            drawn = output.drawn(title, columns(sweep), rows(sweep)[:SHOWN_WHILE_RUNNING])
             drawn.caption, drawn.caption_justify = best_line(sweep), "left"
             live.update(drawn, refresh=True)
-            if status in ExperimentStatus.ENDED:
+            if experiment["status"] in ExperimentStatus.ENDED:
                 break
             time.sleep(LOOK_SECONDS)
     show(client, id)
@@ -52,7 +53,7 @@ def client_wait(client: ExperimentClient, id: str) -> None:
     try:
         client.wait_for_finish(id)
     except ExperimentFailed as failure:
-        sys.stderr.write(f"{id} {failure.experiment['status']}: {failure.experiment['message']}\n")
+        sys.stderr.write(f"{id} {ExperimentStatus.seen(failure.experiment)}: {failure.experiment['message']}\n")
 
 
 def columns(sweep: dict[str, Any]) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ClientError(Exception):
     """Base of everything that the SDK raises."""
@@ -22,10 +24,12 @@ class ApiError(ClientError):
 class ExperimentFailed(ClientError):
     """The experiment ended, but not well."""
 
-    def __init__(self, experiment: dict[str, object]) -> None:
+    def __init__(self, experiment: dict[str, Any]) -> None:
+        from submarine_ray.spec.experiment import ExperimentStatus  # pydantic, which the runner must not wait for
+
         self.experiment = experiment
         why = experiment.get("message") or experiment.get("reason") or "no reason given"
-        super().__init__(f"{experiment.get('experimentId')} is {experiment.get('status')}: {why}")
+        super().__init__(f"{experiment.get('experimentId')} is {ExperimentStatus.seen(experiment)}: {why}")
 
 
 class EndpointFailed(ClientError):

@@ -18,7 +18,7 @@ from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.launch import FINAL_STATUS
 
 LOST = "lost"
-STOPPED = "Stopped"
+STOPPED = Status.STOPPED
 TIMEOUT = "Timeout"
 # What a row says while all is well; anything else in its place is a problem.
 CALM = frozenset({None, "Submitted", "Running"})

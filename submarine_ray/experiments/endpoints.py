@@ -45,6 +45,7 @@ def router(experiments: ExperimentService) -> APIRouter:
     @routes.get("", response_model=Envelope[list[Experiment]], summary="List experiments, newest first")
     def list_page(
         status: str | None = None,
+        state: str | None = None,
         tag: str | None = None,
         page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1,
         page_size: Annotated[int | None, Query(alias="pageSize", ge=1, le=MAX_LIMIT)] = None,
@@ -52,9 +53,9 @@ def router(experiments: ExperimentService) -> APIRouter:
         cursor: str | None = None,
     ) -> Response:
         if limit is None:
-            found, attributes = experiments.page(status, tag, page, page_size)
+            found, attributes = experiments.page(status, tag, page, page_size, state)
         else:
-            found, attributes = experiments.page_after(status, tag, limit, cursor)
+            found, attributes = experiments.page_after(status, tag, limit, cursor, state)
         return ok(found, attributes=attributes)
 
     @routes.get("/{experiment_id}", response_model=One, summary="Get an experiment")

@@ -414,7 +414,7 @@ class ExperimentReconciler:
         if known:
             driver.delete(row.submission_id)
         if row.run_id:
-            self._tracking.finish(row.run_id, row.status == Status.SUCCEEDED)
+            self._tracking.finish(row.run_id, row.status == Status.SUCCEEDED, row.reason == Status.STOPPED)
         return {"next_check_ms": None, "archived": True}, []
 
     def _purge(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:

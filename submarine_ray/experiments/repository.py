@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -45,7 +45,8 @@ def find(session: Session, experiment_id: str, lock: bool = False) -> Experiment
 class Filter:
     """Which experiments; deleted ones are shown only when asked for.
 
-    `search` is a part of the name or the id, `since_ms` the earliest time of acceptance (milliseconds since 1970).
+    `state` is the status as people see it, where what was stopped has not failed. `search` is a part of the name or
+    the id, `since_ms` the earliest time of acceptance (milliseconds since 1970).
     """
 
     status: str | None = None
@@ -55,9 +56,12 @@ class Filter:
     search: str | None = None
     since_ms: int | None = None
     cluster: str | None = None
+    state: str | None = None
 
     def query(self) -> Select[ExperimentRow]:
         query = select(ExperimentRow).where(_ALIVE if self.status is None else ExperimentRow.status == self.status)
+        if self.state is not None:
+            query = query.where(*_in_state(self.state))
         if self.owner is not None:
             query = query.where(ExperimentRow.owner == self.owner)
         if self.framework is not None:
@@ -75,6 +79,16 @@ class Filter:
             tagged = select(ExperimentTagRow.experiment_id).where(ExperimentTagRow.tag == self.tag)
             query = query.where(ExperimentRow.id.in_(tagged))
         return query
+
+
+def _in_state(state: str) -> Iterator[ColumnElement[bool]]:
+    stopped = ExperimentRow.reason == ExperimentStatus.STOPPED
+    if state == ExperimentStatus.STOPPED:
+        yield from (ExperimentRow.status == ExperimentStatus.FAILED, stopped)
+        return
+    yield ExperimentRow.status == state
+    if state == ExperimentStatus.FAILED:
+        yield or_(ExperimentRow.reason.is_(None), ~stopped)
 
 
 def page(session: Session, wanted: Filter, offset: int, limit: int | None) -> list[ExperimentRow]:
@@ -117,9 +131,14 @@ def set_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
     session.add_all(ExperimentTagRow(experiment_id=experiment_id, tag=tag) for tag in dict.fromkeys(tags))
 
 
-def count_by_status(session: Session) -> dict[str, int]:
+def count_by_state(session: Session) -> dict[str, int]:
+    """How many there are in each state, as people see them."""
     rows = session.execute(select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status))
-    return dict(rows.all())
+    found = dict(rows.all())
+    if stopped := count(session, Filter(state=ExperimentStatus.STOPPED)):
+        found[ExperimentStatus.STOPPED] = stopped
+        found[ExperimentStatus.FAILED] -= stopped
+    return found
 
 
 def count_by_framework(session: Session) -> dict[str, int]:

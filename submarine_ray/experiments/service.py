@@ -7,7 +7,7 @@ import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,10 +103,10 @@ class ExperimentService:
                     await asyncio.wait_for(changed.wait(), min(left, UNHEARD_SECONDS))
 
     def page(
-        self, status: str | None, tag: str | None, number: int, size: int | None
+        self, status: str | None, tag: str | None, number: int, size: int | None, state: str | None = None
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Experiments, newest first: all of them, or a page by its number; and the answer's attributes."""
-        wanted = Filter(_known_status(status), tag)
+        wanted = Filter(_known_status(status), tag, state=_known_state(state))
         with self._database.session() as session:
             rows = repository.page(session, wanted, (number - 1) * (size or 0), size)
             attributes = {"total": repository.count(session, wanted), "page": number, "pageSize": size} if size else {}
@@ -127,11 +127,12 @@ class ExperimentService:
             return repository.distinct(session)
 
     def page_after(
-        self, status: str | None, tag: str | None, limit: int, cursor: str | None
+        self, status: str | None, tag: str | None, limit: int, cursor: str | None, state: str | None = None
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The page behind a cursor, newest first; and the answer's attributes."""
+        wanted = Filter(_known_status(status), tag, state=_known_state(state))
         with self._database.session() as session:
-            found = repository.page_after(session, Filter(_known_status(status), tag), limit, Cursor.parse(cursor))
+            found = repository.page_after(session, wanted, limit, Cursor.parse(cursor))
         rows, attributes = split(found, limit, lambda row: Cursor(row.accepted_ms, row.id))
         return [answers.whole(row) for row in rows], attributes
 
@@ -325,9 +326,10 @@ class ExperimentService:
     def has_tensorboard(self) -> bool:
         return self._tracking.has_tensorboard
 
-    def count_by_status(self) -> dict[str, int]:
+    def count_by_state(self) -> dict[str, int]:
+        """How many there are in each state as people see them: what was stopped has not failed."""
         with self._database.session() as session:
-            return repository.count_by_status(session)
+            return repository.count_by_state(session)
 
     def count_by_framework(self) -> dict[str, int]:
         with self._database.session() as session:
@@ -453,12 +455,20 @@ class ExperimentService:
 
 
 def _known_status(status: str | None) -> str | None:
-    if not status:
+    return _known(status, Status.ALL, "status")
+
+
+def _known_state(state: str | None) -> str | None:
+    return _known(state, Status.SEEN, "state")
+
+
+def _known(word: str | None, words: Sequence[str], field: str) -> str | None:
+    if not word:
         return None
-    for known in Status.ALL:
-        if known.lower() == status.lower():
+    for known in words:
+        if known.lower() == word.lower():
             return known
-    raise InvalidSpec(f"unknown status {status[:80]!r}; use one of {', '.join(Status.ALL)}", "status")
+    raise InvalidSpec(f"unknown {field} {word[:80]!r}; use one of {', '.join(words)}", field)
 
 
 async def _lines(pieces: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -8,6 +8,7 @@ Source: Submarine's "Experiment REST API"; additions are `cluster`, `placement`,
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -359,6 +360,15 @@ class ExperimentStatus:
     DELETED = "Deleted"
     ALL = (ACCEPTED, CREATED, RUNNING, SUCCEEDED, FAILED, DELETED)
     ENDED = frozenset({SUCCEEDED, FAILED, DELETED})
+    STOPPED = "Stopped"
+    """The `reason` of a Failed one that was stopped: Submarine has no status for it, and people see it by itself."""
+    SEEN = (ACCEPTED, CREATED, RUNNING, SUCCEEDED, FAILED, STOPPED)
+
+    @classmethod
+    def seen(cls, experiment: Mapping[str, Any]) -> str:
+        """The state of an answered experiment as people see it: its status, but Stopped for what was stopped."""
+        status = str(experiment["status"])
+        return cls.STOPPED if status == cls.FAILED and experiment.get("reason") == cls.STOPPED else status
 
 
 def documented(document: dict[str, Any]) -> dict[str, Any]:

@@ -123,10 +123,10 @@ class TrackingService:
         )
         return Tracking(self.uri, run.info.run_id, mlflow_experiment)
 
-    def finish(self, run_id: str, succeeded: bool) -> None:
+    def finish(self, run_id: str, succeeded: bool, stopped: bool = False) -> None:
         """Mark the run, and the replicas' runs below it, as ended."""
         client = self.client()
-        status = "FINISHED" if succeeded else "FAILED"
+        status = "FINISHED" if succeeded else "KILLED" if stopped else "FAILED"
         for run in self._family(run_id):
             if run.info.status not in ENDED:
                 client.set_terminated(run.info.run_id, status)

@@ -9,6 +9,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound
+from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.layout import Bench
@@ -61,7 +62,7 @@ def _look_at_experiment(services: Services, found: dict[str, Any]) -> dict[str, 
     params = {one["key"]: one["value"] for one in logged if own and one["replica"] == runs[own]}
     latest = {one.key: one.value for one in services.tracking.latest([own])} if own else {}
     return {"id": experiment_id, "name": found["spec"]["meta"]["name"], "spec": found["spec"], "run": own,
-            "status": found["status"], "params": params, "latest": latest}  # fmt: skip
+            "status": ExperimentStatus.seen(found), "params": params, "latest": latest}  # fmt: skip
 
 
 async def _look_at_trial(services: Services, sweep: dict[str, Any], trial_id: str) -> dict[str, Any] | None:

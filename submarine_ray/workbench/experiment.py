@@ -51,7 +51,7 @@ class _Experiment:
             parts.copy_button(self.id, "Copy the id")
         with parts.row():
             parts.heading(self._name, 1)
-            self._badge = parts.badge(self._found["status"])
+            self._badge = parts.badge(ExperimentStatus.seen(self._found))
             parts.row("grow")
             self._actions = parts.row()
         self._why = ui.element("div")
@@ -107,7 +107,8 @@ class _Experiment:
     def _draw_state(self) -> None:
         found = self._found
         ended = found["status"] in ExperimentStatus.ENDED
-        parts.show_badge(self._badge, found["status"])
+        seen = ExperimentStatus.seen(found)
+        parts.show_badge(self._badge, seen)
         self._actions.clear()
         with self._actions:
             if not ended:
@@ -121,7 +122,7 @@ class _Experiment:
         if found["message"] and found["status"] not in (ExperimentStatus.RUNNING, ExperimentStatus.SUCCEEDED):
             with self._why:
                 said = f"{found['reason']}: {found['message']}" if found["reason"] else found["message"]
-                parts.notice(said, bad=found["status"] == ExperimentStatus.FAILED)
+                parts.notice(said, bad=seen == ExperimentStatus.FAILED)
 
     async def _draw_overview(self) -> Callable[[], Awaitable[None]]:
         pair = ui.element("div").classes("pair")

@@ -22,7 +22,7 @@ PERIODS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400}
 _PERIOD_NAMES = {"hour": "the last hour", "day": "the last day", "week": "the last week", "month": "the last 30 days"}
 COLUMNS = (
     Column("name", "Name", "link"),
-    Column("status", "Status", "status"),
+    Column("seen", "Status", "status"),
     Column("owner", "Owner", wide=True),
     Column("framework", "Framework", wide=True),
     Column("tags", "Tags", "chips", wide=True),
@@ -52,7 +52,9 @@ class View:
         number = given.get("page", "1")
         texts = ("q", "status", "owner", "framework", "tag", "since", "cluster")
         known = {name: given.get(name, "")[:250] for name in texts}
-        known["status"] = known["status"] if known["status"] in ExperimentStatus.ALL else ""
+        known["status"] = (
+            known["status"] if known["status"] in (*ExperimentStatus.SEEN, ExperimentStatus.DELETED) else ""
+        )
         known["since"] = known["since"] if known["since"] in PERIODS else ""
         return cls(**known, page=max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1)
 
@@ -66,22 +68,26 @@ class View:
 
     @property
     def filter(self) -> Filter:
+        is_deleted = self.status == ExperimentStatus.DELETED
         return Filter(
-            self.status or None,
-            self.tag or None,
-            self.owner or None,
-            self.framework or None,
-            self.q.strip() or None,
-            now_ms() - PERIODS[self.since] * 1000 if self.since else None,
-            self.cluster or None,
+            status=self.status if is_deleted else None,
+            state=None if is_deleted else self.status or None,
+            tag=self.tag or None,
+            owner=self.owner or None,
+            framework=self.framework or None,
+            search=self.q.strip() or None,
+            since_ms=now_ms() - PERIODS[self.since] * 1000 if self.since else None,
+            cluster=self.cluster or None,
         )
 
 
 def shown(summary: dict[str, Any]) -> dict[str, Any]:
     """An experiment as a row of a table."""
+    seen = ExperimentStatus.seen(summary)
     return summary | {
+        "seen": seen,
         "href": addresses.experiment(summary["experimentId"]),
-        "state": parts.state(summary["status"]),
+        "state": parts.state(seen),
         "from": summary["runningTime"],
         "to": summary["finishedTime"],
     }
@@ -112,7 +118,9 @@ class _Table:
                 placeholder="Search name or id", value=self._view.q, on_change=lambda event: self._show(q=event.value)
             )
             search.props('dense outlined clearable debounce=250 aria-label="Search name or id" data-search')
-            self._choice("Status", "status", {status: status for status in ExperimentStatus.ALL})
+            self._choice(
+                "Status", "status", {state: state for state in (*ExperimentStatus.SEEN, ExperimentStatus.DELETED)}
+            )
             self._choice("Owner", "owner", {name: name for name in filters["owner"]})
             self._choice("Framework", "framework", {name: name for name in filters["framework"]})
             self._choice("Tag", "tag", {name: name for name in filters["tag"]})

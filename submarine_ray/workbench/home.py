@@ -22,9 +22,10 @@ RECENT = 8
 _COLOURS = {
     ExperimentStatus.SUCCEEDED: "#009e73",
     ExperimentStatus.FAILED: "#d55e00",
+    ExperimentStatus.STOPPED: "#8a94a3",
     ExperimentStatus.RUNNING: "#0072b2",
     ExperimentStatus.CREATED: "#56b4e9",
-    ExperimentStatus.ACCEPTED: "#8a94a3",
+    ExperimentStatus.ACCEPTED: "#cc79a7",
 }
 
 
@@ -67,8 +68,8 @@ def add(bench: Bench) -> None:
 
 def _look(services: Services) -> dict[str, Any]:
     recent, total = services.experiments.summaries(Filter(), 1, RECENT)
-    failed, _ = services.experiments.summaries(Filter(status=ExperimentStatus.FAILED), 1, 4)
-    counts = services.experiments.count_by_status()
+    failed, _ = services.experiments.summaries(Filter(state=ExperimentStatus.FAILED), 1, 4)
+    counts = services.experiments.count_by_state()
     try:
         models = services.models.list_all() if services.tracking.is_ready else []
     except SubmarineError:
@@ -155,7 +156,7 @@ def _draw_row(one: dict[str, Any]) -> None:
         with ui.element("td"):
             parts.link(one["name"], addresses.experiment(one["experimentId"]))
         with ui.element("td"):
-            parts.badge(one["status"])
+            parts.badge(ExperimentStatus.seen(one))
         parts.text(one["owner"] or "", "td", "quiet wide-only")
         with ui.element("td").classes("quiet"):
             parts.ago(one["acceptedTime"])

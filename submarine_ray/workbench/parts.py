@@ -21,6 +21,7 @@ _STATES = {
     "run": ("running", "updating", "deploying"),
     "wait": ("accepted", "created", "creating", "starting", "pending", "waiting", "terminating", "unknown"),
     "bad": ("failed", "unhealthy", "lost", "error"),
+    "off": ("stopped",),
 }
 _STATE_OF = {status: state for state, statuses in _STATES.items() for status in statuses}
 

@@ -21,7 +21,7 @@ from submarine_ray.core.database import Database
 from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.home import Home
-from tests.conftest import free_port, users_environment, wait_until
+from tests.conftest import SUBMARINE, free_port, users_environment, wait_until
 
 # The shell has no window of its own to draw, which costs as much as the pages.
 CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
@@ -130,6 +130,11 @@ class Service:
         }
         httpx.post(f"{api}/log-batch", json=logged, timeout=30).raise_for_status()
         return run
+
+    def cli(self, *arguments: str) -> str:
+        """What the command line prints, pointed at this service."""
+        env = self._env | {"SUBMARINE_URL": self.url}
+        return subprocess.run([*SUBMARINE, *arguments], env=env, capture_output=True, text=True, timeout=60).stdout
 
     def serve(self, model: str) -> None:
         """A registered model whose first version has an endpoint; no cluster answers for it."""

@@ -47,6 +47,34 @@ def test_search_and_filters_are_in_the_url(service: Service, page: Page) -> None
     expect(page.get_by_text("No experiment is like that")).to_be_visible()
 
 
+def test_what_was_stopped_has_not_failed(service: Service, page: Page) -> None:
+    """Stopped is a grey state of its own on every page and in the CLI; the API keeps Submarine's word."""
+    (id,) = service.add(1, "halted-one", status="Failed", reason="Stopped", message="Stopped by the user.")
+    service.add(1, "halted-two", status="Failed", reason="ReplicaFailed", message="It broke.")
+    badge = page.locator(".badge", has_text="Stopped")
+    for state, names in (("", ["halted-two", "halted-one"]), ("Stopped", ["halted-one"]), ("Failed", ["halted-two"])):
+        page.goto(f"{service.url}/experiments?q=halted&status={state}")
+        expect(page.locator(NAMES)).to_have_text(names)
+        expect(badge).to_have_count(int("halted-one" in names))
+    page.goto(service.url)
+    expect(page.locator(".card", has_text="Failed lately")).to_contain_text("halted-two")
+    expect(page.locator(".card", has_text="Failed lately")).not_to_contain_text("halted-one")
+    expect(page.get_by_role("table", name="Recent experiments").locator("tr", has_text="halted-one")).to_contain_text(
+        "Stopped"
+    )
+    page.goto(f"{service.url}/experiments/{id}")
+    expect(badge.first).to_have_attribute("data-state", "off")
+    expect(page.get_by_text("Stopped by the user.")).to_be_visible()
+    expect(page.locator(".notice.bad")).to_have_count(0)
+    page.goto(f"{service.url}/compare?ids={id},{service.add(1)[0]}")
+    expect(badge).to_have_count(1)
+    listed = httpx.get(f"{service.url}/api/v1/experiment?state=stopped", timeout=20).json()["result"]
+    assert [(one["experimentId"], one["status"], one["reason"]) for one in listed] == [(id, "Failed", "Stopped")]
+    shown = service.cli("list", "experiment", "--status", "Stopped")
+    assert id in shown and "Stopped" in shown and "Failed" not in shown
+    assert 'submarine_experiments{status="Stopped"} 1.0' in httpx.get(f"{service.url}/metrics", timeout=20).text
+
+
 def test_a_new_experiment_appears_by_itself(service: Service, page: Page) -> None:
     page.goto(f"{service.url}/experiments?q=comes-later")
     expect(page.get_by_text("No experiment is like that")).to_be_visible()

@@ -106,11 +106,18 @@ def test_pages_counts_and_queue(database: Database) -> None:
     add(
         database,
         *(row(f"e-{i}", accepted_ms=i, demand_cpu=0.5, status="Running" if i < 3 else "Accepted") for i in range(10)),
+        *(row(f"f-{reason}", accepted_ms=-9, status="Failed", reason=reason) for reason in (None, "Lost", "Stopped")),
     )
     with database.session() as session:
         assert [r.id for r in repository.page(session, Filter(), 2, 3)] == ["e-7", "e-6", "e-5"]
         assert repository.count(session, Filter("Running")) == 3
-        assert repository.count_by_status(session) == {"Running": 3, "Accepted": 7}
+        assert repository.count_by_state(session) == {"Running": 3, "Accepted": 7, "Failed": 2, "Stopped": 1}
+        assert repository.count(session, Filter("Failed")) == 3  # as Submarine has it
+        seen = {
+            state: repository.page(session, Filter(state=state), 0, 9) for state in ("Failed", "Stopped", "Running")
+        }
+        assert {one.id for one in seen["Failed"]} == {"f-None", "f-Lost"} and len(seen["Running"]) == 3
+        assert [one.id for one in seen["Stopped"]] == ["f-Stopped"]
         assert repository.in_use(session, "local").cpu == 1.5
         assert repository.count_starting(session, "local") == 0
         assert [key for key, _ in repository.queue(session, "local", 2)] == ["e-3", "e-4"]
