@@ -47,7 +47,7 @@ class MlflowRest:
         if answer.status in (429, 500, 502, 503, 504):
             raise OSError(f"HTTP {answer.status} from {path}")
         if answer.status != 200:
-            raise TrackingRefused(f"HTTP {answer.status}: {content[:500].decode(errors='replace')}")
+            raise TrackingRefused(_why(answer.status, content), answer.status)
         return dict(json.loads(content or b"{}"))
 
     def replica_run(self, run: Run) -> str:
@@ -85,6 +85,15 @@ class MlflowRest:
     def end(self, run_id: str, status: str) -> None:
         """Raises as `post`."""
         self.post("runs/update", {"run_id": run_id, "status": status, "end_time": time.time_ns() // 1_000_000})
+
+
+def _why(status: int, content: bytes) -> str:
+    """MLflow's own sentence, where the answer has one."""
+    try:
+        text = str(json.loads(content)["message"])
+    except (ValueError, KeyError, TypeError):
+        text = content.decode(errors="replace")
+    return f"HTTP {status}: {text[:500]}"
 
 
 def run_id(run: dict[str, Any]) -> str:

@@ -13,26 +13,38 @@ import sys
 import threading
 from pathlib import Path
 
-from submarine_ray.client.spool import CLOSE_SECONDS, Run, Shipper
+from submarine_ray.client.spool import CLOSE_SECONDS, Run, Shipper, say
 
 START_SECONDS = 30
 
 
 class ShipperProcess:
-    """The starter's end."""
+    """The starter's end. What the shipper has to say is printed here, where the replica's log is made."""
 
     def __init__(self, spool: Path) -> None:
         command = [sys.executable, "-m", "submarine_ray.client.ship", str(spool)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
         self._process.wait(START_SECONDS)  # the first of its two forks: from here on it is nobody's child
+        self._listening = threading.Thread(target=self._listen, name="shipper", daemon=True)
+        self._listening.start()
 
     def close(self) -> None:
         """Wait until all that was logged is sent, for CLOSE_SECONDS at most."""
-        assert self._process.stdin and self._process.stdout  # noqa: S101 (Popen was given pipes)
+        assert self._process.stdin  # noqa: S101 (Popen was given a pipe)
         self._process.stdin.close()
-        waiting = threading.Thread(target=self._process.stdout.read, daemon=True)
-        waiting.start()
-        waiting.join(CLOSE_SECONDS)
+        self._listening.join(CLOSE_SECONDS)
+
+    def _listen(self) -> None:
+        assert self._process.stdout  # noqa: S101 (Popen was given a pipe)
+        for line in self._process.stdout:
+            say(line.rstrip("\n"))
 
 
 def main() -> None:

@@ -6,16 +6,18 @@ logged before a SIGKILL is sent as well. Only the standard library: this runs be
 
 from __future__ import annotations
 
-import json
-import math
+import contextlib
+import errno
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from submarine_ray.client.records import Metric, Param, Record, parsed
+from submarine_ray.spec.launch import NOT_STORED
 from submarine_ray.spec.trials import SWEEP_TAG, TRIAL_TAG
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ BATCH_METRICS = 1000  # MLflow's limit for one log-batch
 BATCH_PARAMS = 100
 SHIP_SECONDS = 0.5
 CLOSE_SECONDS = 60
+MAX_WARNINGS = 20
 
 TRIAL_VARIABLE = "SUBMARINE_TRIAL_ID"
 SPOOL_VARIABLE = "SUBMARINE_SPOOL"
@@ -74,37 +77,68 @@ class Run:
 
 
 class TrackingRefused(Exception):
-    """MLflow understood and said no: sending the same again would not help."""
+    """MLflow understood and said no: sending the same again would not help. `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def is_of_the_run(self) -> bool:
+        """Whether no record would be taken: the run is gone, or it is not for this client."""
+        return self.status in (401, 403, 404) or "'active' state" in str(self)
 
 
 class Spool:
-    """The training process's end. Safe for threads; a record is whole or absent."""
+    """The training process's end. Safe for threads; a record is whole, or it raises OSError."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._is_torn = False
 
     def metric(self, key: str, value: float, step: int) -> None:
-        os.write(self._file, json.dumps([key, value, step, time.time_ns() // 1_000_000]).encode() + b"\n")
+        self.write(Metric(key, value, step, time.time_ns() // 1_000_000))
 
     def param(self, key: str, value: str) -> None:
-        os.write(self._file, json.dumps([key, value]).encode() + b"\n")
+        self.write(Param(key, value))
+
+    def write(self, record: Record) -> None:
+        """Append a record. Raises OSError: the disk is full."""
+        line = record.line()
+        if self._is_torn:
+            line = b"\n" + line  # what was torn must not take this one with it
+        written = os.write(self._file, line)
+        self._is_torn = written < len(line)
+        if self._is_torn:
+            raise OSError(errno.ENOSPC, f"{record} was not logged: the disk is full")
 
     def close(self) -> None:
         os.close(self._file)
 
 
-class Shipper:
-    """Sends what a spool holds, and goes on until closed; a server that is away is waited for."""
+def say(text: str) -> None:
+    """The default for a shipper's warnings; nobody may be left to read them."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
 
-    def __init__(self, path: Path, run: Run) -> None:
+
+class Shipper:
+    """Sends what a spool holds, and goes on until closed; a server that is away is waited for.
+
+    A record that MLflow does not take costs itself alone; `warn` is told of it, in a line, MAX_WARNINGS times at most.
+    """
+
+    def __init__(self, path: Path, run: Run, warn: Callable[[str], None] = say) -> None:
         self._path = path
         self._run = run
+        self._warn = warn
         self._rest: MlflowRest | None = None
         self._run_id = ""
         self._offset = 0
         self._closing = threading.Event()
-        self.refused: str | None = None
+        self._is_complete = False
+        self.refused = 0
         self._thread = threading.Thread(target=self._work, name="metrics", daemon=True)
 
     def start(self) -> Shipper:
@@ -112,11 +146,15 @@ class Shipper:
         return self
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Send the rest; False if `timeout` seconds were not enough, or something was refused."""
+        """Send the rest; False, and a warning, if `timeout` seconds were not enough, or something was refused."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        return not self._thread.is_alive() and self.refused is None
+        if self._thread.is_alive():
+            self._warn(f"{NOT_STORED}what was logged last: the tracking server did not take it within {timeout:g} s")
+        elif self.refused > MAX_WARNINGS:
+            self._warn(f"{NOT_STORED}{self.refused - MAX_WARNINGS} more records")
+        return self._is_complete and not self.refused
 
     def _work(self) -> None:
         while True:
@@ -126,33 +164,39 @@ class Shipper:
             except OSError:
                 time.sleep(1.0)
                 continue
+            except TrackingRefused as failure:
+                self._note([f"what this replica logs: {failure}"])
+                return
             if not more:
                 if closing:
+                    self._is_complete = True
                     return
                 self._closing.wait(SHIP_SECONDS)
 
     def _ship(self) -> bool:
-        """Send one batch; whether there was one."""
-        metrics: list[dict[str, Any]] = []
-        params: list[dict[str, Any]] = []
+        """Send one batch; whether there was one. Raises OSError, TrackingRefused if the run takes nothing."""
+        metrics: list[Metric] = []
+        params: list[Param] = []
+        refused: list[str] = []
         offset = self._offset
         for line in whole_lines(self._path, offset):
-            record = json.loads(line)
-            if len(record) == 2:
-                params.append({"key": record[0], "value": record[1]})
-            else:
-                metrics.append(
-                    {"key": record[0], "value": _number(record[1]), "step": record[2], "timestamp": record[3]}
-                )
             offset += len(line)
+            try:
+                record = parsed(line)
+            except ValueError as failure:
+                if line != b"\n":
+                    refused.append(str(failure))
+                continue
+            metrics.append(record) if isinstance(record, Metric) else params.append(record)
             if len(metrics) >= BATCH_METRICS or len(params) >= BATCH_PARAMS:
                 break
         if offset == self._offset:
             return False
         rest = self._connect()
-        self._send(rest, "metrics", metrics)
-        self._send(rest, "params", params)
-        self._offset = offset
+        refused += self._send(rest, "metrics", metrics)
+        refused += self._send(rest, "params", params)
+        self._offset = offset  # only now: until here, what broke off is sent again, and told once
+        self._note(refused)
         return True
 
     def _connect(self) -> MlflowRest:
@@ -165,21 +209,26 @@ class Shipper:
             self._rest = rest
         return self._rest
 
-    def _send(self, rest: MlflowRest, kind: str, records: list[dict[str, Any]]) -> None:
-        """Send records; of a batch that is refused, all but those that MLflow really does not want."""
+    def _send(self, rest: MlflowRest, kind: str, records: Sequence[Record]) -> list[str]:
+        """Send records; of a batch that is refused, all but those that MLflow really does not want: these, and why."""
         if not records:
-            return
+            return []
         try:
-            rest.post("runs/log-batch", {"run_id": self._run_id, kind: records})
+            rest.post("runs/log-batch", {"run_id": self._run_id, kind: [record.body() for record in records]})
         except TrackingRefused as failure:
-            if len(records) > 1:
-                half = len(records) // 2
-                self._send(rest, kind, records[:half])
-                self._send(rest, kind, records[half:])
-                return
-            if self.refused is None:
-                print(f"[submarine] MLflow refused {records[0]['key']!r}: {failure}", flush=True)
-            self.refused = str(failure)
+            if failure.is_of_the_run:
+                raise
+            if len(records) == 1:
+                return [f"{records[0]}: {failure}"]
+            half = len(records) // 2
+            return self._send(rest, kind, records[:half]) + self._send(rest, kind, records[half:])
+        return []
+
+    def _note(self, refused: Sequence[str]) -> None:
+        for number, what in enumerate(refused, start=self.refused):
+            if number < MAX_WARNINGS:
+                self._warn(f"{NOT_STORED}{' '.join(what.split())}")
+        self.refused += len(refused)
 
 
 def whole_lines(path: Path, offset: int) -> Iterator[bytes]:
@@ -192,10 +241,3 @@ def whole_lines(path: Path, offset: int) -> Iterator[bytes]:
             if not line.endswith(b"\n"):
                 return
             yield line
-
-
-def _number(value: float) -> float | str:
-    """JSON has no NaN; MLflow's protobuf form spells it out."""
-    if math.isnan(value):
-        return "NaN"
-    return value if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")

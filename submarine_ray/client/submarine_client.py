@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,7 @@ from submarine_ray.client.errors import ClientError
 from submarine_ray.client.http import PATIENCE_SECONDS, Service
 from submarine_ray.client.mlflow_rest import MlflowRest
 from submarine_ray.client.models import ServeClient
+from submarine_ray.client.records import Metric, Param, Record
 from submarine_ray.client.spool import Run, TrackingRefused
 
 _REPLICA_TAG = "submarine.replica"
@@ -59,22 +59,22 @@ class SubmarineClient:
         Args:
             job_id: the experiment.
             key: the metric's name, as of `submarine_ray.log_metric`.
-            value: a number.
+            value: a number, as of `submarine_ray.log_metric`.
             worker_index: the replica: `worker-0`.
             timestamp: when it was measured; default now.
             step: the training step.
 
         Raises:
+            TypeError, ValueError: as of `submarine_ray.log_metric`.
             ApiError, ServiceUnreachable: there is no such experiment; the service does not answer.
             ClientError: the experiment has not started, or the tracking server refuses the value.
         """
-        ms = int(timestamp.timestamp() * 1000) if timestamp else time.time_ns() // 1_000_000
-        body = {"key": tracking.checked_key(key), "value": float(value), "timestamp": ms, "step": int(step)}
-        self._log("runs/log-metric", job_id, worker_index, body)
+        ms = int(timestamp.timestamp() * 1000) if timestamp else None
+        self._log("runs/log-metric", job_id, worker_index, Metric.checked(key, value, step, ms))
 
     def log_param(self, job_id: str, key: str, value: str, worker_index: str) -> None:
         """Log a parameter of an experiment's replica; arguments and errors as of `log_metric`."""
-        self._log("runs/log-parameter", job_id, worker_index, {"key": tracking.checked_key(key), "value": str(value)})
+        self._log("runs/log-parameter", job_id, worker_index, Param.checked(key, value))
 
     def save_model(
         self,
@@ -95,14 +95,14 @@ class SubmarineClient:
         """Stop serving a version."""
         return self._serve.delete_serve(model_name, model_version, async_req)
 
-    def _log(self, path: str, job_id: str, worker_index: str, body: dict[str, Any]) -> None:
+    def _log(self, path: str, job_id: str, worker_index: str, record: Record) -> None:
         with self._lock:
             try:
                 rest, run_id = self._run(job_id, worker_index)
-                rest.post(path, {"run_id": run_id, **body})
+                rest.post(path, {"run_id": run_id, **record.body()})
             except (TrackingRefused, OSError) as failure:
                 self._runs.pop((job_id, worker_index), None)
-                raise ClientError(f"{job_id}: {body['key']!r} was not stored: {failure}") from failure
+                raise ClientError(f"{job_id}: {record} was not stored: {failure}") from failure
 
     def _run(self, job_id: str, worker_index: str) -> tuple[MlflowRest, str]:
         """A connection, and the run of one replica of an experiment."""

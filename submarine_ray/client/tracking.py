@@ -3,78 +3,112 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
-import functools
 import os
-import posixpath
-import re
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any
 
+from submarine_ray.client.records import Metric, Param, checked_number, shown
 from submarine_ray.client.spool import LEADER_VARIABLE, REPLICA_VARIABLE, SPOOL_VARIABLE, Run, Spool
 
-# MLflow's rule for metrics and parameters (mlflow/utils/validation.py); a name it refuses would be lost later.
-_KEY = re.compile(r"[/\w.\- :]{1,250}")
-MAX_PARAM_LENGTH = 6000
+if TYPE_CHECKING:
+    from submarine_ray.client.ship import ShipperProcess
 
 _lock = threading.Lock()
 _spool: Spool | None = None
+_shipper: ShipperProcess | None = None
 _listener: Callable[[str, float], None] | None = None
 _logged: set[str] = set()
+_params: dict[str, str] = {}
+_left_out: set[str] = set()
 _warned = False
 
 
-def log_metric(key: str, value: float, step: int = 0) -> None:
+def log_metric(key: str, value: float, step: int | None = 0) -> None:
     """Log a metric of this replica; costs microseconds: a background process sends it to MLflow in batches.
 
     Args:
         key: the metric's name: 1 to 250 letters, digits, `_ - . / :` and blanks.
-        value: a number; numpy scalars and one-element tensors are converted.
-        step: the training step.
+        value: a number, NaN and the infinities among them; arrays and tensors of one element are converted.
+        step: the training step, a whole number of 64 bits; None is 0.
 
     Raises:
-        TypeError, ValueError: `value` is no number, or `key` no name.
+        TypeError, ValueError: `value` is not one number, `step` no whole one, or `key` no name. Nothing is logged then.
     """
-    key, value, step = checked_key(key), float(value), int(step)
-    _logged.add(key)
-    _write(key, value, step)
+    metric = Metric.checked(key, value, step)
+    _logged.add(metric.key)
+    _write(metric)
     if _listener:
-        _listener(key, value)
+        _listener(metric.key, metric.value)
 
 
-def _write(key: str, value: float, step: int) -> None:
+def _write(record: Metric | Param) -> None:
     spool = _spool or _open()
-    if spool is None:
-        print(f"[metric] {key}={value} step={step}", flush=True)
+    if spool is not None:
+        spool.write(record)
+    elif isinstance(record, Metric):
+        print(f"[metric] {record.key}={record.value} step={record.step}", flush=True)
     else:
-        spool.metric(key, value, step)
+        print(f"[param] {record.key}={record.value}", flush=True)
 
 
 def log_param(key: str, value: str) -> None:
-    """Log a parameter of this replica; the value becomes text. It is kept as first logged: parameters do not change.
+    """Log a parameter of this replica; the value becomes text. Parameters do not change: log what does as a metric.
 
     Raises:
-        ValueError: `key` is no name, or the value is longer than 6,000 characters.
+        ValueError: `key` is no name, the value is longer than 6,000 characters or no Unicode text, or `key` has another
+            value already. Nothing is logged then.
     """
-    key, value = checked_key(key), str(value)
-    if len(value) > MAX_PARAM_LENGTH:
-        raise ValueError(f"the value of {key!r} has {len(value)} characters; at most {MAX_PARAM_LENGTH} are kept")
-    spool = _spool or _open()
-    if spool is None:
-        print(f"[param] {key}={value}", flush=True)
-    else:
-        spool.param(key, value)
+    param = Param.checked(key, value)
+    if _params.setdefault(param.key, param.value) != param.value:
+        raise ValueError(
+            f"parameter {param.key!r}: it is {shown(_params[param.key])} already, and cannot become "
+            f"{shown(param.value)}: parameters do not change. Log what changes as a metric, or under another name"
+        )
+    _write(param)
 
 
-def record_report(metrics: Mapping[str, Any], step: int) -> None:
-    """Keep what `ray.train.report` was given as metrics, but for those that the code logs itself."""
+def record_report(metrics: Mapping[str, Any], step: int) -> list[tuple[str, float]]:
+    """Keep the numbers that `ray.train.report` was given as metrics, but for those that the code logs itself; all of
+    them. A name that MLflow does not take is said, once.
+    """
+    found = numbers(metrics)
+    for key, value in found:
+        if key in _logged:
+            continue
+        try:
+            metric = Metric.checked(key, value, step)
+        except ValueError as failure:
+            if key not in _left_out:
+                _left_out.add(key)
+                print(f"[submarine] a reported value is not stored: {failure}", flush=True)
+            continue
+        _write(metric)
+    return found
+
+
+def numbers(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The numbers among some values: what `ray.train.report` is given may hold texts and lists, too."""
+    found = []
     for key, value in metrics.items():
-        if key not in _logged and isinstance(value, SupportsFloat):
-            with contextlib.suppress(ValueError):  # a name that MLflow does not take
-                _write(checked_key(key), float(value), step)
+        if isinstance(value, str | bytes):
+            continue
+        try:
+            found.append((str(key), checked_number(value, key)))
+        except (TypeError, ValueError):
+            continue
+    return found
+
+
+def flush() -> None:
+    """Wait until all that this process has logged is stored, if it ships by itself; what was not is printed."""
+    global _spool, _shipper
+    with _lock:
+        if _shipper is not None:
+            shipper, _spool, _shipper = _shipper, None, None
+            shipper.close()
 
 
 def redirect(spool: Spool | None, listener: Callable[[str, float], None] | None) -> None:
@@ -82,18 +116,7 @@ def redirect(spool: Spool | None, listener: Callable[[str, float], None] | None)
     global _spool, _listener
     _spool, _listener = spool, listener
     _logged.clear()
-
-
-@functools.lru_cache(1024)
-def checked_key(key: str) -> str:
-    """`key`, if it can name a metric or parameter. Raises ValueError."""
-    key = str(key)
-    if not _KEY.fullmatch(key) or posixpath.normpath(key) != key or key == "." or key.startswith(("/", "..")):
-        raise ValueError(
-            f"{key[:80]!r} cannot name a metric or parameter: use 1 to 250 letters, digits, '_', '-', '.', '/', ':' "
-            "and blanks, and write it as a path in its shortest form"
-        )
-    return key
+    _params.clear()
 
 
 def get_tracking_uri() -> str | None:
@@ -115,7 +138,7 @@ def is_leader() -> bool:
 
 def _open() -> Spool | None:
     """The spool that the runner ships; without a runner, one that a process of its own ships."""
-    global _spool, _warned
+    global _spool, _shipper, _warned
     if _spool is None:
         with _lock:
             if _spool is None and SPOOL_VARIABLE in os.environ:
@@ -124,8 +147,8 @@ def _open() -> Spool | None:
                 from submarine_ray.client.ship import ShipperProcess
 
                 path = Path(tempfile.mkdtemp(prefix="submarine-")) / "metrics.jsonl"
-                _spool = Spool(path)
-                atexit.register(ShipperProcess(path).close)
+                _spool, _shipper = Spool(path), ShipperProcess(path)
+                atexit.register(flush)
             elif _spool is None and not _warned:
                 _warned = True
                 print(

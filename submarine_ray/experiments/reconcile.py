@@ -34,6 +34,7 @@ from submarine_ray.core.news import News
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, logs, outcomes, repository
 from submarine_ray.experiments.answers import replica_names, stored_environment, stored_spec
+from submarine_ray.experiments.losses import losses
 from submarine_ray.experiments.marks import Marks
 from submarine_ray.experiments.outcomes import Outcome, Values
 from submarine_ray.experiments.tables import ExperimentRow
@@ -384,18 +385,24 @@ class ExperimentReconciler:
         return spec
 
     def _discard(self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, seen: decide.Seen) -> Outcome:
+        told: list[Event] = []
         if job is not None:
             if row.run_id:
                 attempt = attempt_number(row.id, key)
-                self._tracking.put_texts(row.run_id, self._texts(driver, row, key, f"logs/attempt-{attempt}", seen))
+                told = self._store_log(driver, row, key, f"logs/attempt-{attempt}", seen)
             driver.delete(key)
         left = " ".join(other for other in row.superseded_ids if other != key)
-        return {"superseded": left, "next_check_ms": now_ms()}, []
+        return {"superseded": left, "next_check_ms": now_ms()}, told
 
     def _archive(self, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> Outcome:
-        if row.run_id:
-            self._tracking.put_texts(row.run_id, self._texts(driver, row, row.submission_id, "logs", seen))
-        return {"archived": True, "next_check_ms": now_ms()}, []
+        told = self._store_log(driver, row, row.submission_id, "logs", seen) if row.run_id else []
+        return {"archived": True, "next_check_ms": now_ms()}, told
+
+    def _store_log(self, driver: Driver, row: ExperimentRow, key: str, path: str, seen: decide.Seen) -> list[Event]:
+        """Store an attempt's log with the run; what it tells that users should not have to look for."""
+        texts = self._texts(driver, row, key, path, seen)
+        self._tracking.put_texts(row.run_id or "", texts)
+        return losses(texts)
 
     def _texts(self, driver: Driver, row: ExperimentRow, key: str, directory: str, seen: decide.Seen) -> dict[str, str]:
         node_is_gone = seen.died_with_node(seen.jobs[key])

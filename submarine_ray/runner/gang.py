@@ -7,7 +7,6 @@ on the way through Ray's log files.
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
 import signal
 import socket
@@ -20,6 +19,7 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from submarine_ray.client.records import Metric, parsed
 from submarine_ray.client.spool import whole_lines
 from submarine_ray.runner import code, environment
 from submarine_ray.runner.code import Workspace
@@ -106,9 +106,10 @@ class ReplicaActor:
         found = []
         for line in whole_lines(self._workspace.spool, self._read_to):
             self._read_to += len(line)
-            key, value, *rest = json.loads(line)
-            if rest:  # a parameter has no step
-                found.append((key, value))
+            with contextlib.suppress(ValueError):  # a damaged one, of which the shipper warns
+                record = parsed(line)
+                if isinstance(record, Metric):
+                    found.append((record.key, record.value))
         return found
 
     def _take(self, patience: float) -> list[str]:

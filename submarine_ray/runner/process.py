@@ -81,7 +81,7 @@ class ReplicaProcess:
             raise CommandFailed(f"{command[0]!r} may not be executed", 126) from failure
         run = Run.from_env(env)
         spool = env.get(SPOOL_VARIABLE)
-        self._shipper = Shipper(Path(spool), run).start() if run and spool else None
+        self._shipper = Shipper(Path(spool), run, sink).start() if run and spool else None
         self._pump = threading.Thread(target=self._read, name="output", daemon=True)
         self._pump.start()
 
@@ -90,8 +90,8 @@ class ReplicaProcess:
         status = self._process.wait(timeout)
         # A grandchild that holds the pipe open must not hold up the replica's end.
         self._pump.join(timeout=5)
-        if self._shipper and not self._shipper.close():
-            self._sink("[submarine] some metrics could not be stored; the tracking server did not take them")
+        if self._shipper:
+            self._shipper.close()
         return status
 
     def poll(self) -> int | None:

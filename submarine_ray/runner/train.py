@@ -115,6 +115,8 @@ def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
             except BaseException:
                 traceback.print_exc()  # where the user looks for it: in the replica's own log
                 raise
+            finally:
+                tracking.flush()  # here, so that what could not be stored is said in the replica's log
 
     return train_worker
 

@@ -12,6 +12,8 @@ from typing import Any
 
 # The runner's exit status for a failure that a new attempt would only repeat.
 FINAL_STATUS = 213
+# How a replica's log tells that something logged could not be stored: the service makes an event of such a line.
+NOT_STORED = "[submarine] not stored: "
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 from submarine_ray.core.envelope import error
 from submarine_ray.core.settings import Settings
+from submarine_ray.tracking.strict import refuse_what_is_not_understood
 
 PREFIX = "/mlflow"
 # The assistant can run shell commands for any loopback client, and users' jobs are loopback clients.
@@ -51,6 +52,7 @@ def load(settings: Settings) -> App:
     from mlflow.server import handlers
     from mlflow.server.fastapi_app import app
 
+    refuse_what_is_not_understood(handlers)
     handlers._get_tracking_store()
     handlers._get_model_registry_store()
     return app  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, SupportsFloat
+from typing import Any, Protocol
 
 import ray
 
@@ -173,13 +173,13 @@ class FunctionWork:
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any = None) -> None:
         """What `ray.train.report` was given; the checkpoint's directory must last until this returns."""
-        tracking.record_report(metrics, self._reports.count)
+        numbers = tracking.record_report(metrics, self._reports.count)
         if checkpoint is not None:
             with checkpoint.as_directory() as directory:
                 kept = Path(tempfile.mkdtemp(dir=self._spool.parent))
                 shutil.copytree(directory, kept, dirs_exist_ok=True)
             self.checkpoint = kept
-        self._reports.add([(k, float(v)) for k, v in metrics.items() if isinstance(v, SupportsFloat)])
+        self._reports.add(numbers)
         self._offer()
 
     def _offer(self) -> None:
@@ -321,7 +321,7 @@ def _to_queue(queue: Any) -> Any:
 
     class ToQueue(UserCallback):  # type: ignore[misc]
         def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-            queue.put([(key, float(value)) for key, value in metrics[0].items() if isinstance(value, SupportsFloat)])
+            queue.put(tracking.numbers(metrics[0]))
 
     return ToQueue()
 
