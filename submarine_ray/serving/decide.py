@@ -113,14 +113,34 @@ _STATES = {
 }
 
 
-def observed(name: str, serve: dict[str, Any]) -> tuple[str, str | None]:
-    """An endpoint's status and message, from Serve's status document."""
+def changing(before: str) -> str:
+    """What an endpoint is called that is not yet as was asked for."""
+    return EndpointStatus.UPDATING if before == EndpointStatus.UPDATING else EndpointStatus.CREATING
+
+
+def observed(
+    name: str, serve: dict[str, Any], before: str = EndpointStatus.CREATING, replicas: int | None = None
+) -> tuple[str, str | None]:
+    """An endpoint's status and message, from Serve's status document, its status `before`, and how many `replicas` it
+    shall have.
+    """
     found = serve.get("applications", {}).get(name)
     if found is None:
         return EndpointStatus.CREATING, None
-    status = _STATES.get(found.get("status", ""), EndpointStatus.CREATING)
+    status = _STATES.get(found.get("status", ""), changing(before))
+    if status == EndpointStatus.RUNNING and before != EndpointStatus.RUNNING and (lacks := _lacks(found, replicas)):
+        return changing(before), lacks
     messages = [found.get("message", "")] + [d.get("message", "") for d in found.get("deployments", {}).values()]
     return status, next((m[-2000:] for m in messages if m), None) if status != EndpointStatus.RUNNING else None
+
+
+def _lacks(application: dict[str, Any], replicas: int | None) -> str | None:
+    """Serve calls an application running until it has taken a change on; its replicas tell more, if listed."""
+    listed = application.get("deployments", {}).get("model", {}).get("replicas")
+    if listed is None or replicas is None:
+        return None
+    there = sum(one.get("state") == "RUNNING" for one in listed)
+    return None if there == replicas else f"{there} replicas answer; {replicas} are wanted."
 
 
 def gone(name: str, serve: dict[str, Any]) -> bool:

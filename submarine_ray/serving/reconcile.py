@@ -99,7 +99,7 @@ class ServingReconciler:
             with self._database.session(write=True) as session:
                 for row in staying:
                     if row.status != EndpointStatus.RUNNING:
-                        repository.set_status(session, row.name, row.status, EndpointStatus.FAILED, str(failure))
+                        repository.set_status(session, row, EndpointStatus.FAILED, str(failure))
             return False
         return True
 
@@ -113,7 +113,7 @@ class ServingReconciler:
                     continue
                 status, message = seen[row.name]
                 if (status, message) != (row.status, row.message):
-                    repository.set_status(session, row.name, row.status, status, message)
+                    repository.set_status(session, row, status, message)
                     log.info("endpoint.status", endpoint=row.name, to=status)
 
     def _note_traffic(self, traffic: list[TrafficRow], serve: dict[str, Any]) -> None:
@@ -126,11 +126,11 @@ class ServingReconciler:
 
     def _seen(self, cluster: str, row: EndpointRow, serve: dict[str, object]) -> tuple[str, str | None]:
         """What Serve says of an endpoint; but it runs only once it answers: the proxy may start after the replicas."""
-        status, message = decide.observed(row.name, serve)
+        status, message = decide.observed(row.name, serve, row.status, row.replicas)
         if status == EndpointStatus.RUNNING and row.status != EndpointStatus.RUNNING:
             path = f"{decide.route(row.model_name, row.model_version)}/v2/health/ready"
             if not self._clusters.serve_answers(cluster, row.name, path):
-                return EndpointStatus.CREATING, "The replicas run; Serve's HTTP proxy does not answer yet."
+                return decide.changing(row.status), "The replicas run; Serve's HTTP proxy does not answer yet."
         return status, message
 
 

@@ -29,6 +29,20 @@ def add(session: Session, row: EndpointRow) -> None:
     events.record(session, subject(row.name), [Event("Asked", "A user asked for the endpoint.", None, row.status)])
 
 
+def change(session: Session, row: EndpointRow, replicas: int, cpu: float, gpu: float) -> None:
+    """Note what a user wants of an endpoint that is there, and that it is not so yet; one that is so stays as it is."""
+    pairs = (("replicas", row.replicas, replicas), ("CPUs each", row.cpu, cpu), ("GPUs each", row.gpu, gpu))
+    said = [f"{new:g} {what} instead of {old:g}" for what, old, new in pairs if old != new]
+    answers = row.status in (EndpointStatus.RUNNING, EndpointStatus.UPDATING)
+    if not said and row.status not in (EndpointStatus.DELETING, EndpointStatus.FAILED):
+        return
+    before, row.status = row.status, EndpointStatus.UPDATING if answers else EndpointStatus.CREATING
+    reason = "Asked" if not said else "Scaled" if (row.cpu, row.gpu) == (cpu, gpu) else "Changed"
+    told = f"A user asked for {' and '.join(said) or 'it again'}."
+    row.replicas, row.cpu, row.gpu, row.message, row.changed_ms = replicas, cpu, gpu, None, now_ms()
+    events.record(session, subject(row.name), [Event(reason, told, before, row.status)])
+
+
 def find(session: Session, name: str) -> EndpointRow | None:
     return session.get(EndpointRow, name)
 
@@ -66,11 +80,13 @@ def set_deleting(session: Session, name: str) -> None:
     )
 
 
-def set_status(session: Session, name: str, before: str, status: str, message: str | None) -> None:
-    """Note what was observed, unless the user has changed the wish since."""
+def set_status(session: Session, seen: EndpointRow, status: str, message: str | None) -> None:
+    """Note what was observed of an endpoint as `seen`, unless the user has changed the wish since."""
+    wish = (EndpointRow.replicas == seen.replicas, EndpointRow.cpu == seen.cpu, EndpointRow.gpu == seen.gpu)
+    name, before = seen.name, seen.status
     changed = session.execute(
         update(EndpointRow)
-        .where(EndpointRow.name == name, EndpointRow.status == before)
+        .where(EndpointRow.name == name, EndpointRow.status == before, *wish)
         .values(status=status, message=message, changed_ms=now_ms())
         .execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]

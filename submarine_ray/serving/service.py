@@ -14,7 +14,6 @@ from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, Conflict, InvalidSpec, NotFound
-from submarine_ray.core.events import Event
 from submarine_ray.models.service import ModelService
 from submarine_ray.serving import repository
 from submarine_ray.serving.decide import route
@@ -70,9 +69,7 @@ class ServingService:
             elif present.cluster != cluster:
                 raise AlreadyExists(f"{row.name} is served on cluster {present.cluster!r}; delete it there first.")
             else:
-                present.replicas, present.cpu, present.gpu = row.replicas, row.cpu, row.gpu
-                if present.status in (EndpointStatus.DELETING, EndpointStatus.FAILED):
-                    present.status, present.message = EndpointStatus.CREATING, None
+                repository.change(session, present, row.replicas, row.cpu, row.gpu)
                 row = present
         self._models.set_stage(spec.model_name, spec.model_version, "Production")
         self._wake()
@@ -112,9 +109,7 @@ class ServingService:
             if row is None:
                 raise _not_served(model_name, model_version)
             if row.replicas != patch.replicas:
-                said = f"A user asked for {patch.replicas} replicas instead of {row.replicas}."
-                row.replicas, row.status, row.message = patch.replicas, EndpointStatus.CREATING, None
-                events.record(session, repository.subject(name), [Event("Scaled", said, row.status, row.status)])
+                repository.change(session, row, patch.replicas, row.cpu, row.gpu)
         self._wake()
         return self._answer(row)
 

@@ -321,7 +321,7 @@ class Endpoint(Answer):
     resources: str | None
     """Of each: `cpu=1,nvidia.com/gpu=1`; null where it asks for none."""
     status: str
-    """Creating, Running, Failed or Deleting."""
+    """Creating, Running, Updating, Failed or Deleting."""
     message: str | None
     """Why, in a sentence."""
     created_time: str | None

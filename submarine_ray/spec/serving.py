@@ -55,9 +55,10 @@ class TrafficSpec(Document):
 
 
 class EndpointStatus:
-    """The states of an endpoint."""
+    """The states of an endpoint. Updating: it answers as before, and not yet as was asked for since."""
 
     CREATING = "Creating"
+    UPDATING = "Updating"
     RUNNING = "Running"
     FAILED = "Failed"
     DELETING = "Deleting"

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from submarine_ray.serving.tables import EndpointRow
+
 URL, VERSIONS = "/api/v1/registered-model", "/api/v1/model-version"
 
 
@@ -129,3 +131,44 @@ def test_a_version_beyond_any_database_is_refused(api: httpx.Client) -> None:
     ):
         answer = api.request(method, f"/api/v1/{path}")
         assert answer.status_code == 400 and "version" in answer.json()["message"]
+
+
+def test_a_changed_endpoint_is_updating_at_once_and_the_wish_an_event(
+    api: httpx.Client, version: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "MLmodel").touch()
+    for _ in range(2):
+        version.create_model_version("register", str(tmp_path))
+    database = api.app.state.platform.database  # type: ignore[attr-defined]
+    body = {"modelName": "register", "modelVersion": 3, "resources": "cpu=1"}
+    one = "/api/v1/serve/register/3"
+
+    def now_is(status: str) -> None:
+        """As the reconciler would note it."""
+        with database.session(write=True) as session:
+            session.get(EndpointRow, "register-3").status = status
+
+    def told() -> list[tuple[str, str, str, str]]:
+        found = api.get(one).json()["result"]["events"]
+        return [(e["reason"], e["message"], e["from"], e["to"]) for e in found]
+
+    assert api.post("/api/v1/serve", json=body).json()["result"]["status"] == "Creating"
+    assert api.patch(one, json={"replicas": 2}).json()["result"]["status"] == "Creating"  # it has never answered
+    now_is("Running")
+    assert api.post("/api/v1/serve", json=body | {"replicas": 2}).json()["result"]["status"] == "Running"  # is so
+    assert api.patch(one, json={"replicas": 3}).json()["result"]["status"] == "Updating"
+    now_is("Running")
+    changed = api.post("/api/v1/serve", json=body | {"replicas": 3, "resources": "cpu=2"}).json()["result"]
+    assert (changed["status"], changed["resources"]) == ("Updating", "cpu=2")
+    now_is("Failed")
+    assert (
+        api.post("/api/v1/serve", json=body | {"replicas": 3, "resources": "cpu=2"}).json()["result"]["status"]
+        == "Creating"
+    )
+    assert told()[1:] == [
+        ("Scaled", "A user asked for 2 replicas instead of 1.", "Creating", "Creating"),
+        ("Scaled", "A user asked for 3 replicas instead of 2.", "Running", "Updating"),
+        ("Changed", "A user asked for 2 CPUs each instead of 1.", "Running", "Updating"),
+        ("Asked", "A user asked for it again.", "Failed", "Creating"),
+    ]
+    api.request("DELETE", "/api/v1/serve", json=body)

@@ -29,6 +29,7 @@ class Clusters:
     [
         ("Creating", False, "Creating", [("local", "/m/1/v2/health/ready")]),
         ("Creating", True, "Running", [("local", "/m/1/v2/health/ready")]),
+        ("Updating", False, "Updating", [("local", "/m/1/v2/health/ready")]),
         ("Running", False, "Running", []),  # it has answered; its health is Serve's business from there on
     ],
 )
@@ -53,6 +54,27 @@ def test_an_endpoint_runs_once_it_answers(before: str, answers: bool, status: st
 )
 def test_serves_states_in_our_words(serve: dict[str, Any], status: str, message: str | None) -> None:
     assert decide.observed("m-1", {"applications": {"m-1": serve}} if serve else {}) == (status, message)
+
+
+@pytest.mark.parametrize(
+    ("before", "serve", "states", "status", "message"),
+    [
+        ("Updating", "DEPLOYING", ["RUNNING"], "Updating", None),
+        ("Updating", "RUNNING", ["RUNNING"], "Updating", "1 replicas answer; 2 are wanted."),  # it has not begun
+        ("Updating", "RUNNING", ["RUNNING", "STARTING"], "Updating", "1 replicas answer; 2 are wanted."),
+        ("Updating", "RUNNING", ["RUNNING"] * 3, "Updating", "3 replicas answer; 2 are wanted."),
+        ("Updating", "RUNNING", ["RUNNING", "RUNNING", "STOPPING"], "Running", None),
+        ("Creating", "RUNNING", ["RUNNING"], "Creating", "1 replicas answer; 2 are wanted."),
+        ("Running", "RUNNING", ["RUNNING", "STARTING"], "Running", None),  # one that died is started again
+        ("Updating", "DEPLOY_FAILED", ["RUNNING"], "Failed", None),
+    ],
+)
+def test_a_changed_endpoint_runs_once_it_has_as_many_replicas_as_asked(
+    before: str, serve: str, states: list[str], status: str, message: str | None
+) -> None:
+    replicas = [{"state": state} for state in states]
+    found = {"m-1": {"status": serve, "deployments": {"model": {"replicas": replicas}}}}
+    assert decide.observed("m-1", {"applications": found}, before, 2) == (status, message)
 
 
 def test_all_of_a_clusters_endpoints_are_one_configuration() -> None:

@@ -38,6 +38,8 @@ from submarine_ray.spec.quantities import Resources
 SINGLE_GETS = 8
 MAX_NODES = 10_000
 METRICS_SECONDS = 3.0
+# What stands between here and a dashboard has found nobody: a proxy, the API server's service proxy.
+_NOBODY = (502, 503, 504)
 _MARKS = (":job_id:", ":actor_name:")  # Ray's own lines in what its workers write
 
 
@@ -285,6 +287,9 @@ class RayJobs:
         if answer.status_code in (401, 403):
             why = _last_line(answer.text)
             raise Unreachable(f"{self._dashboard.url} refuses the call (HTTP {answer.status_code}): {why}")
+        if answer.status_code in _NOBODY:
+            why = _last_line(answer.text)
+            raise Unreachable(f"nobody answers behind {self._dashboard.url} (HTTP {answer.status_code}): {why}")
         return answer
 
     def _ok(self, method: str, path: str) -> httpx.Response:
@@ -325,6 +330,7 @@ def _node_resources(total: dict[str, float]) -> Resources:
 def _last_line(text: str) -> str:
     """The line of an error body that says what was wrong; Ray answers with whole tracebacks."""
     with contextlib.suppress(ValueError, AttributeError):
-        text = json.loads(text).get("msg", text)
+        told = json.loads(text)
+        text = told.get("msg") or told.get("message") or text  # Ray's word, Kubernetes' word
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[-1] if lines else "no reason given")[:1000]

@@ -17,7 +17,7 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, refusal
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 
@@ -109,6 +109,8 @@ class SharedCluster(RayServices):
         if there is None:
             return "the RayCluster is being made"
         problem = problems.of_cluster(there) or problems.of_pods(self._at.pods_of(self.name))
+        if problem is None and not has_condition(there, "HeadPodReady"):
+            return "the RayCluster is starting"
         return problem.message if problem else None
 
 
