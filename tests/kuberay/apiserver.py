@@ -1,8 +1,8 @@
 """A simulated Kubernetes API server: real HTTP, typed by KubeRay's CRDs where they are at hand, with faults on demand.
 
 What it does as the real one: resourceVersions, 409 on create and on stale update, label selectors, pages, watches with
-bookmarks and 410, the status subresource, finalizers and deletionTimestamp, owner references, strict field validation,
-SelfSubjectAccessReview, and the service proxy (HTTP and WebSocket).
+bookmarks and 410, the status subresource, finalizers and deletionTimestamp, garbage collection some time after an owner
+has gone, strict field validation, PodSecurity, SelfSubjectAccessReview, and the service proxy (HTTP and WebSocket).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,7 @@ KINDS = {
     "rayjobs": "RayJob", "rayclusters": "RayCluster", "rayservices": "RayService", "pods": "Pod", "secrets": "Secret",
     "configmaps": "ConfigMap", "persistentvolumeclaims": "PersistentVolumeClaim", "serviceaccounts": "ServiceAccount",
 }  # fmt: skip
+ENFORCE = "pod-security.kubernetes.io/enforce"
 RAY = ("rayjobs", "rayclusters", "rayservices")
 _PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[^/]+)/(?P<version>[^/]+))/namespaces/(?P<ns>[^/]+)/(?P<plural>[a-z]+)"
@@ -57,10 +59,13 @@ class Store:
         self._history: deque[tuple[int, str, str, Object]] = deque(maxlen=20_000)
         self.oldest = 0
         self.quota: dict[str, int] = {}
+        self.grace = 0.1  # seconds until what a deleted object owned is gone; 30 of a real pod
+        self.admit: Callable[[str, Object], None] = lambda plural, body: None
 
     def create(self, plural: str, body: Object) -> Object:
         with self.changed:
             name = body["metadata"]["name"]
+            self.admit(plural, body)
             if (plural, name) in self._objects:
                 raise Refused(409, "AlreadyExists", f'{plural}.ray.io "{name}" already exists')
             most = self.quota.get(plural)
@@ -168,12 +173,19 @@ class Store:
         gone["metadata"]["resourceVersion"] = str(self._version)
         self._history.append((self._version, "DELETED", plural, gone))
         self.changed.notify_all()
-        owned = [
-            key for key, item in self._objects.items()
-            if any(o["uid"] == gone["metadata"]["uid"] for o in item["metadata"].get("ownerReferences") or [])
-        ]  # fmt: skip
-        for of, key in owned:
-            self.delete(of, key)
+        collector = threading.Timer(self.grace, self._collect, [gone["metadata"]["uid"]])
+        collector.daemon = True
+        collector.start()
+
+    def _collect(self, owner: str) -> None:
+        """The garbage collector: by itself, and in the background."""
+        with self.changed:
+            owned = [
+                key for key, item in self._objects.items()
+                if any(o["uid"] == owner for o in item["metadata"].get("ownerReferences") or [])
+            ]  # fmt: skip
+            for plural, name in owned:
+                self.delete(plural, name)
 
 
 class ApiServer:
@@ -182,6 +194,9 @@ class ApiServer:
     def __init__(self, namespace: str = "ml", tls: ssl.SSLContext | None = None) -> None:
         self.store = Store()
         self.namespace = namespace
+        self.namespace_is_there = True
+        self.namespace_labels: dict[str, str] = {}
+        self.store.admit = self._admit
         self.upstreams: dict[str, str] = {}  # service name: host:port of what stands behind it
         self.installed = set(RAY)
         self.operator_image = "quay.io/kuberay/operator:v1.7.0"
@@ -215,6 +230,15 @@ class ApiServer:
             "users": [{"name": "test", "user": user or {"token": "test-token"}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         }  # fmt: skip
+
+    def _admit(self, plural: str, body: Object) -> None:
+        """PodSecurity, as far as it concerns our pods."""
+        if plural != "pods" or self.namespace_labels.get(ENFORCE) != "restricted" or "spec" not in body:
+            return
+        lacks = not_restricted(body["spec"])
+        if lacks:
+            raise Refused(403, "Forbidden", f'pods "{body["metadata"]["name"]}" is forbidden: violates PodSecurity '
+                          f'"restricted:latest": {", ".join(lacks)}')  # fmt: skip
 
     def go_down(self) -> None:
         """Every connection breaks, and new ones too."""
@@ -307,10 +331,13 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
                 resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
                 return body | {"status": {"allowed": (asked["verb"], resource) not in server.denied}}
             kind, _, name = path.rpartition("/")
+            if kind == "/api/v1/namespaces" and ("get", "namespaces") in server.denied:
+                raise Refused(403, "Forbidden", f'namespaces "{name}" is forbidden: User "test" cannot get resource '
+                              f'"namespaces" in API group "" in the namespace "{name}"')  # fmt: skip
             if kind.endswith("/storageclasses") and name in server.classes:
                 return {"metadata": {"name": name}}
-            if kind == "/api/v1/namespaces" and name == server.namespace:
-                return {"metadata": {"name": name}}
+            if kind == "/api/v1/namespaces" and name == server.namespace and server.namespace_is_there:
+                return {"metadata": {"name": name, "labels": server.namespace_labels}, "status": {"phase": "Active"}}
             raise Refused(404, "NotFound", f'{kind.rsplit("/", 1)[-1]} "{name}" not found')
 
         def _resource(self, method: str, found: re.Match[str], query: dict[str, str], body: Object) -> None:
@@ -322,8 +349,12 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
                               f'"{plural}" in API group "{found["group"] or ""}" in the namespace "{found["ns"]}"')  # fmt: skip
             if plural in RAY and plural not in server.installed:
                 raise Refused(404, "NotFound", "the server could not find the requested resource")
-            if found["ns"] != server.namespace and method == "POST":
-                raise Refused(404, "NotFound", f'namespaces "{found["ns"]}" not found')
+            if found["ns"] != server.namespace or not server.namespace_is_there:
+                if method == "POST":
+                    raise Refused(404, "NotFound", f'namespaces "{found["ns"]}" not found')
+                if name:
+                    raise Refused(404, "NotFound", f'{plural} "{name}" not found')
+                plural = "nothing"  # what is listed there is empty, and no error
             if method == "GET" and not name:
                 if verb == "watch":
                     self._watch(plural, query)
@@ -374,7 +405,7 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
             metadata: Object = {"resourceVersion": str(version)}
             if limit and start + limit < len(items):
                 metadata["continue"] = base64.urlsafe_b64encode(json.dumps([start + limit, version]).encode()).decode()
-            self._answer(200, {"kind": f"{KINDS.get(plural)}List", "metadata": metadata, "items": page})
+            self._answer(200, {"kind": f"{KINDS.get(plural, '')}List", "metadata": metadata, "items": page})
 
         def _watch(self, plural: str, query: dict[str, str]) -> None:
             version, selector = int(query.get("resourceVersion") or 0), query.get("labelSelector", "")
@@ -395,7 +426,9 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
                         if matches(item, selector):
                             self._event(kind, item)
                     if time.monotonic() > bookmark:
-                        self._event("BOOKMARK", {"kind": KINDS[plural], "metadata": {"resourceVersion": str(version)}})
+                        self._event(
+                            "BOOKMARK", {"kind": KINDS.get(plural, ""), "metadata": {"resourceVersion": str(version)}}
+                        )
                         bookmark = time.monotonic() + server.bookmark_seconds
                 if not server.is_down:
                     self.wfile.write(b"0\r\n\r\n")
@@ -415,6 +448,10 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
 
         def _proxy(self, method: str, service: str, rest: str, query: str, raw: bytes) -> None:
             """As the API server does: its own Authorization stays behind, everything else goes on, both ways."""
+            verb = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(method, "get")
+            if (verb, "services/proxy") in server.denied:
+                raise Refused(403, "Forbidden", f'services "{service}" is forbidden: User "test" cannot {verb} '
+                              f'resource "services/proxy" in API group "" in the namespace "{server.namespace}"')  # fmt: skip
             target = server.upstreams.get(service.split(":")[0])
             if target is None:
                 raise Refused(503, "ServiceUnavailable", f'no endpoints available for service "{service}"')
@@ -447,6 +484,21 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data)
 
     return Handler
+
+
+def not_restricted(spec: Object) -> list[str]:
+    """What the standard `restricted` misses in a pod, in the API server's words."""
+    pod = spec.get("securityContext") or {}
+    lacks = [] if pod.get("runAsNonRoot") is True else ["runAsNonRoot != true"]
+    lacks += [] if (pod.get("seccompProfile") or {}).get("type") == "RuntimeDefault" else ["seccompProfile"]
+    for container in [*spec["containers"], *(spec.get("initContainers") or [])]:
+        own = container.get("securityContext") or {}
+        if own.get("allowPrivilegeEscalation") is not False:
+            lacks.append("allowPrivilegeEscalation != false")
+        if (own.get("capabilities") or {}).get("drop") != ["ALL"]:
+            lacks.append("unrestricted capabilities")
+    lacks += ["restricted volume types" for volume in spec.get("volumes") or [] if {"nfs", "hostPath"} & volume.keys()]
+    return lacks
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from submarine_ray.clusters.drivers.kuberay.checks import RIGHTS
+from submarine_ray.clusters.drivers.kuberay.checks import RIGHTS, SIGHT
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.clusters import ClusterSpec
+from tests.kuberay.apiserver import not_restricted
 
 CONFIGS = Path(__file__).parents[2] / "cluster_configs"
 BASE = CONFIGS / "kubernetes" / "base"
@@ -57,7 +58,7 @@ def test_the_role_has_just_the_verbs_that_are_used() -> None:
         (group, resource): set(rule["verbs"])
         for rule in role["rules"] for group in rule["apiGroups"] for resource in rule["resources"]
     }  # fmt: skip
-    assert granted == {(group, resource): set(verbs) for group, resource, verbs in RIGHTS}
+    assert granted == {(group, resource): set(verbs) for group, resource, verbs in (*RIGHTS, SIGHT)}
 
 
 def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +81,14 @@ def test_a_launcher_file_is_what_ray_knows(file: Path) -> None:
     validate_config(prepare_config(document))
     commands = " ".join(document["head_start_ray_commands"] + document["worker_start_ray_commands"])
     assert commands.count("RAY_AUTH_MODE=token") == 2
+
+
+def test_our_own_pods_may_run_where_restricted_is_enforced() -> None:
+    files = [BASE / "deployment.yaml", *CONFIGS.glob("kubernetes/overlays/*/*.yaml")]
+    kinds = ("Deployment", "StatefulSet")
+    made = [one for file in files for one in documents(file) if one["kind"] in kinds]
+    lacks = {one["metadata"]["name"]: not_restricted(one["spec"]["template"]["spec"]) for one in made}
+    assert lacks == {"submarine": [], "mariadb": []}
 
 
 def test_the_images_are_pinned_and_unprivileged() -> None:

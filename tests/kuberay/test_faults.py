@@ -38,7 +38,8 @@ def test_from_accepted_to_gone(kube: Kube) -> None:
     wait_until(lambda: kube.store.find("rayjobs", id) is None, 15, "the RayJob is deleted once its log is kept")
     log = kube.service.get(f"/api/v1/experiment/logs/{id}").json()["result"]["logContent"]
     assert [pod["podLog"] for pod in log] == [["hello"]]
-    assert not kube.store.find("secrets", id) and not kube.store.list("rayclusters")[0]
+    wait_until(lambda: not any(kube.store.list(plural)[0] for plural in ("secrets", "rayclusters", "pods")), 10,
+               "what the RayJob owned is collected")  # fmt: skip
 
 
 @pytest.mark.long

@@ -18,6 +18,7 @@ from submarine_ray.spec.launch import Launch, Tracking
 from submarine_ray.spec.plan import plan_launch
 from submarine_ray.spec.quantities import Resources
 from tests.kuberay import schemas
+from tests.kuberay.apiserver import not_restricted
 
 UID = "12345678-aaaa-bbbb-cccc-1234567890ab"
 SECRET = "hunter2"
@@ -45,6 +46,7 @@ CLUSTERS: dict[str, dict[str, Any]] = {
     },
     "kueue": {"queueing": {"system": "kueue", "queue": "team"}},
     "volcano": {"queueing": {"system": "volcano", "queue": "team"}},
+    "restricted": {"runAsNonRoot": True, "submissionMode": "K8sJobMode"},
     "yunikorn": {"queueing": {"system": "yunikorn", "queue": "root.team"}},
 }
 EXPERIMENTS: dict[str, dict[str, Any]] = {
@@ -96,7 +98,8 @@ def check(manifest: dict[str, Any]) -> None:
 def templates(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     spec = manifest["spec"]
     inner = spec.get("rayClusterSpec") or spec.get("rayClusterConfig") or spec
-    return [group["template"] for group in (inner["headGroupSpec"], *inner["workerGroupSpecs"])]
+    submitter = [spec["submitterPodTemplate"]] if "submitterPodTemplate" in spec else []
+    return submitter + [group["template"] for group in (inner["headGroupSpec"], *inner["workerGroupSpecs"])]
 
 
 def kubernetes_model(template: dict[str, Any]) -> Any:
@@ -139,6 +142,17 @@ def test_a_shared_cluster_and_an_endpoint_fit(where: str) -> None:
     env = {e["name"]: e for e in templates(made)[1]["spec"]["containers"][0]["env"]}
     assert env["RAY_SERVE_ENABLE_HA_PROXY"]["value"] == "1"
     assert env["MLFLOW_TRACKING_TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "t", "key": "k"}
+
+
+@pytest.mark.parametrize("what", EXPERIMENTS)
+def test_a_namespace_that_enforces_restricted_takes_every_pod(what: str) -> None:
+    made = manifests.ray_job(cluster(**CLUSTERS["restricted"]), UID, submission(EXPERIMENTS[what]), "runner")
+    assert len(templates(made)) >= 2  # the submitter's too
+    assert [not_restricted(template["spec"]) for template in templates(made)] == [[]] * len(templates(made))
+    options = made["spec"]["rayClusterSpec"].get("autoscalerOptions")
+    assert options is None or options["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    elsewhere = manifests.ray_job(cluster(), UID, submission(EXPERIMENTS[what]), "runner")
+    assert {tuple(not_restricted(template["spec"])) for template in templates(elsewhere)} == {("runAsNonRoot != true",)}
 
 
 def test_what_an_engineer_would_write() -> None:

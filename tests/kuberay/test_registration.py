@@ -14,7 +14,7 @@ from submarine_ray.clusters.placement import Candidate, choose
 from submarine_ray.spec.clusters import Placement
 from submarine_ray.spec.quantities import Resources
 from tests.conftest import spec, wait_until
-from tests.kuberay.apiserver import ApiServer
+from tests.kuberay.apiserver import ENFORCE, ApiServer, not_restricted
 from tests.kuberay.conftest import Kube, registration
 
 KUBECONFIG = {
@@ -100,6 +100,74 @@ def test_everything_that_lacks_is_named_with_what_to_do(make_kube: Callable[...,
     )
     assert "golden" in wrong["storage class golden"]["message"] and "datasets" in wrong["claim datasets"]["message"]
     assert "rayVersion" in wrong["Ray in the image"]["message"]
+
+
+PROXY_RULE = '{apiGroups: [""], resources: [services/proxy], verbs: [get, create]}'
+
+
+def test_a_right_on_the_proxy_is_asked_for_by_its_name(kube: Kube) -> None:
+    kube.server.denied |= {("get", "services/proxy"), ("create", "services/proxy")}
+    found = checks(kube)["rights on services/proxy"]
+    assert found["ok"] is False and PROXY_RULE in found["fix"]
+    assert found["message"] == "The service may not get, create services/proxy."
+
+
+@pytest.mark.parametrize(
+    ("level", "more", "ok", "words"),
+    [
+        (None, {}, True, "`privileged`"),
+        ("restricted", {}, True, "other than root"),
+        ("restricted", {"runAsNonRoot": False}, False, "pods that may be root's"),
+        ("restricted", {"pods": {"volumes": [{"name": "v", "mountPath": "/v", "nfs": {"server": "s", "path": "/p"}}]}},
+         False, "volume v (nfs)"),
+        ("baseline", {"pods": {"volumes": [{"name": "v", "mountPath": "/v", "hostPath": "/p"}]}}, False,
+         "volume v (hostPath)"),
+    ],
+)  # fmt: skip
+def test_what_the_namespace_enforces_is_read(
+    make_kube: Callable[..., Kube], level: str | None, more: dict[str, Any], ok: bool, words: str
+) -> None:
+    kube = make_kube(**more)
+    kube.server.namespace_labels = {ENFORCE: level} if level else {}
+    found = checks(kube)["pod security"]
+    assert found["ok"] is ok and words in found["message"], found
+
+
+def test_pods_are_made_as_the_namespace_enforces(kube: Kube) -> None:
+    def head(id: str) -> dict[str, Any]:
+        return dict(kube.job(id)["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"])
+
+    assert "runAsNonRoot" not in head(kube.create())["securityContext"]
+    kube.server.namespace_labels = {ENFORCE: "restricted"}
+    before = len(kube.server.requests)
+    look = f"/api/v1/namespaces/{kube.server.namespace}"
+    wait_until(lambda: look in [path for _, _, path in list(kube.server.requests)[before:]], 15, "a look at the labels")
+    assert not_restricted(head(kube.create())) == []
+
+
+def test_a_namespace_that_is_missing_is_not_healthy(kube: Kube) -> None:
+    def cluster() -> dict[str, Any]:
+        return dict(kube.service.get(f"/api/v1/cluster/{kube.cluster}").json()["result"])
+
+    wait_until(lambda: cluster()["healthy"], 15, "it is there")
+    id = kube.create()
+    kube.run(id)
+    kube.wait(id, "Running")
+    kube.server.namespace_is_there = False
+    wait_until(lambda: cluster()["healthy"] is False, 15, "it is gone")
+    assert f"no namespace '{kube.server.namespace}' (kubectl create namespace" in cluster()["message"]
+    found = checks(kube)[f"namespace {kube.server.namespace}"]
+    assert found["ok"] is False and found["fix"].startswith("kubectl create namespace")
+    kube.server.namespace_is_there = True
+    wait_until(lambda: cluster()["healthy"], 15, "it is there again")
+    assert kube.get(id)["status"] == "Running"
+
+
+def test_without_the_right_to_see_its_namespace_a_cluster_works(kube: Kube) -> None:
+    kube.server.denied |= {("get", "namespaces")}
+    kube.job(kube.create())
+    found = checks(kube)[f"namespace {kube.server.namespace}"]
+    assert found["ok"] is None and "resources: [namespaces]" in found["fix"]
 
 
 def test_an_unreachable_one(api: httpx.Client) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from submarine_ray.clusters.drivers.base import Unreachable
-from submarine_ray.clusters.drivers.kuberay import images
+from submarine_ray.clusters.drivers.kuberay import ground, images
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.hosts import is_loopback
@@ -34,6 +34,8 @@ RIGHTS = (
     ("", "secrets", ("get", "list", "create", "patch", "delete")),
     ("", "configmaps", ("list", "create", "delete")),
 )
+# Where it lacks, the namespace is taken to be there, and to enforce nothing.
+SIGHT = ("", "namespaces", ("get",))
 PROXY_RIGHT = ("", "services/proxy", ("get", "create", "update", "delete"))
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -120,7 +122,7 @@ def _rights(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
     for group, resource, _ in rights:
         verbs = [verb for g, r, verb in denied if (g, r) == (group, resource)]
         if verbs:
-            fix = f"Grant it in a Role of {spec.namespace}; cluster_configs/kubernetes/base/rbac.yaml has all of them."
+            fix = f"Grant it in a Role of {spec.namespace}: {_rule(group, resource, verbs)}"
             yield Check(
                 f"rights on {resource}", False, f"The service may not {', '.join(verbs)} {resource}{_of(group)}.", fix
             )
@@ -128,6 +130,11 @@ def _rights(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
         yield Check("rights", None, f"{len(unknown)} rights could not be asked for.", "Try again.")
     elif not denied:
         yield Check("rights", True, f"All {len(asked)} that are needed are there.")
+
+
+def _rule(group: str, resource: str, verbs: list[str]) -> str:
+    """As a Role spells it."""
+    return f'{{apiGroups: ["{group}"], resources: [{resource}], verbs: [{", ".join(verbs)}]}}'
 
 
 def _of(group: str) -> str:
@@ -151,8 +158,7 @@ def _may(api: KubeApi, namespace: str, group: str, resource: str, verb: str) -> 
 
 def _namespace(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
     """The namespace, and what the registration names in it or beside it."""
-    yield _exists(api, "namespace", f"/api/v1/namespaces/{spec.namespace}", spec.namespace,
-                  f"kubectl create namespace {spec.namespace}")  # fmt: skip
+    yield from _ground(api, spec)
     pods = [spec.pods, *(group.pods for group in spec.workers)]
     paths: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -177,6 +183,44 @@ def _namespace(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
             )
     for (kind, name), (path, fix) in paths.items():
         yield _exists(api, kind, path, name, fix)
+
+
+def _ground(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
+    """Whether the namespace is there, and lets our pods in."""
+    name = f"namespace {spec.namespace}"
+    try:
+        found = api.get(ground.path(spec.namespace), CHECK_SECONDS)
+    except ApiError as failure:
+        if failure.status == 404:
+            message = f"There is no namespace {spec.namespace!r}."
+            yield Check(name, False, message, f"kubectl create namespace {spec.namespace}")
+        else:
+            fix = f"Grant {_rule(*SIGHT[:2], list(SIGHT[2]))}; or set runAsNonRoot where it enforces `restricted`."
+            yield Check(name, None, f"It cannot be looked at: {failure}", fix)
+        return
+    except Unreachable as failure:
+        yield Check(name, None, str(failure), "Try again.")
+        return
+    if (found.get("status") or {}).get("phase") == "Terminating":
+        yield Check(name, False, "It is being deleted.", "Wait, and create it anew.")
+        return
+    yield Check(name, True, "It is there.")
+    yield _security(ground.level(found), spec)
+
+
+def _security(level: str, spec: KubeRayClusterSpec) -> Check:
+    """Whether the namespace's PodSecurity standard lets the pods of this registration in."""
+    volumes = [volume for pods in (spec.pods, *(group.pods for group in spec.workers)) for volume in pods.volumes]
+    refused = [f"volume {v.name} (hostPath)" for v in volumes if v.host_path and level != ground.PRIVILEGED]
+    if level == ground.RESTRICTED:
+        refused += [f"volume {volume.name} (nfs)" for volume in volumes if volume.nfs]
+        refused += ["pods that may be root's (runAsNonRoot: false)"] if spec.run_as_non_root is False else []
+    name, says = "pod security", f"The namespace enforces the standard `{level}` ({ground.ENFORCE})"
+    if refused:
+        fix = "Change the registration, or take another namespace; claims work under every standard."
+        return Check(name, False, f"{says}, which refuses {', '.join(refused)}.", fix)
+    hint = "; images must name a user other than root, by its number" if level == ground.RESTRICTED else ""
+    return Check(name, True, f"{says}{hint}.")
 
 
 def _exists(api: KubeApi, kind: str, path: str, name: str, fix: str) -> Check:

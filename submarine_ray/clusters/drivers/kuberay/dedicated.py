@@ -65,7 +65,7 @@ class DedicatedClusters(RayServices):
         labels = names.job_labels(at.uid, submission)
         secret = manifests.secret(at.spec, name, labels, {"launch.json": launch.dumps()})
         at.create("secrets", secret)  # first: the pods wait for it, and it is swept away if nothing follows
-        made = at.create("rayjobs", manifests.ray_job(at.spec, at.uid, submission, runner))
+        made = at.create("rayjobs", manifests.ray_job(at.pod_spec(), at.uid, submission, runner))
         if made is None:
             there = at.api.get(at.path("rayjobs", name))
             if not at.is_ours(there):
@@ -147,6 +147,7 @@ class DedicatedClusters(RayServices):
 
     def capacity(self) -> Capacity:
         self._at.jobs.objects()  # raises if nobody is there
+        self._at.ground.look()
         spec = self._at.spec
         return Capacity(
             incarnation=f"kubernetes:{self._at.uid}",

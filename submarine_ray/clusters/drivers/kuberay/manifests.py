@@ -77,6 +77,8 @@ def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runne
         "ttlSecondsAfterFinished": max(*keep, UNATTENDED_SECONDS),
         "rayClusterSpec": _job_cluster(cluster, submission, options, labels, name, runner),
     }
+    if cluster.submission_mode == "K8sJobMode" and cluster.run_as_non_root:
+        spec["submitterPodTemplate"] = _submitter(cluster, options, spec["rayClusterSpec"])
     if packages := _runtime_env(cluster, submission):
         spec["runtimeEnvYAML"] = yaml.safe_dump(packages, sort_keys=True)
     if submission.timeout_seconds:
@@ -224,7 +226,11 @@ def _cluster_spec(
     }
     if scales:
         spec["enableInTreeAutoscaling"] = True
-        spec["autoscalerOptions"] = {"idleTimeoutSeconds": cluster.idle_seconds, "version": "v2"}
+        spec["autoscalerOptions"] = {
+            "idleTimeoutSeconds": cluster.idle_seconds,
+            "version": "v2",
+            "securityContext": pods.CONTAINER_SECURITY,
+        }
     if cluster.fault_tolerance:
         redis = cluster.fault_tolerance
         spec["gcsFaultToleranceOptions"] = {"redisAddress": redis.redis_address}
@@ -260,6 +266,28 @@ def _size(replica: Replica) -> Resources:
 
 def _filled(size: Resources) -> Resources:
     return Resources(size.cpu or pods.DEFAULT_CPU, size.memory or pods.DEFAULT_MEMORY, math.ceil(size.gpu))
+
+
+def _submitter(cluster: KubeRayClusterSpec, options: PodOptions, ray: Manifest) -> Manifest:
+    """The pod that hands the job to Ray. KubeRay's own says nothing of security, and is refused where that is enforced;
+    the rest is as KubeRay has it (ray-operator/controllers/ray/common/job.go), which adds the command.
+    """
+    head = ray["headGroupSpec"]["template"]["spec"]["containers"][0]
+    container: Manifest = {
+        "name": "ray-job-submitter",
+        **{key: head[key] for key in ("image", "imagePullPolicy") if key in head},
+        "resources": {"requests": {"cpu": "500m", "memory": "200Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        "securityContext": pods.CONTAINER_SECURITY,
+    }
+    spec: Manifest = {
+        "containers": [container],
+        "restartPolicy": "Never",
+        "securityContext": pods.pod_security(cluster),
+        "automountServiceAccountToken": False,
+    }
+    if options.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
+    return {"spec": spec}
 
 
 def _only(launch: Launch) -> Replica | None:

@@ -11,6 +11,7 @@ from typing import Any
 from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, Unreachable
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
+from submarine_ray.clusters.drivers.kuberay.ground import Ground
 from submarine_ray.clusters.drivers.kuberay.informer import Informer
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs
@@ -47,6 +48,7 @@ class Namespace:
         self.api = place.api
         self.packages = place.packages
         self.tracking_token = place.tracking_token
+        self.ground = Ground(place.api, place.spec.namespace)
         self._place = place
         self._runner: str | None = None
         self._tokens: dict[str, str] = {}
@@ -59,6 +61,12 @@ class Namespace:
         self._informers = (self.jobs, self.clusters, self.services, self.pods)
         for informer in self._informers:
             informer.start()
+
+    def pod_spec(self) -> KubeRayClusterSpec:
+        """The registration as pods are made of it: the namespace decides what it leaves open. Raises Unreachable."""
+        if self.spec.run_as_non_root is not None:
+            return self.spec
+        return self.spec.model_copy(update={"run_as_non_root": self.ground.is_restricted})
 
     def path(self, plural: str, name: str = "") -> str:
         """Of a collection, or of one object in it."""

@@ -24,6 +24,7 @@ RUNNER_ZIP = f"{MOUNT}/runner/runner.zip"
 LAUNCH_FILE = f"{MOUNT}/launch/launch.json"
 PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "serve": 8000}
 
+CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _ENVIRONMENT = {
     "PYTHONPATH": RUNNER_ZIP,
     "PYTHONUNBUFFERED": "1",
@@ -95,7 +96,7 @@ def template(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict
     spec: dict[str, Any] = {
         "containers": [_container(cluster, options, pod)],
         "volumes": [*_own_volumes(pod), *(_volume(volume) for volume in options.volumes)],
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": pod_security(cluster),
         "enableServiceLinks": False,
     }
     if options.service_account:
@@ -132,13 +133,19 @@ def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> di
             for one in secrets
         ],
         "volumeMounts": [*_own_mounts(pod), *(_mount(volume) for volume in options.volumes)],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": CONTAINER_SECURITY,
     }
     if cluster.image_pull_policy:
         container["imagePullPolicy"] = cluster.image_pull_policy
     if pod.is_head:
         container["ports"] = [{"name": name, "containerPort": port} for name, port in PORTS.items()]
     return container
+
+
+def pod_security(cluster: KubeRayClusterSpec) -> dict[str, Any]:
+    """With the containers' own, all that the standard `restricted` asks for; elsewhere images may be root's."""
+    found: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
+    return found | ({"runAsNonRoot": True} if cluster.run_as_non_root else {})
 
 
 def store_for(size: Resources) -> int:

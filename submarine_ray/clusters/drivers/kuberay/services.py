@@ -98,7 +98,7 @@ class RayServices:
         options = deployment["ray_actor_options"]
         size = Resources(float(options.get("num_cpus") or 0), 0, float(options.get("num_gpus") or 0))
         manifest = manifests.ray_service(
-            self._at.spec,
+            self._at.pod_spec(),
             self._at.uid,
             service_name(endpoint),
             {"applications": [application]},

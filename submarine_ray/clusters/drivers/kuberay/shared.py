@@ -57,6 +57,7 @@ class SharedCluster(RayServices):
 
     def capacity(self) -> Capacity:
         """What the workers can be together: Ray's autoscaler makes them when jobs ask."""
+        self._at.ground.look()
         try:
             there = self._jobs().capacity()
         except Unreachable as failure:
@@ -83,7 +84,7 @@ class SharedCluster(RayServices):
 
     def _bring_about(self) -> None:
         at = self._at
-        wanted = manifests.ray_cluster(at.spec, at.uid, self.name, at.ensure_runner())
+        wanted = manifests.ray_cluster(at.pod_spec(), at.uid, self.name, at.ensure_runner())
         there = at.clusters.get(self.name)
         if there is None:
             made = at.create("rayclusters", wanted)

@@ -1,0 +1,57 @@
+"""The namespace itself: whether it is there, and what its labels forbid pods.
+
+Source: Kubernetes' "Pod Security Standards" and "Enforce Pod Security Standards with Namespace Labels".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+PRIVILEGED, BASELINE, RESTRICTED = "privileged", "baseline", "restricted"
+
+
+def path(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}"
+
+
+def level(found: Mapping[str, Any]) -> str:
+    """The standard that a namespace enforces."""
+    return str((found["metadata"].get("labels") or {}).get(ENFORCE) or PRIVILEGED)
+
+
+class Ground:
+    """What is known of one namespace."""
+
+    def __init__(self, api: KubeApi, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._level: str | None = None
+
+    def look(self) -> None:
+        """Lists in a namespace that is not there are empty and no error, so it is asked for itself. Raises Unreachable
+        if it is missing, or on its way out; without the right to see it, it is taken to be there.
+        """
+        try:
+            found = self._api.get(path(self._namespace))
+        except ApiError as failure:
+            if failure.status == 404:
+                raise Unreachable(
+                    f"there is no namespace {self._namespace!r} (kubectl create namespace {self._namespace})"
+                ) from failure
+            self._level = self._level or PRIVILEGED
+            return
+        self._level = level(found)
+        if (found.get("status") or {}).get("phase") == "Terminating":
+            raise Unreachable(f"the namespace {self._namespace!r} is being deleted")
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the API server refuses pods that might be root's. Raises Unreachable."""
+        if self._level is None:
+            self.look()
+        return self._level == RESTRICTED
