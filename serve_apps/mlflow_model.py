@@ -16,6 +16,7 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serve_apps.devices import see_own_gpus
 from serve_apps.model import Model, load
 from serve_apps.protocol import BadRequest, from_mlflow, from_v2, metadata, to_mlflow, to_v2
 
@@ -30,6 +31,7 @@ class ModelDeployment:
 
     def __init__(self, model_uri: str, model_name: str, model_version: str, tracking_uri: str) -> None:
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
+        see_own_gpus()
         self._name = model_name
         self._version = model_version
         begun = time.monotonic()

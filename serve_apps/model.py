@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from serve_apps.protocol import Signature
+from submarine_ray.client.torch_models import default_device, exports_moved_to, load_pyfunc
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ def load(model_uri: str) -> Model:
         return Model("pytorch", signature, _torch(path))
     if "tensorflow" in flavors and flavors["tensorflow"].get("model_type", "keras") == "keras":
         return Model("tensorflow", signature, _keras(path))
-    loaded = mlflow.pyfunc.load_model(str(path))
-    return Model("pyfunc", signature, loaded.predict)
+    return Model("pyfunc", signature, load_pyfunc(str(path)).predict)
 
 
 def _torch(path: Path) -> Callable[[Any], Any]:
@@ -66,8 +66,9 @@ def _torch(path: Path) -> Callable[[Any], Any]:
     import torch
 
     torch.set_num_threads(1)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = mlflow.pytorch.load_model(str(path)).to(device)
+    device = default_device()
+    with exports_moved_to(device):
+        model = mlflow.pytorch.load_model(str(path), device=device)
 
     def predict(inputs: Any) -> Any:
         with torch.inference_mode():

@@ -50,9 +50,10 @@ def users_environment() -> dict[str, str]:
 
 
 class RunningPlatform:
-    """A platform of a test's own: its home, its port, and the CLI pointed at them."""
+    """A platform of a test's own: its home, its port, and the CLI pointed at them; `gpus` are Ray's belief alone."""
 
-    def __init__(self, root: Path, port: int, extra: dict[str, str] | None = None) -> None:
+    def __init__(self, root: Path, port: int, extra: dict[str, str] | None = None, gpus: int | None = None) -> None:
+        self._gpus = gpus
         self.home = Home(root)
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -69,7 +70,7 @@ class RunningPlatform:
         return done
 
     def up(self) -> None:
-        self.cli("up")
+        self.cli("up", *(() if self._gpus is None else ("--gpus", str(self._gpus))))
 
     def service_pid(self) -> int:
         import json
@@ -111,10 +112,10 @@ def platforms() -> Iterator[Callable[..., RunningPlatform]]:
     """What makes platforms; afterwards nothing of them is left."""
     made: list[RunningPlatform] = []
 
-    def make(extra: dict[str, str] | None = None) -> RunningPlatform:
+    def make(extra: dict[str, str] | None = None, gpus: int | None = None) -> RunningPlatform:
         # As deep as people's homes are: Ray's and HAProxy's sockets must fit all the same.
         root = Path(tempfile.mkdtemp(prefix="sm-")) / "home" / "somebody.with.a.long.name" / ".submarine"
-        platform = RunningPlatform(root, free_port(), extra)
+        platform = RunningPlatform(root, free_port(), extra, gpus)
         made.append(platform)
         platform.up()
         return platform
@@ -140,8 +141,9 @@ def make_platform() -> Iterator[Callable[..., RunningPlatform]]:
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[RunningPlatform]:
+    """Its Ray believes in one GPU, so that what goes wrong on such a machine goes wrong here."""
     with platforms() as make:
-        yield make()
+        yield make(gpus=1)
 
 
 SAVES_A_MODEL = """

@@ -123,7 +123,7 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         # It looks at each open file ten times a second: the 200 of an old cluster took a twentieth of a core.
         "RAY_LOG_MONITOR_MAX_OPEN_FILES": "20",
         "RAY_COLOR_PREFIX": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asked for no GPU sees none
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.replicas[0]),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas[1]),
     }
@@ -146,7 +146,7 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
     return inherited | processes.beside_proxies(inherited) | own
 
 
-def _command(home: Home, ports: Ports, cpus: int, temp_dir: Path) -> list[str]:
+def _command(home: Home, ports: Ports, cpus: int, gpus: int | None, temp_dir: Path) -> list[str]:
     flags = {
         "port": ports["gcs"],
         "dashboard-host": "127.0.0.1",
@@ -161,6 +161,7 @@ def _command(home: Home, ports: Ports, cpus: int, temp_dir: Path) -> list[str]:
         "min-worker-port": ports.workers[0],
         "max-worker-port": ports.workers[1],
         "num-cpus": cpus,
+        **({} if gpus is None else {"num-gpus": gpus}),
         "object-store-memory": _object_store_bytes(),
         "temp-dir": temp_dir,
     }
@@ -208,14 +209,18 @@ def _make_private(directory: Path) -> None:
 
 
 def start(
-    home: Home, cpus: int | None = None, fast_serve: bool = True, variables: dict[str, str] | None = None
+    home: Home,
+    cpus: int | None = None,
+    fast_serve: bool = True,
+    variables: dict[str, str] | None = None,
+    gpus: int | None = None,
 ) -> None:
     """Start the cluster, with more environment `variables` for its jobs, and wait until it takes jobs.
 
-    Raises StartFailed with the log's tail.
+    It offers `gpus` GPUs, or those that Ray finds. Raises StartFailed with the log's tail.
     """
     with _ports_lock():
-        _start(home, cpus, fast_serve, variables or {})
+        _start(home, cpus, gpus, fast_serve, variables or {})
 
 
 @contextmanager
@@ -228,7 +233,7 @@ def _ports_lock() -> Iterator[None]:
         yield
 
 
-def _start(home: Home, cpus: int | None, fast_serve: bool, variables: dict[str, str]) -> None:
+def _start(home: Home, cpus: int | None, gpus: int | None, fast_serve: bool, variables: dict[str, str]) -> None:
     sweep(home)
     known = processes.load(home.ray_state)
     previous = known[1].get("portBase") if known else None
@@ -239,7 +244,7 @@ def _start(home: Home, cpus: int | None, fast_serve: bool, variables: dict[str, 
     _make_private(_haproxy_dir(home))
     home.ray_storage.mkdir(mode=0o700, parents=True, exist_ok=True)
     started = processes.start(
-        _command(home, ports, cpus or default_cpus(), directory),
+        _command(home, ports, cpus or default_cpus(), gpus, directory),
         environment(home, ports, fast_serve) | variables,
         home.ray_log,
     )

@@ -41,13 +41,13 @@ def url() -> str:
     return f"http://127.0.0.1:{port()}"
 
 
-def up(home: Home, cpus: int | None = None) -> list[str]:
+def up(home: Home, cpus: int | None = None, gpus: int | None = None) -> list[str]:
     """Start what is missing, and return when the API answers; the names of what was started. Raises StartFailed."""
     started = []
     with _alone(home):
         needs_service = not service_answers(home)  # first: that a stranger has its port is said before Ray starts
         if not local_ray.is_running(home):
-            local_ray.start(home, cpus)
+            local_ray.start(home, cpus, gpus=gpus)
             started.append("ray")
         if needs_service:
             _start_service(home)

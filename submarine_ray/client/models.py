@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from submarine_ray.client.errors import EndpointFailed
 from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
+from submarine_ray.client.torch_models import load_pyfunc
 from submarine_ray.spec.serving import EndpointStatus
 
 SERVE_SECONDS = 180.0
@@ -88,7 +89,7 @@ class ModelClient:
         import mlflow
 
         mlflow.set_tracking_uri(f"{self.service.host}/mlflow")
-        return mlflow.pyfunc.load_model(f"models:/{name}/{version}")
+        return load_pyfunc(f"models:/{name}/{version}")
 
     def _tag(self, method: str, name: str, tag: str, version: int | None) -> None:
         base, which = (_MODELS, {}) if version is None else (_VERSIONS, {"version": str(version)})

@@ -99,13 +99,16 @@ def _torch(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, 
 
     import torch
 
+    from submarine_ray.client.torch_models import predicting_on_cpu
+
     bare = getattr(model, "module", model) if type(model).__name__ == "DistributedDataParallel" else model
     bare = copy.deepcopy(bare).to("cpu").eval()  # the caller's may go on training, where and as it was
     with torch.inference_mode():
         output = bare(torch.from_numpy(example)).numpy()
     signature = _signature(mlflow, example, output, output_dim)
     # MLflow's pt2 format runs no code when it is loaded, and needs no class from the training script.
-    return mlflow.pytorch.log_model(bare, input_example=example, signature=signature, **common)
+    with predicting_on_cpu():
+        return mlflow.pytorch.log_model(bare, input_example=example, signature=signature, **common)
 
 
 def _tensorflow(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, common: dict[str, Any]) -> Any:

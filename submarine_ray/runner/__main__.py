@@ -20,7 +20,8 @@ from submarine_ray.spec.launch import Code, Launch, Tracking
 def main(arguments: list[str] | None = None) -> int:
     """The exit status: 0, or the failing replica's own."""
     try:
-        run(_launch(_parse(arguments)))
+        launch, is_own = _launch(_parse(arguments))
+        run(launch, in_actors=is_own and bool(launch.replicas[0].gpu) and _holds_nothing())
     except RunnerError as failure:
         text = str(failure)
         print(f"[submarine] {text if 'failed' in text else f'the attempt failed: {text}'}", flush=True)
@@ -28,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run(launch: Launch) -> None:
-    """Run an attempt to its end. Raises RunnerError."""
+def run(launch: Launch, in_actors: bool = False) -> None:
+    """Run an attempt to its end; `in_actors`: even if it is a single process. Raises RunnerError."""
     # Each way in its own module, imported only when taken: `import ray` costs a single process more than it does.
     if launch.notebook:
         from submarine_ray.runner import notebook
@@ -43,7 +44,7 @@ def run(launch: Launch) -> None:
         from submarine_ray.runner import train
 
         train.run(launch)
-    elif len(launch.replicas) == 1:
+    elif len(launch.replicas) == 1 and not in_actors:
         from submarine_ray.runner import single
 
         single.run(launch)
@@ -51,6 +52,11 @@ def run(launch: Launch) -> None:
         from submarine_ray.runner import gang
 
         gang.run(launch)
+
+
+def _holds_nothing() -> bool:
+    """Ray's sign of a job that named no resources; a single replica's GPUs must then be an actor's."""
+    return os.environ.get("RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES") == "1"
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -68,12 +74,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _launch(options: argparse.Namespace) -> Launch:
+def _launch(options: argparse.Namespace) -> tuple[Launch, bool]:
+    """What to run; and whether it was made here, rather than by the service, which asks Ray for what it needs."""
     if options.launch_file:
-        return Launch.loads(Path(options.launch_file).read_text())
+        return Launch.loads(Path(options.launch_file).read_text()), False
     if "SUBMARINE_LAUNCH" in os.environ:
-        return Launch.loads(os.environ.pop("SUBMARINE_LAUNCH"))
-    return _own_launch(options)
+        return Launch.loads(os.environ.pop("SUBMARINE_LAUNCH")), False
+    return _own_launch(options), True
 
 
 def _own_launch(options: argparse.Namespace) -> Launch:

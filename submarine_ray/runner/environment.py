@@ -13,19 +13,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from submarine_ray.spec.launch import Launch
+from submarine_ray.spec.devices import NO_GPU, SHARED_GPU
+from submarine_ray.spec.launch import Launch, Replica
 
 SHIM = Path(__file__).parent / "shim"
 SHIM_VARIABLE = "SUBMARINE_SHIM"
+# Which torch.distributed backend works here, for scripts that would rather not ask torch.cuda.
+BACKEND_VARIABLE = "SUBMARINE_TORCH_BACKEND"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a replica runs, and the port it was promised there."""
+    """Where a replica runs, the port it was promised there, and the GPUs that Ray gave it there."""
 
     node_id: str
     host: str
     port: int
+    gpus: tuple[str, ...] = ()
 
 
 def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
@@ -38,6 +42,7 @@ def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
         "JOB_ID": launch.experiment_id,
         "JOB_NAME": launch.name,
         "PYTHONUNBUFFERED": "1",
+        **visible_gpus(launch, replica),
     }
     if launch.tensorboard_dir:
         found["SUBMARINE_TENSORBOARD_LOG_DIR"] = launch.tensorboard_dir
@@ -57,6 +62,16 @@ def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
     return found
 
 
+def visible_gpus(launch: Launch, replica: Replica) -> dict[str, str]:
+    """What hides the GPUs that a replica did not ask for; those that it asked for Ray has made the only visible ones.
+
+    A Ray script's GPUs are its tasks' and actors': the script itself holds none.
+    """
+    if not replica.gpu or launch.framework == "Ray":
+        return dict(NO_GPU)
+    return dict(SHARED_GPU) if replica.gpu < 1 else {}
+
+
 def rendezvous_variables(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:
     """How this replica finds the others."""
     if len(launch.replicas) == 1 and launch.framework not in ("PyTorch", "XGBoost"):
@@ -64,16 +79,24 @@ def rendezvous_variables(launch: Launch, rank: int, places: Sequence[Place]) -> 
     if launch.framework == "TensorFlow":
         return tf_config(launch, rank, places)
     found = torch_variables(rank, places)
+    if launch.framework == "PyTorch":
+        found[BACKEND_VARIABLE] = torch_backend(launch, places)
     if launch.framework == "XGBoost":
         found |= xgboost_variables(rank, places)
     return found
 
 
 def torch_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
-    """torchrun's variables; ranks on one node are numbered from 0 in LOCAL_RANK."""
+    """torchrun's variables; ranks on one node are numbered from 0 in LOCAL_RANK.
+
+    A rank with GPUs sees none but its own, so it is the only one of its place, as in a container: `cuda:LOCAL_RANK` is
+    its own GPU.
+    """
     here = places[rank].node_id
     nodes = list(dict.fromkeys(place.node_id for place in places))
-    local_ranks = [other for other, place in enumerate(places) if place.node_id == here]
+    local_ranks = [other for other, place in enumerate(places) if place.node_id == here and not place.gpus]
+    if places[rank].gpus:
+        local_ranks = [rank]
     return {
         "MASTER_ADDR": places[0].host,
         "MASTER_PORT": str(places[0].port),
@@ -84,6 +107,21 @@ def torch_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
         "NODE_RANK": str(nodes.index(here)),
         "GROUP_RANK": str(nodes.index(here)),
     }
+
+
+def torch_backend(launch: Launch, places: Sequence[Place]) -> str:
+    """What PyTorch's ranks can speak: NCCL takes no rank without a GPU, and no two on one."""
+    return "nccl" if all(one.gpu for one in launch.replicas) and not sharing(launch, places) else "gloo"
+
+
+def sharing(launch: Launch, places: Sequence[Place]) -> list[str]:
+    """The names of the replicas whose GPU is another's, too."""
+    users: dict[tuple[str, str], list[str]] = {}
+    for replica, place in zip(launch.replicas, places, strict=True):
+        for gpu in place.gpus:
+            users.setdefault((place.node_id, gpu), []).append(replica.name)
+    shared = {name for names in users.values() if len(names) > 1 for name in names}
+    return [replica.name for replica in launch.replicas if replica.name in shared]
 
 
 def tf_config(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:

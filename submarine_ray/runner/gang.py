@@ -35,6 +35,7 @@ GRACE_SECONDS = 5.0
 # Below the time that Ray leaves a stopped job.
 STOP_SECONDS = 10.0
 STOPPED_STATUS = 143
+NCCL_REFUSAL = "Duplicate GPU detected"
 
 
 class HandOver(NamedTuple):
@@ -66,7 +67,9 @@ class ReplicaActor:
         self._reserved = socket.socket()
         self._reserved.bind(("", 0))
         host = ray.util.get_node_ip_address()
-        return Place(ray.get_runtime_context().get_node_id(), host, int(self._reserved.getsockname()[1]))
+        context = ray.get_runtime_context()
+        gpus = tuple(context.get_accelerator_ids().get("GPU", ()))
+        return Place(context.get_node_id(), host, int(self._reserved.getsockname()[1]), gpus)
 
     def start(self, launch: Launch, rank: int, places: Sequence[Place]) -> None:
         """Fetch the code and start the process. Raises RunnerError."""
@@ -164,6 +167,8 @@ class Gang:
         self._asked_to_end: set[int] = set()
         self._started = False
         self._stop_until: float | None = None
+        self._sharing: list[str] = []
+        self._nccl_refused = False
 
     def stop(self) -> None:
         """Let the replicas end, and send what they have logged; called by a signal, so `run` does the work."""
@@ -178,6 +183,9 @@ class Gang:
     def rounds(self) -> Iterator[list[tuple[str, float]]]:
         """Runs the gang to its end; each round gives the leader's new metrics, if this is a trial."""
         places = self._get([actor.place.remote() for actor in self._actors])
+        self._sharing = environment.sharing(self._launch, places)
+        if self._sharing and self._launch.framework == "PyTorch":
+            self._write(self._sharing[0], [f"[submarine] {self._of_sharing()}"])
         self._get([actor.start.remote(self._launch, rank, places) for rank, actor in enumerate(self._actors)])
         pending = {actor.hand_over.remote(): rank for rank, actor in enumerate(self._actors)}
         self._started = True
@@ -213,6 +221,7 @@ class Gang:
         given: HandOver = self._get([reference], rank)[0]
         if given.lines:
             self._write(self._launch.replicas[rank].name, given.lines)
+            self._nccl_refused |= any(NCCL_REFUSAL in line for line in given.lines)
         if given.status is not None:
             self._statuses[rank] = given.status
         return given
@@ -222,7 +231,14 @@ class Gang:
         if status and rank not in self._asked_to_end:
             self._end_all()
             name = self._launch.replicas[rank].name
-            raise CommandFailed(f"{name} failed: it {describe(status)}", status if status > 0 else 1)
+            why = f"; {self._of_sharing()}" if self._sharing and self._nccl_refused else ""
+            raise CommandFailed(f"{name} failed: it {describe(status)}{why}", status if status > 0 else 1)
+
+    def _of_sharing(self) -> str:
+        return (
+            f"{', '.join(self._sharing)} share a GPU, and NCCL takes no two ranks on one: "
+            f"let the script use gloo, as {environment.BACKEND_VARIABLE} says, or ask for a whole GPU each"
+        )
 
     def _end(self, *roles: str) -> None:
         for rank, replica in enumerate(self._launch.replicas):

@@ -22,6 +22,8 @@ from submarine_ray.runner.errors import CommandFailed, InvalidLaunch
 from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec.launch import Launch
 
+# Of one GPU.
+MOST_THAT_TWO_CAN_HAVE = 0.5
 # Read when Ray Train is imported; its defaults print lines twice, notice the end late and start a process more.
 _SETTINGS = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
@@ -80,9 +82,9 @@ def trainer(launch: Launch, function: Any, sink: Any, name: str | None = None, c
     common: dict[str, Any] = {"scaling_config": scaling, "run_config": run_config}
     wrapped = _as_replica(launch, function, sink)
     if launch.framework == "PyTorch":
-        from ray.train.torch import TorchTrainer
+        from ray.train.torch import TorchConfig, TorchTrainer
 
-        return TorchTrainer(wrapped, **common)
+        return TorchTrainer(wrapped, torch_config=TorchConfig(backend=_backend(launch)), **common)
     if launch.framework == "TensorFlow":
         from ray.train.tensorflow import TensorflowTrainer
 
@@ -90,6 +92,15 @@ def trainer(launch: Launch, function: Any, sink: Any, name: str | None = None, c
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     return DataParallelTrainer(wrapped, **common)
+
+
+def _backend(launch: Launch) -> str | None:
+    """None: Ray's own choice, which is NCCL wherever there are GPUs; but two workers on one GPU cannot use it."""
+    may_share = len(launch.replicas) > 1 and 0 < launch.replicas[0].gpu <= MOST_THAT_TWO_CAN_HAVE
+    if not may_share:
+        return None
+    print("[submarine] workers may share a GPU, and NCCL takes no two ranks on one: they use gloo", flush=True)
+    return "gloo"
 
 
 def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:

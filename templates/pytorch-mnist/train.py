@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 import data
 import numpy as np
@@ -24,7 +25,8 @@ def main() -> None:
     options = parser.parse_args()
 
     cuda = torch.cuda.is_available()
-    dist.init_process_group("nccl" if cuda else "gloo")
+    # NCCL refuses ranks that share a GPU; the platform knows whether these do.
+    dist.init_process_group(os.environ.get("SUBMARINE_TORCH_BACKEND", "nccl") if cuda else "gloo")
     rank, world_size = dist.get_rank(), dist.get_world_size()
     # Ray shows each replica its own devices only, so the first one visible is the one to use.
     device = torch.device("cuda", 0) if cuda else torch.device("cpu")

@@ -52,8 +52,8 @@ def test_what_cannot_be_submitted_is_one_line(platform: RunningPlatform, tmp_pat
         done = platform.cli("submit", "-f", str(tmp_path / file), check=False)
         assert done.returncode == 1 and said in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
-    asked = platform.cli("run", "--gpus-per-worker", "1", "--no-working-dir", "--", "true", check=False)
-    assert asked.returncode == 1 and "GPUs where there are 0" in asked.stderr
+    asked = platform.cli("run", "--gpus-per-worker", "2", "--no-working-dir", "--", "true", check=False)
+    assert asked.returncode == 1 and "2 GPUs where there are 1" in asked.stderr
 
 
 class Terminal:

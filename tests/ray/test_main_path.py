@@ -216,7 +216,7 @@ def test_what_a_cluster_can_never_run_fails_even_if_accepted_before_the_cluster_
         """None if the service had a look at the new cluster in the moment between the two calls."""
         platform.client.service.call("POST", "/api/v1/cluster", json={"name": f"new-{number}", **body})
         try:
-            return platform.submit("true", resources="nvidia.com/gpu=1", cluster=f"new-{number}")
+            return platform.submit("true", resources="nvidia.com/gpu=2", cluster=f"new-{number}")
         except submarine.ApiError as failure:
             assert failure.code == 400
             return None
@@ -224,7 +224,7 @@ def test_what_a_cluster_can_never_run_fails_even_if_accepted_before_the_cluster_
     id = next(filter(None, map(accepted_unseen, range(5))))
     ended = platform.ended(id, 30)
     assert (ended["status"], ended["reason"]) == ("Failed", "Unschedulable")
-    assert "1 GPUs where there are 0" in ended["message"]
+    assert "2 GPUs where there are 1" in ended["message"]
 
 
 def test_a_wrong_token_changes_no_row_and_is_shown(platform: RunningPlatform) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,53 @@ def launch(framework: str, roles: dict[str, int]) -> Launch:
     return plan_launch(ExperimentSpec.model_validate(document), "e", "e")
 
 
+def with_gpus(plan: Launch, gpu: float) -> Launch:
+    return replace(plan, replicas=tuple(replace(replica, gpu=gpu) for replica in plan.replicas))
+
+
 def test_torch_variables_number_ranks_by_node() -> None:
     found = environment.rendezvous_variables(launch("pytorch", {"Master": 1, "Worker": 2}), 2, PLACES)
     assert found == {
         "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "1000", "WORLD_SIZE": "3", "RANK": "2", "LOCAL_RANK": "1",
-        "LOCAL_WORLD_SIZE": "2", "NODE_RANK": "0", "GROUP_RANK": "0",
+        "LOCAL_WORLD_SIZE": "2", "NODE_RANK": "0", "GROUP_RANK": "0", "SUBMARINE_TORCH_BACKEND": "gloo",
     }  # fmt: skip
+
+
+def test_a_rank_with_a_gpu_finds_it_under_its_local_rank() -> None:
+    plan = with_gpus(launch("pytorch", {"Worker": 3}), 1)
+    places = [
+        Place("n1", "10.0.0.1", 1, ("0",)),
+        Place("n1", "10.0.0.1", 2, ("1",)),
+        Place("n2", "10.0.0.2", 3, ("0",)),
+    ]
+    for rank in range(3):
+        found = environment.rendezvous_variables(plan, rank, places)
+        assert (found["LOCAL_RANK"], found["LOCAL_WORLD_SIZE"], found["SUBMARINE_TORCH_BACKEND"]) == ("0", "1", "nccl")
+    shared = [*places[:1], Place("n1", "10.0.0.1", 2, ("0",)), places[2]]
+    assert environment.sharing(plan, shared) == ["worker-0", "worker-1"]
+    assert environment.rendezvous_variables(plan, 2, shared)["SUBMARINE_TORCH_BACKEND"] == "gloo"
+
+
+@pytest.mark.parametrize(
+    ("framework", "gpu", "hidden", "gentle"),
+    [("PyTorch", 0, True, False), ("PyTorch", 0.5, False, True), ("PyTorch", 1, False, False), ("Ray", 1, True, False)],
+)
+def test_who_asked_for_no_gpu_sees_none(framework: str, gpu: float, hidden: bool, gentle: bool) -> None:
+    found = environment.platform_variables(with_gpus(launch(framework, {"Worker": 1}), gpu), 0, "")
+    assert (found.get("CUDA_VISIBLE_DEVICES") == "", found.get("HIP_VISIBLE_DEVICES") == "-1") == (hidden, hidden)
+    assert ("TF_FORCE_GPU_ALLOW_GROWTH" in found) == gentle
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpu", "backend"), [(2, 0.5, "gloo"), (2, 0.6, None), (2, 1, None), (2, 0, None), (1, 0.5, None)]
+)
+def test_train_workers_that_may_share_a_gpu_use_gloo(
+    workers: int, gpu: float, backend: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from submarine_ray.runner import train
+
+    assert train._backend(with_gpus(launch("PyTorch", {"Worker": workers}), gpu)) == backend
+    assert ("they use gloo" in capsys.readouterr().out) == (backend == "gloo")
 
 
 def test_tf_config_has_roles_and_leaves_the_evaluator_out_of_the_cluster() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import submarine_ray as submarine
@@ -54,3 +56,53 @@ def test_other_ranks_leave_it_to_the_leader(
     monkeypatch.setenv("SUBMARINE_REPLICA", "worker-1")
     submarine.save_model("pytorch", object(), "m", [1, 4])
     assert "worker-1 leaves it to the leading replica" in capsys.readouterr().out
+
+
+class Constants:
+    """Makes a model whose graph has what `.to(device)` leaves behind: a constant, and a device by its name."""
+
+    @staticmethod
+    def module() -> Any:
+        torch = pytest.importorskip("torch")
+
+        class Module(torch.nn.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.linear = torch.nn.Linear(4, 3)
+                self.weights = torch.tensor([1.0, 2.0, 3.0])  # no buffer: a constant of the export
+
+            def forward(self, rows: Any) -> Any:
+                return self.linear(rows) * self.weights + torch.arange(3, device=rows.device)
+
+        return Module()
+
+
+def test_an_export_is_loaded_onto_another_device_with_all_that_is_in_it(
+    mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`meta` stands in for a GPU: like one, it mixes with no tensor of the CPU."""
+    torch = pytest.importorskip("torch")
+    from serve_apps.model import load
+    from submarine_ray.client import torch_models
+
+    module = Constants.module()
+    submarine.save_model("pytorch", module, "a-model", [-1, 4], [-1, 3])
+    rows = torch.ones(2, 4)
+    assert np.allclose(torch_models.load_pyfunc("models:/a-model/1").predict(rows.numpy()), module(rows).detach())
+    assert np.allclose(load("models:/a-model/1").predict(rows.numpy()), module(rows).detach())
+    monkeypatch.setenv(torch_models.DEVICE_VARIABLE, "meta")
+    raw = torch_models.load_pyfunc("models:/a-model/1").get_raw_model()
+    assert raw(torch.ones(2, 4, device="meta")).device.type == "meta"
+    stuck = mlflow.pytorch.load_model("models:/a-model/1").to("meta")
+    with pytest.raises(RuntimeError):  # what this is about: PyTorch's own way to the device does not move it all
+        stuck(torch.ones(2, 4, device="meta"))
+
+
+def test_a_model_is_tried_on_the_cpu_where_a_gpu_is_visible(
+    mlflow: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(logging.getLogger("mlflow"), "propagate", True)
+    submarine.save_model("pytorch", Constants.module(), "a-model", [-1, 4], [-1, 3])
+    assert "Failed to validate" not in caplog.text and "MLFLOW_DEFAULT_PREDICTION_DEVICE" not in os.environ

@@ -33,7 +33,7 @@ _ENVIRONMENT = {
     "RAY_COLOR_PREFIX": "0",
     "RAY_worker_niceness": "0",
     "RAY_JOB_STOP_WAIT_TIME_S": "15",  # the runner ends a stubborn script itself, and sends its last metrics
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asked for no GPU sees none
 }
 # Facts behind: docs/decisions/0002-local-cluster.md. In a pod Ray's own paths and ports are free.
 SERVE_ENVIRONMENT = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
