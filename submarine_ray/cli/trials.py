@@ -78,7 +78,7 @@ def best_line(sweep: dict[str, Any]) -> str:
     ended = sum(trial["status"] != "Running" for trial in sweep["trials"])
     counted = f"{ended} of {sweep.get('total', 0)} trials have ended"
     if not sweep["best"]:
-        return f"No trial has reported {sweep.get('metric')} yet; {counted}."
+        return f"No trial has reported a finite {sweep.get('metric')} yet; {counted}."
     best, metric = sweep["best"], sweep["metric"]
     params = ", ".join(f"{name}={_short(value)}" for name, value in best["params"].items())
     return f"Best: trial {best['trialId']}, {metric}={_short(best['metrics'][metric])} with {params}; {counted}."

@@ -11,6 +11,7 @@ from typing import Any
 from submarine_ray.client.errors import ExperimentFailed
 from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.numbers import from_json
 
 _BASE = "/api/v1/experiment"
 SHORTEST_QUESTION, LONGEST_QUESTION = 0.1, 20.0  # seconds; well below the HTTP client's timeout
@@ -82,17 +83,25 @@ class ExperimentClient:
             yield record["replica"], record["line"]
 
     def metrics(self, id: str, key: str | None = None) -> list[dict[str, Any]]:
-        """The last value of each metric of each replica, or one metric's history."""
-        return list(self.service.call("GET", f"{_BASE}/{id}/metrics", params={"key": key} if key else {}))
+        """The last value of each metric of each replica, or one metric's history; `value` is a float, which may be NaN
+        or infinite.
+        """
+        found = self.service.call("GET", f"{_BASE}/{id}/metrics", params={"key": key} if key else {})
+        return [{**metric, "value": from_json(metric["value"])} for metric in found]
 
     def trials(self, id: str) -> list[dict[str, Any]]:
-        """A sweep's trials, the best first: `trialId, status, params, metrics` and more of each."""
-        return list(self.service.call("GET", f"{_BASE}/{id}/trials"))
+        """A sweep's trials, the best first: `trialId, status, params, metrics` and more of each. Metrics are floats;
+        one that is NaN or infinite never makes a trial the best.
+        """
+        return [_trial(trial) for trial in self.service.call("GET", f"{_BASE}/{id}/trials")]
 
     def sweep(self, id: str) -> dict[str, Any]:
         """A sweep at a glance: its `trials`, the `best` of them, its `metric`, `mode` and `total` number of trials."""
         answer = self.service.envelope("GET", f"{_BASE}/{id}/trials")
-        return {"best": None, **answer["attributes"], "trials": answer["result"]}
+        attributes = dict(answer["attributes"])
+        best = attributes.pop("best", None)
+        trials = [_trial(trial) for trial in answer["result"]]
+        return {"best": _trial(best) if best else None, **attributes, "trials": trials}
 
     def list_artifacts(self, id: str, path: str = "") -> list[str]:
         """Paths of what the experiment stored, directly below `path`; those of directories end with `/`."""
@@ -133,3 +142,7 @@ class ExperimentClient:
                 raise ExperimentFailed(experiment)
             if until is not None and time.monotonic() >= until:
                 raise TimeoutError(f"{id} is {experiment['status']} after {timeout} s")
+
+
+def _trial(trial: dict[str, Any]) -> dict[str, Any]:
+    return {**trial, "metrics": {key: from_json(value) for key, value in trial["metrics"].items()}}

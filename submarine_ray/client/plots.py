@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure  # without pyplot: nothing global, no window
 
+from submarine_ray.spec.numbers import is_finite
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -25,9 +27,9 @@ class SweepFigure(Figure):
 def draw(sweep: dict[str, Any], title: str) -> Figure:
     """The metric trial by trial above, a line for each trial through its parameters below. Raises ValueError."""
     metric, mode = str(sweep.get("metric")), str(sweep.get("mode"))
-    shown = [trial for trial in sweep["trials"] if trial["metrics"].get(metric) is not None]
+    shown = [trial for trial in sweep["trials"] if is_finite(trial["metrics"].get(metric))]
     if not shown:
-        raise ValueError(f"{title}: no trial has reported {metric!r} yet; there is nothing to draw")
+        raise ValueError(f"{title}: no trial has reported a finite {metric!r} yet; there is nothing to draw")
     figure = SweepFigure(figsize=(10, 8), layout="constrained")
     above, below = figure.subplots(2, 1)
     figure.suptitle(title)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Response
@@ -17,6 +17,7 @@ from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.answers import Event, Experiment, ExperimentLog, Metric, Page, Param, Trial
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.numbers import to_json
 
 One = Envelope[Experiment]
 
@@ -98,6 +99,11 @@ def router(experiments: ExperimentService) -> APIRouter:
     return routes
 
 
+def _told(trial: dict[str, Any]) -> dict[str, Any]:
+    """A trial as JSON can have it."""
+    return {**trial, "metrics": {key: to_json(value) for key, value in trial["metrics"].items()}}
+
+
 def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
     @routes.get("/logs", response_model=Envelope[list[ExperimentLog]], summary="Which logs there are")
     def log_names(status: str | None = None) -> Response:
@@ -129,7 +135,8 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
 def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
     @routes.get("/{experiment_id}/metrics", response_model=Envelope[list[Metric]], summary="Metrics of each replica")
     def metrics(experiment_id: str, key: str | None = None) -> Response:
-        return ok(experiments.metrics(experiment_id, key))
+        found = experiments.metrics(experiment_id, key)
+        return ok([{**metric, "value": to_json(metric["value"])} for metric in found])
 
     @routes.get("/{experiment_id}/params", response_model=Envelope[list[Param]], summary="Parameters of each replica")
     def params(experiment_id: str) -> Response:
@@ -138,7 +145,9 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
     @routes.get("/{experiment_id}/trials", response_model=Envelope[list[Trial]], summary="A sweep's trials, best first")
     def trials(experiment_id: str) -> Response:
         found, attributes = experiments.trials(experiment_id)
-        return ok(found, attributes=attributes)
+        if best := attributes.get("best"):
+            attributes["best"] = _told(best)
+        return ok([_told(trial) for trial in found], attributes=attributes)
 
     @routes.get("/artifacts/{experiment_id}", response_model=Envelope[list[str]], summary="Paths of artifacts")
     def artifacts(experiment_id: str, path: str = "") -> Response:

@@ -29,6 +29,7 @@ from submarine_ray.experiments.repository import DAY_MS, Filter
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
+from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.trials import TrialState, rank
 from submarine_ray.tracking.service import TrackingService
@@ -290,7 +291,7 @@ class ExperimentService:
             return is_out, rank(trial["metrics"].get(tune.metric), tune.mode), trial["number"]
 
         found.sort(key=place)
-        best = next((t for t in found if not place(t)[0] and t["metrics"].get(tune.metric) is not None), None)
+        best = next((t for t in found if not place(t)[0] and is_finite(t["metrics"].get(tune.metric))), None)
         attributes = {"metric": tune.metric, "mode": tune.mode, "total": tune.trials, "best": best}
         return found, attributes
 

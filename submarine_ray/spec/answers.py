@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
 from submarine_ray.spec.notebooks import NotebookSpec
+
+# JSON has none of these three.
+Number = float | Literal["NaN", "Infinity", "-Infinity"]
 
 
 class Answer(BaseModel):
@@ -96,8 +99,8 @@ class Trial(Answer):
     """Why it failed."""
     params: dict[str, Any]
     """What it tried; parameters inside of a choice are named with dots."""
-    metrics: dict[str, float | None]
-    """The last value of each metric; null where it is no finite number."""
+    metrics: dict[str, Number]
+    """The last value of each metric."""
     checkpoint: str | None
     """Where its last checkpoint lies, if it made one."""
     model_version: str | None
@@ -119,8 +122,8 @@ class Metric(Answer):
     """Who logged it: `worker-0`."""
     key: str
     """The metric's name."""
-    value: float | None
-    """The value; null where it is no finite number."""
+    value: Number
+    """The value."""
     step: int
     """The training step."""
     timestamp: int

@@ -27,7 +27,7 @@ class TrialState:
 
 
 def rank(value: float | None, mode: str) -> float:
-    """Sorts trials: the best metric first, those without one last."""
-    if value is None or math.isnan(value):
+    """Sorts trials: the best metric first, last those without one and those that diverged (NaN, an infinity)."""
+    if value is None or not math.isfinite(value):
         return math.inf
     return -value if mode == "max" else value

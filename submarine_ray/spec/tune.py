@@ -64,7 +64,7 @@ class StopSpec(Document):
     """After so many reports of the metric."""
     time: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     """After so many seconds."""
-    metric: float | None = None
+    metric: float | None = Field(default=None, allow_inf_nan=False)
     """Once the metric is as good as this."""
 
 

@@ -7,6 +7,7 @@ long ones that would cost seconds; there the index on (key, timestamp) finds one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from operator import itemgetter
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Select,
     String,
     TableClause,
+    and_,
     bindparam,
     case,
     column,
@@ -30,22 +32,22 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from submarine_ray.core.database import Database
+from submarine_ray.spec.numbers import LARGEST, stored
 
 MAX_POINTS = 5000  # that cross the wire a curve
 STRETCHES = 900
 _SEEKS_AT_ONCE = 100  # SQLite joins at most 500 queries
 _SHORT = 20_000
-_LARGEST = 1e308  # MLflow stores an infinity as the largest number there is
 Axis = Literal["step", "time"]
 Curve = tuple[str, str]
 
 
 class Latest(NamedTuple):
-    """A metric's last value, None for NaN; `timestamp` in milliseconds since 1970."""
+    """A metric's last value, which may be NaN or infinite; `timestamp` in milliseconds since 1970."""
 
     run: str
     key: str
-    value: float | None
+    value: float
     step: int
     timestamp: int
 
@@ -80,12 +82,18 @@ _SEEKS = union_all(*map(_seek, range(_SEEKS_AT_ONCE)))
 
 @dataclass(frozen=True)
 class Point:
-    """One stretch of a curve: where it begins (a step, or milliseconds since 1970), its mean, and how far it strays."""
+    """One stretch of a curve: where it begins (a step, or milliseconds since 1970), its mean, and how far it strays.
+
+    NaN and infinities are counted, and no part of the mean; of a stretch that has nothing else, `value` is None.
+    """
 
     x: int
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
+    nan: int = 0
+    infinite: int = 0
+    minus_infinite: int = 0
 
 
 def read(
@@ -110,12 +118,14 @@ def latest(database: Database, runs: Collection[str]) -> list[Latest]:
     query = select(
         _LATEST.c.run_uuid,
         _LATEST.c.key,
-        case((_LATEST.c.is_nan.is_(False), _LATEST.c.value)),
+        _LATEST.c.value,
+        _LATEST.c.is_nan,
         _LATEST.c.step,
         _LATEST.c.timestamp,
     ).where(_LATEST.c.run_uuid.in_(runs))
     with database.session() as session:
-        return [Latest(*row) for row in session.execute(query.order_by(_LATEST.c.key))]
+        rows = session.execute(query.order_by(_LATEST.c.key))
+        return [Latest(run, key, _logged(value, is_nan), step, at) for run, key, value, is_nan, step, at in rows]
 
 
 def marks(database: Database, runs: Collection[str]) -> dict[str, tuple[int, int]]:
@@ -129,19 +139,22 @@ def marks(database: Database, runs: Collection[str]) -> dict[str, tuple[int, int
 def _condensed(session: Session, curve: Curve, axis: Axis) -> list[Point]:
     """Every point counts: the mean and the extremes of each stretch."""
     x = _METRICS.c.step if axis == "step" else _METRICS.c.timestamp
-    mine = _METRICS.c.run_uuid == curve[0], _METRICS.c.key == curve[1], _METRICS.c.is_nan.is_(False)
+    mine = _METRICS.c.run_uuid == curve[0], _METRICS.c.key == curve[1]
     first, last = session.execute(select(func.min(x), func.max(x)).where(*mine)).one()
     if first is None:
         return []
     span = last - first + 1
-    finite = case((_METRICS.c.value.between(-_LARGEST, _LARGEST), _METRICS.c.value))
+    value, is_number = _METRICS.c.value, _METRICS.c.is_nan.is_(False)
+    finite = case((and_(is_number, value > -LARGEST, value < LARGEST), value))
+    counts = (~is_number, and_(is_number, value >= LARGEST), and_(is_number, value <= -LARGEST))
     rows = session.execute(
         select(func.min(x), func.avg(finite), func.min(finite), func.max(finite))
+        .add_columns(*(func.sum(case((kind, 1), else_=0)) for kind in counts))
         .where(*mine)
         .group_by((x - first) * min(STRETCHES, span) // span)
         .order_by(func.min(x))
     )
-    return [Point(int(begin), mean, low, high) for begin, mean, low, high in rows if mean is not None]
+    return [Point(int(begin), mean, low, high, *map(int, odd)) for begin, mean, low, high, *odd in rows]
 
 
 def _sampled(session: Session, curve: Curve, axis: Axis, began: int, newest: int) -> list[Point]:
@@ -154,10 +167,19 @@ def _sampled(session: Session, curve: Curve, axis: Axis, began: int, newest: int
         moments |= set(session.scalars(_SEEKS, {"run": curve[0], "name": curve[1], **asked}))
     x = _METRICS.c.step if axis == "step" else _METRICS.c.timestamp
     rows = session.execute(
-        select(x, _METRICS.c.value)
-        .where(*mine, _METRICS.c.timestamp.in_(moments), _METRICS.c.is_nan.is_(False))
-        .where(_METRICS.c.value.between(-_LARGEST, _LARGEST))
+        select(x, _METRICS.c.value, _METRICS.c.is_nan).where(*mine, _METRICS.c.timestamp.in_(moments))
     ).all()
     rows = sorted(rows, key=itemgetter(0))  # asked to, SQLite would read the whole curve in its steps' order
     every = -(-len(rows) // MAX_POINTS) or 1
-    return [Point(int(at), value, value, value) for at, value in rows[::every]]
+    return [_point(int(at), _logged(value, is_nan)) for at, value, is_nan in rows[::every]]
+
+
+def _logged(value: float, is_nan: bool) -> float:
+    """A value as it was logged: MLflow has a column for NaN."""
+    return math.nan if is_nan else stored(value)
+
+
+def _point(x: int, value: float) -> Point:
+    if math.isfinite(value):
+        return Point(x, value, value, value)
+    return Point(x, None, None, None, int(math.isnan(value)), int(value == math.inf), int(value == -math.inf))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
+from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.trials import (
     CHECKPOINT_TAG,
     IS_TRIAL_TAG,
@@ -152,7 +152,7 @@ class TrackingService:
             else:
                 found = self.client().get_metric_history(run.info.run_id, key) if key in run.data.metrics else []
             points += [
-                {"replica": replica, "key": m.key, "value": m.value, "step": m.step, "timestamp": m.timestamp}
+                {"replica": replica, "key": m.key, "value": stored(m.value), "step": m.step, "timestamp": m.timestamp}
                 for m in found
             ]
         return points
@@ -328,7 +328,7 @@ def _trial(number: int, run: Any) -> dict[str, Any]:
         "status": tags.get(STATE_TAG, TrialState.RUNNING),
         "message": tags.get(MESSAGE_TAG) or None,
         "params": json.loads(tags.get(PARAMS_TAG, "{}")),
-        "metrics": {key: value if math.isfinite(value) else None for key, value in sorted(run.data.metrics.items())},
+        "metrics": {key: stored(value) for key, value in sorted(run.data.metrics.items())},
         "checkpoint": tags.get(CHECKPOINT_TAG),
         "modelVersion": tags.get(REGISTERED_TAG),
         "runId": info.run_id,

@@ -7,6 +7,10 @@ from typing import Any
 
 from nicegui import ui
 
+from submarine_ray.core.clock import iso
+from submarine_ray.spec.numbers import INFINITY, MINUS_INFINITY, NAN
+from submarine_ray.tracking.curves import Axis, Point
+
 # Okabe and Ito's palette, which the colour-blind can tell apart, without its yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7d5ba6", "#8c564b")
 _GREY = "#8a94a3"
@@ -20,14 +24,36 @@ _AXIS = {
 Series = Mapping[str, Sequence[tuple[Any, float | None]]]
 
 
-def smoothed(values: Sequence[float], weight: float) -> list[float]:
-    """An exponential moving average that does not lean towards zero at its beginning; `weight` from 0 to below 1."""
-    found, last, total = [], 0.0, 0.0
+def smoothed(values: Sequence[float | None], weight: float) -> list[float | None]:
+    """An exponential moving average that does not lean towards zero at its beginning; `weight` from 0 to below 1.
+
+    Gaps stay gaps, and do not count.
+    """
+    found: list[float | None] = []
+    last, total = 0.0, 0.0
     for value in values:
+        if value is None:
+            found.append(None)
+            continue
         last = weight * last + (1 - weight) * value
         total = weight * total + (1 - weight)
         found.append(last / total)
     return found
+
+
+def unfinished(points: Sequence[Point], x_axis: Axis) -> str:
+    """What a curve has besides finite numbers, in words: `NaN (3 values, the first at step 120)`; empty without any."""
+    found = []
+    for kind, counts in (
+        (NAN, [point.nan for point in points]),
+        (INFINITY, [point.infinite for point in points]),
+        (MINUS_INFINITY, [point.minus_infinite for point in points]),
+    ):
+        if total := sum(counts):
+            x = next(point.x for point, count in zip(points, counts, strict=True) if count)
+            first = f"step {x}" if x_axis == "step" else iso(x)
+            found.append(f"{kind} ({total} {'value' if total == 1 else 'values'}, the first at {first})")
+    return ", ".join(found)
 
 
 def axis(kind: str = "value", **more: Any) -> dict[str, Any]:
@@ -47,8 +73,8 @@ def lines(series: Series, x: str = "value", log: bool = False, weight: float = 0
             "color": COLOURS[number % len(COLOURS)],
             "animation": False,
         }
-        if weight and all(value is not None for _, value in points):
-            means = smoothed([float(value or 0) for _, value in points], weight)
+        if weight:
+            means = smoothed([value for _, value in points], weight)
             drawn.append({**line, "lineStyle": {"width": 1, "opacity": 0.25}, "tooltip": {"show": False}})
             line = {**line, "data": [[at, mean] for (at, _), mean in zip(points, means, strict=True)]}
         drawn.append(line)

@@ -38,6 +38,7 @@ class _Metrics:
         self._view = _View([])
         self._keys: list[str] = []
         self._charts: dict[str, ui.echart] = {}
+        self._notes: dict[str, ui.label] = {}
         self._runs: dict[str, str] = {}
         self._found: dict[Curve, list[Point]] = {}
         self._tools = parts.row()
@@ -99,16 +100,22 @@ class _Metrics:
         view, found = self._view, self._found
         if list(self._charts) != view.chosen:
             self._tiles.clear()
-            self._charts = {}
+            self._charts, self._notes = {}, {}
             with self._tiles:
                 for key in view.chosen:
                     with parts.card(key):
                         self._charts[key] = charts.show({}, f"The course of {key}")
+                        self._notes[key] = ui.label().classes("quiet small")
         for key, chart in self._charts.items():
-            series = {
-                replica or "run": [(point.x, point.value) for point in found[run, key]]
-                for run, replica in self._runs.items()
-                if (run, key) in found
-            }
+            curves = {name or "run": found[run, key] for run, name in self._runs.items() if (run, key) in found}
+            series = {name: [(point.x, point.value) for point in points] for name, points in curves.items()}
             kind = "time" if view.axis == "time" else "value"
             charts.replace(chart, charts.lines(series, kind, view.log, view.weight))
+            self._note(key, curves)
+
+    def _note(self, key: str, curves: dict[str, list[Point]]) -> None:
+        """Say what a chart cannot draw."""
+        at = {replica: charts.unfinished(points, self._view.axis) for replica, points in curves.items()}
+        text = "; ".join(f"{replica}: {said}" for replica, said in at.items() if said)
+        self._notes[key].set_text(f"Not drawn: {text}." if text else "")
+        self._notes[key].set_visibility(bool(text))

@@ -11,6 +11,7 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from submarine_ray.core.errors import SubmarineError
+from submarine_ray.spec.numbers import is_finite, to_json
 from submarine_ray.workbench.looks import looked
 
 UNDO_SECONDS = 15.0
@@ -123,8 +124,10 @@ def taken(begun: str | None, ended: str | None) -> ui.element:
 
 
 def short(value: Any) -> Any:
-    """A number to read: six digits of it; anything else as it is."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    """A number to read: six digits of it, NaN and the infinities in words; anything else as it is."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if is_finite(value) else to_json(value)
 
 
 def link(content: str, target: str, new_tab: bool = False, classes: str = "") -> ui.link:

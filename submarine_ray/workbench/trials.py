@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
+from submarine_ray.spec.numbers import is_finite
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.services import Services
@@ -54,7 +55,7 @@ def _draw(experiment_id: str, found: list[dict[str, Any]], attributes: dict[str,
     compare.set_enabled(False)
     table.on_select(lambda: compare.set_enabled(2 <= len(chosen()) <= MAX_COMPARED))
     compare.on_click(lambda: ui.navigate.to(addresses.compare(chosen())))
-    scored = [trial for trial in found if trial["metrics"].get(metric) is not None]
+    scored = [trial for trial in found if is_finite(trial["metrics"].get(metric))]
     if len(scored) < 2:
         return
     with ui.element("div").classes("tiles wide"):

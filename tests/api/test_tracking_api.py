@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import httpx
 import pytest
 
+from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import spec
 
@@ -55,3 +57,49 @@ def test_a_batch_with_a_record_that_cannot_be_stored_is_refused_and_says_which(
     said = answer.json()["message"]
     assert "cannot be stored as it is" in said and f"{kind}[1]" in said, said
     assert api.post(BATCH, json={"run_id": run[1], kind: [good, {**good, "key": "after"}]}).status_code == 200
+
+
+ODD = {"down": "-Infinity", "loss": 0.5, "nan": "NaN", "up": "Infinity"}
+AS_FLOATS = {"down": "-inf", "loss": "0.5", "nan": "nan", "up": "inf"}
+
+
+@pytest.fixture
+def client(api: httpx.Client) -> ExperimentClient:
+    """The SDK, on the app in this process."""
+    made = ExperimentClient("http://127.0.0.1:32080")
+    made.service._http = api
+    return made
+
+
+def test_nan_and_infinities_are_told_apart(api: httpx.Client, client: ExperimentClient, run: tuple[str, str]) -> None:
+    id, key = run
+    logged = [metric(key=name, value=value) for name, value in ODD.items()]
+    assert api.post(BATCH, json={"run_id": key, "metrics": logged}).status_code == 200
+    assert {m["key"]: m["value"] for m in api.get(f"{URL}/{id}/metrics").json()["result"]} == ODD
+    assert {m["key"]: str(m["value"]) for m in client.metrics(id)} == AS_FLOATS
+    for name, value in ODD.items():
+        (point,) = api.get(f"{URL}/{id}/metrics", params={"key": name}).json()["result"]
+        assert point["value"] == value
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_trial_that_diverged_never_wins(api: httpx.Client, client: ExperimentClient, mode: str) -> None:
+    tune = {"searchSpace": {"lr": {"type": "uniform", "low": 0, "high": 1}}, "metric": "loss", "mode": mode}
+    document = spec(meta={"name": "sweep", "framework": "Python", "cmd": "python t.py {{lr}}"}, tune=tune)
+    id, _ = make_run(api, **document)
+    tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
+    values = [math.inf, 0.25, math.nan, 0.75, -math.inf, None]
+    for number, value in enumerate(values):
+        tags = {"submarine.sweep_id": id, "submarine.is_trial": "1", "submarine.trial_id": f"t{number}",
+                "submarine.sweep_name": "s", "submarine.trial_params": "{}"}  # fmt: skip
+        trial = tracking.client().create_run(tracking._experiment("test"), tags=tags)
+        if value is not None:
+            tracking.client().log_metric(trial.info.run_id, "loss", value)
+    sweep = client.sweep(id)
+    best, other = (0.25, 0.75) if mode == "min" else (0.75, 0.25)
+    found = [trial["metrics"].get("loss") for trial in sweep["trials"]]
+    assert found[:2] == [best, other]
+    assert sorted(map(str, found[2:])) == ["-inf", "None", "inf", "nan"]
+    assert sweep["best"]["metrics"]["loss"] == best
+    told = {str(t["metrics"].get("loss")) for t in api.get(f"{URL}/{id}/trials").json()["result"]}
+    assert told == {"0.25", "0.75", "NaN", "Infinity", "-Infinity", "None"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ from sqlalchemy import text
 
 from submarine_ray.core.database import Database
 from submarine_ray.tracking import curves
-from submarine_ray.workbench.charts import smoothed
+from submarine_ray.workbench.charts import smoothed, unfinished
 from submarine_ray.workbench.trials import importance
 
 pytestmark = pytest.mark.db
@@ -81,10 +82,32 @@ def test_a_short_curve_has_every_point(tracking: Database, one: str, other: str)
     log(tracking, one, "loss", [3.0, math.nan, 1.0, INFINITY, 0.5])
     log(tracking, other, "loss", [9.0])
     found = curves.read(tracking, [one, other], ["loss", "nothing"])
-    assert [(point.x, point.value) for point in found[one, "loss"]] == [(0, 3.0), (2, 1.0), (4, 0.5)]
+    drawn = [(point.x, point.value) for point in found[one, "loss"]]
+    assert drawn == [(0, 3.0), (1, None), (2, 1.0), (3, None), (4, 0.5)]
     assert [point.value for point in found[other, "loss"]] == [9.0] and len(found) == 2
     by_time = curves.read(tracking, [one], ["loss"], "time")[one, "loss"]
-    assert [point.x for point in by_time] == [BEGAN, BEGAN + 20, BEGAN + 40]
+    assert [point.x for point in by_time] == [BEGAN + 10 * step for step in range(5)]
+
+
+@pytest.mark.parametrize("length", [10, 5_000, 30_000])
+def test_nan_and_infinities_are_told_apart_in_curves_of_any_length(tracking: Database, one: str, length: int) -> None:
+    # In a long curve, which is sampled, stretches of them.
+    odd = {2: math.nan, 4: INFINITY, 6: -INFINITY}
+    values = [odd.get(10 * step // length, 1.0) for step in range(length)]
+    log(tracking, one, "loss", values)
+    points = curves.read(tracking, [one], ["loss"])[one, "loss"]
+    said = unfinished(points, "step")
+    for kind, begin in (("NaN", 2), ("Infinity", 4), ("-Infinity", 6)):
+        first = int(re.search(rf"(?:^|, ){kind} \(\d+ values?, the first at step (\d+)\)", said)[1])  # type: ignore[index]
+        assert abs(first - begin * length // 10) <= length // 500, said
+    assert {point.value for point in points} == {1.0, None}
+
+
+def test_last_values_are_as_they_were_logged(tracking: Database, one: str) -> None:
+    for key, value in (("down", -INFINITY), ("largest but one", 1e308), ("nan", math.nan), ("up", INFINITY)):
+        log(tracking, one, key, [value])
+    found = [last.value for last in curves.latest(tracking, [one])]
+    assert [str(value) for value in found] == ["-inf", "1e+308", "nan", "inf"]
 
 
 def test_a_middling_curve_keeps_mean_and_extremes(tracking: Database, one: str, other: str) -> None:

@@ -23,5 +23,5 @@ def test_a_sweep_is_drawn_as_history_and_parallel_coordinates_and_shown_by_a_not
 
 
 def test_a_sweep_without_a_report_is_not_drawn() -> None:
-    with pytest.raises(ValueError, match="no trial has reported 'loss' yet"):
+    with pytest.raises(ValueError, match="no trial has reported a finite 'loss' yet"):
         plots.draw({"metric": "loss", "mode": "min", "trials": TRIALS[2:]}, "e-1")

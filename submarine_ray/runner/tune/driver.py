@@ -65,6 +65,7 @@ def _sweep(launch: Launch, tune: Tune, sink: Any, workspace: Workspace | None) -
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told by our own callback, once
     warnings.filterwarnings("ignore", module="ray")
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="numpy")  # percentiles of diverged trials
     function = train.unpacked(workspace) if workspace else None
     tuner, total = _tuner(launch, tune, function, sink)
     sweep = following.Sweep(launch, tune, total)
@@ -78,7 +79,7 @@ def _sweep(launch: Launch, tune: Tune, sink: Any, workspace: Workspace | None) -
         raise _failed(sweep.hopeless)
     best = sweep.best(trials)
     if best is None:
-        first = next(iter(sweep.failures.values()), "no trial reported anything")
+        first = next(iter(sweep.failures.values()), sweep.why_none(trials))
         raise _failed(f"all {len(trials)} trials failed; the first: {first}" if sweep.failures else first)
     params = following.in_words(best.config["params"])
     following.say(f"best trial {best.trial_id}: {tune.metric}={sweep.value(best):.6g}, {params}")
@@ -95,7 +96,7 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
 
     from submarine_ray.runner.tune import search
     from submarine_ray.runner.tune.sweep import Follower, Rules
-    from submarine_ray.runner.tune.trial import LOGGED, Trial, sweep_name
+    from submarine_ray.runner.tune.trial import SCORE, Trial, sweep_name
 
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(Trial, launch=launch, function=function, sink=sink), _resources(launch)
@@ -119,7 +120,7 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
         trainable,
         param_space=space,
         tune_config=ray_tune.TuneConfig(
-            metric=f"{LOGGED}{tune.metric}",
+            metric=SCORE,
             mode=tune.mode,
             search_alg=algorithm,
             scheduler=search.scheduler(tune),

@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune import schedulers
 
 from submarine_ray.runner.errors import InvalidLaunch
-from submarine_ray.runner.tune.trial import LOGGED, REPORTS, longest
+from submarine_ray.runner.tune.trial import REPORTS, SCORE, longest
 from submarine_ray.spec import space
 from submarine_ray.spec.launch import FINAL_STATUS, Tune
 
@@ -78,9 +78,7 @@ def _optuna(sweep: Tune) -> Any:
         import torch  # noqa: F401
 
         sampler = optuna.samplers.GPSampler(seed=sweep.seed)
-    return OptunaSearch(
-        space=Suggest(sweep.search_space), metric=f"{LOGGED}{sweep.metric}", mode=sweep.mode, sampler=sampler
-    )
+    return OptunaSearch(space=Suggest(sweep.search_space), metric=SCORE, mode=sweep.mode, sampler=sampler)
 
 
 def scheduler(sweep: Tune) -> Any:

@@ -52,7 +52,7 @@ class Sweep:
         self.states[trial.trial_id] = state
         if why:
             self.failures[trial.trial_id] = why
-        value = self.value(trial)
+        value = metrics(trial.last_result or {}).get(self._tune.metric)
         shown = f"{self._tune.metric}={value:.6g}" if value is not None else f"no {self._tune.metric}"
         say(f"trial {trial.trial_id} {state}: {why or shown} ({len(self.states)} of {self._total} have ended)")
         self._notice(trials)
@@ -65,7 +65,7 @@ class Sweep:
         self._write(trial.trial_id, trial.config["params"], tags, _MLFLOW_STATUS[state])
 
     def best(self, trials: list[Any]) -> Any:
-        """The trial with the best last value among those that did not fail; None if none has a value."""
+        """The trial with the best last value among those that neither failed nor diverged; None if none has a value."""
         return next(iter(self.ranked(trials)), None)
 
     def ranked(self, trials: list[Any]) -> list[Any]:
@@ -74,6 +74,14 @@ class Sweep:
         able = [t for t in trials if self.states.get(t.trial_id) != TrialState.FAILED and self.value(t) is not None]
         return sorted(able, key=lambda trial: rank(self.value(trial), self._tune.mode))
 
+    def why_none(self, trials: list[Any]) -> str:
+        """Why there is no best trial, if none failed."""
+        metric = self._tune.metric
+        last = [value for trial in trials if (value := metrics(trial.last_result or {}).get(metric)) is not None]
+        if not last:
+            return "no trial reported anything"
+        return f"every trial diverged: the last {metric} of each is NaN or infinite, the first one's {last[0]:g}"
+
     def state(self, trial: Any) -> str:
         """What became of a trial that did not fail: one that did all it was asked to succeeded."""
         result = trial.last_result or {}
@@ -81,9 +89,9 @@ class Sweep:
         return TrialState.SUCCEEDED if is_done else TrialState.STOPPED
 
     def value(self, trial: Any) -> float | None:
-        """The trial's last value of the sweep's metric."""
+        """The trial's last value of the sweep's metric; None if it has diverged: NaN and infinities never win."""
         value = metrics(trial.last_result or {}).get(self._tune.metric)
-        return None if value is None or math.isnan(value) else float(value)
+        return float(value) if value is not None and math.isfinite(value) else None
 
     def close(self) -> None:
         """Until all that MLflow is to know has been written."""
@@ -210,7 +218,9 @@ class Rules(Stopper):  # type: ignore[misc]
         if "time" in self._stop and result.get("time_total_s", 0) >= self._stop["time"]:
             return True
         goal, value = self._stop.get("metric"), metrics(result).get(self._metric)
-        return goal is not None and value is not None and rank(value, self._mode) <= rank(goal, self._mode)
+        if goal is None or value is None or not math.isfinite(value):
+            return False
+        return rank(value, self._mode) <= rank(goal, self._mode)
 
     def stop_all(self) -> bool:
         if _current and _current.hopeless:

@@ -32,10 +32,12 @@ from submarine_ray.runner.tune.work import (
 )
 from submarine_ray.spec import space
 from submarine_ray.spec.launch import Launch, Tune
+from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, SWEEP_NAME_TAG, TrialState
 
 # In a result: what the code logged, by names that are none of Ray Tune's ("done" would end the trial); and our own.
 LOGGED = "logged."
+SCORE = "submarine_score"
 REPORTS = "submarine_reports"
 ENDED = "submarine_ended"
 _COUNT_FILE = ".submarine-reports"
@@ -52,8 +54,15 @@ patiently = retry(
 )
 
 
-def _logged(metrics: dict[str, float]) -> dict[str, Any]:
-    return {f"{LOGGED}{name}": value for name, value in metrics.items()}
+def result(metrics: dict[str, float], tune: Tune) -> dict[str, Any]:
+    """What the code logged, as Ray Tune gets it; and what schedulers and searchers compare: the worst there is once the
+    trial has diverged, or an infinity would be the best of all, and its weights copied.
+    """
+    found: dict[str, Any] = {f"{LOGGED}{name}": value for name, value in metrics.items()}
+    if (value := metrics.get(tune.metric)) is not None:
+        worst = -math.inf if tune.mode == "max" else math.inf
+        found[SCORE] = value if math.isfinite(value) else worst
+    return found
 
 
 def longest(tune: Tune) -> float:
@@ -145,20 +154,25 @@ class Trial(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         if self._work is None:
             if (finished := self._enter()) is not None:
-                return {**_logged(finished), REPORTS: 1, "done": True, ENDED: True}
+                return {**self._result(finished), REPORTS: 1, "done": True, ENDED: True}
             self._work = self._start()
         report = self._work.next()
         if report is not None and self._reports.count >= self._longest:
             # Its last one: code that ends by itself now has things to do, such as saving its model. A next one ends it.
             report = self._work.next()
         if report is not None:
-            return {**_logged(report), REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
+            told = {REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
+            return {**self._result(report), **told}
         self._end_work()
         if self._run and self._noting:  # before Ray Tune hears of it: what has ended never runs again
             self._noting.join()
             self._run.tag(self._run_id, {STATE_TAG: TrialState.SUCCEEDED})
-        result = {**_logged(self._reports.last), REPORTS: self._reports.count, "done": True, ENDED: True}
-        return {**result, "should_checkpoint": self._has_new_checkpoint()}
+        told = {REPORTS: self._reports.count, "done": True, ENDED: True}
+        return {**self._result(self._reports.last), **told, "should_checkpoint": self._has_new_checkpoint()}
+
+    def _result(self, metrics: dict[str, float]) -> dict[str, Any]:
+        assert self._experiment.tune  # noqa: S101 (only sweeps have trials)
+        return result(metrics, self._experiment.tune)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         if not self._close():
@@ -202,7 +216,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._run_id = run_id(found)
         tags = {tag["key"]: tag["value"] for tag in found["data"].get("tags", [])}
         if tags.get(STATE_TAG) == TrialState.SUCCEEDED:
-            return {metric["key"]: float(metric["value"]) for metric in found["data"].get("metrics", [])}
+            return {metric["key"]: stored(float(metric["value"])) for metric in found["data"].get("metrics", [])}
         arguments = (self._run_id, self._params, not found["data"].get("params"))
         # Beside the work: a trial may be short, and nothing in it asks for this.
         self._noting = threading.Thread(target=self._run.begin, args=arguments, daemon=True)
