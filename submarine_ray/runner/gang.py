@@ -25,7 +25,8 @@ from submarine_ray.runner import code, environment
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.environment import Place
 from submarine_ray.runner.errors import CommandFailed, ReplicaLost, RunnerError
-from submarine_ray.runner.process import ReplicaProcess, describe
+from submarine_ray.runner.process import ReplicaProcess
+from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch, Replica
 
 HAND_OVER_SECONDS = 0.2
@@ -164,6 +165,7 @@ class Gang:
         self._write = write
         self._actors = [self._actor(group, index, replica) for index, replica in enumerate(launch.replicas)]
         self._statuses: dict[int, int] = {}
+        self._endings = [Ending() for _ in launch.replicas]
         self._asked_to_end: set[int] = set()
         self._started = False
         self._stop_until: float | None = None
@@ -221,6 +223,7 @@ class Gang:
         given: HandOver = self._get([reference], rank)[0]
         if given.lines:
             self._write(self._launch.replicas[rank].name, given.lines)
+            self._endings[rank].hear(given.lines)
             self._nccl_refused |= any(NCCL_REFUSAL in line for line in given.lines)
         if given.status is not None:
             self._statuses[rank] = given.status
@@ -232,7 +235,7 @@ class Gang:
             self._end_all()
             name = self._launch.replicas[rank].name
             why = f"; {self._of_sharing()}" if self._sharing and self._nccl_refused else ""
-            raise CommandFailed(f"{name} failed: it {describe(status)}{why}", status if status > 0 else 1)
+            raise CommandFailed(f"{name} failed: {self._endings[rank].why(status)}{why}", status if status > 0 else 1)
 
     def _of_sharing(self) -> str:
         return (

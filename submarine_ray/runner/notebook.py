@@ -22,8 +22,9 @@ from typing import Any
 from submarine_ray.runner.environment import platform_variables
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.network import free_port, node_ip
-from submarine_ray.runner.process import ReplicaProcess, describe
+from submarine_ray.runner.process import ReplicaProcess
 from submarine_ray.runner.single import end_on_sigterm
+from submarine_ray.spec.endings import describe
 from submarine_ray.spec.launch import Launch, Notebook
 
 SAMPLE = resources.files("submarine_ray.runner") / "sample.ipynb"  # perhaps in a zip, on Kubernetes

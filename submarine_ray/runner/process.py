@@ -118,12 +118,3 @@ class ReplicaProcess:
             self._sink(line.decode(errors="replace").rstrip("\n"))
         self._process.wait()
         self._on_end()
-
-
-def describe(status: int) -> str:
-    """An exit status in words."""
-    if status < 0:
-        name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
-        hint = " (out of memory, perhaps)" if -status == signal.SIGKILL else ""
-        return f"was killed by {name}{hint}"
-    return f"exited with status {status}"

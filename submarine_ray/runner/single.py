@@ -11,7 +11,8 @@ from submarine_ray.runner import code, environment
 from submarine_ray.runner.environment import Place
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.network import free_port
-from submarine_ray.runner.process import ReplicaProcess, describe
+from submarine_ray.runner.process import ReplicaProcess
+from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch
 
 
@@ -23,7 +24,10 @@ def run(launch: Launch) -> None:
     env |= environment.rendezvous_variables(launch, 0, [Place("0", "127.0.0.1", free_port())])
     env |= workspace.variables() | replica.env
 
+    ending = Ending()
+
     def sink(line: str) -> None:
+        ending.hear((line,))
         sys.stdout.write(f"[{replica.name}] {line}\n")
         sys.stdout.flush()
 
@@ -34,7 +38,7 @@ def run(launch: Launch) -> None:
     status = process.wait()
     workspace.close()
     if status != 0:
-        raise CommandFailed(f"{replica.name} failed: it {describe(status)}", status if status > 0 else 1)
+        raise CommandFailed(f"{replica.name} failed: {ending.why(status)}", status if status > 0 else 1)
 
 
 def end_on_sigterm(process: ReplicaProcess) -> None:

@@ -23,19 +23,22 @@ TABS = ("overview", "metrics", "logs", "artifacts")
 
 def add(bench: Bench) -> None:
     @bench.route("/experiments/{experiment_id}")
-    async def experiment(request: Request, experiment_id: str, tab: str = "overview", path: str = "") -> None:
+    async def experiment(
+        request: Request, experiment_id: str, tab: str = "overview", path: str = "", show: str = ""
+    ) -> None:
         async with bench.page(request, experiment_id, "/experiments", has_charts=True) as page:
             found = await asyncio.to_thread(bench.services.experiments.get, experiment_id)
             ui.page_title(f"{found['spec']['meta']['name']} · submarine-ray")
-            await _Experiment(bench, page, found, path).draw(tab)
+            await _Experiment(bench, page, found, path, show == "failure").draw(tab)
 
 
 class _Experiment:
-    def __init__(self, bench: Bench, page: Page, found: dict[str, Any], path: str) -> None:
+    def __init__(self, bench: Bench, page: Page, found: dict[str, Any], path: str, show_failure: bool) -> None:
         self._services = bench.services
         self._page = page
         self._found = found
         self._path = path
+        self._show_failure = show_failure
         self._overview: Any = None
         self.id: str = found["experimentId"]
         self._name: str = found["spec"]["meta"]["name"]
@@ -87,7 +90,8 @@ class _Experiment:
                 await artifacts.draw(self._services, self.id, self._path)
             elif tab == "logs":
                 address = f"/api/v1/experiment/logs/{quote(self.id)}/stream"
-                parts.element("log-view", src=address, name=self.id)
+                why = self._found["message"] if self._show_failure else None
+                parts.element("log-view", src=address, name=self.id, why=why)
             else:
                 self._refresh = await self._draw_overview()
 
@@ -123,6 +127,9 @@ class _Experiment:
             with self._why:
                 said = f"{found['reason']}: {found['message']}" if found["reason"] else found["message"]
                 parts.notice(said, bad=seen == ExperimentStatus.FAILED)
+                if seen == ExperimentStatus.FAILED and found["runId"]:
+                    place = f"{addresses.experiment(self.id)}?tab=logs&show=failure"
+                    parts.button("Show in the log", lambda: ui.navigate.to(place), "article")
 
     async def _draw_overview(self) -> Callable[[], Awaitable[None]]:
         pair = ui.element("div").classes("pair")

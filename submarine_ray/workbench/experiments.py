@@ -20,8 +20,10 @@ from submarine_ray.workbench.parts import Column
 SIZE = 25
 PERIODS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400}
 _PERIOD_NAMES = {"hour": "the last hour", "day": "the last day", "week": "the last week", "month": "the last 30 days"}
+# Whose message says more than the state.
+_TOLD = (ExperimentStatus.FAILED, ExperimentStatus.ACCEPTED, ExperimentStatus.CREATED)
 COLUMNS = (
-    Column("name", "Name", "link"),
+    Column("name", "Name", "named"),
     Column("seen", "Status", "status"),
     Column("owner", "Owner", wide=True),
     Column("framework", "Framework", wide=True),
@@ -86,6 +88,7 @@ def shown(summary: dict[str, Any]) -> dict[str, Any]:
     seen = ExperimentStatus.seen(summary)
     return summary | {
         "seen": seen,
+        "why": summary["message"] if seen in _TOLD else None,
         "href": addresses.experiment(summary["experimentId"]),
         "state": parts.state(seen),
         "from": summary["runningTime"],

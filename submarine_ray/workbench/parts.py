@@ -264,7 +264,8 @@ async def answered(dialog: ui.dialog) -> Any:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `kind`: text, wrap, mono, link (to the row's `href`), status (coloured by the row's
+    """A column of a table. `kind`: text, wrap, mono, link (to the row's `href`), named (a link,
+    and the row's `why` below it), status (coloured by the row's
     `state`), ago, taken (between the row's `from` and `to`) or chips. `wide` ones are left out on a phone.
     """
 
@@ -281,6 +282,10 @@ _CELLS = {
     "wrap": '<span class="anywhere">{{ props.value }}</span>',
     "mono": '<span class="mono cut" :title="props.value">{{ props.value }}</span>',
     "link": '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>',
+    "named": (
+        '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>'
+        '<span v-if="props.row.why" class="cut quiet small" :title="props.row.why">{{ props.row.why }}</span>'
+    ),
     "status": '<span class="badge" :data-state="props.row.state">{{ props.value }}</span>',
     "ago": "<time-ago :at=\"props.value || ''\"></time-ago>",
     "taken": "<time-taken :from=\"props.row.from || ''\" :to=\"props.row.to || ''\"></time-taken>",

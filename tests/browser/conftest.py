@@ -151,6 +151,14 @@ class Service:
         with self.database.session(write=True) as session:
             session.add(row)
 
+    def log(self, run: str, texts: dict[str, list[str]]) -> None:
+        """What an ended experiment's replicas have written, kept with its run."""
+        found = httpx.get(f"{self.url}/mlflow/api/2.0/mlflow/runs/get", params={"run_id": run}, timeout=30).json()
+        path = found["run"]["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/")
+        for name, lines in texts.items():
+            url = f"{self.url}/mlflow/api/2.0/mlflow-artifacts/artifacts/{path}/logs/{name}.log"
+            httpx.put(url, content="\n".join(lines), timeout=30).raise_for_status()
+
     def tag(self, experiment_id: str, tag: str) -> None:
         with self.database.session(write=True) as session:
             session.add(ExperimentTagRow(experiment_id=experiment_id, tag=tag))

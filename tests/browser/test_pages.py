@@ -75,6 +75,24 @@ def test_what_was_stopped_has_not_failed(service: Service, page: Page) -> None:
     assert 'submarine_experiments{status="Stopped"} 1.0' in httpx.get(f"{service.url}/metrics", timeout=20).text
 
 
+def test_why_it_failed_is_told_and_leads_to_its_place_in_the_log(service: Service, page: Page) -> None:
+    why = "worker-0 failed: ValueError: bad shape (it exited with status 1)"
+    run = service.run({}, {})
+    lines = [*(f"epoch {n}" for n in range(400)), "Traceback (most recent call last):", "ValueError: bad shape"]
+    service.log(run, {"worker-0": [*lines, *(f"closing {n}" for n in range(300))], "submarine": [why]})
+    (id,) = service.add(1, "told", status="Failed", reason="ReplicaFailed", message=why, run_id=run)
+    page.goto(service.url)
+    expect(page.locator(".card", has_text="Failed lately")).to_contain_text(why)
+    page.goto(f"{service.url}/experiments?q=told")
+    expect(page.locator(".q-table tbody tr")).to_contain_text("ValueError: bad shape")
+    page.goto(f"{service.url}/experiments/{id}")
+    expect(page.locator(".notice.bad")).to_have_text(f"ReplicaFailed: {why}")
+    page.get_by_role("button", name="Show in the log").click()
+    expect(page.locator("log-view .hit")).to_have_text(re.compile("ValueError: bad shape$"))
+    expect(page.locator("log-view .hit")).to_be_in_viewport()
+    assert why in service.cli("get", "experiment", id, "-o", "json")
+
+
 def test_a_new_experiment_appears_by_itself(service: Service, page: Page) -> None:
     page.goto(f"{service.url}/experiments?q=comes-later")
     expect(page.get_by_text("No experiment is like that")).to_be_visible()

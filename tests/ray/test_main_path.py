@@ -35,7 +35,10 @@ def test_run_follows_and_exits_with_the_outcome(platform: RunningPlatform, tmp_p
     assert "[worker-0] hello world" in good.stdout
     bad = platform.cli("run", "--env", "WHO=world", "--", "python", "hello.py", "3", cwd=tmp_path, check=False)
     assert bad.returncode == 1
-    assert "worker-0 failed: it exited with status 3" in bad.stderr
+    assert "worker-0 failed: it exited with status 3; its last line: hello world" in bad.stderr
+    worse = platform.cli("run", "--env", "WHO=world", "--", "python", "hello.py", "x", cwd=tmp_path, check=False)
+    why = "ValueError: invalid literal for int() with base 10: 'x' (it exited with status 1)"
+    assert worse.stderr.splitlines()[-1].endswith(f" Failed: worker-0 failed: {why}")
 
 
 def test_replicas_logs_are_complete_in_order_and_survive_the_cluster(platform: RunningPlatform) -> None:
@@ -97,10 +100,11 @@ def test_metrics_and_params_of_each_replica_even_of_a_killed_one(platform: Runni
 
 
 def test_a_failing_replica_ends_the_gang(platform: RunningPlatform) -> None:
-    code = "import os, sys, time; sys.exit(5) if os.environ['RANK'] == '1' else time.sleep(600)"
+    code = "import os, time; assert os.environ['RANK'] != '1', 'not this one'; time.sleep(600)"
     id = platform.submit(python(code), "PyTorch", workers=2)
     ended = platform.ended(id, 60)
-    assert (ended["status"], ended["message"]) == ("Failed", "worker-1 failed: it exited with status 5")
+    why = "worker-1 failed: AssertionError: not this one (it exited with status 1)"
+    assert (ended["status"], ended["message"]) == ("Failed", why)
 
 
 def test_a_failed_attempt_is_retried_and_its_log_kept(platform: RunningPlatform, tmp_path: Path) -> None:

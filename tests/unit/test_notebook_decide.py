@@ -25,6 +25,7 @@ from submarine_ray.notebooks.decide import (
     Wish,
     decide,
 )
+from submarine_ray.spec.endings import describe
 from submarine_ray.spec.notebooks import NotebookStatus as Status
 
 RUNNING = Job("nb", JobState.RUNNING, node_id="n1")
@@ -51,7 +52,7 @@ def seen(*jobs: Job, **more: Any) -> Seen:
         (wish(Status.RUNNING), seen(RUNNING), Wait()),
         (wish(Status.RUNNING), seen(Job("nb", JobState.SUCCEEDED), was_idle=True), Observe(Status.STOPPED, IDLE)),
         (wish(Status.RUNNING), seen(Job("nb", JobState.SUCCEEDED)), Observe(Status.STOPPED, SHUT_DOWN)),
-        (wish(), seen(CRASHED), Observe(Status.FAILED, "The command exited with status 137.")),
+        (wish(), seen(CRASHED), Observe(Status.FAILED, f"The command {describe(137)}.")),
         (wish(Status.FAILED), seen(CRASHED), Rest()),
         (wish(Status.STOPPED, wanted="stop"), seen(), Rest()),
         (wish(Status.RUNNING, wanted="stop"), seen(RUNNING), StopJob("nb")),
@@ -70,7 +71,7 @@ def test_the_next_step(wanted: Wish, shown: Seen, step: Step) -> None:
 
 def test_a_crash_while_it_ran_starts_it_again_but_not_for_ever() -> None:
     assert decide(wish(Status.RUNNING), seen(CRASHED)) == Restart(
-        "The command exited with status 137. It starts again.", counts=True
+        f"The command {describe(137)}. It starts again.", counts=True
     )
     assert decide(wish(Status.RUNNING, failures=MAX_RESTARTS), seen(CRASHED)).status == Status.FAILED  # type: ignore[attr-defined]
     broken = Job("nb", JobState.FAILED, error_type=RUNTIME_ENV_FAILURE, message="no such package")

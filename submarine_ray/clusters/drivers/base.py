@@ -5,17 +5,21 @@ These errors never reach HTTP: the reconcilers turn them into states and events.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from submarine_ray.core.events import gist as gist
+from submarine_ray.spec.endings import describe, raised
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.quantities import Resources
 
 LOG_SECONDS = 30.0
+# Who wrote a line of a job's log.
+_WHO = re.compile(r"^\[[\w.-]+\] ")
 # Ray's own parts failed, not the user's command: the attempt is lost, whatever state it was in.
 INFRASTRUCTURE_ERRORS = frozenset(
     {
@@ -127,8 +131,10 @@ class Job:
         own = [line.split("] ", 1)[1] for line in lines if line.startswith("[submarine] ") and "failed" in line]
         if own:
             return own[-1][:2000]
-        if self.exit_code not in (None, 0) and self.error_type != RUNTIME_ENV_FAILURE:
-            return f"The command exited with status {self.exit_code}."
+        if self.exit_code and self.error_type != RUNTIME_ENV_FAILURE:
+            exception = raised([_WHO.sub("", line) for line in (self.message or "").splitlines()])
+            said = f"he command {describe(self.exit_code)}"
+            return f"{exception} (t{said})" if exception else f"T{said}."
         return (lines[-1] if lines else "The job failed.")[:2000]
 
 

@@ -23,8 +23,8 @@ from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper, Spool
 from submarine_ray.runner import environment, lines
 from submarine_ray.runner.errors import CommandFailed, RunnerError
 from submarine_ray.runner.gang import Gang, ReplicaActor
-from submarine_ray.runner.process import describe
 from submarine_ray.spec import space
+from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch
 
 CHECKPOINT_VARIABLE = "SUBMARINE_CHECKPOINT_DIR"
@@ -107,14 +107,16 @@ class CommandWork:
 def _rounds(replica: ReplicaActor, launch: Launch, write: Write) -> Iterator[Metrics]:
     """A single replica's metrics, in this process, until it has ended. Raises CommandFailed."""
     name = launch.replicas[0].name
+    ending = Ending()
     replica.start(launch, 0, [replica.place()])
     while True:
         given = replica.hand_over()
         if given.lines:
             write(name, given.lines)
+            ending.hear(given.lines)
         yield given.metrics
         if given.status:
-            raise CommandFailed(f"it {describe(given.status)}", given.status)
+            raise CommandFailed(ending.why(given.status), given.status)
         if given.status is not None:
             return
 

@@ -74,7 +74,8 @@ function painted(text, into) {
 }
 const bare = (text) => text.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "");
 
-// <log-view src name>: follows an NDJSON stream of {replica, line}. Draws once a frame; keeps the newest lines only.
+// <log-view src name why>: follows an NDJSON stream of {replica, line}. Draws once a frame; keeps the newest lines only.
+// `why`, a failure's message, is shown in its place at the end: the last line of a replica's that it quotes.
 class LogView extends HTMLElement {
   connectedCallback() {
     if (this.lines) return;
@@ -133,14 +134,25 @@ class LogView extends HTMLElement {
     while (this.lines.childElementCount > MAX_LINES) this.lines.firstElementChild.remove();
     const count = `${(this.all.length + this.dropped).toLocaleString()} lines`;
     this.say(this.all.length || this.ended ? count + (this.dropped ? `, the last ${MAX_LINES.toLocaleString()} shown` : "") + (this.ended ? "" : " · live") : "Waiting for the first line…");
-    if (this.follow) this.toEnd();
+    if (this.ended && this.getAttribute("why")) this.toPlace(this.getAttribute("why"));
+    else if (this.follow) this.toEnd();
+  }
+  toPlace(why) {
+    const own = this.all.filter(({ replica, row }) => row && replica !== "submarine" && replica !== "ray");
+    const said = ({ line }) => { const text = bare(line).trim(); return text.length > 3 && why.includes(text); };
+    const place = own.findLast(said) ?? this.all.findLast(({ replica, row }) => row && replica === "submarine") ?? own.at(-1);
+    if (!place) return;
+    this.follow = this.box.checked = false;
+    place.row.classList.add("hit");
+    this.lines.scrollTop = place.row.offsetTop - this.lines.clientHeight / 2;
   }
   put(some) {
     const part = document.createDocumentFragment();
-    for (const { replica, line } of some) {
+    for (const one of some) {
+      const { replica, line } = one;
       if (this.who && replica !== this.who) continue;
       if (this.wanted && !bare(line).toLowerCase().includes(this.wanted)) continue;
-      const row = document.createElement("div"); row.className = "line";
+      const row = one.row = document.createElement("div"); row.className = "line";
       if (!this.who && this.pick.options.length > 2 && replica) { const who = document.createElement("span"); who.className = "who"; who.textContent = replica; row.append(who); }
       painted(line, row);
       part.append(row);
