@@ -82,10 +82,14 @@ def check(name: str, form: Output = Format.TABLE) -> None:
 @cluster_app.command("delete")
 def delete(
     name: str,
-    force: Annotated[bool, typer.Option("--force", help="though things still run there: the cluster is gone")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="give up what runs there, be it that the cluster is gone")
+    ] = False,
 ) -> None:
     """Forget a cluster, and take away what was made on it."""
-    connect().call("DELETE", f"{resource_path('cluster', name)}{'?force=true' if force else ''}")
+    gone = connect().call("DELETE", f"{resource_path('cluster', name)}{'?force=true' if force else ''}")
+    if gone["message"] and (force or gone["deleting"]):
+        typer.echo(gone["message"])
 
 
 def _check(name: str, form: Format) -> int:

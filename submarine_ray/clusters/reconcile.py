@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from submarine_ray.clusters.drivers.base import ClusterError
+from submarine_ray.clusters.removal import awaited
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.errors import SubmarineError
 
@@ -48,6 +49,7 @@ class ClusterReconciler:
             self._clusters.dispose(name)
             log.info("cluster.forgotten", cluster=name)
         except (ClusterError, SubmarineError) as failure:
+            self._clusters.note_outage(name, awaited(name, str(failure)))
             self._note(name, False, str(failure))
 
     def _note(self, name: str, healthy: bool, why: str) -> None:

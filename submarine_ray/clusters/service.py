@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import httpx
 
-from submarine_ray.clusters import register, repository
+from submarine_ray.clusters import register, removal, repository
 from submarine_ray.clusters.connect import Connections, kube_spec
-from submarine_ray.clusters.drivers.base import Capacity, Driver, Unreachable
+from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
 from submarine_ray.clusters.drivers.kuberay import checks
 from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.packages import PackageStore
@@ -109,7 +109,8 @@ class ClusterService:
 
     def delete(self, name: str, force: bool = False) -> dict[str, Any]:
         """Forget a cluster, and take away what was made on it. Raises NotFound; Conflict for the local one, and while
-        something is still to end there. With `force` that is given up, and nothing is taken away.
+        something is still to end there. With `force` that is given up, and a cluster that does not answer keeps what
+        was made there. The answer's message says so.
         """
         if name == LOCAL_CLUSTER:
             raise Conflict("The local cluster belongs to this platform; `submarine down` stops it.")
@@ -117,19 +118,31 @@ class ClusterService:
         if force:
             for user in self._users:
                 user.abandon(name)
+            why_not = self._take_away(row)
             self._forget(name)
-            return _answer(row)
+            return _answer(row) | {"message": removal.given_up(row, why_not)}
         if left := sum(user.unfinished(name) for user in self._users):
             raise Conflict(
                 f"{left} experiments, notebooks or endpoints still need {name!r}, or are being put away; stop or "
-                "delete them, and try again in a moment. If the cluster is gone for good, delete it with force=true."
+                "delete them, and try again in a moment. To give them up, and the cluster with them: "
+                f"submarine cluster delete {name} --force (force=true)."
             )
-        if row.kind == "kuberay":
-            with self._database.session(write=True) as session:
-                repository.change(session, name, {"deleting": True})
-        else:
+        with self._database.session(write=True) as session:
+            repository.change(session, name, {"deleting": True})
+        if (why_not := self._take_away(row)) is None:
             self._forget(name)
-        return _answer(row)
+            return _answer(row)
+        message = removal.awaited(name, why_not)
+        self.note_outage(name, message)
+        return _answer(row) | {"deleting": True, "message": message}
+
+    def _take_away(self, row: ClusterRow) -> str | None:
+        """Delete what was made on a cluster; why not, if it does not let us."""
+        try:
+            self.driver(row.name).dispose()
+        except ClusterError as failure:
+            return str(failure)
+        return None
 
     def _forget(self, name: str) -> None:
         with self._database.session(write=True) as session:
@@ -413,6 +426,7 @@ def _answer(row: ClusterRow) -> dict[str, Any]:
         "gpuType": registered.gpu_type if registered else None,
         "createdTime": iso(row.created_ms),
         "observedTime": iso(row.observed_ms),
+        "deleting": row.deleting,
         "healthy": row.healthy,
         "message": row.message,
         "nodes": row.nodes,

@@ -431,6 +431,8 @@ class Cluster(Answer):
     """When it was registered."""
     observed_time: str | None
     """When it was last looked at."""
+    deleting: bool
+    """Whether it goes as soon as what was made there is gone."""
     healthy: bool | None
     """Whether it answered then; null before the first look."""
     message: str | None

@@ -226,6 +226,12 @@ def test_limits_queue_here(make_kube: Callable[..., Kube]) -> None:
     kube.job(second)
 
 
+def ours(kube: Kube) -> list[str]:
+    """What is there of this registration."""
+    plurals = ("rayjobs", "rayclusters", "rayservices", "pods", "secrets", "configmaps")
+    return [item["metadata"]["name"] for plural in plurals for item in kube.store.list(plural)[0]]
+
+
 def test_a_deleted_cluster_takes_along_what_was_made_on_it(kube: Kube) -> None:
     id = kube.create()
     kube.run(id)
@@ -237,7 +243,7 @@ def test_a_deleted_cluster_takes_along_what_was_made_on_it(kube: Kube) -> None:
     kube.wait(id, "Succeeded")
     wait_until(lambda: kube.service.delete(url).status_code == 200, 20, "nothing runs there any more")
     wait_until(lambda: kube.service.get(url).status_code == 404, 20, "it is forgotten")
-    assert not kube.store.list("configmaps")[0] and not kube.store.list("secrets")[0]
+    wait_until(lambda: not ours(kube), 10, "nothing is left")
 
 
 def test_a_cluster_that_is_gone_for_good(kube: Kube) -> None:
@@ -246,9 +252,41 @@ def test_a_cluster_that_is_gone_for_good(kube: Kube) -> None:
     kube.wait(id, "Running")
     kube.server.go_down()
     assert kube.service.delete(f"/api/v1/cluster/{kube.cluster}").status_code == 409
-    assert kube.service.delete(f"/api/v1/cluster/{kube.cluster}?force=true").status_code == 200
+    gone = kube.service.delete(f"/api/v1/cluster/{kube.cluster}?force=true").json()
+    told = gone["result"]["message"]
+    assert "could not be deleted" in told and f"-n {kube.server.namespace} -l submarine-ray/cluster=" in told
     ended = kube.get(id)
     assert (ended["status"], ended["reason"]) == ("Failed", "ClusterRemoved")
+
+
+def test_force_takes_along_what_runs_where_the_cluster_answers(kube: Kube) -> None:
+    id = kube.create()
+    kube.run(id)
+    kube.wait(id, "Running")
+    kube.store.create("configmaps", {"metadata": {"name": "somebody-elses"}})
+    gone = kube.service.delete(f"/api/v1/cluster/{kube.cluster}?force=true").json()["result"]
+    assert gone["message"].endswith("what was made there is being deleted.")
+    wait_until(lambda: ours(kube) == ["somebody-elses"], 10, f"nothing of ours is left: {ours(kube)}")
+    assert kube.get(id)["reason"] == "ClusterRemoved"
+    assert kube.service.get(f"/api/v1/cluster/{kube.cluster}").status_code == 404
+
+
+def test_the_deletion_of_one_that_does_not_answer_says_what_it_waits_for(kube: Kube) -> None:
+    url = f"/api/v1/cluster/{kube.cluster}"
+    id = kube.create()
+    kube.run(id)
+    kube.succeed(id)
+    wait_until(
+        lambda: not kube.store.list("rayjobs")[0], 15, "all has ended there but what the registration itself has"
+    )
+    kube.server.go_down()
+    asked = kube.service.delete(url).json()["result"]
+    assert asked["deleting"] and f"submarine cluster delete {kube.cluster} --force" in asked["message"]
+    shown = kube.service.get(url).json()["result"]
+    assert shown["deleting"] and "--force" in shown["message"] and shown["healthy"] is False
+    kube.server.come_up()
+    wait_until(lambda: kube.service.get(url).status_code == 404, 20, "it went when it answered again")
+    wait_until(lambda: not ours(kube), 10, "nothing is left")
 
 
 @pytest.fixture
