@@ -13,24 +13,24 @@ DEFAULTS: dict[str, dict[str, Any]] = {"connection": {"hostname": "localhost", "
 
 def load() -> dict[str, Any]:
     """The configuration, defaults filled in."""
-    import yaml
+    from submarine_ray.spec import documents
 
     path = Home.from_env().cli_config
     try:
-        stored = yaml.safe_load(path.read_text()) or {}
+        stored = documents.load(path.read_bytes()) or {}
     except FileNotFoundError:
         stored = {}
-    except (OSError, yaml.YAMLError) as failure:
+    except (OSError, documents.NotYaml) as failure:
         raise Problem(f"{path} cannot be read ({failure}); `submarine config init` writes it anew") from failure
     return {"connection": {**DEFAULTS["connection"], **stored.get("connection", {})}}
 
 
 def save(config: dict[str, Any]) -> None:
-    import yaml
+    from submarine_ray.spec import documents
 
     path = Home.from_env().cli_config
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(documents.dump(config))
 
 
 def get(path: str) -> Any:

@@ -22,9 +22,9 @@ class Format(StrEnum):
 def document(value: Any, form: Format) -> None:
     """A value for a program to read."""
     if form is Format.YAML:
-        import yaml
+        from submarine_ray.spec import documents
 
-        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+        sys.stdout.write(documents.dump(value))
     else:
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 

@@ -26,11 +26,11 @@ def connect() -> Any:
 
 def read(file: Path) -> Any:
     """A document from a YAML or JSON file. Raises Problem."""
-    import yaml
+    from submarine_ray.spec import documents
 
     try:
-        return yaml.safe_load(file.read_text())  # JSON is YAML
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as failure:
+        return documents.load(file.read_bytes())  # JSON is YAML
+    except (OSError, documents.NotYaml) as failure:
         raise Problem(f"{file} cannot be read: {failure}") from failure
 
 

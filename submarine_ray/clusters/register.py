@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from submarine_ray.clusters.drivers.kuberay import credentials
@@ -17,6 +16,7 @@ from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec import documents
 from submarine_ray.spec.clusters import ClusterSpec, KubeRayClusterSpec, RayClusterSpec
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ def read(directory: Path) -> Iterator[ClusterSpec]:
     """The registrations in a directory's YAML files. A wrong one is logged, and the service starts all the same."""
     for file in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
         try:
-            documents = [document for document in yaml.safe_load_all(file.read_text()) if document]
-            yield from [_SPEC.validate_python(document) for document in documents]
-        except (OSError, yaml.YAMLError, ValidationError) as failure:
+            found = [document for document in documents.load_all(file.read_bytes()) if document]
+            yield from [_SPEC.validate_python(document) for document in found]
+        except (OSError, documents.NotYaml, ValidationError) as failure:
             log.error("cluster.bad_configuration", file=str(file), why=str(failure))

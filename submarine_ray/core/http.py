@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import structlog
-import yaml
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -21,6 +20,7 @@ from submarine_ray.core import login
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec import documents
 from submarine_ray.spec.problems import sentence
 
 log = structlog.get_logger(__name__)
@@ -112,9 +112,8 @@ class Bodies:
         kind = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1").split(";")[0].strip().lower()
         if kind in _YAML_TYPES:
             try:
-                # default=str: a YAML date is text in our contract
-                body = json.dumps(yaml.safe_load(body), default=str).encode()
-            except (yaml.YAMLError, UnicodeDecodeError, ValueError) as failure:
+                body = json.dumps(documents.load(body)).encode()
+            except documents.NotYaml as failure:
                 await error(HTTPStatus.BAD_REQUEST, f"The body is not valid YAML: {failure}")(scope, receive, send)
                 return
             headers = [(k, v) for k, v in scope["headers"] if k not in (b"content-type", b"content-length")]

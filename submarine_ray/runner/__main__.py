@@ -95,11 +95,11 @@ def _own_launch(options: argparse.Namespace) -> Launch:
     from submarine_ray.spec.problems import sentence
 
     if options.spec:
-        import yaml
+        from submarine_ray.spec import documents
 
         try:
-            document = yaml.safe_load(Path(options.spec).read_text())
-        except (OSError, yaml.YAMLError) as failure:
+            document = documents.load(Path(options.spec).read_bytes())
+        except (OSError, documents.NotYaml) as failure:
             raise InvalidLaunch(f"{options.spec} cannot be read: {failure}", 2) from failure
     elif options.command:
         resources = f"cpu={options.cpus_per_worker},nvidia.com/gpu={options.gpus_per_worker}"

@@ -21,20 +21,23 @@ from submarine_ray.spec.launch import Replica
 
 KILL_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
-_REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
+_REFERENCE = re.compile(r"\$(\$?)\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 Sink = Callable[[str], None]
 
 
 def argv(replica: Replica, env: Mapping[str, str]) -> list[str]:
-    """The command as a process gets it: `$(NAME)` replaced as Kubernetes does, split as by a shell, no shell."""
+    """The command as a process gets it: split as by a shell, no shell, `$(NAME)` replaced as Kubernetes does.
+
+    `$$(NAME)` is `$(NAME)` as text.
+    """
     if replica.shell:
         return ["/bin/sh", "-c", replica.command]
     try:
         parts = shlex.split(replica.command)
     except ValueError as failure:
         raise CommandFailed(f"the command cannot be split into words ({failure}): {replica.command}", 2) from failure
-    return [_REFERENCE.sub(lambda m: env.get(m[1], m[0]), part) for part in parts]
+    return [_REFERENCE.sub(lambda m: m[0][1:] if m[1] else env.get(m[2], m[0]), part) for part in parts]
 
 
 def _die_with_parent() -> None:

@@ -7,15 +7,15 @@ Source: Submarine's "Experiment REST API"; additions are `cluster`, `placement`,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from submarine_ray.spec import space
+from submarine_ray.spec import commands, space
 from submarine_ray.spec.base import Document, Text, check_name, check_variables
 from submarine_ray.spec.clusters import Placement
+from submarine_ray.spec.code import CodeSpec
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.quantities import Quantities, Resources, parse_resources, split_resources
 from submarine_ray.spec.tune import TuneSpec
@@ -63,7 +63,7 @@ class ExperimentMeta(Document):
     """The experiment's id; in answers only, what is sent is ignored."""
     name: Annotated[str, AfterValidator(lambda v: check_name(v, "an experiment"))]
     """1 to 63 letters, digits, `-`, `_` or `.`; several experiments may have one name."""
-    namespace: str | None = "default"
+    namespace: Text | None = "default"
     """Kept and answered; experiments of all namespaces are listed together."""
     framework: str
     """PyTorch, TensorFlow, XGBoost, Python, Shell or Ray, in any case: which variables replicas find each other by."""
@@ -73,9 +73,9 @@ class ExperimentMeta(Document):
     """Environment variables of every replica."""
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
     """Words to find the experiment by."""
-    owner: str | None = Field(default=None, max_length=63)
+    owner: Text | None = Field(default=None, max_length=63)
     """Whose it is; a label of its pods."""
-    team: str | None = Field(default=None, max_length=63)
+    team: Text | None = Field(default=None, max_length=63)
     """Whose team's it is; a label of its pods."""
 
     @field_validator("framework")
@@ -159,71 +159,6 @@ class TaskSpec(Document):
         return parse_resources(self.resources or "")
 
 
-class GitSpec(Document):
-    """A git repository; `ref` may be a tag or a commit, and wins over `branch`."""
-
-    url: str
-    """https, ssh, git or file URL of the repository."""
-    branch: str | None = "main"
-    """What to check out; default main."""
-    ref: str | None = None
-    """A tag or commit to check out instead of a branch."""
-    username: str | None = None
-    """For repositories that ask for one."""
-    password: str | None = None
-    """A password or token; kept encrypted, never answered."""
-    trust_certs: bool | None = None
-    """Whether to accept certificates that cannot be verified."""
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        if not re.match(r"(https?|ssh|git|file)://|[\w.-]+@[\w.-]+:", value):
-            raise ValueError(f"{value[:120]!r} is not a git URL; write for example https://host/team/project.git")
-        return value
-
-    @field_validator("branch", "ref")
-    @classmethod
-    def _reference(cls, value: str | None) -> str | None:
-        if value and (value.startswith("-") or not re.fullmatch(r"[\w./@+-]+", value)):
-            raise ValueError(f"{value[:80]!r} is not a branch, tag or commit")
-        return value or None
-
-
-SyncMode = Literal["git", "s3", "hdfs", "nfs", "local", "http", "package"]
-PACKAGE_URL = re.compile(r"package://([0-9a-f]{64})")
-
-
-class CodeSpec(Document):
-    """Where the code comes from; it is copied into each replica's working directory."""
-
-    sync_mode: SyncMode = "git"
-    """How the code is fetched."""
-    git: GitSpec | None = None
-    """The repository, for syncMode git."""
-    url: str | None = None
-    """What to copy, for the other modes: a URL that fsspec reads, or the package:// URL of an upload."""
-    branch: str | None = None
-    """Short for git.branch."""
-    ref: str | None = None
-    """Short for git.ref."""
-
-    @model_validator(mode="after")
-    def _place(self) -> CodeSpec:
-        if self.sync_mode == "git":
-            if self.git is None:
-                if not self.url:
-                    raise ValueError("git needs git.url (or url): the repository to clone")
-                self.git = GitSpec(url=self.url, branch=self.branch or "main", ref=self.ref)
-        elif not self.url:
-            raise ValueError(f"syncMode {self.sync_mode} needs url: what to copy")
-        elif self.sync_mode == "package" and not PACKAGE_URL.fullmatch(self.url):
-            raise ValueError("a package's url is package://<sha256 of the uploaded zip>")
-        elif self.sync_mode == "http" and not re.match(r"https?://", self.url):
-            raise ValueError(f"{self.url[:120]!r} is not an http or https URL")
-        return self
-
-
 class ExperimentSpec(Document):
     """What a user asks for. See docs/experiments.md for each field with an example."""
 
@@ -296,6 +231,9 @@ class ExperimentSpec(Document):
             first.resources, first.resource_map = asked, split_resources(asked)
         if self.train_function:
             return
+        self._check_command("meta.cmd", self.meta.cmd or "")
+        for role, task in self.spec.items():
+            self._check_command(f"spec.{role}.cmd", task.cmd or "")
         known = space.names(tune.search_space)
         used = space.used(self._texts())
         if unknown := sorted(one for one in used if not any(_is_within(other, one) for other in known)):
@@ -307,6 +245,13 @@ class ExperimentSpec(Document):
             if not any(_is_within(name, other) or _is_within(other, name) for other in used):
                 hint = f"write {{{{{name}}}}} where its value goes"
                 raise ValueError(f"tune.searchSpace.{name}: no command or variable uses it; {hint}")
+
+    def _check_command(self, where: str, command: str) -> None:
+        """Whether each trial's values can be put into it."""
+        try:
+            commands.fill(command, self.meta.framework == "Shell", space.PLACEHOLDER, lambda name: "x")
+        except ValueError as failure:
+            raise ValueError(f"{where}: cannot be filled in: {failure}") from failure
 
     def _texts(self) -> list[str]:
         """Where placeholders of the search space may stand."""

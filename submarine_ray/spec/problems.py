@@ -8,6 +8,7 @@ from typing import Any
 _SAID = {
     "missing": "is required",
     "extra_forbidden": "is not a known field; remove it or check its spelling",
+    "string_type": "must be text; in YAML, put it into quotes",
     "model_attributes_type": "must be an object; send JSON with Content-Type: application/json",
 }
 

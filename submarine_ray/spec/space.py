@@ -12,10 +12,12 @@ import json
 import math
 import random
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from statistics import NormalDist
 from typing import Any
+
+from submarine_ray.spec import commands
 
 Space = Mapping[str, Any]
 # Of a domain, something between 0 and 1 or one of its values' positions; see `draw`.
@@ -30,7 +32,7 @@ FIELDS = {
     "choice": ("values",),
     "grid": ("values",),
 }
-PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
+PLACEHOLDER = re.compile(r"\{\{\s*(\*?[A-Za-z_][\w.-]*)\s*\}\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 _WHOLE = ("randint",)
 MAX_VALUES = 1000
@@ -72,7 +74,7 @@ def _domain(domain: Any, where: str, depth: int) -> dict[str, Any]:
         raise ValueError(f"{where}: {kind} needs {missing[0]!r}")
     if fields == ("values",):
         return {"type": kind, "values": _values(domain["values"], where, depth)}
-    numbers = {field: _number(domain[field], f"{where}.{field}", kind in _WHOLE) for field in fields}
+    numbers = {field: _number(domain[field], f"{where}.{field}", kind) for field in fields}
     if kind == "normal":
         if numbers["sd"] <= 0:
             raise ValueError(f"{where}.sd: must be above 0")
@@ -93,7 +95,10 @@ def _values(values: Any, where: str, depth: int) -> list[Any]:
     return [normalized(value, f"{where}.", depth + 1) if isinstance(value, Mapping) else value for value in values]
 
 
-def _number(value: Any, where: str, whole: bool) -> float:
+def _number(value: Any, where: str, kind: str) -> float:
+    whole = kind in _WHOLE
+    if kind == "quniform" and _is_whole(value):
+        return int(value)  # a range of whole numbers with a whole step has whole numbers
     try:
         if isinstance(value, bool):
             raise ValueError
@@ -103,6 +108,13 @@ def _number(value: Any, where: str, whole: bool) -> float:
     if not math.isfinite(number) or (whole and not number.is_integer()):
         raise ValueError(f"{where}: {value} is not {'an integer' if whole else 'finite'}")
     return int(number) if whole else number
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a number is written without a fraction: `16`, and not `16.0`."""
+    if isinstance(value, str):
+        return bool(re.fullmatch(r"\s*[-+]?[0-9]{1,18}\s*", value))
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def domains(space: Space, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -129,7 +141,7 @@ def names(space: Space, path: str = "") -> set[str]:
 def draw(space: Space, choose: Chooser, path: str = "") -> dict[str, Any]:
     """One trial's parameters; `choose` gives a domain's point.
 
-    A point is a position for `choice` and `grid`, an int for `randint`, a probability for `normal`, else a float.
+    A point is a position for `choice` and `grid`, a probability for `normal`, else a number near the one to try.
     """
     found = {}
     for name, domain in space.items():
@@ -144,8 +156,27 @@ def draw(space: Space, choose: Chooser, path: str = "") -> dict[str, Any]:
         elif domain["type"] == "normal":
             found[name] = NormalDist(domain["mean"], domain["sd"]).inv_cdf(point)
         else:
-            found[name] = point
+            found[name] = settled(domain, point)
     return found
+
+
+def settled(domain: Mapping[str, Any], value: float) -> float:
+    """The nearest value that a domain with bounds has: whole where it must be, and on its steps.
+
+    Steps are those that a person would count, without the error of binary fractions: 0, 0.1, 0.2, 0.3.
+    """
+    low: float = domain["low"]
+    high: float = domain["high"]
+    step: float = domain.get("q", 1)
+    if domain["type"] == "randint":
+        return int(min(max(round(value), low), high - 1))
+    if domain["type"] != "quniform":
+        return min(max(value, low), high)
+    most = math.floor((high - low) / step + 1e-9)
+    steps = min(max(round((value - low) / step), 0), most)
+    if isinstance(low, int) and isinstance(step, int):
+        return low + steps * step
+    return float(Decimal(repr(low)) + steps * Decimal(repr(step)))
 
 
 def random_chooser(source: random.Random, fixed: Mapping[str, int]) -> Chooser:
@@ -163,7 +194,7 @@ def random_chooser(source: random.Random, fixed: Mapping[str, int]) -> Chooser:
                 return math.exp(source.uniform(math.log(domain["low"]), math.log(domain["high"])))
             case "quniform":
                 steps = math.floor((domain["high"] - domain["low"]) / domain["q"] + 1e-9)
-                return round(domain["low"] + source.randint(0, steps) * domain["q"], 10)
+                return domain["low"] + source.randint(0, steps) * domain["q"]
         return source.uniform(domain["low"], domain["high"])
 
     return choose
@@ -210,29 +241,21 @@ def flat(params: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def used(texts: list[str]) -> set[str]:
     """The names that placeholders of these texts ask for."""
-    return {match for text in texts for match in PLACEHOLDER.findall(text)}
+    return {match.removeprefix("*") for text in texts for match in PLACEHOLDER.findall(text)}
 
 
 def fill(text: str, params: Mapping[str, Any]) -> str:
     """The text with each placeholder's value in place; one that has none in this trial leaves nothing."""
     values = _values_by_name(params)
-    return PLACEHOLDER.sub(lambda match: values.get(match[1], ""), text)
+    return PLACEHOLDER.sub(lambda match: values.get(match[1].removeprefix("*"), ""), text)
 
 
-def fill_command(command: str, params: Mapping[str, Any]) -> str:
+def fill_command(command: str, params: Mapping[str, Any], shell: bool = False) -> str:
     """The same for a command: values stay one word, and a parameter that this trial has not takes its option with it.
 
     With `--momentum {{optimizer.momentum}}`, a trial of another optimizer gets no `--momentum` at all.
     """
-    values = _values_by_name(params)
-    words: list[str] = []
-    for word in shlex.split(PLACEHOLDER.sub(r"{{\1}}", command)):
-        asked = PLACEHOLDER.findall(word)
-        if all(name in values for name in asked):
-            words.append(fill(word, params))
-        elif PLACEHOLDER.fullmatch(word) and words and words[-1].startswith("-"):
-            words.pop()
-    return shlex.join(words)
+    return commands.fill(command, shell, PLACEHOLDER, _values_by_name(params).get)
 
 
 def _values_by_name(params: Mapping[str, Any]) -> dict[str, str]:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from submarine_ray.clusters.service import ClusterService
+from submarine_ray.spec import documents
 from submarine_ray.spec.templates import TemplateSpec
 
 _OWN_FILES = ("template.yaml", "README.md")
@@ -32,7 +31,7 @@ def load(clusters: ClusterService, root: Path | None = None) -> list[TemplateSpe
 
 
 def _template(folder: Path, clusters: ClusterService) -> TemplateSpec:
-    document: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
+    document: dict[str, Any] = documents.load((folder / "template.yaml").read_bytes())
     included = [folder / name for name in document.pop("include", [])]
     if files := [*_code(folder), *((file.name, file) for file in included)]:
         url = clusters.packages.add_files(files)

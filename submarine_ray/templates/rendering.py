@@ -13,13 +13,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from submarine_ray.core.errors import InvalidSpec
-from submarine_ray.spec import space
+from submarine_ray.spec import commands, space
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.problems import message
 from submarine_ray.spec.quantities import split_resources
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec
 
 PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}")
+_COMMAND = re.compile(r"meta\.cmd|spec\.[^.]+\.cmd")
 _RESOURCES = ("cpu", "memory")
 _DEFAULTS = {"replicas": "1", "cpu": "1", "memory": ""}
 MAX_DEPTH = 20
@@ -71,7 +72,7 @@ def check(template: TemplateSpec) -> None:
         raise InvalidSpec(f"{both[0]!r} is a parameter of the template and of its tune.searchSpace", "parameters")
     used = set()
     for path, text in _texts(template.experiment_spec):
-        for name in PLACEHOLDER.findall(text):
+        for name in _names(text):
             if name.strip() in tried:
                 continue
             if not {name, f"{path}:{name}"} & known:
@@ -85,14 +86,15 @@ def check(template: TemplateSpec) -> None:
             raise InvalidSpec(f"{name!r} is used nowhere in experimentSpec; write {{{{{name}}}}} there", "parameters")
     if all(parameter.value is not None for parameter in parameters):
         render(template, {})
+    else:
+        _filled(template.experiment_spec, dict.fromkeys(known, "x") | _later(tried))  # so that its commands can be
 
 
 def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
     """The experiment's spec with all values in place. Raises InvalidSpec naming what is missing, unknown or wrong."""
     values = _values(template, given)
     # What a sweep tries is filled in trial by trial: until then it stands for itself.
-    values |= {name: f"{{{{{name}}}}}" for name in _tried(template)}
-    document = _filled(template.experiment_spec, "", values)
+    document = _filled(template.experiment_spec, values | _later(_tried(template)))
     for role, task in document["spec"].items():
         if (name := f"spec.{role}.replicas") in values:
             task["replicas"] = values[name]
@@ -113,6 +115,8 @@ def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:
     """Each declared parameter's value, and those implicit ones that were given: the others only repeat the spec."""
     known = [parameter.name for parameter in with_implicit(template)]
     for name in given:
+        if "\0" in given[name]:
+            raise InvalidSpec("has a NUL character, which no program can be given", f"params.{name[:120]}")
         if name not in known:
             raise InvalidSpec(f"the template has no such parameter; it has {', '.join(known)}", f"params.{name[:120]}")
     values = dict(given)
@@ -122,6 +126,10 @@ def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:
                 raise InvalidSpec("is required, and the template has no value for it", f"params.{parameter.name}")
             values[parameter.name] = parameter.value or ""
     return values
+
+
+def _later(tried: set[str]) -> dict[str, str]:
+    return dict.fromkeys(tried, commands.LATER)
 
 
 def _tried(template: TemplateSpec) -> set[str]:
@@ -145,9 +153,7 @@ def _blamed(template: TemplateSpec, where: str, given: Mapping[str, str]) -> lis
     def is_inside(path: str) -> bool:
         return path == where or path.startswith(f"{where}.")
 
-    found = [
-        name for path, text in _texts(template.experiment_spec) if is_inside(path) for name in PLACEHOLDER.findall(text)
-    ]
+    found = [name for path, text in _texts(template.experiment_spec) if is_inside(path) for name in _names(text)]
     sizes = where.replace(".resources", ".resourceMap.")
     return found + [name for name in given if is_inside(name) or name.startswith(sizes)]
 
@@ -191,12 +197,48 @@ def _texts(node: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str
         yield path, str(node)
 
 
-def _filled(node: Any, path: str, values: Mapping[str, str]) -> Any:
+def _names(text: str) -> list[str]:
+    """The parameters that a text asks for; `{{*name}}` asks for `name`."""
+    return [name.strip().removeprefix("*") if name.strip().startswith("*") else name for name in _found(text)]
+
+
+def _found(text: str) -> list[str]:
+    return [str(name) for name in PLACEHOLDER.findall(text)]
+
+
+def _filled(document: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """The document with its placeholders' values; those of commands are quoted. Raises InvalidSpec."""
+    framework = _put("meta.framework", (document.get("meta") or {}).get("framework"), values)
+    return dict(_filled_part(document, "", values, str(framework).lower() == "shell"))
+
+
+def _filled_part(node: Any, path: str, values: Mapping[str, str], shell: bool) -> Any:
     if isinstance(node, dict):
-        return {key: _filled(value, f"{path}.{key}" if path else str(key), values) for key, value in node.items()}
+        below = ((key, f"{path}.{key}" if path else str(key), value) for key, value in node.items())
+        return {key: _filled_part(value, where, values, shell) for key, where, value in below}
     if isinstance(node, list):
-        return [_filled(value, f"{path}.{index}", values) for index, value in enumerate(node)]
-    if isinstance(node, str) and PLACEHOLDER.search(node):
-        # One pass over the template's own text: a value that looks like a placeholder stays as it was given.
-        return PLACEHOLDER.sub(lambda m: values.get(f"{path}:{m[1]}", values.get(m[1].strip(), "")), node)
-    return values.get(path, node)
+        return [_filled_part(value, f"{path}.{index}", values, shell) for index, value in enumerate(node)]
+    if not (isinstance(node, str) and _COMMAND.fullmatch(path)):
+        return _put(path, node, values)
+    if path in values:
+        return values[path]
+    try:
+        return commands.fill(node, shell, PLACEHOLDER, lambda name: _value(path, name, values))
+    except ValueError as failure:
+        raise InvalidSpec(f"cannot be filled in: {failure}", path) from failure
+
+
+def _put(path: str, text: Any, values: Mapping[str, str]) -> Any:
+    if not (isinstance(text, str) and PLACEHOLDER.search(text)):
+        return values.get(path, text)
+
+    def value(match: re.Match[str]) -> str:
+        found = _value(path, match[1].strip().removeprefix("*"), values)
+        return f"{{{{{match[1].strip()}}}}}" if found == commands.LATER else found
+
+    # One pass over the template's own text: a value that looks like a placeholder stays as it was given.
+    return PLACEHOLDER.sub(value, text)
+
+
+def _value(path: str, name: str, values: Mapping[str, str]) -> str:
+    return values.get(f"{path}:{name}", values.get(name.strip(), ""))

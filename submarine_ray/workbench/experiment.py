@@ -10,12 +10,13 @@ from urllib.parse import quote
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.models import ModelVersionSpec
 from submarine_ray.workbench import addresses, artifacts, metrics, parts, trials
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.looks import looked
-from submarine_ray.workbench.new_experiment import dump, written
+from submarine_ray.workbench.new_experiment import written
 from submarine_ray.workbench.problems import parsed
 
 TABS = ("overview", "metrics", "logs", "artifacts")

@@ -8,11 +8,11 @@ import json
 import shlex
 from typing import Any
 
-import yaml
 from nicegui import ui
 from pydantic import ValidationError
 from starlette.requests import Request
 
+from submarine_ray.spec.documents import NotYaml, dump, load
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.problems import message
 from submarine_ray.workbench import addresses, parts
@@ -53,11 +53,6 @@ def said(document: Any) -> Any:
         return document
     found = {key: said(value) for key, value in document.items()}
     return {key: value for key, value in found.items() if value not in (None, {}, [])}
-
-
-def dump(document: Any) -> str:
-    """As YAML, in the order it has."""
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
 class _Form:
@@ -185,8 +180,8 @@ class _Form:
             if path == "meta.tags":
                 value = [tag.strip() for tag in (value or "").split(",") if tag.strip()]
             elif path == "tune.searchSpace":
-                with contextlib.suppress(yaml.YAMLError):  # as it stands, validation says that it is no object
-                    value = yaml.safe_load(value or "")
+                with contextlib.suppress(NotYaml):  # as it stands, validation says that it is no object
+                    value = load(value or "", numbers=True)
             elif isinstance(value, float) and value.is_integer():
                 value = int(value)
             _put(document, path, value if value not in ("", [], None) else None)
@@ -201,15 +196,15 @@ class _Form:
         if self._filling:
             return
         try:
-            document = yaml.safe_load(self._yaml.value or "")
+            document = load(self._yaml.value or "")
             unread = "" if isinstance(document, dict) else "The experiment must be an object with 'meta' and 'spec'."
-        except yaml.YAMLError as failure:
+        except NotYaml as failure:
             unread = f"This is not YAML: {failure}"
         self._unread = unread
         if unread:
             self._problem.set_text(unread)
             return
-        self._document = json.loads(json.dumps(document, default=str))
+        self._document = json.loads(json.dumps(document))
         self._fill()
         self._validate()
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import yaml
 from nicegui import ui
 from pydantic import ValidationError
 from starlette.requests import Request
 
+from submarine_ray.spec.documents import NotYaml, dump, load
 from submarine_ray.spec.templates import TemplateSpec
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.new_experiment import dump, said, written
+from submarine_ray.workbench.new_experiment import said, written
 from submarine_ray.workbench.problems import all_problems
 
 _BEGINNING: dict[str, Any] = {
@@ -76,8 +76,8 @@ class _Form:
 
     def _validate(self) -> TemplateSpec | None:
         try:
-            spec = TemplateSpec.model_validate(yaml.safe_load(self._yaml.value or ""))
-        except yaml.YAMLError as failure:
+            spec = TemplateSpec.model_validate(load(self._yaml.value or ""))
+        except NotYaml as failure:
             self._problem.set_text(f"This is not YAML: {failure}")
         except ValidationError as failure:
             self._problem.set_text(all_problems(failure))

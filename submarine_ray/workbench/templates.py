@@ -10,10 +10,11 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import InvalidSpec, SubmarineError
+from submarine_ray.spec.documents import dump
 from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.new_experiment import dump, said
+from submarine_ray.workbench.new_experiment import said
 
 
 def add(bench: Bench) -> None:

@@ -101,9 +101,10 @@ def test_malformed_bodies(api: httpx.Client) -> None:
 
 
 def test_yaml_is_read(api: httpx.Client) -> None:
-    text = "meta: {name: yaml, framework: pytorch, cmd: 'true'}\nspec:\n  Worker: {replicas: 1, resources: cpu=1}\n"
+    text = "meta: {name: yaml, framework: pytorch, cmd: 'true', envVars: {NO: x, V: 3.10, T: 12:30:00}}\nspec:\n  Worker: {replicas: 1, resources: cpu=1}\n"
     answer = api.post(URL, content=text, headers={"Content-Type": "application/yaml"})
-    assert answer.json()["result"]["spec"]["meta"]["framework"] == "PyTorch"
+    meta = answer.json()["result"]["spec"]["meta"]
+    assert meta["framework"] == "PyTorch" and meta["envVars"] == {"NO": "x", "V": "3.10", "T": "12:30:00"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import httpx
@@ -154,12 +155,53 @@ def test_bad_values_are_refused_by_name(api: httpx.Client, params: dict[str, str
 
 @pytest.mark.parametrize("value", ["{{rate}}{{name}}", "$1 \\1 \\g<0>", "'; DROP TABLE x; --", "ünïcödé ☃"])
 def test_values_are_put_in_as_they_are(api: httpx.Client, value: str) -> None:
-    """A value is no template, no pattern and no SQL."""
-    meta = {"name": "n", "framework": "Shell", "cmd": "echo {{rate}}"}
+    """A value is no template, no pattern, no SQL, and one argument."""
+    meta = {"name": "n", "framework": "Shell", "cmd": "echo {{rate}}", "envVars": {"RATE": "{{rate}}"}}
     api.post(URL, json=small("literal", [{"name": "rate", "required": "true"}], meta=meta))
     made = api.post("/api/v1/experiment/literal", json={"params": {"rate": value}}).json()["result"]
-    assert made["spec"]["meta"]["cmd"] == f"echo {value}"
+    assert made["spec"]["meta"]["envVars"] == {"RATE": value}
+    assert shlex.split(made["spec"]["meta"]["cmd"]) == ["echo", value]
     api.delete(f"{URL}/literal")
+
+
+@pytest.mark.parametrize("framework", ["Shell", "Python"])
+def test_a_value_is_one_argument_of_a_command_several_or_the_command(api: httpx.Client, framework: str) -> None:
+    roles = {"Worker": {"cmd": "train.py --own '{{rate}}'"}}
+    meta = {"name": "n", "framework": framework, "cmd": 'train.py "{{rate}}" --rate={{rate}} {{*rate}} $(HOME)'}
+    api.post(URL, json=small("words", [{"name": "rate", "required": "true"}], meta=meta, spec=roles))
+    value = "it's two words"
+    refused = api.post("/api/v1/experiment/words", json={"params": {"rate": value}})  # `*` splits as a shell does
+    assert refused.status_code == 400 and "No closing quotation" in refused.json()["message"]
+    made = api.post("/api/v1/experiment/words", json={"params": {"rate": "two words"}}).json()["result"]["spec"]
+    assert shlex.split(made["spec"]["Worker"]["cmd"]) == ["train.py", "--own", "two words"]
+    given = ["train.py", "two words", "--rate=two words", "two", "words", "$(HOME)"]
+    assert shlex.split(made["meta"]["cmd"]) == given
+    api.post(URL, json=small("whole", [{"name": "rate"}], meta=meta | {"cmd": " {{rate}} "}, spec={"Worker": {}}))
+    made = api.post("/api/v1/experiment/whole", json={"params": {"rate": "nvidia-smi | head -3"}}).json()["result"]
+    assert made["spec"]["meta"]["cmd"] == "nvidia-smi | head -3"
+
+
+@pytest.mark.parametrize(
+    ("framework", "cmd", "params", "said"),
+    [
+        (
+            "Shell",
+            "echo `{{rate}}`",
+            None,
+            "meta.cmd: cannot be filled in: {{rate}} stands after a backquote",
+        ),
+        ("Python", "echo '{{rate}}", None, "cannot be filled in: No closing quotation"),
+        ("Shell", "echo {{*rate}}", {"rate": "it's"}, "meta.cmd: cannot be filled in: No closing quotation"),
+        ("Python", "echo {{rate}}", {"rate": "a\0b"}, "params.rate: has a NUL character"),
+    ],
+)
+def test_a_command_that_cannot_be_filled_in_is_refused(
+    api: httpx.Client, framework: str, cmd: str, params: dict[str, str] | None, said: str
+) -> None:
+    meta = {"name": "n", "framework": framework, "cmd": cmd}
+    made = api.post(URL, json=small("odd", [{"name": "rate", "required": "true"}], meta=meta))
+    answer = api.post("/api/v1/experiment/odd", json={"params": params}) if params else made
+    assert answer.status_code == 400 and said in answer.json()["message"]
 
 
 def test_clashes_and_renames(api: httpx.Client) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from submarine_ray.runner.tune import search
 from submarine_ray.spec import space
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.launch import Tune
 from submarine_ray.spec.plan import plan_launch, trials_at_once
 from submarine_ray.spec.quantities import Resources
 
@@ -155,3 +157,28 @@ def test_numbers_drawn_are_whole_where_they_must_be() -> None:
     choose = space.random_chooser(random.Random(1), {})
     drawn = space.draw(space.normalized({"n": {"type": "randint", "low": 1, "high": 4}}), choose)
     assert isinstance(drawn["n"], int)
+
+
+WHOLE_STEPS = {"type": "quniform", "low": 16, "high": "64", "q": 16}
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "cma-es"])
+def test_whole_numbers_with_a_step_stay_whole(algorithm: str) -> None:
+    whole = space.normalized({"x": WHOLE_STEPS, "y": {"type": "quniform", "low": 0.0, "high": 0.5, "q": 0.1}})
+    tune = Tune(whole, "m", "max", num_samples=40, algorithm=algorithm, seed=1)
+    drawn, searcher, _ = search.parameters(tune)
+    found = drawn["params"]["grid_search"] if drawn else [searcher.suggest(f"t{n}")["params"] for n in range(12)]
+    assert {space.as_text(params["x"]) for params in found} <= {"16", "32", "48", "64"}
+    assert {space.as_text(params["y"]) for params in found} <= {"0.0", "0.1", "0.2", "0.3", "0.4", "0.5"}
+
+
+def test_what_a_population_perturbs_stays_on_its_steps() -> None:
+    whole = space.normalized({"x": WHOLE_STEPS, "n": {"type": "randint", "low": 1, "high": 9}})
+    moved = search._inside(whole, {"params": {"x": 48 * 1.2, "n": 3 * 1.2}})["params"]
+    assert [space.as_text(value) for value in moved.values()] == ["64", "4"]
+    assert search._inside(whole, {"params": {"x": 1000.0, "n": -4}})["params"] == {"x": 64, "n": 1}
+
+
+def test_a_sweep_whose_command_cannot_be_filled_in_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"spec\.Worker\.cmd: cannot be filled in: No closing quotation"):
+        spec(worker={"replicas": 1, "cmd": "train.py 'x {{lr}}"})

@@ -120,10 +120,9 @@ def _mutation(domain: Mapping[str, Any]) -> Any:
 
 
 def _inside(search_space: Mapping[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """PBT multiplies what it perturbs, and would leave the space."""
+    """PBT multiplies what it perturbs, and would leave the space or its steps."""
     params = dict(config["params"])
     for name, domain in search_space.items():
         if "low" in domain:
-            highest = domain["high"] - 1 if domain["type"] == "randint" else domain["high"]
-            params[name] = min(max(params[name], domain["low"]), highest)
+            params[name] = space.settled(domain, params[name])
     return {**config, "params": params}

@@ -335,8 +335,7 @@ def trial_launch(launch: Launch, params: Mapping[str, Any], trial_id: str, run_i
 
     def filled(replica: Any) -> Any:
         env = {name: space.fill(value, params) for name, value in replica.env.items()}
-        fill = space.fill if replica.shell else space.fill_command
-        command = "" if launch.function else fill(replica.command, params)
+        command = "" if launch.function else space.fill_command(replica.command, params, replica.shell)
         return replace(replica, command=command, env={**own, **env})
 
     return replace(

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.spec import documents
 
 # What makes a kubeconfig more than data: programs that it starts, and files that it names.
 _COMMANDS = ("exec", "auth-provider")
@@ -75,8 +74,8 @@ def check_file(file: Path, context: str | None) -> None:
 def parse(text: str, context: str | None, name: str = "the kubeconfig") -> dict[str, Any]:
     """A kubeconfig's document. Raises BadKubeconfig if it is none, or lacks the context."""
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as failure:
+        document = documents.load(text)
+    except documents.NotYaml as failure:
         raise BadKubeconfig(f"{name} is not YAML: {_first_line(failure)}") from failure
     if not isinstance(document, dict) or not all(document.get(part) for part in ("clusters", "contexts")):
         raise BadKubeconfig(f"{name} is not a kubeconfig: it needs clusters, contexts and users")

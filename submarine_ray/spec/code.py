@@ -1,0 +1,90 @@
+"""Where an experiment's code comes from."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import field_validator, model_validator
+
+from submarine_ray.spec.base import Document, Text
+
+_NOT_IN_REFERENCES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)")
+REFERENCE_LENGTH = 240  # of a file's name, which it becomes
+
+
+def is_reference(name: str) -> bool:
+    """Whether git allows the name for a branch or tag. Source: git-check-ref-format."""
+    return not (
+        name == "@"
+        or name.startswith(("-", "/", "."))
+        or name.endswith(("/", "."))
+        or _NOT_IN_REFERENCES.search(name)
+        or any(len(part.encode()) > REFERENCE_LENGTH for part in name.split("/"))
+        or len(name) > 1000
+    )
+
+
+class GitSpec(Document):
+    """A git repository; `ref` may be a tag or a commit, and wins over `branch`."""
+
+    url: str
+    """https, ssh, git or file URL of the repository."""
+    branch: Text | None = None
+    """What to check out, by any name that git allows; default the repository's own default branch."""
+    ref: Text | None = None
+    """A tag or commit (all its digits) to check out instead of a branch."""
+    username: Text | None = None
+    """For repositories that ask for one."""
+    password: Text | None = None
+    """A password or token; kept encrypted, never answered."""
+    trust_certs: bool | None = None
+    """Whether to accept certificates that cannot be verified."""
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not re.match(r"(https?|ssh|git|file)://|[\w.-]+@[\w.-]+:", value):
+            raise ValueError(f"{value[:120]!r} is not a git URL; write for example https://host/team/project.git")
+        return value
+
+    @field_validator("branch", "ref")
+    @classmethod
+    def _reference(cls, value: str | None) -> str | None:
+        if value and not is_reference(value):
+            raise ValueError(f"{value[:80]!r} is not a branch, tag or commit: git allows no such name")
+        return value or None
+
+
+SyncMode = Literal["git", "s3", "hdfs", "nfs", "local", "http", "package"]
+PACKAGE_URL = re.compile(r"package://([0-9a-f]{64})")
+
+
+class CodeSpec(Document):
+    """Where the code comes from; it is copied into each replica's working directory."""
+
+    sync_mode: SyncMode = "git"
+    """How the code is fetched."""
+    git: GitSpec | None = None
+    """The repository, for syncMode git."""
+    url: str | None = None
+    """What to copy, for the other modes: a URL that fsspec reads, or the package:// URL of an upload."""
+    branch: Text | None = None
+    """Short for git.branch."""
+    ref: Text | None = None
+    """Short for git.ref."""
+
+    @model_validator(mode="after")
+    def _place(self) -> CodeSpec:
+        if self.sync_mode == "git":
+            if self.git is None:
+                if not self.url:
+                    raise ValueError("git needs git.url (or url): the repository to clone")
+                self.git = GitSpec(url=self.url, branch=self.branch, ref=self.ref)
+        elif not self.url:
+            raise ValueError(f"syncMode {self.sync_mode} needs url: what to copy")
+        elif self.sync_mode == "package" and not PACKAGE_URL.fullmatch(self.url):
+            raise ValueError("a package's url is package://<sha256 of the uploaded zip>")
+        elif self.sync_mode == "http" and not re.match(r"https?://", self.url):
+            raise ValueError(f"{self.url[:120]!r} is not an http or https URL")
+        return self

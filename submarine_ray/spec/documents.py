@@ -1,0 +1,255 @@
+"""YAML as YAML 1.2's core schema has it, read in one place; and written so that it is read back as it was.
+
+PyYAML follows YAML 1.1, where `NO` is false, `12:30:00` is 45000 and `3.10` is 3.1. Here `NO` and `12:30:00` are text.
+A number or truth value that JSON would spell otherwise than it is written (`3.10`, `007`, `1e5`, `True`) is kept as
+text too: where a number is wanted validation reads it as one, and where text is wanted nothing has been lost. Below
+`searchSpace` numbers are numbers, however they are written: a train function computes with them.
+
+Documents are built from the parser's events, without recursion: no depth of nesting ends the process.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+MAX_DEPTH = 100
+MAX_NODES = 1_000_000  # what aliases repeat counts each time: they make much of little
+_NUMBERS_BELOW = ("searchSpace", "search_space")
+
+_NULL = ("", "~", "null", "Null", "NULL")
+_TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_MAX_DIGITS = 300  # far beyond any number that is meant as one; Python refuses to read very long ones
+_TAG = "tag:yaml.org,2002:"
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
+_MERGE = object()
+
+
+class NotYaml(ValueError):
+    """The text is no YAML, or none that is taken; the message says where and why, in a line."""
+
+
+def load(text: str | bytes, numbers: bool = False) -> Any:
+    """The one document in the text, in JSON's types; None if there is none. Raises NotYaml.
+
+    With `numbers`, all its numbers are numbers, as below `searchSpace`.
+    """
+    try:
+        found = list(load_all(text, numbers))
+    except NotYaml as failure:
+        return _json(text, failure)
+    if len(found) > 1:
+        raise NotYaml(f"holds {len(found)} documents; write one, without a line of ---")
+    return found[0] if found else None
+
+
+def _json(text: str | bytes, failure: NotYaml) -> Any:
+    """JSON that is no YAML to our parser: indented by tabs, or with characters escaped in pairs. Raises `failure`."""
+    is_json = text.lstrip()[:1] in ("{", "[", b"{", b"[")
+    try:
+        if is_json:
+            return json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        pass
+    raise failure
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
+
+
+def load_all(text: str | bytes, numbers: bool = False) -> Iterator[Any]:
+    """Every document in the text. Raises NotYaml."""
+    try:
+        yield from _documents(text, numbers)
+    except yaml.MarkedYAMLError as failure:
+        mark = failure.problem_mark or failure.context_mark
+        why = " ".join(part for part in (failure.context, failure.problem) if part)
+        raise NotYaml(f"{_place(mark)}{why}") from failure
+    except (yaml.YAMLError, UnicodeDecodeError) as failure:
+        raise NotYaml(" ".join(str(failure).split())) from failure
+
+
+def dump(document: Any) -> str:
+    """The document as YAML that `load` and readers of YAML 1.1 read alike, in the order it has."""
+    return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+@dataclass
+class _Open:
+    """A mapping or sequence that is being read. `size` counts its nodes, those that aliases repeat too."""
+
+    value: dict[str, Any] | list[Any]
+    anchor: str | None
+    mark: Any
+    gives_numbers: bool
+    key: Any = None
+    has_key: bool = False
+    size: int = 1
+    merged: dict[str, Any] = field(default_factory=dict)
+
+
+def _documents(text: str | bytes, numbers: bool) -> Iterator[Any]:
+    opened: list[_Open] = []
+    anchors: dict[str, tuple[Any, int]] = {}
+    root: list[Any] = []
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        match event:
+            case yaml.DocumentStartEvent():
+                anchors, root = {}, []
+            case yaml.DocumentEndEvent():
+                yield root[0] if root else None
+            case yaml.AliasEvent():
+                if event.anchor not in anchors:
+                    raise _refused(event, f"the alias *{event.anchor} has no anchor before it")
+                _add(opened, root, *anchors[event.anchor], event)
+            case yaml.ScalarEvent():
+                is_key = bool(opened) and isinstance(opened[-1].value, dict) and not opened[-1].has_key
+                value = _key(event) if is_key else _scalar(event, opened[-1].gives_numbers if opened else numbers)
+                if event.anchor:
+                    anchors[event.anchor] = (value, 1)
+                _add(opened, root, value, 1, event)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                opened.append(_open(event, opened, numbers))
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                done = opened.pop()
+                value = {**done.merged, **done.value} if isinstance(done.value, dict) and done.merged else done.value
+                if done.anchor:
+                    anchors[done.anchor] = (value, done.size)
+                _add(opened, root, value, done.size, event)
+
+
+def _open(event: Any, opened: list[_Open], numbers: bool) -> _Open:
+    is_mapping = isinstance(event, yaml.MappingStartEvent)
+    if event.tag not in (None, "!", f"{_TAG}{'map' if is_mapping else 'seq'}"):
+        raise _refused(event, f"the tag {event.tag!r} is not known here")
+    if len(opened) >= MAX_DEPTH:
+        raise _refused(event, f"is nested more than {MAX_DEPTH} deep")
+    if opened and isinstance(opened[-1].value, dict) and not opened[-1].has_key:
+        raise _refused(event, "a key must be text, not a list or an object")
+    above = opened[-1] if opened else None
+    numbers = numbers if above is None else above.gives_numbers or above.key in _NUMBERS_BELOW
+    return _Open({} if is_mapping else [], event.anchor, event.start_mark, numbers)
+
+
+def _add(opened: list[_Open], root: list[Any], value: Any, size: int, event: Any) -> None:
+    if not opened:
+        root.append(value)
+        return
+    top = opened[-1]
+    top.size += size
+    if top.size > MAX_NODES:
+        raise _refused(event, f"holds more than {MAX_NODES} values, those that aliases repeat included")
+    if isinstance(top.value, list):
+        top.value.append(value)
+    elif not top.has_key:
+        if not (isinstance(value, str) or value is _MERGE):
+            raise _refused(event, "a key must be text, not a list or an object")
+        if value is not _MERGE and value in top.value:
+            raise _refused(event, f"the key {value[:80]!r} is given twice")
+        top.key, top.has_key = value, True
+    else:
+        if top.key is _MERGE:
+            top.merged = {**_merged(value, event), **top.merged}
+        else:
+            top.value[top.key] = value
+        top.key, top.has_key = None, False
+
+
+def _merged(value: Any, event: Any) -> dict[str, Any]:
+    """What `<<` brings: of several objects, the first that has a key gives it."""
+    found: dict[str, Any] = {}
+    for one in value if isinstance(value, list) else [value]:
+        if not isinstance(one, dict):
+            raise _refused(event, "<< takes an object, or a list of them")
+        found = {**one, **found}
+    return found
+
+
+def _key(event: Any) -> Any:
+    """A key is text as it is written: JSON knows no other keys."""
+    return _MERGE if event.implicit[0] and event.value == "<<" and not event.tag else event.value
+
+
+def _scalar(event: Any, numbers: bool) -> Any:
+    text: str = event.value
+    kind = (event.tag or "").removeprefix(_TAG)
+    if event.tag in (None, "!") and event.implicit[0]:
+        plain = _plain(text)
+        return plain if numbers or plain is None or _spelled(plain) == text else text
+    if event.tag in (None, "!") or kind == "str":
+        return text
+    if kind not in _TYPES:
+        raise _refused(event, f"the tag {event.tag!r} is not known here")
+    plain = _plain(text)
+    if not isinstance(plain, _TYPES[kind]) or (kind != "bool" and isinstance(plain, bool)):
+        raise _refused(event, f"{text[:80]!r} is not of the type {kind}")
+    return plain
+
+
+def _plain(text: str) -> Any:
+    """What text without quotes is in the core schema; but for .inf and .nan, which JSON has no word for."""
+    if text in _NULL:
+        return None
+    if text in _TRUTH:
+        return _TRUTH[text]
+    if len(text) > _MAX_DIGITS or text[0] not in "+-.0123456789":
+        return text
+    for shape, read in _NUMBERS:
+        if shape.fullmatch(text):
+            return read(text)
+    return text
+
+
+def _float(text: str) -> Any:
+    number = float(text)
+    return number if abs(number) != float("inf") else text
+
+
+_NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
+    (_WHOLE, int),
+    (_OCTAL, lambda text: int(text[2:], 8)),
+    (_HEX, lambda text: int(text[2:], 16)),
+    (_FLOAT, _float),
+)
+
+
+def _spelled(value: Any) -> str:
+    """As JSON spells it."""
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _refused(event: Any, why: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=why, problem_mark=event.start_mark)
+
+
+def _place(mark: Any) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either version of YAML would take for something else than text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # The core schema knows numbers that YAML 1.1 does not, such as 1e5.
+    style = "'" if _plain(text) != text else None
+    return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
