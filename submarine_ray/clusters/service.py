@@ -121,7 +121,7 @@ class ClusterService:
             why_not = self._take_away(row)
             self._forget(name)
             return _answer(row) | {"message": removal.given_up(row, why_not)}
-        if left := sum(user.unfinished(name) for user in self._users):
+        if left := self._unfinished(name):
             raise Conflict(
                 f"{left} experiments, notebooks or endpoints still need {name!r}, or are being put away; stop or "
                 "delete them, and try again in a moment. To give them up, and the cluster with them: "
@@ -166,6 +166,13 @@ class ClusterService:
     def add_user(self, user: ClusterUser) -> None:
         """Reckon with a feature's jobs."""
         self._users.append(user)
+
+    def has_neighbours(self, name: str) -> bool:
+        """Whether more than one thing may be using the same nodes there."""
+        return not self.is_container(name) and self._unfinished(name) > 1
+
+    def _unfinished(self, name: str) -> int:
+        return sum(user.unfinished(name) for user in self._users)
 
     def in_use(self, name: str) -> Resources:
         """What all features' jobs hold of a cluster."""

@@ -20,6 +20,7 @@ from submarine_ray.spec.launch import FINAL_STATUS
 LOST = "lost"
 STOPPED = Status.STOPPED
 TIMEOUT = "Timeout"
+NO_MEMORY = "OutOfMemory"
 # What a row says while all is well; anything else in its place is a problem.
 CALM = frozenset({None, "Submitted", "Running"})
 
@@ -46,9 +47,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Seen(Look):
-    """The cluster's side, and whether it has room for the experiment."""
+    """The cluster's side: whether it has room for the experiment, and whether others run beside it."""
 
     has_room: bool = True
+    has_neighbours: bool = False
 
 
 class Step:
@@ -160,7 +162,7 @@ def decide(wish: Wish, seen: Seen) -> Step:
         return _failed(wish, LOST, "The node that ran this attempt is gone.")
     if job is not None and job.state is not JobState.SUCCEEDED and _is_overdue(wish, job, seen):
         return StopJob(wish.submission_id) if active else Observe(Status.FAILED, TIMEOUT, _OVERDUE)
-    return _follow(wish, job, seen.incarnation)
+    return _follow(wish, job, seen.incarnation, seen.has_neighbours)
 
 
 _OVERDUE = "It ran longer than its timeout, and was stopped."
@@ -177,7 +179,7 @@ def _put_away(wish: Wish, job: Job | None, seen: Seen) -> Step:
     return Settle() if wish.superseded or seen.is_settling(job) else Close(known=job is not None)
 
 
-def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:
+def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) -> Step:
     """Where the cluster says the current attempt is."""
     if job is None:
         return _failed(wish, LOST, "The cluster no longer knows this attempt: it was restarted, or lost its records.")
@@ -195,6 +197,10 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None) -> Step:
         return Observe(Status.SUCCEEDED, "Succeeded", "All replicas ended well.")
     if job.state is JobState.STOPPED:
         return Observe(Status.FAILED, STOPPED, "The job was stopped on the cluster.")
+    if lacking := job.out_of_memory:
+        # Where it was alone, it would need as much once more. Elsewhere its neighbours may have taken the memory.
+        may_help = shared and job.exit_code != FINAL_STATUS
+        return _failed(wish, NO_MEMORY, lacking) if may_help else Observe(Status.FAILED, NO_MEMORY, lacking)
     if job.is_lost:
         return _failed(wish, LOST, "The attempt was lost with the part of the cluster that ran it.")
     if job.error_type == NOT_VALID:

@@ -178,7 +178,8 @@ class ExperimentReconciler:
         except (Unreachable, SubmarineError) as failure:
             return self._outage(cluster, rows, str(failure))
         self._outages.pop(cluster, None)
-        seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms())
+        crowded = any(job.out_of_memory for job in jobs.values()) and self._clusters.has_neighbours(cluster)
+        seen = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms(), has_neighbours=crowded)
         looks = {row.id: replace(seen, has_room=row.id in admitted) for row in rows}
         steps = [(row, decide.decide(self._marks.onto(_wish(row), row), looks[row.id])) for row in rows]
         self._marks.note(rows, jobs)

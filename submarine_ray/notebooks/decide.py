@@ -120,6 +120,8 @@ def decide(wish: Wish, seen: Seen) -> Step:
 
 def _follow(wish: Wish, job: Job | None, seen: Seen) -> Step:
     """Where the cluster says the current start is."""
+    if job and (lacking := job.out_of_memory):
+        return _again(wish, seen, job, lacking)
     if job is None or job.is_lost or seen.died_with_node(job):
         return Restart("The cluster was restarted, or lost the node of the notebook; it starts again", counts=False)
     if job.state is JobState.PENDING:
@@ -137,7 +139,12 @@ def _follow(wish: Wish, job: Job | None, seen: Seen) -> Step:
         return Observe(Status.STOPPED, IDLE if seen.was_idle else SHUT_DOWN)
     if job.state is JobState.STOPPED:
         return Observe(Status.STOPPED, "The notebook was stopped on its cluster")
+    return _again(wish, seen, job, job.why)
+
+
+def _again(wish: Wish, seen: Seen, job: Job, why: str) -> Step:
+    """What ran and failed is started again, but not for ever."""
     has_run = wish.status == Status.RUNNING or seen.address is not None
     if has_run and wish.failures < MAX_RESTARTS and job.error_type != RUNTIME_ENV_FAILURE:
-        return Restart(f"{job.why} It starts again.", counts=True)
-    return Observe(Status.FAILED, job.why)
+        return Restart(f"{why} It starts again.", counts=True)
+    return Observe(Status.FAILED, why)

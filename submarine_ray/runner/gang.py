@@ -26,6 +26,7 @@ from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.environment import Place
 from submarine_ray.runner.errors import CommandFailed, ReplicaLost, RunnerError
 from submarine_ray.runner.process import ReplicaProcess
+from submarine_ray.spec import memory
 from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch, Replica
 
@@ -262,8 +263,10 @@ class Gang:
         except ray.exceptions.RayTaskError as failure:
             cause = failure.cause
             raise (cause if isinstance(cause, RunnerError) else failure) from None
-        except ray.exceptions.RayActorError as failure:
+        except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as failure:
             name = "a replica" if rank is None else self._launch.replicas[rank].name
+            if lacking := memory.of_ray(str(failure)):
+                raise ReplicaLost(f"{name} failed: {lacking}") from None
             raise ReplicaLost(
                 f"{name} failed: its worker process or node died ({str(failure).splitlines()[0]})"
             ) from None

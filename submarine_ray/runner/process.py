@@ -17,9 +17,12 @@ from pathlib import Path
 from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper
 from submarine_ray.runner.environment import python_path
 from submarine_ray.runner.errors import CommandFailed
+from submarine_ray.runner.kernel import KernelKills
+from submarine_ray.spec import memory
 from submarine_ray.spec.launch import Replica
 
 KILL_SECONDS = 5.0
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the latter is a shell's word for its child
 _PR_SET_PDEATHSIG = 1
 _REFERENCE = re.compile(r"\$(\$?)\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
@@ -67,6 +70,7 @@ class ReplicaProcess:
         whole = {**os.environ, **env}
         whole |= python_path(whole)
         command = argv(replica, whole)
+        self._kills = KernelKills()
         try:
             self._process = subprocess.Popen(
                 command,
@@ -95,7 +99,7 @@ class ReplicaProcess:
         self._pump.join(timeout=5)
         if self._shipper:
             self._shipper.close()
-        return status
+        return memory.OOM_KILLED if status in _KILLED and self._kills.have_come() else status
 
     def poll(self) -> int | None:
         return self._process.poll()

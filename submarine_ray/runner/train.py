@@ -20,6 +20,7 @@ from submarine_ray.runner import code, environment, lines
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.errors import CommandFailed, InvalidLaunch
 from submarine_ray.runner.lines import LineWriter
+from submarine_ray.spec import memory
 from submarine_ray.spec.launch import Launch
 
 # Of one GPU.
@@ -153,8 +154,10 @@ def sentence(launch: Launch, failure: BaseException) -> str:
     """Which worker failed and why, where Ray Train knows it."""
     for rank, cause in sorted(getattr(failure, "worker_failures", {}).items()):
         cause = getattr(cause, "_base_exc", cause)
+        if lacking := memory.of_ray(str(cause)):
+            return f"{launch.replicas[rank].name} failed: {lacking}"
         return f"{launch.replicas[rank].name} failed: {type(cause).__name__}: {_last_line(cause)}"
-    return f"the train function failed: {_last_line(failure)}"
+    return f"the train function failed: {memory.of_ray(str(failure)) or _last_line(failure)}"
 
 
 def _last_line(failure: BaseException) -> str:

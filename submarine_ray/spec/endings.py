@@ -7,6 +7,8 @@ import signal
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from submarine_ray.spec import memory
+
 KEPT_LINES = 300
 # How far from the end an exception may be told of: what came after it tells more if there is much of it.
 NEAR_LINES = 40
@@ -35,6 +37,8 @@ _SIGNALS = {
 
 def describe(status: int) -> str:
     """An exit status other than 0 in words: `exited with status 3`. Below 0, it is the signal that killed it."""
+    if status == memory.OOM_KILLED:
+        return memory.of_kernel()
     if status < 0:
         name, meaning = _signal(-status)
         return f"was killed by {name}{f' ({meaning})' if meaning else ''}"
@@ -77,6 +81,8 @@ class Ending:
         """Why it ended so, in words that follow on `failed: `; the exception first, where it was one."""
         lines = list(self._lines)
         said = f"it {describe(status)}"
+        if status == memory.OOM_KILLED:
+            return said
         if exception := raised(lines):
             return f"{exception} ({said})"
         last = next((text for line in reversed(lines) if (text := _ESCAPES.sub("", line).strip())), "")

@@ -233,6 +233,37 @@ def test_what_keeps_pods_from_running_is_said(kube: Kube, status: dict[str, obje
     wait_until(lambda: "Resolved" in kube.reasons(id), 10, "that it has passed is told")
 
 
+OOM_KILLED = {"phase": "Running", "containerStatuses": [{"name": "ray", "image": "x", "state": {"running": {}},
+              "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]}  # fmt: skip
+
+
+def test_a_pod_that_ran_out_of_memory_is_the_reason_and_not_tried_again(kube: Kube) -> None:
+    """Ray only knows that a process is gone; with a head that was made anew, KubeRay knows nothing at all."""
+    gang, alone, other = (kube.create(maxRetries=3) for _ in range(3))
+    clusters = {id: kube.run(id) for id in (gang, alone, other)}
+    for id in clusters:
+        kube.wait(id, "Running")
+    said = "[submarine] worker-1 failed: its worker process or node died (the actor is dead)"
+    for id in (gang, alone):
+        pod = f"{clusters[id]}-head"
+        limits = [{"name": "ray", "resources": {"limits": {"memory": "3072Mi"}}}]
+        kube.store.patch("pods", pod, {"spec": {"containers": limits}})
+        kube.store.patch("pods", pod, {"status": OOM_KILLED}, status=True)
+    for id in (gang, other):
+        kube.head.set(
+            id, "FAILED", message=f"Job entrypoint command failed with exit code 1:\n{said}", driver_exit_code=1
+        )
+        kube.status(id, jobDeploymentStatus="Failed", jobStatus="FAILED", reason="AppFailed")
+    del kube.head.jobs[alone]
+    kube.ready(clusters[alone], False)
+    for id in (gang, alone):
+        ended = kube.wait(id, "Failed")
+        assert (ended["reason"], ended["attempt"]) == ("OutOfMemory", 1)
+        assert f"the pod {clusters[id]}-head was killed at its limit of 3072Mi" in ended["message"]
+        assert "OutOfMemory" in kube.reasons(id)
+    kube.job(f"{other}-r2")  # why its worker died nobody knows
+
+
 def test_pods_that_the_quota_forbids(kube: Kube) -> None:
     id = kube.create()
     cluster = kube.start(id, ready=False)

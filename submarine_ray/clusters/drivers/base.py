@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from submarine_ray.core.events import gist as gist
+from submarine_ray.spec import memory
 from submarine_ray.spec.endings import describe, raised
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import Launch
@@ -34,6 +35,8 @@ RUNTIME_ENV_FAILURE = "RUNTIME_ENV_SETUP_FAILURE"
 # KubeRay's own reasons, beside Ray's: the job ran longer than it may; what was submitted cannot run at all.
 DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
 NOT_VALID = "NOT_VALID"
+# What Kubernetes alone has seen: a pod of the job was killed at its limit. The job's message says so.
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
 # Ray's job manager looks at a job once a second until it has seen its end. A record that is deleted before that is
 # made again, as failed (ray/dashboard/modules/job/job_manager.py, _monitor_job_internal).
 SETTLE_MS = 3_000
@@ -123,6 +126,17 @@ class Job:
     def is_lost(self) -> bool:
         """Whether it failed with the part of the cluster that ran it."""
         return self.state is JobState.FAILED and self.error_type in INFRASTRUCTURE_ERRORS
+
+    @property
+    def out_of_memory(self) -> str | None:
+        """That it failed for lack of memory, in a sentence; None if it did not."""
+        if self.state is not JobState.FAILED:
+            return None
+        if self.error_type == OUT_OF_MEMORY:
+            return self.message
+        # Only of a failure of Ray's own is the message Ray's; else it ends with the job's log, where scripts write.
+        found = memory.of_ray(self.message) if self.is_lost else memory.of_runner(self.message)
+        return found and found[0].upper() + found[1:]
 
     @property
     def why(self) -> str:

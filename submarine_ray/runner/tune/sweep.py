@@ -16,7 +16,7 @@ from ray.tune import Callback, Stopper
 from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.runner.errors import RunnerError
 from submarine_ray.runner.tune.trial import ENDED, LOGGED, REPORTS, TrialRun, longest
-from submarine_ray.spec import space
+from submarine_ray.spec import memory, space
 from submarine_ray.spec.launch import Launch, Tune
 from submarine_ray.spec.trials import CHECKPOINT_TAG, MESSAGE_TAG, STATE_TAG, TrialState, rank
 
@@ -158,6 +158,8 @@ def why(trial: Any) -> str:
     error = cloudpickle.loads(file.read_bytes())
     cause = getattr(error, "cause", None) or error
     said = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if lacking := memory.of_ray(str(cause)):
+        return lacking
     if isinstance(cause, ray.exceptions.RayActorError):
         return "its process or node died"
     own = isinstance(cause, RunnerError)

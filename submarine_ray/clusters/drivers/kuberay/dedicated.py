@@ -14,6 +14,7 @@ import structlog
 
 from submarine_ray.clusters.drivers.base import (
     LOG_SECONDS,
+    OUT_OF_MEMORY,
     AlreadySubmitted,
     Blocked,
     Capacity,
@@ -180,6 +181,15 @@ class DedicatedClusters(RayServices):
         super().dispose()
 
     def _job(self, submission_id: str, ray_job: Object) -> Job:
+        found = self._state(submission_id, ray_job)
+        cluster = ray_job["status"].get("rayClusterName")
+        # Ray sees a pod that is gone, and Kubernetes why.
+        if cluster and found.state is JobState.FAILED and (found.is_lost or "died" in found.why):
+            lacking = None if found.out_of_memory else problems.out_of_memory(self._at.pods_of(cluster))
+            return replace(found, error_type=OUT_OF_MEMORY, message=lacking) if lacking else found
+        return found
+
+    def _state(self, submission_id: str, ray_job: Object) -> Job:
         status = ray_job["status"]
         deployment, job, reason = (str(status.get(k) or "") for k in ("jobDeploymentStatus", "jobStatus", "reason"))
         meant = verdict(deployment, job, reason)

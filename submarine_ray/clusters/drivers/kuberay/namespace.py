@@ -257,4 +257,6 @@ def _pod_essence(found: Object) -> Object:
         _some(c, "name", "image", "state", "lastState", "ready", "restartCount")
         for c in status.get("containerStatuses") or []
     ]
+    limits = [(c.get("resources") or {}).get("limits") or {} for c in (found.get("spec") or {}).get("containers") or []]
+    kept["memory"] = next((limit["memory"] for limit in limits if "memory" in limit), None)
     return {"metadata": _identity(found), "status": kept}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from submarine_ray.clusters.drivers.base import Problem
+from submarine_ray.spec import memory
 
 # Of a container that waits: Kubernetes' reason, ours, and what to say. Source: pkg/kubelet/images, kuberuntime.
 _WAITING = {
@@ -55,9 +56,23 @@ def of_pod(pod: dict[str, Any]) -> Problem | None:
     return None
 
 
-def _of_container(container: dict[str, Any]) -> Problem | None:
+def out_of_memory(pods: Iterable[dict[str, Any]]) -> str | None:
+    """The first of a job's pods that was killed at its limit, in a sentence."""
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
+        status = pod.get("status") or {}
+        if any(_end(container).get("reason") == "OOMKilled" for container in status.get("containerStatuses") or []):
+            return memory.of_pod(pod["metadata"]["name"], status.get("memory"))
+    return None
+
+
+def _end(container: dict[str, Any]) -> dict[str, Any]:
+    """How a container ended last, if it did."""
     state, last = container.get("state") or {}, container.get("lastState") or {}
-    ended = state.get("terminated") or last.get("terminated") or {}
+    return dict(state.get("terminated") or last.get("terminated") or {})
+
+
+def _of_container(container: dict[str, Any]) -> Problem | None:
+    state, ended = container.get("state") or {}, _end(container)
     if ended.get("reason") == "OOMKilled":
         return Problem("OOMKilled", "A pod used more memory than it has, and was killed; ask for more in resources.")
     waiting = state.get("waiting") or {}
