@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from submarine_ray.client.records import Metric, Param, Record, parsed
 from submarine_ray.spec.launch import NOT_STORED
-from submarine_ray.spec.trials import SWEEP_TAG, TRIAL_TAG
+from submarine_ray.spec.trials import run_tags
 
 if TYPE_CHECKING:
     from submarine_ray.client.mlflow_rest import MlflowRest
@@ -54,7 +54,8 @@ class Run:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Run | None:
         """The run that a replica's environment names."""
-        uri, run_id = env.get("MLFLOW_TRACKING_URI", ""), env.get("MLFLOW_RUN_ID")
+        # MLflow takes its own variable away once a script has begun the run.
+        uri, run_id = env.get("MLFLOW_TRACKING_URI", ""), env.get("MLFLOW_RUN_ID") or env.get("SUBMARINE_RUN_ID")
         if not uri.startswith(("http://", "https://")) or not run_id:
             return None
         return cls(
@@ -70,10 +71,8 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What this run and those below it are found by. Trials' have their own, so that they stay apart."""
-        if self.trial_id:
-            return {SWEEP_TAG: self.experiment_id, TRIAL_TAG: self.trial_id}
-        return {"submarine.experiment_id": self.experiment_id}
+        """What this run and those below it are found by."""
+        return run_tags(self.experiment_id, self.trial_id)
 
 
 class TrackingRefused(Exception):

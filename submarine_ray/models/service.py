@@ -12,7 +12,8 @@ from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotF
 from submarine_ray.models import signatures
 from submarine_ray.spec.experiment import check_tag
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
-from submarine_ray.tracking.service import EXPERIMENT_TAG, TrackingService
+from submarine_ray.spec.trials import EXPERIMENT_TAG
+from submarine_ray.tracking.service import TrackingService
 
 # MLflow's tags are key = value, Submarine's are words: a word is a tag with this prefix.
 _TAG = "submarine.tag."

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from submarine_ray.spec.devices import NO_GPU, SHARED_GPU
 from submarine_ray.spec.launch import Launch, Replica
+from submarine_ray.spec.trials import STARTED_BY_TAG, run_tags
 
+HOOK = Path(__file__).parent / "hook"
 SHIM = Path(__file__).parent / "shim"
 SHIM_VARIABLE = "SUBMARINE_SHIM"
 # Which torch.distributed backend works here, for scripts that would rather not ask torch.cuda.
@@ -56,6 +58,9 @@ def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
             "MLFLOW_TRACKING_URI": launch.tracking.uri,
             "MLFLOW_RUN_ID": launch.tracking.run_id,
             "MLFLOW_EXPERIMENT_ID": launch.tracking.experiment_id,
+            "MLFLOW_RUN_CONTEXT": json.dumps(_below(launch, replica.name)),
+            # MLflow takes its own variable away as soon as it has begun the run.
+            "SUBMARINE_RUN_ID": launch.tracking.run_id,
         }
         if launch.tracking.token:
             found["MLFLOW_TRACKING_TOKEN"] = launch.tracking.token
@@ -70,6 +75,13 @@ def visible_gpus(launch: Launch, replica: Replica) -> dict[str, str]:
     if not replica.gpu or launch.framework == "Ray":
         return dict(NO_GPU)
     return dict(SHARED_GPU) if replica.gpu < 1 else {}
+
+
+def _below(launch: Launch, replica: str) -> dict[str, str]:
+    """The tags by which runs that a script starts itself are found: MLflow gives them to each."""
+    assert launch.tracking  # noqa: S101 (the caller has looked)
+    tags = run_tags(launch.experiment_id, launch.trial_id)
+    return {**tags, STARTED_BY_TAG: replica, "mlflow.parentRunId": launch.tracking.run_id}
 
 
 def rendezvous_variables(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:
@@ -160,12 +172,17 @@ def python_path(given: Mapping[str, str]) -> dict[str, str]:
     """Where `import submarine` leads in Submarine's users' scripts: to the real package if there is one, else here.
 
     The real one logs to Submarine's MySQL database; SUBMARINE_SHIM=1 among the experiment's variables prefers ours.
+    Before all others: what lets MLflow scripts run as they are, where there is a run.
     """
-    if given.get(SHIM_VARIABLE) == "1":
-        return {"PYTHONPATH": os.pathsep.join(filter(None, (str(SHIM), given.get("PYTHONPATH"))))}
-    if importlib.util.find_spec("submarine") is not None:
-        return {}
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (given.get("PYTHONPATH"), str(SHIM))))}
+    entries = [str(HOOK)] if "MLFLOW_RUN_ID" in given else []
+    prefers_ours = given.get(SHIM_VARIABLE) == "1"
+    if prefers_ours:
+        entries.append(str(SHIM))
+    entries.append(given.get("PYTHONPATH", ""))
+    if not prefers_ours and importlib.util.find_spec("submarine") is None:
+        entries.append(str(SHIM))
+    found = os.pathsep.join(filter(None, entries))
+    return {} if found == given.get("PYTHONPATH", "") else {"PYTHONPATH": found}
 
 
 def default_threads(launch: Launch, rank: int, given: Mapping[str, str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from submarine_ray.client.spool import SPOOL_VARIABLE
 from submarine_ray.runner import code, environment, lines
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.errors import CommandFailed, InvalidLaunch
+from submarine_ray.runner.hook import submarine_mlflow
 from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec import memory
 from submarine_ray.spec.launch import Launch
@@ -119,6 +120,7 @@ def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
         if launch.framework == "TensorFlow":
             variables.setdefault("TF_USE_LEGACY_KERAS", "1")
         os.environ.update(variables)
+        submarine_mlflow.install()
         _record_reports()
         logging.getLogger("ray.train").setLevel(logging.WARNING)  # it would write a line for each report
         with lines.captured(lambda written: sink.put.remote(prefix + replica.name, written)):

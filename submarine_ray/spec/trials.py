@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+EXPERIMENT_TAG = "submarine.experiment_id"
+# Of runs that a script starts itself: the replica that it ran in.
+STARTED_BY_TAG = "submarine.started_by"
 SWEEP_TAG = "submarine.sweep_id"
 TRIAL_TAG = "submarine.trial_id"
 IS_TRIAL_TAG = "submarine.is_trial"
@@ -24,6 +27,13 @@ class TrialState:
     STOPPED = "Stopped"
     FAILED = "Failed"
     ENDED = frozenset({SUCCEEDED, STOPPED, FAILED})
+
+
+def run_tags(experiment_id: str, trial_id: str | None) -> dict[str, str]:
+    """What a run and those below it are found by. Trials' have their own, so that they stay apart."""
+    if trial_id:
+        return {SWEEP_TAG: experiment_id, TRIAL_TAG: trial_id}
+    return {EXPERIMENT_TAG: experiment_id}
 
 
 def rank(value: float | None, mode: str) -> float:

@@ -20,10 +20,12 @@ from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.trials import (
     CHECKPOINT_TAG,
+    EXPERIMENT_TAG,
     IS_TRIAL_TAG,
     MESSAGE_TAG,
     PARAMS_TAG,
     REGISTERED_TAG,
+    STARTED_BY_TAG,
     STATE_TAG,
     SWEEP_NAME_TAG,
     SWEEP_TAG,
@@ -37,7 +39,6 @@ log = structlog.get_logger(__name__)
 
 LOAD_SECONDS = 120
 ENDED = ("FINISHED", "FAILED", "KILLED")
-EXPERIMENT_TAG = "submarine.experiment_id"
 REPLICA_TAG = "submarine.replica"
 MAX_CHILD_RUNS = 1000
 
@@ -146,7 +147,7 @@ class TrackingService:
         """The last value of each metric of each replica, or with `key` that metric's whole history."""
         points = []
         for run in self._family(run_id):
-            replica = run.data.tags.get(REPLICA_TAG, "")
+            replica = _logged_by(run)
             if key is None:
                 found = run.data._metric_objs
             else:
@@ -159,7 +160,7 @@ class TrackingService:
 
     def runs(self, run_id: str) -> dict[str, str]:
         """An experiment's runs, and which replica each is of; the first is `run_id` itself."""
-        return {run.info.run_id: run.data.tags.get(REPLICA_TAG, "") for run in self._family(run_id)}
+        return {run.info.run_id: _logged_by(run) for run in self._family(run_id)}
 
     def latest(self, runs: Collection[str]) -> list[curves.Latest]:
         """The last value of each metric of some runs."""
@@ -189,7 +190,7 @@ class TrackingService:
 
     def params(self, run_id: str) -> list[dict[str, str]]:
         return [
-            {"replica": run.data.tags.get(REPLICA_TAG, ""), "key": key, "value": value}
+            {"replica": _logged_by(run), "key": key, "value": value}
             for run in self._family(run_id)
             for key, value in sorted(run.data.params.items())
         ]
@@ -318,6 +319,14 @@ class TrackingService:
         if not uri.startswith("mlflow-artifacts:"):
             return uri
         return f"{self._settings.artifacts.rstrip('/')}/{uri.split(':', 1)[1].lstrip('/')}"
+
+
+def _logged_by(run: Any) -> str:
+    """Whose a run's records are: a replica's, or those of a run that the script in a replica started itself."""
+    tags = run.data.tags
+    if STARTED_BY_TAG in tags:
+        return f"{tags[STARTED_BY_TAG]}/{run.info.run_name}"
+    return str(tags.get(REPLICA_TAG, ""))
 
 
 def _trial(number: int, run: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from submarine_ray.experiments import logs
 from submarine_ray.runner import code, environment
-from submarine_ray.runner.environment import SHIM, Place, python_path
+from submarine_ray.runner.environment import HOOK, SHIM, Place, python_path
 from submarine_ray.runner.errors import CodeSyncFailed, CommandFailed
 from submarine_ray.runner.process import ReplicaProcess, argv
 from submarine_ray.spec.experiment import ExperimentSpec
@@ -186,3 +186,8 @@ def test_import_submarine_leads_to_the_real_package_if_there_is_one(monkeypatch:
     assert python_path({"PYTHONPATH": "/mine"}) == {}
     ours_first = python_path({"PYTHONPATH": "/mine", "SUBMARINE_SHIM": "1"})
     assert ours_first == {"PYTHONPATH": f"{SHIM}{os.pathsep}/mine"}
+
+
+def test_what_lets_mlflow_scripts_run_comes_first_where_there_is_a_run() -> None:
+    found = python_path({"PYTHONPATH": "/mine", "MLFLOW_RUN_ID": "r"})
+    assert found == {"PYTHONPATH": os.pathsep.join((str(HOOK), "/mine", str(SHIM)))}

@@ -21,6 +21,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 
 from submarine_ray.client.mlflow_rest import MlflowRest, as_tags, run_id
 from submarine_ray.client.spool import Run
+from submarine_ray.runner.hook import submarine_mlflow
 from submarine_ray.runner.tune.work import (
     CommandWork,
     FunctionWork,
@@ -232,6 +233,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         if len(launch.replicas) > 1:
             return GroupWork(launch, self._reports, self._function, self._params, self._sink)
         os.environ.update(function_variables(launch))
+        submarine_mlflow.install()
         return FunctionWork(launch, self._reports, self._function, self._params, self._put(f"trial-{self.trial_id}"))
 
     def _write(self, replica: str, lines: list[str]) -> None:

@@ -1,0 +1,99 @@
+"""Unmodified MLflow scripts in a replica, against a store in files: what scripts do to choose experiment, run or server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from submarine_ray.runner import environment
+from submarine_ray.runner.environment import HOOK
+from submarine_ray.spec.launch import Launch, Replica, Tracking
+
+SCRIPT = """
+import os, sys, json, mlflow
+from mlflow import MlflowClient
+
+def told(uri):
+    client = MlflowClient(uri)
+    return [
+        [run.info.run_id, run.info.run_name, sorted(run.data.metrics), run.data.tags.get("mlflow.parentRunId"),
+         run.data.tags.get("submarine.started_by"), run.data.tags.get("submarine.experiment_id")]
+        for experiment in client.search_experiments()
+        for run in client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    ]
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """An MLflow store, and a directory that has a sitecustomize of the user's."""
+    directory = tmp_path_factory.mktemp("mlflow")
+    (directory / "sitecustomize.py").write_text("import builtins\nbuiltins.of_the_user = True\n")
+    return f"sqlite:///{directory}/mlflow.db", str(directory)
+
+
+@pytest.fixture(scope="module")
+def run(store: tuple[str, str]) -> Any:
+    """Runs a script as a replica of an experiment of its own; (its run's id, what it printed, the store's runs)."""
+    from mlflow import MlflowClient
+
+    def start(script: str) -> tuple[str, str, list[Any]]:
+        uri, directory = store
+        client = MlflowClient(uri)
+        own = client.create_experiment(os.urandom(4).hex())
+        run_id = client.create_run(own).info.run_id
+        launch = Launch("e-1", "e-1", "e", "Python", (Replica("worker", 0, "x"),), tracking=Tracking(uri, run_id, own))
+        env = {**os.environ, **environment.platform_variables(launch, 0, ""), "PYTHONPATH": directory}
+        env |= environment.python_path(env)
+        assert env["PYTHONPATH"].startswith(str(HOOK))
+        text = f"{SCRIPT}\n{script}\nprint('TOLD', json.dumps(told({uri!r})))\nassert of_the_user"
+        done = subprocess.run(
+            [sys.executable, "-c", text], env=env, capture_output=True, text=True, timeout=120, cwd=directory
+        )
+        assert done.returncode == 0, done.stderr
+        runs = json.loads(done.stdout.split("TOLD ")[1])
+        return run_id, done.stdout, [run for run in runs if run[0] == run_id or run[3] == run_id]
+
+    return start
+
+
+def test_a_script_that_sets_its_experiment_and_starts_several_runs(run: Any) -> None:
+    own, said, runs = run(
+        "found = mlflow.set_experiment('bug-own')\n"
+        "assert mlflow.set_experiment(experiment_id=found.experiment_id).name == found.name\n"
+        "with mlflow.start_run(): mlflow.log_metric('first', 1)\n"
+        "with mlflow.start_run(run_name='again'):\n"
+        "    mlflow.log_metric('second', 1)\n"
+        "    with mlflow.start_run(run_name='inside', nested=True) as inner: mlflow.log_metric('third', 1)\n"
+        "    assert inner.data.tags['submarine.experiment_id'] == 'e-1'\n"
+    )
+    assert (
+        said.count("[submarine] mlflow.set_experiment('bug-own'): this script's runs belong to the experiment e-1") == 1
+    )
+    assert [run[2:] for run in runs] == [[["first"], None, None, None], [["second"], own, "worker-0", "e-1"]]
+    assert runs[0][0] == own and runs[1][1] == "again"
+
+
+def test_a_script_that_uses_a_server_of_its_own(run: Any) -> None:
+    own, _, runs = run(
+        "before = os.environ['MLFLOW_TRACKING_URI']\n"
+        "mlflow.set_tracking_uri('sqlite:///own.db'); mlflow.set_experiment('mine')\n"
+        "with mlflow.start_run(run_name='elsewhere'): mlflow.log_metric('there', 1)\n"
+        "assert [r[1:4] for r in told('sqlite:///own.db')] == [['elsewhere', ['there'], None]]\n"
+        "mlflow.set_tracking_uri(before); mlflow.set_experiment('mine')\n"
+        "with mlflow.start_run(): mlflow.log_metric('here', 1)\n"
+    )
+    assert [(run[0], run[2]) for run in runs] == [(own, ["here"])]
+
+
+def test_without_a_run_mlflow_is_as_it_is(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    env |= {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/m.db", "PYTHONPATH": str(HOOK)}
+    script = "import mlflow; assert mlflow.set_experiment('mine').name == 'mine'"
+    subprocess.run([sys.executable, "-c", script], env=env, check=True, timeout=60, cwd=tmp_path)
