@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from submarine_ray.clusters.drivers.base import AlreadySubmitted, Submission, Unreachable
-from submarine_ray.clusters.drivers.kuberay import dedicated, doubt, namespace
+from submarine_ray.clusters.drivers.kuberay import doubt, leavings, namespace, silence
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
@@ -24,7 +24,7 @@ from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.launch import Launch, Replica
 from tests.conftest import wait_until
-from tests.kuberay.apiserver import ApiServer, Refused
+from tests.kuberay.apiserver import ApiServer, Refused, now
 from tests.kuberay.conftest import Kube, kubeconfig_file
 
 
@@ -168,7 +168,7 @@ def test_a_rayjob_deleted_behind_our_back(kube: Kube) -> None:
 
 
 def test_a_leaked_cluster_is_collected_and_others_are_not(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dedicated, "LEAK_SECONDS", 0.5)
+    monkeypatch.setattr(leavings, "LEAK_SECONDS", 0.5)
     id = kube.create()
     kube.run(id)
     labels = kube.job(id)["metadata"]["labels"]
@@ -179,6 +179,73 @@ def test_a_leaked_cluster_is_collected_and_others_are_not(kube: Kube, monkeypatc
     kube.store.create("rayclusters", {"metadata": {"name": "somebody-elses", "labels": {}}, "spec": {}})
     wait_until(lambda: kube.store.find("rayclusters", "leaked") is None, 20, "the leaked cluster is deleted")
     assert kube.store.find("rayclusters", "somebody-elses") and kube.store.find("rayclusters", f"{id}-abcde")
+
+
+def test_the_garbage_collector_has_its_time(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray cluster is there for some seconds after its RayJob, however old it is: that is no leak."""
+    driver = driver_on(Credentials(text=yaml.safe_dump(server.kubeconfig())), tmp_path)
+    labels = {"submarine-ray/cluster": "uid-1", "submarine-ray/experiment": "e"}
+    made = server.store.create("rayclusters", {"metadata": {"name": "old", "labels": labels}, "spec": {}})
+    made["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
+    server.store.patch("rayclusters", "old", {"metadata": made["metadata"]})
+    wait_until(lambda: driver._at.clusters.get("old"), 10, "it is seen")
+    driver.maintain()
+    assert server.store.find("rayclusters", "old")
+    monkeypatch.setattr(leavings, "LEAK_SECONDS", 0.0)
+    driver.maintain()
+    assert server.store.find("rayclusters", "old") is None
+    driver.close()
+
+
+def test_that_nobody_acts_on_a_job_is_said(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "PATIENCE_SECONDS", 1.0)
+    id = kube.create()
+    wait_until(lambda: "OperatorSilent" in kube.reasons(id), 15, "that the operator is silent is said")
+    assert "its operator is down, or does not watch the namespace 'ml'" in kube.get(id)["message"]
+    kube.run(id)
+    kube.wait(id, "Running")
+
+
+def test_a_deletion_that_the_operator_holds_up_ends_the_job_all_the_same(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "PATIENCE_SECONDS", 1.0)
+    id = kube.create()
+    cluster = kube.start(id, ready=False)
+    kube.store.patch("rayjobs", id, {"metadata": {"finalizers": ["ray.io/rayjob-finalizer"]}})
+    kube.service.post(f"/api/v1/experiment/{id}/stop")
+    assert kube.wait(id, "Failed", 20)["reason"] == "Stopped"
+    assert kube.store.find("rayclusters", cluster) is None and kube.store.find("rayjobs", id)
+    kube.store.patch("rayjobs", id, {"metadata": {"finalizers": None}})  # the operator is back
+    wait_until(lambda: kube.store.find("rayjobs", id) is None, 10, "it goes")
+
+
+def test_a_job_that_somebody_deletes_while_the_operator_is_away_goes_on(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "PATIENCE_SECONDS", 3600.0)
+    id = kube.create(maxRetries=1)
+    kube.run(id)
+    kube.wait(id, "Running")
+    kube.store.patch("rayjobs", id, {"metadata": {"finalizers": ["ray.io/rayjob-finalizer"]}})
+    kube.store.delete("rayjobs", id)
+    time.sleep(1)  # what is tested is that nothing happens
+    assert (kube.get(id)["status"], kube.get(id)["attempt"]) == ("Running", 1)
+    kube.store.patch("rayjobs", id, {"metadata": {"finalizers": None}})
+    kube.job(f"{id}-r2")
+
+
+def test_an_autoscaler_that_has_ended_is_said_of_a_job_that_runs(kube: Kube) -> None:
+    id = kube.create()
+    cluster = kube.run(id)
+    kube.wait(id, "Running")
+    ended = {"terminated": {"reason": "Error", "exitCode": 1}}
+    containers = [{"name": "ray-head", "image": "x", "ready": True, "state": {"running": {"startedAt": now()}}},
+                  {"name": "autoscaler", "image": "x", "ready": False, "state": ended}]  # fmt: skip
+    kube.store.patch("pods", f"{cluster}-head", {"status": {"phase": "Running", "containerStatuses": containers}}, True)
+    kube.status(id, message="something new")
+    wait_until(lambda: "AutoscalerEnded" in kube.reasons(id), 10, "that no workers will come is said")
+    assert kube.get(id)["status"] == "Running" and "(status 1)" in kube.get(id)["message"]
 
 
 def test_a_full_quota_is_said_and_waited_for(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -26,9 +25,10 @@ from submarine_ray.clusters.drivers.base import (
     UnknownJob,
     Unreachable,
 )
-from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
+from submarine_ray.clusters.drivers.kuberay import manifests, names, problems, silence
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.doubt import LOOK_MS, Doubt, milliseconds
+from submarine_ray.clusters.drivers.kuberay.leavings import Leavings
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.kuberay.status import Verdict, verdict
@@ -41,8 +41,6 @@ log = structlog.get_logger(__name__)
 STOP_SECONDS = 40.0
 # Each starts on pods of its own, and so delays no other.
 STARTING = 10_000
-LEAK_SECONDS = 60.0
-SECRETS_PAUSE_SECONDS = 600.0
 _EXIT_STATUS = re.compile(r"failed with exit code (\d+)")
 
 
@@ -55,7 +53,7 @@ class DedicatedClusters(RayServices):
         super().__init__(namespace)
         self._doubt = Doubt(namespace)
         self._stopping: dict[str, float] = {}
-        self._secrets_after = time.monotonic() + SECRETS_PAUSE_SECONDS
+        self._leavings = Leavings(namespace)
 
     def submit(self, submission: Submission) -> None:
         at = self._at
@@ -82,7 +80,9 @@ class DedicatedClusters(RayServices):
         for submission_id in submission_ids:
             ray_job = known.get(names.object_name(submission_id)) or self._look(submission_id)
             if ray_job is not None and self._at.is_ours(ray_job):
-                found[submission_id] = self._job(submission_id, ray_job)
+                job = self._job(submission_id, ray_job)
+                if job.state.ended or not self._is_gone(ray_job):
+                    found[submission_id] = job
         return found
 
     def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
@@ -165,15 +165,7 @@ class DedicatedClusters(RayServices):
             due = ray_job["metadata"]["annotations"].get(names.DELETE_AFTER_ANNOTATION)
             if due and int(due) <= now_ms():
                 self._delete(ray_job)
-        for name, cluster in self._at.clusters.objects().items():
-            is_job_cluster = cluster["metadata"]["labels"].get(names.EXPERIMENT_LABEL)
-            if is_job_cluster and not self._has_owner(cluster, known) and _age(cluster) > LEAK_SECONDS:
-                log.warning("kuberay.leaked_cluster", cluster=name)
-                self._at.delete("rayclusters", name)
-                self._at.forget_dashboard(name)
-        if time.monotonic() > self._secrets_after:
-            self._sweep_secrets(known.keys())
-            self._secrets_after = time.monotonic() + SECRETS_PAUSE_SECONDS
+        self._leavings.take_away(known)
 
     def dispose(self) -> None:
         for ray_job in self._at.jobs.objects().values():
@@ -204,23 +196,31 @@ class DedicatedClusters(RayServices):
             end_ms=milliseconds(info.get("endTime")) or milliseconds(status.get("endTime")),
         )
         if ray_job["metadata"].get("deletionTimestamp") and not meant.state.ended:
-            return replace(found, again_ms=LOOK_MS)
+            return replace(found, again_ms=LOOK_MS, problem=silence.of_deletion(ray_job))
+        if not deployment:
+            problem = silence.of(ray_job, "RayJob", self._at.spec.namespace)
+            return replace(found, problem=problem, again_ms=None if problem else silence.again_ms(ray_job))
         if meant.ask_head:
             return self._doubt.ask(found, meant, ray_job)
         if meant.state is JobState.PENDING:
             return replace(found, problem=self._problem(meant, deployment, status.get("rayClusterName")))
         if meant.state is JobState.RUNNING:
-            return self._doubt.check(found, status.get("rayClusterName"))
+            checked = self._doubt.check(found, cluster := status.get("rayClusterName"))
+            stuck = problems.of_autoscaler(self._at.pods_of(cluster)) if cluster and not checked.state.ended else None
+            return replace(checked, problem=checked.problem or stuck)
         return found
+
+    def _is_gone(self, ray_job: Object) -> bool:
+        """Whether but the operator's finalizer is left of it: nothing of it runs, or can begin to."""
+        cluster = ray_job["status"].get("rayClusterName")
+        is_deleted = bool(ray_job["metadata"].get("deletionTimestamp"))
+        return is_deleted and (not cluster or self._at.clusters.get(cluster) is None)
 
     def _problem(self, meant: Verdict, deployment: str, cluster: str | None) -> Problem | None:
         """What keeps a job from starting."""
         if deployment == "Suspended":
             return Problem("Queued", f"{meant.message}.")
-        if not cluster:
-            return None
-        there = self._at.clusters.get(cluster)
-        return (problems.of_cluster(there) if there else None) or problems.of_pods(self._at.pods_of(cluster))
+        return self._at.problem_of(cluster) if cluster else None
 
     def _placed(self, launch: Launch) -> Launch:
         """Give the launch its directories in the pods, and code that it can fetch."""
@@ -287,23 +287,6 @@ class DedicatedClusters(RayServices):
             if failure.status != 404:
                 raise Unreachable(f"RayJob {name} cannot be changed: {failure}") from failure
 
-    @staticmethod
-    def _has_owner(cluster: Object, jobs: Any) -> bool:
-        owners = cluster["metadata"].get("ownerReferences") or []
-        return any(owner["name"] in jobs and jobs[owner["name"]]["metadata"]["uid"] == owner["uid"] for owner in owners)
-
-    def _sweep_secrets(self, jobs: Any) -> None:
-        """Launches whose RayJob never came, or has gone."""
-        selector = f"{names.selector(self._at.uid)},{names.EXPERIMENT_LABEL}"
-        try:
-            found, _ = self._at.api.list(self._at.path("secrets"), selector)
-        except ApiError as failure:
-            log.info("kuberay.secrets_unlisted", why=str(failure))
-            return
-        for secret in found:
-            if secret["metadata"]["name"] not in jobs and _age(secret) > SECRETS_PAUSE_SECONDS:
-                self._at.delete("secrets", secret["metadata"]["name"])
-
 
 def _keep_seconds(ray_job: Object) -> int:
     ok, failed = (ray_job["metadata"]["annotations"].get(names.KEEP_ANNOTATION) or "0 0").split()
@@ -313,9 +296,3 @@ def _keep_seconds(ray_job: Object) -> int:
 def _exit_status(message: Any) -> int | None:
     found = _EXIT_STATUS.search(str(message or ""))
     return int(found[1]) if found else None
-
-
-def _age(found: Object) -> float:
-    """In seconds."""
-    made = datetime.fromisoformat(str(found["metadata"]["creationTimestamp"]))
-    return (datetime.now(UTC) - made).total_seconds()

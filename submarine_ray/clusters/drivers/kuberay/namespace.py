@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, Unreachable
+from submarine_ray.clusters.drivers.base import Blocked, Problem, SubmissionRefused, Unreachable
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
 from submarine_ray.clusters.drivers.kuberay.ground import Ground
@@ -79,6 +79,11 @@ class Namespace:
 
     def pods_of(self, ray_cluster: str) -> list[Object]:
         return [pod for pod in self.pods.objects().values() if _label(pod, "ray.io/cluster") == ray_cluster]
+
+    def problem_of(self, ray_cluster: str) -> Problem | None:
+        """What keeps a RayCluster's pods from being made, or from running."""
+        there = self.clusters.get(ray_cluster)
+        return (problems.of_cluster(there) if there else None) or problems.of_pods(self.pods_of(ray_cluster))
 
     def ensure_runner(self) -> str:
         """The ConfigMap with the runner's code; made once. Raises Blocked, SubmissionRefused."""

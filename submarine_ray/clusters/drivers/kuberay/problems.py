@@ -24,6 +24,7 @@ _WAITING = {
 # The kubelet says these by turns: that it has tried, and that it waits before the next time.
 _WAITS_TO_PULL = "ImagePullBackOff"
 _ROOT = "runAsNonRoot"
+AUTOSCALER = "autoscaler"  # its container in the head pod
 _QUOTA = re.compile(r"exceeded quota: ([^,\"]+)(.*)", re.DOTALL)
 # KubeRay puts its own word on a line before what the API server said (ray-operator/controllers/ray/utils/error.go).
 _OPERATORS_WORD = re.compile(r"^Failed(Create|Delete)\w+\s*\n")
@@ -39,6 +40,20 @@ def of_pods(pods: Iterable[dict[str, Any]]) -> Problem | None:
     found = [problem for pod in sorted(alive, key=lambda pod: str(pod["metadata"]["name"])) if (problem := of_pod(pod))]
     # What a container says of itself tells more than that a pod has no node.
     return next((problem for problem in found if problem.reason != "Unschedulable"), found[0] if found else None)
+
+
+def of_autoscaler(pods: Iterable[dict[str, Any]]) -> Problem | None:
+    """That a head runs on without its autoscaler: under Ray's second one a head's containers are not started again."""
+    for pod in pods:
+        for container in (pod.get("status") or {}).get("containerStatuses") or []:
+            ended = (container.get("state") or {}).get("terminated")
+            if container.get("name") == AUTOSCALER and ended and not pod["metadata"].get("deletionTimestamp"):
+                return Problem(
+                    "AutoscalerEnded",
+                    f"Ray's autoscaler has ended (status {ended.get('exitCode')}), and Kubernetes does not start it "
+                    "again: the job goes on with the workers that it has.",
+                )
+    return None
 
 
 def of_pod(pod: dict[str, Any]) -> Problem | None:

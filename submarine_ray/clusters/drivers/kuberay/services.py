@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, UnknownJob, Unreachable
-from submarine_ray.clusters.drivers.kuberay import manifests, names, problems, scaling
+from submarine_ray.clusters.drivers.kuberay import manifests, names, scaling, silence
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
@@ -167,7 +167,10 @@ class RayServices:
         latest = pending or active
         failed = latest.get("status") in ("DEPLOY_FAILED", "UNHEALTHY")
         cluster = follower or status["activeServiceStatus"].get("rayClusterName")
-        problem = problems.of_pods(self._at.pods_of(cluster)) if cluster else None
+        if cluster:
+            problem = self._at.problem_of(cluster)
+        else:
+            problem = silence.of(service, "RayService", self._at.spec.namespace)
         message = latest.get("message") or (problem.message if problem else "")
         return {"status": latest["status"] if failed else "DEPLOYING", "message": message}
 
@@ -187,7 +190,7 @@ class RayServices:
         except Unreachable as failure:
             return f"Whether all replicas answer is not known: {failure}"
         if count is not None and there != count:
-            problem = problems.of_pods(self._at.pods_of(cluster))
+            problem = self._at.problem_of(cluster)
             return f"{there} replicas answer; {count} are wanted." + (f" {problem.message}" if problem else "")
         self._whole[endpoint] = asked
         return None

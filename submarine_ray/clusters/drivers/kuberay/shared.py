@@ -15,7 +15,7 @@ from submarine_ray.clusters.drivers.base import (
     SubmissionRefused,
     Unreachable,
 )
-from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
+from submarine_ray.clusters.drivers.kuberay import manifests, names, silence
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
@@ -109,7 +109,9 @@ class SharedCluster(RayServices):
         there = self._at.clusters.get(self.name)
         if there is None:
             return "the RayCluster is being made"
-        problem = problems.of_cluster(there) or problems.of_pods(self._at.pods_of(self.name))
+        problem = self._at.problem_of(self.name)
+        if problem is None and not there["status"]["conditions"]:
+            problem = silence.of(there, "RayCluster", self._at.spec.namespace)
         if problem is None and not has_condition(there, "HeadPodReady"):
             return "the RayCluster is starting"
         return problem.message if problem else None

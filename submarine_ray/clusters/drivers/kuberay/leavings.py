@@ -1,0 +1,80 @@
+"""What jobs leave behind: Ray clusters that nobody owns, clusters of jobs that cannot go, launches without a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from submarine_ray.clusters.drivers.kuberay import names, silence
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
+
+log = structlog.get_logger(__name__)
+
+# Kubernetes collects what has lost its owner by itself, in seconds; what is there so long after has been forgotten.
+LEAK_SECONDS = 60.0
+SECRETS_PAUSE_SECONDS = 600.0
+
+
+class Leavings:
+    """Remembers since when a Ray cluster has no owner, so that the garbage collector has its time."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._at = namespace
+        self._ownerless: dict[str, float] = {}
+        self._secrets_after = time.monotonic() + SECRETS_PAUSE_SECONDS
+
+    def take_away(self, jobs: Mapping[str, Object]) -> None:
+        """Delete what nobody needs, of all that the namespace's RayJobs have or had. Raises Unreachable, Blocked."""
+        self._leaked(jobs)
+        self._held(jobs)
+        if time.monotonic() > self._secrets_after:
+            self._sweep_secrets(jobs)
+            self._secrets_after = time.monotonic() + SECRETS_PAUSE_SECONDS
+
+    def _leaked(self, jobs: Mapping[str, Object]) -> None:
+        now = time.monotonic()
+        ownerless = [
+            name for name, cluster in self._at.clusters.objects().items()
+            if cluster["metadata"]["labels"].get(names.EXPERIMENT_LABEL)
+            and not cluster["metadata"].get("deletionTimestamp")
+            and not _has_owner(cluster, jobs)
+        ]  # fmt: skip
+        self._ownerless = {name: self._ownerless.get(name, now) for name in ownerless}
+        for name, since in self._ownerless.items():
+            if now - since > LEAK_SECONDS:
+                log.warning("kuberay.leaked_cluster", cluster=name)
+                self._delete_cluster(name)
+
+    def _held(self, jobs: Mapping[str, Object]) -> None:
+        """While the operator is away its finalizer keeps deleted RayJobs, and with them pods that nobody needs."""
+        for ray_job in jobs.values():
+            cluster = ray_job["status"].get("rayClusterName")
+            there = self._at.clusters.get(cluster) if cluster and silence.held(ray_job) else None
+            if there is not None and not there["metadata"].get("deletionTimestamp"):
+                log.warning("kuberay.deletion_held", job=ray_job["metadata"]["name"], cluster=cluster)
+                self._delete_cluster(str(cluster))
+
+    def _delete_cluster(self, name: str) -> None:
+        self._at.delete("rayclusters", name)
+        self._at.forget_dashboard(name)
+
+    def _sweep_secrets(self, jobs: Mapping[str, Any]) -> None:
+        """Launches whose RayJob never came, or has gone."""
+        selector = f"{names.selector(self._at.uid)},{names.EXPERIMENT_LABEL}"
+        try:
+            found, _ = self._at.api.list(self._at.path("secrets"), selector)
+        except ApiError as failure:
+            log.info("kuberay.secrets_unlisted", why=str(failure))
+            return
+        for secret in found:
+            if secret["metadata"]["name"] not in jobs and silence.age(secret) > SECRETS_PAUSE_SECONDS:
+                self._at.delete("secrets", secret["metadata"]["name"])
+
+
+def _has_owner(cluster: Object, jobs: Mapping[str, Object]) -> bool:
+    owners = cluster["metadata"].get("ownerReferences") or []
+    return any(owner["name"] in jobs and jobs[owner["name"]]["metadata"]["uid"] == owner["uid"] for owner in owners)
