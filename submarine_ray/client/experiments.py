@@ -35,9 +35,12 @@ class ExperimentClient:
         """Create an experiment from its spec; what the service made of it."""
         return dict(self.service.call("POST", _BASE, json=experiment_spec))
 
-    def patch_experiment(self, id: str, experiment_spec: dict[str, Any]) -> dict[str, Any]:
-        """Stop the current attempt and run a new spec under the same id."""
-        return dict(self.service.call("PATCH", f"{_BASE}/{id}", json=experiment_spec))
+    def patch_experiment(self, id: str, experiment_spec: dict[str, Any], rerun: bool = False) -> dict[str, Any]:
+        """Give an experiment a new spec. Its name, owner, team, notes and tags are changed in place; anything else that
+        is new, and `rerun` in any case, stops the current attempt and begins the next one.
+        """
+        params = {"rerun": "true"} if rerun else {}
+        return dict(self.service.call("PATCH", f"{_BASE}/{id}", json=experiment_spec, params=params))
 
     def get_experiment(self, id: str) -> dict[str, Any]:
         return dict(self.service.call("GET", f"{_BASE}/{id}"))

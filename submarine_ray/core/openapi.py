@@ -30,6 +30,7 @@ _PARAMETERS = {
     "model_version": "Which of its versions.",
     "version": "Which of the model's versions.",
     "status": "Only those in this state, in any case of letters.",
+    "rerun": "Begin a new attempt even if only the name, tags, owner, team or notes have changed, or nothing.",
     "state": "Only those that people see in this state: as status, but what was stopped is Stopped and not Failed.",
     "tag": "A tag.",
     "page": "Which page, from 1 on; used with pageSize.",

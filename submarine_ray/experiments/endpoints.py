@@ -72,9 +72,11 @@ def router(experiments: ExperimentService) -> APIRouter:
     ) -> Response:
         return ok(await experiments.ended(experiment_id, wait))
 
-    @routes.patch("/{experiment_id}", response_model=One, summary="Run a new spec under the same id")
-    def patch(experiment_id: str, spec: ExperimentSpec) -> Response:
-        return ok(experiments.patch(experiment_id, spec))
+    @routes.patch(
+        "/{experiment_id}", response_model=One, summary="Edit an experiment, or run a new spec as its next attempt"
+    )
+    def patch(experiment_id: str, spec: ExperimentSpec, rerun: bool = False) -> Response:
+        return ok(experiments.patch(experiment_id, spec, rerun))
 
     @routes.delete("/{experiment_id}", response_model=One, summary="Delete an experiment")
     def delete(experiment_id: str) -> Response:

@@ -24,10 +24,10 @@ from submarine_ray.core.ids import IdFactory
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
-from submarine_ray.experiments import answers, logs, repository
+from submarine_ray.experiments import answers, edits, logs, repository
 from submarine_ray.experiments.repository import DAY_MS, Filter
 from submarine_ray.experiments.tables import ExperimentRow
-from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
+from submarine_ray.spec.experiment import HIDDEN, MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.quantities import Resources
@@ -155,8 +155,26 @@ class ExperimentService:
             repository.set_tags(session, row.id, spec.meta.tags)
         return answers.whole(row, spec)
 
-    def patch(self, experiment_id: str, spec: ExperimentSpec) -> dict[str, Any]:
-        """Run a new spec under the same id: the current attempt is stopped, the next one begins."""
+    def edit(self, experiment_id: str, spec: ExperimentSpec) -> dict[str, Any] | None:
+        """Change its name, tags, owner, team or notes in place, which runs nothing; None if the spec changes more."""
+        with self._database.session(write=True) as session:
+            row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
+            changed = edits.edited(row, spec, self._secrets)
+            if changed is None:
+                return None
+            if changed:
+                events.record(session, row.id, [Event("Edited", edits.describe(row, spec, changed))])
+                spec = edits.write(row, spec)
+                repository.set_tags(session, row.id, spec.meta.tags)
+        self._changes.tell(experiment_id)
+        return answers.whole(row)
+
+    def patch(self, experiment_id: str, spec: ExperimentSpec, rerun: bool = False) -> dict[str, Any]:
+        """Give an experiment a new spec. What is only about it, as its name and tags, is changed in place; for all
+        else, and with `rerun` in any case, the current attempt is stopped and the next one begins.
+        """
+        if not rerun and (edited := self.edit(experiment_id, spec)):
+            return edited
         # A placement has found its cluster; the experiment stays there.
         values = self._values(spec, self._row(experiment_id).cluster if spec.placement else None)
         with self._database.session(write=True) as session:
@@ -166,6 +184,8 @@ class ExperimentService:
                     f"the experiment runs on {row.cluster!r} and cannot move; create a new one there", "cluster"
                 )
             before = row.status
+            if spec.code and spec.code.git and spec.code.git.password == HIDDEN:
+                values["sealed_password"] = row.sealed_password
             row.superseded = f"{row.superseded} {row.submission_id}".strip()
             for name, value in values.items():
                 setattr(row, name, value)
@@ -404,7 +424,7 @@ class ExperimentService:
         stored = spec.model_copy(deep=True)
         stored.meta.experiment_id = None
         if stored.code and stored.code.git and password:
-            stored.code.git.password = "**********"  # noqa: S105 (a mask; the secret is sealed beside it)
+            stored.code.git.password = HIDDEN  # the secret is sealed beside it
         demand = spec.demand.times(self._clusters.trials_at_once(cluster, spec))
         return {
             "name": spec.meta.name,

@@ -1,8 +1,8 @@
 """The experiment, as Submarine's REST API spells it, with this platform's few optional additions.
 
 Source: Submarine's "Experiment REST API"; additions are `cluster`, `placement`, `kubernetes`, `timeout`, `maxRetries`,
-`queue`, `trainFunction`, `tune`, `meta.owner`, `meta.team` and `code.url` with the sync modes `local`, `http` and
-`package`.
+`queue`, `trainFunction`, `tune`, `meta.owner`, `meta.team`, `meta.notes` and `code.url` with the sync modes `local`,
+`http` and `package`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ MAX_RETRIES = 100
 MAX_TIMEOUT = 365 * 86_400
 # A sweep that was lost resumes where it was, and that costs nothing that was paid for already.
 SWEEP_RETRIES = 3
+NOTES_LENGTH = 20_000
+# What stands in answers for a password; sent back, it leaves the password as it is.
+HIDDEN = "**********"
 TAG_LENGTH = 128
 MAX_TAGS = 64
 
@@ -77,6 +80,8 @@ class ExperimentMeta(Document):
     """Whose it is; a label of its pods."""
     team: Text | None = Field(default=None, max_length=63)
     """Whose team's it is; a label of its pods."""
+    notes: Text | None = Field(default=None, max_length=NOTES_LENGTH)
+    """For people: what it was for, what came of it."""
 
     @field_validator("framework")
     @classmethod
@@ -275,13 +280,13 @@ class ExperimentSpec(Document):
         for addition in _ADDITIONS:
             if document[addition] is None:
                 del document[addition]
-        for addition in ("owner", "team"):
+        for addition in ("owner", "team", "notes"):
             if document["meta"][addition] is None:
                 del document["meta"][addition]
         if self.kubernetes:
             document["kubernetes"] = self.kubernetes.model_dump(by_alias=True, mode="json", exclude_defaults=True)
         if self.code and self.code.git and self.code.git.password:
-            document["code"]["git"]["password"] = "**********"  # noqa: S105 (a mask, not a secret)
+            document["code"]["git"]["password"] = HIDDEN
         if self.tune:
             document["tune"] = self.tune.model_dump(by_alias=True, mode="json", exclude_none=True)
         if self.code is not None:

@@ -14,6 +14,7 @@ from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.models import ModelVersionSpec
 from submarine_ray.workbench import addresses, artifacts, metrics, parts, trials
+from submarine_ray.workbench.edit import edit
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.new_experiment import written
@@ -54,7 +55,7 @@ class _Experiment:
             parts.text(self.id, classes="mono quiet anywhere")
             parts.copy_button(self.id, "Copy the id")
         with parts.row():
-            parts.heading(self._name, 1)
+            self._title = parts.heading(self._name, 1)
             self._badge = parts.badge(ExperimentStatus.seen(self._found))
             parts.row("grow")
             self._actions = parts.row()
@@ -114,12 +115,16 @@ class _Experiment:
         ended = found["status"] in ExperimentStatus.ENDED
         seen = ExperimentStatus.seen(found)
         parts.show_badge(self._badge, seen)
+        self._name = found["spec"]["meta"]["name"]
+        self._title.set_text(self._name)
         self._actions.clear()
         with self._actions:
             if not ended:
                 parts.button("Stop", self._stop, "stop", "outline")
+            parts.button("Edit", self._edit, "edit")
             parts.button("Clone", lambda: ui.navigate.to(f"/experiments/new?clone={self.id}"), "content_copy")
-            parts.button("Edit", lambda: ui.navigate.to(f"/experiments/new?patch={self.id}"), "edit")
+            again = f"/experiments/new?patch={self.id}"
+            parts.button("Rerun with changes", lambda: ui.navigate.to(again), "replay")
             if found["status"] == ExperimentStatus.SUCCEEDED:
                 parts.button("Register model", self._register, "category", "main")
             parts.button("Delete", self._delete, "delete", "danger")
@@ -148,6 +153,9 @@ class _Experiment:
             with pair:
                 with ui.element("div").classes("stack"):
                     self._draw_facts()
+                    if notes := self._found["spec"]["meta"].get("notes"):
+                        with parts.card("Notes"):
+                            parts.text(notes, "p", "anywhere").style("white-space: pre-wrap")
                     self._draw_params(params)
                 with ui.element("div").classes("stack"):
                     _draw_timeline(happened)
@@ -177,7 +185,7 @@ class _Experiment:
                     ("Cluster", lambda: parts.link(found["cluster"], addresses.cluster(found["cluster"]))),
                     ("Owner", meta.get("owner")),
                     ("Team", meta.get("team")),
-                    ("Tags", lambda: [parts.text(tag, classes="chip") for tag in meta.get("tags") or ["–"]]),
+                    ("Tags", lambda: parts.tags(meta.get("tags") or [], self._tag)),
                     ("Attempt", str(found["attempt"])),
                     ("Created", lambda: parts.ago(found["acceptedTime"])),
                     ("Started", lambda: parts.ago(found["runningTime"])),
@@ -209,6 +217,15 @@ class _Experiment:
                 columns.insert(0, parts.Column("replica", "Replica", sortable=True))
             rows = [param | {"id": f"{param['replica']} {param['key']}"} for param in params]
             parts.table(columns, rows, "id", "Parameters", page=25 if len(rows) > 25 else 0)
+
+    async def _tag(self, tag: str, wanted: bool) -> None:
+        if await parts.attempt(self._services.experiments.tag, self.id, tag, wanted):
+            await self._look()
+
+    async def _edit(self) -> None:
+        if await edit(self._services.experiments, self._found):
+            parts.tell("Saved")
+            await self._look()
 
     async def _stop(self) -> None:
         if not await parts.confirmed(f"Stop {self._name}?", "It keeps its history, logs and models.", "Stop"):

@@ -16,6 +16,7 @@ from submarine_ray.spec.documents import NotYaml, dump, load
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.problems import message
 from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench.edit import tag_list
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import all_problems
 
@@ -25,11 +26,16 @@ _BEGINNING: dict[str, Any] = {
     "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=1G"}},
 }
 
+_RERUNS = (
+    "A new attempt begins with what stands here, and one that runs is stopped. To change only the name, tags, owner, "
+    "team or notes, use Edit on the experiment's page: nothing runs for that."
+)
+
 
 def add(bench: Bench) -> None:
     @bench.route("/experiments/new")
     async def new(request: Request, clone: str = "", patch: str = "") -> None:
-        title = "Edit experiment" if patch else "New experiment"
+        title = "Rerun with changes" if patch else "New experiment"
         async with bench.page(request, title, "/experiments"):
             document = _BEGINNING
             if clone or patch:
@@ -76,7 +82,7 @@ class _Form:
             parts.heading(self._title, 1).classes("grow")
             parts.link("From a template", "/templates")
         if self._patched:
-            parts.notice("The running attempt is stopped, and the next one begins with what you change here.")
+            parts.notice(_RERUNS)
         with ui.element("div").classes("pair"):
             with parts.card(), ui.stepper().props("vertical flat header-nav animated").classes("steps") as stepper:
                 self._draw_steps(
@@ -93,7 +99,7 @@ class _Form:
                     self._problem = parts.text("", "div", "bad anywhere").style("white-space: pre-wrap")
                     self._problem.props("role=alert")
                 with parts.row():
-                    parts.button("Save" if self._patched else "Run", self._submit, "play_arrow", "main")
+                    parts.button("Rerun" if self._patched else "Run", self._submit, "play_arrow", "main")
                     for label, make in (("CLI", _as_cli), ("Python", _as_python), ("curl", self._as_curl)):
                         parts.button(f"Copy as {label}", lambda make=make: self._copy(make), kind="flat")
         self._fill()
@@ -178,7 +184,7 @@ class _Form:
         for path, field in self._fields.items():
             value: Any = field.value
             if path == "meta.tags":
-                value = [tag.strip() for tag in (value or "").split(",") if tag.strip()]
+                value = tag_list(value or "")
             elif path == "tune.searchSpace":
                 with contextlib.suppress(NotYaml):  # as it stands, validation says that it is no object
                     value = load(value or "", numbers=True)
@@ -234,11 +240,12 @@ class _Form:
             parts.tell_failure(self._problem.text)
             return
         experiments = self._services.experiments
-        done = (
-            await parts.attempt(experiments.patch, self._patched, spec)
-            if self._patched
-            else await parts.attempt(experiments.create, spec)
-        )
+        if not self._patched:
+            done = await parts.attempt(experiments.create, spec)
+        elif await parts.confirmed(f"Run {spec.meta.name} again?", _RERUNS, "Rerun"):
+            done = await parts.attempt(experiments.patch, self._patched, spec, True)
+        else:
+            return
         if done:
             ui.navigate.to(addresses.experiment(done.value["experimentId"]))
 

@@ -295,3 +295,60 @@ def test_a_spec_that_a_stricter_version_refuses_hides_no_other(api: httpx.Client
     assert refused.status_code == 409 and "Worker.replicas" in refused.json()["message"]
     assert api.patch(f"{URL}/{id}", json=spec()).status_code == 200
     assert api.delete(f"{URL}/{id}").status_code == 200
+
+
+def _end(api: httpx.Client, id: str, **values: Any) -> None:
+    """As it is once it has ended."""
+    platform = api.app.state.platform  # type: ignore[attr-defined]
+    with platform.database.session(write=True) as session:
+        row = session.get(ExperimentRow, id)
+        for name, value in {"status": "Succeeded", "archived": True, "next_check_ms": None, **values}.items():
+            setattr(row, name, value)
+
+
+def test_what_is_only_about_an_experiment_is_edited_in_place(api: httpx.Client) -> None:
+    """Nobody's training begins anew for a tag: whatever is done with the answer to GET, only what runs makes it run."""
+    id = api.post(URL, json=spec(meta=meta(tags=["old"], owner="ada"))).json()["result"]["experimentId"]
+    _end(api, id)
+    shown = api.get(f"{URL}/{id}").json()["result"]
+    edits = {"name": "renamed", "tags": ["new", "b"], "owner": "grace", "team": "core", "notes": "It\nworked."}
+    edited = api.patch(f"{URL}/{id}", json={**shown["spec"], "meta": {**shown["spec"]["meta"], **edits}}).json()[
+        "result"
+    ]
+    assert (edited["status"], edited["attempt"], edited["finishedTime"]) == ("Succeeded", 1, shown["finishedTime"])
+    assert {key: edited["spec"]["meta"][key] for key in edits} == edits
+    assert edited == api.get(f"{URL}/{id}").json()["result"]
+    assert [one["experimentId"] for one in api.get(URL, params={"tag": "new"}).json()["result"]] == [id]
+    assert api.get(URL, params={"tag": "old"}).json()["result"] == []
+    told = api.get(f"{URL}/{id}/events").json()["result"]
+    said = "A user changed its name from 'test' to 'renamed', and its owner, team, tags and notes."
+    assert [(one["reason"], one["message"]) for one in told][-1] == ("Edited", said)
+    assert api.patch(f"{URL}/{id}", json=edited["spec"]).json()["result"] == edited  # nothing is new
+    assert len(api.get(f"{URL}/{id}/events").json()["result"]) == len(told)
+    assert api.patch(f"{URL}/{id}", json=edited["spec"], params={"rerun": True}).json()["result"]["attempt"] == 2
+    _end(api, id)
+    code = {**edited["spec"], "meta": {**edited["spec"]["meta"], "cmd": "python other.py", "owner": "ada"}}
+    again = api.patch(f"{URL}/{id}", json=code).json()["result"]
+    assert (again["attempt"], again["status"], again["spec"]["meta"]["owner"]) == (3, "Accepted", "ada")
+
+
+def test_a_hidden_password_that_is_sent_back_stays_the_password(api: httpx.Client) -> None:
+    git = {"url": "https://host/team/project.git", "password": "s3cret"}
+    id = api.post(URL, json=spec(code={"syncMode": "git", "git": git})).json()["result"]["experimentId"]
+    platform = api.app.state.platform  # type: ignore[attr-defined]
+
+    def password() -> str:
+        with platform.database.session() as session:
+            return str(platform.experiments._secrets.open(session.get(ExperimentRow, id).sealed_password))
+
+    shown = api.get(f"{URL}/{id}").json()["result"]["spec"]
+    assert shown["code"]["git"]["password"] == "**********"
+    for sent in ("**********", "s3cret"):
+        shown["code"]["git"]["password"] = sent
+        assert api.patch(f"{URL}/{id}", json={**shown, "meta": meta(owner=sent)}).json()["result"]["attempt"] == 1
+    shown["code"]["git"]["password"] = "**********"
+    assert api.patch(f"{URL}/{id}", json={**shown, "timeout": 9}).json()["result"]["attempt"] == 2
+    assert password() == "s3cret"
+    shown["code"]["git"]["password"] = "0ther"
+    assert api.patch(f"{URL}/{id}", json={**shown, "timeout": 9}).json()["result"]["attempt"] == 3
+    assert password() == "0ther"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -130,6 +131,41 @@ def test_the_stepper_and_its_yaml_keep_in_step(service: Service, page: Page) -> 
     expect(page.get_by_role("heading", name="from-the-form")).to_be_visible()
     shown = httpx.get(f"{service.url}/api/v1/experiment/{page.url.rsplit('/', 1)[1]}", timeout=20).json()["result"]
     assert shown["spec"]["timeout"] == 60 and shown["spec"]["meta"]["cmd"] == "echo from the yaml"
+
+
+def test_a_finished_experiment_is_edited_and_runs_again_only_when_asked(service: Service, page: Page) -> None:
+    (id,) = service.add(1, "edited")
+    page.goto(f"{service.url}/experiments/{id}")
+
+    def stored() -> dict[str, Any]:
+        return dict(httpx.get(f"{service.url}/api/v1/experiment/{id}", timeout=20).json()["result"])
+
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("no blanks")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("meta.name")
+    for label, value in (("Name", "edited-later"), ("Owner", "ada"), ("Tags", "good, kept"), ("Notes", "It\nworked.")):
+        dialog.get_by_label(label).fill(value)
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="edited-later", exact=True)).to_be_visible()
+    expect(page.locator(".card", has=page.get_by_role("heading", name="Notes"))).to_contain_text("worked.")
+    page.get_by_role("button", name="Remove the tag good").click()
+    expect(page.get_by_role("button", name="Remove the tag good")).to_have_count(0)
+    page.get_by_label("Add a tag").fill("more")
+    page.get_by_label("Add a tag").press("Enter")
+    expect(page.get_by_role("button", name="Remove the tag more")).to_be_visible()
+    now = stored()
+    assert (now["status"], now["attempt"], now["spec"]["meta"]["tags"]) == ("Succeeded", 1, ["kept", "more"])
+    assert (now["spec"]["meta"]["owner"], now["spec"]["meta"]["notes"]) == ("ada", "It\nworked.")
+    page.get_by_role("button", name="Rerun with changes").click()
+    page.get_by_role("button", name="Rerun", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert stored() == now
+    page.get_by_role("button", name="Rerun", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Rerun").click()
+    expect(page).to_have_url(re.compile(f"/experiments/{id}$"))
+    assert (stored()["status"], stored()["attempt"]) == ("Accepted", 2)
 
 
 @pytest.mark.parametrize(
