@@ -144,6 +144,8 @@ def run(
         )
     except TooMuch as failure:
         raise Problem(str(failure)) from failure
+    except OSError as failure:
+        raise Problem(f"{working_dir} cannot be read: {failure}") from failure
     typer.echo(handle.id, err=follow)
     if follow:
         raise typer.Exit(follow_to_outcome(sdk, handle.id))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from submarine_ray.client.experiments import ExperimentClient
-from submarine_ray.client.package import pack_directory, pack_function
+from submarine_ray.client.package import Package, pack_directory, pack_function
 
 Command = str | Sequence[str]
 
@@ -82,7 +83,8 @@ def run(
         cpus_per_worker, gpus_per_worker, memory_per_worker: what each process gets (memory as `2Gi`).
         env: environment variables.
         pip: packages to install for it.
-        working_dir: a directory to send along; the command runs in a copy of it.
+        working_dir: a directory to send along; the command runs in a copy of it. What .gitignore and .submarineignore
+            name stays at home.
         max_retries: new attempts after a failure or a lost cluster.
         cluster: where to run; default the local one.
         image: the container image, on clusters that run containers.
@@ -92,6 +94,7 @@ def run(
     Raises:
         ApiError, ServiceUnreachable: the service refused, or does not answer.
         TooMuch: working_dir is too large to travel.
+        OSError: working_dir cannot be read.
     """
     client = client or ExperimentClient()
     spec = experiment_spec(
@@ -149,8 +152,10 @@ def experiment_spec(
     return spec
 
 
-def _package(client: ExperimentClient, content: bytes) -> dict[str, str]:
-    return {"syncMode": "package", "url": client.service.upload(content)}
+def _package(client: ExperimentClient, package: Package) -> dict[str, str]:
+    for sentence in package.told:
+        print(f"[submarine] {sentence}", file=sys.stderr)
+    return {"syncMode": "package", "url": client.service.upload(package.content)}
 
 
 def _script(command: str) -> str:

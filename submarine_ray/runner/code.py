@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
-import subprocess
 import tempfile
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from submarine_ray.runner.errors import CodeSyncFailed
+from submarine_ray.runner.errors import CODE_SYNC_STATUS, CodeSyncFailed
 from submarine_ray.spec.launch import Code, Launch
 
-GIT_SECONDS = 600
 DOWNLOAD_SECONDS = 60
-CODE_SYNC_STATUS = 70
 
 
 @dataclass(frozen=True)
@@ -26,6 +21,8 @@ class Workspace:
     root: Path
     directory: Path
     keep: bool
+    told: list[str] = field(default_factory=list)
+    """Sentences about its code, for the log."""
 
     @property
     def spool(self) -> Path:
@@ -50,83 +47,51 @@ def prepare(launch: Launch, replica: str) -> Workspace:
         Path(launch.tensorboard_dir).mkdir(parents=True, exist_ok=True)
     if launch.code is None:
         return Workspace(root, root, launch.keep_work)
+    told: list[str] = []
     target = root / "code" / "current"
     if not target.exists():
         partial = Path(tempfile.mkdtemp(dir=root))
-        fetch(launch.code, partial / "current")
+        told = fetch(launch.code, partial / "current")
         target.parent.mkdir(exist_ok=True)
         (partial / "current").rename(target)
         shutil.rmtree(partial)
-    return Workspace(root, target, launch.keep_work)
+    return Workspace(root, target, launch.keep_work, told)
 
 
-def fetch(code: Code, target: Path) -> None:
-    """Copy the code to `target`. Raises CodeSyncFailed."""
+def fetch(code: Code, target: Path) -> list[str]:
+    """Copy the code to `target`; what is to be said about it. Raises CodeSyncFailed."""
     if code.mode == "git":
-        _clone(code, target)
-    elif code.mode == "download":
-        _download(code, target)
-    elif code.mode == "package":
-        # On a disk of this machine, or already the job's working directory (Ray's working_dir).
-        source = Path(code.url) if Path(code.url).is_absolute() else Path.cwd()
-        shutil.copytree(source, target, symlinks=True)
-    else:
-        _copy(code, target)
+        from submarine_ray.runner import git
+
+        return git.clone(code, target)
+    if code.mode == "download":
+        return _download(code, target)
+    if code.mode == "package":
+        return _package(code, target)
+    return _copy(code, target)
 
 
-def _clone(code: Code, target: Path) -> None:
-    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    if not code.verify_certificates:
-        env["GIT_SSL_NO_VERIFY"] = "true"
-    helper = None
-    if code.username or code.password:
-        # Credentials go through a helper that reads variables: never argv, never the URL.
-        helper = _askpass()
-        env |= {
-            "GIT_ASKPASS": str(helper),
-            "SUBMARINE_GIT_USER": code.username or "",
-            "SUBMARINE_GIT_PASSWORD": code.password or "",
-        }
+def _package(code: Code, target: Path) -> list[str]:
+    """An upload, on a disk of this machine or in the job's working directory (Ray's working_dir)."""
+    from submarine_ray.runner import archives
+    from submarine_ray.spec.zips import PACKED
+
+    source = Path(code.url) if Path(code.url).is_absolute() else Path.cwd()
     try:
-        _git(["init", "--quiet", str(target)], env)
-        _git(["-C", str(target), "remote", "add", "origin", "--", code.url], env)
-        _git(["-C", str(target), "fetch", "--quiet", "--depth", "1", "origin", code.ref or "HEAD"], env)
-        _git(["-C", str(target), "checkout", "--quiet", "FETCH_HEAD"], env)
-    finally:
-        if helper:
-            helper.unlink()
+        if (source / PACKED).exists():
+            target.mkdir(parents=True)
+            return archives.unzip(source / PACKED, target)
+        return copied(source, target)
+    except (OSError, ValueError) as failure:
+        raise CodeSyncFailed(f"the code cannot be unpacked: {failure}", CODE_SYNC_STATUS) from failure
 
 
-def _askpass() -> Path:
-    descriptor, name = tempfile.mkstemp(prefix="submarine-askpass-")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(
-            '#!/bin/sh\ncase "$1" in Username*) echo "$SUBMARINE_GIT_USER";; *) echo "$SUBMARINE_GIT_PASSWORD";; esac\n'
-        )
-    Path(name).chmod(stat.S_IRWXU)
-    return Path(name)
-
-
-def _git(arguments: list[str], env: dict[str, str]) -> None:
-    try:
-        subprocess.run(["git", *arguments], env=env, check=True, capture_output=True, text=True, timeout=GIT_SECONDS)
-    except FileNotFoundError as failure:
-        raise CodeSyncFailed(
-            "git is not installed on the cluster, and code.syncMode git needs it", CODE_SYNC_STATUS
-        ) from failure
-    except subprocess.TimeoutExpired as failure:
-        raise CodeSyncFailed(f"git did not end within {GIT_SECONDS} s", CODE_SYNC_STATUS) from failure
-    except subprocess.CalledProcessError as failure:
-        said = failure.stderr.strip().splitlines()
-        raise CodeSyncFailed(
-            f"git could not fetch the code: {said[-1] if said else failure}", CODE_SYNC_STATUS
-        ) from failure
-
-
-def _download(code: Code, target: Path) -> None:
+def _download(code: Code, target: Path) -> list[str]:
     """An uploaded package from the control service; its token stays out of the URL."""
     import urllib.error
     import urllib.request
+
+    from submarine_ray.runner import archives
 
     headers = {"Authorization": f"Bearer {code.password}"} if code.password else {}
     target.mkdir(parents=True)
@@ -135,8 +100,8 @@ def _download(code: Code, target: Path) -> None:
         request = urllib.request.Request(code.url, headers=headers)
         with urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS) as answer, archive.open("wb") as file:
             shutil.copyfileobj(answer, file)
-        unzip(archive, target)
-    except (OSError, urllib.error.URLError, zipfile.BadZipFile) as failure:
+        return archives.unzip(archive, target)
+    except (OSError, ValueError) as failure:
         raise CodeSyncFailed(
             f"the code cannot be fetched from {code.url}: {failure}; do pods reach the service at its public URL?",
             CODE_SYNC_STATUS,
@@ -145,36 +110,67 @@ def _download(code: Code, target: Path) -> None:
         archive.unlink(missing_ok=True)
 
 
-def unzip(archive: Path, target: Path) -> None:
-    """Unpack with the files' modes, which `zipfile` alone drops: scripts stay executable."""
-    with zipfile.ZipFile(archive) as opened:
-        for member in opened.infolist():
-            extracted = Path(opened.extract(member, target))
-            mode = member.external_attr >> 16
-            if mode and not member.is_dir():
-                extracted.chmod(mode & 0o777)
-
-
-def _copy(code: Code, target: Path) -> None:
+def _copy(code: Code, target: Path) -> list[str]:
     """Anything that fsspec reads; an archive is unpacked."""
+    if code.mode != "http" and ("://" not in code.url or code.url.startswith("file://")):
+        return _copy_here(Path(code.url.removeprefix("file://")).absolute(), target)
     import fsspec
 
-    url = code.url if "://" in code.url else f"file://{Path(code.url).absolute()}"
+    from submarine_ray.runner import archives
+
+    url = code.url
     try:
         filesystem, path = fsspec.core.url_to_fs(url)
         if code.mode != "http" and filesystem.isdir(path):
-            filesystem.get(path.rstrip("/") + "/", str(target) + "/", recursive=True)
-            return
+            _copy_directory(filesystem, path.rstrip("/"), target)
+            return []
         target.mkdir(parents=True)
         name = path.rstrip("/").rsplit("/", 1)[-1].split("?")[0] or "code"
         filesystem.get_file(path, str(target / name))
-        if name.endswith((".zip", ".tar.gz", ".tgz", ".tar")):
-            options = {} if name.endswith(".zip") else {"filter": "data"}
-            shutil.unpack_archive(target / name, target, **options)  # type: ignore[arg-type]
-            (target / name).unlink()
+        return archives.unpack(target / name)
     except ImportError as failure:
         raise CodeSyncFailed(
             f"reading {url} needs a package that the cluster lacks: {failure}", CODE_SYNC_STATUS
         ) from failure
-    except (OSError, ValueError, shutil.ReadError) as failure:
+    except (OSError, ValueError) as failure:
         raise CodeSyncFailed(f"the code at {url} cannot be read: {failure}", CODE_SYNC_STATUS) from failure
+
+
+def _copy_here(path: Path, target: Path) -> list[str]:
+    """A directory or a file of a disk that the cluster sees. Its name is no pattern, and its links are followed."""
+    from submarine_ray.runner import archives
+
+    try:
+        if path.is_dir():
+            return copied(path, target)
+        target.mkdir(parents=True)
+        shutil.copy(path, target / path.name)
+        return archives.unpack(target / path.name)
+    except (OSError, ValueError) as failure:
+        raise CodeSyncFailed(f"the code at {path} cannot be read: {failure}", CODE_SYNC_STATUS) from failure
+
+
+def copied(source: Path, target: Path) -> list[str]:
+    """Copy a directory; what is to be said about it. Raises OSError, TooMuch."""
+    from submarine_ray.client import files
+
+    tree = files.walk(source)
+    files.copy(tree, target)
+    return [f"the code: {sentence}" for sentence in tree.told()]
+
+
+def _copy_directory(filesystem: Any, path: str, target: Path) -> None:
+    """All files below a path of a store, by name: a path with brackets is no pattern."""
+    found = filesystem.find(path, withdirs=True, detail=True)
+    for name, entry in found.items():
+        if entry["type"] == "directory":
+            (target / name[len(path) :].lstrip("/")).mkdir(parents=True, exist_ok=True)
+    names = [name for name, entry in found.items() if entry["type"] != "directory"]
+    places = [target / name[len(path) :].lstrip("/") for name in names]
+    target.mkdir(parents=True, exist_ok=True)
+    for place in places:
+        if ".." in place.parts:
+            raise ValueError(f"{place.name} leads out of the code")
+        place.parent.mkdir(parents=True, exist_ok=True)
+    if names:
+        filesystem.get(names, [str(place) for place in places])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+CODE_SYNC_STATUS = 70  # the runner's exit status where code could not be fetched
+
 
 class RunnerError(Exception):
     """Base; `code` is the runner's exit status. Pickles whole, so that it crosses from actor to driver."""

@@ -78,6 +78,8 @@ class ReplicaActor:
         replica = launch.replicas[rank]
         self._is_trial = launch.trial_id is not None
         self._workspace = code.prepare(launch, replica.name)
+        for sentence in self._workspace.told if rank == 0 else ():
+            self._lines.put(f"[submarine] {sentence}")
         env = environment.platform_variables(launch, rank, str(self._workspace.spool))
         env |= environment.rendezvous_variables(launch, rank, places)
         env |= self._workspace.variables()

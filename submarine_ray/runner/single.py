@@ -20,6 +20,8 @@ def run(launch: Launch) -> None:
     """Run the one replica to its end. Raises CommandFailed."""
     replica = launch.replicas[0]
     workspace = code.prepare(launch, replica.name)
+    for sentence in workspace.told:
+        sys.stdout.write(f"[submarine] {sentence}\n")
     env = environment.platform_variables(launch, 0, str(workspace.spool))
     env |= environment.rendezvous_variables(launch, 0, [Place("0", "127.0.0.1", free_port())])
     env |= workspace.variables() | replica.env

@@ -16,8 +16,7 @@ REFERENCE_LENGTH = 240  # of a file's name, which it becomes
 def is_reference(name: str) -> bool:
     """Whether git allows the name for a branch or tag. Source: git-check-ref-format."""
     return not (
-        name == "@"
-        or name.startswith(("-", "/", "."))
+        name.startswith(("-", "/", "."))
         or name.endswith(("/", "."))
         or _NOT_IN_REFERENCES.search(name)
         or any(len(part.encode()) > REFERENCE_LENGTH for part in name.split("/"))

@@ -44,7 +44,8 @@ def plan_code(spec: ExperimentSpec) -> Code | None:
         return None
     if code.git is not None and code.sync_mode == "git":
         git = code.git
-        return Code("git", git.url, git.ref or git.branch, git.username, git.password, not git.trust_certs)
+        branch = f"refs/heads/{git.branch}" if git.branch else None
+        return Code("git", git.url, git.ref or branch, git.username, git.password, not git.trust_certs)
     return Code(code.sync_mode, code.url or "")
 
 

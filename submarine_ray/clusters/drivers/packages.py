@@ -10,10 +10,12 @@ import shutil
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.spec import zips
 
 # What the runner needs in the cluster, beside the applications that Serve runs; the control plane stays here.
 RUNNER_PARTS = ("spec", "client", "runner", "ml")
@@ -30,10 +32,9 @@ class PackageStore:
         """Keep a zip; its `package://` URL. Raises InvalidSpec if it is none, or would leave its directory."""
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                for name in archive.namelist():
-                    if name.startswith("/") or ".." in Path(name).parts or "\\" in name:
-                        raise InvalidSpec(f"the zip holds {name!r}, which leads out of it; pack relative paths only")
-        except zipfile.BadZipFile as failure:
+                if why := zips.problem(archive):
+                    raise InvalidSpec(f"the zip {why}")
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as failure:
             raise InvalidSpec("the body is not a zip file; pack the directory as one") from failure
         digest = hashlib.sha256(content).hexdigest()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,17 +71,20 @@ class PackageStore:
             raise NotFound(f"There is no package {digest[:80]!r}.")
         return self.read(f"package://{digest}")
 
+    def wrapped(self, url: str) -> bytes:
+        """A package inside of a zip, for stores that unpack zips in their own way."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(zips.PACKED), self.read(url))
+        return buffer.getvalue()
+
     def unpack(self, url: str) -> Path:
         """A package as a directory that nobody writes to: replicas copy it."""
         target = self._path(url).with_suffix("")
         if not target.exists():
             partial = Path(tempfile.mkdtemp(dir=self._directory))
             with zipfile.ZipFile(io.BytesIO(self.read(url))) as archive:
-                for member in archive.infolist():
-                    extracted = archive.extract(member, partial)
-                    mode = member.external_attr >> 16
-                    if mode and not member.is_dir():
-                        Path(extracted).chmod(mode & 0o777)
+                zips.extract(archive, partial)
             try:
                 partial.rename(target)
             except OSError:  # another reconciler was first: its copy is the same

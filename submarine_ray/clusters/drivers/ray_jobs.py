@@ -88,7 +88,7 @@ class RayJobs:
             runtime_env["env_vars"] = {"SUBMARINE_LAUNCH": launch.dumps()}
             runtime_env["py_modules"] = [self._upload(*self._packages.runner())]
             if launch.code and launch.code.mode == "package":
-                runtime_env["working_dir"] = self._upload(launch.code.url, self._packages.read(launch.code.url))
+                runtime_env["working_dir"] = self._upload(launch.code.url, self._packages.wrapped(launch.code.url))
         body = {
             "entrypoint": entrypoint,
             "submission_id": launch.submission_id,
