@@ -41,7 +41,7 @@ _PARAMETERS = {
     "lines": "At most so many.",
     "key": "The whole history of this metric, instead of the last value of each.",
     "path": "Below which directory, or which artifact.",
-    "baseDir": "Which of the models that the experiment saved: `experiment/<id>/<n>`, or its name.",
+    "baseDir": "Which of the models that the experiment saved: `s3://submarine/experiment/<id>/<n>/`, or its name.",
     "force": "Give up what still runs there: it has failed, and nothing is taken away.",
     "digest": "The SHA-256 of an uploaded package.",
     "wait": "Answer after so many seconds anyway.",

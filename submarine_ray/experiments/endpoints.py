@@ -151,10 +151,19 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
             attributes["best"] = _told(best)
         return ok([_told(trial) for trial in found], attributes=attributes)
 
-    @routes.get("/artifacts/{experiment_id}", response_model=Envelope[list[str]], summary="Paths of artifacts")
-    def artifacts(experiment_id: str, path: str = "") -> Response:
-        found = experiments.artifacts(experiment_id, path)
-        return ok([f"{item['path']}/" if item["isDir"] else item["path"] for item in found])
+    @routes.get(
+        "/artifacts/{experiment_id}",
+        response_model=Envelope[list[str]],
+        summary="The saved models, or with `path` what lies in a directory of the artifacts",
+    )
+    def artifacts(experiment_id: str, path: str | None = None) -> Response:
+        found = experiments.artifacts(experiment_id, path or "")
+        if path is not None:
+            return ok([f"{item.path}/" if item.is_dir else item.path for item in found])
+        # Submarine's form, which its SDK hands on as `base_dir`; then the files that lie beside no model.
+        models = experiments.saved_models(experiment_id)
+        saved = [f"s3://submarine/experiment/{experiment_id}/{number}/" for number in range(1, models + 1)]
+        return ok([*saved, *(item.path for item in found if not item.is_dir)])
 
     @routes.get(
         "/{experiment_id}/artifact",

@@ -32,6 +32,7 @@ from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.trials import TrialState, rank
+from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
@@ -319,9 +320,14 @@ class ExperimentService:
         row = self._row(experiment_id)
         return self._tracking.params(row.run_id) if row.run_id else []
 
-    def artifacts(self, experiment_id: str, path: str) -> list[dict[str, Any]]:
+    def artifacts(self, experiment_id: str, path: str) -> list[Artifact]:
         row = self._row(experiment_id)
         return self._tracking.list_artifacts(row.run_id, path) if row.run_id else []
+
+    def saved_models(self, experiment_id: str) -> int:
+        """How many models the experiment has saved."""
+        row = self._row(experiment_id)
+        return len(self._tracking.saved_models(row.run_id)) if row.run_id else 0
 
     @contextmanager
     def artifact(self, experiment_id: str, path: str) -> Iterator[Path]:
@@ -389,7 +395,7 @@ class ExperimentService:
     def _written(self, row: ExperimentRow) -> dict[str, list[str]]:
         if row.archived and row.run_id:
             found = self._tracking.list_artifacts(row.run_id, "logs")
-            stored = [item["path"] for item in found if not item["isDir"]]
+            stored = [item.path for item in found if not item.is_dir]
             return {
                 path.removeprefix("logs/").removesuffix(".log"): logs.lines(
                     self._tracking.read_artifact(row.run_id, path).decode()

@@ -192,22 +192,23 @@ class ModelService:
                 )
 
     def _saved_model(self, experiment_id: str, run_id: str, base_dir: str | None) -> str:
-        client = self._client()
-        run = client.get_run(run_id)
-        outputs = run.outputs.model_outputs if run.outputs else []
-        in_order = sorted((client.get_logged_model(o.model_id) for o in outputs), key=lambda m: m.creation_timestamp)
-        saved = {model.name: model.model_id for model in in_order}
+        """MLflow's URI of a model that the experiment saved. Raises InvalidSpec."""
+        in_order = self._tracking.saved_models(run_id)
+        by_name = dict(in_order)  # of several that have one name, the last
+        by_number = {str(number): model_id for number, (_, model_id) in enumerate(in_order, 1)}
+        *above, wanted = (base_dir or "").removeprefix("s3://submarine/").strip("/").split("/")
         # Submarine's own form is experiment/<id>/<n>: the nth that the experiment saved.
-        saved |= {str(number): model.model_id for number, model in enumerate(in_order, 1) if str(number) not in saved}
-        wanted = (base_dir or "").strip("/").rsplit("/", 1)[-1]
-        if wanted in saved:
-            return f"models:/{saved[wanted]}"
+        if above[:1] == ["experiment"] and above != ["experiment", experiment_id]:
+            raise InvalidSpec(
+                f"{base_dir!r} is not of the experiment {experiment_id}, which experimentId names", "baseDir"
+            )
+        known = by_name | by_number if above else by_number | by_name
+        if wanted in known:
+            return f"models:/{known[wanted]}"
         if not wanted and len(in_order) == 1:
-            return f"models:/{in_order[0].model_id}"
-        known = (
-            ", ".join(dict.fromkeys(m.name for m in in_order)) or "none; call submarine.save_model in the training code"
-        )
-        raise InvalidSpec(f"experiment {experiment_id} saved no model {wanted[:80]!r}; it saved: {known}", "baseDir")
+            return f"models:/{in_order[0][1]}"
+        saved = ", ".join(by_name) or "none; call submarine.save_model in the training code"
+        raise InvalidSpec(f"experiment {experiment_id} saved no model {wanted[:80]!r}; it saved: {saved}", "baseDir")
 
     def _client(self) -> Any:
         return self._tracking.client()

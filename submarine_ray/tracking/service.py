@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -14,7 +14,7 @@ import structlog
 
 from submarine_ray.core.clock import iso
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import InvalidSpec, NotFound, TrackingUnavailable
+from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
@@ -32,7 +32,8 @@ from submarine_ray.spec.trials import (
     TRIAL_TAG,
     TrialState,
 )
-from submarine_ray.tracking import curves, tensorboard
+from submarine_ray.tracking import artifacts, curves, tensorboard
+from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.mlflow_app import PREFIX, App, load
 
 log = structlog.get_logger(__name__)
@@ -205,28 +206,23 @@ class TrackingService:
                 file.write_text(text)
             repository.log_artifacts(directory)
 
-    def list_artifacts(self, run_id: str, path: str = "") -> list[dict[str, Any]]:
+    def list_artifacts(self, run_id: str, path: str = "") -> list[Artifact]:
         """What lies directly below `path`. Raises InvalidSpec for a path that leads out of the run."""
-        repository = self._artifacts(run_id)
-        found = repository.list_artifacts(_safe(path) or None)
-        return [{"path": f.path, "isDir": f.is_dir, "size": f.file_size} for f in found]
+        return artifacts.listed(self._artifacts(run_id), path)
 
     @contextmanager
     def artifact(self, run_id: str, path: str) -> Iterator[Path]:
         """An artifact as a file on this machine, while the context lasts. Raises InvalidSpec, NotFound."""
-        safe = _safe(path)
-        if not safe:
-            raise InvalidSpec("name the artifact to read", "path")
-        repository = self._artifacts(run_id)
-        if any(found.is_dir for found in repository.list_artifacts(_above(safe)) if found.path == safe):
-            raise InvalidSpec(f"{safe!r} is a directory; list it instead", "path")
-        with TemporaryDirectory() as directory:
-            try:
-                # Where artifacts lie on this machine this is their own path, and nothing is copied.
-                local = Path(repository.download_artifacts(safe, None if _is_local(repository) else directory))
-            except Exception as failure:  # each artifact store has its own errors for "is not there"
-                raise NotFound(f"There is no artifact {safe!r}.") from failure
-            yield local
+        with artifacts.opened(self._artifacts(run_id), path) as file:
+            yield file
+
+    def saved_models(self, run_id: str) -> list[tuple[str, str]]:
+        """(name, MLflow's id) of each model that a run saved, in the order in which they were saved."""
+        client = self.client()
+        run = client.get_run(run_id)
+        outputs = run.outputs.model_outputs if run.outputs else []
+        found = sorted((client.get_logged_model(o.model_id) for o in outputs), key=lambda m: m.creation_timestamp)
+        return [(model.name, model.model_id) for model in found]
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """An artifact's content. Raises InvalidSpec, NotFound."""
@@ -345,23 +341,3 @@ def _trial(number: int, run: Any) -> dict[str, Any]:
         "finishedTime": iso(info.end_time),
         "seconds": round((info.end_time - info.start_time) / 1000, 3) if info.end_time else None,
     }
-
-
-def _above(path: str) -> str | None:
-    """The directory that holds `path`; None for the top, as MLflow has it."""
-    parent = str(PurePosixPath(path).parent)
-    return None if parent == "." else parent
-
-
-def _is_local(repository: Any) -> bool:
-    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-
-    return isinstance(repository, LocalArtifactRepository)
-
-
-def _safe(path: str) -> str:
-    """`path`, if it stays inside. Raises InvalidSpec."""
-    parts = PurePosixPath(path).parts
-    if path.startswith("/") or ".." in parts or "\\" in path or "\0" in path or ":" in path or "%" in path:
-        raise InvalidSpec(f"{path[:120]!r} is not a path inside the experiment's artifacts", "path")
-    return str(PurePosixPath(path)) if path else ""

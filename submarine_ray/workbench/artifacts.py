@@ -34,7 +34,7 @@ async def draw(services: Services, experiment_id: str, path: str) -> None:
             _link(experiment_id, str(part), part.name)
     try:
         found = await asyncio.to_thread(services.experiments.artifacts, experiment_id, path)
-        listed_as_itself = [one["path"] for one in found] == [path]
+        listed_as_itself = [one.path for one in found] == [path]
         if path and (not found or listed_as_itself):
             await _draw_file(services, experiment_id, path)
             return
@@ -46,9 +46,9 @@ async def draw(services: Services, experiment_id: str, path: str) -> None:
             return
     rows = [
         {
-            "name": PurePosixPath(one["path"]).name + ("/" if one["isDir"] else ""),
-            "size": "" if one["isDir"] else size(one["size"]),
-            "href": _address(experiment_id, one["path"]),
+            "name": PurePosixPath(one.path).name + ("/" if one.is_dir else ""),
+            "size": "" if one.is_dir else size(one.size),
+            "href": _address(experiment_id, one.path),
         }
         for one in found
     ]

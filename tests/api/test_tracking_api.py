@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -103,3 +104,73 @@ def test_a_trial_that_diverged_never_wins(api: httpx.Client, client: ExperimentC
     assert sweep["best"]["metrics"]["loss"] == best
     told = {str(t["metrics"].get("loss")) for t in api.get(f"{URL}/{id}/trials").json()["result"]}
     assert told == {"0.25", "0.75", "NaN", "Infinity", "-Infinity", "None"}
+
+
+NAMES = (
+    "50%.txt",
+    "100%41.txt",
+    "12:30.txt",
+    "a#1.txt",
+    "what?.txt",
+    "back\\slash.txt",
+    "ü 鯨.txt",
+    "a+b&c.txt",
+    "%2e%2e",
+)
+
+
+def test_artifacts_are_read_by_the_names_that_are_listed(
+    api: httpx.Client, client: ExperimentClient, run: tuple[str, str], tmp_path: Any
+) -> None:
+    id, key = run
+    tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
+    tracking.put_texts(key, {name: name for name in NAMES} | {f"in % #/{name}": name for name in NAMES})
+    listed = client.list_artifacts(id)
+    assert sorted(listed) == sorted([*NAMES, "in % #/"])
+    inner = client.list_artifacts(id, "in % #/")
+    assert sorted(inner) == sorted(f"in % #/{name}" for name in NAMES)
+    for name in (*NAMES, *inner):
+        file = client.download_artifact(id, name, tmp_path / "got")
+        assert file.read_text() == name.removeprefix("in % #/"), name
+
+
+def test_links_do_not_lead_out_of_the_artifacts(api: httpx.Client, run: tuple[str, str], tmp_path: Any) -> None:
+    id, key = run
+    tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
+    tracking.put_texts(key, {"kept.txt": "hello"})
+    root = tracking._artifacts(key).artifact_dir
+    (tmp_path / "secret.txt").write_text("secret")
+    for name, target in (("out", tmp_path), ("out.txt", tmp_path / "secret.txt"), ("loop", "loop")):
+        (Path(root) / name).symlink_to(target)
+    (Path(root) / "in.txt").symlink_to("kept.txt")
+    assert api.get(f"{URL}/{id}/artifact", params={"path": "in.txt"}).text == "hello"
+    for path, status in (("out/secret.txt", 400), ("out.txt", 400), ("loop", 404), ("x" * 5000, 404)):
+        assert api.get(f"{URL}/{id}/artifact", params={"path": path}).status_code == status, path
+
+
+def test_saved_models_are_listed_as_submarine_does_and_registered_by_what_is_listed(
+    api: httpx.Client, run: tuple[str, str]
+) -> None:
+    id, key = run
+    tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
+    mlflow = tracking.client()
+    assert api.get(f"{URL}/artifacts/{id}").json()["result"] == []
+    tracking.put_texts(key, {"logs/worker-0.log": "x", "plot.txt": "x"})
+    own = mlflow.get_run(key).info.experiment_id
+    models = [mlflow.create_logged_model(own, name, source_run_id=key).model_id for name in ("first", "1")]
+    from mlflow.entities import LoggedModelOutput
+
+    mlflow.log_outputs(key, [LoggedModelOutput(model_id, 0) for model_id in models])
+    listed = api.get(f"{URL}/artifacts/{id}").json()["result"]
+    assert listed == [f"s3://submarine/experiment/{id}/1/", f"s3://submarine/experiment/{id}/2/", "plot.txt"]
+    found = [
+        (listed[0], models[0]), (listed[1], models[1]), (f"experiment/{id}/1", models[0]), ("first", models[0]), ("1", models[1]),
+    ]  # fmt: skip
+    for base_dir, model_id in found:
+        body = {"name": f"listed-{id[-4:]}", "experimentId": id}
+        made = api.post("/api/v1/model-version", params={"baseDir": base_dir}, json=body)
+        assert made.status_code == 200, made.text
+        version = max(mlflow.search_model_versions(f"name='{body['name']}'"), key=lambda one: int(one.version))
+        assert version.source == f"models:/{model_id}", base_dir
+    refused = api.post("/api/v1/model-version", params={"baseDir": "experiment/other/1"}, json=body)
+    assert refused.status_code == 400 and "is not of the experiment" in refused.json()["message"]

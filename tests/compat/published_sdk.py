@@ -76,7 +76,8 @@ def versions(host, experiment):
     shared = api_client(host)
     api, serves = generated.ModelVersionApi(shared), generated.ServeApi(shared)
     entity = {"name": "compat-version", "experimentId": experiment, "description": "d", "tags": ["t1"]}
-    api.create_model_version(base_dir=f"experiment/{experiment}/1", model_version_entity=entity)
+    (saved,) = generated.ExperimentApi(shared).get_artifact_paths(experiment).result
+    api.create_model_version(base_dir=saved, model_version_entity=entity)
     api.create_model_version_tag(name="compat-version", version="1", tag="t2")
     api.delete_model_version_tag(name="compat-version", version="1", tag="t1")
     api.update_model_version(model_version_entity={"name": "compat-version", "version": 1, "dataset": "houses"})

@@ -1,0 +1,83 @@
+"""A run's artifacts, listed and read by the names that they really have.
+
+MLflow's own reader decodes percent signs, and refuses `#` and more. Where artifacts lie on this machine they are read
+from there, and a path is safe if it stays below the run's directory; elsewhere a name is a key of the store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from submarine_ray.core.errors import InvalidSpec, NotFound
+
+
+class Artifact(NamedTuple):
+    """A file or directory; `path` from the run's artifacts on, `size` in bytes."""
+
+    path: str
+    is_dir: bool
+    size: int | None
+
+
+def listed(repository: Any, path: str) -> list[Artifact]:
+    """What lies directly below `path`. Raises InvalidSpec for a path that leads out of the run."""
+    found = repository.list_artifacts(inside(path) or None)
+    return [Artifact(f.path, f.is_dir, f.file_size) for f in found]
+
+
+@contextmanager
+def opened(repository: Any, path: str) -> Iterator[Path]:
+    """An artifact as a file on this machine, while the context lasts. Raises InvalidSpec, NotFound."""
+    safe = inside(path)
+    if not safe:
+        raise InvalidSpec("name the artifact to read", "path")
+    if root := _local_root(repository):
+        yield _local(root, safe)
+        return
+    if any(found.is_dir for found in repository.list_artifacts(_above(safe)) if found.path == safe):
+        raise InvalidSpec(f"{safe!r} is a directory; list it instead", "path")
+    with TemporaryDirectory() as directory:
+        try:
+            local = Path(repository.download_artifacts(safe, directory))
+        except Exception as failure:  # each artifact store has its own errors for "is not there"
+            raise NotFound(f"There is no artifact {safe!r}.") from failure
+        yield local
+
+
+def inside(path: str) -> str:
+    """`path` in its shortest form, if it stays inside. Raises InvalidSpec."""
+    if path.startswith("/") or ".." in PurePosixPath(path).parts or "\0" in path:
+        raise InvalidSpec(f"{path[:120]!r} is not a path inside the experiment's artifacts", "path")
+    return str(PurePosixPath(path)) if path else ""
+
+
+def _local(root: Path, path: str) -> Path:
+    """The file below `root`, whatever links lead to. Raises InvalidSpec, NotFound."""
+    try:
+        file = (root / path).resolve()
+        if not file.is_relative_to(root.resolve()):
+            raise InvalidSpec(f"{path[:120]!r} leads out of the experiment's artifacts", "path")
+        if file.is_dir():
+            raise InvalidSpec(f"{path[:120]!r} is a directory; list it instead", "path")
+        if not file.is_file():
+            raise NotFound(f"There is no artifact {path[:120]!r}.")
+    except (OSError, RuntimeError) as failure:  # a name that is too long, a loop of links
+        raise NotFound(f"There is no artifact {path[:120]!r}.") from failure
+    return file
+
+
+def _local_root(repository: Any) -> Path | None:
+    """Where the artifacts lie on this machine, if they do."""
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    return Path(repository.artifact_dir) if isinstance(repository, LocalArtifactRepository) else None
+
+
+def _above(path: str) -> str | None:
+    """The directory that holds `path`; None for the top, as MLflow has it."""
+    parent = str(PurePosixPath(path).parent)
+    return None if parent == "." else parent
