@@ -15,6 +15,7 @@ from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, 
 from submarine_ray.clusters.drivers.kuberay import checks
 from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.clusters.holdings import Holder, Holdings, lack
 from submarine_ray.clusters.placement import Candidate, choose, shortage
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
@@ -41,6 +42,9 @@ class ClusterUser(Protocol):
     def in_use(self, cluster: str) -> Resources:
         """What its jobs hold of a cluster."""
 
+    def holders(self, cluster: str) -> list[Holder]:
+        """The same, one by one."""
+
     def unfinished(self, cluster: str) -> int:
         """How many of its things still need the cluster, be it to end there."""
 
@@ -59,6 +63,7 @@ class ClusterService:
         self._connections = Connections(settings, secrets, packages, self._tell)
         self._seen: dict[str, tuple[int, Capacity]] = {}
         self._users: list[ClusterUser] = []
+        self._holdings = Holdings(lambda name: [one for user in self._users for one in user.holders(name)])
         self._listeners: list[Callable[[frozenset[str]], None]] = []
 
     def ensure_local(self) -> None:
@@ -177,6 +182,13 @@ class ClusterService:
     def in_use(self, name: str) -> Resources:
         """What all features' jobs hold of a cluster."""
         return sum((user.in_use(name) for user in self._users), Resources())
+
+    def why_waiting(self, name: str, demand: Resources, holder: str = "") -> str:
+        """What there is no room for, and who holds it, in a sentence; `holder` itself waits. Raises Unreachable."""
+        total = self.capacity(name).total
+        others = [one for one in self._holdings.of(name) if one.name != holder]
+        lacks = lack(demand, total, others) if total else None
+        return f"Waiting for room on cluster {name!r}: {lacks or 'others are before it'}."
 
     def check_one(self, name: str, demand: Resources, field: str) -> None:
         """Refuse at once a process that no node of the cluster can ever hold. Raises InvalidSpec."""

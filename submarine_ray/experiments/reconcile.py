@@ -42,6 +42,7 @@ from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.plan import plan_launch, plan_replicas
+from submarine_ray.spec.quantities import Resources
 from submarine_ray.tracking.service import TrackingService
 
 log = structlog.get_logger(__name__)
@@ -363,12 +364,12 @@ class ExperimentReconciler:
         return values | {"reason": None, "message": None}, [submitted, *outcomes.limited(row, spec, at_once)]
 
     def _queue(self, row: ExperimentRow) -> Outcome:
-        values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
+        values: Values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
+        message = self._clusters.why_waiting(row.cluster, Resources(row.demand_cpu, row.demand_memory, row.demand_gpu))
         if row.reason == "Queued":
-            return values, []
+            return values | ({"message": message} if row.message != message else {}), []
         if impossible := self._impossible(row, stored_spec(row)):
             return outcomes.observed(row, impossible, None)
-        message = f"Waiting for room on cluster {row.cluster!r}."
         return values | {"reason": "Queued", "message": message}, [Event("Queued", message)]
 
     def _impossible(self, row: ExperimentRow, spec: ExperimentSpec) -> decide.Observe | None:

@@ -197,6 +197,16 @@ def in_use(session: Session, cluster: str) -> Resources:
     return Resources(float(row[0]), int(row[1]), float(row[2]))
 
 
+def holders(session: Session, cluster: str) -> list[tuple[str, Resources]]:
+    """The cluster's active experiments, and what each asked for."""
+    rows = session.execute(
+        select(ExperimentRow.id, ExperimentRow.demand_cpu, ExperimentRow.demand_memory, ExperimentRow.demand_gpu)
+        .where(ExperimentRow.cluster == cluster, ExperimentRow.status.in_(ACTIVE))
+        .order_by(ExperimentRow.id)
+    )
+    return [(key, Resources(cpu, memory, gpu)) for key, cpu, memory, gpu in rows]
+
+
 def count_starting(session: Session, cluster: str) -> int:
     """How many of the cluster's experiments are submitted and do not run yet."""
     starting = select(func.count()).where(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
+from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.changes import Changes
@@ -373,6 +374,11 @@ class ExperimentService:
         """See ClusterUser."""
         with self._database.session() as session:
             return repository.in_use(session, cluster)
+
+    def holders(self, cluster: str) -> list[Holder]:
+        """See ClusterUser."""
+        with self._database.session() as session:
+            return [Holder(f"experiment {key}", held) for key, held in repository.holders(session, cluster)]
 
     def unfinished(self, cluster: str) -> int:
         """See ClusterUser."""

@@ -173,7 +173,7 @@ class NotebookReconciler:
             case decide.Rest():
                 return {"next_check_ms": None}, []
             case decide.Queue():
-                return _queue(row)
+                return self._queue(row)
         # Elsewhere each look is a call over the network.
         pause = max(_pause(row), SETTLING_PAUSE_MS) if driver.watches else _pause(row)
         return {"next_check_ms": now_ms() + pause}, []
@@ -195,6 +195,15 @@ class NotebookReconciler:
                           row.status, Status.CREATING)  # fmt: skip
         values = {"status": Status.CREATING, "reason": "The notebook instance is creating", "incarnation": incarnation}
         return values | {"next_check_ms": now_ms() + SUPERVISOR_MS}, [submitted]
+
+    def _queue(self, row: NotebookRow) -> Outcome:
+        values: Values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
+        demand = Resources(row.demand_cpu, row.demand_memory, row.demand_gpu)
+        reason = self._clusters.why_waiting(row.cluster, demand)
+        if row.status == Status.WAITING:
+            return values | ({"reason": reason} if row.reason != reason else {}), []
+        queued = Event("Queued", reason, row.status, Status.WAITING)
+        return values | {"status": Status.WAITING, "reason": reason}, [queued]
 
     def _launch(self, row: NotebookRow) -> Launch:
         spec = stored_spec(row)
@@ -276,14 +285,6 @@ def _restart(row: NotebookRow, step: decide.Restart) -> Outcome:
         "next_check_ms": now_ms(),
     }
     return values, [Event("Restarted", step.reason, row.status, Status.WAITING)]
-
-
-def _queue(row: NotebookRow) -> Outcome:
-    values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
-    reason = f"Waiting for room on cluster {row.cluster!r}"
-    if row.status == Status.WAITING and row.reason == reason:
-        return values, []
-    return values | {"status": Status.WAITING, "reason": reason}, [Event("Queued", reason, row.status, Status.WAITING)]
 
 
 def _pause(row: NotebookRow) -> int:

@@ -107,6 +107,20 @@ def in_use(session: Session, cluster: str) -> Resources:
     return Resources(float(row[0]), int(row[1]), float(row[2]))
 
 
+def holders(session: Session, cluster: str) -> list[tuple[str, Resources]]:
+    """The names of the cluster's notebooks, and what each holds."""
+    rows = session.execute(
+        select(
+            NotebookRow.namespace,
+            NotebookRow.name,
+            NotebookRow.demand_cpu,
+            NotebookRow.demand_memory,
+            NotebookRow.demand_gpu,
+        ).where(NotebookRow.cluster == cluster, NotebookRow.incarnation.is_not(None), NotebookRow.status.in_(HOLDING))
+    )
+    return [(f"{namespace}/{name}", Resources(cpu, memory, gpu)) for namespace, name, cpu, memory, gpu in rows]
+
+
 def purge(session: Session, row: NotebookRow) -> None:
     """Drop a deleted notebook with its history; its files stay."""
     gone = session.execute(

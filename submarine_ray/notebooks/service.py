@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
@@ -192,6 +193,11 @@ class NotebookService:
         """See ClusterUser."""
         with self._database.session() as session:
             return repository.in_use(session, cluster)
+
+    def holders(self, cluster: str) -> list[Holder]:
+        """See ClusterUser."""
+        with self._database.session() as session:
+            return [Holder(f"notebook {name}", held) for name, held in repository.holders(session, cluster)]
 
     def unfinished(self, cluster: str) -> int:
         """See ClusterUser."""

@@ -13,9 +13,13 @@ from submarine_ray.clusters.drivers.base import Driver, SubmissionRefused, Unrea
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
-from submarine_ray.serving import decide, repository
+from submarine_ray.serving import decide, repository, room
+from submarine_ray.serving.room import InPlace
+from submarine_ray.serving.service import holder
 from submarine_ray.serving.tables import EndpointRow, TrafficRow
+from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import EndpointStatus
 
 log = structlog.get_logger(__name__)
@@ -83,13 +87,28 @@ class ServingReconciler:
         serve = driver.applications()
         names = [row.name for row in staying] + [decide.split_name(row.model_name) for row in traffic]
         missing = any(decide.gone(name, serve) for name in names)
-        if wanted != (applied or "") or missing:
+        cramped: list[InPlace] = []
+        if is_new := wanted != (applied or "") or missing:
+            total = self._clusters.capacity(cluster).total
+            cramped = room.arrange(config, serve, total, self._clusters.in_use(cluster))
+        elif stuck := room.stuck(serve):
+            cramped = room.in_place(config, serve, stuck)
+        if is_new or cramped:
             if not self._put(driver, config, staying):
                 return None
+            self._tell(cramped, staying)
             serve = driver.applications()
         self._note(cluster, rows, serve)
         self._note_traffic(traffic, serve)
         return wanted
+
+    def _tell(self, cramped: list[InPlace], staying: list[EndpointRow]) -> None:
+        statuses = {row.name: row.status for row in staying}
+        with self._database.session(write=True) as session:
+            for one in cramped:
+                happened = Event("ReplacedInPlace", one.message, statuses[one.name], statuses[one.name])
+                repository.tell(session, one.name, happened)
+                log.info("endpoint.replaced_in_place", endpoint=one.name)
 
     def _put(self, driver: Driver, config: dict[str, object], staying: list[EndpointRow]) -> bool:
         try:
@@ -127,6 +146,9 @@ class ServingReconciler:
     def _seen(self, cluster: str, row: EndpointRow, serve: dict[str, object]) -> tuple[str, str | None]:
         """What Serve says of an endpoint; but it runs only once it answers: the proxy may start after the replicas."""
         status, message = decide.observed(row.name, serve, row.status, row.replicas)
+        if room.waits(message) and not self._clusters.is_kubernetes(cluster):
+            each = Resources(row.cpu, 0, row.gpu)
+            message = self._clusters.why_waiting(cluster, each, holder(row))
         if status == EndpointStatus.RUNNING and row.status != EndpointStatus.RUNNING:
             path = f"{decide.route(row.model_name, row.model_version)}/v2/health/ready"
             if not self._clusters.serve_answers(cluster, row.name, path):

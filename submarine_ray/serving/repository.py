@@ -94,6 +94,11 @@ def set_status(session: Session, seen: EndpointRow, status: str, message: str | 
         events.record(session, subject(name), [Event(status, message or f"The endpoint is {status}.", before, status)])
 
 
+def tell(session: Session, name: str, happened: Event) -> None:
+    """Note what happened to an endpoint where its users look."""
+    events.record(session, subject(name), [happened])
+
+
 def remove(session: Session, name: str) -> None:
     session.execute(delete(EndpointRow).where(EndpointRow.name == name, EndpointRow.status == EndpointStatus.DELETING))
     events.forget(session, subject(name))

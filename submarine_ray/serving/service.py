@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
+from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
@@ -171,6 +172,12 @@ class ServingService:
             rows = repository.on_cluster(session, cluster)
         return sum((Resources(row.cpu, 0, row.gpu).times(row.replicas) for row in rows), Resources())
 
+    def holders(self, cluster: str) -> list[Holder]:
+        """See ClusterUser."""
+        with self._database.session() as session:
+            rows = repository.on_cluster(session, cluster)
+        return [Holder(holder(row), Resources(row.cpu, 0, row.gpu).times(row.replicas)) for row in rows]
+
     def unfinished(self, cluster: str) -> int:
         """See ClusterUser."""
         with self._database.session() as session:
@@ -208,6 +215,11 @@ class ServingService:
 
 def endpoint_name(model_name: str, model_version: int) -> str:
     return f"{model_name}-{model_version}"
+
+
+def holder(row: EndpointRow) -> str:
+    """An endpoint as those who wait for its resources know it."""
+    return f"endpoint {row.model_name} {row.model_version}"
 
 
 def _not_served(model_name: str, model_version: int) -> NotFound:

@@ -75,16 +75,17 @@ def test_nccl_on_a_shared_gpu_fails_with_a_sentence(platform: RunningPlatform) -
     assert "worker-0, worker-1 share a GPU, and NCCL takes no two ranks on one" in ended["message"]
 
 
-def test_the_runner_asks_ray_for_its_gpus_under_plain_ray_job_submit(platform: RunningPlatform) -> None:
+def test_the_runner_asks_ray_for_its_gpus_under_plain_ray_job_submit(platform: RunningPlatform, tmp_path: Path) -> None:
+    (tmp_path / "asks.py").write_text(ASKS)
     state = json.loads(platform.home.ray_state.read_text())
     env = {k: v for k, v in platform.env.items() if not k.startswith("SUBMARINE_")}
     env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(platform.home.ray_token)}
 
     def submitted(*options: str) -> str:
         ray = str(Path(sys.executable).parent / "ray")
-        runner = ("python", "-m", "submarine_ray.runner", "--gpus-per-worker", "1", "--", "python", "-c", ASKS)
-        command = [ray, "job", "submit", "--address", state["address"], *options, "--", *runner]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+        runner = ("python", "-m", "submarine_ray.runner", "--gpus-per-worker", "1", "--", "python", "asks.py")
+        command = [ray, "job", "submit", "--address", state["address"], "--working-dir", str(tmp_path)]
+        done = subprocess.run([*command, *options, "--", *runner], env=env, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

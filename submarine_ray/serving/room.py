@@ -1,0 +1,107 @@
+"""Whether a changed endpoint's new replicas start before its old ones end, or after: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from submarine_ray.spec.quantities import Resources
+
+_WAITS = "to be scheduled"  # in Ray Serve's words for a replica that finds no room
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """An endpoint whose old replicas must end first, and why."""
+
+    name: str
+    message: str
+
+
+def arrange(config: dict[str, Any], serve: dict[str, Any], total: Resources | None, used: Resources) -> list[InPlace]:
+    """Tell Serve, in `config`, which changed applications to replace in place; what is to be told of them.
+
+    `used` is what is held once all is as `config` has it; `total` is None where the cluster has no bound.
+    """
+    found = []
+    for wanted in config["applications"]:
+        running = _running(serve, wanted["name"])
+        if running is None:
+            continue
+        surge = running.get("max_surge_percent", 100)
+        deployment = wanted["deployments"][0]
+        if _same(serve, wanted):
+            deployment["max_surge_percent"] = surge  # as it is: to change it would be a change
+        elif total is not None and (why := _cramped(running, deployment, total, used)):
+            deployment["max_surge_percent"] = 0
+            found.append(InPlace(wanted["name"], why))
+    return found
+
+
+def waits(message: str | None) -> bool:
+    """Whether Serve says that a replica finds no room."""
+    return _WAITS in (message or "")
+
+
+def stuck(serve: dict[str, Any]) -> list[str]:
+    """Applications whose new replica waits for room that their own old ones have: no book had said so."""
+    found = []
+    for name, application in serve.get("applications", {}).items():
+        model = application.get("deployments", {}).get("model", {})
+        running = _running(serve, name)
+        old = any(one.get("state") == "RUNNING" for one in model.get("replicas", []))
+        is_replacing = model.get("status") == "UPDATING"  # not only growing
+        if is_replacing and old and running and running.get("max_surge_percent") and waits(model.get("message")):
+            found.append(name)
+    return found
+
+
+def in_place(config: dict[str, Any], serve: dict[str, Any], names: list[str]) -> list[InPlace]:
+    """Have Serve replace these in place after all, and leave the others as they are."""
+    for wanted in config["applications"]:
+        running = _running(serve, wanted["name"])
+        if running is not None:
+            surge = 0 if wanted["name"] in names else running.get("max_surge_percent", 100)
+            wanted["deployments"][0]["max_surge_percent"] = surge
+    return [InPlace(name, _say("the cluster has no room for another replica")) for name in names]
+
+
+def _running(serve: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The configuration that an application's deployment has now; None where Serve tells none."""
+    config = serve.get("applications", {}).get(name, {}).get("deployed_app_config") or {}
+    return next((one for one in config.get("deployments", []) if one.get("name") == "model"), None)
+
+
+def _same(serve: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether no replica need be replaced."""
+    there = serve["applications"][wanted["name"]]["deployed_app_config"]
+    running = _running(serve, wanted["name"]) or {}
+    return (
+        _size(running) == _size(wanted["deployments"][0])
+        and there.get("args") == wanted["args"]
+        and there.get("import_path") == wanted["import_path"]
+    )
+
+
+def _cramped(running: dict[str, Any], wanted: dict[str, Any], total: Resources, used: Resources) -> str | None:
+    """Why not even one new replica fits beside the old ones; None if it does."""
+    old, new = _size(running), _size(wanted)
+    before = old.times(int(running.get("num_replicas", 1)))
+    after = new.times(int(wanted["num_replicas"]))
+    free_gpu, free_cpu = total.gpu - used.gpu + after.gpu - before.gpu, total.cpu - used.cpu + after.cpu - before.cpu
+    for asked, free, there, kind in (
+        (new.gpu, free_gpu, total.gpu, "GPU"),
+        (new.cpu, free_cpu, total.cpu, "CPU"),
+    ):
+        if asked > free + 1e-6:
+            return _say(f"another replica needs {asked:g} {kind}, and {max(0.0, free):g} of {there:g} is free")
+    return None
+
+
+def _say(why: str) -> str:
+    return f"Replaced in place: {why}. The old replica ends first; until the new one has loaded, requests wait or fail."
+
+
+def _size(deployment: dict[str, Any]) -> Resources:
+    options = deployment.get("ray_actor_options") or {}
+    return Resources(float(options.get("num_cpus") or 0), 0, float(options.get("num_gpus") or 0))

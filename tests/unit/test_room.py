@@ -1,0 +1,94 @@
+"""Who holds what one waits for, and which endpoints are replaced in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from submarine_ray.clusters.holdings import GIB, Holder, lack
+from submarine_ray.serving import decide, room
+from submarine_ray.spec.quantities import Resources
+
+RESNET = Holder("endpoint resnet 1", Resources(gpu=0.7))
+ONE_GPU = Resources(4, 8 * GIB, 1)
+
+
+@pytest.mark.parametrize(
+    ("demand", "holders", "said"),
+    [
+        (Resources(gpu=1), [RESNET], "needs 1 GPU; 0.3 of 1 free; held by endpoint resnet 1 (0.7)"),
+        (Resources(gpu=0.3), [RESNET], None),
+        (Resources(gpu=2), [RESNET], "needs 2 GPUs; the cluster has 1"),
+        (
+            Resources(3, 4 * GIB, 1),
+            [RESNET, Holder("notebook team/n", Resources(2, 6 * GIB))],
+            "needs 1 GPU; 0.3 of 1 free; held by endpoint resnet 1 (0.7); "
+            "needs 3 CPUs; 2 of 4 free; held by notebook team/n (2); "
+            "needs 4 GiB of memory; 2 of 8 free; held by notebook team/n (6)",
+        ),
+        (
+            Resources(1),
+            [Holder(f"experiment {n}", Resources(0.1 * n)) for n in range(1, 9)],
+            "needs 1 CPU; 0.4 of 4 free; held by experiment 8 (0.8), experiment 7 (0.7), experiment 6 (0.6), "
+            "experiment 5 (0.5), 4 more (1)",
+        ),
+    ],
+)
+def test_what_is_missing_and_who_has_it(demand: Resources, holders: list[Holder], said: str | None) -> None:
+    assert lack(demand, ONE_GPU, holders) == said
+
+
+def config(gpu: float, replicas: int = 1, version_uri: str = "uri") -> dict[str, Any]:
+    endpoint = decide.Desired("m-1", "m", 1, version_uri, replicas, 0.0, gpu)
+    return decide.configuration([endpoint], [], "http://tracking", {})
+
+
+def deployed(document: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Serve's status document once `document` is deployed."""
+    (application,) = document["applications"]
+    return {"applications": {"m-1": {"deployed_app_config": application, **more}}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held", "surge"),
+    [
+        (config(1), config(1, version_uri="other"), 1, 0),  # the whole GPU is its own
+        (config(1), config(0.5), 0.5, 0),  # the books know the new size alone; the old one is still there
+        (config(0.4), config(0.5), 0.5, 100),
+        (config(0.4), config(0.5), 0.8, 0),  # somebody else has 0.3
+        (config(0), config(0, version_uri="other"), 1, 100),
+        (config(0.25, 4), config(0.25, 4, "other"), 1, 0),
+    ],
+)
+def test_an_endpoint_without_room_for_another_replica_is_replaced_in_place(
+    before: dict[str, Any], after: dict[str, Any], held: float, surge: int
+) -> None:
+    cramped = room.arrange(after, deployed(before), ONE_GPU, Resources(gpu=held))
+    assert after["applications"][0]["deployments"][0]["max_surge_percent"] == surge
+    assert [one.name for one in cramped] == ([] if surge else ["m-1"])
+    assert all("The old replica ends first" in one.message for one in cramped)
+
+
+def test_what_does_not_change_keeps_its_way() -> None:
+    """Another application's change must not touch it, or each change of the room would be one of its configuration."""
+    before, after = config(1), config(1)
+    before["applications"][0]["deployments"][0]["max_surge_percent"] = 0
+    assert room.arrange(after, deployed(before), ONE_GPU, Resources()) == [] and after == before
+    assert room.arrange(config(1), {"applications": {}}, ONE_GPU, Resources(gpu=1)) == []
+    assert room.arrange(config(1, version_uri="other"), deployed(config(1)), None, Resources(gpu=1)) == []
+
+
+def test_a_replica_that_waits_for_its_predecessors_room_is_seen() -> None:
+    message = "Deployment 'model' has 1 replicas that have taken more than 30s to be scheduled."
+    states = [{"state": "RUNNING"}, {"state": "STARTING"}]
+    serve = deployed(config(1), deployments={"model": {"message": message, "replicas": states, "status": "UPDATING"}})
+    assert room.stuck(serve) == ["m-1"]
+    again = config(1)
+    (one,) = room.in_place(again, serve, ["m-1"])
+    assert again["applications"][0]["deployments"][0]["max_surge_percent"] == 0 and "no room" in one.message
+    assert room.stuck(deployed(again, deployments=serve["applications"]["m-1"]["deployments"])) == []
+    first = deployed(config(1), deployments={"model": {"message": message, "replicas": states[1:], "status": "UPDATING"}})
+    assert room.stuck(first) == []  # nobody's predecessor: it waits like others
+    grows = deployed(config(1, 2), deployments={"model": {"message": message, "replicas": states, "status": "UPSCALING"}})
+    assert room.stuck(grows) == []
