@@ -171,6 +171,7 @@ def submit(
 def run_template(
     name: Annotated[str, typer.Argument(help="the template; `submarine list template` shows them")],
     param: Annotated[list[str] | None, typer.Option("-p", "--param", help="KEY=VALUE, may be given many times")] = None,
+    gpus: Annotated[float | None, typer.Option(min=0, help="GPUs of each replica, or of each worker it starts")] = None,
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="print the log, and exit with the outcome")
     ] = True,
@@ -178,10 +179,13 @@ def run_template(
     """Run a template: `submarine run-template pytorch-mnist -p epochs=5`."""
     from submarine_ray.cli import config
     from submarine_ray.cli.follow import follow_to_outcome
-    from submarine_ray.client.templates import TemplateClient
+    from submarine_ray.client.templates import TemplateClient, gpu_parameters
 
     templates = TemplateClient(config.service_url(), patience=0)
-    id = templates.submit_template(name, _pairs(param or [], "--param"))["experimentId"]
+    params = _pairs(param or [], "--param")
+    if gpus is not None:
+        params = {**gpu_parameters(templates.get_template(name), gpus), **params}
+    id = templates.submit_template(name, params)["experimentId"]
     typer.echo(id, err=follow)
     if follow:
         raise typer.Exit(follow_to_outcome(client(), id))
@@ -234,6 +238,8 @@ def serve(
     model: str,
     version: int,
     replicas: Annotated[int, typer.Option(min=1, help="how many processes answer")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs of each of them; less than 1: a part of one")] = 0,
+    cpus: Annotated[float, typer.Option(min=0, help="CPUs of each of them; default few")] = 0,
     cluster: Annotated[str | None, typer.Option(help="where; default the local cluster")] = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait until it answers; 0: do not wait")] = 180,
 ) -> None:
@@ -242,7 +248,9 @@ def serve(
     from submarine_ray.client.models import ServeClient
 
     endpoints = ServeClient(config.service_url(), patience=0)
-    endpoint = endpoints.create_serve(model, version, False, replicas=replicas, cluster=cluster)
+    sizes = (("cpu", cpus), ("nvidia.com/gpu", gpus))
+    asked = ",".join(f"{key}={size:g}" for key, size in sizes if size) or None
+    endpoint = endpoints.create_serve(model, version, False, replicas=replicas, cluster=cluster, resources=asked)
     if timeout > 0:
         endpoint = endpoints.wait_until_running(model, version, timeout)
     typer.echo(endpoint["invocationsUrl"])

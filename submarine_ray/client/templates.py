@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from submarine_ray.client.http import PATIENCE_SECONDS, Service
 
+# What parameters of a template's own are called that say how many GPUs each of its workers has.
+_GPUS = ("gpus", "num_gpu")
 _BASE = "/api/v1/template"
 
 
@@ -41,3 +43,15 @@ class TemplateClient:
         """Create an experiment from a template; values are sent as text."""
         body = {"name": name, "params": {key: str(value) for key, value in params.items()}}
         return dict(self.service.call("POST", f"/api/v1/experiment/{quote(name, safe='')}", json=body))
+
+
+def gpu_parameters(template: Mapping[str, Any], gpus: float) -> dict[str, str]:
+    """The parameters of a template, as it is answered, that give `gpus` GPUs to each of its processes.
+
+    A template may have one of its own: a Ray script's GPUs are those of the workers that it starts.
+    """
+    spec = template["experimentTemplateSpec"]
+    names = [parameter["name"] for parameter in spec["parameters"]]
+    own = [name for name in names if name.split(".")[-1] in _GPUS and not name.startswith("spec.")]
+    each = own or [f"spec.{role}.resourceMap.gpu" for role in spec["experimentSpec"]["spec"]]
+    return dict.fromkeys(each, f"{gpus:g}")

@@ -84,8 +84,8 @@ class Training(_Part):
     """A metric every so many steps."""
     num_threads: int = Field(default=0, ge=0)
     """Of a worker's CPU; 0: as PyTorch has it."""
-    num_gpu: int = Field(default=0, ge=0)
-    """GPUs of each worker: 0 or 1."""
+    num_gpu: float = Field(default=0, ge=0, le=1)
+    """GPUs of each worker: 0, 1, or a part of one."""
     seed: int = 42
     """Of the first weights and of the order of rows."""
     mode: Literal["local", "distributed"] = "local"

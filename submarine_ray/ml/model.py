@@ -48,7 +48,7 @@ class Model:
         if not config.input.train_data:
             raise ConfigError("input.train_data: is empty; name a file to train on")
         connect()
-        if config.training.mode == "distributed":
+        if config.training.mode == "distributed" or _needs_worker(config):
             state, metrics = _distributed(self.network, config)
             self._trained = self._new()
             self._trained.load_state_dict(state)
@@ -191,10 +191,26 @@ def _new(network: type[Factorization], config: Config) -> Factorization:
 
 
 def _device(config: Config) -> torch.device:
-    """Ray shows each process its own GPUs only, so the first one visible is the one to use."""
-    if config.training.num_gpu and not torch.cuda.is_available():
-        raise ConfigError("training.num_gpu: there is no GPU here")
+    """Each process sees its own GPUs only, so the first one visible is the one to use."""
     return torch.device("cuda" if config.training.num_gpu else "cpu")
+
+
+def _needs_worker(config: Config) -> bool:
+    """Whether a GPU is wanted that this process has not: then one of Ray Train's workers gets it, and trains."""
+    return bool(config.training.num_gpu) and not torch.cuda.is_available()
+
+
+def _scaling(config: Config, workers: int) -> Any:
+    """What Ray Train's workers get. Raises ConfigError for GPUs that the cluster can never give."""
+    import ray
+    from ray.train import ScalingConfig
+
+    gpus = config.training.num_gpu
+    there = ray.cluster_resources().get("GPU", 0)
+    if gpus * workers > there:
+        raise ConfigError(f"training.num_gpu: {workers} workers need {gpus * workers:g} GPUs, and there are {there:g}")
+    each = {"CPU": 1.0, **({"GPU": gpus} if gpus else {})}
+    return ScalingConfig(num_workers=workers, use_gpu=gpus > 0, resources_per_worker=each)
 
 
 def _optimizer(network: nn.Module, training: Any) -> torch.optim.Optimizer:
@@ -223,18 +239,23 @@ def _rank() -> int:
 def _distributed(network: type[Factorization], config: Config) -> tuple[dict[str, Any], dict[str, float]]:
     """Train on Ray Train's workers; rank 0's weights and last metrics."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # a report waits for the next of these
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train import RunConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
 
     from submarine_ray.client.remote_log import remote_log
 
+    workers = config.training.workers if config.training.mode == "distributed" else 1
+    scaling = _scaling(config, workers)
+    # NCCL takes no two workers on one GPU.
+    backend = "gloo" if workers > 1 and 0 < config.training.num_gpu <= 1 / 2 else None
     rows = data.of(config.input, config.input.train_data, config.training, shuffle=True)
     with remote_log() as log, tempfile.TemporaryDirectory() as storage:
         trainer = TorchTrainer(
             _worker,
             train_loop_config={"network": network, "config": config.model_dump(), "log": log},
             datasets={"train": rows},
-            scaling_config=ScalingConfig(num_workers=config.training.workers, use_gpu=config.training.num_gpu > 0),
+            scaling_config=scaling,
+            torch_config=TorchConfig(backend=backend),
             run_config=RunConfig(storage_path=storage),
         )
         result = trainer.fit()
@@ -248,7 +269,8 @@ def _worker(settings: dict[str, Any]) -> None:
     from torch.nn.parallel import DistributedDataParallel
 
     config = Config.model_validate(settings["config"])
-    network = _new(settings["network"], config).to(get_device())
+    # Whoever asked for no GPU may see one all the same, where Ray hides none.
+    network = _new(settings["network"], config).to(get_device() if config.training.num_gpu else "cpu")
     model = DistributedDataParallel(network)
     is_first = ray.train.get_context().get_world_rank() == 0
     # Not ray.train.report, which is a meeting of all workers.

@@ -16,23 +16,30 @@ from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec import commands, space
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.problems import message
-from submarine_ray.spec.quantities import split_resources
+from submarine_ray.spec.quantities import GPU_KEY, split_resources
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec
 
 PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}")
 _COMMAND = re.compile(r"meta\.cmd|spec\.[^.]+\.cmd")
-_RESOURCES = ("cpu", "memory")
+# The last part of a parameter's name, and the resource that it is.
+_RESOURCES = {"cpu": "cpu", "memory": "memory", "gpu": GPU_KEY}
 _DEFAULTS = {"replicas": "1", "cpu": "1", "memory": ""}
+# `{{training.workers * training.num_gpu}}`: what all workers need together.
+PRODUCT = " * "
 MAX_DEPTH = 20
 
 
 def with_implicit(template: TemplateSpec) -> list[TemplateParameter]:
-    """The template's own parameters, and three for each role: how many replicas, how much CPU and memory."""
+    """The template's own parameters, and those of each role: how many replicas, how much CPU and memory, and GPUs where
+    it has some. GPUs may be given to the others, too; Submarine's list has only the first three.
+    """
     named = {parameter.name for parameter in template.parameters}
     implicit = []
     for role, task in _roles(template).items():
         values = _quantities(task, role)
         for key, path in (("replicas", "replicas"), *((key, f"resourceMap.{key}") for key in _RESOURCES)):
+            if key not in values:
+                continue
             if (name := f"spec.{role}.{path}") not in named:
                 implicit.append(TemplateParameter(name=name, required="false", description="", value=values[key]))
     return [*template.parameters, *implicit]
@@ -87,7 +94,7 @@ def check(template: TemplateSpec) -> None:
     if all(parameter.value is not None for parameter in parameters):
         render(template, {})
     else:
-        _filled(template.experiment_spec, dict.fromkeys(known, "x") | _later(tried))  # so that its commands can be
+        _filled(template.experiment_spec, dict.fromkeys(known, "1") | _later(tried))  # so that its commands can be
 
 
 def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
@@ -98,7 +105,8 @@ def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
     for role, task in document["spec"].items():
         if (name := f"spec.{role}.replicas") in values:
             task["replicas"] = values[name]
-        sizes = {key: values[name] for key in _RESOURCES if (name := f"spec.{role}.resourceMap.{key}") in values}
+        names = {resource: f"spec.{role}.resourceMap.{key}" for key, resource in _RESOURCES.items()}
+        sizes = {resource: values[name] for resource, name in names.items() if name in values}
         if sizes:
             task["resources"] = _resized(task, role, sizes)
     try:
@@ -117,7 +125,7 @@ def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:
     for name in given:
         if "\0" in given[name]:
             raise InvalidSpec("has a NUL character, which no program can be given", f"params.{name[:120]}")
-        if name not in known:
+        if name not in known and not _is_implicit(name, template):
             raise InvalidSpec(f"the template has no such parameter; it has {', '.join(known)}", f"params.{name[:120]}")
     values = dict(given)
     for parameter in template.parameters:
@@ -180,7 +188,8 @@ def _quantities(task: Mapping[str, Any], role: str) -> dict[str, str]:
     except ValueError as failure:
         raise InvalidSpec(str(failure), f"experimentSpec.spec.{role}.resources") from failure
     replicas = str(task.get("replicas", _DEFAULTS["replicas"]))
-    return {"replicas": replicas, **{key: sizes.get(key, _DEFAULTS[key]) for key in _RESOURCES}}
+    found = {key: sizes.get(resource, _DEFAULTS.get(key)) for key, resource in _RESOURCES.items()}
+    return {"replicas": replicas, **{key: value for key, value in found.items() if value is not None}}
 
 
 def _texts(node: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -198,12 +207,12 @@ def _texts(node: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str
 
 
 def _names(text: str) -> list[str]:
-    """The parameters that a text asks for; `{{*name}}` asks for `name`."""
+    """The parameters that a text asks for; `{{*name}}` asks for `name`, and `{{one * other}}` for both."""
     return [name.strip().removeprefix("*") if name.strip().startswith("*") else name for name in _found(text)]
 
 
 def _found(text: str) -> list[str]:
-    return [str(name) for name in PLACEHOLDER.findall(text)]
+    return [factor for name in PLACEHOLDER.findall(text) for factor in name.split(PRODUCT)]
 
 
 def _filled(document: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
@@ -241,4 +250,14 @@ def _put(path: str, text: Any, values: Mapping[str, str]) -> Any:
 
 
 def _value(path: str, name: str, values: Mapping[str, str]) -> str:
-    return values.get(f"{path}:{name}", values.get(name.strip(), ""))
+    """What stands for `{{name}}`, or for `{{one * other}}`: the product of two parameters. Raises InvalidSpec."""
+    if PRODUCT not in name:
+        return values.get(f"{path}:{name}", values.get(name.strip(), ""))
+    product = 1.0
+    for factor in name.split(PRODUCT):
+        text = values.get(factor.strip(), "")
+        try:
+            product *= float(text)
+        except ValueError as failure:
+            raise InvalidSpec(f"{text!r} is not a number", f"params.{factor.strip()}") from failure
+    return f"{product:g}"

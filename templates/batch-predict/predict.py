@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import ray
 
 import submarine_ray as submarine
+from submarine_ray.client.torch_models import load_pyfunc
+from submarine_ray.spec.devices import NO_GPU
 
 COLUMN = "prediction"
 SCORER_CPUS = 0.5
@@ -25,7 +27,7 @@ class Scorer:
 
     def __init__(self, uri: str, variables: dict[str, str]) -> None:
         os.environ |= variables
-        self._model = mlflow.pyfunc.load_model(uri)
+        self._model = load_pyfunc(uri)
 
     def __call__(self, rows: pd.DataFrame) -> pd.DataFrame:
         found = self._model.predict(rows)
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--output")
     parser.add_argument("--batch-size", type=int, default=4096)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--gpus", type=float, default=0)
     options = parser.parse_args()
 
     uri = f"models:/{options.model}/{options.version}"
@@ -54,12 +57,14 @@ def main() -> None:
     ray.init()
     begun = time.monotonic()
     variables = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_TRACKING_")}
+    variables |= {} if options.gpus else NO_GPU
     scored = read(options.data).map_batches(
         Scorer,
         fn_constructor_args=(uri, variables),
         batch_size=options.batch_size,
         batch_format="pandas",
         num_cpus=SCORER_CPUS,
+        num_gpus=options.gpus,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=options.workers),
     )
     with tempfile.TemporaryDirectory() as directory:

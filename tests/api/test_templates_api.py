@@ -112,8 +112,27 @@ def test_numbers_gpus_and_implicit_parameters(api: httpx.Client) -> None:
     given = {"n": "3", "spec.Worker.resourceMap.cpu": "0.5", "spec.Worker.resourceMap.memory": "64M"}
     worker = api.post("/api/v1/experiment/sizes2", json={"params": given}).json()["result"]["spec"]["spec"]["Worker"]
     assert (worker["replicas"], worker["resourceMap"]) == (3, {"cpu": "0.5", "memory": "64M"})
+    more = {"params": {"spec.Worker.resourceMap.gpu": "0.5"}}
+    worker = api.post("/api/v1/experiment/sizes2", json=more).json()["result"]["spec"]["spec"]["Worker"]
+    assert worker["resourceMap"] == {"cpu": "2", "nvidia.com/gpu": "0.5"}
+    listed = api.get(f"{URL}/sizes").json()["result"]["experimentTemplateSpec"]["parameters"]
+    assert [(one["name"], one["value"]) for one in listed][-1] == ("spec.Worker.resourceMap.gpu", "1")
     for name in ("sizes", "sizes2"):
         api.delete(f"{URL}/{name}")
+
+
+def test_a_product_of_parameters_books_what_all_workers_hold(api: httpx.Client) -> None:
+    parameters = [{"name": "workers", "value": "2"}, {"name": "gpus", "value": "0"}]
+    spec = {"Worker": {"resources": "cpu=1,nvidia.com/gpu={{workers * gpus}}"}}
+    meta = {"name": "t", "framework": "Ray", "cmd": "x {{workers}} {{gpus}}"}
+    assert api.post(URL, json=small("product", parameters, spec=spec, meta=meta)).status_code == 200
+    made = api.post("/api/v1/experiment/product", json={"params": {"workers": "4", "gpus": "0.5"}}).json()["result"]
+    assert made["spec"]["spec"]["Worker"]["resourceMap"] == {"cpu": "1", "nvidia.com/gpu": "2"}
+    refused = api.post("/api/v1/experiment/product", json={"params": {"gpus": "one"}})
+    assert refused.status_code == 400 and "params.gpus: 'one' is not a number" in refused.json()["message"]
+    unknown = api.post(URL, json=small("product2", parameters[:1], spec=spec, meta={**meta, "cmd": "x {{workers}}"}))
+    assert unknown.status_code == 400 and "{{gpus}} has no parameter" in unknown.json()["message"]
+    api.delete(f"{URL}/product")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import submarine_ray as submarine
-from tests.conftest import RunningPlatform
+from submarine_ray.client.models import ModelClient, ServeClient
+from tests.conftest import RunningPlatform, wait_until
 
 pytestmark = pytest.mark.ray
 
@@ -51,6 +52,7 @@ def test_each_process_sees_the_gpus_that_it_asked_for(platform: RunningPlatform,
     assert "['', '', '0', '', '0']" in platform.lines(script)["worker-0"]
 
 
+@pytest.mark.long
 def test_functions_and_trials_see_theirs(platform: RunningPlatform) -> None:
     def train() -> None:
         import os
@@ -91,3 +93,31 @@ def test_the_runner_asks_ray_for_its_gpus_under_plain_ray_job_submit(platform: R
 
     assert "[worker-0] sees '0' None" in submitted()
     assert "[worker-0] sees '0' None" in submitted("--entrypoint-num-gpus", "1")
+
+
+def test_one_gpu_is_waited_for_and_an_endpoint_that_fills_it_is_replaced_in_place(
+    platform: RunningPlatform, sklearn_experiment: str
+) -> None:
+    call = platform.client.service.call
+    ModelClient(platform.url).register("on-gpu", sklearn_experiment)
+    serving = ServeClient(platform.url)
+    platform.cli("serve", "on-gpu", "1", "--gpus", "0.7")
+    waiting = platform.submit("true", resources="cpu=0.25,nvidia.com/gpu=1")
+    said = "needs 1 GPU; 0.3 of 1 free; held by endpoint on-gpu 1 (0.7)."
+    wait_until(lambda: said in (platform.client.get_experiment(waiting)["message"] or ""), 30, said)
+    events = call("GET", f"/api/v1/experiment/{waiting}")["events"]
+    assert [one["message"] for one in events if one["reason"] == "Queued"] == [
+        f"Waiting for room on cluster 'local': {said}"
+    ]
+    platform.cli("serve", "on-gpu", "1", "--gpus", "0.8", timeout=60)
+
+    def is_replaced() -> bool:
+        endpoint = serving.get_serve("on-gpu", 1)
+        events = [one["message"] for one in endpoint["events"] if one["reason"] == "ReplacedInPlace"]
+        return (
+            endpoint["status"] == "Running" and len(events) == 1 and "needs 0.8 GPU, and 0.3 of 1 is free" in events[0]
+        )
+
+    wait_until(is_replaced, 60, "the endpoint is replaced in place")
+    serving.delete_serve("on-gpu", 1)
+    assert platform.ended(waiting)["status"] == "Succeeded"

@@ -88,7 +88,11 @@ def test_a_replica_that_waits_for_its_predecessors_room_is_seen() -> None:
     (one,) = room.in_place(again, serve, ["m-1"])
     assert again["applications"][0]["deployments"][0]["max_surge_percent"] == 0 and "no room" in one.message
     assert room.stuck(deployed(again, deployments=serve["applications"]["m-1"]["deployments"])) == []
-    first = deployed(config(1), deployments={"model": {"message": message, "replicas": states[1:], "status": "UPDATING"}})
+    first = deployed(
+        config(1), deployments={"model": {"message": message, "replicas": states[1:], "status": "UPDATING"}}
+    )
     assert room.stuck(first) == []  # nobody's predecessor: it waits like others
-    grows = deployed(config(1, 2), deployments={"model": {"message": message, "replicas": states, "status": "UPSCALING"}})
+    grows = deployed(
+        config(1, 2), deployments={"model": {"message": message, "replicas": states, "status": "UPSCALING"}}
+    )
     assert room.stuck(grows) == []
