@@ -11,7 +11,7 @@ EXTRA_tensorflow := tensorflow
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\)$$/\1/p' constraints.txt)
 TF_KERAS := $(shell sed -n 's/^\(tf_keras==.*\)$$/\1/p' constraints.txt)
 
-.PHONY: help quickstart test soak check format bench screenshots clean
+.PHONY: help quickstart test soak check format bench benchgpu screenshots clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,6 +67,9 @@ format: .venv/.dev ## format and fix what can be fixed
 
 bench: .venv/.dev ## performance, as ratios measured side by side
 	$(BIN)/python -m benchmarks
+
+benchgpu: .venv/.pytorch ## what a GPU does on this machine, within five minutes and without a network
+	$(BIN)/python -m benchmarks.gpu
 
 screenshots: .venv/.dev ## pictures of the running platform's pages, into docs/images
 	$(BIN)/python -m tests.browser.screenshots

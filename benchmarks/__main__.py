@@ -22,14 +22,13 @@ import httpx
 import psutil
 
 from benchmarks.clicks import clicks
-from benchmarks.harness import Bench, seconds
+from benchmarks.harness import Bench, running, seconds, show
 from benchmarks.kubernetes import kubernetes
 from benchmarks.load import requests_per_second
 from benchmarks.notebooks import notebooks
 from benchmarks.pages import pages
 from benchmarks.sweeps import sweeps
 from submarine_ray.cli import local_ray, platform, processes
-from submarine_ray.cli.output import table
 from submarine_ray.client.run import run
 from submarine_ray.runner.network import free_port
 from submarine_ray.serving import decide
@@ -113,18 +112,10 @@ def serving(bench: Bench) -> None:
     )
 
 
-def _model_path(bench: Bench, endpoint: dict[str, Any]) -> str:
-    import sqlite3
-
-    with sqlite3.connect(bench.home.root / "submarine.db") as connection:
-        row = connection.execute("SELECT model_uri FROM endpoint WHERE name = ?", (endpoint["name"],)).fetchone()
-    return str(row[0])
-
-
 @contextmanager
 def _mlflow_serve(bench: Bench, endpoint: dict[str, Any]) -> Iterator[str]:
     port = free_port()
-    command = [str(Path(sys.executable).parent / "mlflow"), "models", "serve", "-m", _model_path(bench, endpoint),
+    command = [str(Path(sys.executable).parent / "mlflow"), "models", "serve", "-m", bench.model_path(endpoint),
                "-p", str(port), "-h", "127.0.0.1", "--env-manager", "local"]  # fmt: skip
     env = {
         **os.environ,
@@ -150,7 +141,7 @@ def _default_serve(bench: Bench, endpoint: dict[str, Any]) -> Iterator[str]:
         known = processes.load(home.ray_state)
         assert known
         headers = {"Authorization": f"Bearer {home.ray_token.read_text().strip()}"}
-        desired = decide.Desired("m-1", "m", 1, _model_path(bench, endpoint), endpoint["replicas"], 0, 0)
+        desired = decide.Desired("m-1", "m", 1, bench.model_path(endpoint), endpoint["replicas"], 0, 0)
         application = decide.application(desired, f"{platform.url()}/mlflow")
         options = {"host": "127.0.0.1", "port": known[1]["servePort"]}
         config = {"http_options": options, "proxy_location": "HeadOnly", "applications": [application]}
@@ -283,23 +274,10 @@ def main() -> None:
         "kubernetes": kubernetes,
         "pages": pages,
     }
-    root = Path(tempfile.mkdtemp(prefix="sb-"))
-    os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(free_port())}
-    home = Home(root)
-    platform.up(home)
-    bench = Bench(home)
-    try:
+    with running() as bench:
         for name in sys.argv[1:] or known:
             known[name](bench)
-    finally:
-        platform.down(home)
-        shutil.rmtree(root, ignore_errors=True)
-    rows = [
-        (r["name"], f"{statistics.median(r['ours']):.4g} {r['unit']}", f"{statistics.median(r['other']):.4g}" if r["other"] else "",
-         f"{r['ratio']:.2f}" if r["ratio"] else "", r["wanted"])
-        for r in bench.results
-    ]  # fmt: skip
-    table("make bench (medians)", ("What", "Ours", "Compared with", "Ratio", "Wanted"), rows)
+    show(bench, "make bench (medians)")
     results = HERE / "results" / "latest.json"
     results.parent.mkdir(exist_ok=True)
     results.write_text(json.dumps(bench.results, indent=1))

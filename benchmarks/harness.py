@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sqlite3
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from submarine_ray.cli import platform, processes
+from submarine_ray.cli.output import table
 from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.runner.network import free_port
 from submarine_ray.spec.home import Home
 
 
@@ -21,6 +29,7 @@ class Bench:
         self.home = home
         self.client = ExperimentClient(platform.url())
         self.results: list[dict[str, Any]] = []
+        self.has_gpu = False
 
     def add(
         self, name: str, unit: str, ours: list[float], other: list[float], wanted: str, higher_is_better: bool
@@ -40,8 +49,38 @@ class Bench:
         headers = {"Authorization": f"Bearer {self.home.ray_token.read_text().strip()}"}
         return httpx.Client(base_url=str(known[1]["address"]), headers=headers, timeout=30)
 
+    def model_path(self, endpoint: dict[str, Any]) -> str:
+        """Where an endpoint's model lies on this machine."""
+        with sqlite3.connect(self.home.root / "submarine.db") as connection:
+            row = connection.execute("SELECT model_uri FROM endpoint WHERE name = ?", (endpoint["name"],)).fetchone()
+        return str(row[0])
+
 
 def seconds(act: Callable[[], Any]) -> float:
     begun = time.perf_counter()
     act()
     return time.perf_counter() - begun
+
+
+@contextmanager
+def running(gpus: int | None = None) -> Iterator[Bench]:
+    """A platform of its own, of which nothing is left."""
+    root = Path(tempfile.mkdtemp(prefix="sb-"))
+    os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(free_port())}
+    home = Home(root)
+    platform.up(home, gpus=gpus)
+    try:
+        yield Bench(home)
+    finally:
+        platform.down(home)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def show(bench: Bench, title: str) -> None:
+    """All results as a table."""
+    rows = [
+        (r["name"], f"{statistics.median(r['ours']):.4g} {r['unit']}", f"{statistics.median(r['other']):.4g}" if r["other"] else "",
+         f"{r['ratio']:.2f}" if r["ratio"] else "", r["wanted"])
+        for r in bench.results
+    ]  # fmt: skip
+    table(title, ("What", "Ours", "Compared with", "Ratio", "Wanted"), rows)

@@ -105,7 +105,7 @@ def test_one_gpu_is_waited_for_and_an_endpoint_that_fills_it_is_replaced_in_plac
     waiting = platform.submit("true", resources="cpu=0.25,nvidia.com/gpu=1")
     said = "needs 1 GPU; 0.3 of 1 free; held by endpoint on-gpu 1 (0.7)."
     wait_until(lambda: said in (platform.client.get_experiment(waiting)["message"] or ""), 30, said)
-    events = call("GET", f"/api/v1/experiment/{waiting}")["events"]
+    events = call("GET", f"/api/v1/experiment/{waiting}/events")
     assert [one["message"] for one in events if one["reason"] == "Queued"] == [
         f"Waiting for room on cluster 'local': {said}"
     ]
