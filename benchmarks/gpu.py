@@ -76,7 +76,8 @@ def nccl(bench: Bench) -> None:
 
 def train_function(bench: Bench) -> None:
     """A function with the whole GPU, driven by Ray Train, beside the same in this process."""
-    handle = run(_steps, workers=1, framework="PyTorch", gpus_per_worker=1, name="function", client=bench.client)
+    gpus = int(bench.has_gpu)  # Ray Train speaks NCCL wherever it is given a GPU, and a CPU's PyTorch does not
+    handle = run(_steps, workers=1, framework="PyTorch", gpus_per_worker=gpus, name="function", client=bench.client)
     ours = _said(handle, "rate")
     plain = [sys.executable, "-c", "from benchmarks.gpu import _steps; _steps()"]
     bare = float(re.findall(r"rate (\S+)", _quietly(plain))[0])
