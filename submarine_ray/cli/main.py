@@ -121,7 +121,7 @@ def run(
 ) -> None:
     """Run your script, distributed: `submarine run --workers 2 -- python train.py`."""
     from submarine_ray.cli.follow import follow_to_outcome
-    from submarine_ray.client.package import TooMuch
+    from submarine_ray.client.files import TooMuch
     from submarine_ray.client.run import run as start
 
     sdk = client()

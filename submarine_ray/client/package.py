@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,31 @@ from submarine_ray.client.files import Entry, TooMuch, Tree
 
 MAX_BYTES = 100 * 2**20
 FUNCTION_FILE = "train_function.pkl"
-MODULES = "modules"
+MODULES, WORK = "modules", "work"  # the folders of a function's own modules, and of its working_dir
 _FIXED_DATE = (2020, 1, 1, 0, 0, 0)  # the same content gives the same package
 LARGEST = 3
 _MOST = 0.8  # a folder of which so much is in one folder below is told by that one
 
-__all__ = ["FUNCTION_FILE", "MAX_BYTES", "MODULES", "Package", "TooMuch", "pack_directory", "pack_function"]
+
+Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Package:
-    """A zip, and sentences about what is in it and what is not."""
-
-    content: bytes
-    told: list[str] = field(default_factory=list)
+def tell_nobody(_sentence: str) -> None:
+    """Keeps what is left out to itself."""
 
 
-def pack_directory(directory: Path) -> Package:
-    """A zip of the directory: all but what .gitignore and .submarineignore leave out. Raises TooMuch, OSError."""
+def pack_directory(directory: Path, tell: Tell = tell_nobody) -> bytes:
+    """A zip of the directory: all but what .gitignore and .submarineignore leave out. Raises TooMuch, OSError.
+
+    `tell` is given sentences about what is left out, and what is sent from elsewhere.
+    """
     buffer = io.BytesIO()
     tree = read(directory)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         write(archive, tree)
-    return Package(buffer.getvalue(), tree.told())
+    for sentence in tree.told():
+        tell(sentence)
+    return buffer.getvalue()
 
 
 def read(directory: Path) -> Tree:
@@ -85,7 +86,9 @@ def _largest(entries: list[Entry]) -> list[str]:
         above = name.rstrip("/").rpartition("/")[0]
         below.setdefault(f"{above}/" if above else "", []).append(name)
     found = []
-    for name in sorted(below[""], key=lambda one: -sizes[one])[:LARGEST]:
+    total = sum(sizes[name] for name in below[""])
+    large = [name for name in below[""] if sizes[name] >= total / 100]
+    for name in sorted(large, key=lambda one: -sizes[one])[:LARGEST]:
         while name.endswith("/"):
             largest = max(below.get(name, [""]), key=lambda one: sizes.get(one, 0))
             if not largest.endswith("/") or sizes[largest] < _MOST * sizes[name]:
@@ -99,8 +102,28 @@ def _size(size: int) -> str:
     return f"{size / 2**20:.0f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
 
 
-def pack_function(function: Callable[..., Any]) -> Package:
-    """A zip with the cloudpickled function; its module's own code travels by value."""
+def pack_function(function: Callable[..., Any], working_dir: Path | None = None, tell: Tell = tell_nobody) -> bytes:
+    """A zip with the cloudpickled function, the modules of the user's own that it imports, and `working_dir`.
+
+    Its module's own code travels by value. Raises TooMuch, OSError.
+    """
+    from submarine_ray.client import neighbours
+
+    pickled = _pickled(function)
+    trees = {MODULES: neighbours.found(pickled)}
+    if working_dir is not None:
+        trees[WORK] = read(working_dir)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(FUNCTION_FILE, _FIXED_DATE), pickled)
+        for place, tree in trees.items():
+            write(archive, tree, f"{place}/")
+            for sentence in tree.told():
+                tell(sentence)
+    return buffer.getvalue()
+
+
+def _pickled(function: Callable[..., Any]) -> bytes:
     import sys
 
     import cloudpickle
@@ -110,11 +133,7 @@ def pack_function(function: Callable[..., Any]) -> Package:
     if not importable and function.__module__ != "__main__":
         cloudpickle.register_pickle_by_value(module)
     try:
-        content = cloudpickle.dumps(function)
+        return bytes(cloudpickle.dumps(function))
     finally:
         if not importable and function.__module__ != "__main__":
             cloudpickle.unregister_pickle_by_value(module)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(FUNCTION_FILE, _FIXED_DATE), content)
-    return Package(buffer.getvalue())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from submarine_ray.client.experiments import ExperimentClient
-from submarine_ray.client.package import Package, pack_directory, pack_function
+from submarine_ray.client.package import pack_directory, pack_function
 
 Command = str | Sequence[str]
 
@@ -77,6 +77,7 @@ def run(
     Args:
         target: a command (text, or its words), run once a worker with torchrun's or TF_CONFIG's variables; or a
             function without arguments, run by Ray Train in each worker (`ray.train.report`, checkpoints, resume).
+            Modules of your own that it imports travel with it.
         name: default the script's or function's name.
         workers: number of processes.
         framework: PyTorch, TensorFlow, XGBoost, Python, Shell or Ray; default PyTorch for several workers, else Python.
@@ -139,23 +140,26 @@ def experiment_spec(
     resources += f",nvidia.com/gpu={gpus_per_worker:g}" if gpus_per_worker else ""
     meta: dict[str, Any] = {"framework": framework, "envVars": env or {}}
     spec: dict[str, Any] = {"meta": meta, "spec": {"Worker": {"replicas": workers, "resources": resources}}}
+    directory = None if working_dir is None else Path(working_dir)
     if callable(target):
         meta["name"] = name or _name(target.__name__)
-        spec |= {"trainFunction": True, "code": _package(client, pack_function(target))}
+        spec |= {"trainFunction": True, "code": _package(client, pack_function(target, directory, _tell))}
     else:
         meta["cmd"] = target if isinstance(target, str) else shlex.join(target)
         meta["name"] = name or _name(_script(meta["cmd"]))
-        if working_dir is not None:
-            spec["code"] = _package(client, pack_directory(Path(working_dir)))
+        if directory is not None:
+            spec["code"] = _package(client, pack_directory(directory, _tell))
     if pip:
         spec["environment"] = {"kernelSpec": {"pipDependencies": list(pip)}}
     return spec
 
 
-def _package(client: ExperimentClient, package: Package) -> dict[str, str]:
-    for sentence in package.told:
-        print(f"[submarine] {sentence}", file=sys.stderr)
-    return {"syncMode": "package", "url": client.service.upload(package.content)}
+def _package(client: ExperimentClient, content: bytes) -> dict[str, str]:
+    return {"syncMode": "package", "url": client.service.upload(content)}
+
+
+def _tell(sentence: str) -> None:
+    print(f"[submarine] {sentence}", file=sys.stderr)
 
 
 def _script(command: str) -> str:

@@ -6,19 +6,17 @@ import itertools
 import logging
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import ray
 
 from submarine_ray.client import tracking
-from submarine_ray.client.package import FUNCTION_FILE
 from submarine_ray.client.spool import SPOOL_VARIABLE
 from submarine_ray.runner import code, environment, lines
-from submarine_ray.runner.code import Workspace
-from submarine_ray.runner.errors import CommandFailed, InvalidLaunch
+from submarine_ray.runner.errors import CommandFailed
+from submarine_ray.runner.function import HINT, TrainFunction, call
 from submarine_ray.runner.hook import submarine_mlflow
 from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec import memory
@@ -38,7 +36,7 @@ def run(launch: Launch) -> None:
     """Train to the end. Raises CommandFailed."""
     set_defaults()
     workspace = code.prepare(launch, "driver")
-    function = unpacked(workspace)
+    function = TrainFunction.read(workspace.directory)
     ray.init(log_to_driver=False, logging_level="WARNING")
     writer = LineWriter()
     try:
@@ -56,16 +54,14 @@ def set_defaults() -> None:
         os.environ.setdefault(name, value)
 
 
-def unpacked(workspace: Workspace) -> Any:
-    """The function in the package. Raises InvalidLaunch."""
-    path = workspace.directory / FUNCTION_FILE
-    if not path.exists():
-        raise InvalidLaunch(f"the package has no {FUNCTION_FILE}")
-    # Pickled by the same user who asked for this experiment, and run as such: no more trusted than its command.
-    return cloudpickle.loads(path.read_bytes())
-
-
-def trainer(launch: Launch, function: Any, sink: Any, name: str | None = None, callbacks: Sequence[Any] = ()) -> Any:
+def trainer(
+    launch: Launch,
+    function: TrainFunction,
+    sink: Any,
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    callbacks: Sequence[Any] = (),
+) -> Any:
     """The framework's trainer; the run's name is the experiment's, so that a retry resumes from its checkpoints."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
 
@@ -82,7 +78,7 @@ def trainer(launch: Launch, function: Any, sink: Any, name: str | None = None, c
         worker_runtime_env={"env_vars": {"PYTHONUNBUFFERED": "1"}},
     )
     common: dict[str, Any] = {"scaling_config": scaling, "run_config": run_config}
-    wrapped = _as_replica(launch, function, sink)
+    wrapped = _as_replica(launch, function, params, sink)
     if launch.framework == "PyTorch":
         from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -105,7 +101,7 @@ def _backend(launch: Launch) -> str | None:
     return "gloo"
 
 
-def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
+def _as_replica(launch: Launch, function: TrainFunction, params: Mapping[str, Any] | None, sink: Any) -> Any:
     """The function as each worker runs it: with the platform's variables, its output under its replica's name."""
 
     prefix = f"trial-{launch.trial_id}-" if launch.trial_id else ""
@@ -125,7 +121,9 @@ def _as_replica(launch: Launch, function: Any, sink: Any) -> Any:
         logging.getLogger("ray.train").setLevel(logging.WARNING)  # it would write a line for each report
         with lines.captured(lambda written: sink.put.remote(prefix + replica.name, written)):
             try:
-                return function()
+                # Loaded here, and not by Ray: only now can this process import what it needs.
+                loaded = function.load()
+                return loaded() if params is None else call(loaded, params)
             except BaseException:
                 traceback.print_exc()  # where the user looks for it: in the replica's own log
                 raise
@@ -158,7 +156,8 @@ def sentence(launch: Launch, failure: BaseException) -> str:
         cause = getattr(cause, "_base_exc", cause)
         if lacking := memory.of_ray(str(cause)):
             return f"{launch.replicas[rank].name} failed: {lacking}"
-        return f"{launch.replicas[rank].name} failed: {type(cause).__name__}: {_last_line(cause)}"
+        hint = f"; {HINT}" if isinstance(cause, ModuleNotFoundError) else ""
+        return f"{launch.replicas[rank].name} failed: {type(cause).__name__}: {_last_line(cause)}{hint}"
     return f"the train function failed: {memory.of_ray(str(failure)) or _last_line(failure)}"
 
 

@@ -13,15 +13,19 @@ pytestmark = pytest.mark.ray
 
 
 def test_a_function_of_a_notebook_with_checkpoints_resumes_after_a_worker_dies(
-    platform: RunningPlatform, tmp_path: Path
+    platform: RunningPlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = str(tmp_path)
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "module_beside_the_notebook.py").write_text("EPOCHS = 3\n")
+    monkeypatch.syspath_prepend(tmp_path / "beside")
 
     def train() -> None:
         import os
         import tempfile
         from pathlib import Path
 
+        import module_beside_the_notebook as beside  # type: ignore[import-not-found]  # travels with the function
         import ray.train
 
         import submarine_ray
@@ -31,7 +35,7 @@ def test_a_function_of_a_notebook_with_checkpoints_resumes_after_a_worker_dies(
         if checkpoint:
             with checkpoint.as_directory() as directory:
                 begin = int(Path(directory, "epoch").read_text()) + 1
-        for epoch in range(begin, 3):
+        for epoch in range(begin, beside.EPOCHS):
             rank = ray.train.get_context().get_world_rank()
             if epoch == 2 and rank == 1 and not os.path.exists(f"{place}/died"):
                 ray.train.get_all_reported_checkpoints()  # returns once what was reported is committed

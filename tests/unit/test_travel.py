@@ -31,8 +31,14 @@ def write(root: Path, **files: str) -> Path:
 
 
 def names(directory: Path) -> set[str]:
-    packed = pack_directory(directory)
-    return set(zipfile.ZipFile(io.BytesIO(packed.content)).namelist())
+    return packed(directory)[0]
+
+
+def packed(directory: Path) -> tuple[set[str], list[str]]:
+    """What is in a directory's package, and what is said about it."""
+    told: list[str] = []
+    content = pack_directory(directory, told.append)
+    return set(zipfile.ZipFile(io.BytesIO(content)).namelist()), told
 
 
 @pytest.fixture
@@ -63,11 +69,11 @@ EXPECTED = {
 
 
 def test_a_package_has_all_that_can_travel_and_says_the_rest(odd: Path, tmp_path: Path) -> None:
-    packed = pack_directory(odd)
-    archive = zipfile.ZipFile(io.BytesIO(packed.content))
-    assert set(archive.namelist()) == EXPECTED
-    assert packed.content == pack_directory(odd).content  # the same files, the same package
-    said = "\n".join(packed.told)
+    sent, told = packed(odd)
+    assert sent == EXPECTED
+    content = pack_directory(odd)
+    assert content == pack_directory(odd)  # the same files, the same package
+    said = "\n".join(told)
     assert f"follows data to {tmp_path / 'shared'}, and sends what is there" in said
     for sentence in (
         "leaves out .#lock (a link to nothing)",
@@ -76,7 +82,7 @@ def test_a_package_has_all_that_can_travel_and_says_the_rest(odd: Path, tmp_path
         "(a link in a circle)",
     ):
         assert sentence in said, sentence
-    directory = PackageStore(tmp_path / "store").unpack(PackageStore(tmp_path / "store").add(packed.content))
+    directory = PackageStore(tmp_path / "store").unpack(PackageStore(tmp_path / "store").add(content))
     code.fetch(Code("package", str(directory)), tmp_path / "replica")
     got = tmp_path / "replica"
     assert (got / "data/a.csv").read_text() == "1" and (got / "logs").is_dir() and (got / "a\\b.txt").exists()
@@ -104,7 +110,7 @@ def test_a_package_reaches_a_cluster_without_our_disk_whole(
 ) -> None:
     store = PackageStore(tmp_path / "store")
     unpacked_by_ray = tmp_path / "working_dir"
-    with zipfile.ZipFile(io.BytesIO(store.wrapped(store.add(pack_directory(odd).content)))) as archive:
+    with zipfile.ZipFile(io.BytesIO(store.wrapped(store.add(pack_directory(odd))))) as archive:
         archive.extractall(unpacked_by_ray)  # without modes, as some unpackers do
     monkeypatch.chdir(unpacked_by_ray)
     code.fetch(Code("package", "package://abc"), tmp_path / "replica")
@@ -124,11 +130,11 @@ def test_what_gitignore_and_submarineignore_name_stays_at_home(tmp_path: Path) -
             "project/env-3.12/pyvenv.cfg": "", "project/env-3.12/bin/python": "", "project/node_modules/a/b.js": "",
         },
     )  # fmt: skip
-    packed = pack_directory(tmp_path / "project")
-    assert set(zipfile.ZipFile(io.BytesIO(packed.content)).namelist()) == {
+    sent, told = packed(tmp_path / "project")
+    assert sent == {
         ".gitignore", ".submarineignore", "train.py", "important.log", "keep.bin", "data/x", "pkg/a.py", "pkg/.gitignore",
     }  # fmt: skip
-    assert packed.told == [
+    assert told == [
         "leaves out .env, .env.local, a.bin, build/, pkg/b.py and 1 more (.gitignore)",
         "leaves out env-3.12/ (a virtual environment)",
         "leaves out notes/ (.submarineignore)",
@@ -139,8 +145,7 @@ def test_what_gitignore_and_submarineignore_name_stays_at_home(tmp_path: Path) -
 
 def test_secrets_stay_at_home_by_themselves_and_go_where_they_are_asked_to(tmp_path: Path) -> None:
     write(tmp_path, **{"train.py": "", ".env": "KEY=1", "venv/x": "", "venv/y": ""})
-    packed = pack_directory(tmp_path)
-    assert names(tmp_path) == {"train.py"} and packed.told == ["leaves out .env (secrets by default)"]
+    assert packed(tmp_path) == ({"train.py"}, ["leaves out .env (secrets by default)"])
     write(tmp_path, **{".submarineignore": "!.env\n!venv/\nvenv/y\n"})
     assert names(tmp_path) == {"train.py", ".env", "venv/x", ".submarineignore"}
 
@@ -169,7 +174,7 @@ def test_what_is_too_large_is_refused_by_its_largest_folders(tmp_path: Path, mon
 def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, **{"a.py": "", "hidden": ""})
     monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("hidden"))  # tests may run as root
-    assert pack_directory(tmp_path).told == ["leaves out hidden (it may not be read)"]
+    assert packed(tmp_path) == ({"a.py"}, ["leaves out hidden (it may not be read)"])
     with pytest.raises(NotADirectoryError, match="is not a directory"):
         pack_directory(tmp_path / "a.py")
     assert Ignored.at(tmp_path).leaves_out("a.py") is None

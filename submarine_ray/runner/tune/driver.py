@@ -18,6 +18,7 @@ from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.runner import code, train
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.errors import CommandFailed
+from submarine_ray.runner.function import TrainFunction
 from submarine_ray.runner.gang import bundle
 from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec.launch import FINAL_STATUS, Launch, Tune
@@ -66,7 +67,7 @@ def _sweep(launch: Launch, tune: Tune, sink: Any, workspace: Workspace | None) -
         logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told by our own callback, once
     warnings.filterwarnings("ignore", module="ray")
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="numpy")  # percentiles of diverged trials
-    function = train.unpacked(workspace) if workspace else None
+    function = TrainFunction.read(workspace.directory) if workspace else None
     tuner, total = _tuner(launch, tune, function, sink)
     sweep = following.Sweep(launch, tune, total)
     following.follow(sweep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from submarine_ray.client import tracking
 from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper, Spool
 from submarine_ray.runner import environment, lines
 from submarine_ray.runner.errors import CommandFailed, RunnerError
+from submarine_ray.runner.function import TrainFunction, call
 from submarine_ray.runner.gang import Gang, ReplicaActor
 from submarine_ray.spec import space
 from submarine_ray.spec.endings import Ending
@@ -128,7 +128,9 @@ class Stopped(SystemExit):
 class FunctionWork:
     """A train function in this process, on a thread; it waits at each report until the scheduler lets it go on."""
 
-    def __init__(self, launch: Launch, reports: Reports, function: Any, params: Mapping[str, Any], put: Put) -> None:
+    def __init__(
+        self, launch: Launch, reports: Reports, function: TrainFunction, params: Mapping[str, Any], put: Put
+    ) -> None:
         root = Path(launch.work_dir or tempfile.mkdtemp())
         self.checkpoint: Path | None = root / "checkpoint"
         self._put = put
@@ -221,7 +223,7 @@ class FunctionWork:
 
     def _call(self) -> None:
         try:
-            call(self._function, self._params)
+            call(self._function.load(), self._params)
         except Stopped:
             raise
         except BaseException:
@@ -233,11 +235,6 @@ def _raise(failure: BaseException | None) -> None:
     """Raises what a thread ended with, if that was a failure."""
     if failure is not None:
         raise failure
-
-
-def call(function: Any, params: Mapping[str, Any]) -> Any:
-    """The train function, with the trial's parameters if it takes any."""
-    return function(dict(params)) if inspect.signature(function).parameters else function()
 
 
 def _pretend_to_be_a_worker(work: FunctionWork) -> None:
@@ -271,7 +268,9 @@ def _leave_mlflow() -> None:
 class GroupWork:
     """A train function on several workers: Ray Train's own worker group, started by this trial."""
 
-    def __init__(self, launch: Launch, reports: Reports, function: Any, params: Mapping[str, Any], sink: Any) -> None:
+    def __init__(
+        self, launch: Launch, reports: Reports, function: TrainFunction, params: Mapping[str, Any], sink: Any
+    ) -> None:
         from ray.util.queue import Queue
 
         self.checkpoint: Path | None = None
@@ -304,15 +303,11 @@ class GroupWork:
     def _work(self) -> None:
         from submarine_ray.runner import train
 
-        params, function = dict(self._params), self._function
-
-        def with_params() -> Any:
-            return call(function, params)
-
         try:
             name = f"{self._launch.experiment_id}-{self._launch.trial_id}"
             train.set_defaults()
-            train.trainer(self._launch, with_params, self._sink, name, [_to_queue(self._queue)]).fit()
+            callbacks = [_to_queue(self._queue)]
+            train.trainer(self._launch, self._function, self._sink, self._params, name, callbacks).fit()
         except Exception as failure:  # noqa: BLE001 (Ray Train wraps whatever the function raised)
             self._failure = CommandFailed(train.sentence(self._launch, failure))
 
