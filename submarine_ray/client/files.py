@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from submarine_ray.client.ignored import Ignored
 
-MAX_ENTRIES = 500_000
+MAX_ENTRIES = 2_000_000
 NAMES_TOLD = 5
 
 
