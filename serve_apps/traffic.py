@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from ray import serve
+from ray.exceptions import RayActorError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -34,7 +35,11 @@ class TrafficDeployment:
     async def __call__(self, request: Request) -> Response:
         (version,) = random.choices(self._versions, self._weights)  # noqa: S311 (a share, no secret)
         path = request.url.path.removeprefix(request.scope.get("root_path", "")).rstrip("/")
-        status, content = await self._handles[version].answer.remote(request.method, path, await request.body())
+        asked = (request.method, path, request.headers.get("content-type", ""), await request.body())
+        try:
+            status, content = await self._handles[version].answer.remote(*asked)
+        except RayActorError:
+            status, content = 503, b'{"error":"the replica that was asked has ended; another is being started"}'
         return Response(content, status, {VERSION_HEADER: version}, media_type="application/json")
 
 

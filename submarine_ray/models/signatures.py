@@ -7,7 +7,9 @@ from typing import Any
 
 MAX_EXAMPLE = 20_000  # characters; longer ones are no help to a person
 # MLflow's column types (mlflow/types/schema.py, DataType); what is not here is text.
-_ZEROS: dict[str, Any] = {"double": 0.0, "float": 0.0, "long": 0, "integer": 0, "boolean": False}
+_ZEROS: dict[str, Any] = {
+    "double": 0.0, "float": 0.0, "long": 0, "integer": 0, "boolean": False, "datetime": "1970-01-01T00:00:00",
+}  # fmt: skip
 
 
 def signature(model: Any, stored_example: str | None) -> dict[str, Any]:
@@ -42,14 +44,27 @@ def _stored(example: str | None) -> dict[str, Any] | None:
 
 
 def _made(inputs: list[dict[str, Any]]) -> dict[str, Any] | None:
-    if len(inputs) == 1 and inputs[0]["shape"] is not None:
-        return {"inputs": _zeros([1 if size == -1 else size for size in inputs[0]["shape"]], inputs[0]["type"])}
+    if len(inputs) == 1 and inputs[0]["shape"] is not None and not inputs[0]["name"]:
+        return {"inputs": _tensor(inputs[0])}
     if inputs and all(one["name"] and one["shape"] is None for one in inputs):
         return {"inputs": {one["name"]: [_ZEROS.get(one["type"], "")] for one in inputs}}
+    if inputs and all(one["name"] and one["shape"] is not None for one in inputs):
+        return {"inputs": {one["name"]: _tensor(one) for one in inputs}}
     return None
 
 
-def _zeros(shape: list[int], dtype: str) -> Any:
-    if not shape:
-        return 0 if "int" in dtype else 0.0
-    return [_zeros(shape[1:], dtype)] * shape[0]
+def _tensor(column: dict[str, Any]) -> Any:
+    """One row of zeros, or of empty texts."""
+    dtype = column["type"]
+    zero: Any = 0.0
+    if dtype in ("str", "object"):
+        zero = ""
+    elif dtype == "bool":
+        zero = False
+    elif "int" in dtype:
+        zero = 0
+    return _filled([1 if size == -1 else size for size in column["shape"]], zero)
+
+
+def _filled(shape: list[int], value: Any) -> Any:
+    return [_filled(shape[1:], value)] * shape[0] if shape else value

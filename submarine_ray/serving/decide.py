@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,10 @@ def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
         "name": "model",
         "num_replicas": endpoint.replicas,
         "ray_actor_options": {"num_cpus": endpoint.cpu, "num_gpus": endpoint.gpu},
-        "max_ongoing_requests": 256,
+        # A probe is a request too, and must not wait behind predictions; the replica limits those itself.
+        "max_ongoing_requests": 2000,
+        # A replica that says that it is broken, or has crashed, is replaced in seconds.
+        "health_check_period_s": 2,
         # The new replica first, then the old one away: no gap in a rolling update.
         "max_surge_percent": 100,
     }
@@ -128,10 +132,22 @@ def observed(
     if found is None:
         return EndpointStatus.CREATING, None
     status = _STATES.get(found.get("status", ""), changing(before))
-    if status == EndpointStatus.RUNNING and before != EndpointStatus.RUNNING and (lacks := _lacks(found, replicas)):
-        return changing(before), lacks
-    messages = [found.get("message", "")] + [d.get("message", "") for d in found.get("deployments", {}).values()]
-    return status, next((m[-2000:] for m in messages if m), None) if status != EndpointStatus.RUNNING else None
+    if status == EndpointStatus.RUNNING:
+        is_late = before != EndpointStatus.RUNNING and (lacks := _lacks(found, replicas))
+        return (changing(before), lacks) if is_late else (status, None)
+    # A deployment's message has the exception; the application's only counts deployments.
+    messages = [d.get("message", "") for d in found.get("deployments", {}).values()] + [found.get("message", "")]
+    return status, next((_reason(message) for message in messages if message), None)
+
+
+def _reason(message: str) -> str:
+    """What a replica itself said (serve_apps' CannotServe, always one line), without its traceback."""
+    said = re.findall(r"CannotServe: (.+)", message)
+    if said:
+        return str(said[-1])[:2000]
+    if "health check failed" in message:
+        return "A replica has crashed or is broken, as its log says; another is started in its place."
+    return message[-2000:]
 
 
 def _lacks(application: dict[str, Any], replicas: int | None) -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +159,125 @@ def test_an_endpoint_is_scaled_and_shares_its_traffic(platform: RunningPlatform,
     _check_figures_and_scale(platform, endpoint, refusals=1)
     _check_traffic(platform, "shared", sklearn_experiment, asked)
     call("DELETE", "/api/v1/serve", json={"modelName": "shared", "modelVersion": 1})
+
+
+def _logged(platform: RunningPlatform, name: str, model: Any, **more: Any) -> None:
+    """Version 1 of a model that a function of the test is; cloudpickle takes its class along."""
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    mlflow.set_tracking_uri(f"{platform.url}/mlflow")
+    signature = ModelSignature(Schema([TensorSpec(np.dtype("float64"), (-1,))]))
+    with mlflow.start_run(experiment_id="0"):
+        mlflow.pyfunc.log_model(
+            name="model",
+            python_model=model,
+            signature=signature,
+            registered_model_name=name,
+            pip_requirements=[],
+            **more,
+        )
+
+
+def _moody() -> Any:
+    import mlflow
+
+    class Moody(mlflow.pyfunc.PythonModel):
+        """Does what a number says."""
+
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+            import os
+            import time
+
+            mood = model_input[0]
+            if mood == -1:
+                raise SystemExit(3)
+            if mood == -2:
+                time.sleep(4)
+            if mood == -3:
+                os._exit(1)
+            return model_input * 2
+
+    return Moody()
+
+
+def _broken(failing: str) -> Any:
+    import mlflow
+
+    class Broken(mlflow.pyfunc.PythonModel):
+        def load_context(self, context):  # type: ignore[no-untyped-def]
+            if failing == "load":
+                raise RuntimeError("the weights file is corrupt")
+
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+            raise ValueError(f"nobody can answer {len(model_input)} rows")
+
+    return Broken()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_is_slow_exits_crashes_or_cannot_answer(platform: RunningPlatform) -> None:
+    """Health answers meanwhile; who asked hears of it; the replica is replaced; the endpoint says what happened."""
+    import numpy as np
+
+    serving = ServeClient(platform.url)
+    _logged(platform, "moody", _moody())
+    _logged(platform, "corrupt", _broken("load"))
+    _logged(platform, "wrong", _broken("predict"), input_example=np.ones(2))
+    for name in ("moody", "corrupt", "wrong"):
+        serving.create_serve(name, 1)
+    endpoint = serving.wait_until_running("moody", 1)
+    ask = endpoint["invocationsUrl"]
+    live = ask.removesuffix("/invocations") + "/v2/health/live"
+
+    def mood(number: int) -> httpx.Response:
+        return httpx.post(ask, json={"inputs": [number]}, timeout=15)
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(mood, -2)
+        wait_until(slow.running, 5, "it is asked")
+        took = []
+        while not slow.done():
+            begun = time.monotonic()
+            assert httpx.get(live).status_code == 200
+            took.append(time.monotonic() - begun)
+        assert mood(2).json() == {"predictions": [4]}
+    assert slow.result().status_code == 200 and len(took) > 20 and sorted(took)[len(took) * 9 // 10] < 0.1
+
+    first = serving.replicas("moody", 1)[0]["replicaId"]
+    assert mood(-1).status_code == 500 and "SystemExit" in mood(-1).json()["error"]
+    assert "This replica is to be replaced: the model raised SystemExit" in serving.replica_log("moody", 1, first)
+    second = _replaced(serving, first)
+    assert mood(2).json() == {"predictions": [4]}
+    assert mood(-3).status_code >= 500  # it has ended without a word
+    _replaced(serving, second)
+    history = [event["message"] for event in serving.get_serve("moody", 1)["events"]]
+    assert [said for said in history if "another is started in its place" in said]
+    _check_messages(serving)
+
+
+def _replaced(serving: ServeClient, before: str) -> str:
+    """The new replica, once the endpoint runs with it."""
+
+    def other() -> str:
+        found = [one["replicaId"] for one in serving.replicas("moody", 1) if one["state"] == "RUNNING"]
+        is_running = serving.get_serve("moody", 1)["status"] == "Running"
+        return found[0] if is_running and found and before not in found else ""
+
+    return str(wait_until(other, 60, "the replica is replaced"))
+
+
+def _check_messages(serving: ServeClient) -> None:
+    """Of those that never ran; then all are taken down."""
+    for name, said in (
+        ("corrupt", "The model cannot be loaded: RuntimeError: the weights file is corrupt"),
+        ("wrong", "does not answer its saved input example: .*ValueError: nobody can answer 2 rows"),
+    ):
+        failed = wait_until(
+            lambda name=name: (found := serving.get_serve(name, 1))["status"] == "Failed" and found, 60, "it has failed"
+        )
+        assert re.search(said, failed["message"]), failed
+    for name in ("moody", "corrupt", "wrong"):
+        serving.delete_serve(name, 1)

@@ -12,6 +12,14 @@ from submarine_ray.serving.tables import EndpointRow
 
 ROW = {"name": "m-1", "model_name": "m", "model_version": 1}
 
+FAILED_3_TIMES = """The deployment failed to start 3 times in a row. See controller logs for details. Error:
+ray::ServeReplica:m-1:model.initialize_and_get_metadata() (pid=1, ip=127.0.0.1)
+RuntimeError: Traceback (most recent call last):
+  File "serve_apps/model.py", line 140, in load
+    raise CannotServe(what) from failure
+serve_apps.errors.CannotServe: The model cannot be loaded: RuntimeError: the weights file is corrupt
+"""
+
 
 class Clusters:
     """Whether Serve's HTTP proxy answers, and at which paths it was asked."""
@@ -50,8 +58,17 @@ def test_an_endpoint_runs_once_it_answers(before: str, answers: bool, status: st
         ({"status": "RUNNING", "message": ""}, "Running", None),
         ({"status": "DEPLOY_FAILED", "message": "no such model"}, "Failed", "no such model"),
         ({"status": "UNHEALTHY", "deployments": {"model": {"message": "replica died"}}}, "Failed", "replica died"),
+        (
+            {"status": "UNHEALTHY", "message": "The deployments ['model'] are UNHEALTHY.", "deployments": {"model": {
+                "message": "A replica's health check failed. This deployment will be UNHEALTHY until the replica recovers or a new deploy happens."}}},
+            "Failed", "A replica has crashed or is broken, as its log says; another is started in its place.",
+        ),
+        (
+            {"status": "DEPLOY_FAILED", "message": "Failed to update the deployments ['model'].", "deployments": {"model": {"message": FAILED_3_TIMES}}},
+            "Failed", "The model cannot be loaded: RuntimeError: the weights file is corrupt",
+        ),
     ],
-)
+)  # fmt: skip
 def test_serves_states_in_our_words(serve: dict[str, Any], status: str, message: str | None) -> None:
     assert decide.observed("m-1", {"applications": {"m-1": serve}} if serve else {}) == (status, message)
 

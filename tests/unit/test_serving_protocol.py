@@ -1,48 +1,57 @@
+"""Requests that cannot be right, the Open Inference Protocol, and which values fit which types."""
+
 from __future__ import annotations
 
 import json
+import math
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-from serve_apps.model import Model
-from serve_apps.protocol import BadRequest, Column, Signature, from_mlflow, from_v2, to_mlflow, to_v2
+from serve_apps.encoding import to_v2
+from serve_apps.errors import BadRequest
+from serve_apps.fitting import limits, misfit
+from serve_apps.parsing import Question, from_mlflow, from_v2
+from serve_apps.server import metadata
+from serve_apps.signature import Signature
 
-TENSOR = Signature(dtype="float32", shape=(-1, 3))
-COLUMNS = Signature(columns=(Column("a"), Column("b")))
+
+def signature(*specs: Any, params: ParamSchema | None = None) -> Signature:
+    return Signature(Model(signature=ModelSignature(inputs=Schema(list(specs)), params=params)))
+
+
+TENSOR = signature(TensorSpec(np.dtype("float32"), (-1, 3)))
+TYPED = signature(ColSpec("double", "price"), ColSpec("long", "rooms"), ColSpec("string", "town", required=False))
+PAIR = signature(TensorSpec(np.dtype("int64"), (-1,), "ids"), TensorSpec(np.dtype("float32"), (-1, 2), "image"))
 
 
 def body(document: object) -> bytes:
     return json.dumps(document).encode()
 
 
-def test_mlflow_forms() -> None:
-    for document in (
-        {"inputs": [[1, 2, 3]]},
-        {"instances": [[1, 2, 3]]},
-        {"dataframe_split": {"columns": ["x", "y", "z"], "data": [[1, 2, 3]]}},
-    ):
-        array = from_mlflow(body(document), TENSOR)
+def tensor(name: str, datatype: str, *data: Any, shape: list[int] | None = None) -> dict[str, Any]:
+    return {"name": name, "shape": shape or [len(data)], "datatype": datatype, "data": list(data)}
+
+
+def test_mlflow_forms_of_a_tensor() -> None:
+    for document in ({"inputs": [[1, 2, 3]]}, {"instances": [[1, 2, 3]]}):
+        array = from_mlflow(body(document), TENSOR).data
         assert array.dtype == np.float32
         assert array.tolist() == [[1, 2, 3]]
-    frame = from_mlflow(body({"dataframe_records": [{"a": 1, "b": 2}]}), COLUMNS)
-    assert list(frame.columns) == ["a", "b"]
-
-
-def test_open_inference_protocol() -> None:
-    tensor = {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
-    array, request_id = from_v2(body({"id": "7", "inputs": [tensor]}), TENSOR)
-    assert (array.shape, request_id) == ((1, 3), "7")
-    answer = to_v2(np.ones((1, 2), np.float32), "m", "1", request_id)
-    assert answer["outputs"][0] == {"name": "output-0", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 1.0]}
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"{", b"[]", body({}), body({"x": 1}), body({"inputs": []}), body({"inputs": [[1, 2]]}), body({"inputs": [["a", "b", "c"]]}),
-        body({"inputs": [[1, 2, 3], [1]]}), body({"inputs": [[1, 2, 3]], "more": 1}), body({"inputs": [[1, 2, 3]], "instances": []}),
-        body({"dataframe_split": 5}),
+        b"", b"{", b"[]", b"\xff\xfe", b'{"inputs": [[1, 2, 3]]', body({}), body({"x": 1}), body({"inputs": []}), body({"inputs": [[1, 2]]}),
+        body({"inputs": [["a", "b", "c"]]}), body({"inputs": [[1, 2, 3], [1]]}), body({"inputs": [[1, 2, 3]], "more": 1}),
+        body({"inputs": [[1, 2, 3]], "instances": []}), body({"dataframe_split": 5}), body({"inputs": {"a": 1}}), body({"inputs": None}),
+        body({"dataframe_records": {"a": 1}}), body({"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}), body({"inputs": [[{}, 1, 2]]}),
+        b'{"inputs": ' + b"[" * 100_000,
     ],
 )  # fmt: skip
 def test_bad_input_names_the_signature(content: bytes) -> None:
@@ -51,48 +60,9 @@ def test_bad_input_names_the_signature(content: bytes) -> None:
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize(
-    "tensor",
-    [
-        {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2]},
-        {"name": "x", "shape": [1, 3], "datatype": "NOPE", "data": [1, 2, 3]},
-        {"name": "x", "shape": [1, 3], "datatype": "INT64", "data": [1, 2, 3]},
-        {"name": "x", "shape": "no", "datatype": "FP32", "data": [1, 2, 3]},
-    ],
-)
-def test_bad_tensors_name_the_signature(tensor: dict[str, object]) -> None:
-    with pytest.raises(BadRequest, match="float32 tensor"):
-        from_v2(body({"inputs": [tensor]}), TENSOR)
-
-
-def test_missing_and_unknown_columns_are_named() -> None:
-    with pytest.raises(BadRequest, match="column 'b' is missing"):
-        from_mlflow(body({"dataframe_records": [{"a": 1}]}), COLUMNS)
-    with pytest.raises(BadRequest, match="unknown column 'c'"):
-        from_mlflow(body({"dataframe_records": [{"a": 1, "b": 2, "c": 3}]}), COLUMNS)
-
-
-TYPED = Signature.from_mlmodel(
-    {
-        "signature": {
-            "inputs": json.dumps(
-                [
-                    {"name": "price", "type": "double", "required": True},
-                    {"name": "rooms", "type": "long", "required": True},
-                    {"name": "town", "type": "string", "required": False},
-                ]
-            )
-        }
-    }
-)
-
-
-def test_columns_come_in_the_models_types() -> None:
-    """JSON knows no difference between 2 and 2.0; the model does."""
-    frame = from_mlflow(body({"dataframe_split": {"columns": ["price", "rooms"], "data": [[2, 3.0], [1, 1]]}}), TYPED)
-    assert [str(dtype) for dtype in frame.dtypes] == ["float64", "int64"]
-    frame = from_mlflow(body({"inputs": {"price": [1.5], "rooms": [2], "town": ["Bern"]}}), TYPED)
-    assert list(frame.columns) == ["price", "rooms", "town"]
+def test_json_of_python_is_understood_as_python_means_it() -> None:
+    array = from_mlflow(b'{"inputs": [[NaN, Infinity, 1e999]]}', TENSOR).data
+    assert str(array.tolist()) == "[[nan, inf, inf]]"
 
 
 @pytest.mark.parametrize(
@@ -103,33 +73,131 @@ def test_columns_come_in_the_models_types() -> None:
         ({"price": 1, "rooms": None}, "column 'rooms'"),
         ({"price": 1, "rooms": 1, "town": 5}, "column 'town' has values that are no string"),
         ({"price": 1}, "column 'rooms' is missing"),
+        ({"price": 1, "rooms": 1, "c": 3}, "unknown column 'c'"),
     ],
 )
 def test_values_of_another_type_are_refused(row: dict[str, object], said: str) -> None:
-    with pytest.raises(BadRequest, match=said) as caught:
-        from_mlflow(body({"dataframe_records": [row]}), TYPED)
-    assert "the columns price (double), rooms (long), town (string, optional)" in str(caught.value)
+    for document in ({"dataframe_records": [row]}, {"inputs": {name: [value] for name, value in row.items()}}):
+        with pytest.raises(BadRequest, match=said) as caught:
+            from_mlflow(body(document), TYPED)
+        assert "the columns price (double), rooms (long), town (string, optional)" in str(caught.value)
 
 
-def test_a_batch_is_one_call_and_each_request_gets_its_rows() -> None:
-    calls = []
+@pytest.mark.parametrize(
+    ("wanted", "fits", "misfits"),
+    [
+        ("int32", [1, 2.0, "7", True, -(2**31), 2**31 - 1], [2.5, "x", "2.0", None, math.nan, math.inf, 2**31, 2**70, [1, "x"], {}]),
+        ("int64", [2**63 - 1, -(2**63), 2.0**62], [2**63, 2.0**63, 1e300, -(2**63) - 1, "9223372036854775808"]),
+        ("uint8", [0, 255, 255.0, "255"], [-1, 256, -1.0, "-1"]),
+        ("uint64", [2**64 - 1, 0], [-1, 2**64]),
+        ("float32", [1e38, 2**70, None, math.nan, math.inf, "1.5", "nan", True, 2**200 * 0.0], [1e39, "1e39", 2**200, "x", {}]),
+        ("float64", [1e308, 2**200, "1e300", None], ["x", [None, "x"], 2**2000]),
+        ("bool", [True, 0, 1.0, False], [2, 0.5, "true", None, -1]),
+        ("string", ["a", None, math.nan, ""], [1, True, ["a"]]),
+        ("binary", ["aGVsbG8=", "", "aGVs\nbG8="], ["a", "a$==", "é", 5, None]),
+        ("datetime", ["whatever"], []),
+        ("object", [{}], []),
+    ],
+)  # fmt: skip
+def test_what_fits_a_type(wanted: str, fits: list[Any], misfits: list[Any]) -> None:
+    for value in fits:
+        assert misfit([value], wanted) is None, value
+    for value in misfits:
+        assert misfit([value], wanted), value
+        assert misfit(pd.Series([value], dtype=object), wanted), value
+    assert not fits or misfit([], wanted) is None
 
-    def predict(rows: np.ndarray) -> np.ndarray:
-        calls.append(len(rows))
-        return rows * 2
 
-    outputs = Model("t", TENSOR, predict).predict_many([np.ones((1, 3)), np.full((2, 3), 5.0)])
-    assert calls == [3]
-    assert [o.tolist() for o in outputs] == [[[2, 2, 2]], [[10, 10, 10], [10, 10, 10]]]
+def test_the_limits_are_exact() -> None:
+    assert limits("int64") == (-(2**63), 2**63 - 1) and limits("uint64") == (0, 2**64 - 1)
+    assert "from 0 to 255, such as 256" in str(misfit([1, 256], "uint8"))
 
 
-def test_one_bad_request_in_a_batch_does_not_spoil_the_others() -> None:
-    def predict(rows: np.ndarray) -> np.ndarray:
-        if (rows < 0).any():
-            raise ValueError("negative")
-        return rows
+def test_open_inference_protocol() -> None:
+    one = tensor("x", "FP32", 1, 2, 3, shape=[1, 3])
+    question = from_v2(body({"id": "7", "inputs": [one]}), TENSOR)
+    assert (question.data.shape, question.id) == ((1, 3), "7")
+    answer = json.loads(to_v2(np.ones((1, 2), np.float32), question, "m", "1"))
+    assert answer == {
+        "model_name": "m", "model_version": "1", "id": "7",
+        "outputs": [{"name": "output-0", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 1.0]}],
+    }  # fmt: skip
 
-    good, bad = Model("t", TENSOR, predict).predict_many([np.ones((1, 3)), -np.ones((1, 3))])
-    assert to_mlflow(good)["predictions"].tolist() == [[1, 1, 1]]
-    with pytest.raises(BadRequest, match="negative"):
-        to_mlflow(bad)
+
+def test_tensors_are_columns_or_named_tensors_by_the_signature() -> None:
+    given = [tensor("price", "FP64", 1, 2), tensor("rooms", "INT32", 3, 4), tensor("town", "BYTES", "Bern", "Chur")]
+    frame = from_v2(body({"inputs": given}), TYPED).data
+    assert frame.to_dict("list") == {"price": [1, 2], "rooms": [3, 4], "town": ["Bern", "Chur"]}
+    assert [str(dtype) for dtype in frame.dtypes][:2] == ["float64", "int64"]
+    pair = [tensor("image", "FP32", 1, 2, shape=[1, 2]), tensor("ids", "INT32", 5)]
+    found = from_v2(body({"inputs": pair}), PAIR).data
+    assert {name: (str(array.dtype), array.shape) for name, array in found.items()} == {
+        "ids": ("int64", (1,)), "image": ("float32", (1, 2)),
+    }  # fmt: skip
+    text = signature(TensorSpec(np.dtype("str"), (-1,)))
+    assert from_v2(body({"inputs": [tensor("x", "BYTES", "a", "b")]}), text).data.tolist() == ["a", "b"]
+    unknown = from_v2(body({"inputs": [tensor("a", "INT8", 1), tensor("b", "BOOL", True)]}), Signature()).data
+    assert list(unknown) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "tensors", "said"),
+    [
+        (TENSOR, [tensor("x", "FP32", 1, 2, shape=[1, 3])], "float32 tensor"),
+        (TENSOR, [tensor("x", "NOPE", 1, 2, 3, shape=[1, 3])], "unknown datatype 'NOPE'.*float32 tensor"),
+        (TENSOR, [tensor("x", "INT64", 1, 2, 3, shape=[1, 3])], "datatype is INT64"),
+        (TENSOR, [tensor("x", "FP32", 1, 2, 3) | {"shape": "no"}], "float32 tensor"),
+        (TENSOR, [tensor("x", "FP64", 1, 2, 1e300, shape=[1, 3])], "outside of float32"),
+        (TENSOR, [tensor("x", "FP32", 1), tensor("y", "FP32", 1)], "there are 2 tensors"),
+        (TYPED, [tensor("price", "FP64", 1), tensor("rooms", "FP64", 2.5)], "'rooms' has values that are no long"),
+        (TYPED, [tensor("price", "FP64", 1), tensor("rooms", "UINT64", 2**63)], "'rooms' .* outside of long"),
+        (TYPED, [tensor("price", "FP64", 1), tensor("rooms", "INT8", 300)], "outside of int8"),
+        (TYPED, [tensor("price", "FP64", 1), tensor("rooms", "INT64", 2.5)], "no int64, such as 2.5"),
+        (TYPED, [tensor("price", "FP64", 1), tensor("rooms", "INT64", 2, 3)], "different numbers of rows"),
+        (TYPED, [tensor("price", "FP64", 1), tensor("price", "FP64", 1)], "'price' is given twice"),
+        (TYPED, [tensor("price", "FP64", 1)], "'rooms' is missing"),
+        (PAIR, [tensor("ids", "FP64", 1.5), tensor("image", "FP32", 1, 2, shape=[1, 2])], "'ids' .* no int64"),
+        (PAIR, [tensor("ids", "INT64", 1)], "'image' is missing"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(declared: Signature, tensors: list[Any], said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        from_v2(body({"inputs": tensors}), declared)
+
+
+def test_parameters_of_the_open_inference_protocol() -> None:
+    warm = signature(TensorSpec(np.dtype("float32"), (-1, 3)), params=ParamSchema([ParamSpec("heat", "double", 0.5)]))
+    asked = {"inputs": [tensor("x", "FP32", 1, 2, 3, shape=[1, 3])]}
+    assert from_v2(body(asked), warm).params == {"heat": 0.5}
+    assert from_v2(body(asked | {"parameters": {"heat": 2}}), warm).params == {"heat": 2.0}
+    for declared in (warm, TENSOR):
+        with pytest.raises(BadRequest, match="unknown parameter 'cold'"):
+            from_v2(body(asked | {"parameters": {"cold": 2}}), declared)
+
+
+def test_outputs_are_a_tensor_for_each_column_or_key() -> None:
+    def outputs(result: Any, *wanted: str) -> list[tuple[Any, ...]]:
+        answer = json.loads(to_v2(result, Question(None, wanted=wanted), "m", "1"))
+        return [(one["name"], one["datatype"], one["shape"], one["data"]) for one in answer["outputs"]]
+
+    assert outputs(pd.DataFrame({"a": [1, 2], "b": ["x", None]})) == [
+        ("a", "INT64", [2], [1, 2]), ("b", "BYTES", [2], ["x", "NaN"]),
+    ]  # fmt: skip
+    assert outputs({"a": np.ones(1), "b": ["x"]}, "b") == [("b", "BYTES", [1], ["x"])]
+    assert outputs([{"label": "a"}]) == [("output-0", "BYTES", [1], ['{"label": "a"}'])]
+    assert outputs([[1, 2], [3]]) == [("output-0", "BYTES", [2], ["[1, 2]", "[3]"])]
+    assert outputs(np.array([b"hello"])) == [("output-0", "BYTES", [1], ["aGVsbG8=\n"])]
+    with pytest.raises(BadRequest, match="there is no output 'c'; the model answers a"):
+        outputs({"a": [1]}, "c")
+
+
+def test_the_description_of_every_kind_of_input() -> None:
+    def described(declared: Signature) -> list[tuple[Any, ...]]:
+        return [
+            (one["name"], one["datatype"], one["shape"]) for one in metadata("m", "1", declared, "pyfunc")["inputs"]
+        ]
+
+    assert described(TENSOR) == [("input-0", "FP32", [-1, 3])]
+    assert described(TYPED) == [("price", "FP64", [-1]), ("rooms", "INT64", [-1]), ("town", "BYTES", [-1])]
+    assert described(PAIR) == [("ids", "INT64", [-1]), ("image", "FP32", [-1, 2])]
+    assert described(Signature()) == []

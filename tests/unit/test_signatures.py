@@ -34,7 +34,11 @@ COLUMNS = [
         ([tensor([-1, 3])], {"inputs": [[0.0, 0.0, 0.0]]}),
         ([tensor([-1, 1, 2], "int64")], {"inputs": [[[0, 0]]]}),
         (COLUMNS, {"inputs": {"age": [0.0], "rooms": [0], "town": [""], "new": [False]}}),
-        ([tensor([-1, 3], name="a"), tensor([-1], name="b")], None),  # several tensors: nothing is guessed
+        ([tensor([-1, 3], name="a"), tensor([-1], "int64", name="b")], {"inputs": {"a": [[0.0, 0.0, 0.0]], "b": [0]}}),
+        ([tensor([-1], "str")], {"inputs": [""]}),
+        ([tensor([-1, 2], "bool")], {"inputs": [[False, False]]}),
+        ([{"type": "datetime", "name": "when"}], {"inputs": {"when": ["1970-01-01T00:00:00"]}}),
+        ([tensor([-1, 3], name="a"), {"type": "long", "name": "b"}], None),  # MLflow knows no such mixture
     ],
 )
 def test_without_a_saved_example_one_is_made_of_zeros(inputs: list[Any], example: Any) -> None:
