@@ -31,7 +31,7 @@ class Model:
 
     kind: str
     signature: Signature
-    predict: Callable[[Any, dict[str, Any] | None], Any]
+    predict: Callable[..., Any]
     threads: int = 1
     joins: bool = False
     """Requests that wait together may be one call: an answer has one row for each row asked."""
@@ -129,7 +129,7 @@ def _load(path: Path) -> Model:
     signature = Signature(described, is_native)
     if is_native:
         kind, call = ("pytorch", _torch(path)) if is_torch else ("tensorflow", _keras(path))
-        model = Model(kind, signature, lambda data, _params: call(data), NATIVE_THREADS)
+        model = Model(kind, signature, lambda data, params=None: call(data), NATIVE_THREADS)
     else:
         model = Model("pyfunc", signature, load_pyfunc(str(path)).predict, PYFUNC_THREADS)
     model.threads = int(extra.get("serve_threads", model.threads))
