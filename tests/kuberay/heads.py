@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from tests.kuberay.apiserver import Object, now
+
+if TYPE_CHECKING:
+    from tests.kuberay.operator import Operator
 
 
 class ScriptedHead:
@@ -46,7 +54,13 @@ class ScriptedHead:
     def answer(self, request: BaseHTTPRequestHandler, method: str) -> None:
         given = request.headers.get("x-ray-authorization") or request.headers.get("Authorization")
         path = request.path.split("?")[0]
-        code, body = self._look(method, path) if given == f"Bearer {self.token}" else (403, {"msg": "wrong token"})
+        raw = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        if given != f"Bearer {self.token}":
+            code, body = 403, {"msg": "wrong token"}
+        elif method == "POST" and path == "/api/jobs/":
+            code, body = self._take(json.loads(raw))
+        else:
+            code, body = self._look(method, path)
         data = json.dumps(body).encode()
         request.send_response(code)
         request.send_header("Content-Length", str(len(data)))
@@ -54,6 +68,11 @@ class ScriptedHead:
         request.end_headers()
         request.wfile.write(data)
         request.close_connection = True
+
+    def _take(self, job: dict[str, Any]) -> tuple[int, Any]:
+        """A job that is handed over runs until a test ends it."""
+        self.set(job["submission_id"], "RUNNING", start_time=int(time.time() * 1000))
+        return 200, {"submission_id": job["submission_id"]}
 
     def _look(self, method: str, path: str) -> tuple[int, Any]:
         parts = path.strip("/").split("/")
@@ -74,3 +93,29 @@ class ScriptedHead:
     def close(self) -> None:
         self._http.shutdown()
         self._http.server_close()
+
+
+class QuickHead(ScriptedHead):
+    """In a head pod in place of real Ray: what the operator hands to it runs until a test says otherwise."""
+
+    def __init__(self, operator: Operator, cluster: Object) -> None:
+        super().__init__(operator.token_of(cluster) or "")
+        self.started = now()
+        self.serve_port = 0
+        self.http = httpx.Client(
+            base_url=f"http://{self.address}", timeout=20, headers={"Authorization": f"Bearer {self.token}"}
+        )
+        self._is_alive = True
+
+    def inside(self, text: str) -> str:
+        return text
+
+    def is_alive(self) -> bool:
+        return self._is_alive
+
+    def kill(self) -> None:
+        self._is_alive = False
+
+    def stop(self) -> None:
+        self.http.close()
+        self.close()

@@ -11,10 +11,10 @@ import contextlib
 import math
 import random
 import shutil
-import string
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ import yaml
 from submarine_ray.cli import local_ray, processes
 from submarine_ray.spec.home import Home
 from tests.kuberay.apiserver import ApiServer, Object, Refused, now
+from tests.kuberay.kubelet import PAUSE, Pods, suffix
 
 FINALIZER = "ray.io/rayjob-finalizer"
-PAUSE = 0.1
 
 
 class Head:
@@ -88,19 +88,21 @@ class Head:
 
 
 class Operator:
-    """Watches a store and makes it so. `hold` names what is left undone, so that tests can look at the state before."""
+    """Watches a store and makes it so. `hold` names what is left undone, so that tests can look at the state before;
+    while it is `away` it does nothing at all. `head` makes what runs in a head pod: real Ray, or a stand-in for it.
+    """
 
-    def __init__(self, server: ApiServer, heads: bool = True) -> None:
+    def __init__(self, server: ApiServer, head: Callable[[Operator, Object], Any] | None = None) -> None:
         self.server = server
         self.store = server.store
-        self.heads: dict[str, Head] = {}
+        self.make_head = head or Head
+        self.heads: dict[str, Any] = {}
+        self.away = False
         self.homes: list[Home] = []
         self.restarts = True
-        self.has_heads = heads
         self.hold: set[str] = set()
-        self.pod_status: Object | None = None  # what pods show instead of running
-        self.cluster_conditions: list[Object] = []
         self._stopping = threading.Event()
+        self.pods = Pods(server, self._there)
         self._working: set[tuple[str, str]] = set()
         self._threads: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -152,7 +154,7 @@ class Operator:
         workers = {"rayjobs": self._job, "rayclusters": self._cluster, "rayservices": self._service}
         while not self._stopping.is_set():
             for plural, work in workers.items():
-                if plural in self.hold:
+                if self.away or plural in self.hold:
                     continue
                 for item in self.store.list(plural)[0]:
                     key = plural, item["metadata"]["uid"]
@@ -168,7 +170,9 @@ class Operator:
             work(item["metadata"]["name"], item["metadata"]["uid"])
 
     def _there(self, plural: str, name: str, uid: str) -> Object | None:
-        """The object, while it is that one and this operator lives."""
+        """The object, while it is that one and this operator lives. While it is away, nobody asks."""
+        while self.away and not self._stopping.is_set():
+            time.sleep(PAUSE)
         found = None if self._stopping.is_set() else self.store.find(plural, name)
         return found if found and found["metadata"]["uid"] == uid else None
 
@@ -184,66 +188,44 @@ class Operator:
             token = base64.b64encode(random.randbytes(24).hex().encode()).decode()
             secret = {"metadata": {"name": name, "namespace": self.server.namespace, "ownerReferences": owner},
                       "data": {"auth_token": token}}  # fmt: skip
-            with contextlib.suppress(Refused):
-                self.store.create("secrets", secret)
-        if self.cluster_conditions:
-            self._status("rayclusters", name, conditions=self.cluster_conditions)
-            while self.cluster_conditions and self._there("rayclusters", name, uid):
-                time.sleep(PAUSE)
-        head = self._start_head(name, uid, owner)
+            self._create_secret(secret)
+        self.pods.condition(name, "HeadPodReady", False, "HeadPodNotFound")
+        head = self._start_head(name, uid)
         while self._there("rayclusters", name, uid):
             if head is not None and not head.is_alive():
                 self.server.upstreams.pop(f"{name}-head-svc", None)
-                self._ready(name, False)
-                self._pod(name, "Pending", None)
+                self.pods.condition(name, "HeadPodReady", False, "PodNotReady")
+                self.pods.lose_head(name)
                 while not self.restarts and self._there("rayclusters", name, uid):
                     time.sleep(PAUSE)
                 head.stop()
-                head = self._start_head(name, uid, owner)
+                head = self._start_head(name, uid)
             time.sleep(PAUSE)
         self.server.upstreams.pop(f"{name}-head-svc", None)
         if head is not None:
             self.heads.pop(name, None)
             head.stop()
 
-    def _start_head(self, name: str, uid: str, owner: list[Object]) -> Head | None:
-        cluster = self._there("rayclusters", name, uid)
-        if cluster is None:
-            return None
-        template = cluster["spec"]["headGroupSpec"]["template"]
-        labels = {**template["metadata"].get("labels", {}), "ray.io/cluster": name, "ray.io/node-type": "head",
-                  "ray.io/group": "headgroup", "ray.io/is-ray-node": "yes"}  # fmt: skip
-        pod = {"apiVersion": "v1", "kind": "Pod",
-               "metadata": {"name": f"{name}-head", "namespace": self.server.namespace, "labels": labels,
-                            "ownerReferences": owner},
-               "spec": template["spec"], "status": {"phase": "Pending"}}  # fmt: skip
-        with contextlib.suppress(Refused):
-            self.store.create("pods", pod)
-        while self.pod_status and self._there("rayclusters", name, uid):
-            self.store.patch("pods", f"{name}-head", {"status": self.pod_status}, status=True)
+    def _create_secret(self, secret: Object) -> None:
+        """One of a cluster of the same name that has just gone is still to be collected."""
+        while not self._stopping.is_set():
+            with contextlib.suppress(Refused):
+                self.store.create("secrets", secret)
+                return
             time.sleep(PAUSE)
-        if not self.has_heads or not self._there("rayclusters", name, uid):
+
+    def _start_head(self, name: str, uid: str) -> Any:
+        """Make the pods, and start what is in the head's; KubeRay calls a cluster provisioned when all of them run."""
+        if not self.pods.make_head(name, uid) or (cluster := self._there("rayclusters", name, uid)) is None:
             return None
-        head = Head(self, cluster)
+        head = self.make_head(self, cluster)
         self.heads[name] = head
         self.server.upstreams[f"{name}-head-svc"] = head.address.removeprefix("http://")
-        self._pod(name, "Running", head.started)
-        self._ready(name, True)
+        self.pods.run_head(name, head.started)
+        self.pods.condition(name, "HeadPodReady", True, "HeadPodRunningAndReady")
+        if not self._is_provisioned(name) and self.pods.make_workers(name, uid):
+            self.pods.condition(name, "RayClusterProvisioned", True, "AllPodRunningAndReadyFirstTime")
         return head
-
-    def _pod(self, name: str, phase: str, started: str | None) -> None:
-        state: Object = {"running": {"startedAt": started}} if started else {"waiting": {"reason": "ContainerCreating"}}
-        status = {"phase": phase, "containerStatuses": [{"name": "ray-head", "image": "ray", "state": state}]}
-        with contextlib.suppress(Refused):
-            self.store.patch("pods", f"{name}-head", {"status": status}, status=True)
-
-    def _ready(self, name: str, ready: bool) -> None:
-        conditions = [
-            {"type": kind, "status": str(ready), "reason": kind, "message": "", "lastTransitionTime": now()}
-            for kind in ("HeadPodReady", "RayClusterProvisioned")
-        ]
-        with contextlib.suppress(Refused):
-            self._status("rayclusters", name, conditions=conditions, state="ready" if ready else "")
 
     # RayJob: in the order of rayjob_controller.go.
 
@@ -254,7 +236,7 @@ class Operator:
             self._status("rayjobs", name, jobDeploymentStatus="ValidationFailed", reason="ValidationFailed",
                          message="the RayJob's name is too long")  # fmt: skip
         elif self._resumed(name, uid):
-            cluster = f"{name[:47]}-{''.join(random.choices(string.ascii_lowercase, k=5))}"
+            cluster = f"{name[:47]}-{suffix()}"
             self._status("rayjobs", name, jobDeploymentStatus="Initializing", jobStatus="", jobId=job["spec"]["jobId"],
                          rayClusterName=cluster, startTime=now())  # fmt: skip
             self._make_cluster(job, cluster, "RayJob", job["spec"]["rayClusterSpec"])
@@ -285,10 +267,16 @@ class Operator:
                          "annotations": meta.get("annotations", {}), "ownerReferences": [reference]},
         })  # fmt: skip
 
-    def _wait_head(self, plural: str, name: str, uid: str, cluster: str) -> Head | None:
+    def _is_provisioned(self, cluster: str) -> bool:
+        status = (self.store.find("rayclusters", cluster) or {}).get("status") or {}
+        return any(one["type"] == "RayClusterProvisioned" for one in status.get("conditions") or [])
+
+    def _wait_head(self, plural: str, name: str, uid: str, cluster: str) -> Any:
+        """Until all pods run: so long it is Initializing."""
         while (there := self._there(plural, name, uid)) and not there["metadata"].get("deletionTimestamp"):
-            if f"{cluster}-head-svc" in self.server.upstreams:
-                return self.heads[cluster]
+            head = self.heads.get(cluster)
+            if head is not None and self._is_provisioned(cluster):
+                return head
             time.sleep(PAUSE)
         return None
 
@@ -346,7 +334,7 @@ class Operator:
 
     def _service(self, name: str, uid: str) -> None:
         service = self.store.get("rayservices", name)
-        cluster = f"{name[:40]}-{''.join(random.choices(string.ascii_lowercase, k=5))}"
+        cluster = f"{name[:40]}-{suffix()}"
         self._status("rayservices", name, pendingServiceStatus={"rayClusterName": cluster})
         self._make_cluster(service, cluster, "RayService", service["spec"]["rayClusterConfig"])
         head = self._wait_head("rayservices", name, uid, cluster)

@@ -1,0 +1,114 @@
+"""The whole path with an operator, and a stand-in for Ray in the head pods: what a real KubeRay was seen to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from submarine_ray.clusters.drivers.kuberay import dedicated, silence
+from tests.conftest import wait_until
+from tests.kuberay.apiserver import ENFORCE
+from tests.kuberay.conftest import Kube
+from tests.kuberay.heads import QuickHead
+from tests.kuberay.operator import Operator
+
+GANG = {"meta": {"name": "gang", "framework": "PyTorch", "cmd": "python train.py"},
+        "spec": {"Master": {"resources": "cpu=1"}, "Worker": {"replicas": 2, "resources": "cpu=1"}}}  # fmt: skip
+SCRIPT = {"meta": {"name": "script", "framework": "Ray", "cmd": "python train.py"},
+          "spec": {"Worker": {"resources": "cpu=1"}}, "kubernetes": {"maxWorkers": 4}}  # fmt: skip
+
+
+@pytest.fixture
+def operator(kube: Kube) -> Iterator[Operator]:
+    made = Operator(kube.server, QuickHead)
+    yield made
+    made.away = False
+    made.close()
+
+
+def cluster_of(kube: Kube, id: str) -> str:
+    def look() -> Any:
+        return ((kube.store.find("rayjobs", id) or {}).get("status") or {}).get("rayClusterName")
+
+    return str(wait_until(look, 15, "it has a Ray cluster"))
+
+
+def head_of(kube: Kube, operator: Operator, id: str) -> QuickHead:
+    cluster = cluster_of(kube, id)
+    return wait_until(lambda: operator.heads.get(cluster), 15, "its head runs")  # type: ignore[no-any-return]
+
+
+def times(kube: Kube, id: str) -> dict[str, int]:
+    """How often each thing has happened."""
+    return {event["reason"]: event["count"] for event in kube.events(id)}
+
+
+def image(reason: str, message: str) -> dict[str, Any]:
+    waiting = {"waiting": {"reason": reason, "message": message}}
+    return {"phase": "Pending", "containerStatuses": [{"name": "ray-worker", "image": "no/such:1", "state": waiting}]}
+
+
+TRIED = image("ErrImagePull", "rpc error: code = NotFound desc = no/such:1: not found")
+WAITS = image("ImagePullBackOff", 'Back-off pulling image "no/such:1"')
+
+
+def test_it_starts_when_all_pods_run_and_all_goes_with_it(kube: Kube, operator: Operator) -> None:
+    """A worker's image is missing: the head is ready, and the job does not start."""
+    operator.pods.worker_shows = [TRIED, WAITS]
+    id = kube.create(**GANG)
+    wait_until(lambda: times(kube, id).get("ImagePullFailed", 0) > 2, 20, "that it is tried again and again is counted")
+    assert [event["reason"] for event in kube.events(id)].count("ImagePullFailed") == 1
+    told = kube.get(id)
+    assert told["status"] == "Created" and "no/such:1 cannot be fetched (rpc error" in told["message"]
+    status = kube.store.get("rayjobs", id)["status"]
+    assert status["jobDeploymentStatus"] == "Initializing" and operator.heads[status["rayClusterName"]].jobs == {}
+    operator.pods.worker_shows = []
+    kube.wait(id, "Running")
+    assert sum("-worker-" in pod["metadata"]["name"] for pod in kube.store.list("pods")[0]) == 3
+    kube.store.grace = 1.0
+    head_of(kube, operator, id).set(id, "SUCCEEDED")
+    kube.wait(id, "Succeeded")
+    wait_until(lambda: kube.store.find("rayjobs", id) is None, 15, "the RayJob goes")
+    assert kube.store.list("pods")[0]  # they take their time
+    wait_until(lambda: not kube.store.list("pods")[0] and not kube.store.list("rayclusters")[0], 15, "nothing is left")
+
+
+def test_pods_that_the_namespace_refuses(kube: Kube, operator: Operator) -> None:
+    operator.hold.add("rayclusters")
+    id = kube.create()
+    cluster = cluster_of(kube, id)
+    kube.server.namespace_labels = {ENFORCE: "restricted"}  # after the RayJob was made
+    operator.hold.clear()
+    wait_until(lambda: times(kube, id).get("PodNotCreated", 0) > 2, 20, "each try is counted")
+    message = kube.get(id)["message"]
+    assert message == 'A pod cannot be made: violates PodSecurity "restricted:latest": runAsNonRoot != true.'
+    assert cluster not in message and "Failed" not in message
+    kube.server.namespace_labels = {}
+    kube.wait(id, "Running")
+
+
+def test_an_operator_that_is_away_for_long(kube: Kube, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(dedicated, "STOP_SECONDS", 1.0)
+    runs = kube.create()
+    kube.wait(runs, "Running")
+    operator.away = True
+    waits = kube.create()
+    wait_until(lambda: "OperatorSilent" in times(kube, waits), 15, "that nobody looks at it is said")
+    kube.service.post(f"/api/v1/experiment/{runs}/stop")
+    kube.service.delete(f"/api/v1/experiment/{waits}")
+    assert kube.wait(runs, "Failed", 60)["reason"] == "Stopped"
+    wait_until(lambda: kube.store.find("rayclusters", cluster_of(kube, runs)) is None, 20, "its pods go all the same")
+    operator.away = False
+    wait_until(lambda: not kube.store.list("rayjobs")[0], 20, "the rest goes when it is back")
+
+
+def test_a_head_whose_autoscaler_ends(kube: Kube, operator: Operator) -> None:
+    id = kube.create(**SCRIPT)
+    kube.wait(id, "Running")
+    operator.pods.end_autoscaler(cluster_of(kube, id))
+    wait_until(lambda: "AutoscalerEnded" in times(kube, id), 15, "that no workers will come is said")
+    head_of(kube, operator, id).set(id, "SUCCEEDED")
+    kube.wait(id, "Succeeded")
