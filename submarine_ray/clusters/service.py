@@ -417,7 +417,7 @@ def _observed(capacity: Capacity) -> dict[str, Any]:
     total, largest = capacity.total, capacity.largest_node
     return {
         "healthy": True,
-        "message": None,
+        "message": capacity.note,
         "incarnation": capacity.incarnation,
         "nodes": len(capacity.nodes) or None,
         "total_cpu": total.cpu if total else None,

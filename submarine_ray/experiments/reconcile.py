@@ -370,7 +370,7 @@ class ExperimentReconciler:
             return values | ({"message": message} if row.message != message else {}), []
         if impossible := self._impossible(row, stored_spec(row)):
             return outcomes.observed(row, impossible, None)
-        return values | {"reason": "Queued", "message": message}, [Event("Queued", message)]
+        return values | {"reason": "Queued", "message": message}, [Event("Queued", message, recurs=True)]
 
     def _impossible(self, row: ExperimentRow, spec: ExperimentSpec) -> decide.Observe | None:
         """The end of what this cluster can never run: it may have been accepted before the cluster was first seen."""

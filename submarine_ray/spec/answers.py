@@ -436,7 +436,7 @@ class Cluster(Answer):
     healthy: bool | None
     """Whether it answered then; null before the first look."""
     message: str | None
-    """What was wrong."""
+    """What is wrong, or what users should know of a cluster that answers."""
     nodes: int | None
     """How many there are."""
     resources: dict[str, float | None] | None

@@ -80,6 +80,10 @@ class ScriptedHead:
         if parts[:3] == ["api", "serve", "applications"]:
             deployments = {"model": {"replicas": self.replicas}}
             return 200, {"applications": {self.endpoint: {"status": "RUNNING", "deployments": deployments}}}
+        if path == "/api/v0/nodes":
+            size = {"CPU": 2.0, "memory": 4e9}
+            node = {"node_id": "a", "state": "ALIVE", "is_head_node": True, "resources_total": size}
+            return 200, {"data": {"result": {"result": [node]}}}
         if parts[:2] != ["api", "jobs"] or id not in self.jobs:
             return 404, {"msg": f"Job {id} does not exist"}
         if parts[3:] == ["logs"]:

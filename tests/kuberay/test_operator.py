@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -112,3 +112,28 @@ def test_a_head_whose_autoscaler_ends(kube: Kube, operator: Operator) -> None:
     wait_until(lambda: "AutoscalerEnded" in times(kube, id), 15, "that no workers will come is said")
     head_of(kube, operator, id).set(id, "SUCCEEDED")
     kube.wait(id, "Succeeded")
+
+
+def test_a_shared_cluster_whose_workers_lack(make_kube: Callable[..., Kube]) -> None:
+    """It answers, and so it is healthy; its message says what is missing."""
+    kube = make_kube(mode="shared", workers=[{"name": "w", "replicas": 1, "maxReplicas": 3}])
+    operator = Operator(kube.server, QuickHead)
+    operator.pods.worker_shows = [TRIED]
+
+    def shown() -> dict[str, Any]:
+        return dict(kube.service.get(f"/api/v1/cluster/{kube.cluster}").json()["result"])
+
+    try:
+        wait_until(
+            lambda: shown()["healthy"] and "no/such:1 cannot" in (shown()["message"] or ""), 20, "the worker's image"
+        )
+        operator.pods.worker_shows = []
+        wait_until(lambda: shown()["healthy"] and shown()["message"] is None, 20, "all is well")
+        (cluster,) = operator.heads
+        operator.pods.end_autoscaler(cluster)
+        wait_until(
+            lambda: "Ray's autoscaler has ended (status 1)" in (shown()["message"] or ""), 20, "what is to be done"
+        )
+        assert shown()["healthy"] and f"kubectl delete pod -n ml {cluster}-head-" in shown()["message"]
+    finally:
+        operator.close()

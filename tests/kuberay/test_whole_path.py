@@ -79,8 +79,10 @@ def test_gangs_on_as_many_clusters_at_once(
             assert len(points) == 40
             passed = [event["to"] for event in events(platform, handle.id) if event["to"]]
             assert passed == ["Accepted", "Created", "Running", "Succeeded"]
-            wait_until(lambda where=where: not where.store.list("rayclusters")[0], 30, "the cluster is gone")
-            assert not [s for s in where.store.list("secrets")[0] if handle.id in s["metadata"]["name"]]
+            for plural in ("rayclusters", "pods", "secrets"):
+                wait_until(lambda id=handle.id, where=where, plural=plural: not [
+                    o for o in where.store.list(plural)[0] if id in o["metadata"]["name"]
+                ], 30, f"its {plural} are gone")  # fmt: skip
 
 
 @pytest.mark.long

@@ -196,7 +196,8 @@ class Submission:
 @dataclass(frozen=True)
 class Capacity:
     """What a cluster has in all; `incarnation` changes when its head is started anew. A `total` or `largest_node` of
-    None has no bound that is known, and then nothing queues here; else `starting` jobs may be starting at once.
+    None has no bound that is known, and then nothing queues here; else `starting` jobs may be starting at once. `note`
+    is what users should know of a cluster that answers.
     """
 
     incarnation: str
@@ -204,6 +205,7 @@ class Capacity:
     largest_node: Resources | None
     nodes: frozenset[str] = frozenset()
     starting: int = 8
+    note: str | None = None
 
 
 class Driver(Protocol):

@@ -25,6 +25,7 @@ _WAITING = {
 _WAITS_TO_PULL = "ImagePullBackOff"
 _ROOT = "runAsNonRoot"
 AUTOSCALER = "autoscaler"  # its container in the head pod
+_GOES_ON = "the job goes on with the workers that it has."
 _QUOTA = re.compile(r"exceeded quota: ([^,\"]+)(.*)", re.DOTALL)
 # KubeRay puts its own word on a line before what the API server said (ray-operator/controllers/ray/utils/error.go).
 _OPERATORS_WORD = re.compile(r"^Failed(Create|Delete)\w+\s*\n")
@@ -42,17 +43,16 @@ def of_pods(pods: Iterable[dict[str, Any]]) -> Problem | None:
     return next((problem for problem in found if problem.reason != "Unschedulable"), found[0] if found else None)
 
 
-def of_autoscaler(pods: Iterable[dict[str, Any]]) -> Problem | None:
-    """That a head runs on without its autoscaler: under Ray's second one a head's containers are not started again."""
+def of_autoscaler(pods: Iterable[dict[str, Any]], advice: str = _GOES_ON) -> Problem | None:
+    """That a head runs on without its autoscaler: under Ray's second one a head's containers are not started again.
+    `advice` may name the head as {pod}.
+    """
     for pod in pods:
         for container in (pod.get("status") or {}).get("containerStatuses") or []:
             ended = (container.get("state") or {}).get("terminated")
             if container.get("name") == AUTOSCALER and ended and not pod["metadata"].get("deletionTimestamp"):
-                return Problem(
-                    "AutoscalerEnded",
-                    f"Ray's autoscaler has ended (status {ended.get('exitCode')}), and Kubernetes does not start it "
-                    "again: the job goes on with the workers that it has.",
-                )
+                told = f"Ray's autoscaler has ended (status {ended.get('exitCode')}), and nobody starts it again"
+                return Problem("AutoscalerEnded", f"{told}: {advice.format(pod=pod['metadata']['name'])}")
     return None
 
 

@@ -15,7 +15,7 @@ from submarine_ray.clusters.drivers.base import (
     SubmissionRefused,
     Unreachable,
 )
-from submarine_ray.clusters.drivers.kuberay import manifests, names, silence
+from submarine_ray.clusters.drivers.kuberay import manifests, names, problems, silence
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
@@ -65,7 +65,7 @@ class SharedCluster(RayServices):
             self._at.forget_dashboard(self.name)
             raise Unreachable(self._why() or str(failure)) from failure
         total, largest = manifests.offered(self._at.spec)
-        return Capacity(there.incarnation, total, largest, there.nodes)
+        return Capacity(there.incarnation, total, largest, there.nodes, note=self._note())
 
     def maintain(self) -> None:
         """Have the RayCluster as the registration says: make it, make it anew, change it."""
@@ -103,6 +103,13 @@ class SharedCluster(RayServices):
         except ApiError as failure:
             if failure.status != 409:  # the next look tries again
                 raise refusal(failure, "rayclusters", at.spec.namespace) from failure
+
+    def _note(self) -> str | None:
+        """What users should know of a cluster that answers: its workers may lack all the same."""
+        advice = f"no workers come. When nothing runs there: kubectl delete pod -n {self._at.spec.namespace} {{pod}}"
+        ended = problems.of_autoscaler(self._at.pods_of(self.name), advice)
+        problem = ended or self._at.problem_of(self.name)
+        return problem.message if problem else None
 
     def _why(self) -> str | None:
         """What keeps the cluster from answering, if Kubernetes knows."""
