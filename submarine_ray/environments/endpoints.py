@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.spec.answers import Environment
@@ -16,7 +17,7 @@ One = Envelope[Environment]
 
 
 def router(environments: EnvironmentService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/environment", tags=["environment"])
+    routes = APIRouter(prefix="/api/v1/environment", tags=["environment"], route_class=known_first(environments.get))
 
     @routes.post("", response_model=One, summary="Create an environment")
     def create(spec: NewEnvironment) -> Response:

@@ -13,6 +13,7 @@ from starlette.background import BackgroundTask
 
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import NotFound
+from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.answers import Event, Experiment, ExperimentLog, Metric, Page, Param, Trial
@@ -23,7 +24,7 @@ One = Envelope[Experiment]
 
 
 def router(experiments: ExperimentService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/experiment", tags=["experiment"])
+    routes = APIRouter(prefix="/api/v1/experiment", tags=["experiment"], route_class=known_first(experiments.get))
     _add_logs(routes, experiments)
     _add_tracking(routes, experiments)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.known import known_first
 from submarine_ray.models.service import ModelService
 from submarine_ray.spec.answers import ModelSignature, ModelVersion, RegisteredModel
 from submarine_ray.spec.base import Version
@@ -14,7 +15,7 @@ from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, Regis
 
 
 def router(models: ModelService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1", tags=["model"])
+    routes = APIRouter(prefix="/api/v1", tags=["model"], route_class=known_first(models.get))
 
     @routes.get("/registered-model/ping", response_model=Envelope[str], summary="Is this API there?")
     def ping_models() -> Response:

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SubmarineError
-from submarine_ray.models import signatures
-from submarine_ray.spec.experiment import check_tag
+from submarine_ray.models import signatures, tags
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 from submarine_ray.spec.trials import EXPERIMENT_TAG
 from submarine_ray.tracking.service import TrackingService
 
-# MLflow's tags are key = value, Submarine's are words: a word is a tag with this prefix.
-_TAG = "submarine.tag."
 STAGES = {
     "none": "None",
     "developing": "Developing",
@@ -47,7 +44,7 @@ class ModelService:
     def create(self, spec: RegisteredModelSpec) -> None:
         """Raises AlreadyExists."""
         with self._registry() as client:
-            client.create_registered_model(spec.name, {f"{_TAG}{t}": "true" for t in spec.tags}, spec.description)
+            client.create_registered_model(spec.name, tags.as_mlflow(spec.tags), spec.description)
 
     def list_all(self) -> list[dict[str, Any]]:
         return [_model(found) for found in _all(self._client().search_registered_models)]
@@ -71,11 +68,11 @@ class ModelService:
 
     def tag(self, name: str, tag: str, wanted: bool) -> None:
         """Give a model a tag, or take it away. Raises NotFound, InvalidSpec."""
-        key = _tag_key(tag)
+        key, value = tags.keyed(tag)
         with self._registry() as client:
             present = key in client.get_registered_model(name).tags
             if wanted:
-                client.set_registered_model_tag(name, key, "true")
+                client.set_registered_model_tag(name, key, value)
             elif present:
                 client.delete_registered_model_tag(name, key)
 
@@ -92,9 +89,9 @@ class ModelService:
         run_id = self._run_of(spec.experiment_id)
         uri = self._saved_model(spec.experiment_id, run_id, base_dir)
         stage = _stage(spec.current_stage)
-        tags = {f"{_TAG}{t}": "true" for t in spec.tags} | {EXPERIMENT_TAG: spec.experiment_id, _STAGE_TAG: stage}
+        kept = tags.as_mlflow(spec.tags) | {EXPERIMENT_TAG: spec.experiment_id, _STAGE_TAG: stage}
         if spec.dataset:
-            tags[_DATASET_TAG] = spec.dataset
+            kept[_DATASET_TAG] = spec.dataset
         with self._registry() as client:
             try:
                 client.get_registered_model(spec.name)
@@ -102,7 +99,7 @@ class ModelService:
                 client.create_registered_model(spec.name)
             model_id = uri.removeprefix("models:/")
             made = client.create_model_version(
-                spec.name, uri, run_id, tags, description=spec.description, model_id=model_id
+                spec.name, uri, run_id, kept, description=spec.description, model_id=model_id
             )
             return _version(made)
 
@@ -149,11 +146,11 @@ class ModelService:
 
     def tag_version(self, name: str, version: int, tag: str, wanted: bool) -> None:
         """Give a version a tag, or take it away. Raises NotFound, InvalidSpec."""
-        key = _tag_key(tag)
+        key, value = tags.keyed(tag)
         with self._registry() as client:
             present = key in client.get_model_version(name, str(version)).tags
             if wanted:
-                client.set_model_version_tag(name, str(version), key, "true")
+                client.set_model_version_tag(name, str(version), key, value)
             elif present:
                 client.delete_model_version_tag(name, str(version), key)
 
@@ -241,13 +238,6 @@ def _all(search: Callable[..., Any]) -> list[Any]:
             return found
 
 
-def _tag_key(tag: str) -> str:
-    try:
-        return f"{_TAG}{check_tag(tag)}"
-    except ValueError as failure:
-        raise InvalidSpec(str(failure), "tag") from failure
-
-
 def _stage(stage: str | None) -> str:
     known = STAGES.get((stage or "None").lower())
     if known is None:
@@ -267,34 +257,30 @@ def _time(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _tags(tags: dict[str, str]) -> list[str]:
-    return sorted(key.removeprefix(_TAG) for key in tags if key.startswith(_TAG))
-
-
 def _model(model: Any) -> dict[str, Any]:
     return {
         "name": model.name,
         "creationTime": _time(model.creation_timestamp),
         "lastUpdatedTime": _time(model.last_updated_timestamp),
         "description": model.description or None,
-        "tags": _tags(model.tags),
+        "tags": tags.of_mlflow(model.tags),
     }
 
 
 def _version(version: Any) -> dict[str, Any]:
-    tags = version.tags
+    kept = version.tags
     return {
         "name": version.name,
         "version": int(version.version),
-        "id": tags.get("submarine.model_id"),
+        "id": kept.get("submarine.model_id"),
         "userId": version.user_id or "",
-        "experimentId": tags.get(EXPERIMENT_TAG),
-        "modelType": tags.get("submarine.model_type"),
-        "currentStage": tags.get(_STAGE_TAG, "None"),
+        "experimentId": kept.get(EXPERIMENT_TAG),
+        "modelType": kept.get("submarine.model_type"),
+        "currentStage": kept.get(_STAGE_TAG, "None"),
         "creationTime": _time(version.creation_timestamp),
         "lastUpdatedTime": _time(version.last_updated_timestamp),
         "source": version.source,
-        "dataset": tags.get(_DATASET_TAG),
+        "dataset": kept.get(_DATASET_TAG),
         "description": version.description or None,
-        "tags": _tags(tags),
+        "tags": tags.of_mlflow(kept),
     }

@@ -15,6 +15,10 @@ from submarine_ray.spec.notebooks import NotebookSpec
 One = Envelope[Notebook]
 
 
+# The id that the published `submarine list notebook` asks for, whoever asks; Submarine's server answers with all.
+PUBLISHED_COMMAND = "4291d7da9005377ec9aec4a71ea837f"
+
+
 def router(notebooks: NotebookService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/notebook", tags=["notebook"])
 
@@ -32,7 +36,7 @@ def router(notebooks: NotebookService) -> APIRouter:
         limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None,
         cursor: str | None = None,
     ) -> Response:
-        found, attributes = notebooks.list_page(id, limit, cursor)
+        found, attributes = notebooks.list_page(None if id == PUBLISHED_COMMAND else id, limit, cursor)
         return ok(found, "List all notebook instances", attributes)
 
     @routes.get("/{id}", response_model=One, summary="Get a notebook")

@@ -28,7 +28,7 @@ SWEEP_RETRIES = 3
 NOTES_LENGTH = 20_000
 # What stands in answers for a password; sent back, it leaves the password as it is.
 HIDDEN = "**********"
-TAG_LENGTH = 128
+TAG_LENGTH = 256
 MAX_TAGS = 64
 
 _ADDITIONS = (

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT
 from submarine_ray.spec.answers import Experiment, Template
 from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
@@ -16,7 +17,7 @@ One = Envelope[Template]
 
 
 def router(templates: TemplateService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1", tags=["template"])
+    routes = APIRouter(prefix="/api/v1", tags=["template"], route_class=known_first(templates.get))
 
     @routes.post("/template", response_model=One, summary="Create a template")
     def create(spec: TemplateSpec) -> Response:

@@ -140,7 +140,7 @@ def test_the_published_command(platform: RunningPlatform, command: Command) -> N
     id = platform.submit("echo hello")
     platform.ended(id)
     notebook = {
-        "meta": {"name": "by-command", "ownerId": "4291d7da9005377ec9aec4a71ea837f"},
+        "meta": {"name": "by-command", "ownerId": "e9ca23d68d884d4ebb19d07889727dae"},  # the documents' own
         "environment": {"name": "notebook-env"},
         "spec": {"resources": "cpu=0.5"},
     }
