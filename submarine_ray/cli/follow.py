@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import TextIO
 
 from submarine_ray.client.errors import ExperimentFailed
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.launch import UNFINISHED
 
 DETACHED_STATUS = 130
 # What Ray writes into every job's log, and what tells its reader nothing; other lines of Ray's may say what is wrong.
@@ -16,11 +18,34 @@ _RAYS_OWN = re.compile(r"Running entrypoint for job |.* -- Runtime env is settin
 
 def follow(client: ExperimentClient, id: str, replica: str | None = None) -> None:
     """Print lines as they come, until the experiment ends."""
+    paper = Paper(sys.stdout)
     for name, line in client.follow_log(id, replica):
         if replica is None and name == "ray" and _RAYS_OWN.match(line):
             continue
-        sys.stdout.write(f"{line}\n" if replica else f"[{name}] {line}\n")
-        sys.stdout.flush()
+        paper.write(name, line if replica else f"[{name}] {line}")
+    paper.close()
+
+
+class Paper:
+    """Lines, and below them a line that is not finished, such as a progress bar: drawn over as it changes."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._drawn = ""
+
+    def write(self, name: str, line: str) -> None:
+        """`line` of `name`; one that ends with a carriage return is not finished."""
+        is_unfinished = name != "ray" and line.endswith(UNFINISHED)
+        text = line.removesuffix(UNFINISHED) if is_unfinished else line
+        over = f"\r{' ' * len(self._drawn)}\r" if self._drawn else ""
+        self._file.write(f"{over}{text}" if is_unfinished else f"{over}{text}\n")
+        self._file.flush()
+        self._drawn = text if is_unfinished else ""
+
+    def close(self) -> None:
+        """What is drawn stays: nothing will take its place."""
+        if self._drawn:
+            self._file.write("\n")
 
 
 def follow_to_outcome(client: ExperimentClient, id: str) -> int:

@@ -27,6 +27,7 @@ from submarine_ray.cli import processes
 from submarine_ray.cli.processes import Started
 from submarine_ray.runner.network import node_ip
 from submarine_ray.spec.home import Home
+from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE
 
 MARK = "SUBMARINE_LOCAL_CLUSTER"
 START_SECONDS = 90
@@ -118,7 +119,7 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         "RAY_worker_niceness": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(DRAIN_SECONDS),
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_JOB_STOP_WAIT_TIME_S": "15",  # the runner ends a stubborn script itself, and sends its last metrics
+        RAY_STOP_VARIABLE: str(GRACE_SECONDS + GRACE_MARGIN),
         "RAY_DEDUP_LOGS": "0",
         # It looks at each open file ten times a second: the 200 of an old cluster took a twentieth of a core.
         "RAY_LOG_MONITOR_MAX_OPEN_FILES": "20",

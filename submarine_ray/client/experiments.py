@@ -81,7 +81,11 @@ class ExperimentClient:
         return list(self.service.call("GET", f"{_BASE}/logs", params={"status": status} if status else {}))
 
     def follow_log(self, id: str, replica: str | None = None) -> Iterator[tuple[str, str]]:
-        """(replica, line) as they are written, from the beginning until the experiment has ended."""
+        """(replica, line) as they are written, from the beginning until the experiment has ended.
+
+        A line that ends with a carriage return is not finished (a progress bar as it is now): the next line of the same
+        replica takes its place.
+        """
         for record in self.service.lines(f"{_BASE}/logs/{id}/stream", {"replica": replica} if replica else {}):
             yield record["replica"], record["line"]
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from submarine_ray.core.clock import iso
 from submarine_ray.core.errors import Conflict
 from submarine_ray.experiments.tables import ExperimentRow
-from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
+from submarine_ray.spec.experiment import STORED, EnvironmentSpec, ExperimentSpec
 from submarine_ray.spec.plan import plan_replicas
 from submarine_ray.spec.problems import sentence
 
@@ -66,7 +66,7 @@ def _shown(row: ExperimentRow, spec: ExperimentSpec | None) -> dict[str, Any]:
 def stored_spec(row: ExperimentRow) -> ExperimentSpec:
     """The spec as it was accepted. Raises Conflict if this version's rules, stricter than those of then, refuse it."""
     try:
-        return ExperimentSpec.model_validate_json(row.spec)
+        return ExperimentSpec.model_validate_json(row.spec, context=STORED)
     except ValidationError as failure:
         why = sentence(failure.errors()[0])
         raise Conflict(

@@ -119,6 +119,8 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
     @routes.get(
         "/logs/{experiment_id}/stream",
         summary="Lines as they are written, as JSON lines {replica, line}",
+        description="A line that ends with a carriage return is not finished, such as a progress bar as it is now: the "
+        "next line of the same replica takes its place.",
         response_class=StreamingResponse,
         responses={200: {"content": {"application/x-ndjson": {}}}},
     )

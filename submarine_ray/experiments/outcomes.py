@@ -55,6 +55,17 @@ def limited(row: ExperimentRow, spec: ExperimentSpec, at_once: int) -> list[Even
     return [Event("TrialsLimited", message)]
 
 
+def hurried(row: ExperimentRow, spec: ExperimentSpec, grace: int | None) -> list[Event]:
+    """Say that the cluster leaves processes less time to end than they are to have."""
+    if grace is None or spec.grace <= grace:
+        return []
+    message = (
+        f"gracePeriod is {spec.grace} s when the experiment is stopped. When Kubernetes takes a pod of cluster "
+        f"{row.cluster!r} away, its processes have {grace} s: the pods are shared."
+    )
+    return [Event("GraceLimited", message)]
+
+
 def retried(row: ExperimentRow, step: decide.Retry) -> Outcome:
     """Begin the next attempt."""
     attempt = row.attempt + 1

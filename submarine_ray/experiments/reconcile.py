@@ -354,6 +354,7 @@ class ExperimentReconciler:
         submitted = Event(
             "Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.", row.status, Status.CREATED
         )
+        hurried = outcomes.hurried(row, spec, self._clusters.capacity(row.cluster).grace)
         # Ray needs most of a second for its supervisor: looking earlier would only cost the cluster.
         values = {
             "status": Status.CREATED,
@@ -361,7 +362,7 @@ class ExperimentReconciler:
             "incarnation": incarnation,
             "next_check_ms": now_ms() + SUPERVISOR_MS,
         }
-        return values | {"reason": None, "message": None}, [submitted, *outcomes.limited(row, spec, at_once)]
+        return values | {"reason": None, "message": None}, [submitted, *outcomes.limited(row, spec, at_once), *hurried]
 
     def _queue(self, row: ExperimentRow) -> Outcome:
         values: Values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}

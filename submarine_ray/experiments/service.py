@@ -282,8 +282,12 @@ class ExperimentService:
         """An attempt's lines that were not told yet, until the stream ends or breaks; `told` counts each replica's."""
         passed: Counter[str] = Counter()
         try:
-            async for raw in _lines(self._clusters.driver(row.cluster).follow_log(row.submission_id)):
+            async for raw in logs.whole_lines(self._clusters.driver(row.cluster).follow_log(row.submission_id)):
                 name, line = logs.split_line(raw)
+                if logs.is_passing(name, line):
+                    if passed[name] == told[name]:  # else it is one of those that have long been finished
+                        yield name, line
+                    continue
                 passed[name] += 1
                 if passed[name] > told[name]:
                     told[name] += 1
@@ -455,13 +459,14 @@ class ExperimentService:
         }
 
     def _warnings(self, row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:
-        """What the clusters of this kind cannot honour is said, not passed over."""
+        """What may be meant otherwise, and what the clusters of this kind cannot honour, is said, not passed over."""
+        found = [Event("NoShell", warning) for warning in spec.command_warnings]
         if self._clusters.is_container(row.cluster):
-            return []
+            return found
         environment = answers.stored_environment(row)
         images = {environment.container_image} if environment else set()
         images |= {task.image for task in spec.spec.values()}
-        found = [
+        found += [
             Event(
                 "ImageIgnored",
                 f"The image {image!r} is not used: this cluster runs plain processes, not containers. The command "
@@ -502,13 +507,3 @@ def _known(word: str | None, words: Sequence[str], field: str) -> str | None:
         if known.lower() == word.lower():
             return known
     raise InvalidSpec(f"unknown {field} {word[:80]!r}; use one of {', '.join(words)}", field)
-
-
-async def _lines(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
-    rest = ""
-    async for piece in pieces:
-        *whole, rest = (rest + piece).split("\n")
-        for line in whole:
-            yield line
-    if rest:
-        yield rest

@@ -25,7 +25,7 @@ from submarine_ray.runner import code, environment
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.environment import Place
 from submarine_ray.runner.errors import CommandFailed, ReplicaLost, RunnerError
-from submarine_ray.runner.process import ReplicaProcess
+from submarine_ray.runner.process import ENDED_STATUS, ReplicaProcess
 from submarine_ray.spec import memory
 from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch, Replica
@@ -34,9 +34,8 @@ HAND_OVER_SECONDS = 0.2
 WAIT_NOTICE_SECONDS = 15.0
 # After the chief, workers of a mirrored strategy end by themselves; those of a parameter server never do.
 GRACE_SECONDS = 5.0
-# Below the time that Ray leaves a stopped job.
-STOP_SECONDS = 10.0
-STOPPED_STATUS = 143
+# What a replica needs beside its time of grace: to be asked, to be killed, to hand over its last lines.
+END_SECONDS = 5.0
 NCCL_REFUSAL = "Duplicate GPU detected"
 
 
@@ -91,7 +90,7 @@ class ReplicaActor:
             env,
             self._workspace.directory,
             self._lines.put,
-            own_group=True,
+            launch.grace_seconds,
             on_end=lambda: self._lines.put(None),
         )
 
@@ -139,7 +138,7 @@ def run(launch: Launch) -> None:
     try:
         _wait_for_room(group, launch)
         gang = Gang(launch, group)
-        signal.signal(signal.SIGTERM, lambda *_: gang.stop())
+        signal.signal(signal.SIGTERM, lambda *_: gang.stop() if gang.has_started else sys.exit(ENDED_STATUS))
         gang.run()
     finally:
         remove_placement_group(group)
@@ -170,16 +169,21 @@ class Gang:
         self._statuses: dict[int, int] = {}
         self._endings = [Ending() for _ in launch.replicas]
         self._asked_to_end: set[int] = set()
-        self._started = False
-        self._stop_until: float | None = None
+        self.has_started = False
+        self._failure: RunnerError | None = None
+        self._end_until: float | None = None
         self._sharing: list[str] = []
         self._nccl_refused = False
 
     def stop(self) -> None:
-        """Let the replicas end, and send what they have logged; called by a signal, so `run` does the work."""
-        if not self._started:
-            sys.exit(STOPPED_STATUS)
-        self._stop_until = time.monotonic() + STOP_SECONDS
+        """Let the replicas end, and send what they have logged; called by a signal, so `rounds` does the work."""
+        self._fail(CommandFailed("the experiment failed: it was told to end (SIGTERM)", ENDED_STATUS))
+
+    def _fail(self, failure: RunnerError) -> None:
+        """The first failure is the gang's; from now on all others have their time of grace, and no more."""
+        if self._failure is None:
+            self._failure = failure
+            self._end_until = time.monotonic() + self._launch.grace_seconds + END_SECONDS
 
     def run(self) -> None:
         for _ in self.rounds():
@@ -193,17 +197,21 @@ class Gang:
             self._write(self._sharing[0], [f"[submarine] {self._of_sharing()}"])
         self._get([actor.start.remote(self._launch, rank, places) for rank, actor in enumerate(self._actors)])
         pending = {actor.hand_over.remote(): rank for rank, actor in enumerate(self._actors)}
-        self._started = True
+        self.has_started = True
         leader_ended: float | None = None
         while pending:
             ready, _ = ray.wait(list(pending), num_returns=1, timeout=0.5)
-            if self._stop_until is not None:
+            if self._end_until is not None:
                 self._end(*(replica.role for replica in self._launch.replicas))
-                if time.monotonic() > self._stop_until:
+                if time.monotonic() > self._end_until:
                     break
             for reference in ready:
                 rank = pending.pop(reference)
-                given = self._take(rank, reference)
+                try:
+                    given = self._take(rank, reference)
+                except ReplicaLost as failure:
+                    self._fail(failure)
+                    continue
                 if given.status is None:
                     pending[self._actors[rank].hand_over.remote()] = rank
                 if rank == 0:
@@ -214,8 +222,8 @@ class Gang:
                 self._end("ps", "evaluator")
             if leader_ended is not None and time.monotonic() > leader_ended + GRACE_SECONDS:
                 self._end("worker")
-        if self._stop_until is not None:
-            raise CommandFailed("the experiment was stopped", STOPPED_STATUS)
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def _leader_decides(self) -> bool:
@@ -233,12 +241,12 @@ class Gang:
         return given
 
     def _check(self, rank: int, status: int | None) -> None:
-        """Raises CommandFailed, after ending the others, for a replica that failed by itself."""
+        """The failure of a replica that failed by itself is the gang's."""
         if status and rank not in self._asked_to_end:
-            self._end_all()
             name = self._launch.replicas[rank].name
             why = f"; {self._of_sharing()}" if self._sharing and self._nccl_refused else ""
-            raise CommandFailed(f"{name} failed: {self._endings[rank].why(status)}{why}", status if status > 0 else 1)
+            said = f"{name} failed: {self._endings[rank].why(status)}{why}"
+            self._fail(CommandFailed(said, status if status > 0 else 1))
 
     def _of_sharing(self) -> str:
         return (
@@ -248,15 +256,11 @@ class Gang:
 
     def _end(self, *roles: str) -> None:
         for rank, replica in enumerate(self._launch.replicas):
-            if rank == 0 and self._stop_until is None:
+            if rank == 0 and self._end_until is None:
                 continue  # the leader ends the others, never they it
             if replica.role in roles and rank not in self._statuses and rank not in self._asked_to_end:
                 self._asked_to_end.add(rank)
                 self._actors[rank].stop.remote()
-
-    def _end_all(self) -> None:
-        ending = [actor.stop.remote() for rank, actor in enumerate(self._actors) if rank not in self._statuses]
-        ray.wait(ending, num_returns=len(ending), timeout=10) if ending else None
 
     def _get(self, references: list[Any], rank: int | None = None) -> list[Any]:
         """Results of the actors; their deaths and refusals as the runner's own errors."""

@@ -1,22 +1,31 @@
 """How the output of a train function reaches the job's log: whole, in order, each line under its replica's name.
 
 Ray's own way (worker log files, tailed, de-duplicated, prefixed by process) is late, may lose the end, and names no
-replica. Here a worker's output goes through a pipe to one actor, which the driver empties.
+replica. Here a worker's output goes through a pipe to one actor, which the driver empties; what the driver has to tell
+all workers, that they are to end, goes the same way back.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
 
+from submarine_ray.runner import output
+from submarine_ray.runner.process import ENDED_STATUS
+
 EMPTY_SECONDS = 0.2
 END_SECONDS = 5.0
+# How often workers ask whether they are to end, and how long what they reported last takes to be stored.
+ASK_SECONDS = 1.0
+STORE_SECONDS = 1.0
 
 
 class LineSink:
@@ -24,6 +33,8 @@ class LineSink:
 
     def __init__(self) -> None:
         self._lines: list[tuple[str, str]] = []
+        self._at_work: set[str] = set()
+        self._is_ending = False
 
     def put(self, replica: str, lines: list[str]) -> None:
         self._lines += [(replica, line) for line in lines]
@@ -31,6 +42,23 @@ class LineSink:
     def take(self) -> list[tuple[str, str]]:
         taken, self._lines = self._lines, []
         return taken
+
+    def begin(self, worker: str) -> None:
+        """A worker has begun something that is to have its time of grace."""
+        self._at_work.add(worker)
+
+    def leave(self, worker: str) -> None:
+        self._at_work.discard(worker)
+
+    def at_work(self) -> int:
+        return len(self._at_work)
+
+    def end(self) -> None:
+        """From now on all are to end."""
+        self._is_ending = True
+
+    def is_ending(self) -> bool:
+        return self._is_ending
 
 
 class LineWriter:
@@ -46,6 +74,26 @@ class LineWriter:
         """Write the rest."""
         self._closing.set()
         self._thread.join()
+
+    def end_on_sigterm(self, grace: float) -> None:
+        """When the job is to end, tell the workers, and leave with them: `grace` seconds later at the latest."""
+
+        def end() -> None:
+            ray.get(self.sink.end.remote())
+            until = time.monotonic() + grace
+            while time.monotonic() < until and ray.get(self.sink.at_work.remote()):
+                time.sleep(EMPTY_SECONDS)
+            time.sleep(STORE_SECONDS)
+            self.close()
+            os._exit(ENDED_STATUS)  # the main thread waits for workers that have nothing left to do
+
+        begun = threading.Thread(target=end, name="end", daemon=True)
+
+        def begin(*_: Any) -> None:
+            if begun.ident is None:
+                begun.start()
+
+        signal.signal(signal.SIGTERM, begin)
 
     def _work(self) -> None:
         closing = False
@@ -80,14 +128,31 @@ def captured(put: Callable[[list[str]], Any]) -> Iterator[None]:
         pump.join(END_SECONDS)  # a child that goes on writing must not hold up the worker's end
 
 
+def when_ending(sink: Any, act: Callable[[], None]) -> None:
+    """Call `act` on a thread once the driver has said that all are to end."""
+
+    def ask() -> None:
+        while not ray.get(sink.is_ending.remote()):
+            time.sleep(ASK_SECONDS)
+        act()
+
+    threading.Thread(target=ask, name="ending", daemon=True).start()
+
+
+def leave_for_good(sink: Any, worker: str) -> None:
+    """This worker has done the last that it was to do; its process ends with the driver."""
+    ray.get(sink.leave.remote(worker))
+    threading.Event().wait()
+
+
 def _pump(reading: int, put: Callable[[list[str]], Any]) -> None:
-    rest, last = b"", None
-    while chunk := os.read(reading, 65_536):
-        *whole, rest = (rest + chunk).split(b"\n")
-        if whole:
-            last = put([line.decode(errors="replace") for line in whole])
-    if rest:
-        last = put([rest.decode(errors="replace")])
+    last = None
+
+    def hand_on(lines: list[str]) -> None:
+        nonlocal last
+        last = put(lines)
+
+    output.pump(reading, hand_on)
     os.close(reading)
     if last is not None:
         ray.get(last)

@@ -58,7 +58,7 @@ def run(launch: Launch, notebook: Notebook) -> None:
         last = line.strip() or last
         say(f"[{replica.name}] {line}")
 
-    process = ReplicaProcess(replica, env, folder, sink, own_group=False)
+    process = ReplicaProcess(replica, env, folder, sink, launch.grace_seconds)
     end_on_sigterm(process)
     server = Server(f"http://{host}:{port}{notebook.path}", notebook.token)
     ready = f"[submarine] notebook at {host}:{port}"

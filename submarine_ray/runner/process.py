@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import shlex
@@ -13,17 +12,22 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper
+from submarine_ray.runner import guard, output
 from submarine_ray.runner.environment import python_path
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.kernel import KernelKills
+from submarine_ray.runner.unstartable import unstartable
 from submarine_ray.spec import memory
-from submarine_ray.spec.launch import Replica
+from submarine_ray.spec.launch import GRACE_SECONDS, Replica
+from submarine_ray.spec.without_shell import joined
 
-KILL_SECONDS = 5.0
+# How long lines are waited for after the end of the processes: a service that was left on purpose holds the pipe open.
+LAST_LINES_SECONDS = 1.0
+ENDED_STATUS = 128 + signal.SIGTERM  # as shells number it
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the latter is a shell's word for its child
-_PR_SET_PDEATHSIG = 1
 _REFERENCE = re.compile(r"\$(\$?)\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
 Sink = Callable[[str], None]
@@ -32,27 +36,25 @@ Sink = Callable[[str], None]
 def argv(replica: Replica, env: Mapping[str, str]) -> list[str]:
     """The command as a process gets it: split as by a shell, no shell, `$(NAME)` replaced as Kubernetes does.
 
-    `$$(NAME)` is `$(NAME)` as text.
+    `$$(NAME)` is `$(NAME)` as text. Raises CommandFailed.
     """
     if replica.shell:
         return ["/bin/sh", "-c", replica.command]
     try:
-        parts = shlex.split(replica.command)
+        parts = shlex.split(joined(replica.command))
     except ValueError as failure:
         raise CommandFailed(f"the command cannot be split into words ({failure}): {replica.command}", 2) from failure
+    if not parts:
+        raise CommandFailed("the command is empty", 2)
     return [_REFERENCE.sub(lambda m: m[0][1:] if m[1] else env.get(m[2], m[0]), part) for part in parts]
 
 
-def _die_with_parent() -> None:
-    """Linux ends the script when its runner is killed: a lost attempt must not go on beside its successor."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class ReplicaProcess:
-    """A running command; `sink` gets each of its lines, in order, stdout and stderr together as they were written.
+    """A running command and all that it starts; `sink` gets each of its lines, in order, stdout and stderr together as
+    they were written. The process has ended when nothing is left of its tree (runner/guard.py).
 
-    `on_end` is called, on a thread of this object, once the process has ended and its last line has gone to the sink.
+    `grace` is how many seconds its processes have between SIGTERM and SIGKILL. `on_end` is called, on a thread of this
+    object, once the last line has gone to the sink.
     """
 
     def __init__(
@@ -61,67 +63,109 @@ class ReplicaProcess:
         env: Mapping[str, str],
         directory: Path,
         sink: Sink,
-        own_group: bool,
+        grace: float = GRACE_SECONDS,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
+        self._name = replica.name
+        self._grace = grace
         self._on_end = on_end
-        self._own_group = own_group
+        self._ended = threading.Event()
+        self._status = 1
         whole = {**os.environ, **env}
         whole |= python_path(whole)
-        command = argv(replica, whole)
         self._kills = KernelKills()
-        try:
-            self._process = subprocess.Popen(
-                command,
-                env=whole,
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                process_group=0 if own_group else None,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
-        except FileNotFoundError as failure:
-            raise CommandFailed(f"there is no program {command[0]!r} in the cluster's PATH", 127) from failure
-        except PermissionError as failure:
-            raise CommandFailed(f"{command[0]!r} may not be executed", 126) from failure
+        self._start(argv(replica, whole), whole, directory)
         run = Run.from_env(env)
         spool = env.get(SPOOL_VARIABLE)
         self._shipper = Shipper(Path(spool), run, sink).start() if run and spool else None
         self._pump = threading.Thread(target=self._read, name="output", daemon=True)
         self._pump.start()
+        threading.Thread(target=self._follow, name="guard", daemon=True).start()
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status, once every line has gone to the sink. Raises subprocess.TimeoutExpired."""
-        status = self._process.wait(timeout)
-        # A grandchild that holds the pipe open must not hold up the replica's end.
-        self._pump.join(timeout=5)
-        if self._shipper:
-            self._shipper.close()
-        return memory.OOM_KILLED if status in _KILLED and self._kills.have_come() else status
+        """The command's exit status, once every line has gone to the sink. Raises TimeoutError."""
+        if not self._ended.wait(timeout):
+            raise TimeoutError
+        shipper, self._shipper = self._shipper, None
+        if shipper:
+            shipper.close()
+        return self._status
 
     def poll(self) -> int | None:
-        return self._process.poll()
+        return self._status if self._ended.is_set() else None
 
     def terminate(self) -> None:
-        """SIGTERM, and SIGKILL if that is not heeded."""
-        self._signal(signal.SIGTERM)
-        try:
-            self._process.wait(KILL_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
+        """SIGTERM, and SIGKILL to what has not ended after the time of grace. Returns at once."""
+        with contextlib.suppress(OSError):  # it has ended
+            os.write(self._orders, f"{self._grace}\n".encode())
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            if self._own_group:
-                os.killpg(self._process.pid, number)
-            else:
-                self._process.send_signal(number)
+    def _start(self, command: list[str], env: Mapping[str, str], directory: Path) -> None:
+        """Raises CommandFailed."""
+        reports, tell = os.pipe()
+        obey, self._orders = os.pipe()
+        try:
+            guarded = subprocess.Popen(
+                [*_guard(), str(tell), str(obey), str(self._grace), *command],
+                env=env,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(tell, obey),
+            )
+        except OSError as failure:
+            os.close(reports)
+            os.close(self._orders)
+            raise unstartable(failure.errno or 0, command, env, directory) from failure
+        finally:
+            os.close(tell)
+            os.close(obey)
+        guarded.wait()  # at once: it goes on in a process that is nobody's child
+        assert guarded.stdout is not None  # noqa: S101 (a pipe was asked for)
+        self._output = guarded.stdout
+        self._reports: IO[str] = os.fdopen(reports)
+        kind, _, number = self._reports.readline().strip().partition(" ")
+        if kind != "pid":
+            self._reports.close()
+            self._output.close()
+            os.close(self._orders)
+            raise unstartable(int(number or 0), command, env, directory)
+        self.pid = int(number)
+
+    def _follow(self) -> None:
+        """What the guard tells, until all processes have ended."""
+        self._status = -signal.SIGKILL  # unless the guard lives to tell
+        told = False
+        for line in self._reports:
+            kind, _, rest = line.strip().partition(" ")
+            if kind == "ended":
+                # What was told to end from outside has not done its work, however well it ended.
+                self._status = int(rest) or (ENDED_STATUS if told else 0)
+            elif kind == "told":
+                told = True
+            elif kind == "left":
+                self._sink(f"[submarine] {self._name} has ended and left processes behind ({rest}); they are ended too")
+        self._reports.close()
+        os.close(self._orders)
+        self._pump.join(LAST_LINES_SECONDS)
+        if self._status in _KILLED and self._kills.have_come():
+            self._status = memory.OOM_KILLED
+        self._ended.set()
+        self._on_end()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 (Popen was given a pipe)
-        for line in self._process.stdout:
-            self._sink(line.decode(errors="replace").rstrip("\n"))
-        self._process.wait()
-        self._on_end()
+        output.pump(self._output.fileno(), self._hand_on)
+
+    def _hand_on(self, lines: list[str]) -> None:
+        for line in lines:
+            self._sink(line)
+
+
+def _guard() -> list[str]:
+    """The program that holds the processes; its source where the runner lies in a zip."""
+    file = Path(guard.__file__)
+    if file.exists():
+        return [sys.executable, "-I", "-S", str(file)]
+    source = guard.__loader__.get_source(guard.__name__)  # type: ignore[union-attr]
+    return [sys.executable, "-I", "-S", "-c", str(source)]

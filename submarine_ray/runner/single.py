@@ -11,8 +11,8 @@ from submarine_ray.runner import code, environment
 from submarine_ray.runner.environment import Place
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.network import free_port
-from submarine_ray.runner.process import ReplicaProcess
-from submarine_ray.spec.endings import Ending
+from submarine_ray.runner.process import ENDED_STATUS, ReplicaProcess
+from submarine_ray.spec.endings import Ending, describe
 from submarine_ray.spec.launch import Launch
 
 
@@ -33,21 +33,27 @@ def run(launch: Launch) -> None:
         sys.stdout.write(f"[{replica.name}] {line}\n")
         sys.stdout.flush()
 
-    # In the job's own process group, so that Ray's stop reaches the script as well.
-    process = ReplicaProcess(replica, env, workspace.directory, sink, own_group=False)
-
-    end_on_sigterm(process)
+    process = ReplicaProcess(replica, env, workspace.directory, sink, launch.grace_seconds)
+    asked = end_on_sigterm(process)
     status = process.wait()
     workspace.close()
+    if asked.is_set():
+        # Ray notes what it stops as stopped. Where somebody else asked, the attempt has not done its work: it is lost.
+        raise CommandFailed(
+            f"{replica.name} failed: it was told to end (SIGTERM), and {describe(status)}", ENDED_STATUS
+        )
     if status != 0:
         raise CommandFailed(f"{replica.name} failed: {ending.why(status)}", status if status > 0 else 1)
 
 
-def end_on_sigterm(process: ReplicaProcess) -> None:
-    """Pass Ray's stop on."""
+def end_on_sigterm(process: ReplicaProcess) -> threading.Event:
+    """Pass on that the job is to end, once: the event tells whether it was."""
+    asked = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        # On a thread: the main one is waiting for the process, and must go on to see its end and send the last metrics.
-        threading.Thread(target=process.terminate, daemon=True).start()
+        if not asked.is_set():
+            asked.set()
+            process.terminate()
 
     signal.signal(signal.SIGTERM, end)
+    return asked

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def run(launch: Launch) -> None:
     function = TrainFunction.read(workspace.directory)
     ray.init(log_to_driver=False, logging_level="WARNING")
     writer = LineWriter()
+    writer.end_on_sigterm(launch.grace_seconds)
     try:
         trainer(launch, function, writer.sink).fit()
     except Exception as failure:  # Ray Train wraps whatever the function raised
@@ -117,9 +119,13 @@ def _as_replica(launch: Launch, function: TrainFunction, params: Mapping[str, An
             variables.setdefault("TF_USE_LEGACY_KERAS", "1")
         os.environ.update(variables)
         submarine_mlflow.install()
-        _record_reports()
+        name = prefix + replica.name
+        ending = threading.Event()
+        lines.when_ending(sink, ending.set)
+        _record_reports(lambda: lines.leave_for_good(sink, name) if ending.is_set() else None)
         logging.getLogger("ray.train").setLevel(logging.WARNING)  # it would write a line for each report
-        with lines.captured(lambda written: sink.put.remote(prefix + replica.name, written)):
+        ray.get(sink.begin.remote(name))
+        with lines.captured(lambda written: sink.put.remote(name, written)):
             try:
                 # Loaded here, and not by Ray: only now can this process import what it needs.
                 loaded = function.load()
@@ -129,12 +135,13 @@ def _as_replica(launch: Launch, function: TrainFunction, params: Mapping[str, An
                 raise
             finally:
                 tracking.flush()  # here, so that what could not be stored is said in the replica's log
+                ray.get(sink.leave.remote(name))
 
     return train_worker
 
 
-def _record_reports() -> None:
-    """What this worker gives `ray.train.report` becomes metrics of its replica, too.
+def _record_reports(then: Callable[[], None]) -> None:
+    """What this worker gives `ray.train.report` becomes metrics of its replica, too; after each, do `then`.
 
     Source: TrainFnUtils, which Ray Train documents as the place to patch for other behaviours.
     """
@@ -146,6 +153,7 @@ def _record_reports() -> None:
     def recorded(metrics: dict[str, Any], *arguments: Any, **options: Any) -> None:
         tracking.record_report(metrics, next(count))
         report(metrics, *arguments, **options)
+        then()
 
     utils.report = recorded
 

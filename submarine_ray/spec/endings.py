@@ -79,7 +79,7 @@ class Ending:
 
     def why(self, status: int) -> str:
         """Why it ended so, in words that follow on `failed: `; the exception first, where it was one."""
-        lines = list(self._lines)
+        lines = [line for line in self._lines if not line.startswith("[submarine] ")]
         said = f"it {describe(status)}"
         if status == memory.OOM_KILLED:
             return said

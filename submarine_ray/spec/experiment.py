@@ -1,8 +1,8 @@
 """The experiment, as Submarine's REST API spells it, with this platform's few optional additions.
 
 Source: Submarine's "Experiment REST API"; additions are `cluster`, `placement`, `kubernetes`, `timeout`, `maxRetries`,
-`queue`, `trainFunction`, `tune`, `meta.owner`, `meta.team`, `meta.notes` and `code.url` with the sync modes `local`,
-`http` and `package`.
+`gracePeriod`, `queue`, `trainFunction`, `tune`, `meta.owner`, `meta.team`, `meta.notes` and `code.url` with the sync
+modes `local`, `http` and `package`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from submarine_ray.spec import commands, space
+from submarine_ray.spec import commands, space, without_shell
 from submarine_ray.spec.base import Document, Text, check_name, check_variables
 from submarine_ray.spec.clusters import Placement
 from submarine_ray.spec.code import CodeSpec
 from submarine_ray.spec.kubernetes import JobOptions
+from submarine_ray.spec.launch import GRACE_SECONDS
 from submarine_ray.spec.quantities import Quantities, Resources, parse_resources, split_resources
 from submarine_ray.spec.tune import TuneSpec
 
 MAX_REPLICAS = 10_000
 MAX_RETRIES = 100
 MAX_TIMEOUT = 365 * 86_400
+MAX_GRACE = 3_600
+# As context of a validation: what was accepted once is read back, whatever is asked of new specs.
+STORED = {"stored": True}
 # A sweep that was lost resumes where it was, and that costs nothing that was paid for already.
 SWEEP_RETRIES = 3
 NOTES_LENGTH = 20_000
@@ -32,8 +36,8 @@ TAG_LENGTH = 256
 MAX_TAGS = 64
 
 _ADDITIONS = (
-    "experimentHandlerSpec", "cluster", "placement", "kubernetes", "timeout", "maxRetries", "queue", "trainFunction",
-    "tune",
+    "experimentHandlerSpec", "cluster", "placement", "kubernetes", "timeout", "gracePeriod", "maxRetries", "queue",
+    "trainFunction", "tune",
 )  # fmt: skip
 FRAMEWORKS = ("PyTorch", "TensorFlow", "XGBoost", "Python", "Shell", "Ray")
 _CANONICAL = {name.lower(): name for name in FRAMEWORKS} | {"standalone": "Python"}
@@ -185,6 +189,8 @@ class ExperimentSpec(Document):
     """Where its pods run and what they see, on clusters that have pods."""
     timeout: int | None = Field(default=None, ge=1, le=MAX_TIMEOUT)
     """How many seconds an attempt may run; then it is stopped, and has failed."""
+    grace_period: int | None = Field(default=None, ge=0, le=MAX_GRACE)
+    """How many seconds its processes have between SIGTERM and SIGKILL when it is stopped; default 30."""
     max_retries: int | None = Field(default=None, ge=0, le=MAX_RETRIES)
     """How many new attempts follow a failed or lost one."""
     queue: bool | None = None
@@ -226,6 +232,36 @@ class ExperimentSpec(Document):
         if self.tune:
             self._check_sweep(self.tune)
         return self
+
+    @model_validator(mode="after")
+    def _commands(self, info: ValidationInfo) -> ExperimentSpec:
+        """Refuse what only a shell could run, where none does."""
+        if info.context == STORED:
+            return self
+        for where, command in self._unshelled():
+            try:
+                without_shell.refuse(command)
+            except ValueError as failure:
+                raise ValueError(f"{where}: {failure}") from failure
+        return self
+
+    def _unshelled(self) -> list[tuple[str, str]]:
+        """The commands that no shell runs, and where each stands."""
+        if self.meta.framework == "Shell" or self.train_function:
+            return []
+        own = [(f"spec.{role}.cmd", task.cmd) for role, task in self.spec.items() if task.cmd]
+        shared = [("meta.cmd", self.meta.cmd)] if self.meta.cmd and len(own) < len(self.spec) else []
+        return shared + own
+
+    @property
+    def command_warnings(self) -> list[str]:
+        """What of its commands a shell would treat otherwise."""
+        return list(dict.fromkeys(filter(None, (without_shell.warning(command) for _, command in self._unshelled()))))
+
+    @property
+    def grace(self) -> int:
+        """Seconds between SIGTERM and SIGKILL."""
+        return GRACE_SECONDS if self.grace_period is None else self.grace_period
 
     def _check_sweep(self, tune: TuneSpec) -> None:
         (first, *others) = self.spec.values()

@@ -14,6 +14,14 @@ from typing import Any
 FINAL_STATUS = 213
 # How a replica's log tells that something logged could not be stored: the service makes an event of such a line.
 NOT_STORED = "[submarine] not stored: "
+# At the end of a line in a job's log: it is not finished, and the next line of the same replica takes its place.
+UNFINISHED = "\r"
+# How many seconds a process has between SIGTERM and SIGKILL where nothing else is said; Kubernetes' own default.
+GRACE_SECONDS = 30
+# What Ray has to leave the runner beyond that: it ends the processes itself, and sends their last metrics and lines.
+GRACE_MARGIN = 15
+# Ray's variable for how long it leaves a stopped job before it kills it; 3 seconds where it is not set.
+RAY_STOP_VARIABLE = "RAY_JOB_STOP_WAIT_TIME_S"
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ class Launch:
     notebook: Notebook | None = None
     tune: Tune | None = None
     trial_id: str | None = None
+    grace_seconds: int = GRACE_SECONDS
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))

@@ -97,4 +97,5 @@ def plan_launch(
         tracking=tracking,
         service_url=service_url,
         tune=plan_tune(spec.tune, at_once) if spec.tune else None,
+        grace_seconds=spec.grace,
     )

@@ -64,7 +64,7 @@ RESOURCES = [
     Resource("/api/v1/template", "TemplateSpec"),
     Resource("/api/v1/registered-model", "RegisteredModelSpec"),
     Resource("/api/v1/notebook", "NotebookSpec", ("meta", "name"), ("spec", "envVars", "TEST_ENV"), "notebookId"),
-    Resource("/api/v1/experiment", "ExperimentSpec", ("meta", "name"), ("meta", "cmd"), "experimentId"),
+    Resource("/api/v1/experiment", "ExperimentSpec", ("meta", "name"), ("meta", "namespace"), "experimentId"),
 ]
 NAMED_ONCE = [resource for resource in RESOURCES if resource.by_id != "experimentId"]
 each = pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.path.rsplit("/", 1)[-1])

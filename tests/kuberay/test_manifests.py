@@ -195,6 +195,22 @@ def test_a_single_process_runs_in_the_head() -> None:
     assert spec["rayClusterSpec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "1"
 
 
+def test_pods_leave_their_processes_the_time_of_grace() -> None:
+    """On a stop by Ray as where Kubernetes takes a pod away: its hook tells what runs in it, and waits."""
+    for where, grace in (("single", 300), ("single", None)):
+        document = {**EXPERIMENTS[where], **({"gracePeriod": grace} if grace else {})}
+        made = manifests.ray_job(cluster(), UID, submission(document), "r")
+        for template in templates(made):
+            (container,) = template["spec"]["containers"]
+            variables = {one["name"]: one.get("value") for one in container["env"]}
+            seconds = (grace or 30) + 15
+            assert template["spec"]["terminationGracePeriodSeconds"] == seconds
+            assert variables["RAY_JOB_STOP_WAIT_TIME_S"] == str(seconds)
+            hook = container["lifecycle"]["preStop"]["exec"]["command"]
+            assert hook == ["python", "-m", "submarine_ray.runner.leave"]
+        assert made["metadata"]["annotations"][names.GRACE_ANNOTATION] == str(grace or 30)
+
+
 def test_sweeps_and_scripts_that_scale() -> None:
     sweep = manifests.ray_job(cluster(), UID, submission(EXPERIMENTS["sweep"]), "r")["spec"]["rayClusterSpec"]
     (group,) = sweep["workerGroupSpecs"]

@@ -129,9 +129,7 @@ def test_a_killed_replica_is_out_of_memory_if_the_kernel_counted_it(
 ) -> None:
     monkeypatch.setattr(KernelKills, "have_come", lambda _: counted)
     replica = Replica("worker", 0, command, shell=True)
-    process = ReplicaProcess(
-        replica, {"PATH": f"/bin:/usr/bin:{Path(sys.executable).parent}"}, tmp_path, print, own_group=True
-    )
+    process = ReplicaProcess(replica, {"PATH": f"/bin:/usr/bin:{Path(sys.executable).parent}"}, tmp_path, print)
     assert process.wait(20) == status
     ending = Ending()
     ending.hear(["Traceback (most recent call last):", '  File "x"', "KeyError: 1"])

@@ -197,7 +197,8 @@ class Submission:
 class Capacity:
     """What a cluster has in all; `incarnation` changes when its head is started anew. A `total` or `largest_node` of
     None has no bound that is known, and then nothing queues here; else `starting` jobs may be starting at once. `note`
-    is what users should know of a cluster that answers.
+    is what users should know of a cluster that answers. `grace`: the seconds that processes have to end when their node
+    is taken away, where all experiments have the same.
     """
 
     incarnation: str
@@ -206,6 +207,7 @@ class Capacity:
     nodes: frozenset[str] = frozenset()
     starting: int = 8
     note: str | None = None
+    grace: int | None = None
 
 
 class Driver(Protocol):

@@ -31,7 +31,7 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.packages import PackageStore
-from submarine_ray.spec.launch import Code, Launch
+from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE, Code, Launch
 from submarine_ray.spec.quantities import Resources
 
 # Up to here single GETs (10-20 ms whatever the number of jobs) beat the list, which has no paging.
@@ -89,6 +89,9 @@ class RayJobs:
             runtime_env["py_modules"] = [self._upload(*self._packages.runner())]
             if launch.code and launch.code.mode == "package":
                 runtime_env["working_dir"] = self._upload(launch.code.url, self._packages.wrapped(launch.code.url))
+        if self._disk is None or launch.grace_seconds > GRACE_SECONDS:  # what a cluster of ours was started with
+            patience = str(launch.grace_seconds + GRACE_MARGIN)
+            runtime_env["env_vars"] = {**runtime_env.get("env_vars", {}), RAY_STOP_VARIABLE: patience}
         body = {
             "entrypoint": entrypoint,
             "submission_id": launch.submission_id,

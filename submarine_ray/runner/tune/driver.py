@@ -19,7 +19,7 @@ from submarine_ray.runner import code, train
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.function import TrainFunction
-from submarine_ray.runner.gang import bundle
+from submarine_ray.runner.gang import END_SECONDS, bundle
 from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec.launch import FINAL_STATUS, Launch, Tune
 from submarine_ray.spec.trials import REGISTERED_TAG, TRIAL_TAG
@@ -31,8 +31,6 @@ _SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # A metric that is missing is told in our own words, after the first trial.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # A trial that has to end may be in the middle of a long step.
-    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
     # What has ended is noted so often, so that a driver that dies forgets no more.
     "TUNE_GLOBAL_CHECKPOINT_S": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -47,10 +45,13 @@ def run(launch: Launch, tune: Tune) -> None:
     """Run the sweep to its end. Raises CommandFailed, InvalidLaunch."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    # A trial that has to end may be in the middle of a long step; its processes have their time of grace.
+    os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", str(launch.grace_seconds + int(END_SECONDS)))
     train.set_defaults()
     workspace = code.prepare(launch, "driver") if launch.function else None
     ray.init(log_to_driver=False, logging_level="WARNING")
     writer = LineWriter()
+    writer.end_on_sigterm(launch.grace_seconds)
     try:
         _sweep(launch, tune, writer.sink, workspace)
     finally:

@@ -21,6 +21,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 
 from submarine_ray.client.mlflow_rest import MlflowRest, as_tags, run_id
 from submarine_ray.client.spool import Run
+from submarine_ray.runner import lines
+from submarine_ray.runner.errors import CommandFailed, RunnerError
 from submarine_ray.runner.hook import submarine_mlflow
 from submarine_ray.runner.tune.work import (
     CommandWork,
@@ -138,7 +140,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._experiment = launch
         self._function = function
         self._sink = sink
+        self._ending = threading.Event()
         self._begin(config)
+        lines.when_ending(sink, self._end)
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._params: dict[str, Any] = config["params"]
@@ -153,10 +157,27 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._longest = longest(self._experiment.tune)
 
     def step(self) -> dict[str, Any]:
+        try:
+            if not self._ending.is_set():
+                return self._step()
+        except RunnerError:
+            if not self._ending.is_set():
+                raise
+        lines.leave_for_good(self._sink, self.trial_id)
+        raise AssertionError  # never: the process ends first
+
+    def _end(self) -> None:
+        """The sweep is stopped: the trial's processes have their time of grace, a function ends at its next report."""
+        self._ending.set()
+        if self._work:
+            self._work.ask_to_end()
+
+    def _step(self) -> dict[str, Any]:
         if self._work is None:
             if (finished := self._enter()) is not None:
                 return {**self._result(finished), REPORTS: 1, "done": True, ENDED: True}
             self._work = self._start()
+            ray.get(self._sink.begin.remote(self.trial_id))
         report = self._work.next()
         if report is not None and self._reports.count >= self._longest:
             # Its last one: code that ends by itself now has things to do, such as saving its model. A next one ends it.
@@ -165,6 +186,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]
             told = {REPORTS: self._reports.count, "should_checkpoint": self._has_new_checkpoint()}
             return {**self._result(report), **told}
         self._end_work()
+        if self._ending.is_set():  # whatever its status: it has not done all it was to do
+            raise CommandFailed("it was told to end (SIGTERM)")
         if self._run and self._noting:  # before Ray Tune hears of it: what has ended never runs again
             self._noting.join()
             self._run.tag(self._run_id, {STATE_TAG: TrialState.SUCCEEDED})
@@ -267,5 +290,5 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         if self._work is None:
             return True
         ended = self._work.stop()
-        ray.get(self._sink.put.remote("", []))  # all lines before it have arrived
+        ray.get(self._sink.leave.remote(self.trial_id))  # all lines before it have arrived
         return ended

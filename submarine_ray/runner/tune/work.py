@@ -29,8 +29,6 @@ from submarine_ray.spec.launch import Launch
 
 CHECKPOINT_VARIABLE = "SUBMARINE_CHECKPOINT_DIR"
 PARAMS_VARIABLE = "SUBMARINE_TRIAL_PARAMS"
-END_SECONDS = 30.0
-
 Metrics = list[tuple[str, float]]
 Write = Callable[[str, list[str]], Any]
 Put = Callable[[list[str]], Any]
@@ -71,6 +69,9 @@ class Work(Protocol):
     def stop(self) -> bool:
         """End it; whether it has ended, so that this process can do other work."""
 
+    def ask_to_end(self) -> None:
+        """Have its processes end, from another thread than that which waits for `next`."""
+
 
 class CommandWork:
     """The experiment's own command, unmodified: what it logs are the reports."""
@@ -94,14 +95,17 @@ class CommandWork:
     def stop(self) -> bool:
         if not self._has_begun:
             return True
-        if self._replica:
-            self._replica.stop()
-        elif self._gang:
-            self._gang.stop()
+        self.ask_to_end()
         with contextlib.suppress(RunnerError):  # that it was stopped
             for _ in self._rounds:
                 pass
         return True
+
+    def ask_to_end(self) -> None:
+        if self._replica:
+            self._replica.stop()
+        elif self._gang:
+            self._gang.stop()
 
 
 def _rounds(replica: ReplicaActor, launch: Launch, write: Write) -> Iterator[Metrics]:
@@ -164,8 +168,11 @@ class FunctionWork:
             self._offered = None
             self._changed.notify_all()
         if self._thread.ident is not None:
-            self._thread.join(END_SECONDS)
+            self._thread.join(self._launch.grace_seconds)
         return not self._thread.is_alive()
+
+    def ask_to_end(self) -> None:
+        """At its next report, which is handed over as any other, and does not return."""
 
     def _report(self) -> dict[str, float] | None:
         return self._offered
@@ -299,6 +306,9 @@ class GroupWork:
 
     def stop(self) -> bool:
         return not self._thread.is_alive()  # Ray ends the group with the process that owns it
+
+    def ask_to_end(self) -> None:
+        """Its workers hear it themselves."""
 
     def _work(self) -> None:
         from submarine_ray.runner import train

@@ -75,6 +75,7 @@ function painted(text, into) {
 const bare = (text) => text.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "");
 
 // <log-view src name why>: follows an NDJSON stream of {replica, line}. Draws once a frame; keeps the newest lines only.
+// A line that ends with a carriage return is not finished: the next one of its replica takes its place.
 // `why`, a failure's message, is shown in its place at the end: the last line of a replica's that it quotes.
 class LogView extends HTMLElement {
   connectedCallback() {
@@ -106,7 +107,7 @@ class LogView extends HTMLElement {
         const answer = await fetch(this.getAttribute("src"), { signal: this.abort.signal });
         if (!answer.ok) { this.say((await answer.json()).message || "The log cannot be read now."); }
         else {
-          this.all = []; this.fresh = []; this.dropped = 0; this.lines.replaceChildren(); this.say("Waiting for the first line…");
+          this.all = []; this.fresh = []; this.unfinished = new Map(); this.dropped = 0; this.lines.replaceChildren(); this.say("Waiting for the first line…");
           await this.read(answer.body.getReader());
           this.ended = true; this.frame(); return;
         }
@@ -121,9 +122,15 @@ class LogView extends HTMLElement {
       if (done) return;
       const pieces = (rest + decoder.decode(value, { stream: true })).split("\n");
       rest = pieces.pop();
-      for (const piece of pieces) { if (piece.trim()) this.fresh.push(JSON.parse(piece)); }
+      for (const piece of pieces) { if (piece.trim()) this.take(JSON.parse(piece)); }
       if (!this.asked) { this.asked = true; requestAnimationFrame(() => { this.asked = false; this.frame(); }); }
     }
+  }
+  take(one) {
+    const before = this.unfinished.get(one.replica), goesOn = one.line.endsWith("\r");
+    if (goesOn) one.line = one.line.slice(0, -1);
+    if (before) { before.line = one.line; if (before.row) this.paint(before); } else this.fresh.push(one);
+    if (!goesOn) this.unfinished.delete(one.replica); else if (!before) this.unfinished.set(one.replica, one);
   }
   frame() {
     for (const one of this.fresh) if (one.replica && ![...this.pick.options].some((o) => o.value === one.replica)) this.pick.append(new Option(one.replica, one.replica));
@@ -149,15 +156,19 @@ class LogView extends HTMLElement {
   put(some) {
     const part = document.createDocumentFragment();
     for (const one of some) {
-      const { replica, line } = one;
-      if (this.who && replica !== this.who) continue;
-      if (this.wanted && !bare(line).toLowerCase().includes(this.wanted)) continue;
-      const row = one.row = document.createElement("div"); row.className = "line";
-      if (!this.who && this.pick.options.length > 2 && replica) { const who = document.createElement("span"); who.className = "who"; who.textContent = replica; row.append(who); }
-      painted(line, row);
-      part.append(row);
+      one.row = null;
+      if (this.who && one.replica !== this.who) continue;
+      if (this.wanted && !bare(one.line).toLowerCase().includes(this.wanted)) continue;
+      one.row = document.createElement("div"); one.row.className = "line";
+      this.paint(one);
+      part.append(one.row);
     }
     this.lines.append(part);
+  }
+  paint({ replica, line, row }) {
+    row.replaceChildren();
+    if (!this.who && this.pick.options.length > 2 && replica) { const who = document.createElement("span"); who.className = "who"; who.textContent = replica; row.append(who); }
+    painted(line, row);
   }
   redraw() { this.lines.replaceChildren(); this.put(this.all); if (this.follow) this.toEnd(); }
   toEnd() { this.lines.scrollTop = this.lines.scrollHeight; }

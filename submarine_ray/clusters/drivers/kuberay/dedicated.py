@@ -33,12 +33,13 @@ from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.kuberay.status import Verdict, verdict
 from submarine_ray.core.clock import now_ms
-from submarine_ray.spec.launch import Code, Launch
+from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, Code, Launch
 from submarine_ray.spec.quantities import parse_bound
 
 log = structlog.get_logger(__name__)
 
-STOP_SECONDS = 40.0
+# What Ray has, beside the time that its job's processes have, until the RayJob is deleted.
+STOP_SECONDS = 10.0
 # Each starts on pods of its own, and so delays no other.
 STARTING = 10_000
 _EXIT_STATUS = re.compile(r"failed with exit code (\d+)")
@@ -113,7 +114,7 @@ class DedicatedClusters(RayServices):
         begun = self._stopping.setdefault(submission_id, time.monotonic())
         status = ray_job["status"]
         cluster = status.get("rayClusterName")
-        if cluster and status.get("jobStatus") and time.monotonic() - begun < STOP_SECONDS:
+        if cluster and status.get("jobStatus") and time.monotonic() - begun < _leaving_seconds(ray_job) + STOP_SECONDS:
             try:
                 self._at.dashboard(cluster).stop(submission_id)
                 return
@@ -291,6 +292,11 @@ class DedicatedClusters(RayServices):
 def _keep_seconds(ray_job: Object) -> int:
     ok, failed = (ray_job["metadata"]["annotations"].get(names.KEEP_ANNOTATION) or "0 0").split()
     return int(ok if ray_job["status"].get("jobStatus") == "SUCCEEDED" else failed)
+
+
+def _leaving_seconds(ray_job: Object) -> int:
+    """How long the job's processes may take to end, and the runner after them."""
+    return int(ray_job["metadata"]["annotations"].get(names.GRACE_ANNOTATION) or GRACE_SECONDS) + GRACE_MARGIN
 
 
 def _exit_status(message: Any) -> int | None:

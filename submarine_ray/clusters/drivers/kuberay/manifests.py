@@ -92,6 +92,7 @@ def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runne
         **metadata.get("annotations", {}),
         names.SUBMISSION_ANNOTATION: launch.submission_id,
         names.KEEP_ANNOTATION: " ".join(map(str, keep)),
+        names.GRACE_ANNOTATION: str(launch.grace_seconds),
     }
     if cluster.queueing:
         _queue(cluster, submission.pods, metadata, spec)
@@ -183,7 +184,7 @@ def _job_cluster(
 ) -> Manifest:  # fmt: skip
     """A head that runs a single process itself, or a small one and a group of workers for each role."""
     launch = submission.launch
-    common: dict[str, Any] = {"runner": runner, "labels": labels}
+    common: dict[str, Any] = {"runner": runner, "labels": labels, "grace": launch.grace_seconds}
     image = submission.image or cluster.image
     most = submission.pods.max_workers
     only = _only(launch) or (launch.replicas[0] if launch.framework == "Ray" and not launch.tune else None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.kubernetes import PodOptions, Volume
+from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE
 from submarine_ray.spec.quantities import GPU_KEY, Resources
 
 # Ray's own processes and its object store live in the pod too: without room for them, a replica that uses what it asked
@@ -32,7 +33,6 @@ _ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_COLOR_PREFIX": "0",
     "RAY_worker_niceness": "0",
-    "RAY_JOB_STOP_WAIT_TIME_S": "15",  # the runner ends a stubborn script itself, and sends its last metrics
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asked for no GPU sees none
 }
 # Facts behind: docs/decisions/0002-local-cluster.md. In a pod Ray's own paths and ports are free.
@@ -44,7 +44,7 @@ class Pod:
     """One kind of pod. `size` is what its replica asked for; a head without a replica offers Ray no CPUs.
 
     `secret` is mounted where the runner finds its launch, `store` is Ray's object store in bytes; `env` and
-    `secret_env` (variable: secret, key) are added.
+    `secret_env` (variable: secret, key) are added. `grace`: seconds between SIGTERM and SIGKILL for what runs in it.
     """
 
     size: Resources
@@ -58,6 +58,12 @@ class Pod:
     secret_env: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     needs_account: bool = False
+    grace: int = GRACE_SECONDS
+
+    @property
+    def leaving_seconds(self) -> int:
+        """How long it may take to leave: its processes' time of grace, and what the runner needs after it."""
+        return self.grace + GRACE_MARGIN
 
 
 def merged(*options: PodOptions) -> PodOptions:
@@ -98,6 +104,7 @@ def template(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict
         "volumes": [*_own_volumes(pod), *(_volume(volume) for volume in options.volumes)],
         "securityContext": pod_security(cluster),
         "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": pod.leaving_seconds,
     }
     if options.service_account:
         spec["serviceAccountName"] = options.service_account
@@ -119,7 +126,9 @@ def template(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict
 def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict[str, Any]:
     secrets = [{"name": one.name, "value_from": (one.secret, one.key)} for one in options.secrets]
     secrets += [{"name": name, "value_from": reference} for name, reference in pod.secret_env.items()]
-    environment = _ENVIRONMENT if pod.runner else {k: v for k, v in _ENVIRONMENT.items() if k != "PYTHONPATH"}
+    environment = _ENVIRONMENT | {RAY_STOP_VARIABLE: str(pod.leaving_seconds)}
+    if not pod.runner:
+        del environment["PYTHONPATH"]
     container: dict[str, Any] = {
         "name": "ray-head" if pod.is_head else "ray-worker",
         "image": pod.image,
@@ -135,6 +144,9 @@ def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> di
         "volumeMounts": [*_own_mounts(pod), *(_mount(volume) for volume in options.volumes)],
         "securityContext": CONTAINER_SECURITY,
     }
+    if pod.runner:
+        # A pod that is taken away would tell its first process alone, and that passes nothing on.
+        container["lifecycle"] = {"preStop": {"exec": {"command": ["python", "-m", "submarine_ray.runner.leave"]}}}
     if cluster.image_pull_policy:
         container["imagePullPolicy"] = cluster.image_pull_policy
     if pod.is_head:

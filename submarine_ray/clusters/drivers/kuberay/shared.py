@@ -20,6 +20,7 @@ from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
+from submarine_ray.spec.launch import GRACE_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,8 @@ class SharedCluster(RayServices):
             self._at.forget_dashboard(self.name)
             raise Unreachable(self._why() or str(failure)) from failure
         total, largest = manifests.offered(self._at.spec)
-        return Capacity(there.incarnation, total, largest, there.nodes, note=self._note())
+        incarnation, nodes = there.incarnation, there.nodes
+        return Capacity(incarnation, total, largest, nodes, note=self._note(), grace=GRACE_SECONDS)
 
     def maintain(self) -> None:
         """Have the RayCluster as the registration says: make it, make it anew, change it."""

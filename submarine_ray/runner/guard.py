@@ -1,0 +1,236 @@
+"""Holds a replica's processes: passes on its end, and ends with it whatever it has started and left behind.
+
+The runner starts this file as a program of its own, `python -I -S guard.py REPORTS ORDERS GRACE COMMAND...`, so it
+needs nothing but the standard library. REPORTS and ORDERS are the numbers of two pipes. It reports, a line each,
+
+    pid N       the command has started, as process N; or else
+    errno N     it cannot be started
+    told        SIGTERM has come to this process itself: the command is to end, and nobody here has ordered it
+    left NAMES  processes that the command left behind, and that are ended now
+    ended N     the command's own exit status, -N for signal N; the reports end when all its processes have
+
+An order is a number of seconds, `30`: the time the processes have to end, after which they are killed. When the pipe of
+the orders ends, the runner has died, and everything is killed at once.
+
+It leaves the runner's tree of processes at its start, because Ray's stop would signal every process in that tree: a
+script that saves its checkpoint at SIGTERM would find its data loaders dead. docs/decisions/0017-one-guard-a-replica.md
+"""
+
+# ruff: noqa: PTH123, PTH208 (pathlib would double the time that this takes to start)
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+
+SERVICE_MARK = b"SUBMARINE_SERVICE=1"  # in the environment of what is meant to outlive its replica
+SETTLE_SECONDS = 0.2  # what ends by itself with the command, such as Python's resource tracker, is not left behind
+LOOK_SECONDS = 0.1
+UNKILLABLE_SECONDS = 10.0
+NAME = b"submarine-guard"  # 15 bytes are all that a process' name can have
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
+
+
+def _prctl(option: int, value: int | bytes) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+class Guard:
+    """`grace`: the seconds that processes which outlive the command have to end."""
+
+    def __init__(self, reports: int, orders: int, grace: float) -> None:
+        self._reports = reports
+        self._orders = orders
+        self._grace = grace
+        self._command = 0
+        self._status: int | None = None
+        self._ended_at = 0.0
+        self._kill_at: float | None = None
+        self._asked: set[int] = set()
+
+    def run(self, command: list[str]) -> None:
+        """Start the command, and stay until none of its processes is left."""
+        woken = self._wake_at_signals()
+        if not self._start(command):
+            return
+        while not self._is_over():
+            ready, _, _ = select.select([self._orders, woken], [], [], self._patience())
+            if woken in ready:
+                os.read(woken, 4096)
+            if self._orders in ready:
+                self._obey(os.read(self._orders, 64))
+            self._reap()
+            self._end()
+        self._report(f"ended {self._status}")
+
+    def _wake_at_signals(self) -> int:
+        """A pipe that can be read after a signal. SIGTERM is as an order."""
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self._be_told())
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        return reading
+
+    def _start(self, command: list[str]) -> bool:
+        failure, fails = os.pipe()
+        self._command = os.fork()
+        if self._command == 0:
+            self._become(command, fails)
+        os.close(fails)
+        said = os.read(failure, 16)
+        os.close(failure)
+        self._report(f"errno {said.decode()}" if said else f"pid {self._command}")
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (1, 2):  # the end of the output is the end of those who write it
+            os.dup2(nowhere, stream)
+        return not said
+
+    def _become(self, command: list[str], fails: int) -> None:
+        try:
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            os.setpgid(0, 0)
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            for number in (
+                signal.SIGINT,
+                signal.SIGHUP,
+                signal.SIGTERM,
+                signal.SIGCHLD,
+                signal.SIGPIPE,
+                signal.SIGXFSZ,
+            ):
+                signal.signal(number, signal.SIG_DFL)
+            os.execvpe(command[0], command, os.environ)  # noqa: S606 (the user's command, and no shell)
+        except OSError as error:
+            os.write(fails, str(error.errno).encode())
+        finally:
+            os._exit(127)
+
+    def _be_told(self) -> None:
+        self._report("told")
+        self._obey(str(self._grace).encode())
+
+    def _obey(self, order: bytes) -> None:
+        """An order, or the end of the orders."""
+        seconds = float(order.split()[0]) if order else 0.0
+        until = time.monotonic() + seconds
+        self._kill_at = until if self._kill_at is None else min(self._kill_at, until)
+        if order and self._status is None and self._command not in self._asked:
+            self._signal(self._command, signal.SIGTERM)  # its own processes are its own to end, or ours after it
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                if found[0] == self._command:
+                    self._status = os.waitstatus_to_exitcode(found[1])
+                    self._ended_at = time.monotonic()
+
+    def _end(self) -> None:
+        """Ask what has outlived the command to end, and kill all when the time is up."""
+        now = time.monotonic()
+        if self._status is not None and now >= self._ended_at + SETTLE_SECONDS:
+            new = [pid for pid in self._left() if pid not in self._asked]
+            if new:
+                if self._kill_at is None:
+                    self._kill_at = now + self._grace
+                    self._report(f"left {' '.join(sorted({_name(pid) for pid in new}))}")
+                for pid in new:
+                    self._signal(pid, signal.SIGTERM)
+        if self._kill_at is not None and now >= self._kill_at:
+            for pid in {*self._left(), *([self._command] if self._status is None else [])}:
+                self._signal(pid, signal.SIGKILL)
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        self._asked.add(pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+            os.kill(pid, signal.SIGCONT)  # a stopped process would not hear it
+
+    def _left(self) -> list[int]:
+        """Living processes that come from the command, but for services; -N for the group N where there is no /proc."""
+        try:
+            names = os.listdir("/proc")
+        except OSError:
+            names = []
+        if not names:
+            try:
+                os.killpg(self._command, 0)
+            except (ProcessLookupError, PermissionError):
+                return []
+            return [-self._command]
+        children: dict[int, list[int]] = {}
+        for name in names:
+            if name.isdigit() and (parent := _parent(name)) is not None:
+                children.setdefault(parent, []).append(int(name))
+        found, todo = [], [os.getpid()]
+        while todo:
+            below = children.get(todo.pop(), [])
+            found += below
+            todo += below
+        return [pid for pid in found if pid == self._command or not _is_service(pid)]
+
+    def _is_over(self) -> bool:
+        if self._status is None:
+            return False
+        if self._kill_at is not None and time.monotonic() > self._kill_at + UNKILLABLE_SECONDS:
+            return True  # a process that waits for a dead disk cannot be killed
+        return not self._left()
+
+    def _patience(self) -> float | None:
+        """How long to wait for the next signal or order, in seconds; None: until it comes."""
+        return None if self._status is None and self._kill_at is None else LOOK_SECONDS
+
+    def _report(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # the runner has died
+            os.write(self._reports, f"{line}\n".encode())
+
+
+def _parent(pid: str) -> int | None:
+    """The parent of a process; None if that has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state, parent, *_ = file.read().rpartition(b")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return None if state in (b"Z", b"X") else int(parent)
+
+
+def _is_service(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return SERVICE_MARK in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip().replace(" ", "_")
+    except (OSError, ValueError):
+        return str(pid)
+
+
+def main(arguments: list[str]) -> None:
+    """Run as the module says."""
+    reports, orders = int(arguments[0]), int(arguments[1])
+    for pipe in (reports, orders):
+        os.set_inheritable(pipe, False)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _prctl(_PR_SET_NAME, NAME)
+    Guard(reports, orders, float(arguments[2])).run(arguments[3:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

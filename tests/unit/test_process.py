@@ -1,0 +1,240 @@
+"""A replica's process: its lines, its end and the end of all that it has started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from submarine_ray.runner import guard
+from submarine_ray.runner.errors import CommandFailed
+from submarine_ray.runner.output import Lines
+from submarine_ray.runner.process import ReplicaProcess
+from submarine_ray.spec.endings import describe
+from submarine_ray.spec.launch import Replica
+from tests.conftest import wait_until
+
+Start = Callable[..., tuple[ReplicaProcess, list[str]]]
+SAVING = """
+import os, signal, sys, time
+def save(*_):
+    for part in range(3):
+        time.sleep(0.1)
+        print("saved", part, flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+while True: time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a command, by a shell or as it is; what runs at the end is killed."""
+    started: list[ReplicaProcess] = []
+
+    def go(command: str, shell: bool = False, grace: float = 30, **env: str) -> tuple[ReplicaProcess, list[str]]:
+        lines: list[str] = []
+        process = ReplicaProcess(Replica("worker", 0, command, shell), env, tmp_path, lines.append, grace)
+        started.append(process)
+        return process, lines
+
+    yield go
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def alive(pid: int) -> bool:
+    return guard._parent(str(pid)) is not None
+
+
+def pid_in(file: Path) -> int:
+    wait_until(lambda: file.exists() and file.read_text().endswith("\n"), 10, "a process id")
+    return int(file.read_text())
+
+
+def test_every_line_is_handed_over_in_order(start: Start) -> None:
+    process, lines = start(f"{sys.executable} -c 'for i in range(5000): print(i)'")
+    assert process.wait(30) == 0
+    assert lines == [str(i) for i in range(5000)]
+
+
+def test_what_a_replica_leaves_behind_ends_with_it(start: Start, tmp_path: Path) -> None:
+    """In whatever session it hides, and whether the replica succeeded or failed."""
+    leave = "(echo $$ > one; exec sleep 300) & setsid sh -c 'echo $$ > two; exec sleep 300' & "
+    process, lines = start(f"{leave} while [ ! -s one -o ! -s two ]; do sleep 0.01; done; exit 3", shell=True)
+    assert process.wait(20) == 3
+    assert not alive(pid_in(tmp_path / "two"))
+    assert lines == ["[submarine] worker-0 has ended and left processes behind (sleep); they are ended too"]
+
+
+def test_what_ignores_sigterm_is_killed_after_the_grace(start: Start, tmp_path: Path) -> None:
+    stubborn = "sh -c 'trap \"\" TERM; echo $$ > pid; while true; do sleep 0.1; done' & "
+    process, _ = start(f"{stubborn} while [ ! -s pid ]; do sleep 0.01; done", shell=True, grace=1)
+    begun = time.monotonic()
+    assert process.wait(20) == 0
+    assert 1 <= time.monotonic() - begun < 8
+    assert not alive(pid_in(tmp_path / "pid"))
+
+
+def test_a_service_stays(start: Start, tmp_path: Path) -> None:
+    service = "SUBMARINE_SERVICE=1 sh -c 'echo $$ > pid; exec sleep 300' > /dev/null 2>&1 &"
+    process, lines = start(f"{service} while [ ! -s pid ]; do sleep 0.01; done", shell=True)
+    assert process.wait(20) == 0
+    pid = pid_in(tmp_path / "pid")
+    assert alive(pid)
+    assert lines == []
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_the_whole_tree_dies_with_its_runner(tmp_path: Path) -> None:
+    """A killed runner must not leave a script that runs on beside its next attempt; nor what a shell has started."""
+    program = (
+        "import pathlib\n"
+        "from submarine_ray.runner.process import ReplicaProcess\n"
+        "from submarine_ray.spec.launch import Replica\n"
+        "command = 'cd . && setsid sh -c \"echo \\\\$\\\\$ > pid; exec sleep 300\"; true'\n"
+        f"ReplicaProcess(Replica('worker', 0, command, True), {{}}, pathlib.Path({str(tmp_path)!r}), print).wait()\n"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", program])
+    script = pid_in(tmp_path / "pid")
+    runner.kill()
+    runner.wait()
+    wait_until(lambda: not alive(script), 10, "the script is gone")
+
+
+def test_a_script_saves_its_work_at_sigterm(start: Start, tmp_path: Path) -> None:
+    """As a shell's only command, below a shell that ends first, and by itself."""
+    (tmp_path / "saving.py").write_text(SAVING)
+    python = f"{sys.executable} saving.py"
+    for command, shell in ((python, False), (python, True), (f"cd . && {python}; echo never", True)):
+        process, lines = start(command, shell)
+        wait_until(lambda lines=lines: lines == ["ready"], 10, "ready")  # type: ignore[misc]
+        process.terminate()
+        process.terminate()  # a second word adds nothing: it would interrupt what the first began
+        process.wait(20)
+        assert lines == ["ready", "saved 0", "saved 1", "saved 2"]
+
+
+def test_sigterm_reaches_the_command_alone(start: Start, tmp_path: Path) -> None:
+    """Its own processes are its own to end: a script that saves at SIGTERM still needs its data loaders."""
+    loader = "import signal, sys, time\nprint('loader', flush=True)\nwhile True: time.sleep(0.05)\n"
+    (tmp_path / "loader.py").write_text(loader)
+    script = SAVING.replace("import os", "import subprocess, os").replace(
+        "def save(*_):", "loader = subprocess.Popen([sys.executable, 'loader.py'])\ndef save(*_):"
+    )
+    script = script.replace("    sys.exit(0)", "    print('loader', loader.poll(), flush=True)\n    sys.exit(0)")
+    (tmp_path / "main.py").write_text(script)
+    process, lines = start(f"{sys.executable} main.py")
+    wait_until(lambda: {"ready", "loader"} <= set(lines), 10, "both")
+    process.terminate()
+    process.wait(20)
+    assert "loader None" in lines
+
+
+def test_nothing_of_the_runner_reaches_a_script(start: Start) -> None:
+    """Signals as every program expects them, no open files, and a guard that no stop of Ray's would find."""
+    process, lines = start("grep -E 'Sig(Blk|Ign)' /proc/self/status")
+    assert process.wait(20) == 0
+    assert [line.split() for line in lines] == [["SigBlk:", "0" * 16], ["SigIgn:", "0" * 16]]
+    process, lines = start("ls /proc/self/fd")
+    assert process.wait(20) == 0
+    assert lines == ["0", "1", "2", "3"]  # the last is of ls itself
+    waiting, _ = start("sleep 300")
+    holder = int(Path(f"/proc/{waiting.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    assert Path(f"/proc/{holder}/comm").read_text().strip() == "submarine-guard"
+    assert guard._parent(str(holder)) != os.getpid()
+    waiting.terminate()
+    assert waiting.wait(20) == -signal.SIGTERM
+
+
+def test_a_pod_that_leaves_tells_what_runs_in_it(start: Start, tmp_path: Path) -> None:
+    """However well the script ends then, it has not done its work."""
+    (tmp_path / "saving.py").write_text(SAVING)
+    process, lines = start(f"{sys.executable} saving.py")
+    wait_until(lambda: lines == ["ready"], 10, "ready")
+    holder = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(holder, signal.SIGTERM)
+    assert process.wait(20) == 143
+    assert lines[-1] == "saved 2"
+    assert describe(143) == "exited with status 143 (SIGTERM: asked to end)"
+
+
+def test_the_guard_runs_from_its_source(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Kubernetes the runner lies in a zip."""
+    monkeypatch.setattr(guard, "__file__", "/somewhere/runner.zip/guard.py")
+    process, lines = start("echo hi")
+    assert (process.wait(20), lines) == (0, ["hi"])
+
+
+def test_why_a_command_cannot_be_started(start: Start, tmp_path: Path) -> None:
+    files = {
+        "bare": "echo",
+        "crlf": "#!/bin/sh\r\necho\r\n",
+        "lost": "#!/opt/none/python9 -u\n",
+        "empty": "",
+        "plain": "#!",
+    }
+    files["other"] = "\x7fELF\x02\x01"
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text.encode())
+        (tmp_path / name).chmod(0o644 if name == "plain" else 0o755)
+    (tmp_path / "dir").mkdir()
+    big = "x" * 140_000
+    cases = {
+        "no-such-program": "there is no program 'no-such-program' in the cluster's PATH",
+        "./none": "there is no file './none' in the working directory",
+        "export": "'export' is a word of the shell",
+        "./bare": "the first line of './bare' does not say what runs it",
+        "./crlf": "the lines of './crlf' end as on Windows",
+        "./lost": "'./lost' names an interpreter that is not there: '/opt/none/python9'",
+        "./empty": "'./empty' is empty",
+        "./plain": "'./plain' may not be executed; make it executable",
+        "./other": "'./other' is a program for another kind of machine",
+        "./dir": "'./dir' is a directory",
+        f"echo {big}": "the command has a word longer than 128 KiB",
+    }
+    for command, why in cases.items():
+        with pytest.raises(CommandFailed) as failure:
+            start(command)
+        assert why in str(failure.value)
+        assert failure.value.code in (126, 127)
+    with pytest.raises(CommandFailed, match="the variable BIG is longer than 128 KiB"):
+        start("echo", BIG=big)
+    with pytest.raises(CommandFailed, match="the command has a word longer"):
+        start(f"echo {big}", shell=True)
+
+
+def test_a_progress_bar_is_seen_while_it_is_drawn_and_kept_as_it_was_at_last(start: Start) -> None:
+    bar = (
+        "import sys, time; print('start', flush=True)\n"
+        "for k in range(10): sys.stderr.write(f'\\r{k}/9'); sys.stderr.flush(); time.sleep(0.15)\n"
+        "sys.stderr.write('\\n'); print('end')"
+    )
+    process, lines = start(f'{sys.executable} -c "{bar}"')
+    wait_until(lambda: any(line.endswith("/9\r") for line in lines), 1.4, "the bar")
+    assert process.poll() is None
+    assert process.wait(20) == 0
+    assert [line for line in lines if not line.endswith("\r")] == ["start", "9/9", "end"]
+
+
+def test_lines_are_cut_whatever_the_pieces() -> None:
+    lines = Lines()
+    assert lines.feed(b"a\nb\r") == ["a"]
+    assert lines.unfinished() == "b\r"
+    assert lines.unfinished() is None
+    assert lines.feed(b"c\r\n") == ["c"]
+    assert lines.feed("é\r\n\n".encode()) == ["é", ""]
+    assert lines.feed(b"  10%\r  20%\r \r\nrest") == ["  20%"]
+    assert lines.end() == ["rest"]
+    for _ in range(100):
+        lines.feed(b"\r" + b"#" * 10_000)
+    assert len(lines._rest) < 100_000
+    assert [len(line) for line in lines.feed(b"-" * 1_100_000)] == [1_110_000]
