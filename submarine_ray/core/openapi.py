@@ -33,6 +33,8 @@ _PARAMETERS = {
     "rerun": "Begin a new attempt even if only the name, tags, owner, team or notes have changed, or nothing.",
     "state": "Only those that people see in this state: as status, but what was stopped is Stopped and not Failed.",
     "tag": "A tag.",
+    "submission": "The attempt's submission id.",
+    "run": "A random word, one for each run.",
     "page": "Which page, from 1 on; used with pageSize.",
     "pageSize": "How many on a page; without it, all.",
     "limit": "At most so many; attributes.nextCursor then leads on.",

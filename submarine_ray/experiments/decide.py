@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from submarine_ray.clusters.drivers.base import (
     DEADLINE_EXCEEDED,
+    LONGEST_SKEW_MS,
     NOT_VALID,
     RUNTIME_ENV_FAILURE,
     Job,
@@ -15,7 +16,7 @@ from submarine_ray.clusters.drivers.base import (
     gist,
 )
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.launch import FINAL_STATUS
+from submarine_ray.spec.launch import BEGUN_BEFORE_STATUS, FINAL_STATUS
 
 LOST = "lost"
 STOPPED = Status.STOPPED
@@ -28,8 +29,8 @@ CALM = frozenset({None, "Submitted", "Running"})
 @dataclass(frozen=True)
 class Wish:
     """The row's side: what the user wants and how far it has come. `failures` counts ended attempts of this wish;
-    `deadline_ms` is when an attempt that runs is to be stopped; `told` is the problem that users see, `mark` which time
-    of it was seen last.
+    `running_ms` is when the attempt was first seen running, `deadline_ms` when it is to be stopped; `told` is the
+    problem that users see, `mark` which time of it was seen last.
     """
 
     status: str
@@ -41,6 +42,7 @@ class Wish:
     archived: bool = False
     incarnation: str | None = None
     deadline_ms: int | None = None
+    running_ms: int | None = None
     told: str | None = None
     mark: str | None = None
 
@@ -191,6 +193,8 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) 
         return _tell(wish, job)
     if job.state is JobState.RUNNING:
         if wish.status == Status.RUNNING:
+            if job.start_ms and wish.running_ms and job.start_ms > wish.running_ms + LONGEST_SKEW_MS:
+                return _failed(wish, LOST, "The cluster lost the attempt, and started it again by itself.")
             return _tell(wish, job)
         return Observe(Status.RUNNING, "Running", "The job is running.")
     if job.state is JobState.SUCCEEDED:
@@ -208,6 +212,8 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) 
     if job.error_type == RUNTIME_ENV_FAILURE:
         # Trying again would install the same packages.
         return Observe(Status.FAILED, "EnvironmentFailed", job.why)
+    if job.exit_code == BEGUN_BEFORE_STATUS:
+        return _failed(wish, LOST, "The cluster lost the attempt and started it again, which was refused.")
     if job.exit_code == FINAL_STATUS:
         return Observe(Status.FAILED, "ReplicaFailed", job.why)
     return _failed(wish, "ReplicaFailed", job.why)

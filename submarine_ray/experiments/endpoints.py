@@ -18,6 +18,7 @@ from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.answers import Event, Experiment, ExperimentLog, Metric, Page, Param, Trial
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.ledger import Beginning
 from submarine_ray.spec.numbers import to_json
 
 One = Envelope[Experiment]
@@ -94,6 +95,19 @@ def router(experiments: ExperimentService) -> APIRouter:
     @routes.post("/{experiment_id}/stop", response_model=One, summary="Stop a running experiment")
     def stop(experiment_id: str) -> Response:
         return ok(experiments.stop(experiment_id))
+
+    @routes.post(
+        "/{experiment_id}/begin",
+        response_model=Envelope[Beginning],
+        summary="Ask whether a run may begin an attempt; asked by runners",
+    )
+    def begin(
+        experiment_id: str,
+        submission: Annotated[str, Query(max_length=128)],
+        run: Annotated[str, Query(min_length=1, max_length=64)],
+    ) -> Response:
+        why = experiments.ledger.refusal(experiment_id, submission, run)
+        return ok({"mayBegin": why is None, "why": why})
 
     @routes.get("/{experiment_id}/events", response_model=Envelope[list[Event]], summary="The experiment's history")
     def history(experiment_id: str) -> Response:

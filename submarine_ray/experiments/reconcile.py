@@ -447,6 +447,7 @@ def _wish(row: ExperimentRow) -> decide.Wish:
         archived=row.archived,
         incarnation=row.incarnation,
         deadline_ms=outcomes.deadline_ms(row.running_ms, row.timeout_seconds),
+        running_ms=row.running_ms,
         told=None if row.reason in decide.CALM else row.message,
     )
 

@@ -16,7 +16,7 @@ from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.paging import Cursor, after
-from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
+from submarine_ray.experiments.tables import BegunRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.quantities import Resources
 
@@ -259,6 +259,20 @@ def abandon(session: Session, cluster: str) -> list[str]:
     return told
 
 
+def begin(session: Session, experiment_id: str, submission: str, run: str) -> str:
+    """The run that has begun the attempt, which is this one if there was none. Raises AlreadyExists if another begins
+    it at the same time.
+    """
+    found = session.get(BegunRow, submission)
+    if found is None:
+        session.add(BegunRow(submission=submission, experiment_id=experiment_id, run=run, time_ms=now_ms()))
+        try:
+            session.flush()
+        except IntegrityError as failure:
+            raise AlreadyExists(submission) from failure
+    return run if found is None else found.run
+
+
 def unfinished(session: Session, cluster: str) -> int:
     """How many of a cluster's experiments are not yet put away."""
     return leases.unfinished(session, ExperimentRow, ExperimentRow.cluster == cluster)
@@ -283,5 +297,6 @@ def purge(session: Session, row: ExperimentRow) -> None:
         .execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]
     if gone:
+        session.execute(delete(BegunRow).where(BegunRow.experiment_id == row.id))
         events.forget(session, row.id)
         set_tags(session, row.id, ())

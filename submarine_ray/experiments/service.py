@@ -26,6 +26,7 @@ from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import answers, edits, logs, repository
+from submarine_ray.experiments.ledger import Ledger
 from submarine_ray.experiments.repository import DAY_MS, Filter
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import HIDDEN, MAX_TAGS, ExperimentSpec, check_tag
@@ -62,6 +63,7 @@ class ExperimentService:
         self._secrets = secrets
         self._wake = wake
         self._ids = IdFactory("experiment")
+        self.ledger = Ledger(database)
         clusters.add_user(self)
 
     def create(self, spec: ExperimentSpec) -> dict[str, Any]:

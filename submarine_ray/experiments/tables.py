@@ -11,6 +11,17 @@ from submarine_ray.core.leases import Wished
 from submarine_ray.spec.experiment import TAG_LENGTH
 
 
+class BegunRow(Table):
+    """The run that has begun an attempt: the first that asked."""
+
+    __tablename__ = "begun"
+
+    submission: Mapped[str] = mapped_column(String(128), primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(String(64), index=True)
+    run: Mapped[str] = mapped_column(String(64))
+    time_ms: Mapped[int] = mapped_column(BigInteger)
+
+
 class ExperimentRow(Wished, Table):
     """One experiment. `superseded` holds the submission ids of earlier attempts that may still have to be stopped,
     blank-separated. `environment` is what the spec's environment meant when the spec was accepted: a stored one may

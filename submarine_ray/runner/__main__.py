@@ -31,6 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(launch: Launch, in_actors: bool = False) -> None:
     """Run an attempt to its end; `in_actors`: even if it is a single process. Raises RunnerError."""
+    if launch.begin_url:
+        from submarine_ray.runner import ledger
+
+        ledger.begin(launch, launch.begin_url)
     # Each way in its own module, imported only when taken: `import ray` costs a single process more than it does.
     if launch.notebook:
         from submarine_ray.runner import notebook

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from submarine_ray.spec.launch import BEGUN_BEFORE_STATUS
+
 CODE_SYNC_STATUS = 70  # the runner's exit status where code could not be fetched
 
 
@@ -19,6 +21,13 @@ class RunnerError(Exception):
 
 class InvalidLaunch(RunnerError):
     """The runner was started with something it cannot run."""
+
+
+class BegunBefore(RunnerError):
+    """The attempt was begun by another run, or is no longer wanted."""
+
+    def __init__(self, message: str, code: int = BEGUN_BEFORE_STATUS) -> None:
+        super().__init__(message, code)
 
 
 class CodeSyncFailed(RunnerError):

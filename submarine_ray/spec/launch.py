@@ -12,6 +12,8 @@ from typing import Any
 
 # The runner's exit status for a failure that a new attempt would only repeat.
 FINAL_STATUS = 213
+# And for an attempt that has begun before: somebody started it again, and this run has done nothing.
+BEGUN_BEFORE_STATUS = 214
 # How a replica's log tells that something logged could not be stored: the service makes an event of such a line.
 NOT_STORED = "[submarine] not stored: "
 # At the end of a line in a job's log: it is not finished, and the next line of the same replica takes its place.
@@ -101,7 +103,9 @@ class Tune:
 
 @dataclass(frozen=True)
 class Launch:
-    """An attempt: its replicas, in rank order, and what they share."""
+    """An attempt: its replicas, in rank order, and what they share. `begin_url` is where the runner asks whether it may
+    begin, on clusters that may start an attempt twice.
+    """
 
     experiment_id: str
     submission_id: str
@@ -117,6 +121,7 @@ class Launch:
     max_retries: int = 0
     tracking: Tracking | None = None
     service_url: str | None = None
+    begin_url: str | None = None
     notebook: Notebook | None = None
     tune: Tune | None = None
     trial_id: str | None = None

@@ -101,6 +101,9 @@ class Operator:
         self.homes: list[Home] = []
         self.restarts = True
         self.hold: set[str] = set()
+        # As KubeRay 1.7: a job that the head no longer knows is submitted again, one whose dashboard is silent fails.
+        self.resubmit_seconds = 3.0
+        self.silence_seconds = 300.0
         self._stopping = threading.Event()
         self.pods = Pods(server, self._there)
         self._working: set[tuple[str, str]] = set()
@@ -285,16 +288,11 @@ class Operator:
         if head is None:
             return
         spec = self.store.get("rayjobs", name)["spec"]
+        self._hand_over(head, spec)
         self._status("rayjobs", name, jobDeploymentStatus="Running",
                      dashboardURL=f"{cluster}-head-svc.{self.server.namespace}.svc.cluster.local:8265")  # fmt: skip
-        body = {
-            "entrypoint": head.inside(spec["entrypoint"]), "submission_id": spec["jobId"],
-            "runtime_env": yaml.safe_load(spec.get("runtimeEnvYAML") or "{}"), "metadata": spec.get("metadata") or {},
-            "entrypoint_num_cpus": spec.get("entrypointNumCpus"), "entrypoint_num_gpus": spec.get("entrypointNumGpus"),
-        }  # fmt: skip
-        answer = head.http.post("/api/jobs/", json={k: v for k, v in body.items() if v})
-        assert answer.status_code == 200, answer.text
         began, last = time.monotonic(), ""
+        heard = known = began
         while (there := self._there("rayjobs", name, uid)) and not there["metadata"].get("deletionTimestamp"):
             if "status" in self.hold:
                 time.sleep(PAUSE)
@@ -306,13 +304,33 @@ class Operator:
             try:
                 found = self.heads.get(cluster, head).http.get(f"/api/jobs/{spec['jobId']}")
             except (httpx.HTTPError, RuntimeError):  # gone, or closed with its pod
+                if time.monotonic() - heard > self.silence_seconds:
+                    self._status("rayjobs", name, jobDeploymentStatus="Failed", reason="JobStatusCheckTimeoutExceeded",
+                                 endTime=now())  # fmt: skip
+                    return
                 time.sleep(PAUSE)  # kuberay #1489: the status stays as it was
                 continue
+            heard = time.monotonic()
             if found.status_code == 200:
+                known = heard
                 last = self._follow(name, found.json(), last)
                 if last in ("SUCCEEDED", "FAILED", "STOPPED"):
                     return
+            elif found.status_code == 404 and heard - known > self.resubmit_seconds:
+                with contextlib.suppress(httpx.HTTPError, RuntimeError):
+                    self._hand_over(self.heads.get(cluster, head), spec)
+                known = heard
             time.sleep(PAUSE)
+
+    @staticmethod
+    def _hand_over(head: Head, spec: Object) -> None:
+        body = {
+            "entrypoint": head.inside(spec["entrypoint"]), "submission_id": spec["jobId"],
+            "runtime_env": yaml.safe_load(spec.get("runtimeEnvYAML") or "{}"), "metadata": spec.get("metadata") or {},
+            "entrypoint_num_cpus": spec.get("entrypointNumCpus"), "entrypoint_num_gpus": spec.get("entrypointNumGpus"),
+        }  # fmt: skip
+        answer = head.http.post("/api/jobs/", json={k: v for k, v in body.items() if v})
+        assert answer.status_code == 200, answer.text
 
     def _follow(self, name: str, ray: Object, last: str) -> str:
         status = str(ray["status"])

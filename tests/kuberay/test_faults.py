@@ -94,6 +94,35 @@ def test_a_restarted_head_has_lost_the_job(kube: Kube) -> None:
     wait_until(lambda: kube.store.find("rayjobs", id) is None, 15, "the old attempt's RayJob is gone")
 
 
+def test_the_operator_starts_the_attempt_again_before_we_notice(
+    kube: Kube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In HTTPMode it submits once more what the head has forgotten, three seconds later and under the same id."""
+    from submarine_ray.runner import ledger
+    from submarine_ray.runner.__main__ import main
+
+    monkeypatch.setattr(doubt, "LOOK_MS", 100)
+    monkeypatch.setattr(ledger, "_answer", lambda asked: kube.service.post(asked.full_url).json()["result"])
+    marks, file = tmp_path / "marks", tmp_path / "launch.json"
+    id = kube.create(maxRetries=1, meta={"name": "test", "framework": "Shell", "cmd": f"echo ran >> {marks}"})
+    cluster = kube.run(id)
+    kube.wait(id, "Running")
+    file.write_text(json.dumps(launch_of(kube, id) | {"work_dir": str(tmp_path / "work"), "tracking": None}))
+    assert main(["--launch-file", str(file)]) == 0  # and while it runs, the head is lost with all it knew
+    kube.head.jobs.clear()
+    kube.head.set(id, "RUNNING")  # the operator was faster than we
+    kube.ready(cluster, False)
+    assert main(["--launch-file", str(file)]) == 214
+    assert "it has begun before" in capsys.readouterr().out and marks.read_text() == "ran\n"
+    said = "Job entrypoint command failed with exit code 214, last available logs:\n[submarine] the attempt failed: ..."
+    kube.head.set(id, "FAILED", message=said, driver_exit_code=214)
+    kube.status(id, jobDeploymentStatus="Failed", jobStatus="FAILED", reason="AppFailed", message=said)
+    kube.job(f"{id}-r2")
+    assert "lost" in kube.reasons(id)
+    assert main(["--launch-file", str(file)]) == 214  # nor when we were faster
+    assert marks.read_text() == "ran\n"
+
+
 def test_a_head_that_comes_back_with_its_jobs_has_lost_nothing(kube: Kube) -> None:
     id = kube.create()
     cluster = kube.run(id)

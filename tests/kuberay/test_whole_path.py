@@ -89,17 +89,19 @@ def test_gangs_on_as_many_clusters_at_once(
 def test_a_killed_head_is_noticed_and_the_attempt_repeated(
     platform: RunningPlatform, kube: tuple[ApiServer, Operator], tmp_path: Path
 ) -> None:
-    """As in kuberay #1489 and #3903: the RayJob's status goes on saying Running."""
+    """As in kuberay #1489 and #3903: the RayJob's status goes on saying Running, and the operator starts it again."""
     server, operator = kube
     marks = tmp_path / "marks"
     id = platform.submit(
         f"echo began >> {marks}; test $(wc -l < {marks}) -gt 1 || sleep 300", cluster="kube", maxRetries=1
     )
     wait_until(lambda: platform.client.get_experiment(id)["status"] == "Running" and marks.exists(), 60, "it runs")
+    operator.resubmit_seconds = 0.0  # it submits the attempt to the new head before the service has looked there
     operator.heads[server.store.get("rayjobs", id)["status"]["rayClusterName"]].kill()
     ended = platform.ended(id)
     assert (ended["status"], ended["attempt"]) == ("Succeeded", 2), events(platform, id)
     assert "lost" in [event["reason"] for event in events(platform, id)]
+    assert marks.read_text() == "began\n" * 2, "the operator's own second start of the first attempt did nothing"
 
 
 @pytest.mark.long

@@ -59,6 +59,7 @@ def wish(status: str, **fields: object) -> Wish:
         ),  # nobody knows which time it is
         (wish("Created", told="It waits (1 of 2).", mark="first time"), seen("PENDING", problem=SLOW), Wait()),
         (wish("Running"), seen("RUNNING", problem=SLOW), Tell(SLOW)),
+        (wish("Running", running_ms=5_000), seen("RUNNING", start_ms=65_000), Wait()),  # clocks differ
         (wish("Running", deadline_ms=5), seen("RUNNING", now_ms=4), Wait()),
         (wish("Running", deadline_ms=5), seen("RUNNING", now_ms=5), StopJob(ID)),
         (wish("Running"), seen("RUNNING", error_type="DEADLINE_EXCEEDED"), StopJob(ID)),
@@ -89,6 +90,13 @@ def test_steps(given: Wish, cluster: Seen, step: object) -> None:
         (wish("Running"), seen(None), "Failed", LOST),
         (wish("Created", incarnation="before"), seen("PENDING"), "Failed", LOST),
         (wish("Running"), seen("FAILED", error_type="JOB_SUPERVISOR_ACTOR_DIED"), "Failed", LOST),
+        (
+            wish("Running"),
+            seen("FAILED", exit_code=214),
+            "Failed",
+            LOST,
+        ),  # it was begun a second time, and ended itself
+        (wish("Running", running_ms=5_000), seen("RUNNING", start_ms=65_001), "Failed", LOST),  # it was, and did not
         (wish("Running"), seen("FAILED", error_type="RUNTIME_ENV_SETUP_FAILURE"), "Failed", "EnvironmentFailed"),
         (wish("Running", deadline_ms=5), seen("STOPPED", now_ms=9), "Failed", "Timeout"),
         (wish("Running", deadline_ms=5), seen("SUCCEEDED", now_ms=9), "Succeeded", "Succeeded"),

@@ -1,0 +1,14 @@
+"""Whether an attempt may begin: what the service answers a runner that asks."""
+
+from __future__ import annotations
+
+from submarine_ray.spec.answers import Answer
+
+
+class Beginning(Answer):
+    """The ledger's answer."""
+
+    may_begin: bool
+    """Whether this run may run the attempt."""
+    why: str | None
+    """Why not, in a sentence."""
