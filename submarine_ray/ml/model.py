@@ -258,9 +258,19 @@ def _distributed(network: type[Factorization], config: Config) -> tuple[dict[str
             torch_config=TorchConfig(backend=backend),
             run_config=RunConfig(storage_path=storage),
         )
-        result = trainer.fit()
+        try:
+            result = trainer.fit()
+        except Exception as failure:  # Ray Train wraps what a worker raised, in many lines
+            raise _cause(failure) from failure
         with result.checkpoint.as_directory() as directory:
             return torch.load(Path(directory, WEIGHTS), weights_only=True, map_location="cpu"), dict(result.metrics)
+
+
+def _cause(failure: Exception) -> BaseException:
+    """What the first worker that failed raised itself, where Ray Train knows it."""
+    for _, cause in sorted(getattr(failure, "worker_failures", {}).items()):
+        return getattr(cause, "_base_exc", cause)  # type: ignore[no-any-return]
+    return failure
 
 
 def _worker(settings: dict[str, Any]) -> None:
@@ -269,6 +279,10 @@ def _worker(settings: dict[str, Any]) -> None:
     from torch.nn.parallel import DistributedDataParallel
 
     config = Config.model_validate(settings["config"])
+    if config.training.num_gpu and not torch.cuda.is_available():
+        raise ConfigError(
+            f"training.num_gpu: a worker was given a GPU, and its PyTorch ({torch.__version__}) finds none"
+        )
     # Whoever asked for no GPU may see one all the same, where Ray hides none.
     network = _new(settings["network"], config).to(get_device() if config.training.num_gpu else "cpu")
     model = DistributedDataParallel(network)

@@ -42,7 +42,10 @@ class ServingService:
         clusters.add_user(self)
 
     def create(self, spec: ServeSpec) -> dict[str, Any]:
-        """Ask for an endpoint; asking again for the same is no error. Raises NotFound for an unknown version."""
+        """Ask for an endpoint; asking again for the same is no error.
+
+        Raises NotFound for an unknown version, InvalidSpec for a replica that no node of the cluster can ever hold.
+        """
         cluster = spec.cluster or self._clusters.default
         if cluster not in self._clusters.names():
             raise InvalidSpec(f"there is no cluster {cluster[:80]!r}", "cluster")
@@ -62,6 +65,7 @@ class ServingService:
             created_ms=now_ms(),
             changed_ms=now_ms(),
         )
+        self._clusters.check_one(cluster, Resources(row.cpu, 0, row.gpu), "resources")
         with self._database.session(write=True) as session:
             repository.ensure_cluster(session, cluster)
             present = repository.find(session, row.name)

@@ -24,6 +24,14 @@ ray.init(log_to_driver=False)
 tasks = [ray.remote(num_gpus=gpus)(sees).remote() for gpus in (0, 1)]
 actors = [ray.remote(num_gpus=gpus)(type("Actor", (), {"sees": lambda self: sees()})).remote() for gpus in (0, 0.5)]
 print([sees(), *ray.get(tasks), *ray.get([actor.sees.remote() for actor in actors])])
+del actors  # they hold half of it
+def as_a_replica():
+    from serve_apps.devices import see_own_gpus
+    before = sees()
+    see_own_gpus()
+    return before, sees()
+elsewhere = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}}  # a cluster that is not ours
+print(ray.get([ray.remote(num_gpus=gpus, runtime_env=elsewhere)(as_a_replica).remote() for gpus in (0, 1)]))
 """
 
 
@@ -49,7 +57,7 @@ def test_each_process_sees_the_gpus_that_it_asked_for(platform: RunningPlatform,
     assert any("worker-0, worker-1 share a GPU" in line for line in platform.lines(pair)["worker-0"])
     assert seen(platform, pair_of_none) == ["sees '' 0", "sees '' 1"]
     assert platform.ended(script)["status"] == "Succeeded", platform.lines(script)
-    assert "['', '', '0', '', '0']" in platform.lines(script)["worker-0"]
+    assert platform.lines(script)["worker-0"][-2:] == ["['', '', '0', '', '0']", "[(None, ''), ('0', '0')]"]
 
 
 @pytest.mark.long
@@ -101,6 +109,8 @@ def test_one_gpu_is_waited_for_and_an_endpoint_that_fills_it_is_replaced_in_plac
     call = platform.client.service.call
     ModelClient(platform.url).register("on-gpu", sklearn_experiment)
     serving = ServeClient(platform.url)
+    refused = platform.cli("serve", "on-gpu", "1", "--gpus", "2", check=False)
+    assert refused.returncode == 1 and "2 GPUs where there are 1 on one node" in refused.stderr
     platform.cli("serve", "on-gpu", "1", "--gpus", "0.7")
     waiting = platform.submit("true", resources="cpu=0.25,nvidia.com/gpu=1")
     said = "needs 1 GPU; 0.3 of 1 free; held by endpoint on-gpu 1 (0.7)."
