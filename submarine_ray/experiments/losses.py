@@ -20,6 +20,6 @@ def losses(logs: Mapping[str, str]) -> list[Event]:
         told = [line.removeprefix(NOT_STORED) for line in text.split("\n") if line.startswith(NOT_STORED)]
         if told:
             more = f" Its log has {len(told) - 1} more of these lines." if len(told) > 1 else ""
-            name = PurePosixPath(path).stem
-            found.append(Event("NotStored", f"{name} logged what was not stored: {told[0][:_MAX_LENGTH]}.{more}"))
+            name, first = PurePosixPath(path).stem, told[0][:_MAX_LENGTH].rstrip(".")
+            found.append(Event("NotStored", f"{name} logged what was not stored: {first}.{more}"))
     return found

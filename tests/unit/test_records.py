@@ -110,7 +110,7 @@ def test_damaged_lines_are_no_records(line: bytes) -> None:
 
 def test_a_log_that_tells_of_a_loss_makes_an_event() -> None:
     logs = {
-        "logs/worker-0.log": "epoch 1\n[submarine] not stored: metric 'a' = 1.0 at step 3: HTTP 400: no\n"
+        "logs/worker-0.log": "epoch 1\n[submarine] not stored: metric 'a' = 1.0 at step 3: HTTP 400: no.\n"
         "[submarine] not stored: 3 more records\n",
         "logs/worker-1.log": "print('[submarine] not stored: ')\n",
     }
