@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,11 @@ _HELPER = (
     '!f() { test "$1" = get && '
     'printf "username=%s\\npassword=%s\\n" "$SUBMARINE_GIT_USER" "$SUBMARINE_GIT_PASSWORD"; }; f'
 )
+# What `git lfs install` writes into a user's configuration: without it, `git lfs pull` puts no file in its place.
+_LFS_FILTERS = (
+    "-c", "filter.lfs.process=git-lfs filter-process", "-c", "filter.lfs.smudge=git-lfs smudge -- %f",
+    "-c", "filter.lfs.clean=git-lfs clean -- %f", "-c", "filter.lfs.required=true",
+)  # fmt: skip
 _LFS_POINTER = "version https://git-lfs.github.com/spec/v1"
 
 
@@ -136,9 +141,10 @@ def _large_files(git: _Git) -> list[str]:
     if git.done("grep", "--quiet", "--recurse-submodules", "-F", "filter=lfs", "--", "*.gitattributes").returncode:
         return []
     if git.done("lfs", "version").returncode == 0:
-        git.run("lfs", "pull")
+        filtered = replace(git, options=git.options + _LFS_FILTERS)
+        filtered.run("lfs", "pull")
         if (git.target / ".gitmodules").exists():
-            git.run("submodule", "--quiet", "foreach", "--recursive", "git lfs pull")
+            filtered.run("submodule", "--quiet", "foreach", "--recursive", "git lfs pull")
         return []
     found = git.done("grep", "--recurse-submodules", "-l", "-F", "-e", _LFS_POINTER).stdout.splitlines()
     found = [name for name in found if not name.endswith(".gitattributes")]

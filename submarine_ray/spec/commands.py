@@ -22,9 +22,10 @@ _OPTION = re.compile(r"(?<=\s)-[^\s'\"\\$`;&|<>(){}]*\s+\Z")
 _WORD_ENDS = " \t\n;&|()<>"
 _KEPT = re.compile(r"\{\{\*?[\w.-]+\}\}")
 # What a shell takes for itself where a command begins.
-_RESERVED = frozenset(
-    re.findall(r"\w+", "if then else elif fi do done case esac while until for in select function time coproc")
-)
+_RESERVED = frozenset({
+    "if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "in", "select",
+    "function", "time", "coproc",
+})  # fmt: skip
 _BARE = re.compile(r"[A-Za-z0-9_@%+:./-]+")  # not `=`, which would make a variable of it
 _SIMPLE_VARIABLE = re.compile(r"\{[A-Za-z0-9_@*#?]+\}")
 
@@ -78,7 +79,8 @@ def _in_words(command: str, pattern: re.Pattern[str], ask: Ask) -> str:
         alone = bool(_MARK.fullmatch(word))
         if None in values:
             if alone and options and options[-1]:
-                words.pop(), options.pop()
+                words.pop()
+                options.pop()
             continue
         if any(map(_is_several, asked)) and not alone:
             raise CannotQuote(f"{asked[0][0]} is several words, and must stand by itself, without quotes")

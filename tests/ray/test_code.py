@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import submarine_ray as submarine
 from tests.conftest import RunningPlatform
 
 pytestmark = pytest.mark.ray
@@ -86,6 +87,54 @@ def test_code_from_git_by_branch_and_tag(platform: RunningPlatform, tmp_path: Pa
         assert platform.lines(id)["worker-0"] == [printed]
     ended = platform.ended(nowhere)
     assert ended["status"] == "Failed" and "git could not fetch the code" in ended["message"]
+
+
+def test_code_travels_whole(platform: RunningPlatform, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What used to get lost on the way: as an upload, from a disk, and from git with a submodule."""
+    project = tmp_path / "exp [v1]"
+    for name in ("logs", "lib"):
+        (project / name).mkdir(parents=True)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "a.csv").write_text("1")
+    (project / "data").symlink_to(tmp_path / "shared")
+    (project / ".#lock").symlink_to("/nonexistent")
+    (project / "a\\b.txt").touch()
+    (project / ".gitignore").write_text("build/\n.env\n")
+    (project / ".env").write_text("KEY=secret")
+    (project / "run.sh").write_text("#!/bin/sh\nls -d .env 'a\\b.txt' data/a.csv logs lib/lib.py 2>/dev/null\n")
+    (project / "run.sh").chmod(0o755)
+
+    def git(directory: Path, *words: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always"]
+        subprocess.run(["git", *identity, *words], cwd=directory, check=True, capture_output=True)
+
+    repositories = [tmp_path / "lib", tmp_path / "main"]
+    for repository in repositories:
+        repository.mkdir()
+        git(repository, "init", "-b", "trunk")
+        (repository / "lib.py").touch()
+        (repository / "run.sh").write_bytes((project / "run.sh").read_bytes())
+        (repository / "run.sh").chmod(0o755)
+        git(repository, "add", ".")
+        git(repository, "commit", "-m", "x")
+    git(repositories[1], "submodule", "add", f"file://{repositories[0]}", "lib")
+    git(repositories[1], "commit", "-m", "y")
+    git(repositories[1], "branch", "fix/#12")
+
+    uploaded = submarine.run("./run.sh", working_dir=project, client=platform.client, cpus_per_worker=0.5).id
+    said = capsys.readouterr().err
+    assert "leaves out .#lock (a link to nothing)" in said and "leaves out .env (.gitignore)" in said
+    ids = {
+        uploaded: ["a\\b.txt", "data/a.csv", "logs"],
+        platform.submit("./run.sh", code={"syncMode": "local", "url": str(project)}): [
+            ".env", "a\\b.txt", "data/a.csv", "logs",
+        ],
+        platform.submit("./run.sh", code={"syncMode": "git", "git": {"url": f"file://{repositories[1]}", "branch": "fix/#12"}}):
+            ["lib/lib.py"],
+    }  # fmt: skip
+    for id, listed in ids.items():
+        platform.ended(id)
+        assert platform.lines(id)["worker-0"] == listed, platform.client.get_log(id)
 
 
 def test_a_store_that_the_cluster_cannot_read_is_named(platform: RunningPlatform) -> None:

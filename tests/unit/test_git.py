@@ -39,6 +39,21 @@ def commit(directory: Path, **files: str) -> str:
     return git(directory, "rev-parse", "HEAD")
 
 
+@pytest.fixture(autouse=True)
+def no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the user's nor this machine's, where git-lfs may be installed."""
+    for name in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", "/dev/null")
+
+
+def with_git_lfs(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A git-lfs of our own before any other."""
+    directory.mkdir()
+    (directory / "git-lfs").write_text(f"#!/bin/sh\n{script}\n")
+    (directory / "git-lfs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """Its default branch is trunk."""
@@ -146,7 +161,10 @@ def test_submodules_come_along_and_their_failure_is_said(nested: Path, tmp_path:
         code.fetch(planned(f"file://{nested}"), tmp_path / "failed")
 
 
-def test_large_files_without_git_lfs_are_told(repository: Path, tmp_path: Path) -> None:
+def test_large_files_without_git_lfs_are_told(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_git_lfs(tmp_path / "bin", "exit 1", monkeypatch)
     commit(repository, **{".gitattributes": "*.bin filter=lfs diff=lfs\n", **{f"{n}.bin": POINTER for n in range(5)}})
     (sentence,) = code.fetch(planned(f"file://{repository}"), tmp_path / "cloned")
     assert sentence.startswith("the code: 0.bin, 1.bin, 2.bin and 2 more is kept with Git LFS, and git-lfs is not")
@@ -156,11 +174,9 @@ def test_large_files_are_fetched_where_git_lfs_is(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(repository, **{".gitattributes": "*.bin filter=lfs\n", "a.bin": POINTER})
-    program = tmp_path / "bin" / "git-lfs"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\n[ $1 = version ] || echo content > a.bin\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    # Git LFS's own condition: it puts no file in its place where its filters are not configured.
+    pulls = '[ "$1" = version ] || { git config filter.lfs.smudge > filter && echo content > a.bin; }'
+    with_git_lfs(tmp_path / "bin", pulls, monkeypatch)
     assert code.fetch(planned(f"file://{repository}"), tmp_path / "cloned") == []
     assert (tmp_path / "cloned" / "a.bin").read_text() == "content\n"
 
