@@ -120,6 +120,7 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(DRAIN_SECONDS),
         "RAY_USAGE_STATS_ENABLED": "0",
         RAY_STOP_VARIABLE: str(GRACE_SECONDS + GRACE_MARGIN),
+        "RUNTIME_ENV_RETRY_TIMES": "1",  # pip itself tries again where that may help
         "RAY_DEDUP_LOGS": "0",
         # It looks at each open file ten times a second: the 200 of an old cluster took a twentieth of a core.
         "RAY_LOG_MONITOR_MAX_OPEN_FILES": "20",

@@ -154,7 +154,8 @@ def decide(wish: Wish, seen: Seen) -> Step:
     if wish.status in Status.ENDED:
         return _put_away(wish, job, seen)
     if wish.wanted == "stop":
-        if active:
+        # One that has not begun, such as one that installs its packages, ends for the user now; `_put_away` goes on.
+        if active and not (job and job.state is JobState.PENDING):
             return StopJob(wish.submission_id)
         if job is None or job.state is not JobState.SUCCEEDED:
             return Observe(Status.FAILED, STOPPED, "Stopped by the user.")
@@ -176,6 +177,8 @@ def _is_overdue(wish: Wish, job: Job, seen: Seen) -> bool:
 
 
 def _put_away(wish: Wish, job: Job | None, seen: Seen) -> Step:
+    if wish.wanted == "stop" and seen.is_active(job) and wish.incarnation == seen.incarnation:
+        return StopJob(wish.submission_id)
     if not wish.archived and job is not None:
         return Archive()
     return Settle() if wish.superseded or seen.is_settling(job) else Close(known=job is not None)

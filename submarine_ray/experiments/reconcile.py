@@ -349,7 +349,7 @@ class ExperimentReconciler:
         except AlreadySubmitted:
             log.info("experiment.already_submitted", experiment=row.id, submission=row.submission_id)
         except SubmissionRefused as failure:
-            refused = decide.Observe(Status.FAILED, "SubmissionRefused", f"The cluster refused the job: {failure}")
+            refused = decide.Observe(Status.FAILED, failure.reason, f"The cluster refused the job: {failure}")
             return outcomes.observed(row, refused, None)
         submitted = Event(
             "Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.", row.status, Status.CREATED

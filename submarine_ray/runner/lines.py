@@ -139,6 +139,12 @@ def when_ending(sink: Any, act: Callable[[], None]) -> None:
     threading.Thread(target=ask, name="ending", daemon=True).start()
 
 
+def leave_if_ending(sink: Any, worker: str) -> None:
+    """Asked at each report, so that all workers of a group hear it at the same: one alone would wait for the others."""
+    if ray.get(sink.is_ending.remote()):
+        leave_for_good(sink, worker)
+
+
 def leave_for_good(sink: Any, worker: str) -> None:
     """This worker has done the last that it was to do; its process ends with the driver."""
     ray.get(sink.leave.remote(worker))

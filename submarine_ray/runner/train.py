@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -120,9 +119,7 @@ def _as_replica(launch: Launch, function: TrainFunction, params: Mapping[str, An
         os.environ.update(variables)
         submarine_mlflow.install()
         name = prefix + replica.name
-        ending = threading.Event()
-        lines.when_ending(sink, ending.set)
-        _record_reports(lambda: lines.leave_for_good(sink, name) if ending.is_set() else None)
+        _record_reports(lambda: lines.leave_if_ending(sink, name))
         logging.getLogger("ray.train").setLevel(logging.WARNING)  # it would write a line for each report
         ray.get(sink.begin.remote(name))
         with lines.captured(lambda written: sink.put.remote(name, written)):

@@ -71,6 +71,9 @@ def wish(status: str, **fields: object) -> Wish:
         (wish("Deleted", wanted="delete"), seen("STOPPED"), Purge(known=True)),
         (wish("Deleted", wanted="delete"), seen(None), Purge(known=False)),
         (wish("Running", wanted="stop"), seen("RUNNING"), StopJob(ID)),
+        (wish("Failed", wanted="stop", incarnation="a"), seen("PENDING"), StopJob(ID)),
+        (wish("Failed", wanted="stop", incarnation="a", archived=True), seen("RUNNING"), StopJob(ID)),
+        (wish("Failed", wanted="stop", incarnation="b", archived=True), seen("PENDING"), Close(known=True)),
         (wish("Accepted", superseded=("old",)), seen(None), Discard("old", known=False)),
     ],
 )
@@ -104,6 +107,7 @@ def test_steps(given: Wish, cluster: Seen, step: object) -> None:
         (wish("Created", max_retries=3), seen("FAILED", error_type="NOT_VALID"), "Failed", "SubmissionRefused"),
         (wish("Accepted", wanted="stop"), seen(None), "Failed", "Stopped"),
         (wish("Running", wanted="stop"), seen("STOPPED"), "Failed", "Stopped"),
+        (wish("Created", wanted="stop", incarnation="a"), seen("PENDING"), "Failed", "Stopped"),
         (wish("Running", wanted="stop"), seen("SUCCEEDED"), "Succeeded", "Succeeded"),
     ],
 )

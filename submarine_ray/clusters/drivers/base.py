@@ -70,6 +70,14 @@ class AlreadySubmitted(ClusterError):
 class SubmissionRefused(ClusterError):
     """The cluster understood and said no; trying again would be the same."""
 
+    reason = "SubmissionRefused"
+
+
+class PackagesRefused(SubmissionRefused):
+    """The packages that the job asks for do not exist, or do not fit together."""
+
+    reason = "EnvironmentFailed"
+
 
 class UnknownJob(ClusterError):
     """A healthy cluster has no job of this id."""

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import httpx
 import websockets
 
+from submarine_ray.clusters.drivers import pip
 from submarine_ray.clusters.drivers.base import (
     LOG_SECONDS,
     AlreadySubmitted,
@@ -77,6 +78,8 @@ class RayJobs:
         launch = self._place(submission.launch)
         runtime_env: dict[str, Any] = {}
         if submission.pip:
+            if self._disk is not None:  # this service's Python is the cluster's
+                pip.wanted(submission.pip)
             runtime_env["pip"] = list(submission.pip)
         if submission.conda:
             runtime_env["conda"] = {"dependencies": list(submission.conda)}

@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     "PYTHONPATH": RUNNER_ZIP,
     "PYTHONUNBUFFERED": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RUNTIME_ENV_RETRY_TIMES": "1",  # pip itself tries again where that may help
     "RAY_DEDUP_LOGS": "0",
     "RAY_COLOR_PREFIX": "0",
     "RAY_worker_niceness": "0",
