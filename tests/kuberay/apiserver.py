@@ -205,6 +205,7 @@ class ApiServer:
         self.tokens: set[str] | None = None
         self.denied: set[tuple[str, str]] = set()
         self.is_down = False
+        self.crds_are_read = True  # after its start a real one lets reads of custom resources time out for 10 to 30 s
         self.fail_next: deque[Refused] = deque()
         self.conflicts = 0
         self.bookmark_seconds = 1.0
@@ -316,10 +317,17 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
                 return
             self._answer(200, self._cluster_scoped(method, parts.path, json.loads(raw) if raw else {}))
 
+        def _wait_for_crds(self) -> None:
+            while not server.crds_are_read and not server.is_down:
+                time.sleep(0.05)
+
         def _cluster_scoped(self, method: str, path: str, body: Object) -> Object:
             if path == "/version":
                 return {"major": "1", "minor": "36", "gitVersion": "v1.36.1"}
             if path == "/apis/ray.io/v1":
+                self._wait_for_crds()
+                if ("get", "discovery") in server.denied:
+                    raise Refused(403, "Forbidden", 'User "test" cannot get path "/apis/ray.io/v1"')
                 if not server.installed:
                     raise Refused(404, "NotFound", "the server could not find the requested resource")
                 return {"kind": "APIResourceList", "resources": [{"name": name} for name in server.installed]}
@@ -347,6 +355,8 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
             if (verb, plural) in server.denied:
                 raise Refused(403, "Forbidden", f'{plural}.ray.io is forbidden: User "test" cannot {verb} resource '
                               f'"{plural}" in API group "{found["group"] or ""}" in the namespace "{found["ns"]}"')  # fmt: skip
+            if plural in RAY and method == "GET":
+                self._wait_for_crds()
             if plural in RAY and plural not in server.installed:
                 raise Refused(404, "NotFound", "the server could not find the requested resource")
             if found["ns"] != server.namespace or not server.namespace_is_there:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.clusters.drivers.kuberay import dedicated, silence
+from submarine_ray.clusters.drivers.kuberay import dedicated, doubt, silence
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ENFORCE
 from tests.kuberay.conftest import Kube
@@ -137,3 +137,35 @@ def test_a_shared_cluster_whose_workers_lack(make_kube: Callable[..., Kube]) -> 
         assert shown()["healthy"] and f"kubectl delete pod -n ml {cluster}-head-" in shown()["message"]
     finally:
         operator.close()
+
+
+def test_what_the_head_forgot_the_operator_submits_again_and_the_runner_refuses(kube: Kube, operator: Operator) -> None:
+    """The head is ready all along: neither KubeRay's status nor ours shows that it has lost the job."""
+    operator.resubmit_seconds = 0.2
+    id = kube.create(maxRetries=1)
+    kube.wait(id, "Running", 60)
+    head = head_of(kube, operator, id)
+    assert kube.service.post(f"/api/v1/experiment/{id}/begin?submission={id}&run=first").json()["result"]["mayBegin"]
+    head.jobs.clear()
+    wait_until(lambda: id in head.jobs, 10, "it is submitted again")
+    answer = kube.service.post(f"/api/v1/experiment/{id}/begin?submission={id}&run=second").json()["result"]
+    assert not answer["mayBegin"] and "begun before" in answer["why"]
+    said = "Job entrypoint command failed with exit code 214, last available logs:"
+    head.set(id, "FAILED", message=said, driver_exit_code=214)
+    kube.job(f"{id}-r2")
+    assert "lost" in times(kube, id)
+
+
+def test_a_dashboard_that_is_silent_for_long(kube: Kube, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KubeRay gives the job up after 300 s, though its head pod is ready; we ask for a while, and then so do we."""
+    monkeypatch.setattr(doubt, "LOOK_MS", 100)
+    monkeypatch.setattr(doubt, "DOUBT_SECONDS", 3.0)
+    operator.silence_seconds = 0.5
+    id = kube.create(maxRetries=1)
+    kube.wait(id, "Running", 60)
+    head_of(kube, operator, id).close()
+    wait_until(lambda: kube.store.get("rayjobs", id)["status"].get("reason") == "JobStatusCheckTimeoutExceeded", 15,
+               "KubeRay has given up")  # fmt: skip
+    assert kube.get(id)["status"] == "Running"
+    kube.job(f"{id}-r2")
+    assert "lost" in times(kube, id)

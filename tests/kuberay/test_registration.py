@@ -10,6 +10,7 @@ import httpx
 import pytest
 import yaml
 
+from submarine_ray.clusters.drivers.kuberay import checks as looked_at
 from submarine_ray.clusters.placement import Candidate, choose
 from submarine_ray.spec.clusters import Placement
 from submarine_ray.spec.quantities import Resources
@@ -175,6 +176,20 @@ def test_an_unreachable_one(api: httpx.Client) -> None:
     (only,) = api.post("/api/v1/cluster/far/check").json()["result"]
     assert only["check"] == "reachable" and only["ok"] is False and only["fix"]
     api.delete("/api/v1/cluster/far?force=true")
+
+
+def test_an_api_server_that_has_just_started_lacks_no_crds(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looked_at, "CHECK_SECONDS", 0.5)
+
+    def crds() -> dict[str, Any]:
+        return checks(kube)["KubeRay's CRDs"]
+
+    kube.server.crds_are_read = False
+    assert crds()["ok"] is None and "half a minute" in crds()["fix"] and "lacks" not in crds()["message"]
+    kube.server.crds_are_read = True
+    assert crds()["ok"] is True
+    kube.server.denied.add(("get", "discovery"))
+    assert crds()["ok"] is None  # a right that is missing is no missing CRD
 
 
 def test_missing_crds_are_said_on_the_experiment_too(kube: Kube) -> None:

@@ -69,10 +69,14 @@ def _crds(api: KubeApi) -> Iterator[Check]:
     name = "KubeRay's CRDs"
     try:
         served = {resource["name"] for resource in api.get("/apis/ray.io/v1", CHECK_SECONDS).get("resources") or []}
-    except ApiError:
+    except ApiError as failure:
+        if failure.status != 404:
+            yield Check(name, None, f"They cannot be looked at: {failure}", "Nothing, if experiments start.")
+            return
         served = set()
     except Unreachable as failure:
-        yield Check(name, None, str(failure), "Try again.")
+        fix = "Try again: an API server that has just started tells nothing of CRDs for up to half a minute."
+        yield Check(name, None, f"It is not known whether they are there: {failure}", fix)
         return
     missing = {"rayjobs", "rayclusters", "rayservices"} - served
     if missing:

@@ -91,7 +91,7 @@ class DedicatedClusters(RayServices):
         try:
             return self._at.dashboard(cluster).log(submission_id, patience)
         except Unreachable:
-            if self._doubt.head_is_ready(cluster):
+            if self._doubt.head_is_ready(cluster) and not self._is_given_up(submission_id):
                 raise
             raise UnknownJob(submission_id) from None  # its pod is gone, and the log with it
 
@@ -264,6 +264,11 @@ class DedicatedClusters(RayServices):
             raise Unreachable(str(failure)) from failure
         self._at.jobs.put(found)
         return self._at.jobs.get(names.object_name(submission_id))
+
+    def _is_given_up(self, submission_id: str) -> bool:
+        """Whether KubeRay has waited for the dashboard for minutes already, though its pod is ready."""
+        ray_job = self._at.jobs.get(names.object_name(submission_id))
+        return ray_job is not None and ray_job["status"].get("reason") == "JobStatusCheckTimeoutExceeded"
 
     def _cluster_of(self, submission_id: str) -> str:
         """Raises UnknownJob."""

@@ -167,7 +167,10 @@ def _is_older(new: Object, old: Object) -> bool:
 def _sentence(failure: Exception, path: str) -> str:
     plural = path.rsplit("/", 1)[-1]
     if isinstance(failure, ApiError) and failure.status == 404:
-        return f"Kubernetes knows no {plural}: KubeRay's CRDs are not installed there (helm install kuberay-operator)"
+        return (
+            f"Kubernetes knows no {plural}: KubeRay's CRDs are not installed there (helm install kuberay-operator), "
+            "unless its API server has just started"
+        )
     if isinstance(failure, ApiError) and failure.status == 403:
         return f"the service may not list and watch {plural} there: {failure}"
     return str(failure)

@@ -191,7 +191,8 @@ def refusal(failure: ApiError, plural: str, namespace: str) -> Blocked | Submiss
         why = (
             f"there is no namespace {namespace!r}"
             if missing_namespace
-            else f"it knows no {plural}: KubeRay's CRDs are not installed (helm install kuberay-operator)"
+            else f"it knows no {plural}: KubeRay's CRDs are not installed (helm install kuberay-operator), "
+            "unless its API server has just started"
         )
         return Blocked("NotInstalled", f"Kubernetes cannot take it: {why}.", RIGHTS_PAUSE_MS)
     return SubmissionRefused(str(failure))
