@@ -122,13 +122,13 @@ def probabilities(path: str) -> None:
 def xgboost(path: str) -> None:
     import xgboost
 
-    _numeric(path, mlflow.xgboost.save_model, xgboost.XGBRegressor(n_estimators=3))
+    _numeric(path, mlflow.xgboost.save_model, xgboost.XGBRegressor(n_estimators=3, n_jobs=1))
 
 
 def lightgbm(path: str) -> None:
     import lightgbm
 
-    _numeric(path, mlflow.lightgbm.save_model, lightgbm.LGBMClassifier(n_estimators=3, verbose=-1))
+    _numeric(path, mlflow.lightgbm.save_model, lightgbm.LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1))
 
 
 def torch(path: str) -> None:

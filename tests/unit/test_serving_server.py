@@ -178,7 +178,7 @@ def test_a_gpu_without_memory_for_one_request_serves_the_next() -> None:
 
 
 def test_too_many_waiting_requests_are_told_so() -> None:
-    one = server(lambda rows, _: time.sleep(0.002) or rows, joins=False, threads=1)
+    one = server(lambda rows, _: time.sleep(0.0005) or rows, joins=False, threads=1)
     found = [status for status, _ in together(one, *[[[1, 1]]] * 1100)]
     assert set(found) == {200, 503} and found.count(503) < 110
 
