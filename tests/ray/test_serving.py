@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -251,7 +252,8 @@ def test_a_model_that_is_slow_exits_crashes_or_cannot_answer(platform: RunningPl
     assert "This replica is to be replaced: the model raised SystemExit" in serving.replica_log("moody", 1, first)
     second = _replaced(serving, first)
     assert mood(2).json() == {"predictions": [4]}
-    assert mood(-3).status_code >= 500  # it has ended without a word
+    with contextlib.suppress(httpx.RemoteProtocolError):  # HAProxy drops the connection of a process that has ended
+        assert mood(-3).status_code >= 500
     _replaced(serving, second)
     history = [event["message"] for event in serving.get_serve("moody", 1)["events"]]
     assert [said for said in history if "another is started in its place" in said]
