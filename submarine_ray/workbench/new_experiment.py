@@ -12,10 +12,11 @@ from nicegui import ui
 from pydantic import ValidationError
 from starlette.requests import Request
 
+from submarine_ray.core.errors import NotFound
 from submarine_ray.spec.documents import NotYaml, dump, load
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.problems import message
-from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench import addresses, parts, script
 from submarine_ray.workbench.edit import tag_list
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import all_problems
@@ -37,11 +38,25 @@ def add(bench: Bench) -> None:
     async def new(request: Request, clone: str = "", patch: str = "") -> None:
         title = "Rerun with changes" if patch else "New experiment"
         async with bench.page(request, title, "/experiments"):
-            document = _BEGINNING
+            document, text = _BEGINNING, script.EXAMPLE
             if clone or patch:
                 found = await asyncio.to_thread(bench.services.experiments.get, clone or patch)
                 document = written(found["spec"])
-            await _Form(bench, title, document, patch).draw()
+                text = await asyncio.to_thread(_script_of, bench, document)
+            await _Form(bench, title, document, patch, text).draw()
+
+
+def _script_of(bench: Bench, document: dict[str, Any]) -> str:
+    """The script that an experiment brought along, if its code is no more than that."""
+    code = document.get("code") or {}
+    if code.get("syncMode") != "package":
+        return ""
+    with contextlib.suppress(NotFound):  # dropped since: what it was is not known any more
+        content = bench.services.clusters.packages.read(code["url"])
+        found, name = script.unpack(content), script.name_in(document["meta"].get("cmd"))
+        if found and name and script.pack(name, found).url == code["url"]:
+            return found
+    return ""
 
 
 def written(spec: dict[str, Any]) -> dict[str, Any]:
@@ -64,11 +79,14 @@ def said(document: Any) -> Any:
 class _Form:
     """`document` is what both sides show; the fields hold the parts that steps ask for, and leave the rest alone."""
 
-    def __init__(self, bench: Bench, title: str, document: dict[str, Any], patched: str) -> None:
+    def __init__(self, bench: Bench, title: str, document: dict[str, Any], patched: str, text: str) -> None:
         self._services = bench.services
         self._title = title
-        self._document = document
+        self._document: dict[str, Any] = json.loads(json.dumps(document))  # a copy: it is changed
         self._patched = patched
+        self._text = text
+        name = script.name_in(_read(document, "meta.cmd"))
+        self._packed = script.pack(name, text) if name and text else None
         self._fields: dict[str, Any] = {}
         self._filling = False
         self._unread = ""
@@ -103,6 +121,7 @@ class _Form:
                     for label, make in (("CLI", _as_cli), ("Python", _as_python), ("curl", self._as_curl)):
                         parts.button(f"Copy as {label}", lambda make=make: self._copy(make), kind="flat")
         self._fill()
+        self._pack(self._document)
         self._write()
 
     def _draw_steps(self, stepper: ui.stepper, clusters: list[str], environments: list[str]) -> None:
@@ -134,6 +153,14 @@ class _Form:
         self._field("environment.image", ui.input("Container image, where the cluster has containers"))
 
     def _draw_code(self) -> None:
+        self._named = parts.text("", "p", "quiet")
+        self._script = ui.textarea("Script", value=self._text).props("outlined dense debounce=200 spellcheck=false")
+        self._script.classes("mono").props('input-style="max-height: 40vh"')
+        self._script.on_value_change(lambda: self._from_fields())
+        with ui.element("label").classes("quiet upload"):
+            parts.text("Or upload one: ")
+            parts.element("input", type="file").on("change", self._take, js_handler=script.READ_FILE)
+        parts.text("Or, instead of a script:", "p", "quiet")
         self._field("code.git.url", ui.input("Git repository (https://…)"))
         self._field("code.git.branch", ui.input("Branch"))
 
@@ -177,10 +204,45 @@ class _Form:
         self._filling = False
         self._validate()
 
+    def _take(self, event: Any) -> None:
+        """An uploaded file is the script, and the command runs it if it ran none."""
+        name, text = event.args["name"], event.args["text"]
+        if text is None or "\ufffd" in text:
+            parts.tell_failure(f"{name} is no text, or larger than {script.MAX_BYTES // 1000} kB.")
+            return
+        self._script.set_value(text)
+        if script.name_in(self._fields["meta.cmd"].value) is None and script.name_in(shlex.quote(name)):
+            self._fields["meta.cmd"].set_value(f"python {shlex.quote(name)}")
+
+    def _pack(self, document: dict[str, Any]) -> None:
+        """Let the script be the code of a document whose command names one, unless it has other code."""
+        name, code = script.name_in(_read(document, "meta.cmd")), document.get("code") or {}
+        others = bool(code) and code.get("url") != (self._packed.url if self._packed else None)
+        text = self._script.value or ""
+        self._named.set_text(
+            f"Sent along as {name}, which the command runs."
+            if name
+            else "Sent along once the command runs a script, such as python train.py."
+        )
+        if others:
+            return
+        document.pop("code", None)
+        self._packed = script.pack(name, text) if name and text.strip() else None
+        if self._packed:
+            document["code"] = {"syncMode": "package", "url": self._packed.url}
+
+    async def _upload(self) -> bool:
+        """Keep the script where the experiment will look for it."""
+        is_used = self._packed and _read(self._document, "code.url") == self._packed.url
+        packages = self._services.clusters.packages
+        return not (is_used and self._packed) or bool(await parts.attempt(packages.add, self._packed.content))
+
     def _from_fields(self) -> None:
         if self._filling:
             return
         document: dict[str, Any] = json.loads(json.dumps(self._document))
+        if self._packed and _read(document, "code.url") == self._packed.url:
+            del document["code"]  # `_pack` puts it back, unless a field gives other code
         for path, field in self._fields.items():
             value: Any = field.value
             if path == "meta.tags":
@@ -195,6 +257,7 @@ class _Form:
             _put(document, "code.syncMode", "git")
         elif list(document.get("code") or {}) == ["syncMode"]:
             del document["code"]
+        self._pack(document)
         self._document = document
         self._write()
 
@@ -239,6 +302,8 @@ class _Form:
         if spec is None:
             parts.tell_failure(self._problem.text)
             return
+        if not await self._upload():
+            return
         experiments = self._services.experiments
         if not self._patched:
             done = await parts.attempt(experiments.create, spec)
@@ -249,9 +314,11 @@ class _Form:
         if done:
             ui.navigate.to(addresses.experiment(done.value["experimentId"]))
 
-    def _copy(self, make: Any) -> None:
+    async def _copy(self, make: Any) -> None:
         if self._validate() is None:
             parts.tell_failure(self._problem.text)
+            return
+        if not await self._upload():
             return
         ui.clipboard.write(make(self._document))
         parts.tell("Copied")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from nicegui import ui
 
@@ -11,29 +12,60 @@ from submarine_ray.spec.templates import TemplateSubmission
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.services import Services
 
+# Of the library: one process, one CPU, seconds, and scikit-learn is wherever this platform is.
+BEGIN_WITH = "sklearn-tabular"
+
 
 async def run_template(services: Services) -> None:
-    """Choose a template, and run it as it stands."""
+    """Choose a template, and run it as it stands; one that wants values has its form instead."""
     found, _ = await asyncio.to_thread(services.templates.list_page, None, None)
     specs = {one["experimentTemplateSpec"]["name"]: one["experimentTemplateSpec"] for one in found}
     with ui.dialog() as dialog, ui.card().classes("dialog"):
         parts.heading("Run a template")
-        template = ui.select(list(specs), label="Template", value=next(iter(specs), None))
+        template = ui.select(list(specs), label="Template", value=_first(specs))
         template.props("outlined dense autofocus")
         note = parts.text("", "p", "quiet anywhere")
-        template.on_value_change(lambda: note.set_text(specs[template.value].get("description") or ""))
-        note.set_text((specs[template.value].get("description") or "") if specs else "There is no template yet.")
+        template.on_value_change(lambda: note.set_text(_describe(specs[template.value])))
+        note.set_text(_describe(specs[template.value]) if specs else "There is no template yet.")
         parts.button(
             "Set its parameters", lambda: ui.navigate.to(addresses.template(template.value)), kind="flat"
         ).set_enabled(bool(specs))
 
         async def run() -> None:
+            if template.value and not _is_ready(specs[template.value]):
+                ui.navigate.to(addresses.template(template.value))
+                return
             if made := await parts.attempt(services.templates.submit, template.value, TemplateSubmission(params={})):
                 dialog.submit(made.value)
 
         made = await parts.submitted(dialog, "Run", run)
     if made:
         ui.navigate.to(addresses.experiment(made["experimentId"]))
+
+
+def _first(specs: dict[str, dict[str, Any]]) -> str | None:
+    """What to offer at first: it runs as it stands, on any cluster, and ends soon."""
+    if BEGIN_WITH in specs:
+        return BEGIN_WITH
+    plain = [name for name, spec in specs.items() if _is_ready(spec) and not _is_sweep(spec)]
+    return next(iter([*plain, *specs]), None)
+
+
+def _is_ready(spec: dict[str, Any]) -> bool:
+    return all(parameter["required"] != "true" or parameter["value"] for parameter in spec["parameters"])
+
+
+def _is_sweep(spec: dict[str, Any]) -> bool:
+    return bool(spec["experimentSpec"].get("tune"))
+
+
+def _describe(spec: dict[str, Any]) -> str:
+    said = [spec.get("description") or ""]
+    if not _is_ready(spec):
+        said.append("It needs values: Run leads to its form.")
+    if _is_sweep(spec):
+        said.append("It is a sweep of many trials, and may take minutes.")
+    return ". ".join(one.rstrip(".") for one in said if one) + "."
 
 
 async def deploy_model(services: Services) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from typing import Any
 
 import httpx
@@ -166,6 +168,41 @@ def test_a_finished_experiment_is_edited_and_runs_again_only_when_asked(service:
     page.get_by_role("dialog").get_by_role("button", name="Rerun").click()
     expect(page).to_have_url(re.compile(f"/experiments/{id}$"))
     assert (stored()["status"], stored()["attempt"]) == ("Accepted", 2)
+
+
+def test_a_script_is_pasted_or_uploaded_and_found_again(service: Service, page: Page) -> None:
+    """What the form says by itself has code to run; whatever the command names is sent along."""
+    page.goto(f"{service.url}/experiments/new")
+    text = page.get_by_label("The experiment as YAML")
+    expect(text).to_have_value(re.compile("url: package://"))
+    page.get_by_text("Code", exact=True).click()
+    example = text.input_value()
+    page.get_by_label("Script", exact=True).fill("print('pasted')")
+    expect(text).not_to_have_value(example)  # what is typed arrives a moment later
+    page.locator("input[type=file]").set_input_files(
+        {"name": "mine.py", "mimeType": "text/x-python", "buffer": b"\xff"}
+    )
+    expect(page.locator(".q-notification")).to_contain_text("mine.py is no text")
+    uploaded = {"name": "mine.py", "mimeType": "text/x-python", "buffer": "print('hochgeladen: ü')".encode()}
+    page.locator("input[type=file]").set_input_files(uploaded)
+    expect(page.get_by_label("Script", exact=True)).to_have_value("print('hochgeladen: ü')")
+    page.get_by_label("Git repository").fill("https://host/team/project.git")
+    expect(text).to_have_value(re.compile("project.git"))
+    expect(text).not_to_have_value(re.compile("package://"))
+    page.get_by_label("Git repository").fill("")
+    expect(text).to_have_value(re.compile("url: package://"))
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page).to_have_url(re.compile("/experiments/experiment-"))
+    id = page.url.rsplit("/", 1)[1]
+    code = httpx.get(f"{service.url}/api/v1/experiment/{id}", timeout=20).json()["result"]["spec"]["code"]
+    package = httpx.get(f"{service.url}/api/v1/package/{code['url'].removeprefix('package://')}", timeout=20)
+    with zipfile.ZipFile(io.BytesIO(package.content)) as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == {
+            "train.py": "print('hochgeladen: ü')"
+        }
+    page.get_by_role("button", name="Clone").click()
+    page.get_by_text("Code", exact=True).click()
+    expect(page.get_by_label("Script", exact=True)).to_have_value("print('hochgeladen: ü')")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,21 @@ POINTS = """() => { const chart = document.querySelector(".chart");
     return drawn?.series?.[0]?.data.length ?? 0; }"""
 
 
+def test_what_a_newcomer_runs_first_succeeds(platform: RunningPlatform, page: Page) -> None:
+    """The form and "Run a template" as they stand: no field is filled in, and both end well, and soon."""
+    page.goto(f"{platform.url}/experiments/new")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page).to_have_url(re.compile("/experiments/experiment-"))
+    first = page.url.rsplit("/", 1)[1]
+    page.goto(platform.url)
+    page.get_by_role("button", name="Run a template").first.click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page).to_have_url(re.compile("/experiments/experiment-"))
+    for id in (first, page.url.rsplit("/", 1)[1]):
+        assert platform.ended(id)["status"] == "Succeeded", platform.lines(id)
+    assert len(platform.client.metrics(first, "loss")) == 20
+
+
 def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) -> None:
     """Home, a template, its run with metrics that move, the model registered, deployed and asked."""
     page.goto(platform.url)

@@ -49,7 +49,7 @@ class PackageStore:
 
     def add_files(self, files: Iterable[tuple[str, Path]]) -> str:
         """Keep files, given as (path in the package, file), as one package; its URL."""
-        return self.add(_zipped(files))
+        return self.add(zipped((name, file.read_bytes()) for name, file in files))
 
     def pin(self, url: str) -> None:
         """Never prune this package."""
@@ -116,14 +116,14 @@ def _runner_package() -> tuple[str, bytes]:
     directories = [*(root / part for part in RUNNER_PARTS), root.parent / "serve_apps"]
     found = [path for directory in directories for path in sorted(directory.rglob("*"))]
     files = [root / "__init__.py", *(path for path in found if path.suffix in (".py", ".ipynb"))]
-    content = _zipped((str(file.relative_to(root.parent)), file) for file in files)
+    content = zipped((str(file.relative_to(root.parent)), file.read_bytes()) for file in files)
     return hashlib.sha256(content).hexdigest(), content
 
 
-def _zipped(files: Iterable[tuple[str, Path]]) -> bytes:
-    """A zip of (path in it, file), with a fixed date: the same files have the same hash, and are kept once."""
+def zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """A zip of (path in it, content), with a fixed date: the same files have the same hash, and are kept once."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in files:
-            archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), file.read_bytes())
+        for name, content in files:
+            archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), content)
     return buffer.getvalue()
