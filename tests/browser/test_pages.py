@@ -177,6 +177,7 @@ def test_a_script_is_pasted_or_uploaded_and_found_again(service: Service, page: 
     expect(text).to_have_value(re.compile("url: package://"))
     page.get_by_text("Code", exact=True).click()
     example = text.input_value()
+    page.get_by_label("Script", exact=True).click()  # which waits until the step has slid open; `fill` does not
     page.get_by_label("Script", exact=True).fill("print('pasted')")
     expect(text).not_to_have_value(example)  # what is typed arrives a moment later
     page.locator("input[type=file]").set_input_files(
