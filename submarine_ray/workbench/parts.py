@@ -284,7 +284,7 @@ _CELLS = {
     "link": '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>',
     "named": (
         '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>'
-        '<span v-if="props.row.why" class="cut quiet small" :title="props.row.why">{{ props.row.why }}</span>'
+        '<span v-if="props.row.why" class="cut why quiet small" :title="props.row.why">{{ props.row.why }}</span>'
     ),
     "status": '<span class="badge" :data-state="props.row.state">{{ props.value }}</span>',
     "ago": "<time-ago :at=\"props.value || ''\"></time-ago>",
