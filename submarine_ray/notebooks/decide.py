@@ -8,6 +8,7 @@ from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobSta
 from submarine_ray.spec.notebooks import NotebookStatus as Status
 
 MAX_RESTARTS = 3
+IS_CREATING = "The notebook instance is creating"
 IDLE = "The notebook was idle, and was stopped; start it to go on with the same files"
 SHUT_DOWN = "The notebook was shut down from within; start it to go on with the same files"
 
@@ -130,7 +131,8 @@ def _follow(wish: Wish, job: Job | None, seen: Seen) -> Step:
             return Restart("The cluster was restarted; the notebook starts again", counts=False)
         if job.problem and gist(job.problem.message) != gist(wish.reason):
             return Observe(Status.CREATING, job.problem.message)
-        return Wait()
+        has_passed = job.problem is None and wish.status == Status.CREATING and wish.reason not in (None, IS_CREATING)
+        return Observe(Status.CREATING, IS_CREATING) if has_passed else Wait()
     if job.state is JobState.RUNNING:
         if wish.status == Status.RUNNING or seen.address is None:
             return Wait()

@@ -193,7 +193,7 @@ class NotebookReconciler:
             return _observe(row, decide.Observe(Status.FAILED, f"The cluster refused the notebook: {failure}"), None)
         submitted = Event("Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.",
                           row.status, Status.CREATING)  # fmt: skip
-        values = {"status": Status.CREATING, "reason": "The notebook instance is creating", "incarnation": incarnation}
+        values = {"status": Status.CREATING, "reason": decide.IS_CREATING, "incarnation": incarnation}
         return values | {"next_check_ms": now_ms() + SUPERVISOR_MS}, [submitted]
 
     def _queue(self, row: NotebookRow) -> Outcome:

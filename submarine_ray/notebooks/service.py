@@ -22,6 +22,7 @@ from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.notebooks import repository
+from submarine_ray.notebooks.decide import IS_CREATING
 from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.spec.experiment import EnvironmentSpec
 from submarine_ray.spec.notebooks import NotebookSpec, path
@@ -86,7 +87,7 @@ class NotebookService:
             sealed_token=self._secrets.seal(secrets.token_hex(32)),
             wanted="run",
             status=Status.CREATING,
-            reason="The notebook instance is creating",
+            reason=IS_CREATING,
             attempt=1,
             failures=0,
             superseded="",
@@ -156,7 +157,7 @@ class NotebookService:
             row.attempt += 1
             row.generation += 1
             row.failures, row.wanted, row.next_check_ms = 0, "run", now_ms()
-            row.status, row.reason = Status.CREATING, "The notebook instance is creating"
+            row.status, row.reason = Status.CREATING, IS_CREATING
             row.incarnation = row.address = None
             events.record(
                 session, row.id, [Event("StartAsked", "A user asked the notebook to start.", before, row.status)]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from submarine_ray.clusters.drivers.kuberay import checks as looked_at
+from submarine_ray.clusters.drivers.kuberay import ground
 from submarine_ray.clusters.placement import Candidate, choose
 from submarine_ray.spec.clusters import Placement
 from submarine_ray.spec.quantities import Resources
@@ -134,7 +135,12 @@ def test_what_the_namespace_enforces_is_read(
     assert found["ok"] is ok and words in found["message"], found
 
 
-def test_pods_are_made_as_the_namespace_enforces(kube: Kube) -> None:
+def test_pods_are_made_as_the_namespace_enforces(
+    make_kube: Callable[..., Kube], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ground, "LOOK_SECONDS", 0.0)
+    kube = make_kube()
+
     def head(id: str) -> dict[str, Any]:
         return dict(kube.job(id)["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"])
 
@@ -146,7 +152,12 @@ def test_pods_are_made_as_the_namespace_enforces(kube: Kube) -> None:
     assert not_restricted(head(kube.create())) == []
 
 
-def test_a_namespace_that_is_missing_is_not_healthy(kube: Kube) -> None:
+def test_a_namespace_that_is_missing_is_not_healthy(
+    make_kube: Callable[..., Kube], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ground, "LOOK_SECONDS", 0.0)
+    kube = make_kube()
+
     def cluster() -> dict[str, Any]:
         return dict(kube.service.get(f"/api/v1/cluster/{kube.cluster}").json()["result"])
 

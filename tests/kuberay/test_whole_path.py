@@ -231,7 +231,7 @@ def test_the_command_line(platform: RunningPlatform, server: ApiServer, tmp_path
     server.installed.clear()
     bad = platform.cli("cluster", "check", "by-cli", check=False)
     assert bad.returncode == 1 and "helm install" in bad.stdout
-    platform.cli("cluster", "delete", "by-cli", "--force")
+    assert "'by-cli' is forgotten" in platform.cli("cluster", "delete", "by-cli", "--force").stdout
     gone = platform.cli("cluster", "get", "by-cli", check=False)
     assert gone.returncode == 1 and gone.stderr.startswith("Error: There is no cluster 'by-cli'")
     for arguments, words in (

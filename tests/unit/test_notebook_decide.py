@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobState
+from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobState, Problem
 from submarine_ray.notebooks.decide import (
     IDLE,
+    IS_CREATING,
     MAX_RESTARTS,
     SHUT_DOWN,
     Forget,
@@ -29,6 +30,7 @@ from submarine_ray.spec.endings import describe
 from submarine_ray.spec.notebooks import NotebookStatus as Status
 
 RUNNING = Job("nb", JobState.RUNNING, node_id="n1")
+STUCK = Job("nb", JobState.PENDING, problem=Problem("Slow", "It waits (2 of 2)."))
 CRASHED = Job("nb", JobState.FAILED, exit_code=137, end_ms=0)
 
 
@@ -47,6 +49,10 @@ def seen(*jobs: Job, **more: Any) -> Seen:
         (wish(submitted_to=None), seen(), Submit()),
         (wish(submitted_to=None), seen(has_room=False), Queue()),
         (wish(), seen(Job("nb", JobState.PENDING)), Wait()),
+        (wish(reason=IS_CREATING), seen(Job("nb", JobState.PENDING)), Wait()),
+        (wish(reason=IS_CREATING), seen(STUCK), Observe(Status.CREATING, "It waits (2 of 2).")),
+        (wish(reason="It waits (1 of 2)."), seen(STUCK), Wait()),
+        (wish(reason="It waits (1 of 2)."), seen(Job("nb", JobState.PENDING)), Observe(Status.CREATING, IS_CREATING)),
         (wish(), seen(RUNNING), Wait()),
         (wish(), seen(RUNNING, address="h:1"), Observe(Status.RUNNING, "The notebook instance is running")),
         (wish(Status.RUNNING), seen(RUNNING), Wait()),

@@ -6,9 +6,11 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from nicegui import Client, ui
+from nicegui.elements.mixins.text_element import TextElement
 from nicegui.page import page
 
 from submarine_ray.workbench import parts
+from submarine_ray.workbench.experiment import _draw_timeline
 
 
 def test_a_question_whose_page_is_left_is_not_answered() -> None:
@@ -23,3 +25,24 @@ def test_a_question_whose_page_is_left_is_not_answered() -> None:
 
     with ThreadPoolExecutor(1) as thread:  # where no browser has a loop
         assert thread.submit(asyncio.run, leave()).result() is None
+
+
+def test_what_recurs_is_one_line_of_the_timeline_with_its_number() -> None:
+    times = {"time": "2026-11-27T09:00:00.000+00:00", "lastTime": "2026-11-27T09:05:00.000+00:00"}
+    happened = [
+        {**times, "count": 1, "reason": "Submitted", "message": "It was submitted."},
+        {**times, "count": 12, "reason": "PodNotCreated", "message": "A pod cannot be made."},
+    ]
+
+    async def drawn() -> list[str]:
+        client = Client(page(""))
+        with client:
+            _draw_timeline(happened)
+            found = [element.text for element in client.elements.values() if isinstance(element, TextElement)]
+        client.delete()
+        return found
+
+    with ThreadPoolExecutor(1) as thread:
+        texts = thread.submit(asyncio.run, drawn()).result()
+    assert texts.index("PodNotCreated") < texts.index("12 times, last") < texts.index("Submitted")
+    assert sum("times, last" in text for text in texts) == 1

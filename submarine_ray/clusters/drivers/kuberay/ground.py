@@ -5,6 +5,7 @@ Source: Kubernetes' "Pod Security Standards" and "Enforce Pod Security Standards
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
+# A namespace hardly ever changes, and a cluster at rest costs its API server next to nothing.
+LOOK_SECONDS = 30.0
 PRIVILEGED, BASELINE, RESTRICTED = "privileged", "baseline", "restricted"
 
 
@@ -31,11 +34,14 @@ class Ground:
         self._api = api
         self._namespace = namespace
         self._level: str | None = None
+        self._well_until = 0.0
 
     def look(self) -> None:
         """Lists in a namespace that is not there are empty and no error, so it is asked for itself. Raises Unreachable
         if it is missing, or on its way out; without the right to see it, it is taken to be there.
         """
+        if time.monotonic() < self._well_until:
+            return
         try:
             found = self._api.get(path(self._namespace))
         except ApiError as failure:
@@ -44,10 +50,12 @@ class Ground:
                     f"there is no namespace {self._namespace!r} (kubectl create namespace {self._namespace})"
                 ) from failure
             self._level = self._level or PRIVILEGED
+            self._well_until = time.monotonic() + LOOK_SECONDS
             return
         self._level = level(found)
         if (found.get("status") or {}).get("phase") == "Terminating":
             raise Unreachable(f"the namespace {self._namespace!r} is being deleted")
+        self._well_until = time.monotonic() + LOOK_SECONDS
 
     @property
     def is_restricted(self) -> bool:
