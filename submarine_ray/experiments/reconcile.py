@@ -389,11 +389,13 @@ class ExperimentReconciler:
 
     def _discard(self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, seen: decide.Seen) -> Outcome:
         told: list[Event] = []
+        path = f"logs/attempt-{attempt_number(row.id, key)}"
         if job is not None:
             if row.run_id:
-                attempt = attempt_number(row.id, key)
-                told = self._store_log(driver, row, key, f"logs/attempt-{attempt}", seen)
+                told = self._store_log(driver, row, key, path, seen)
             driver.delete(key)
+        elif row.run_id:  # it had ended and was put away: the next attempt's log must not replace its own
+            self._tracking.move_texts(row.run_id, "logs", path)
         left = " ".join(other for other in row.superseded_ids if other != key)
         return {"superseded": left, "next_check_ms": now_ms()}, told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Collection, Iterator
@@ -205,6 +206,21 @@ class TrackingService:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text)
             repository.log_artifacts(directory)
+
+    def move_texts(self, run_id: str, directory: str, into: str) -> None:
+        """Put the files directly in `directory` into another, where what comes next does not overwrite them."""
+        paths = [one.path for one in self.list_artifacts(run_id, directory) if not one.is_dir]
+        if not paths:
+            return
+        texts = {
+            f"{into}/{path.rsplit('/', 1)[-1]}": self.read_artifact(run_id, path).decode(errors="replace")
+            for path in paths
+        }
+        self.put_texts(run_id, texts)
+        repository = self._artifacts(run_id)
+        with contextlib.suppress(NotImplementedError):  # a store that deletes nothing: what comes next overwrites them
+            for path in paths:
+                repository.delete_artifacts(path)
 
     def list_artifacts(self, run_id: str, path: str = "") -> list[Artifact]:
         """What lies directly below `path`. Raises InvalidSpec for a path that leads out of the run."""

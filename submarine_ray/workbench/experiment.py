@@ -92,6 +92,9 @@ class _Experiment:
                 await artifacts.draw(self._services, self.id, self._path)
             elif tab == "logs":
                 address = f"/api/v1/experiment/logs/{quote(self.id)}/stream"
+                if self._found["attempt"] > 1:
+                    earlier = f"{addresses.experiment(self.id)}?tab=artifacts&path=logs"
+                    parts.link("Logs of earlier attempts", earlier)
                 why = self._found["message"] if self._show_failure else None
                 parts.element("log-view", src=address, name=self.id, why=why)
             else:

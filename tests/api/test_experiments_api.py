@@ -353,3 +353,13 @@ def test_a_hidden_password_that_is_sent_back_stays_the_password(api: httpx.Clien
     shown["code"]["git"]["password"] = "0ther"
     assert api.patch(f"{URL}/{id}", json={**shown, "timeout": 9}).json()["result"]["attempt"] == 3
     assert password() == "0ther"
+
+
+def test_an_earlier_attempts_log_makes_room_for_the_next(api: httpx.Client) -> None:
+    tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
+    run = tracking.create_run("test", "experiment-1-0042", "worker-0", {}, False).run_id
+    tracking.move_texts(run, "logs", "logs/attempt-1")  # there may be none
+    tracking.put_texts(run, {"logs/worker-0.log": "one ü", "logs/attempt-1/worker-0.log": "older"})
+    tracking.move_texts(run, "logs", "logs/attempt-2")
+    assert [one.path for one in tracking.list_artifacts(run, "logs")] == ["logs/attempt-1", "logs/attempt-2"]
+    assert tracking.read_artifact(run, "logs/attempt-2/worker-0.log").decode() == "one ü"
