@@ -118,6 +118,7 @@ def test_a_script_saves_its_work_at_sigterm(start: Start, tmp_path: Path) -> Non
         process, lines = start(command, shell)
         wait_until(lambda lines=lines: lines == ["ready"], 10, "ready")  # type: ignore[misc]
         process.terminate()
+        wait_until(lambda lines=lines: "saved 0" in lines, 10, "it saves")  # type: ignore[misc]
         process.terminate()  # a second word adds nothing: it would interrupt what the first began
         process.wait(20)
         assert lines == ["ready", "saved 0", "saved 1", "saved 2"]
