@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from submarine_ray.clusters.drivers import pip
 from submarine_ray.clusters.drivers.base import (
     DEADLINE_EXCEEDED,
     LONGEST_SKEW_MS,
@@ -214,7 +215,10 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) 
         return Observe(Status.FAILED, "SubmissionRefused", job.message or job.why)
     if job.error_type == RUNTIME_ENV_FAILURE:
         # Trying again would install the same packages.
-        return Observe(Status.FAILED, "EnvironmentFailed", job.why)
+        words = pip.said(job.message or "")
+        return Observe(
+            Status.FAILED, "EnvironmentFailed", f"pip finds no versions that fit: {words}" if words else job.why
+        )
     if job.exit_code == BEGUN_BEFORE_STATUS:
         return _failed(wish, LOST, "The cluster lost the attempt and started it again, which was refused.")
     if job.exit_code == FINAL_STATUS:
