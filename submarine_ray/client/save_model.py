@@ -87,7 +87,9 @@ def _run() -> Any:
 
     import mlflow
 
-    run_id = os.environ.get("MLFLOW_RUN_ID") or os.environ.get("SUBMARINE_RUN_ID")  # MLflow takes its own away
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id is None and os.environ.get("MLFLOW_TRACKING_URI") == os.environ.get("SUBMARINE_TRACKING_URI"):
+        run_id = os.environ.get("SUBMARINE_RUN_ID")  # MLflow takes its own away once the run has begun
     if mlflow.active_run() or not run_id:
         return contextlib.nullcontext() if mlflow.active_run() else mlflow.start_run()
     mlflow.start_run(run_id=run_id)

@@ -33,6 +33,11 @@ TRIAL_VARIABLE = "SUBMARINE_TRIAL_ID"
 SPOOL_VARIABLE = "SUBMARINE_SPOOL"
 REPLICA_VARIABLE = "SUBMARINE_REPLICA"
 LEADER_VARIABLE = "SUBMARINE_LEADER"
+# The server's URI, the run, its MLflow experiment, the token.
+_OWN_VARIABLES = (
+    "SUBMARINE_TRACKING_URI", "SUBMARINE_RUN_ID", "SUBMARINE_TRACKING_EXPERIMENT", "SUBMARINE_TRACKING_TOKEN",
+)  # fmt: skip
+_MLFLOW_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -54,18 +59,19 @@ class Run:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Run | None:
         """The run that a replica's environment names."""
-        # MLflow takes its own variable away once a script has begun the run.
-        uri, run_id = env.get("MLFLOW_TRACKING_URI", ""), env.get("MLFLOW_RUN_ID") or env.get("SUBMARINE_RUN_ID")
-        if not uri.startswith(("http://", "https://")) or not run_id:
+        # The platform's own first: MLflow takes its run's away once a script has begun it, and users change the others.
+        ours = "SUBMARINE_TRACKING_URI" in env
+        uri, run_id, experiment, token = (env.get(name) for name in (_OWN_VARIABLES if ours else _MLFLOW_VARIABLES))
+        if uri is None or not uri.startswith(("http://", "https://")) or not run_id:
             return None
         return cls(
             uri=uri,
             run_id=run_id,
-            mlflow_experiment_id=env.get("MLFLOW_EXPERIMENT_ID", "0"),
+            mlflow_experiment_id=experiment or "0",
             experiment_id=env.get("SUBMARINE_EXPERIMENT_ID", run_id),
             replica=env.get(REPLICA_VARIABLE, "worker-0"),
             is_leader=env.get(LEADER_VARIABLE, "1") == "1",
-            token=env.get("MLFLOW_TRACKING_TOKEN"),
+            token=token,
             trial_id=env.get(TRIAL_VARIABLE),
         )
 

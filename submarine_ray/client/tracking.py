@@ -125,7 +125,10 @@ def get_tracking_uri() -> str | None:
 
 
 def set_tracking_uri(uri: str) -> None:
-    """Where this process logs to, until it has logged something. Raises ValueError for anything but http or https."""
+    """Where this process logs to outside of an experiment, until it has logged something.
+
+    Raises ValueError for anything but http or https.
+    """
     if not uri.startswith(("http://", "https://")):
         raise ValueError(f"{uri.partition('://')[0]!r} is not http or https; metrics go to an MLflow server here")
     os.environ["MLFLOW_TRACKING_URI"] = uri

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from submarine_ray.spec.devices import NO_GPU, SHARED_GPU
-from submarine_ray.spec.launch import Launch, Replica
+from submarine_ray.spec.launch import Launch, Replica, Tracking
 from submarine_ray.spec.trials import STARTED_BY_TAG, run_tags
 
 HOOK = Path(__file__).parent / "hook"
@@ -53,18 +53,28 @@ def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
     if launch.service_url:
         found["SUBMARINE_URL"] = launch.service_url
     if launch.tracking:
-        found |= {
-            "SUBMARINE_SPOOL": spool,
-            "MLFLOW_TRACKING_URI": launch.tracking.uri,
-            "MLFLOW_RUN_ID": launch.tracking.run_id,
-            "MLFLOW_EXPERIMENT_ID": launch.tracking.experiment_id,
-            "MLFLOW_RUN_CONTEXT": json.dumps(_below(launch, replica.name)),
-            # MLflow takes its own variable away as soon as it has begun the run.
-            "SUBMARINE_RUN_ID": launch.tracking.run_id,
-        }
-        if launch.tracking.token:
-            found["MLFLOW_TRACKING_TOKEN"] = launch.tracking.token
+        found |= {"SUBMARINE_SPOOL": spool, **_tracking_variables(launch, launch.tracking, replica)}
     return found
+
+
+def _tracking_variables(launch: Launch, tracking: Tracking, replica: Replica) -> dict[str, str]:
+    """Where `log_metric` leads, which stays; and the same for MLflow, which a user's variables may lead elsewhere."""
+    found = {
+        "SUBMARINE_TRACKING_URI": tracking.uri,
+        "SUBMARINE_RUN_ID": tracking.run_id,
+        "SUBMARINE_TRACKING_EXPERIMENT": tracking.experiment_id,
+    }
+    if tracking.token:
+        found |= {"SUBMARINE_TRACKING_TOKEN": tracking.token}
+    if replica.env.get("MLFLOW_TRACKING_URI", tracking.uri).rstrip("/") != tracking.uri.rstrip("/"):
+        return found  # a server of the user's own knows neither the run nor the token
+    found |= {
+        "MLFLOW_TRACKING_URI": tracking.uri,
+        "MLFLOW_RUN_ID": tracking.run_id,
+        "MLFLOW_EXPERIMENT_ID": tracking.experiment_id,
+        "MLFLOW_RUN_CONTEXT": json.dumps(_below(launch, replica.name)),
+    }
+    return found | ({"MLFLOW_TRACKING_TOKEN": tracking.token} if tracking.token else {})
 
 
 def visible_gpus(launch: Launch, replica: Replica) -> dict[str, str]:

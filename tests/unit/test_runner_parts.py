@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from submarine_ray.client.spool import Run
 from submarine_ray.experiments import logs
 from submarine_ray.runner import code, environment
 from submarine_ray.runner.environment import HOOK, SHIM, Place, python_path
 from submarine_ray.runner.errors import CodeSyncFailed
 from submarine_ray.runner.process import argv
 from submarine_ray.spec.experiment import ExperimentSpec
-from submarine_ray.spec.launch import Code, Launch, Replica
+from submarine_ray.spec.launch import Code, Launch, Replica, Tracking
 from submarine_ray.spec.plan import plan_launch
 from tests.conftest import spec
 
@@ -150,6 +151,23 @@ def test_import_submarine_leads_to_the_real_package_if_there_is_one(monkeypatch:
     assert python_path({"PYTHONPATH": "/mine"}) == {}
     ours_first = python_path({"PYTHONPATH": "/mine", "SUBMARINE_SHIM": "1"})
     assert ours_first == {"PYTHONPATH": f"{SHIM}{os.pathsep}/mine"}
+
+
+def test_a_server_of_the_users_own_gets_neither_run_nor_token_and_what_is_logged_stays_here() -> None:
+    own = Tracking("http://here/mlflow", "r", "1", "secret")
+    for uri, theirs in (("sqlite:///mine.db", True), ("http://elsewhere", True), ("http://here/mlflow/", False)):
+        plan = launch("Python", {"Worker": 1})
+        replica = replace(plan.replicas[0], env={"MLFLOW_TRACKING_URI": uri})
+        env = environment.platform_variables(replace(plan, replicas=(replica,), tracking=own), 0, "spool") | replica.env
+        assert ("MLFLOW_RUN_ID" not in env, "MLFLOW_TRACKING_TOKEN" not in env) == (theirs, theirs)
+        assert env["MLFLOW_TRACKING_URI"] == uri
+        run = Run.from_env(env)
+        assert run and (run.uri, run.run_id, run.mlflow_experiment_id, run.token) == (
+            "http://here/mlflow",
+            "r",
+            "1",
+            "secret",
+        )
 
 
 def test_what_lets_mlflow_scripts_run_comes_first_where_there_is_a_run() -> None:
