@@ -34,6 +34,7 @@ from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE, Code, Launch
 from submarine_ray.spec.quantities import Resources
+from submarine_ray.spec.without_shell import LONGEST_ARGUMENT
 
 # Up to here single GETs (10-20 ms whatever the number of jobs) beat the list, which has no paging.
 SINGLE_GETS = 8
@@ -88,7 +89,7 @@ class RayJobs:
             entrypoint = f"exec python -m submarine_ray.runner --launch-file {shlex.quote(str(file))}"
         else:
             entrypoint = "exec python -m submarine_ray.runner"
-            runtime_env["env_vars"] = {"SUBMARINE_LAUNCH": launch.dumps()}
+            runtime_env["env_vars"] = {"SUBMARINE_LAUNCH": launch_variable(launch)}
             runtime_env["py_modules"] = [self._upload(*self._packages.runner())]
             if launch.code and launch.code.mode == "package":
                 runtime_env["working_dir"] = self._upload(launch.code.url, self._packages.wrapped(launch.code.url))
@@ -303,6 +304,17 @@ class RayJobs:
         if answer.status_code != 200:
             raise Unreachable(f"HTTP {answer.status_code} to {method} {path}")
         return answer
+
+
+def launch_variable(launch: Launch) -> str:
+    """The launch as it travels in a variable. Raises SubmissionRefused if no process could take it."""
+    text = launch.dumps()
+    if len(f"SUBMARINE_LAUNCH={text}") >= LONGEST_ARGUMENT:
+        raise SubmissionRefused(
+            f"its commands and variables together are longer than {LONGEST_ARGUMENT // 1024} KiB, and they travel to "
+            "the cluster in one variable; put the long ones into files of the code"
+        )
+    return text
 
 
 def _entrypoint_resources(launch: Launch) -> dict[str, Any]:
