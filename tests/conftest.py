@@ -18,11 +18,16 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from submarine_ray.cli import local_ray
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.core.database import Database
 from submarine_ray.spec.home import Home
+
+# Tests assert no seconds: a machine that is busy draws examples slowly, and that is no fault.
+settings.register_profile("submarine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("submarine")
 
 SUBMARINE = [sys.executable, "-m", "submarine_ray.cli.main"]
 

@@ -43,7 +43,7 @@ def printed(arguments: list[str], env: Mapping[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize(("command", "expected"), SHELL)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(a=TEXTS, b=TEXTS)
 @example(a="it's", b="a b")
 @example(a="x;echo hi", b="$(echo hi)`echo hi`")

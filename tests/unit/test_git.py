@@ -131,7 +131,7 @@ def test_what_git_does_not_allow_is_refused_at_once(name: str) -> None:
         planned("https://example.org/x.git", branch=name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(st.sampled_from("a-./@{#[~^:*?\\ lock\x7fé$'+"), min_size=1, max_size=6))
 def test_names_are_judged_as_git_does(name: str) -> None:
     command = ["git", "check-ref-format", f"refs/heads/{name}"]

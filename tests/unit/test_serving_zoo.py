@@ -202,7 +202,7 @@ VALUES = {
 }
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=150, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(
     st.sampled_from(sorted(VALUES)).flatmap(
         lambda kind: st.tuples(st.just(kind), st.lists(VALUES[kind], min_size=1, max_size=3))
