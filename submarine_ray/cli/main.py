@@ -240,6 +240,7 @@ def serve(
     replicas: Annotated[int, typer.Option(min=1, help="how many processes answer")] = 1,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs of each of them; less than 1: a part of one")] = 0,
     cpus: Annotated[float, typer.Option(min=0, help="CPUs of each of them; default few")] = 0,
+    memory: Annotated[str | None, typer.Option(help="memory of each of them, such as 2Gi")] = None,
     cluster: Annotated[str | None, typer.Option(help="where; default the local cluster")] = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait until it answers; 0: do not wait")] = 180,
 ) -> None:
@@ -248,8 +249,8 @@ def serve(
     from submarine_ray.client.models import ServeClient
 
     endpoints = ServeClient(config.service_url(), patience=0)
-    sizes = (("cpu", cpus), ("nvidia.com/gpu", gpus))
-    asked = ",".join(f"{key}={size:g}" for key, size in sizes if size) or None
+    sizes = (("cpu", f"{cpus:g}"), ("memory", memory or "0"), ("nvidia.com/gpu", f"{gpus:g}"))
+    asked = ",".join(f"{key}={size}" for key, size in sizes if size != "0") or None
     endpoint = endpoints.create_serve(model, version, False, replicas=replicas, cluster=cluster, resources=asked)
     if timeout > 0:
         endpoint = endpoints.wait_until_running(model, version, timeout)

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from submarine_ray.spec.quantities import Resources
+from submarine_ray.spec.quantities import GIB, Resources
 
 NAMED = 4
-GIB = 2**30
 # Many may wait for the same, and each asks every few seconds.
 MEMORY_SECONDS = 1.0
 

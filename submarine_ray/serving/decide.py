@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import EndpointStatus
 
 IMPORT_PATH = "serve_apps.mlflow_model:build"
@@ -26,6 +27,7 @@ class Desired:
     replicas: int
     cpu: float
     gpu: float
+    memory: int = 0
 
 
 def route(model_name: str, model_version: int) -> str:
@@ -33,12 +35,18 @@ def route(model_name: str, model_version: int) -> str:
     return f"/{model_name}/{model_version}"
 
 
+def actor_options(size: Resources) -> dict[str, Any]:
+    """What a replica asks of Ray. Memory only where it is asked for: a key more would be a change to Serve."""
+    options: dict[str, Any] = {"num_cpus": size.cpu, "num_gpus": size.gpu}
+    return options | ({"memory": size.memory} if size.memory else {})
+
+
 def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
     """One application in the form of Ray Serve's REST API."""
     deployment = {
         "name": "model",
         "num_replicas": endpoint.replicas,
-        "ray_actor_options": {"num_cpus": endpoint.cpu, "num_gpus": endpoint.gpu},
+        "ray_actor_options": actor_options(Resources(endpoint.cpu, endpoint.memory, endpoint.gpu)),
         # A probe is a request too, and must not wait behind predictions; the replica limits those itself.
         "max_ongoing_requests": 2000,
         # A replica that says that it is broken, or has crashed, is replaced in seconds.

@@ -19,7 +19,6 @@ from submarine_ray.serving import decide, repository, room
 from submarine_ray.serving.room import InPlace
 from submarine_ray.serving.service import holder
 from submarine_ray.serving.tables import EndpointRow, TrafficRow
-from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import EndpointStatus
 
 log = structlog.get_logger(__name__)
@@ -147,8 +146,7 @@ class ServingReconciler:
         """What Serve says of an endpoint; but it runs only once it answers: the proxy may start after the replicas."""
         status, message = decide.observed(row.name, serve, row.status, row.replicas)
         if room.waits(message) and not self._clusters.is_kubernetes(cluster):
-            each = Resources(row.cpu, 0, row.gpu)
-            message = self._clusters.why_waiting(cluster, each, holder(row))
+            message = self._clusters.why_waiting(cluster, row.each, holder(row))
         if status == EndpointStatus.RUNNING and row.status != EndpointStatus.RUNNING:
             path = f"{decide.route(row.model_name, row.model_version)}/v2/health/ready"
             if not self._clusters.serve_answers(cluster, row.name, path):
@@ -157,7 +155,9 @@ class ServingReconciler:
 
 
 def _desired(row: EndpointRow) -> decide.Desired:
-    return decide.Desired(row.name, row.model_name, row.model_version, row.model_uri, row.replicas, row.cpu, row.gpu)
+    return decide.Desired(
+        row.name, row.model_name, row.model_version, row.model_uri, row.replicas, row.cpu, row.gpu, row.memory
+    )
 
 
 def _split(row: TrafficRow, endpoints: list[EndpointRow]) -> decide.Split:

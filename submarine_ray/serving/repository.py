@@ -12,6 +12,7 @@ from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
+from submarine_ray.spec.quantities import GIB, Resources
 from submarine_ray.spec.serving import EndpointStatus
 
 
@@ -29,17 +30,23 @@ def add(session: Session, row: EndpointRow) -> None:
     events.record(session, subject(row.name), [Event("Asked", "A user asked for the endpoint.", None, row.status)])
 
 
-def change(session: Session, row: EndpointRow, replicas: int, cpu: float, gpu: float) -> None:
+def change(session: Session, row: EndpointRow, replicas: int, each: Resources) -> None:
     """Note what a user wants of an endpoint that is there, and that it is not so yet; one that is so stays as it is."""
-    pairs = (("replicas", row.replicas, replicas), ("CPUs each", row.cpu, cpu), ("GPUs each", row.gpu, gpu))
+    pairs = (
+        ("replicas", row.replicas, replicas),
+        ("CPUs each", row.cpu, each.cpu),
+        ("GPUs each", row.gpu, each.gpu),
+        ("GiB of memory each", row.memory / GIB, each.memory / GIB),
+    )
     said = [f"{new:g} {what} instead of {old:g}" for what, old, new in pairs if old != new]
     answers = row.status in (EndpointStatus.RUNNING, EndpointStatus.UPDATING)
     if not said and row.status not in (EndpointStatus.DELETING, EndpointStatus.FAILED):
         return
     before, row.status = row.status, EndpointStatus.UPDATING if answers else EndpointStatus.CREATING
-    reason = "Asked" if not said else "Scaled" if (row.cpu, row.gpu) == (cpu, gpu) else "Changed"
+    reason = "Asked" if not said else "Scaled" if row.each == each else "Changed"
     told = f"A user asked for {' and '.join(said) or 'it again'}."
-    row.replicas, row.cpu, row.gpu, row.message, row.changed_ms = replicas, cpu, gpu, None, now_ms()
+    row.replicas, row.message, row.changed_ms = replicas, None, now_ms()
+    row.cpu, row.memory, row.gpu = each.cpu, each.memory, each.gpu
     events.record(session, subject(row.name), [Event(reason, told, before, row.status)])
 
 
@@ -82,7 +89,12 @@ def set_deleting(session: Session, name: str) -> None:
 
 def set_status(session: Session, seen: EndpointRow, status: str, message: str | None) -> None:
     """Note what was observed of an endpoint as `seen`, unless the user has changed the wish since."""
-    wish = (EndpointRow.replicas == seen.replicas, EndpointRow.cpu == seen.cpu, EndpointRow.gpu == seen.gpu)
+    wish = (
+        EndpointRow.replicas == seen.replicas,
+        EndpointRow.cpu == seen.cpu,
+        EndpointRow.memory == seen.memory,
+        EndpointRow.gpu == seen.gpu,
+    )
     name, before = seen.name, seen.status
     changed = session.execute(
         update(EndpointRow)

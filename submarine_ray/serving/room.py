@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from submarine_ray.spec.quantities import Resources
+from submarine_ray.clusters.drivers.base import size_of
+from submarine_ray.spec.quantities import GIB, Resources
 
+_KINDS: tuple[tuple[Callable[[Resources], float], str], ...] = (
+    (lambda one: one.gpu, "GPU"),
+    (lambda one: one.cpu, "CPU"),
+    (lambda one: one.memory / GIB, "GiB of memory"),
+)
 _WAITS = "to be scheduled"  # in Ray Serve's words for a replica that finds no room
 
 
@@ -77,7 +84,7 @@ def _same(serve: dict[str, Any], wanted: dict[str, Any]) -> bool:
     there = serve["applications"][wanted["name"]]["deployed_app_config"]
     running = _running(serve, wanted["name"]) or {}
     return (
-        _size(running) == _size(wanted["deployments"][0])
+        size_of(running) == size_of(wanted["deployments"][0])
         and there.get("args") == wanted["args"]
         and there.get("import_path") == wanted["import_path"]
     )
@@ -85,23 +92,16 @@ def _same(serve: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 def _cramped(running: dict[str, Any], wanted: dict[str, Any], total: Resources, used: Resources) -> str | None:
     """Why not even one new replica fits beside the old ones; None if it does."""
-    old, new = _size(running), _size(wanted)
+    old, new = size_of(running), size_of(wanted)
     before = old.times(int(running.get("num_replicas", 1)))
     after = new.times(int(wanted["num_replicas"]))
-    free_gpu, free_cpu = total.gpu - used.gpu + after.gpu - before.gpu, total.cpu - used.cpu + after.cpu - before.cpu
-    for asked, free, there, kind in (
-        (new.gpu, free_gpu, total.gpu, "GPU"),
-        (new.cpu, free_cpu, total.cpu, "CPU"),
-    ):
-        if asked > free + 1e-6:
-            return _say(f"another replica needs {asked:g} {kind}, and {max(0.0, free):g} of {there:g} is free")
+    for of, kind in _KINDS:
+        free = of(total) - of(used) + of(after) - of(before)
+        if of(new) > free + 1e-6:
+            there = f"{max(0.0, free):.4g} of {of(total):.4g} is free"
+            return _say(f"another replica needs {of(new):.4g} {kind}, and {there}")
     return None
 
 
 def _say(why: str) -> str:
     return f"Replaced in place: {why}. The old replica ends first; until the new one has loaded, requests wait or fail."
-
-
-def _size(deployment: dict[str, Any]) -> Resources:
-    options = deployment.get("ray_actor_options") or {}
-    return Resources(float(options.get("num_cpus") or 0), 0, float(options.get("num_gpus") or 0))

@@ -20,7 +20,7 @@ from submarine_ray.serving import repository
 from submarine_ray.serving.decide import route
 from submarine_ray.serving.meter import UNKNOWN, Meter
 from submarine_ray.serving.tables import EndpointRow
-from submarine_ray.spec.quantities import Resources, parse_resources
+from submarine_ray.spec.quantities import Resources, parse_resources, resources_text
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
 
 DEFAULT_CPU = 0.25
@@ -49,23 +49,22 @@ class ServingService:
         cluster = spec.cluster or self._clusters.default
         if cluster not in self._clusters.names():
             raise InvalidSpec(f"there is no cluster {cluster[:80]!r}", "cluster")
-        asked = _resources(spec.resources)
         uri, path = self._models.location(spec.model_name, spec.model_version)
-        is_local = self._clusters.is_local(cluster)
+        each = self._size(cluster, spec.resources)
         row = EndpointRow(
             name=endpoint_name(spec.model_name, spec.model_version),
             model_name=spec.model_name,
             model_version=spec.model_version,
-            model_uri=path if is_local else uri,
+            model_uri=path if self._clusters.is_local(cluster) else uri,
             cluster=cluster,
             replicas=spec.replicas,
-            cpu=asked.cpu or (DEFAULT_CPU_LOCAL if is_local else DEFAULT_CPU),
-            gpu=asked.gpu,
+            cpu=each.cpu,
+            memory=each.memory,
+            gpu=each.gpu,
             status=EndpointStatus.CREATING,
             created_ms=now_ms(),
             changed_ms=now_ms(),
         )
-        self._clusters.check_one(cluster, Resources(row.cpu, 0, row.gpu), "resources")
         with self._database.session(write=True) as session:
             repository.ensure_cluster(session, cluster)
             present = repository.find(session, row.name)
@@ -74,7 +73,7 @@ class ServingService:
             elif present.cluster != cluster:
                 raise AlreadyExists(f"{row.name} is served on cluster {present.cluster!r}; delete it there first.")
             else:
-                repository.change(session, present, row.replicas, row.cpu, row.gpu)
+                repository.change(session, present, row.replicas, each)
                 row = present
         self._models.set_stage(spec.model_name, spec.model_version, "Production")
         self._wake()
@@ -107,14 +106,16 @@ class ServingService:
         return self._answer(row) | {"events": history}
 
     def scale(self, model_name: str, model_version: int, patch: EndpointPatch) -> dict[str, Any]:
-        """Answer with other many replicas, without a gap. Raises NotFound."""
-        name = endpoint_name(model_name, model_version)
+        """Answer with other many replicas, or ones of another size, without a gap. Raises NotFound, InvalidSpec."""
+        cluster = self._find(model_name, model_version).cluster
+        each = None if patch.resources is None else self._size(cluster, patch.resources)
         with self._database.session(write=True) as session:
-            row = repository.living(session, name)
+            row = repository.living(session, endpoint_name(model_name, model_version))
             if row is None:
                 raise _not_served(model_name, model_version)
-            if row.replicas != patch.replicas:
-                repository.change(session, row, patch.replicas, row.cpu, row.gpu)
+            wanted = patch.replicas or row.replicas, each or row.each
+            if wanted != (row.replicas, row.each):
+                repository.change(session, row, *wanted)
         self._wake()
         return self._answer(row)
 
@@ -174,13 +175,13 @@ class ServingService:
         """See ClusterUser."""
         with self._database.session() as session:
             rows = repository.on_cluster(session, cluster)
-        return sum((Resources(row.cpu, 0, row.gpu).times(row.replicas) for row in rows), Resources())
+        return sum((row.each.times(row.replicas) for row in rows), Resources())
 
     def holders(self, cluster: str) -> list[Holder]:
         """See ClusterUser."""
         with self._database.session() as session:
             rows = repository.on_cluster(session, cluster)
-        return [Holder(holder(row), Resources(row.cpu, 0, row.gpu).times(row.replicas)) for row in rows]
+        return [Holder(holder(row), row.each.times(row.replicas)) for row in rows]
 
     def unfinished(self, cluster: str) -> int:
         """See ClusterUser."""
@@ -199,8 +200,18 @@ class ServingService:
             raise _not_served(model_name, model_version)
         return row
 
+    def _size(self, cluster: str, text: str | None) -> Resources:
+        """What a replica gets that asks for `text`. Raises InvalidSpec, also where no node can ever hold it."""
+        try:
+            asked = parse_resources(text or "")
+        except ValueError as failure:
+            raise InvalidSpec(str(failure), "resources") from failure
+        cpu = asked.cpu or (DEFAULT_CPU_LOCAL if self._clusters.is_local(cluster) else DEFAULT_CPU)
+        each = Resources(cpu, asked.memory, asked.gpu)
+        self._clusters.check_one(cluster, each, "resources")
+        return each
+
     def _answer(self, row: EndpointRow) -> dict[str, Any]:
-        sizes = (("cpu", row.cpu), ("nvidia.com/gpu", row.gpu))
         base = self._clusters.serve_url(row.cluster, row.name) + route(row.model_name, row.model_version)
         return {
             "url": f"{base}/v2/models/{row.model_name}/infer",
@@ -210,7 +221,7 @@ class ServingService:
             "modelVersion": row.model_version,
             "cluster": row.cluster,
             "replicas": row.replicas,
-            "resources": ",".join(f"{key}={size:g}" for key, size in sizes if size) or None,
+            "resources": resources_text(row.each) or None,
             "status": row.status,
             "message": row.message,
             "createdTime": iso(row.created_ms),
@@ -236,10 +247,3 @@ def _reaching(cluster: str) -> Iterator[None]:
         yield
     except Unreachable as failure:
         raise ClusterUnavailable(f"Cluster {cluster!r} does not answer: {failure}") from failure
-
-
-def _resources(text: str | None) -> Resources:
-    try:
-        return parse_resources(text or "")
-    except ValueError as failure:
-        raise InvalidSpec(str(failure), "resources") from failure

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Locked
+from submarine_ray.spec.quantities import Resources
 
 
 class EndpointRow(Table):
@@ -21,11 +22,17 @@ class EndpointRow(Table):
     cluster: Mapped[str] = mapped_column(String(63), index=True)
     replicas: Mapped[int] = mapped_column(Integer)
     cpu: Mapped[float] = mapped_column(Double)
+    memory: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     gpu: Mapped[float] = mapped_column(Double)
     status: Mapped[str] = mapped_column(String(20))
     message: Mapped[str | None] = mapped_column(LongText)
     created_ms: Mapped[int] = mapped_column(BigInteger)
     changed_ms: Mapped[int] = mapped_column(BigInteger)
+
+    @property
+    def each(self) -> Resources:
+        """What one replica asks for."""
+        return Resources(self.cpu, self.memory, self.gpu)
 
 
 class TrafficRow(Table):

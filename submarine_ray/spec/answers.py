@@ -322,7 +322,7 @@ class Endpoint(Answer):
     replicas: int
     """How many processes answer."""
     resources: str | None
-    """Of each: `cpu=1,nvidia.com/gpu=1`; null where it asks for none."""
+    """Of each: `cpu=1,memory=2Gi,nvidia.com/gpu=1`; null where it asks for none."""
     status: str
     """Creating, Running, Updating, Failed or Deleting."""
     message: str | None

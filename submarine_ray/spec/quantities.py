@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 GPU_KEY = "nvidia.com/gpu"
+GIB = 2**30
 _KEYS = {"cpu": "cpu", "memory": "memory", "gpu": GPU_KEY, GPU_KEY: GPU_KEY}
 _SUFFIXES = {
     "": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15,
@@ -74,6 +75,13 @@ def parse_memory(text: str) -> int:
     return int(_positive("memory", text, float(match[1]) * _SUFFIXES[match[2]]))
 
 
+def memory_text(size: int) -> str:
+    """An amount of memory as users write it, and exactly: `2Gi`, `1500M`, or plain bytes."""
+    units = [(suffix, unit) for suffix, unit in _SUFFIXES.items() if suffix != "K" and size % unit == 0]
+    suffix, unit = max(units, key=lambda one: one[1])
+    return f"{size // unit}{suffix}"
+
+
 def parse_gpu(text: str) -> float:
     """A whole number of devices, or a fraction of one (Ray shares a device logically). Raises ValueError."""
     if not re.fullmatch(r"\d+(\.\d+)?", text.strip()):
@@ -114,6 +122,16 @@ def parse_resources(text: str) -> Resources:
         memory=parse_memory(parts["memory"]) if "memory" in parts else 0,
         gpu=parse_gpu(parts[GPU_KEY]) if GPU_KEY in parts else 0.0,
     )
+
+
+def resources_text(size: Resources) -> str:
+    """What `parse_resources` reads as `size`; empty where nothing is asked."""
+    parts = (
+        ("cpu", f"{size.cpu:g}"),
+        ("memory", memory_text(size.memory) if size.memory else "0"),
+        (GPU_KEY, f"{size.gpu:g}"),
+    )
+    return ",".join(f"{key}={value}" for key, value in parts if value != "0")
 
 
 # What is not bounded, in any unit: a size that no cluster has.

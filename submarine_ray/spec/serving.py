@@ -29,16 +29,24 @@ class ServeSpec(Document):
     replicas: int = Field(default=1, ge=1, le=1000)
     """How many processes answer."""
     resources: str | None = None
-    """Of each: `cpu=1,nvidia.com/gpu=1`."""
+    """Of each: `cpu=1,memory=2Gi,nvidia.com/gpu=1`, each part optional."""
     cluster: str | None = None
     """Where; default the local cluster."""
 
 
 class EndpointPatch(Document):
-    """What may be changed of an endpoint that is there."""
+    """What may be changed of an endpoint that is there; what is left out stays as it is."""
 
-    replicas: int = Field(ge=1, le=1000)
+    replicas: int | None = Field(default=None, ge=1, le=1000)
     """How many processes answer."""
+    resources: str | None = None
+    """Of each, in all: `cpu=1,memory=2Gi,nvidia.com/gpu=1`."""
+
+    @model_validator(mode="after")
+    def _something_changes(self) -> EndpointPatch:
+        if self.replicas is None and self.resources is None:
+            raise ValueError("say replicas, resources or both")
+        return self
 
 
 class TrafficSpec(Document):

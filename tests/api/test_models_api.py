@@ -160,15 +160,22 @@ def test_a_changed_endpoint_is_updating_at_once_and_the_wish_an_event(
     now_is("Running")
     changed = api.post("/api/v1/serve", json=body | {"replicas": 3, "resources": "cpu=2"}).json()["result"]
     assert (changed["status"], changed["resources"]) == ("Updating", "cpu=2")
+    sized = api.patch(one, json={"resources": "cpu=2,memory=512Mi"}).json()["result"]
+    assert (sized["replicas"], sized["resources"]) == (3, "cpu=2,memory=512Mi")
+    assert api.patch(one, json={"replicas": 2}).json()["result"]["resources"] == "cpu=2,memory=512Mi"
     now_is("Failed")
-    assert (
-        api.post("/api/v1/serve", json=body | {"replicas": 3, "resources": "cpu=2"}).json()["result"]["status"]
-        == "Creating"
-    )
+    asked = body | {"replicas": 2, "resources": "cpu=2,memory=0.5Gi"}
+    assert api.post("/api/v1/serve", json=asked).json()["result"]["status"] == "Creating"
+    clusters = api.app.state.platform.clusters  # type: ignore[attr-defined]
+    assert clusters.in_use("local").memory == 2**30
+    for wrong in ({}, {"resources": "memory=lots"}):
+        assert api.patch(one, json=wrong).status_code == 400
     assert told()[1:] == [
         ("Scaled", "A user asked for 2 replicas instead of 1.", "Creating", "Creating"),
         ("Scaled", "A user asked for 3 replicas instead of 2.", "Running", "Updating"),
         ("Changed", "A user asked for 2 CPUs each instead of 1.", "Running", "Updating"),
+        ("Changed", "A user asked for 0.5 GiB of memory each instead of 0.", "Updating", "Updating"),
+        ("Scaled", "A user asked for 2 replicas instead of 3.", "Updating", "Updating"),
         ("Asked", "A user asked for it again.", "Failed", "Creating"),
     ]
     api.request("DELETE", "/api/v1/serve", json=body)

@@ -14,6 +14,7 @@ from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
+from submarine_ray.clusters.drivers.kuberay.pods import DEFAULT_MEMORY
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.serving import decide
 from submarine_ray.spec.clusters import KubeRayClusterSpec
@@ -38,8 +39,8 @@ class Endpoint:
         self.driver = DedicatedClusters(self.at)
         self.cluster = ""
 
-    def ask(self, replicas: int, cpu: float = 0.25) -> None:
-        wanted = decide.Desired(NAME, "m", 1, "models:/m/1", replicas, cpu, 0)
+    def ask(self, replicas: int, cpu: float = 0.25, memory: int = 0) -> None:
+        wanted = decide.Desired(NAME, "m", 1, "models:/m/1", replicas, cpu, 0, memory)
         self.driver.put_applications(decide.configuration([wanted], [], "http://service/mlflow", {}))
 
     def service(self) -> Object:
@@ -174,3 +175,19 @@ def test_a_pod_has_room_for_one_replica(endpoint: Endpoint, cpu: float) -> None:
         f"{cpu * 1000:.0f}m",
         f"{cpu:g}",
     )
+
+
+def test_a_pod_has_the_memory_that_its_replica_asks_for(endpoint: Endpoint) -> None:
+    def limit() -> int:
+        (group,) = endpoint.service()["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+        assert int(group["rayStartParams"]["memory"]) == (asked() or DEFAULT_MEMORY)
+        return int(group["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi"))
+
+    def asked() -> int | None:
+        (application,) = yaml.safe_load(endpoint.service()["spec"]["serveConfigV2"])["applications"]
+        return application["deployments"][0]["ray_actor_options"].get("memory")  # type: ignore[no-any-return]
+
+    before = limit()
+    endpoint.ask(1, memory=5 * 2**30)
+    assert asked() == 5 * 2**30 and limit() - before == 3 * 1024
+    assert endpoint.state()[0] == "DEPLOYING"  # a new cluster has the new pods

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submarine_ray.spec.quantities import Resources, parse_resources
+from submarine_ray.spec.quantities import Resources, parse_resources, resources_text
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,17 @@ def test_any_text_parses_or_is_a_value_error(text: str) -> None:
         assert parse_resources(text).cpu >= 0
     except ValueError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (Resources(0.5, 2 * 2**30, 1), "cpu=0.5,memory=2Gi,nvidia.com/gpu=1"),
+        (Resources(memory=1536 * 2**20), "memory=1536Mi"),
+        (Resources(memory=1500 * 10**6), "memory=1500M"),
+        (Resources(memory=1_500_000_001), "memory=1500000001"),
+        (Resources(), ""),
+    ],
+)
+def test_what_is_answered_is_what_was_asked_for(size: Resources, text: str) -> None:
+    assert resources_text(size) == text and parse_resources(text) == size

@@ -39,8 +39,8 @@ def test_what_is_missing_and_who_has_it(demand: Resources, holders: list[Holder]
     assert lack(demand, ONE_GPU, holders) == said
 
 
-def config(gpu: float, replicas: int = 1, version_uri: str = "uri") -> dict[str, Any]:
-    endpoint = decide.Desired("m-1", "m", 1, version_uri, replicas, 0.0, gpu)
+def config(gpu: float, replicas: int = 1, version_uri: str = "uri", memory: int = 0) -> dict[str, Any]:
+    endpoint = decide.Desired("m-1", "m", 1, version_uri, replicas, 0.0, gpu, memory)
     return decide.configuration([endpoint], [], "http://tracking", {})
 
 
@@ -68,6 +68,13 @@ def test_an_endpoint_without_room_for_another_replica_is_replaced_in_place(
     assert after["applications"][0]["deployments"][0]["max_surge_percent"] == surge
     assert [one.name for one in cramped] == ([] if surge else ["m-1"])
     assert all("The old replica ends first" in one.message for one in cramped)
+
+
+def test_memory_may_be_what_there_is_no_room_for() -> None:
+    before, after = config(0, memory=3 * GIB), config(0, memory=6 * GIB)
+    (cramped,) = room.arrange(after, deployed(before), ONE_GPU, Resources(memory=6 * GIB))
+    assert "another replica needs 6 GiB of memory, and 5 of 8 is free" in cramped.message
+    assert room.arrange(config(0, memory=4 * GIB), deployed(before), ONE_GPU, Resources(memory=4 * GIB)) == []
 
 
 def test_what_does_not_change_keeps_its_way() -> None:

@@ -94,6 +94,16 @@ def test_a_changed_endpoint_runs_once_it_has_as_many_replicas_as_asked(
     assert decide.observed("m-1", {"applications": found}, before, 2) == (status, message)
 
 
+def test_a_replica_asks_ray_for_its_memory_and_one_without_is_as_before() -> None:
+    config = decide.configuration(
+        [decide.Desired("m-1", "m", 1, "/m", 1, 0.5, 0), decide.Desired("m-2", "m", 2, "/m", 1, 0.5, 1, 2**31)],
+        [], "http://tracking", {},
+    )  # fmt: skip
+    assert [a["deployments"][0]["ray_actor_options"] for a in config["applications"]] == [
+        {"num_cpus": 0.5, "num_gpus": 0}, {"num_cpus": 0.5, "num_gpus": 1, "memory": 2**31},
+    ]  # fmt: skip
+
+
 def test_all_of_a_clusters_endpoints_are_one_configuration() -> None:
     desired = [decide.Desired(f"m-{n}", "m", n, f"/models/{n}", n, 0.5, 0) for n in (1, 2)]
     split = decide.Split("m", {2: 10, 1: 90}, {1: "m-1", 2: "m-2"}, 0.25)

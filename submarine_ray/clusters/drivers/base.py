@@ -55,6 +55,13 @@ def attempt_number(id: str, submission: str) -> int:
     return int(submission.removeprefix(id).removeprefix("-r") or 1)
 
 
+def size_of(deployment: Mapping[str, Any]) -> Resources:
+    """What a replica of a deployment asks for, from Serve's configuration."""
+    options = deployment.get("ray_actor_options") or {}
+    cpu, memory, gpu = (options.get(key) or 0 for key in ("num_cpus", "memory", "num_gpus"))
+    return Resources(float(cpu), int(memory), float(gpu))
+
+
 class ClusterError(Exception):
     """Base of what a cluster answers."""
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, UnknownJob, Unreachable
+from submarine_ray.clusters.drivers.base import Blocked, SubmissionRefused, UnknownJob, Unreachable, size_of
 from submarine_ray.clusters.drivers.kuberay import manifests, names, scaling, silence
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
-from submarine_ray.spec.quantities import Resources
 
 ENDPOINT_ANNOTATION = "submarine-ray/endpoint"
 ATTEMPTS = 5
@@ -95,14 +94,12 @@ class RayServices:
 
     def _manifest(self, endpoint: str, application: dict[str, Any]) -> Object:
         deployment = application["deployments"][0]
-        options = deployment["ray_actor_options"]
-        size = Resources(float(options.get("num_cpus") or 0), 0, float(options.get("num_gpus") or 0))
         manifest = manifests.ray_service(
             self._at.pod_spec(),
             self._at.uid,
             service_name(endpoint),
             {"applications": [application]},
-            (size, int(deployment["num_replicas"])),
+            (size_of(deployment), int(deployment["num_replicas"])),
             self._at.ensure_runner(),
             self._token_reference(),
         )
