@@ -243,8 +243,9 @@ def test_a_deletion_that_the_operator_holds_up_ends_the_job_all_the_same(
     cluster = kube.start(id, ready=False)
     kube.store.patch("rayjobs", id, {"metadata": {"finalizers": ["ray.io/rayjob-finalizer"]}})
     kube.service.post(f"/api/v1/experiment/{id}/stop")
-    assert kube.wait(id, "Failed", 20)["reason"] == "Stopped"
-    assert kube.store.find("rayclusters", cluster) is None and kube.store.find("rayjobs", id)
+    assert kube.wait(id, "Failed", 20)["reason"] == "Stopped"  # for the user at once: it had not begun
+    wait_until(lambda: kube.store.find("rayclusters", cluster) is None, 20, "its pods go all the same")
+    assert kube.store.find("rayjobs", id)
     kube.store.patch("rayjobs", id, {"metadata": {"finalizers": None}})  # the operator is back
     wait_until(lambda: kube.store.find("rayjobs", id) is None, 10, "it goes")
 
