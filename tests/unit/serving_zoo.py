@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlflow
 import numpy as np
@@ -21,6 +22,7 @@ from serve_apps.model import load
 from serve_apps.server import ModelServer
 
 Save = Callable[[str], None]
+Result = TypeVar("Result")
 KINDS = ("datetime", "double", "float", "long", "integer", "boolean", "string", "binary")
 
 
@@ -212,6 +214,12 @@ ZOO: dict[str, Save] = {
 }  # fmt: skip
 
 
+def finished(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """What a coroutine returns. In a thread: a browser test before it may have left its loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 class Served:
     """One saved model behind our server; `theirs` is MLflow's."""
 
@@ -225,7 +233,7 @@ class Served:
 
     def ask(self, document: Any, path: str = "/invocations", kind: str = "application/json") -> tuple[int, Any]:
         """One request by itself."""
-        return asyncio.run(self._ask(document, path, kind))
+        return finished(self._ask(document, path, kind))
 
     def ask_all(self, documents: list[Any], path: str = "/invocations") -> list[tuple[int, Any]]:
         """Requests that arrive together."""
@@ -233,7 +241,7 @@ class Served:
         async def together() -> list[tuple[int, Any]]:
             return await asyncio.gather(*(self._ask(document, path, "application/json") for document in documents))
 
-        return asyncio.run(together())
+        return finished(together())
 
     async def _ask(self, document: Any, path: str, kind: str) -> tuple[int, Any]:
         status, content = await self.server.answer("POST", path, kind, _body(document))

@@ -23,7 +23,7 @@ from serve_apps.errors import CannotServe
 from serve_apps.model import Model, load
 from serve_apps.server import ModelServer
 from serve_apps.signature import Signature
-from tests.unit.serving_zoo import FLOATS, Answers, Served, pyfunc
+from tests.unit.serving_zoo import FLOATS, Answers, Served, finished, pyfunc
 
 ROW = (np.dtype("float64"), (-1, 2))
 Predict = Callable[[Any, Any], Any]
@@ -47,7 +47,7 @@ def together(server: ModelServer, *requests: list[list[float]]) -> list[tuple[in
     async def all_of_them() -> list[tuple[int, Any]]:
         return await asyncio.gather(*(post(server, *rows) for rows in requests))
 
-    return asyncio.run(all_of_them())
+    return finished(all_of_them())
 
 
 def test_what_arrives_together_is_one_call_and_each_request_gets_its_rows() -> None:
@@ -92,7 +92,7 @@ def test_a_model_whose_answer_depends_on_other_rows_is_not_batched(predict: Pred
     for joins in (False, True) if not isinstance(predict(np.ones((5, 2)), None), np.ndarray) else (False,):
         one = server(predict, joins)
         requests = [[[1, 2]], [[3, 4], [5, 6]], [[7, 8]]]
-        assert together(one, *requests) == [asyncio.run(post(one, *rows)) for rows in requests]
+        assert together(one, *requests) == [finished(post(one, *rows)) for rows in requests]
 
 
 def test_rows_that_are_answered_by_themselves_are_batched() -> None:
@@ -126,7 +126,7 @@ def test_health_answers_at_once_and_quick_requests_soon_while_a_prediction_is_sl
         let_go.set()
         assert (await slow)[0] == 200
 
-    asyncio.run(ask())
+    finished(ask())
 
 
 def test_quick_predictions_are_one_at_a_time_and_slow_ones_as_many_as_there_are_threads() -> None:
@@ -161,9 +161,9 @@ def test_what_leaves_the_process_in_doubt_is_a_500_and_the_replica_is_to_be_repl
         assert [status for status, _ in found] == [200, 500, 200]
         assert type(failure).__name__ in found[1][1]["error"]
         assert one.broken and "This replica is to be replaced" in caplog.text
-        status, content = asyncio.run(one.answer("GET", "/v2/health/ready", "", b""))
+        status, content = finished(one.answer("GET", "/v2/health/ready", "", b""))
         assert status == 503 and b"is being replaced" in content
-        assert asyncio.run(one.answer("GET", "/v2/health/live", "", b""))[0] == 200
+        assert finished(one.answer("GET", "/v2/health/live", "", b""))[0] == 200
 
 
 def test_a_gpu_without_memory_for_one_request_serves_the_next() -> None:
@@ -174,7 +174,7 @@ def test_a_gpu_without_memory_for_one_request_serves_the_next() -> None:
         raise OutOfMemoryError("CUDA error: out of memory")
 
     one = server(predict)
-    assert asyncio.run(post(one, [1, 1]))[0] == 500 and one.broken is None
+    assert finished(post(one, [1, 1]))[0] == 500 and one.broken is None
 
 
 def test_too_many_waiting_requests_are_told_so() -> None:
