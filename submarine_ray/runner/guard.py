@@ -59,8 +59,11 @@ class Guard:
         woken = self._wake_at_signals()
         if not self._start(command):
             return
+        waiting = select.poll()  # which takes numbers above 1023, too
+        for pipe in (self._orders, woken):
+            waiting.register(pipe, select.POLLIN)
         while not self._is_over():
-            ready, _, _ = select.select([self._orders, woken], [], [], self._patience())
+            ready = {pipe for pipe, _ in waiting.poll(self._patience())}
             if woken in ready:
                 os.read(woken, 4096)
             if self._orders in ready:
@@ -179,8 +182,8 @@ class Guard:
         return not self._left()
 
     def _patience(self) -> float | None:
-        """How long to wait for the next signal or order, in seconds; None: until it comes."""
-        return None if self._status is None and self._kill_at is None else LOOK_SECONDS
+        """How long to wait for the next signal or order, in milliseconds; None: until it comes."""
+        return None if self._status is None and self._kill_at is None else LOOK_SECONDS * 1000
 
     def _report(self, line: str) -> None:
         with contextlib.suppress(OSError):  # the runner has died

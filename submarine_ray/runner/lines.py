@@ -158,7 +158,7 @@ def _pump(reading: int, put: Callable[[list[str]], Any]) -> None:
         nonlocal last
         last = put(lines)
 
-    output.pump(reading, hand_on)
+    output.Pump(reading, hand_on).run()
     os.close(reading)
     if last is not None:
         ray.get(last)

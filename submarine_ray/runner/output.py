@@ -17,6 +17,7 @@ from submarine_ray.spec.launch import UNFINISHED
 
 SHOW_SECONDS = 0.6  # together with the way of a line to who follows the log: below a second
 LONGEST_LINE = 1024**2
+LONGEST_SHOWN = 4096  # of a line that is not finished: a row of dots that grows would be written again and again
 _CHUNK = 65_536
 
 
@@ -46,7 +47,8 @@ class Lines:
         if not present or present == self._shown:
             return None
         self._shown = present
-        return _text(present) + UNFINISHED
+        shown = present if len(present) <= LONGEST_SHOWN else b"..." + present[-LONGEST_SHOWN:]
+        return _text(shown) + UNFINISHED
 
     def end(self) -> list[str]:
         """What no newline finished."""
@@ -54,28 +56,45 @@ class Lines:
         return [_text(_present(rest))] if rest else []
 
 
-def pump(source: int, put: Callable[[list[str]], Any]) -> None:
-    """Give `put` all lines that come from the file descriptor `source`, until it ends."""
-    lines = Lines()
-    show_at: float | None = None
-    ready = select.poll()
-    ready.register(source, select.POLLIN)
-    while True:
-        patience = None if show_at is None else max(0.0, show_at - time.monotonic()) * 1000
-        if ready.poll(patience):
-            chunk = os.read(source, _CHUNK)
-            if not chunk:
-                break
-            if whole := lines.feed(chunk):
-                put(whole)
-            if show_at is None:
-                show_at = time.monotonic() + SHOW_SECONDS
-        if show_at is not None and time.monotonic() >= show_at:
-            show_at = None
-            if now := lines.unfinished():
-                put([now])
-    if rest := lines.end():
-        put(rest)
+class Pump:
+    """Gives `put` all lines that come from the file descriptor `source`."""
+
+    def __init__(self, source: int, put: Callable[[list[str]], Any]) -> None:
+        self._source = source
+        self._put = put
+        self._is_waiting = False
+
+    def run(self) -> None:
+        """Until the source ends."""
+        lines = Lines()
+        show_at: float | None = None
+        ready = select.poll()
+        ready.register(self._source, select.POLLIN)
+        while True:
+            patience = None if show_at is None else max(0.0, show_at - time.monotonic()) * 1000
+            self._is_waiting = True
+            can_be_read = ready.poll(patience)
+            self._is_waiting = False
+            if can_be_read:
+                chunk = os.read(self._source, _CHUNK)
+                if not chunk:
+                    break
+                if whole := lines.feed(chunk):
+                    self._put(whole)
+                if show_at is None:
+                    show_at = time.monotonic() + SHOW_SECONDS
+            if show_at is not None and time.monotonic() >= show_at:
+                show_at = None
+                if now := lines.unfinished():
+                    self._put([now])
+        if rest := lines.end():
+            self._put(rest)
+
+    def is_behind(self) -> bool:
+        """Whether something has been written already that `put` has not been given yet."""
+        ready = select.poll()
+        ready.register(self._source, select.POLLIN)
+        return bool(ready.poll(0)) or not self._is_waiting  # in this order: what was read is handed on before it waits
 
 
 def _present(line: bytes) -> bytes:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
@@ -26,6 +27,8 @@ from submarine_ray.spec.without_shell import joined
 
 # How long lines are waited for after the end of the processes: a service that was left on purpose holds the pipe open.
 LAST_LINES_SECONDS = 1.0
+# And how long a slow sink is waited for, which still has to take lines that were written before that end.
+SLOW_SINK_SECONDS = 60.0
 ENDED_STATUS = 128 + signal.SIGTERM  # as shells number it
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the latter is a shell's word for its child
 _REFERENCE = re.compile(r"\$(\$?)\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -71,6 +74,7 @@ class ReplicaProcess:
         self._grace = grace
         self._on_end = on_end
         self._ended = threading.Event()
+        self._ordering = threading.RLock()  # a signal may come while its own thread holds it
         self._status = 1
         whole = {**os.environ, **env}
         whole |= python_path(whole)
@@ -79,8 +83,9 @@ class ReplicaProcess:
         run = Run.from_env(env)
         spool = env.get(SPOOL_VARIABLE)
         self._shipper = Shipper(Path(spool), run, sink).start() if run and spool else None
-        self._pump = threading.Thread(target=self._read, name="output", daemon=True)
-        self._pump.start()
+        self._pump = output.Pump(self._output.fileno(), self._hand_on)
+        self._pumping = threading.Thread(target=self._pump.run, name="output", daemon=True)
+        self._pumping.start()
         threading.Thread(target=self._follow, name="guard", daemon=True).start()
 
     def wait(self, timeout: float | None = None) -> int:
@@ -97,8 +102,9 @@ class ReplicaProcess:
 
     def terminate(self) -> None:
         """SIGTERM, and SIGKILL to what has not ended after the time of grace. Returns at once."""
-        with contextlib.suppress(OSError):  # it has ended
-            os.write(self._orders, f"{self._grace}\n".encode())
+        with self._ordering, contextlib.suppress(OSError):  # it has ended
+            if self._orders >= 0:  # else the number may be another file's by now
+                os.write(self._orders, f"{self._grace}\n".encode())
 
     def _start(self, command: list[str], env: Mapping[str, str], directory: Path) -> None:
         """Raises CommandFailed."""
@@ -147,15 +153,21 @@ class ReplicaProcess:
             elif kind == "left":
                 self._sink(f"[submarine] {self._name} has ended and left processes behind ({rest}); they are ended too")
         self._reports.close()
-        os.close(self._orders)
-        self._pump.join(LAST_LINES_SECONDS)
+        with self._ordering:
+            os.close(self._orders)
+            self._orders = -1
+        self._hear_the_last()
         if self._status in _KILLED and self._kills.have_come():
             self._status = memory.OOM_KILLED
         self._ended.set()
         self._on_end()
 
-    def _read(self) -> None:
-        output.pump(self._output.fileno(), self._hand_on)
+    def _hear_the_last(self) -> None:
+        """Wait until the sink has all that was written before the end."""
+        until = time.monotonic() + SLOW_SINK_SECONDS
+        self._pumping.join(LAST_LINES_SECONDS)
+        while self._pumping.is_alive() and self._pump.is_behind() and time.monotonic() < until:
+            self._pumping.join(0.1)
 
     def _hand_on(self, lines: list[str]) -> None:
         for line in lines:

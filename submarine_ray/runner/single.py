@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -30,8 +31,9 @@ def run(launch: Launch) -> None:
 
     def sink(line: str) -> None:
         ending.hear((line,))
-        sys.stdout.write(f"[{replica.name}] {line}\n")
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # the disk of the log is full: a script that nobody reads would stand still
+            sys.stdout.write(f"[{replica.name}] {line}\n")
+            sys.stdout.flush()
 
     process = ReplicaProcess(replica, env, workspace.directory, sink, launch.grace_seconds)
     asked = end_on_sigterm(process)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from submarine_ray.runner import guard
 from submarine_ray.runner.errors import CommandFailed
-from submarine_ray.runner.output import Lines
+from submarine_ray.runner.output import LONGEST_SHOWN, Lines
 from submarine_ray.runner.process import ReplicaProcess
 from submarine_ray.spec.endings import describe
 from submarine_ray.spec.launch import Replica
@@ -64,6 +65,47 @@ def test_every_line_is_handed_over_in_order(start: Start) -> None:
     process, lines = start(f"{sys.executable} -c 'for i in range(5000): print(i)'")
     assert process.wait(30) == 0
     assert lines == [str(i) for i in range(5000)]
+
+
+def test_a_slow_sink_gets_every_line(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    def slow(line: str) -> None:
+        time.sleep(0.001)
+        lines.append(line)
+
+    process = ReplicaProcess(Replica("worker", 0, "seq 1 1500", shell=True), {}, tmp_path, slow)
+    assert process.wait(30) == 0
+    assert lines == [str(number) for number in range(1, 1501)]
+
+
+def test_one_that_has_ended_is_told_nothing(start: Start, tmp_path: Path) -> None:
+    process, _ = start("true", shell=True)
+    number = process._orders
+    assert process.wait(10) == 0
+    with (tmp_path / "another").open("w+") as file:  # whose number may be that of the pipe of the orders
+        os.dup2(file.fileno(), number)
+        try:
+            process.terminate()
+            assert file.read() == "", "an order went into a file of somebody else"
+        finally:
+            os.close(number)
+
+
+def test_a_runner_with_many_open_files_holds_its_replica(start: Start, tmp_path: Path) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if hard < 2048:
+        pytest.skip("this process may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        process, lines = start("sleep 0.1; echo whole", shell=True)
+        assert (process.wait(10), lines) == (0, ["whole"])
+    finally:
+        for number in opened:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_what_a_replica_leaves_behind_ends_with_it(start: Start, tmp_path: Path) -> None:
@@ -239,3 +281,10 @@ def test_lines_are_cut_whatever_the_pieces() -> None:
         lines.feed(b"\r" + b"#" * 10_000)
     assert len(lines._rest) < 100_000
     assert [len(line) for line in lines.feed(b"-" * 1_100_000)] == [1_110_000]
+
+
+def test_a_row_of_dots_is_not_written_again_and_again() -> None:
+    lines = Lines()
+    lines.feed(b"." * 100_000)
+    assert len(lines.unfinished() or "") < LONGEST_SHOWN + 10
+    assert lines.feed(b"\n") == ["." * 100_000]
