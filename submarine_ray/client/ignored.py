@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,5 +94,20 @@ def _read(file: Path, base: str, above: str) -> tuple[_Rules, ...]:
         lines = file.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return ()
-    spec = GitIgnoreSpec.from_lines(lines)
-    return (_Rules(_SOURCES.get(file.name, file.name), spec, base, above),)
+    return (_Rules(_SOURCES.get(file.name, file.name), _spec(lines), base, above),)
+
+
+def _spec(lines: list[str]) -> GitIgnoreSpec:
+    """The patterns of the lines; as in git, one that is none matches nothing, and no other is lost by it."""
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except (ValueError, re.error):
+        return GitIgnoreSpec.from_lines([line for line in lines if _is_pattern(line)])
+
+
+def _is_pattern(line: str) -> bool:
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True

@@ -10,6 +10,11 @@ from pathlib import Path
 from submarine_ray.spec import zips
 
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+try:
+    from lzma import LZMAError
+except ImportError:  # some builds of Python lack it
+    LZMAError = EOFError  # type: ignore[misc, assignment]
+
 _LEADS_OUT = "the archive: leaves out {}, which leads out of it"
 
 
@@ -36,7 +41,7 @@ def unzip(archive: Path, target: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
             return [_LEADS_OUT.format(name) for name in zips.extract(opened, target)]
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError) as failure:
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, LZMAError, EOFError) as failure:
         raise Broken(f"the zip is broken, encrypted or of an unknown kind: {failure}") from failure
 
 
@@ -55,7 +60,7 @@ def _untar(archive: Path, target: Path) -> list[str]:
     try:
         with tarfile.open(archive) as opened:
             opened.extractall(target, filter=inside)  # noqa: S202 (the filter keeps it inside)
-    except (tarfile.TarError, zlib.error, EOFError) as failure:
+    except (tarfile.TarError, zlib.error, LZMAError, EOFError) as failure:
         raise Broken(f"the tar is broken: {failure}") from failure
     return told
 

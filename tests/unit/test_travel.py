@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import socket
 import stat
 import tarfile
@@ -143,6 +144,11 @@ def test_what_gitignore_and_submarineignore_name_stays_at_home(tmp_path: Path) -
     assert "project/data/x" in names(tmp_path) and "project/x.log" not in names(tmp_path)
 
 
+def test_a_line_of_gitignore_that_is_no_pattern_takes_no_other_with_it(tmp_path: Path) -> None:
+    write(tmp_path, **{".gitignore": "!\n*.log\n[z-a]\nback\\\n", ".git/config": "", "x.log": "", "train.py": ""})
+    assert names(tmp_path) == {".gitignore", "train.py"}
+
+
 def test_secrets_stay_at_home_by_themselves_and_go_where_they_are_asked_to(tmp_path: Path) -> None:
     write(tmp_path, **{"train.py": "", ".env": "KEY=1", "venv/x": "", "venv/y": ""})
     assert packed(tmp_path) == ({"train.py"}, ["leaves out .env (secrets by default)"])
@@ -243,6 +249,16 @@ def test_a_broken_archive_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(CodeSyncFailed, match=r"cannot be read: the (zip|tar) is broken"):
         code.fetch(Code("local", str(tmp_path / name)), tmp_path / "out")
+
+
+def test_an_archive_that_is_broken_inside_is_said(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a", random.Random(1).randbytes(20_000))
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[5000:5100] = b"\xff" * 100
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(CodeSyncFailed, match="cannot be read: the zip is broken"):
+        code.fetch(Code("local", str(tmp_path / "a.zip")), tmp_path / "out")
 
 
 def test_a_socket_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
