@@ -48,7 +48,10 @@ class MlflowRest:
             raise OSError(f"HTTP {answer.status} from {path}")
         if answer.status != 200:
             raise TrackingRefused(_why(answer.status, content), answer.status)
-        return dict(json.loads(content or b"{}"))
+        try:
+            return dict(json.loads(content or b"{}"))
+        except (TypeError, ValueError) as failure:  # a proxy's page, while the server behind it is away
+            raise OSError(f"no JSON from {path}: {content[:80]!r}") from failure
 
     def replica_run(self, run: Run) -> str:
         """The run that a replica's records belong to: the leader's is the experiment's own."""

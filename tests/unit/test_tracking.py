@@ -28,6 +28,7 @@ class Mlflow(ThreadingHTTPServer):
         self.params: list[dict[str, Any]] = []
         self.away = False
         self.gone = False
+        self.page = b""  # instead of JSON: a proxy's
         self.requests = 0
 
     @property
@@ -44,13 +45,14 @@ class _Handler(BaseHTTPRequestHandler):
         status = 503 if self.server.away else 400 if any(r["key"] == "bad" for r in records) else 200
         status = 404 if self.server.gone else status
         self.server.requests += 1
-        if status == 200:
+        if status == 200 and not self.server.page:
             self.server.metrics += body.get("metrics", [])
             self.server.params += body.get("params", [])
         self.send_response(status)
-        self.send_header("Content-Length", "2")
+        answer = self.server.page or b"{}"
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(answer)
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -130,6 +132,17 @@ def test_a_server_that_is_away_is_waited_for(mlflow: Mlflow, tmp_path: Path) -> 
     assert not shipper.close(0.3)
     mlflow.away = False
     wait_until(lambda: mlflow.metrics, 10, "the metric arrives")
+
+
+def test_a_proxys_page_is_no_answer(mlflow: Mlflow, tmp_path: Path) -> None:
+    mlflow.page = b"<html>starting</html>"
+    spool = Spool(tmp_path / "spool")
+    spool.metric("loss", 1.0, 1)
+    shipper = Shipper(tmp_path / "spool", run(mlflow)).start()
+    wait_until(lambda: mlflow.requests, 10, "the first try")
+    mlflow.page = b""
+    assert shipper.close()
+    assert [m["step"] for m in mlflow.metrics] == [1]
 
 
 def test_a_process_without_a_runner_prints_what_was_not_stored(mlflow: Mlflow, tmp_path: Path) -> None:
