@@ -16,7 +16,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from submarine_ray.client.files import Entry, Tree
+from submarine_ray.client.files import Entry, TooMuch, Tree
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _OURS = ("__main__", "submarine_ray", "submarine", "serve_apps")
@@ -31,11 +31,18 @@ def found(pickled: bytes) -> Tree:
         name = waiting.pop()
         top = name.partition(".")[0]
         # A folder without __init__.py is a module only where something inside of it is asked for.
-        place = None if top in seen else _place(top, may_be_folder="." in name or top in sys.modules)
+        place = None if top in seen else _place(top, name.partition(".")[2])
         if place is None:
             continue
         seen.add(top)
-        entries = list(_entries(top, place, tree))
+        try:
+            entries = list(_entries(top, place, tree))
+        except TooMuch as failure:
+            if top in sys.modules:
+                raise
+            # Such as `models` of `torchvision.models`, beside a folder of that name: likely nobody's import.
+            tree.leave_out(f"{top}/", f"nothing has imported it here, and {failure}")
+            continue
         tree.entries += entries
         for entry in entries:
             if entry.name.endswith(".py"):
@@ -51,8 +58,11 @@ def _names_in(pickled: bytes) -> Iterator[str]:
             yield text
 
 
-def _place(top: str, may_be_folder: bool) -> Path | None:
-    """Where a module of the user's own lies: a file, or the folder of a package; None if it is no such module."""
+def _place(top: str, rest: str) -> Path | None:
+    """Where a module of the user's own lies: a file, or the folder of a package; None if it is no such module.
+
+    `rest` is what is asked for inside of it: it tells a folder of modules from one that `data.csv` happens to name.
+    """
     if top in sys.stdlib_module_names:
         return None
     try:
@@ -64,8 +74,11 @@ def _place(top: str, may_be_folder: bool) -> Path | None:
     if spec.origin and spec.origin.endswith(".py"):
         file = Path(spec.origin)
         place = file.parent if spec.submodule_search_locations else file
-    elif spec.submodule_search_locations and spec.origin is None and may_be_folder:
+    elif spec.submodule_search_locations and spec.origin is None:
         place = Path(next(iter(spec.submodule_search_locations)))
+        inner = place / rest.partition(".")[0]
+        if top not in sys.modules and not (rest and (inner.is_dir() or inner.with_suffix(".py").exists())):
+            return None
     else:
         return None
     script = getattr(sys.modules["__main__"], "__file__", None)  # it travels by value, as far as it is needed

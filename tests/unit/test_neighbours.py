@@ -110,3 +110,26 @@ pathlib.Path(sys.argv[1]).write_bytes(pack_function(train, pathlib.Path(".")))
     zipfile.ZipFile(io.BytesIO(content)).extractall(there)
     (tmp_path / "run.py").write_text(RUN)
     assert python(str(tmp_path / "run.py"), str(there), cwd=tmp_path).startswith("xnever ")
+
+
+def test_a_name_that_is_a_folders_by_chance_sends_no_folder(tmp_path: Path) -> None:
+    for name in ("data/big.csv", "models/__init__.py", "models/weights.bin"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x" * 1000)
+    (tmp_path / "models/__init__.py").write_text("")
+    script = """
+import json, sys
+from submarine_ray.client import package
+package.MAX_BYTES = 900
+def train():
+    import torchvision
+    return torchvision.models, open("data.csv")
+told = []
+content = package.pack_function(train, None, told.append)
+import io, zipfile
+print(json.dumps([zipfile.ZipFile(io.BytesIO(content)).namelist(), told]))
+"""
+    (tmp_path / "script.py").write_text(script)
+    names, (told,) = json.loads(python("script.py", cwd=tmp_path))
+    assert names == ["train_function.pkl"]
+    assert told.startswith("leaves out models/ (nothing has imported it here, and ") and "would send 1 KiB" in told
