@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
@@ -40,8 +41,13 @@ def begin(launch: Launch, url: str) -> None:
 
 
 def _answer(request: urllib.request.Request) -> dict[str, Any]:
-    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
-        return dict(json.loads(answer.read())["result"])
+    """Raises OSError if there is no answer, or another's: a proxy's page."""
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+            found = json.loads(answer.read())["result"]
+            return {"mayBegin": found["mayBegin"], "why": found.get("why")}
+    except (ValueError, LookupError, TypeError, AttributeError, http.client.HTTPException) as failure:
+        raise OSError(f"the answer is not the service's ({failure!r})"[:200]) from failure
 
 
 def _is_final(failure: OSError) -> bool:

@@ -32,6 +32,8 @@ class Service:
         answer = next(self.answers)
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, bytes):
+            return io.BytesIO(answer)
         return io.BytesIO(json.dumps({"result": answer}).encode())
 
 
@@ -76,3 +78,8 @@ def test_one_that_is_away_is_waited_for_but_not_for_ever(
     monkeypatch.setattr(ledger, "PATIENCE_SECONDS", 0.05)
     assert len(ask(monkeypatch, *[urllib.error.URLError("refused")] * 3)) > 1
     assert "was not asked" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", [b"<html>", b"[]", b'{"result": null}', b'{"result": {}}'])
+def test_a_proxys_page_is_no_answer(monkeypatch: pytest.MonkeyPatch, page: bytes) -> None:
+    assert len(ask(monkeypatch, page, {"mayBegin": True, "why": None})) == 2
