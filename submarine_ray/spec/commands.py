@@ -27,6 +27,7 @@ _RESERVED = frozenset({
     "function", "time", "coproc",
 })  # fmt: skip
 _BARE = re.compile(r"[A-Za-z0-9_@%+:./-]+")  # not `=`, which would make a variable of it
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _SIMPLE_VARIABLE = re.compile(r"\{[A-Za-z0-9_@*#?]+\}")
 
 
@@ -137,11 +138,22 @@ def _in_shell(command: str, pattern: re.Pattern[str], ask: Ask) -> str:
             if place != "plain":
                 raise CannotQuote(f"{match[0]} is several words, and must stand without quotes around it")
             made += " ".join(map(_plain, shlex.split(value)))
+        elif place == "arithmetic":
+            made += _number(match, value)
         elif place == "plain" and after in ("<", ">"):
             made += f"'{_QUOTES['single'](value)}'"  # 2>file would be another thing than '2'>file
         else:
             made += _QUOTES[place](value)
     return made + command[at:]
+
+
+def _number(match: re.Match[str], value: str) -> str:
+    """In arithmetic quotes are no quotes: the shell would run a $(command) in the value."""
+    if not _WHOLE_NUMBER.fullmatch(value):
+        raise CannotQuote(
+            f"{match[0]} stands in arithmetic, where its value must be a whole number, not {value[:40]!r}"
+        )
+    return value
 
 
 def _plain(value: str) -> str:
@@ -158,7 +170,10 @@ _QUOTES: dict[str, Callable[[str], str]] = {
 
 
 def _places(command: str, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], str]]:
-    """Each placeholder, and what it stands in: plain, single (quotes), double or comment. Raises CannotQuote."""
+    """Each placeholder, and what it stands in: plain, single (quotes), double, comment or arithmetic.
+
+    Raises CannotQuote.
+    """
     stack, at, unsure = ["plain"], 0, ""
     while at < len(command):
         here, char, before = stack[-1], command[at], command[at - 1 : at]
@@ -181,6 +196,9 @@ def _places(command: str, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[s
             stack.pop() if here == "double" else stack.append("double")
         elif char == "`":
             unsure = "after a backquote"
+        elif begun := _arithmetic(command, at - 1, here):
+            stack += ["arithmetic", "arithmetic"]
+            at += begun - 1
         elif char == "$" and command[at : at + 1] == "(":
             stack.append("plain")
             at += 1
@@ -195,9 +213,16 @@ def _places(command: str, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[s
             elif char == "#" and (not before or before in _WORD_ENDS):
                 stack.append("comment")
             elif char == "(":
-                stack.append("plain")
+                stack.append("arithmetic" if here == "arithmetic" else "plain")
             elif char == ")" and len(stack) > 1:
                 stack.pop()
+
+
+def _arithmetic(command: str, at: int, here: str) -> int:
+    """How many characters begin arithmetic here: `$((`, and `((` where the shell is bash; else 0."""
+    if command.startswith("$((", at):
+        return 3
+    return 2 if command.startswith("((", at) and here not in ("double", "arithmetic") else 0
 
 
 def _unsure(command: str, at: int, nested: bool) -> str:

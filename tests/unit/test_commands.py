@@ -111,6 +111,16 @@ def test_where_no_quoting_is_safe_a_placeholder_is_refused(command: str, why: st
         commands.fill(command, True, ANY, {"a": "x"}.get)
 
 
+@pytest.mark.parametrize("command", ["echo $(({{a}} * 2))", 'echo "x $((1 * (1 + {{a}})))"', "((Y = {{a}})); echo $Y"])
+def test_in_arithmetic_a_value_is_a_whole_number(command: str) -> None:
+    assert commands.fill(command, True, ANY, {"a": "-2"}.get) == command.replace("{{a}}", "-2")
+    for value in ("$(echo 1)", "`id`", "x", "a[1]", "1 2", ""):  # no quotes would keep the shell from running them
+        with pytest.raises(commands.CannotQuote, match="stands in arithmetic, where its value must be a whole number"):
+            commands.fill(command, True, ANY, {"a": value}.get)
+    after = "echo $((1 + 1)) $( (echo 1) ) {{a}}"
+    assert commands.fill(after, True, ANY, {"a": "x y"}.get) == after.replace("{{a}}", "'x y'")
+
+
 def test_what_a_sweep_fills_in_later_stays() -> None:
     for shell in (True, False):
         command = "train.py --a {{ a }} --b={{*b}}" if shell else "train.py --a {{ a }} {{*b}}"
