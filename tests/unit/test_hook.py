@@ -97,3 +97,21 @@ def test_without_a_run_mlflow_is_as_it_is(tmp_path: Path) -> None:
     env |= {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/m.db", "PYTHONPATH": str(HOOK)}
     script = "import mlflow; assert mlflow.set_experiment('mine').name == 'mine'"
     subprocess.run([sys.executable, "-c", script], env=env, check=True, timeout=60, cwd=tmp_path)
+
+
+def test_any_sitecustomize_and_any_mlflow_are_as_without_the_hook(tmp_path: Path) -> None:
+    files = {
+        "sitecustomize/__init__.py": "from .inner import of_the_user",
+        "sitecustomize/inner.py": "of_the_user = 7",
+        "mlflow/__init__.py": "",
+        "mlflow/tracking/__init__.py": "from . import fluent",
+        "mlflow/tracking/fluent.py": "",  # of another age: it has nothing to be patched
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    env = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_EXPERIMENT_ID": "1", "PATH": os.environ["PATH"]}
+    env["PYTHONPATH"] = os.pathsep.join([str(HOOK), str(tmp_path)])
+    script = "import mlflow.tracking, sitecustomize; assert sitecustomize.of_the_user == 7"
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -59,8 +59,13 @@ class _Finder:
         return spec
 
 
+def _can_wrap(module: Any, name: str) -> bool:
+    """Whether an MLflow of any version has the function, and it is not wrapped yet."""
+    return hasattr(module, name) and not hasattr(getattr(module, name), "__wrapped__")
+
+
 def _patch_utils(module: Any) -> None:
-    if hasattr(module.set_tracking_uri, "__wrapped__"):
+    if not _can_wrap(module, "set_tracking_uri"):
         return
     import functools
 
@@ -87,7 +92,7 @@ def _follow(uri: str) -> None:
 
 
 def _patch_fluent(module: Any) -> None:
-    if hasattr(module.set_experiment, "__wrapped__"):
+    if not _can_wrap(module, "set_experiment"):
         return
     import functools
 
