@@ -12,6 +12,12 @@ import httpx
 import pytest
 import yaml
 
+from submarine_ray.clusters.drivers.kuberay.api import KubeApi
+from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
+from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
+from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.spec.clusters import KubeRayClusterSpec
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ApiServer, Object, now
 from tests.kuberay.heads import ScriptedHead
@@ -34,6 +40,14 @@ def kubeconfig_file(directory: Path, document: dict[str, Any]) -> Path:
     file = directory / "config"
     file.write_text(yaml.safe_dump(document))
     return file
+
+
+def dedicated(server: ApiServer, directory: Path) -> tuple[Namespace, DedicatedClusters]:
+    """A driver of the simulated namespace by itself, without a service around it."""
+    spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace=server.namespace)
+    api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
+    at = Namespace(Place(spec, "uid-12345678", api, PackageStore(directory), 5, None, lambda ids: None))
+    return at, DedicatedClusters(at)
 
 
 class Kube:

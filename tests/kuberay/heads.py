@@ -26,6 +26,7 @@ class ScriptedHead:
         self.stopped: list[str] = []
         self.replicas: list[dict[str, Any]] = []  # of the one endpoint that Serve has
         self.endpoint = ""
+        self.count: int | None = None  # of its replicas, as asked for; None: whatever there are
         head = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,6 +44,9 @@ class ScriptedHead:
             def do_DELETE(self) -> None:
                 head.answer(self, "DELETE")
 
+            def do_PUT(self) -> None:
+                head.answer(self, "PUT")
+
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
@@ -59,6 +63,8 @@ class ScriptedHead:
             code, body = 403, {"msg": "wrong token"}
         elif method == "POST" and path == "/api/jobs/":
             code, body = self._take(json.loads(raw))
+        elif method == "PUT" and path == "/api/serve/applications/":
+            code, body = self._deploy(json.loads(raw))
         else:
             code, body = self._look(method, path)
         data = json.dumps(body).encode()
@@ -74,12 +80,23 @@ class ScriptedHead:
         self.set(job["submission_id"], "RUNNING", start_time=int(time.time() * 1000))
         return 200, {"submission_id": job["submission_id"]}
 
+    def _deploy(self, config: dict[str, Any]) -> tuple[int, Any]:
+        """Serve's one application; its replicas come as a test, or the pods, have it."""
+        (application,) = config["applications"]
+        self.endpoint, self.count = application["name"], application["deployments"][0]["num_replicas"]
+        return 200, {}
+
+    def _applications(self) -> dict[str, Any]:
+        running = sum(one["state"] == "RUNNING" for one in self.replicas)
+        status = "RUNNING" if self.count in (None, running) else "DEPLOYING"
+        found = {"status": status, "deployments": {"model": {"replicas": self.replicas}}}
+        return {self.endpoint: found} if self.endpoint else {}
+
     def _look(self, method: str, path: str) -> tuple[int, Any]:
         parts = path.strip("/").split("/")
         id = parts[2] if len(parts) > 2 else ""
         if parts[:3] == ["api", "serve", "applications"]:
-            deployments = {"model": {"replicas": self.replicas}}
-            return 200, {"applications": {self.endpoint: {"status": "RUNNING", "deployments": deployments}}}
+            return 200, {"applications": self._applications()}
         if path == "/api/v0/nodes":
             size = {"CPU": 2.0, "memory": 4e9}
             node = {"node_id": "a", "state": "ALIVE", "is_head_node": True, "resources_total": size}
@@ -100,12 +117,17 @@ class ScriptedHead:
 
 
 class QuickHead(ScriptedHead):
-    """In a head pod in place of real Ray: what the operator hands to it runs until a test says otherwise."""
+    """In a head pod in place of real Ray: what the operator hands to it runs until a test says otherwise. Serve has a
+    replica in each worker pod until there are enough; none starts while the operator's `hold` has "replicas".
+    """
+
+    has_pods = True
 
     def __init__(self, operator: Operator, cluster: Object) -> None:
         super().__init__(operator.token_of(cluster) or "")
         self.started = now()
-        self.serve_port = 0
+        self.serve_port = int(self.address.rsplit(":", 1)[1])
+        self._operator, self._cluster = operator, cluster["metadata"]["name"]
         self.http = httpx.Client(
             base_url=f"http://{self.address}", timeout=20, headers={"Authorization": f"Bearer {self.token}"}
         )
@@ -113,6 +135,16 @@ class QuickHead(ScriptedHead):
 
     def inside(self, text: str) -> str:
         return text
+
+    def _applications(self) -> dict[str, Any]:
+        pods = [p["status"]["podIP"] for p in self._operator.pods.workers(self._cluster) if p["status"].get("podIP")]
+        if self.count is not None:
+            kept = [one for one in self.replicas if one["node_ip"] in pods][-self.count :]
+            busy = {one["node_ip"] for one in kept}
+            room = [] if "replicas" in self._operator.hold else [ip for ip in pods if ip not in busy]
+            new = room[: self.count - len(kept)]
+            self.replicas = kept + [{"replica_id": ip, "node_ip": ip, "state": "RUNNING"} for ip in new]
+        return super()._applications()
 
     def is_alive(self) -> bool:
         return self._is_alive

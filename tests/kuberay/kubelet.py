@@ -64,15 +64,47 @@ class Pods:
         self._show(self._heads[name], status)
 
     def make_workers(self, name: str, uid: str) -> bool:
-        """As `make_head`, all workers."""
+        """As `make_head`, all workers that are lacking; those that are too many go, the ones to delete first."""
         cluster = self._there("rayclusters", name, uid)
         for group in (cluster["spec"].get("workerGroupSpecs") or []) if cluster else []:
-            for _ in range(int(group.get("replicas") or 0)):
+            count = int(group.get("replicas") or 0)
+            for _ in range(count - len(self._remaining(name, group, count))):
                 pod = self._make(name, uid, group["template"], "worker", group["groupName"])
                 if pod is None or not self._held(name, uid, pod, lambda: self.worker_shows):
                     return False
                 self._show(pod, _running(self.store.get("pods", pod), now()))
         return cluster is not None
+
+    def _remaining(self, name: str, group: Object, count: int) -> list[str]:
+        """A group's pods once all are deleted that are to go; KubeRay chooses at random where nobody else does."""
+        there = [
+            pod["metadata"]["name"] for pod in self.workers(name)
+            if pod["metadata"]["labels"]["ray.io/group"] == group["groupName"]
+        ]  # fmt: skip
+        named = set((group.get("scaleStrategy") or {}).get("workersToDelete") or [])
+        stays = [pod for pod in there if pod not in named]
+        stays = random.sample(stays, min(count, len(stays)))
+        for pod in set(there) - set(stays):
+            with contextlib.suppress(Refused):
+                self.store.delete("pods", pod)
+        return stays
+
+    def workers(self, name: str) -> list[Object]:
+        """The worker pods of a Ray cluster."""
+        return self.store.list("pods", f"ray.io/cluster={name},ray.io/node-type=worker")[0]
+
+    def probe(self, name: str, addresses: set[str] | None) -> None:
+        """As the kubelet: a worker is ready that answers Serve's health check; `addresses` have a proxy (None: all)."""
+        for pod in self.workers(name):
+            ready = addresses is None or pod["status"].get("podIP") in addresses
+            wanted = [{"type": "Ready", "status": str(ready)}]
+            if pod["status"]["phase"] == "Running" and pod["status"].get("conditions") != wanted:
+                self._show(pod["metadata"]["name"], {"conditions": wanted})
+
+    def ready(self, name: str) -> int:
+        """How many of a Ray cluster's workers are ready."""
+        wanted = {"type": "Ready", "status": "True"}
+        return sum(wanted in (pod["status"].get("conditions") or []) for pod in self.workers(name))
 
     def condition(self, name: str, kind: str, holds: bool, reason: str, message: str = "") -> None:
         """Set a condition of a Ray cluster; what KubeRay says of one that failed goes when it holds no more."""
@@ -131,7 +163,8 @@ def _running(pod: Object, started: str) -> Object:
          "state": {"running": {"startedAt": started}}}
         for container in pod["spec"]["containers"]
     ]  # fmt: skip
-    return {"phase": "Running", "containerStatuses": containers, "conditions": []}
+    address = f"10.{'.'.join(str(part) for part in random.randbytes(3))}"
+    return {"phase": "Running", "containerStatuses": containers, "conditions": [], "podIP": address}
 
 
 def _with_autoscaler(template: Object, options: Object) -> Object:

@@ -25,12 +25,15 @@ from submarine_ray.cli import local_ray, processes
 from submarine_ray.spec.home import Home
 from tests.kuberay.apiserver import ApiServer, Object, Refused, now
 from tests.kuberay.kubelet import PAUSE, Pods, suffix
+from tests.kuberay.rayservices import RayServiceLoop
 
 FINALIZER = "ray.io/rayjob-finalizer"
 
 
 class Head:
     """A real Ray head in place of a head pod, with the pod's variables and mounted files."""
+
+    has_pods = False  # it is all nodes of its Ray cluster
 
     def __init__(self, operator: Operator, cluster: Object) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="kr-"))
@@ -104,8 +107,11 @@ class Operator:
         # As KubeRay 1.7: a job that the head no longer knows is submitted again, one whose dashboard is silent fails.
         self.resubmit_seconds = 3.0
         self.silence_seconds = 300.0
+        # 50 and 60 in reality: until a RayService's own Services are there, and until a replaced cluster goes.
+        self.service_seconds = 0.5
+        self.old_seconds = 0.5
         self._stopping = threading.Event()
-        self.pods = Pods(server, self._there)
+        self.pods = Pods(server, self.there)
         self._working: set[tuple[str, str]] = set()
         self._threads: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -172,7 +178,7 @@ class Operator:
         with contextlib.suppress(Refused):  # deleted in the middle
             work(item["metadata"]["name"], item["metadata"]["uid"])
 
-    def _there(self, plural: str, name: str, uid: str) -> Object | None:
+    def there(self, plural: str, name: str, uid: str) -> Object | None:
         """The object, while it is that one and this operator lives. While it is away, nobody asks."""
         while self.away and not self._stopping.is_set():
             time.sleep(PAUSE)
@@ -194,15 +200,16 @@ class Operator:
             self._create_secret(secret)
         self.pods.condition(name, "HeadPodReady", False, "HeadPodNotFound")
         head = self._start_head(name, uid)
-        while self._there("rayclusters", name, uid):
+        while self.there("rayclusters", name, uid):
             if head is not None and not head.is_alive():
                 self.server.upstreams.pop(f"{name}-head-svc", None)
                 self.pods.condition(name, "HeadPodReady", False, "PodNotReady")
                 self.pods.lose_head(name)
-                while not self.restarts and self._there("rayclusters", name, uid):
+                while not self.restarts and self.there("rayclusters", name, uid):
                     time.sleep(PAUSE)
                 head.stop()
                 head = self._start_head(name, uid)
+            self.pods.make_workers(name, uid)
             time.sleep(PAUSE)
         self.server.upstreams.pop(f"{name}-head-svc", None)
         if head is not None:
@@ -219,7 +226,7 @@ class Operator:
 
     def _start_head(self, name: str, uid: str) -> Any:
         """Make the pods, and start what is in the head's; KubeRay calls a cluster provisioned when all of them run."""
-        if not self.pods.make_head(name, uid) or (cluster := self._there("rayclusters", name, uid)) is None:
+        if not self.pods.make_head(name, uid) or (cluster := self.there("rayclusters", name, uid)) is None:
             return None
         head = self.make_head(self, cluster)
         self.heads[name] = head
@@ -242,15 +249,15 @@ class Operator:
             cluster = f"{name[:47]}-{suffix()}"
             self._status("rayjobs", name, jobDeploymentStatus="Initializing", jobStatus="", jobId=job["spec"]["jobId"],
                          rayClusterName=cluster, startTime=now())  # fmt: skip
-            self._make_cluster(job, cluster, "RayJob", job["spec"]["rayClusterSpec"])
+            self.make_cluster(job, cluster, "RayJob", job["spec"]["rayClusterSpec"])
             self._drive(name, uid, cluster)
-        while (there := self._there("rayjobs", name, uid)) and not there["metadata"].get("deletionTimestamp"):
+        while (there := self.there("rayjobs", name, uid)) and not there["metadata"].get("deletionTimestamp"):
             time.sleep(PAUSE)
         if there:
             self.store.patch("rayjobs", name, {"metadata": {"finalizers": None}})
 
     def _resumed(self, name: str, uid: str) -> bool:
-        while job := self._there("rayjobs", name, uid):
+        while job := self.there("rayjobs", name, uid):
             if job["metadata"].get("deletionTimestamp"):
                 return False
             if not job["spec"].get("suspend"):
@@ -259,7 +266,7 @@ class Operator:
             time.sleep(PAUSE)
         return False
 
-    def _make_cluster(self, owner: Object, name: str, kind: str, spec: Object) -> None:
+    def make_cluster(self, owner: Object, name: str, kind: str, spec: Object) -> None:
         meta = owner["metadata"]
         labels = {**meta.get("labels", {}), "ray.io/originated-from-cr-name": meta["name"],
                   "ray.io/originated-from-crd": kind}  # fmt: skip
@@ -276,7 +283,7 @@ class Operator:
 
     def _wait_head(self, plural: str, name: str, uid: str, cluster: str) -> Any:
         """Until all pods run: so long it is Initializing."""
-        while (there := self._there(plural, name, uid)) and not there["metadata"].get("deletionTimestamp"):
+        while (there := self.there(plural, name, uid)) and not there["metadata"].get("deletionTimestamp"):
             head = self.heads.get(cluster)
             if head is not None and self._is_provisioned(cluster):
                 return head
@@ -293,7 +300,7 @@ class Operator:
                      dashboardURL=f"{cluster}-head-svc.{self.server.namespace}.svc.cluster.local:8265")  # fmt: skip
         began, last = time.monotonic(), ""
         heard = known = began
-        while (there := self._there("rayjobs", name, uid)) and not there["metadata"].get("deletionTimestamp"):
+        while (there := self.there("rayjobs", name, uid)) and not there["metadata"].get("deletionTimestamp"):
             if "status" in self.hold:
                 time.sleep(PAUSE)
                 continue
@@ -348,40 +355,10 @@ class Operator:
             self._status("rayjobs", name, jobStatus=status, message=ray.get("message"), rayJobInfo=info)
         return status
 
-    # RayService.
+    # RayService: rayservices.py has the way that it goes.
 
     def _service(self, name: str, uid: str) -> None:
-        service = self.store.get("rayservices", name)
-        cluster = f"{name[:40]}-{suffix()}"
-        self._status("rayservices", name, pendingServiceStatus={"rayClusterName": cluster})
-        self._make_cluster(service, cluster, "RayService", service["spec"]["rayClusterConfig"])
-        head = self._wait_head("rayservices", name, uid, cluster)
-        applied: str | None = None
-        while head is not None and (there := self._there("rayservices", name, uid)):
-            if there["spec"]["serveConfigV2"] != applied:
-                applied = there["spec"]["serveConfigV2"]
-                config = yaml.safe_load(applied)
-                config["http_options"] = {"host": "127.0.0.1", "port": head.serve_port}
-                config["proxy_location"] = "HeadOnly"
-                answer = head.http.put("/api/serve/applications/", json=config)
-                assert answer.status_code == 200, answer.text
-            found = head.http.get("/api/serve/applications/").json()["applications"]
-            statuses = {k: {"status": v["status"], "message": v.get("message", "")} for k, v in found.items()}
-            ready = bool(statuses) and all(one["status"] == "RUNNING" for one in statuses.values())
-            self._status(
-                "rayservices", name, numServeEndpoints=int(ready),
-                pendingServiceStatus=None if ready else {"rayClusterName": cluster, "applicationStatuses": statuses},
-                activeServiceStatus={"rayClusterName": cluster, "applicationStatuses": statuses} if ready else None,
-                conditions=[{"type": "Ready", "status": str(ready), "reason": "x", "message": "", "lastTransitionTime": now()}],
-            )  # fmt: skip
-            time.sleep(0.5)
-
-
-def sizeless(ray_cluster: Object) -> Object:
-    """What KubeRay compares of a Ray cluster's spec: all but the sizes of its worker groups."""
-    left_out = ("replicas", "minReplicas", "maxReplicas", "scaleStrategy")
-    groups = [{k: v for k, v in group.items() if k not in left_out} for group in ray_cluster["workerGroupSpecs"]]
-    return {**ray_cluster, "workerGroupSpecs": groups}
+        RayServiceLoop(self, name, uid).run()
 
 
 def _time(ms: Any) -> str | None:

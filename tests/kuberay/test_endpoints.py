@@ -10,18 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from submarine_ray.clusters.drivers.kuberay.api import KubeApi
-from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
-from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
 from submarine_ray.clusters.drivers.kuberay.pods import DEFAULT_MEMORY
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.serving import decide
-from submarine_ray.spec.clusters import KubeRayClusterSpec
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ApiServer, Object
+from tests.kuberay.conftest import dedicated
 from tests.kuberay.heads import ScriptedHead
-from tests.kuberay.operator import sizeless
+from tests.kuberay.rayservices import sizeless
 
 NAME = "m-1"
 
@@ -33,10 +28,7 @@ class Endpoint:
         self.server, self.store = server, server.store
         self.head = ScriptedHead()
         self.head.endpoint = NAME
-        spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml")
-        api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
-        self.at = Namespace(Place(spec, "uid-12345678", api, PackageStore(directory), 5, None, lambda ids: None))
-        self.driver = DedicatedClusters(self.at)
+        self.at, self.driver = dedicated(server, directory)
         self.cluster = ""
 
     def ask(self, replicas: int, cpu: float = 0.25, memory: int = 0) -> None:

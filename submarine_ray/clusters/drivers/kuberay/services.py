@@ -13,6 +13,7 @@ from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 
 ENDPOINT_ANNOTATION = "submarine-ray/endpoint"
 ATTEMPTS = 5
+_BEING_MADE = "The pods of the changed endpoint are being made; those before answer until they do."
 
 
 def service_name(endpoint: str) -> str:
@@ -168,7 +169,7 @@ class RayServices:
             problem = self._at.problem_of(cluster)
         else:
             problem = silence.of(service, "RayService", self._at.spec.namespace)
-        message = latest.get("message") or (problem.message if problem else "")
+        message = latest.get("message") or (problem.message if problem else _awaited(status, latest))
         return {"status": latest["status"] if failed else "DEPLOYING", "message": message}
 
     def _lacking(self, endpoint: str, service: Object) -> str | None:
@@ -180,7 +181,7 @@ class RayServices:
         if self._whole.get(endpoint) == asked:
             return None
         if not scaling.has_shape(self._at, service, cluster):
-            return "The pods of the changed endpoint are being made; those before answer until they do."
+            return _BEING_MADE
         count = scaling.wanted(service)
         try:
             there = scaling.running(self._at.dashboard(cluster).replicas(endpoint))
@@ -191,3 +192,15 @@ class RayServices:
             return f"{there} replicas answer; {count} are wanted." + (f" {problem.message}" if problem else "")
         self._whole[endpoint] = asked
         return None
+
+
+def _awaited(status: Object, latest: Object) -> str:
+    """What an endpoint waits for that is not yet as asked for, while nothing is wrong with it."""
+    answers, follows = (
+        bool(status[side].get("rayClusterName")) for side in ("activeServiceStatus", "pendingServiceStatus")
+    )
+    if latest.get("status") != "RUNNING":
+        return _BEING_MADE if answers and follows else ""
+    if follows:
+        return "The model is loaded; KubeRay directs requests to it in a minute or so."
+    return "The model is loaded, and no pod is ready to take requests: the endpoint's Service has no address."
