@@ -7,6 +7,7 @@ that the model does not know, or that would become others on the way, are refuse
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,10 +226,13 @@ def from_v2(body: bytes, signature: Signature) -> Question:
         raise signature.refuse("'inputs' must be a list of tensors {name, shape, datatype, data}")
     params = signature.given(document.get("parameters") or None)
     names = [str(tensor.get("name", number)) for number, tensor in enumerate(tensors)]
-    if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
         raise signature.refuse(f"tensor {twice[:100]!r} is given twice")
     arrays = {name: _tensor(tensor, signature) for name, tensor in zip(names, tensors, strict=True)}
     wanted = document.get("outputs") or []
+    if not isinstance(wanted, list):
+        raise signature.refuse("'outputs' must be a list of {name}")
     outputs = tuple(str(one.get("name")) for one in wanted if isinstance(one, dict))
     return Question(_of_tensors(arrays, signature), params, id=document.get("id"), wanted=outputs)
 

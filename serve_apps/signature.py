@@ -108,12 +108,16 @@ class Signature:
 
     def check_names(self, given: list[Any]) -> None:
         """Raises BadRequest for columns or tensors that are missing, unknown or given twice."""
-        twice = next((name for number, name in enumerate(given) if name in given[:number]), None)
-        if twice is not None:
-            raise self.refuse(f"column {twice!r} is given twice")
+        seen: set[Any] = set()
+        for name in given:
+            if isinstance(name, (list, dict)):
+                raise self.refuse(f"the name of a column is a {type(name).__name__}")
+            if name in seen:
+                raise self.refuse(f"column {name!r} is given twice")
+            seen.add(name)
         if not self.specs:
             return
-        missing = [name for name, spec in self.specs.items() if spec.required and name not in given]
+        missing = [name for name, spec in self.specs.items() if spec.required and name not in seen]
         unknown = [name for name in given if name not in self.specs]
         if missing or unknown:
             what = f"column {missing[0]!r} is missing" if missing else f"unknown column {unknown[0]!r}"

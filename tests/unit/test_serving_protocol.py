@@ -51,7 +51,7 @@ def test_mlflow_forms_of_a_tensor() -> None:
         body({"inputs": [["a", "b", "c"]]}), body({"inputs": [[1, 2, 3], [1]]}), body({"inputs": [[1, 2, 3]], "more": 1}),
         body({"inputs": [[1, 2, 3]], "instances": []}), body({"dataframe_split": 5}), body({"inputs": {"a": 1}}), body({"inputs": None}),
         body({"dataframe_records": {"a": 1}}), body({"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}), body({"inputs": [[{}, 1, 2]]}),
-        b'{"inputs": ' + b"[" * 100_000,
+        b'{"inputs": ' + b"[" * 100_000, body({"dataframe_split": {"columns": [["a"], {}], "data": [[1, 2]]}}),
     ],
 )  # fmt: skip
 def test_bad_input_names_the_signature(content: bytes) -> None:
@@ -173,6 +173,26 @@ def test_parameters_of_the_open_inference_protocol() -> None:
     for declared in (warm, TENSOR):
         with pytest.raises(BadRequest, match="unknown parameter 'cold'"):
             from_v2(body(asked | {"parameters": {"cold": 2}}), declared)
+
+
+def test_outputs_that_are_no_list_are_refused() -> None:
+    with pytest.raises(BadRequest, match="'outputs' must be a list"):
+        from_v2(body({"inputs": [tensor("input-0", "FP32", 1, 2, 3, shape=[1, 3])], "outputs": 3}), TENSOR)
+
+
+def test_many_columns_cost_no_square_of_their_number() -> None:
+    class Name(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Name.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    names = [Name(f"c{number}") for number in range(500)]
+    signature(*(ColSpec("double", str(name)) for name in names)).check_names(names)
+    assert Name.compared < 10 * len(names)
 
 
 def test_outputs_are_a_tensor_for_each_column_or_key() -> None:
