@@ -84,7 +84,7 @@ class ReplicaProcess:
         spool = env.get(SPOOL_VARIABLE)
         self._shipper = Shipper(Path(spool), run, sink).start() if run and spool else None
         self._pump = output.Pump(self._output.fileno(), self._hand_on)
-        self._pumping = threading.Thread(target=self._pump.run, name="output", daemon=True)
+        self._pumping = threading.Thread(target=self._read, name="output", daemon=True)
         self._pumping.start()
         threading.Thread(target=self._follow, name="guard", daemon=True).start()
 
@@ -161,6 +161,10 @@ class ReplicaProcess:
             self._status = memory.OOM_KILLED
         self._ended.set()
         self._on_end()
+
+    def _read(self) -> None:
+        with self._output:
+            self._pump.run()
 
     def _hear_the_last(self) -> None:
         """Wait until the sink has all that was written before the end."""
