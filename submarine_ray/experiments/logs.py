@@ -14,6 +14,7 @@ from submarine_ray.spec.launch import UNFINISHED
 # A trial of a sweep is one of its replicas: `trial-3fa2c_00004`, or its own, `trial-3fa2c_00004-worker-1`.
 _REPLICA = r"(?:master|chief|worker|ps|evaluator)-\d{1,5}"
 _PREFIX = re.compile(rf"\[({_REPLICA}|trial-\w{{1,40}}(?:-{_REPLICA})?|submarine)\] ?(.*)", re.DOTALL)
+_FILE = re.compile(rf"(?:{_REPLICA}|trial-\w{{1,40}}(?:-{_REPLICA})?|submarine|ray)\.log")
 PLATFORM = "submarine"
 RAY = "ray"
 
@@ -22,6 +23,11 @@ def split_line(line: str) -> tuple[str, str]:
     """Who wrote a line, and the line as it was written: a replica, this platform's runner, or else Ray."""
     match = _PREFIX.match(line)
     return (match[1], match[2]) if match else (RAY, line)
+
+
+def is_own(file: str) -> bool:
+    """Whether the platform itself keeps a log under this name; scripts log artifacts beside them."""
+    return bool(_FILE.fullmatch(file))
 
 
 def is_passing(name: str, line: str) -> bool:

@@ -395,7 +395,7 @@ class ExperimentReconciler:
                 told = self._store_log(driver, row, key, path, seen)
             driver.delete(key)
         elif row.run_id:  # it had ended and was put away: the next attempt's log must not replace its own
-            self._tracking.move_texts(row.run_id, "logs", path)
+            self._tracking.move_texts(row.run_id, "logs", path, logs.is_own)
         left = " ".join(other for other in row.superseded_ids if other != key)
         return {"superseded": left, "next_check_ms": now_ms()}, told
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -207,9 +206,12 @@ class TrackingService:
                 file.write_text(text)
             repository.log_artifacts(directory)
 
-    def move_texts(self, run_id: str, directory: str, into: str) -> None:
-        """Put the files directly in `directory` into another, where what comes next does not overwrite them."""
-        paths = [one.path for one in self.list_artifacts(run_id, directory) if not one.is_dir]
+    def move_texts(self, run_id: str, directory: str, into: str, is_own: Callable[[str], bool]) -> None:
+        """Put the texts directly in `directory` into another, where what comes next does not overwrite them; those
+        whose names are the platform's own. What a script has logged there stays as it is.
+        """
+        found = [one.path for one in self.list_artifacts(run_id, directory) if not one.is_dir]
+        paths = [path for path in found if is_own(path.rsplit("/", 1)[-1])]
         if not paths:
             return
         texts = {
@@ -218,9 +220,11 @@ class TrackingService:
         }
         self.put_texts(run_id, texts)
         repository = self._artifacts(run_id)
-        with contextlib.suppress(NotImplementedError):  # a store that deletes nothing: what comes next overwrites them
+        try:
             for path in paths:
                 repository.delete_artifacts(path)
+        except Exception as failure:  # noqa: BLE001 (of any store: one that deletes nothing must not hold up the retry)
+            log.info("tracking.artifact_not_deleted", run=run_id, why=str(failure))  # what comes next overwrites them
 
     def list_artifacts(self, run_id: str, path: str = "") -> list[Artifact]:
         """What lies directly below `path`. Raises InvalidSpec for a path that leads out of the run."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from submarine_ray.experiments import logs
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import spec
 
@@ -358,8 +360,22 @@ def test_a_hidden_password_that_is_sent_back_stays_the_password(api: httpx.Clien
 def test_an_earlier_attempts_log_makes_room_for_the_next(api: httpx.Client) -> None:
     tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
     run = tracking.create_run("test", "experiment-1-0042", "worker-0", {}, False).run_id
-    tracking.move_texts(run, "logs", "logs/attempt-1")  # there may be none
+    tracking.move_texts(run, "logs", "logs/attempt-1", logs.is_own)  # there may be none
     tracking.put_texts(run, {"logs/worker-0.log": "one ü", "logs/attempt-1/worker-0.log": "older"})
-    tracking.move_texts(run, "logs", "logs/attempt-2")
+    tracking.move_texts(run, "logs", "logs/attempt-2", logs.is_own)
     assert [one.path for one in tracking.list_artifacts(run, "logs")] == ["logs/attempt-1", "logs/attempt-2"]
     assert tracking.read_artifact(run, "logs/attempt-2/worker-0.log").decode() == "one ü"
+
+
+def test_what_a_script_has_logged_beside_the_logs_stays_as_it_is(api: httpx.Client, tmp_path: Path) -> None:
+    tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
+    run = tracking.create_run("test", "experiment-1-0043", "worker-0", {}, False).run_id
+    (tmp_path / "events.out.tfevents").write_bytes(b"\x00\xff\x80")
+    store = tracking._artifacts(run)
+    store.log_artifact(str(tmp_path / "events.out.tfevents"), "logs")
+    names = ["ray.log", "submarine.log", "worker-0.log", "trial-3fa2c_00004-worker-1.log"]
+    tracking.put_texts(run, {f"logs/{name}": "" for name in names})
+    tracking.move_texts(run, "logs", "logs/attempt-1", logs.is_own)
+    assert [one.path for one in tracking.list_artifacts(run, "logs")] == ["logs/attempt-1", "logs/events.out.tfevents"]
+    assert len(tracking.list_artifacts(run, "logs/attempt-1")) == len(names)
+    assert tracking.read_artifact(run, "logs/events.out.tfevents") == b"\x00\xff\x80"
