@@ -290,7 +290,7 @@ class ExperimentSpec(Document):
     def _check_command(self, where: str, command: str) -> None:
         """Whether each trial's values can be put into it."""
         try:
-            commands.fill(command, self.meta.framework == "Shell", space.PLACEHOLDER, lambda name: "x")
+            commands.fill(command, self.meta.framework == "Shell", space.PLACEHOLDER, lambda name: "1")
         except ValueError as failure:
             raise ValueError(f"{where}: cannot be filled in: {failure}") from failure
 

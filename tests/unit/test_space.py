@@ -182,3 +182,17 @@ def test_what_a_population_perturbs_stays_on_its_steps() -> None:
 def test_a_sweep_whose_command_cannot_be_filled_in_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"spec\.Worker\.cmd: cannot be filled in: No closing quotation"):
         spec(worker={"replicas": 1, "cmd": "train.py 'x {{lr}}"})
+
+
+def test_a_sweeps_whole_numbers_may_stand_in_a_shells_arithmetic() -> None:
+    document = {
+        "meta": {"name": "a", "framework": "Shell", "cmd": 'train --steps "$(({{n}} * 2))"'},
+        "spec": {"Worker": {"replicas": 1}},
+        "tune": {
+            "searchSpace": {"n": {"type": "randint", "low": 1, "high": 9}},
+            "metric": "loss",
+            "mode": "min",
+        },
+    }
+    command = ExperimentSpec.model_validate(document).meta.cmd or ""
+    assert space.fill_command(command, {"n": 3}, shell=True) == 'train --steps "$((3 * 2))"'
