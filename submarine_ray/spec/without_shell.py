@@ -33,10 +33,11 @@ _OPERATOR = re.compile(
 )
 # One that touches its file; `<pad>` and such are words.
 _REDIRECTION = re.compile(r"(?<!\S)(?:\d*>>?(?!\S*>)|\d?<(?!\S*>)|&>>?|\d>&\d)\S+")
-_EMBEDDED = re.compile(r"\S*[|;&<>`]\S*")
+# A comment too. From a word's beginning: else a long word would be searched from each of its characters.
+_EMBEDDED = re.compile(r"(?<!\S)(?:#|\S*[|;&<>`])\S*")
 _ASSIGNMENT = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*=")
 # `$(NAME)` is replaced as Kubernetes does, and `$$`, `$1` of a regular expression's replacement are not variables.
-_VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^}]*\}|\((?![A-Za-z_][A-Za-z0-9_]*\))\S*)")
+_VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^}]{0,200}\}|\((?![A-Za-z_][A-Za-z0-9_]*\))\S*)")
 _PATTERN = re.compile(r"(?<!\S)~(?=/|\s|$)\S*|(?<!\S)\*(?!\S)|(?<!\S)[\w./-]*/[\w.-]*\*[\w./*-]*|(?<!\S)\*[\w./*-]+")
 
 

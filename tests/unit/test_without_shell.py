@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from typing import Any
 
 import pytest
@@ -125,3 +126,15 @@ def test_what_is_too_long_to_travel_is_refused_before_it_is_submitted() -> None:
     long = plan_launch(ExperimentSpec.model_validate(document(f"a {'x' * 140_000}")), "e", "e")
     with pytest.raises(SubmissionRefused, match="longer than 128 KiB"):
         launch_variable(long)
+
+
+@pytest.mark.parametrize("command", [f"p '{'a' * 100_000}'", "p " + "./" * 40_000, "p " + "${" * 40_000])
+def test_a_long_word_costs_no_square_of_its_length(command: str) -> None:
+    begun = time.process_time()
+    without_shell.warning(command)
+    assert time.process_time() - begun < 3  # it took half a minute
+
+
+def test_a_comment_is_told() -> None:
+    assert "'#' is passed on as it stands" in (without_shell.warning("python train.py # the first try") or "")
+    assert without_shell.warning("python train.py --tag 'a # b' c#d") is None
