@@ -400,7 +400,7 @@ def test_stop_and_delete_in_each_phase(kube: Kube) -> None:
         kube.wait(id, "Running")
     kube.service.post(f"/api/v1/experiment/{starting}/stop")
     assert kube.wait(starting, "Failed")["reason"] == "Stopped"
-    assert kube.store.find("rayjobs", starting) is None  # nothing ran yet: the pods need not come
+    wait_until(lambda: kube.store.find("rayjobs", starting) is None, 15, "its RayJob goes: the pods need not come")
     kube.service.post(f"/api/v1/experiment/{running}/stop")
     wait_until(lambda: running in kube.head.stopped, 10, "Ray is asked first, so that the job can end well")
     kube.status(running, jobDeploymentStatus="Complete", jobStatus="STOPPED")
