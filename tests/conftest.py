@@ -112,6 +112,14 @@ class RunningPlatform:
         return {pod["podName"].removeprefix(f"{id}-"): pod["podLog"] for pod in found["logContent"]}
 
 
+@pytest.fixture(autouse=True)
+def no_other_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's server, which some tests run in this process, sets its model registry for all of the process."""
+    if utils := sys.modules.get("mlflow.tracking._model_registry.utils"):
+        monkeypatch.setattr(utils, "_registry_uri", None)
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
+
+
 @contextmanager
 def platforms() -> Iterator[Callable[..., RunningPlatform]]:
     """What makes platforms; afterwards nothing of them is left."""

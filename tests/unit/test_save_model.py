@@ -20,8 +20,6 @@ def mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in [name for name in os.environ if name.startswith(("MLFLOW_", "_MLFLOW_", "SUBMARINE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    # MLflow's server, which other tests run in this process, sets a registry for all of it.
-    monkeypatch.setattr("mlflow.tracking._model_registry.utils._registry_uri", None)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     yield mlflow
     while mlflow.active_run():
