@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from submarine_ray.spec import memory
 
 KEPT_LINES = 300
+KEPT_LENGTH = 4096  # of each: a gang's driver keeps the last lines of all its replicas
 # How far from the end an exception may be told of: what came after it tells more if there is much of it.
 NEAR_LINES = 40
 CAUSE_LENGTH = 500
@@ -75,7 +76,7 @@ class Ending:
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     def hear(self, lines: Iterable[str]) -> None:
-        self._lines.extend(lines)
+        self._lines.extend(line[:KEPT_LENGTH] for line in lines)
 
     def why(self, status: int) -> str:
         """Why it ended so, in words that follow on `failed: `; the exception first, where it was one."""

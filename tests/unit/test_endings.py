@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import tracemalloc
 
 import pytest
 
@@ -85,3 +86,15 @@ def test_what_ray_alone_reports_is_told_the_same() -> None:
     broken = f"{said.format(1)}[worker-0] {BEGUN}\n[worker-0]   File\n[worker-0] ValueError: bad\n"
     failed = Job("one", JobState.FAILED, message=broken, exit_code=1)
     assert failed.why == "ValueError: bad (the command exited with status 1)"
+
+
+def test_lines_of_any_length_cost_little() -> None:
+    ending = Ending()
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            ending.hear([str(number) * 500_000])
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert ending.why(1).startswith("it exited with status 1; its last line: 9999")
