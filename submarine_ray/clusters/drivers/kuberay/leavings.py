@@ -45,9 +45,20 @@ class Leavings:
         ]  # fmt: skip
         self._ownerless = {name: self._ownerless.get(name, now) for name in ownerless}
         for name, since in self._ownerless.items():
-            if now - since > LEAK_SECONDS:
+            if now - since > LEAK_SECONDS and not self._lives(self._at.clusters.get(name)):
                 log.warning("kuberay.leaked_cluster", cluster=name)
                 self._delete_cluster(name)
+
+    def _lives(self, cluster: Object | None) -> bool:
+        """Whether an owner is there after all: a watch that has died tells for a while of no job that others made."""
+        for owner in (cluster or {"metadata": {}})["metadata"].get("ownerReferences") or []:
+            try:
+                if self._at.api.get(self._at.path("rayjobs", owner["name"]))["metadata"]["uid"] == owner["uid"]:
+                    return True
+            except ApiError as failure:
+                if failure.status != 404:
+                    return True  # nobody can tell now
+        return False
 
     def _held(self, jobs: Mapping[str, Object]) -> None:
         """While the operator is away its finalizer keeps deleted RayJobs, and with them pods that nobody needs."""
