@@ -58,7 +58,7 @@ def test_it_starts_when_all_pods_run_and_all_goes_with_it(kube: Kube, operator: 
     """A worker's image is missing: the head is ready, and the job does not start."""
     operator.pods.worker_shows = [TRIED, WAITS]
     id = kube.create(**GANG)
-    wait_until(lambda: times(kube, id).get("ImagePullFailed", 0) > 2, 20, "that it is tried again and again is counted")
+    wait_until(lambda: times(kube, id).get("ImagePullFailed", 0) > 2, 60, "that it is tried again and again is counted")
     assert [event["reason"] for event in kube.events(id)].count("ImagePullFailed") == 1
     told = kube.get(id)
     assert told["status"] == "Created" and "no/such:1 cannot be fetched (rpc error" in told["message"]
