@@ -30,13 +30,14 @@ def refuse_what_is_not_understood(handlers: Any) -> None:
             text = text.encode(errors="backslashreplace").decode()
             raise MlflowException.invalid_parameter_value(text) from failure
 
-    def _culprit(document: dict[str, Any], message: Any) -> str:
-        """Which record of several it is."""
-        for kind in _RECORDS:
-            for number, record in enumerate(document.get(kind) or ()):
+    def _culprit(document: Any, message: Any) -> str:
+        """Which record of several it is, if they have the form of several."""
+        lists = {kind: document.get(kind) for kind in _RECORDS} if isinstance(document, dict) else {}
+        for kind, records in lists.items():
+            for number, record in enumerate(records if isinstance(records, list) else ()):
                 try:
                     lenient(record, getattr(type(message)(), kind).add())
-                except ParseError:
+                except (ParseError, TypeError, AttributeError):  # the latter of what is no object
                     return f"{kind}[{number}] {repr(record)[:_SHOWN]}: "
         return ""
 
