@@ -121,10 +121,13 @@ def _tensorflow(mlflow: Any, model: Any, example: Any, output_dim: list[int] | N
 
 
 def _sklearn(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, common: dict[str, Any]) -> Any:
+    from submarine_ray.client import sklearn_models
+
     signature = None
     if example is not None:
         signature = _signature(mlflow, example, model.predict(example), output_dim)
-    return mlflow.sklearn.log_model(model, signature=signature, skops_trusted_types=_own_types(model), **common)
+    with sklearn_models.as_it_can_be_loaded(model) as arguments:
+        return mlflow.sklearn.log_model(model, signature=signature, **arguments, **common)
 
 
 def _xgboost(mlflow: Any, model: Any, example: Any, output_dim: list[int] | None, common: dict[str, Any]) -> Any:
@@ -143,13 +146,6 @@ def _lightgbm(mlflow: Any, model: Any, example: Any, output_dim: list[int] | Non
     if example is not None:
         signature = _signature(mlflow, example, model.predict(example), output_dim)
     return mlflow.lightgbm.log_model(model, signature=signature, **common)
-
-
-def _own_types(model: Any) -> list[str]:
-    """The types of this very model that skops does not know: whoever saves it vouches for what it consists of."""
-    import skops.io
-
-    return list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
 
 
 def _signature(mlflow: Any, example: Any, output: Any, output_dim: list[int] | None) -> Any:

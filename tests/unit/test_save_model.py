@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,52 @@ def test_a_model_is_tried_on_the_cpu_where_a_gpu_is_visible(
     monkeypatch.setattr(logging.getLogger("mlflow"), "propagate", True)
     submarine.save_model("pytorch", Constants.module(), "a-model", [-1, 4], [-1, 3])
     assert "Failed to validate" not in caplog.text and "MLFLOW_DEFAULT_PREDICTION_DEVICE" not in os.environ
+
+
+_OWN_CODE = """
+import os, numpy as np, mlflow, submarine_ray as submarine
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from beside import thrice
+
+def twice(x):
+    return thrice(x) - x
+
+mlflow.set_tracking_uri(os.environ["TRACKING"])
+for name, function in {"script": twice, "neighbour": thrice, "lambda": lambda x: x + 1, "library": np.sqrt}.items():
+    x = np.arange(6.0).reshape(3, 2)
+    model = make_pipeline(FunctionTransformer(function), LinearRegression()).fit(x, [0, 1, 2])
+    submarine.save_model("sklearn", model, name, input_example=x)
+"""
+
+
+def test_a_model_takes_the_code_of_its_script_and_of_the_modules_beside_it_along(
+    mlflow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("skops")
+    (tmp_path / "beside.py").write_text("from deeper import three\n\n\ndef thrice(x):\n    return three * x\n")
+    (tmp_path / "deeper.py").write_text("three = 3\n")
+    (tmp_path / "train.py").write_text(_OWN_CODE)
+    trained = subprocess.run(
+        [sys.executable, "train.py"],
+        cwd=tmp_path,
+        env=os.environ | {"TRACKING": f"sqlite:///{tmp_path}/mlflow.db"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert "the model uses __main__.twice, which an endpoint cannot import" in trained.stdout
+    for file in tmp_path.glob("*.py"):
+        file.unlink()  # an endpoint has none of it
+    monkeypatch.setattr(sys, "path", [*sys.path])  # MLflow puts in what travelled
+    saved = {}
+    for name in ("script", "neighbour", "lambda", "library"):
+        for module in ("beside", "deeper"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        model = mlflow.pyfunc.load_model(f"models:/{name}/1")
+        assert len(model.predict(np.ones((2, 2)))) == 2
+        saved[name] = model.metadata.flavors["sklearn"]["serialization_format"]
+    assert saved == {"script": "cloudpickle", "neighbour": "skops", "lambda": "cloudpickle", "library": "skops"}
