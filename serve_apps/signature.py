@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from serve_apps import fitting
+from serve_apps import fitting, times
 from serve_apps.errors import BadRequest
 
 # MLflow's column types (mlflow/types/schema.py, DataType) that have a numpy type; others are handed on as they come.
@@ -126,7 +126,8 @@ class Signature:
     def check_values(self, name: Any, values: Any, spec: Any) -> None:
         """Raises BadRequest for values that would become others in the type that the model declares."""
         called = None if hasattr(spec, "shape") else _kind(spec.type)
-        if wrong := fitting.misfit(values, numpy_name(spec), called):
+        wrong = times.misfit(values) if called == "datetime" else fitting.misfit(values, numpy_name(spec), called)
+        if wrong:
             raise self.refuse(f"the values {wrong}" if name is None else f"column {name!r} has values that {wrong}")
 
     def given(self, params: Any) -> dict[str, Any] | None:

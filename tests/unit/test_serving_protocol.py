@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -221,3 +222,28 @@ def test_the_description_of_every_kind_of_input() -> None:
     assert described(TYPED) == [("price", "FP64", [-1]), ("rooms", "INT64", [-1]), ("town", "BYTES", [-1])]
     assert described(PAIR) == [("ids", "INT64", [-1]), ("image", "FP32", [-1, 2])]
     assert described(Signature()) == []
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"),
+    [
+        (["2024-05-01", "yesterday"], "are no datetime, such as yesterday"),
+        (["2024-05-01T10:00:00Z"], "name a time zone, which the model's times lack, such as 2024-05-01T10:00:00Z"),
+        (["2024-05-01T10:00:00+02:00", "2024-05-01T10:00:00+02:00"], "name a time zone"),
+        (["2024-05-01T10:00:00", "2024-05-01"], "are written in several ways, such as 2024-05-01T10:00:00"),
+    ],
+)
+def test_times_that_do_not_fit_are_told_in_words_for_who_sends_them(moments: list[str], said: str) -> None:
+    sold = signature(ColSpec("datetime", "sold"))
+    forms: list[Any] = [{"dataframe_records": [{"sold": moment} for moment in moments]}, {"inputs": {"sold": moments}}]
+    for form in forms:
+        with pytest.raises(BadRequest, match=re.escape(f"column 'sold' has values that {said}")):
+            from_mlflow(body(form), sold)
+
+
+def test_times_that_fit_pass() -> None:
+    sold = signature(ColSpec("datetime", "sold", required=False))
+    for moments in (["2024-05-01", None], ["2024-05-01T10:00:00", "2024-05-02T10:00:00"], [1714521600000]):
+        assert len(
+            from_mlflow(body({"dataframe_split": {"columns": ["sold"], "data": [[m] for m in moments]}}), sold).data
+        ) == len(moments)
