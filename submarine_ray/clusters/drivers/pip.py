@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from submarine_ray.clusters.drivers.base import PackagesRefused
 
+VERSIONS_TOLD = 8
 PATIENCE_SECONDS = 50  # what takes longer is left to Ray
 _CONFLICT = re.compile(r"The conflict is caused by:\n((?: {4}.+\n)+)")
 _NO_VERSION = re.compile(r"ERROR: Could not find a version that satisfies the requirement (.+)")
@@ -44,9 +45,18 @@ def said(text: str) -> str | None:
         return "; ".join(line.strip() for line in found[1].splitlines())
     if found := _NO_VERSION.search(text):
         # Without any versions to choose from, the index may not have been there.
-        return None if "from versions: none" in found[0] and _is_offline(text) else found[1][:1000]
+        return None if "from versions: none" in found[0] and _is_offline(text) else _shortened(found[1])[:1000]
     found = _INVALID.search(text)
     return found[1] if found else None
+
+
+def _shortened(words: str) -> str:
+    """Of hundreds of versions the newest are told, which come last."""
+    requirement, marker, versions = words.partition("(from versions: ")
+    listed = versions.split(", ")
+    if len(listed) > VERSIONS_TOLD:
+        listed = ["...", *listed[-VERSIONS_TOLD:]]
+    return f"{requirement}{marker}{', '.join(listed)}"
 
 
 def _is_offline(text: str) -> bool:
