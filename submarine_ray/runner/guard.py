@@ -7,6 +7,7 @@ needs nothing but the standard library. REPORTS and ORDERS are the numbers of tw
     errno N     it cannot be started
     told        SIGTERM has come to this process itself: the command is to end, and nobody here has ordered it
     left NAMES  processes that the command left behind, and that are ended now
+    late N      the command has not ended N seconds after SIGTERM, and is killed
     ended N     the command's own exit status, -N for signal N; the reports end when all its processes have
 
 An order is a number of seconds, `30`: the time the processes have to end, after which they are killed. When the pipe of
@@ -52,6 +53,7 @@ class Guard:
         self._status: int | None = None
         self._ended_at = 0.0
         self._kill_at: float | None = None
+        self._given = 0.0  # the seconds of the order that counts; 0 too when it was told of
         self._asked: set[int] = set()
 
     def run(self, command: list[str]) -> None:
@@ -119,7 +121,8 @@ class Guard:
         """An order, or the end of the orders."""
         seconds = float(order.split()[0]) if order else 0.0
         until = time.monotonic() + seconds
-        self._kill_at = until if self._kill_at is None else min(self._kill_at, until)
+        if self._kill_at is None or until < self._kill_at:
+            self._kill_at, self._given = until, seconds
         if order and self._status is None and self._command not in self._asked:
             self._signal(self._command, signal.SIGTERM)  # its own processes are its own to end, or ours after it
 
@@ -142,6 +145,9 @@ class Guard:
                 for pid in new:
                     self._signal(pid, signal.SIGTERM)
         if self._kill_at is not None and now >= self._kill_at:
+            if self._given and self._status is None:
+                self._report(f"late {self._given:g}")
+                self._given = 0.0
             for pid in {*self._left(), *([self._command] if self._status is None else [])}:
                 self._signal(pid, signal.SIGKILL)
 

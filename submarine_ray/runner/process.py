@@ -73,6 +73,7 @@ class ReplicaProcess:
         self._name = replica.name
         self._grace = grace
         self._on_end = on_end
+        self.overstayed = ""  # that its time of grace was not enough, in words
         self._ended = threading.Event()
         self._ordering = threading.RLock()  # a signal may come while its own thread holds it
         self._status = 1
@@ -150,6 +151,9 @@ class ReplicaProcess:
                 self._status = int(rest) or (ENDED_STATUS if told else 0)
             elif kind == "told":
                 told = True
+            elif kind == "late":
+                self.overstayed = f"it did not end within {rest} s of SIGTERM (gracePeriod), and was killed"
+                self._sink(f"[submarine] {self._name}: {self.overstayed}")
             elif kind == "left":
                 self._sink(f"[submarine] {self._name} has ended and left processes behind ({rest}); they are ended too")
         self._reports.close()

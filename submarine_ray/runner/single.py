@@ -41,9 +41,8 @@ def run(launch: Launch) -> None:
     workspace.close()
     if asked.is_set():
         # Ray notes what it stops as stopped. Where somebody else asked, the attempt has not done its work: it is lost.
-        raise CommandFailed(
-            f"{replica.name} failed: it was told to end (SIGTERM), and {describe(status)}", ENDED_STATUS
-        )
+        how = process.overstayed or f"it was told to end (SIGTERM), and {describe(status)}"
+        raise CommandFailed(f"{replica.name} failed: {how}", ENDED_STATUS)
     if status != 0:
         raise CommandFailed(f"{replica.name} failed: {ending.why(status)}", status if status > 0 else 1)
 

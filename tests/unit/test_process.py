@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -137,6 +138,18 @@ def test_what_ignores_sigterm_is_killed_after_the_grace(start: Start, tmp_path: 
     assert process.wait(20) == 0
     assert 1 <= time.monotonic() - begun < 15
     assert not alive(pid_in(tmp_path / "pid"))
+
+
+def test_a_command_that_needs_more_than_its_grace_is_told_of(start: Start) -> None:
+    """Nothing else says that a checkpoint was cut off: the exit status is that of a process out of memory."""
+    slow = "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: time.sleep(60))\nprint('ready', flush=True)\n"
+    process, lines = start(shlex.join([sys.executable, "-c", f"{slow}time.sleep(60)"]), grace=1)
+    wait_until(lambda: lines == ["ready"], 10, "ready")
+    process.terminate()
+    assert process.wait(20) == -signal.SIGKILL
+    said = "it did not end within 1 s of SIGTERM (gracePeriod), and was killed"
+    assert process.overstayed == said
+    assert lines == ["ready", f"[submarine] worker-0: {said}"]
 
 
 def test_a_service_stays(start: Start, tmp_path: Path) -> None:
