@@ -114,6 +114,9 @@ def run(
     cluster: Annotated[str | None, typer.Option(help="where to run; default the local cluster")] = None,
     image: Annotated[str | None, typer.Option(help="the pods' image, on clusters that have pods")] = None,
     timeout: Annotated[int | None, typer.Option(min=1, help="seconds after which it is stopped")] = None,
+    grace_period: Annotated[
+        int | None, typer.Option(min=0, help="seconds from SIGTERM to SIGKILL when it is stopped; default 30")
+    ] = None,
     queue: Annotated[bool, typer.Option("--queue", help="wait for a cluster that is too small now")] = False,
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="print the log, and exit with the outcome")
@@ -139,6 +142,7 @@ def run(
             cluster=cluster,
             image=image,
             timeout=timeout,
+            grace_period=grace_period,
             queue=queue,
             client=sdk,
         )

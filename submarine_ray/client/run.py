@@ -69,6 +69,7 @@ def run(
     cluster: str | None = None,
     image: str | None = None,
     timeout: int | None = None,
+    grace_period: int | None = None,
     queue: bool = False,
     client: ExperimentClient | None = None,
 ) -> ExperimentHandle:
@@ -90,6 +91,7 @@ def run(
         cluster: where to run; default the local one.
         image: the container image, on clusters that run containers.
         timeout: seconds after which an attempt is stopped, and has failed.
+        grace_period: seconds between SIGTERM and SIGKILL when it is stopped, to save what it has; default 30.
         queue: wait for a cluster that is too small now, instead of being refused.
 
     Raises:
@@ -114,7 +116,8 @@ def run(
     if image:
         spec.setdefault("environment", {})["image"] = image
     options: dict[str, Any] = {
-        "maxRetries": max_retries or None, "cluster": cluster, "timeout": timeout, "queue": queue or None,
+        "maxRetries": max_retries or None, "cluster": cluster, "timeout": timeout, "gracePeriod": grace_period,
+        "queue": queue or None,
     }  # fmt: skip
     spec |= {key: value for key, value in options.items() if value is not None}
     return ExperimentHandle(client, client.create_experiment(spec)["experimentId"])
