@@ -18,7 +18,7 @@ NAMES_TOLD = 5
 
 
 class TooMuch(ValueError):
-    """The directory is larger than what may travel."""
+    """The directory is larger, or deeper, than what may travel."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,13 @@ def walk(root: Path, ignored: Ignored | None = None, utf8_names: bool = False) -
         ignored: what stays at home; default nothing.
         utf8_names: leave out what is not named in UTF-8, as a zip wants it.
 
-    Raises OSError if the directory itself cannot be read; TooMuch beyond MAX_ENTRIES.
+    Raises OSError if the directory itself cannot be read; TooMuch beyond MAX_ENTRIES, or hundreds of levels.
     """
     tree = Tree()
-    _Walk(tree, root.resolve(), utf8_names).directory(root, "", ignored, ())
+    try:
+        _Walk(tree, root.resolve(), utf8_names).directory(root, "", ignored, ())
+    except RecursionError:
+        raise TooMuch(f"{root} has directories nested hundreds deep; name a smaller directory") from None
     return tree
 
 

@@ -177,6 +177,16 @@ def test_what_is_too_large_is_refused_by_its_largest_folders(tmp_path: Path, mon
     assert names(tmp_path) == {"src/train.py", "e", ".submarineignore"}
 
 
+def test_what_is_nested_too_deep_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(500):
+        os.mkdir("x")
+        os.chdir("x")
+    monkeypatch.undo()
+    with pytest.raises(TooMuch, match="nested hundreds deep; name a smaller directory"):
+        pack_directory(tmp_path)
+
+
 def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, **{"a.py": "", "hidden": ""})
     monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("hidden"))  # tests may run as root
