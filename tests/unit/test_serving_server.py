@@ -95,6 +95,15 @@ def test_a_model_whose_answer_depends_on_other_rows_is_not_batched(predict: Pred
         assert together(one, *requests) == [finished(post(one, *rows)) for rows in requests]
 
 
+def test_other_rows_that_weigh_little_are_noticed_too() -> None:
+    """As where a quantized model measures its input's range anew for each batch."""
+    single = np.dtype("float32")
+    assert not joining.answers_by_row(lambda rows, _: rows + np.float32(0.001) * rows.mean(), single, (-1, 4))
+    assert not joining.answers_by_row(lambda rows, _: np.round(rows * (64 / np.abs(rows).max())), single, (-1, 4))
+    table = np.arange(12, dtype=single).reshape(4, 3)
+    assert joining.answers_by_row(lambda rows, _: rows @ table, single, (-1, 4))
+
+
 def test_rows_that_are_answered_by_themselves_are_batched() -> None:
     table = np.arange(8.0).reshape(2, 4)
     assert joining.answers_by_row(lambda rows, _: rows @ table, *ROW)
