@@ -116,6 +116,8 @@ class ModelServer:
             return {"name": self._name, "ready": True}
         if path in (f"/v2/models/{self._name}", ""):
             return metadata(self._name, self._version, self._model.signature, self._model.kind)
+        if path == "/invocations" or path == f"/v2/models/{self._name}/infer":
+            raise BadRequest(f"{path} answers POST, with the input as its body", 405)
         raise BadRequest(f"there is nothing at {path}; GET /v2/models/{self._name} describes the model", 404)
 
     def _check_ready(self) -> None:

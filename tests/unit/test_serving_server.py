@@ -256,3 +256,9 @@ def test_native_models_of_several_tensors_and_dicts(tmp_path: Path) -> None:
     ]
     status, answer = served.ask({"inputs": v2, "outputs": [{"name": "sum"}]}, "/v2/models/m/infer")
     assert status == 200 and answer["outputs"] == [{"name": "sum", "shape": [1], "datatype": "FP32", "data": [15.0]}]
+
+
+def test_whoever_opens_the_address_of_predictions_is_told_to_post() -> None:
+    for path in ("/invocations", "/v2/models/m/infer"):
+        status, content = finished(server(lambda rows, _: rows).answer("GET", path, "", b""))
+        assert (status, json.loads(content)["error"]) == (405, f"{path} answers POST, with the input as its body")
