@@ -92,6 +92,28 @@ def test_a_script_that_uses_a_server_of_its_own(run: Any) -> None:
     assert [(run[0], run[2]) for run in runs] == [(own, ["here"])]
 
 
+def test_an_artifact_that_mlflow_stores_under_another_name_is_told_of(run: Any) -> None:
+    names = ["a#1.txt", "q?x.txt", "%41.txt", "sub#1/in.txt"]
+    kept = ["100% sure.txt", "a:b.txt", "naïve 日本.txt", "br[ack]et+&;.txt", "back\\\\slash.txt", "a%zz%41.txt"]
+    _, said, _ = run(
+        "from mlflow.store.artifact import http_artifact_repo as http\n"
+        "sent = []\n"
+        "http.http_request = lambda creds, endpoint, *_, **__: sent.append(endpoint)\n"
+        "http.augmented_raise_for_status = lambda _: None\n"
+        "repository = http.HttpArtifactRepository('http://service/artifacts')\n"
+        f"for name in {[*names, *kept]!r}:\n"
+        "    path, _, file = name.rpartition('/')\n"
+        "    open(file, 'w').close(); repository.log_artifact(file, path or None)\n"
+        f"assert len(sent) == {len(names) + len(kept)}\n"
+    )
+    told = [line.partition(": ")[0] for line in said.splitlines() if line.startswith("[submarine]")]
+    stored = ["a", "q", "A.txt", "sub"]
+    assert told == [
+        f"[submarine] MLflow stores the artifact {name!r} as {other!r}"
+        for name, other in zip(names, stored, strict=True)
+    ]
+
+
 def test_without_a_run_mlflow_is_as_it_is(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     env |= {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/m.db", "PYTHONPATH": str(HOOK)}

@@ -3,7 +3,7 @@
 MLFLOW_RUN_ID makes the experiment's run MLflow's current one. MLflow itself then refuses to start it after
 `set_experiment`, for it is in another MLflow experiment, and with another tracking server, which does not know it. So
 `set_experiment` keeps to the run's own (further runs of a script are made below that one: MLFLOW_RUN_CONTEXT), and with
-another server the variables that belong to this one are put away.
+another server the variables that belong to this one are put away. An artifact whose name MLflow alters is told of.
 
 Imported in every Python process of a replica, whatever Python that is: standard library only, no newer syntax, and
 nothing is done before MLflow is imported.
@@ -116,7 +116,44 @@ def _patch_fluent(module: Any) -> None:
     module.set_experiment = set_experiment
 
 
+def _patch_http_artifacts(module: Any) -> None:
+    repository: Any = getattr(module, "HttpArtifactRepository", None)
+    original = getattr(repository, "log_artifact", None)
+    if original is None or hasattr(original, "__wrapped__"):
+        return
+    import functools
+    from pathlib import PurePath
+
+    @functools.wraps(original)
+    def log_artifact(self: Any, local_file: Any, artifact_path: Any = None) -> Any:
+        name = "/".join(filter(None, (artifact_path, PurePath(local_file).name)))
+        stored = _as_it_is_stored(name)
+        if stored != name:
+            print(
+                f"[submarine] MLflow stores the artifact {name!r} as {stored!r}: its client ends a name at '#' and "
+                "'?', and decodes '%41'; what had that name is replaced",
+                flush=True,
+            )
+        return original(self, local_file, artifact_path)
+
+    repository.log_artifact = log_artifact
+
+
+def _as_it_is_stored(name: str) -> str:
+    """What remains of a name that MLflow's client puts into a URL as it is."""
+    import re
+    from urllib.parse import unquote
+
+    from requests.utils import requote_uri
+
+    try:
+        return unquote(requote_uri(re.split("[#?]", name, maxsplit=1)[0]))
+    except ValueError:  # no Unicode: MLflow says so itself
+        return name
+
+
 _PATCHES = {
+    "mlflow.store.artifact.http_artifact_repo": _patch_http_artifacts,
     "mlflow.tracking._tracking_service.utils": _patch_utils,
     "mlflow.tracking.fluent": _patch_fluent,
 }
