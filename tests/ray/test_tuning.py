@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -315,7 +316,9 @@ def test_deleting_a_sweep_ends_every_trial_at_once(platform: RunningPlatform) ->
 
 
 @pytest.mark.long
-def test_more_trials_at_once_than_fit_run_as_many_as_fit(platform: RunningPlatform, code: Path) -> None:
+def test_more_trials_at_once_than_fit_run_as_many_as_fit(make_platform: Callable[..., Any], code: Path) -> None:
+    """On a platform of its own: each trial needs all CPUs, which a sweep that has just been deleted may still hold."""
+    platform = make_platform()
     cpus = platform.client.service.call("GET", "/api/v1/cluster/local")["resources"]["cpu"]
     handle = sweep(
         platform,
