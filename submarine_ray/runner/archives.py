@@ -63,6 +63,3 @@ def _untar(archive: Path, target: Path) -> list[str]:
     except (tarfile.TarError, zlib.error, LZMAError, EOFError) as failure:
         raise Broken(f"the tar is broken: {failure}") from failure
     return told
-
-
-__all__ = ["Broken", "unpack", "unzip"]
