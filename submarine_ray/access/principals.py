@@ -16,7 +16,7 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller. `name` is the notebook's id or the attempt's submission id; an administrator's is how they signed in."""
+    """A caller. `name` is a notebook's id or an attempt's submission id; an administrator's says how they signed in."""
 
     kind: PrincipalKind
     name: str

@@ -73,7 +73,7 @@ def trainer(
     scaling = ScalingConfig(num_workers=len(launch.replicas), use_gpu=bool(first.gpu), resources_per_worker=resources)
     run_config = RunConfig(
         name=name or launch.experiment_id,
-        callbacks=list(callbacks),
+        callbacks=[*callbacks, end_when_out_of_memory()],
         storage_path=launch.storage_dir or str(Path.cwd()),
         failure_config=FailureConfig(max_failures=launch.max_retries, controller_failure_limit=3),
         worker_runtime_env={"env_vars": {"PYTHONUNBUFFERED": "1"}},
@@ -91,6 +91,28 @@ def trainer(
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     return DataParallelTrainer(wrapped, **common)
+
+
+class RanOutOfMemory(Exception):
+    """A worker did: to start all of them again would only repeat it. `text` is what Ray's memory monitor said."""
+
+    def __init__(self, rank: int, text: str) -> None:
+        super().__init__(rank, text)
+        self.rank = rank
+        self.text = text
+
+
+def end_when_out_of_memory() -> Any:
+    """A callback in Ray Train's controller: what it raises ends the run, whatever `max_failures` allows."""
+    from ray.train import UserCallback
+
+    class EndWhenOutOfMemory(UserCallback):  # type: ignore[misc]
+        def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+            for rank, cause in sorted(worker_exceptions.items()):
+                if memory.of_ray(str(_cause(cause))):
+                    raise RanOutOfMemory(rank, str(_cause(cause)))
+
+    return EndWhenOutOfMemory()
 
 
 def _backend(launch: Launch) -> str | None:
@@ -157,13 +179,21 @@ def _record_reports(then: Callable[[], None]) -> None:
 
 def sentence(launch: Launch, failure: BaseException) -> str:
     """Which worker failed and why, where Ray Train knows it."""
+    ended = getattr(failure, "controller_failure", None)
+    if isinstance(ended, RanOutOfMemory):
+        return f"{launch.replicas[ended.rank].name} failed: {memory.of_ray(ended.text)}"
     for rank, cause in sorted(getattr(failure, "worker_failures", {}).items()):
-        cause = getattr(cause, "_base_exc", cause)
+        cause = _cause(cause)
         if lacking := memory.of_ray(str(cause)):
             return f"{launch.replicas[rank].name} failed: {lacking}"
         hint = f"; {HINT}" if isinstance(cause, ModuleNotFoundError) else ""
         return f"{launch.replicas[rank].name} failed: {type(cause).__name__}: {_last_line(cause)}{hint}"
     return f"the train function failed: {memory.of_ray(str(failure)) or _last_line(failure)}"
+
+
+def _cause(failure: BaseException) -> BaseException:
+    """What the user's code raised, where Ray Train has wrapped it."""
+    return getattr(failure, "_base_exc", failure)
 
 
 def _last_line(failure: BaseException) -> str:

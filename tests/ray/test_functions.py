@@ -59,6 +59,24 @@ def test_a_function_of_a_notebook_with_checkpoints_resumes_after_a_worker_dies(
 
 
 @pytest.mark.long
+def test_workers_that_ran_out_of_memory_are_not_started_again(platform: RunningPlatform, tmp_path: Path) -> None:
+    place = str(tmp_path)
+
+    def train() -> None:
+        import os
+
+        with open(f"{place}/begun", "a") as begun:
+            begun.write(".")
+        # In Ray's own words: filling this machine's memory would end others' work, too.
+        raise RuntimeError("1 worker(s) were killed due to the node running low on memory. " + os.environ["HOME"])
+
+    handle = submarine.run(train, cpus_per_worker=0.5, max_retries=2, framework="Python", client=platform.client)
+    with pytest.raises(submarine.ExperimentFailed, match="worker-0 failed: it ran out of memory: Ray's memory monitor"):
+        handle.wait(120)
+    assert Path(place, "begun").read_text() == "."
+
+
+@pytest.mark.long
 def test_a_function_that_fails_says_where_and_its_replicas_logs_are_apart(platform: RunningPlatform) -> None:
     def train() -> None:
         import os

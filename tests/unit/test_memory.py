@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from submarine_ray.clusters.drivers.base import OUT_OF_MEMORY, Job, JobState
 from submarine_ray.experiments.decide import LOST, NO_MEMORY, Observe, Retry, Seen, Wish, decide
 from submarine_ray.notebooks import decide as notebooks
+from submarine_ray.runner import train
 from submarine_ray.runner.kernel import KernelKills
 from submarine_ray.runner.process import ReplicaProcess
 from submarine_ray.spec import memory
 from submarine_ray.spec.endings import Ending
-from submarine_ray.spec.launch import FINAL_STATUS, Replica
+from submarine_ray.spec.launch import FINAL_STATUS, Launch, Replica
 from submarine_ray.spec.notebooks import NotebookStatus
 
 ID = "experiment-1-0001"
@@ -41,6 +43,18 @@ def test_rays_own_figures() -> None:
     )
     assert "14.9GB of 15.2GB" in str(memory.of_ray(OLDER))
     assert memory.of_ray("The actor died unexpectedly") is memory.of_ray(None) is None
+
+
+def test_ray_train_does_not_start_workers_again_that_ran_out_of_memory() -> None:
+    from ray.train import ControllerError
+
+    callback = train.end_when_out_of_memory()
+    callback.after_exception(None, {0: ValueError("the data ran out")})
+    with pytest.raises(train.RanOutOfMemory) as raised:
+        callback.after_exception(None, {0: ValueError("its neighbour has gone"), 1: RuntimeError(MONITOR)})
+    arrived = pickle.loads(pickle.dumps(ControllerError(raised.value)))  # as it comes out of the controller
+    launch = Launch(ID, ID, "test", "Python", (Replica("worker", 0, ""), Replica("worker", 1, "")))
+    assert train.sentence(launch, arrived) == f"worker-1 failed: {memory.of_ray(MONITOR)}"
 
 
 @pytest.mark.parametrize(
