@@ -29,6 +29,23 @@ app.add_typer(cluster_app, name="cluster")
 resources.add_to(list_app, get_app, delete_app, create_app)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"submarine-ray {version('submarine-ray')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Machine learning on Ray."""
+
+
 def client() -> Any:
     from submarine_ray.cli import config
     from submarine_ray.client.experiments import ExperimentClient

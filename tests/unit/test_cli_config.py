@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -50,6 +51,10 @@ def test_what_is_wrong_is_one_line(submarine, arguments: tuple[str, ...], said: 
     done = submarine(*arguments)
     assert done.returncode == 1 and done.stderr.startswith("Error: ") and said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_version_is_the_packages(submarine) -> None:  # type: ignore[no-untyped-def]
+    assert submarine("--version").stdout == f"submarine-ray {importlib.metadata.version('submarine-ray')}\n"
 
 
 def test_without_a_service_the_cli_says_how_to_start_one(submarine) -> None:  # type: ignore[no-untyped-def]
