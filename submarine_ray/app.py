@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
 
+from submarine_ray.access.gate import Gate
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters.dashboard import DashboardMount
 from submarine_ray.clusters.drivers.packages import PackageStore
@@ -27,7 +28,7 @@ from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import DatabaseUnavailable
-from submarine_ray.core.http import PACKAGE_PATH, Bodies, Gate, add_error_handlers
+from submarine_ray.core.http import PACKAGE_PATH, Bodies, add_error_handlers
 from submarine_ray.core.instance import Instance
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.loop import Loop

@@ -1,22 +1,18 @@
-"""What stands before every endpoint: who may ask, how much, in which format; and how failures are answered."""
+"""What stands before every endpoint: how much may be sent, in which format; and how failures are answered."""
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
 from starlette.routing import compile_path
 
-from submarine_ray.core import login
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.settings import Settings
@@ -33,53 +29,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
-_OPEN_PATHS = ("/health", "/ready", login.PATH)
 PACKAGE_PATH = "/api/v1/package"
-
-
-class Gate:
-    """Refuses foreign hosts (DNS rebinding), foreign origins (CSRF) and, where a token is set, requests without it."""
-
-    def __init__(self, app: App, settings: Settings) -> None:
-        self._app = app
-        self._token = settings.token.get_secret_value() if settings.token else None
-        names = {"127.0.0.1", "localhost", "::1", settings.host, urlsplit(settings.url).hostname or ""}
-        self._hosts = names | {urlsplit(f"//{host}").hostname or host for host in settings.allowed_hosts}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        refusal = self._refusal(scope)
-        if refusal is None and self._token and scope["type"] == "http" and scope["path"] == login.PATH:
-            refusal = await login.answer(Request(scope, receive), self._token)
-        await (refusal or self._app)(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        host = urlsplit(f"//{headers.get('host', '')}").hostname
-        if host not in self._hosts:
-            return error(
-                HTTPStatus.FORBIDDEN,
-                f"The host {str(host)[:100]!r} is not served here; SUBMARINE_ALLOWED_HOSTS adds one.",
-            )
-        origin = headers.get("origin")
-        if origin and scope.get("method") not in _SAFE_METHODS and urlsplit(origin).hostname not in self._hosts:
-            return error(
-                HTTPStatus.FORBIDDEN, "Requests that change something must come from this service's own pages."
-            )
-        if self._token and scope["path"] not in _OPEN_PATHS:
-            return self._stranger(scope, headers, self._token)
-        return None
-
-    @staticmethod
-    def _stranger(scope: Scope, headers: dict[str, str], token: str) -> Response | None:
-        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        if hmac.compare_digest(given.encode(), token.encode()) or login.is_signed_in(headers.get("cookie", ""), token):
-            return None
-        if is_navigation(scope):
-            return RedirectResponse(f"{login.PATH}?next={quote(scope['path'])}", HTTPStatus.SEE_OTHER)
-        return error(HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; send 'Authorization: Bearer <token>'.")
 
 
 def is_navigation(scope: Scope) -> bool:

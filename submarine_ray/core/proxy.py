@@ -17,8 +17,8 @@ import structlog
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from submarine_ray.core.cookies import SESSION_COOKIES
 from submarine_ray.core.http import Message, Receive, Scope, Send
-from submarine_ray.core.login import SESSION_COOKIE
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +135,7 @@ def _request_headers(scope: Scope, target: Target) -> list[tuple[bytes, bytes]]:
 
 def _without_session(cookies: bytes) -> bytes:
     """What a browser sends, less what opens this service: others' pages must not see that."""
-    own = f"{SESSION_COOKIE}=".encode()
+    own = tuple(f"{name}=".encode() for name in SESSION_COOKIES)
     return b"; ".join(part for part in (c.strip() for c in cookies.split(b";")) if not part.startswith(own))
 
 

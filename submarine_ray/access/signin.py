@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import html
+from collections.abc import Iterable
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-SESSION_COOKIE = "submarine_session"
+from submarine_ray.core import cookies
+
 PATH = "/login"
 SECONDS = 30 * 24 * 3600
 MAX_FORM_BYTES = 10_000
@@ -30,13 +31,10 @@ def session(token: str) -> str:
     return hmac.new(token.encode(), b"submarine session", hashlib.sha256).hexdigest()
 
 
-def is_signed_in(cookies: str, token: str) -> bool:
-    """Whether a Cookie header opens a service with this token."""
-    try:
-        found = SimpleCookie(cookies).get(SESSION_COOKIE)
-    except CookieError:
-        return False
-    return found is not None and hmac.compare_digest(found.value.encode(), session(token).encode())
+def is_signed_in(headers: Iterable[tuple[bytes, bytes]], token: str) -> bool:
+    """Whether a browser has signed in to a service with this token."""
+    own = session(token).encode()
+    return any(hmac.compare_digest(value.encode(), own) for value in cookies.values(headers))
 
 
 async def answer(request: Request, token: str) -> Response:
@@ -54,7 +52,12 @@ async def answer(request: Request, token: str) -> Response:
         return _form(target, "That is not the token.", HTTPStatus.UNAUTHORIZED)
     answered = RedirectResponse(target, HTTPStatus.SEE_OTHER)
     answered.set_cookie(
-        SESSION_COOKIE, session(token), SECONDS, httponly=True, samesite="lax", secure=request.url.scheme == "https"
+        cookies.SESSION_COOKIES[0],
+        session(token),
+        SECONDS,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
     )
     return answered
 

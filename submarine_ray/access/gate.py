@@ -1,0 +1,108 @@
+"""What stands before everything else: is a request for us, from our own pages, who sends it, what may they reach.
+
+It leaves the caller in `scope["state"]["principal"]`; endpoints read it with `callers.caller`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from submarine_ray.access import signin
+from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.core.envelope import error
+from submarine_ray.core.http import App, Receive, Scope, Send, is_navigation
+from submarine_ray.core.settings import Settings
+
+OPEN_PATHS = ("/health", "/ready", signin.PATH)
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def no_tokens(_token: str) -> Principal | None:
+    """Of a service that gives nobody a token of their own."""
+    return None
+
+
+def nothing(_principal: Principal, _scope: Scope) -> bool:
+    """What callers other than administrators reach where nothing was said of them."""
+    return False
+
+
+class Gate:
+    """Refuses foreign hosts (DNS rebinding), foreign origins (CSRF), and who is not known.
+
+    `tokens` finds whose a bearer token is, other than the service's own; `opens` says whether a caller who is no
+    administrator may send this request.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        tokens: Callable[[str], Principal | None] = no_tokens,
+        opens: Callable[[Principal, Scope], bool] = nothing,
+    ) -> None:
+        self._app = app
+        self._tokens = tokens
+        self._opens = opens
+        self._token = settings.token.get_secret_value() if settings.token else None
+        names = {"127.0.0.1", "localhost", "::1", settings.host, urlsplit(settings.url).hostname or ""}
+        self._hosts = names | {urlsplit(f"//{host}").hostname or host for host in settings.allowed_hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None and self._token and scope["type"] == "http" and scope["path"] == signin.PATH:
+            refusal = await signin.answer(Request(scope, receive), self._token)
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        host = urlsplit(f"//{headers.get('host', '')}").hostname
+        if host not in self._hosts:
+            return error(
+                HTTPStatus.FORBIDDEN,
+                f"The host {str(host)[:100]!r} is not served here; SUBMARINE_ALLOWED_HOSTS adds one.",
+            )
+        origin = headers.get("origin")
+        if origin and scope.get("method") not in _SAFE_METHODS and urlsplit(origin).hostname not in self._hosts:
+            return error(
+                HTTPStatus.FORBIDDEN, "Requests that change something must come from this service's own pages."
+            )
+        return self._identified(scope, headers.get("authorization", ""))
+
+    def _identified(self, scope: Scope, authorization: str) -> Response | None:
+        """Note who asks; the refusal of who is not known, or of what they may not reach."""
+        principal = self._principal(scope, authorization.removeprefix("Bearer ").strip())
+        scope.setdefault("state", {})["principal"] = principal
+        if scope["path"] in OPEN_PATHS:
+            return None
+        if principal is None:
+            if is_navigation(scope):
+                return RedirectResponse(f"{signin.PATH}?next={quote(scope['path'])}", HTTPStatus.SEE_OTHER)
+            return error(
+                HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; send 'Authorization: Bearer <token>'."
+            )
+        if principal.kind is not PrincipalKind.ADMINISTRATOR and not self._opens(principal, scope):
+            whose = f"The token of the {principal.kind} {principal.name!r}"
+            return error(HTTPStatus.FORBIDDEN, f"{whose} does not open {scope['path'][:200]}.")
+        return None
+
+    def _principal(self, scope: Scope, token: str) -> Principal | None:
+        # A token of an attempt stands for that attempt alone, even where a request without one is an administrator's.
+        if token and (found := self._tokens(token)) is not None:
+            return found
+        if self._token is None:
+            return Principal(PrincipalKind.ADMINISTRATOR, "this machine")
+        if token and hmac.compare_digest(token.encode(), self._token.encode()):
+            return Principal(PrincipalKind.ADMINISTRATOR, "token")
+        if signin.is_signed_in(scope["headers"], self._token):
+            return Principal(PrincipalKind.ADMINISTRATOR, "session")
+        return None

@@ -1,0 +1,62 @@
+"""The gate: who is let in, and as whom; with the tokens that others issue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
+
+from submarine_ray.access import callers
+from submarine_ray.access.gate import Gate
+from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.core.errors import Forbidden
+from submarine_ray.core.settings import Settings
+
+TOKEN = "f1d2e3c4b5a697887766554433221100"
+ATTEMPT = Principal(PrincipalKind.ATTEMPT, "experiment-1")
+
+
+async def who(scope: Any, receive: Any, send: Any) -> None:
+    principal = callers.caller(Request(scope))
+    await JSONResponse({"kind": principal.kind, "name": principal.name})(scope, receive, send)
+
+
+def client(token: str | None = TOKEN) -> TestClient:
+    gate = Gate(
+        who,
+        Settings(token=token),  # type: ignore[arg-type]
+        tokens=lambda token: ATTEMPT if token == "of-an-attempt" else None,
+        opens=lambda principal, scope: scope["path"] == f"/api/v1/experiment/{principal.name}/note",
+    )
+    return TestClient(gate, base_url="http://127.0.0.1:32080")
+
+
+def test_each_token_makes_its_own_caller_and_an_attempt_reaches_its_own_run() -> None:
+    own = "/api/v1/experiment/experiment-1/note"
+    http = client()
+    for path, token, status, kind in (
+        ("/api/v1/experiment", TOKEN, 200, "administrator"),
+        (own, "of-an-attempt", 200, "attempt"),
+        ("/api/v1/experiment/experiment-2/note", "of-an-attempt", 403, None),
+        ("/api/v1/experiment", "of-an-attempt", 403, None),
+        (own, "of-nobody", 401, None),
+        (own, "", 401, None),
+    ):
+        answer = http.get(path, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status, (path, token, answer.text)
+        assert answer.json().get("kind") == kind
+
+
+def test_an_attempts_token_is_no_administrators_where_none_is_asked_for() -> None:
+    headers = {"Authorization": "Bearer of-an-attempt"}
+    assert client(token=None).get("/api/v1/experiment", headers=headers).status_code == 403
+
+
+def test_only_administrators_pass_for_administrators() -> None:
+    request = Request({"type": "http", "state": {"principal": ATTEMPT}})
+    assert callers.caller(request) == ATTEMPT
+    with pytest.raises(Forbidden, match="the attempt 'experiment-1' is none"):
+        callers.administrator(request)
