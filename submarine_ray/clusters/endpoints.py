@@ -26,11 +26,11 @@ def router(clusters: ClusterService) -> APIRouter:
         return ok(clusters.get(name))
 
     @routes.delete("/{name}", response_model=Envelope[Cluster], summary="Forget a cluster")
-    def delete(name: str, force: bool = False) -> Response:
-        return ok(clusters.delete(name, force))
+    async def delete(name: str, force: bool = False) -> Response:
+        return ok(await clusters.waiting.ask(name, clusters.delete, name, force))
 
     @routes.post("/{name}/check", response_model=Envelope[list[ClusterCheck]], summary="Is everything there?")
-    def check(name: str) -> Response:
-        return ok(clusters.check(name))
+    async def check(name: str) -> Response:
+        return ok(await clusters.waiting.ask(name, clusters.check, name))
 
     return routes

@@ -23,6 +23,7 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
+from submarine_ray.core.waiting import Waiting
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec, KubeRayClusterSpec
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
 from submarine_ray.spec.kubernetes import JobOptions, check_image
@@ -60,6 +61,7 @@ class ClusterService:
         self._settings = settings
         self._secrets = secrets
         self.packages = packages
+        self.waiting = Waiting()  # for requests that ask a cluster
         self._connections = Connections(settings, secrets, packages, self._tell)
         self._seen: dict[str, tuple[int, Capacity]] = {}
         self._users: list[ClusterUser] = []
@@ -382,6 +384,7 @@ class ClusterService:
         return row.kind == "kuberay" and kube_spec(row).mode == "dedicated"
 
     def close(self) -> None:
+        self.waiting.close()
         self._connections.close()
 
     def _find(self, name: str) -> ClusterRow | None:

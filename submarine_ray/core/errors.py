@@ -46,9 +46,13 @@ class TooLarge(SubmarineError):
 
 
 class Unavailable(SubmarineError):
-    """Something this service stands on does not answer; the same request may succeed later."""
+    """Something this service stands on does not answer; the same request may succeed later.
+
+    `retry_after`: the seconds that a program should wait before it asks again.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after = 5
 
 
 class DatabaseUnavailable(Unavailable):
@@ -61,3 +65,7 @@ class ClusterUnavailable(Unavailable):
 
 class TrackingUnavailable(Unavailable):
     pass
+
+
+class Busy(Unavailable):
+    """As many as may wait for something wait for it already."""

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from submarine_ray.core.envelope import error
-from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.errors import SubmarineError, Unavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec import documents
 from submarine_ray.spec.problems import sentence
@@ -108,7 +108,10 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(SubmarineError)
     def ours(_request: Request, failure: SubmarineError) -> Response:
-        return error(failure.status, str(failure))
+        answer = error(failure.status, str(failure))
+        if isinstance(failure, Unavailable):
+            answer.headers["Retry-After"] = str(failure.retry_after)
+        return answer
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, failure: RequestValidationError) -> Response:

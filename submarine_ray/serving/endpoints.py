@@ -46,26 +46,26 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
         response_model=Envelope[EndpointFigures],
         summary="Requests, errors and latency of an endpoint",
     )
-    def figures(model_name: str, model_version: Version) -> Response:
-        return ok(serving.figures(model_name, model_version))
+    async def figures(model_name: str, model_version: Version) -> Response:
+        return ok(await serving.ask(serving.figures, model_name, model_version))
 
     @routes.get(
         "/{model_name}/{model_version}/replicas",
         response_model=Envelope[list[Replica]],
         summary="The processes that answer for an endpoint",
     )
-    def replicas(model_name: str, model_version: Version) -> Response:
-        return ok(serving.replicas(model_name, model_version))
+    async def replicas(model_name: str, model_version: Version) -> Response:
+        return ok(await serving.ask(serving.replicas, model_name, model_version))
 
     @routes.get(
         "/{model_name}/{model_version}/replicas/{replica}/log",
         response_model=Envelope[str],
         summary="The last lines that a replica has logged",
     )
-    def replica_log(
+    async def replica_log(
         model_name: str, model_version: Version, replica: str, lines: Annotated[int, Query(ge=1, le=10_000)] = 500
     ) -> Response:
-        return ok(serving.replica_log(model_name, model_version, replica, lines))
+        return ok(await serving.ask(serving.replica_log, model_name, model_version, replica, lines))
 
     @routes.delete("", response_model=Envelope[None], summary="Stop serving a model version")
     def delete(spec: ServeSpec) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Any
@@ -10,7 +11,6 @@ from submarine_ray.clusters.service import ClusterService
 from submarine_ray.serving.figures import Course, counts
 
 FRESH_SECONDS = 9.0  # Ray brings new numbers every ten
-UNKNOWN = Course().now()
 
 
 class Meter:
@@ -26,27 +26,26 @@ class Meter:
 
     def of(self, cluster: str, endpoint: str) -> dict[str, Any]:
         """Figures of an endpoint with their course, not older than ten seconds. Raises Unreachable."""
-        self._look(cluster)
+        self.look(cluster)
         return self._course(cluster, endpoint).figures() | {"known": self._known.get(cluster, False)}
 
-    def now(self, cluster: str, endpoint: str, ask: bool) -> dict[str, Any]:
-        """Those of the last half minute; without `ask`, as they were last seen. Raises Unreachable."""
-        if ask:
-            self._look(cluster)
+    def now(self, cluster: str, endpoint: str) -> dict[str, Any]:
+        """Those of the last half minute, as they were last seen."""
         return self._course(cluster, endpoint).now()
 
     def _course(self, cluster: str, endpoint: str) -> Course:
         return self._courses.get((cluster, endpoint)) or Course()
 
-    def _look(self, cluster: str) -> None:
+    def look(self, cluster: str) -> None:
+        """Ask the cluster, unless it was asked a moment ago. Raises Unreachable."""
         with self._lock:
             asking = self._asking.setdefault(cluster, threading.Lock())
         with asking:
-            now = time.time()
-            if now - self._asked.get(cluster, 0.0) < FRESH_SECONDS:
+            now = time.monotonic()
+            if now - self._asked.get(cluster, -math.inf) < FRESH_SECONDS:
                 return
             self._asked[cluster] = now  # a cluster that does not answer is asked no more often either
             texts = self._clusters.driver(cluster).serve_metrics()
             self._known[cluster] = bool(texts)
-            for endpoint, found in counts(texts, now).items():
+            for endpoint, found in counts(texts, time.time()).items():
                 self._courses.setdefault((cluster, endpoint), Course()).add(found)

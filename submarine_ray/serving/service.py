@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+from anyio import to_thread
 
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
 from submarine_ray.clusters.holdings import Holder
@@ -14,14 +16,16 @@ from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, Conflict, InvalidSpec, NotFound
+from submarine_ray.core.errors import AlreadyExists, Busy, ClusterUnavailable, Conflict, InvalidSpec, NotFound
 from submarine_ray.models.service import ModelService
 from submarine_ray.serving import repository
 from submarine_ray.serving.decide import route
-from submarine_ray.serving.meter import UNKNOWN, Meter
+from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.quantities import Resources, parse_resources, resources_text
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
+
+Answer = TypeVar("Answer")
 
 DEFAULT_CPU = 0.25
 # On one machine CPUs are bookkeeping, and an endpoint mostly waits: it must not keep experiments from starting.
@@ -119,6 +123,13 @@ class ServingService:
         self._wake()
         return self._answer(row)
 
+    async def ask(self, question: Callable[..., Answer], model_name: str, model_version: int, *more: Any) -> Answer:
+        """What one of this service's questions that ask the cluster answers: `figures`, `replicas`, `replica_log`. On
+        threads of those who wait for that cluster. Raises what the question raises, and Busy.
+        """
+        cluster = (await to_thread.run_sync(self._find, model_name, model_version)).cluster
+        return await self._clusters.waiting.ask(cluster, question, model_name, model_version, *more)
+
     def figures(self, model_name: str, model_version: int) -> dict[str, Any]:
         """How much it is asked, how fast it answers, how often it fails.
 
@@ -128,18 +139,23 @@ class ServingService:
         with _reaching(row.cluster):
             return self._meter.of(row.cluster, row.name)
 
-    def all_figures(self, ask: bool = True) -> dict[str, dict[str, Any]]:
-        """Figures of all endpoints by their names, without their courses; unknown ones where a cluster does not answer.
-
-        Without `ask`, those that are known already: that waits for no cluster.
-        """
+    def all_figures(self) -> dict[str, dict[str, Any]]:
+        """The last known figures of all endpoints by their names, without their courses. Waits for no cluster."""
         with self._database.session() as session:
             rows = repository.list_all(session)
-        found = {}
-        for row in rows:
-            with contextlib.suppress(Unreachable):
-                found[row.name] = self._meter.now(row.cluster, row.name, ask)
-        return {row.name: found.get(row.name) or UNKNOWN for row in rows}
+        return {row.name: self._meter.now(row.cluster, row.name) for row in rows}
+
+    async def look_at_figures(self) -> None:
+        """Bring the figures of all endpoints up to date; those of a cluster that does not answer stay as they are."""
+        clusters = await to_thread.run_sync(self._serving_clusters)
+        asked = [self._clusters.waiting.ask(cluster, self._meter.look, cluster) for cluster in clusters]
+        for failure in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(failure, BaseException) and not isinstance(failure, Unreachable | Busy):
+                raise failure
+
+    def _serving_clusters(self) -> set[str]:
+        with self._database.session() as session:
+            return {row.cluster for row in repository.list_all(session)}
 
     def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:
         """The processes that answer, as Ray Serve knows them now. Raises NotFound, ClusterUnavailable."""

@@ -163,7 +163,7 @@ async def _check(services: Services, name: str, begin: ui.button, report: ui.ele
     report.clear()
     with report:
         ui.spinner().props('role=status aria-label="Checking"')
-    found = await parts.attempt(services.clusters.check, name)
+    found = await parts.attempt(services.clusters.waiting.ask, name, services.clusters.check, name)
     report.clear()
     begin.enable()
     if found is None:

@@ -156,7 +156,7 @@ class _Endpoint:
                     parts.button(f"Log of {id}", lambda id=id: self._show_log(id), "article")
 
     async def _show_log(self, replica_id: str) -> None:
-        found = await parts.attempt(self._serving.replica_log, *self._at, replica_id, LOG_LINES)
+        found = await parts.attempt(self._serving.ask, self._serving.replica_log, *self._at, replica_id, LOG_LINES)
         if found is None:
             return
         with ui.dialog() as dialog, ui.card().classes("dialog broad"):
@@ -208,16 +208,16 @@ class _Endpoint:
             parts.deleted(self._content, f"The endpoint of {name} v{version}", back, self._serving.create, again)
 
 
-def _figures(serving: ServingService, name: str, version: int) -> dict[str, Any] | None:
+async def _figures(serving: ServingService, name: str, version: int) -> dict[str, Any] | None:
     try:
-        return serving.figures(name, version)
+        return await serving.ask(serving.figures, name, version)
     except SubmarineError:
         return None
 
 
-def _replicas(serving: ServingService, name: str, version: int) -> list[dict[str, Any]] | None:
+async def _replicas(serving: ServingService, name: str, version: int) -> list[dict[str, Any]] | None:
     try:
-        return serving.replicas(name, version)
+        return await serving.ask(serving.replicas, name, version)
     except SubmarineError:
         return None
 

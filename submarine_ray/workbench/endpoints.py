@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from nicegui import ui
@@ -33,13 +34,19 @@ def add(bench: Bench) -> None:
         async with bench.page(request, "Endpoints", "/endpoints") as page:
             parts.heading("Endpoints", 1)
             content = ui.element("div")
-            await parts.redrawn(content, _draw_table, with_figures, serving, False)
-            page.live(parts.redrawn_later(content, _draw_table, with_figures, serving), "endpoint")
+            await parts.redrawn(content, _draw_table, with_figures, serving)
+            page.live(parts.redrawn_later(content, _draw_table, fresh_figures, serving), "endpoint")
 
 
-def with_figures(serving: ServingService, ask: bool = True) -> list[dict[str, Any]]:
-    """All endpoints, and what each has to do; without `ask`, as far as that is known already."""
-    figures = serving.all_figures(ask)
+async def fresh_figures(serving: ServingService) -> list[dict[str, Any]]:
+    """All endpoints, and what each has to do now. Waits for their clusters."""
+    await serving.look_at_figures()
+    return await asyncio.to_thread(with_figures, serving)
+
+
+def with_figures(serving: ServingService) -> list[dict[str, Any]]:
+    """All endpoints, and what each has to do, as far as that is known already."""
+    figures = serving.all_figures()
     return [
         one
         | {

@@ -13,7 +13,7 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import health, usage, with_use
 from submarine_ray.workbench.endpoint import endpoint_link, state
-from submarine_ray.workbench.endpoints import with_figures
+from submarine_ray.workbench.endpoints import fresh_figures, with_figures
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.quick_start import deploy_model, run_template
 from submarine_ray.workbench.services import Services
@@ -56,8 +56,8 @@ def add(bench: Bench) -> None:
                         fill(found)
 
             refresh = await parts.redrawn(tiles, draw, _look, services)
-            await parts.redrawn(endpoints, _draw_endpoints, with_figures, services.serving, False)
-            served = parts.redrawn_later(endpoints, _draw_endpoints, with_figures, services.serving)
+            await parts.redrawn(endpoints, _draw_endpoints, with_figures, services.serving)
+            served = parts.redrawn_later(endpoints, _draw_endpoints, fresh_figures, services.serving)
 
             async def look() -> None:
                 await refresh()

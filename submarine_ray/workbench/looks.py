@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
-Found = TypeVar("Found")
+
+async def off_the_loop(action: Callable[..., Any], *arguments: Any) -> Any:
+    """What `action` answers, in a thread; what waits for a cluster does so by itself, elsewhere (core/waiting.py)."""
+    if inspect.iscoroutinefunction(action):
+        return await action(*arguments)
+    return await asyncio.to_thread(action, *arguments)
 
 
 class Looks:
@@ -21,10 +27,10 @@ class Looks:
         """Something has changed: look anew."""
         self._found.clear()
 
-    async def at(self, key: Hashable, look: Callable[[], Found]) -> Found:
+    async def at(self, key: Hashable, look: Callable[..., Any], *arguments: Hashable) -> Any:
         task = self._found.get(key)
         if task is None:
-            task = self._found[key] = asyncio.create_task(asyncio.to_thread(look))
+            task = self._found[key] = asyncio.create_task(off_the_loop(look, *arguments))
         try:
             return await asyncio.shield(task)  # a page that leaves takes the answer from nobody
         except Exception:
@@ -46,9 +52,9 @@ def shared(looks: Looks) -> Iterator[None]:
         _SHARED.reset(before)
 
 
-async def looked(look: Callable[..., Found], *arguments: Hashable) -> Found:
+async def looked(look: Callable[..., Any], *arguments: Hashable) -> Any:
     """What a service answers, off the event loop. It may be others' too: do not change it."""
     looks = _SHARED.get()
     if looks is None:
-        return await asyncio.to_thread(look, *arguments)
-    return await looks.at((look, arguments), lambda: look(*arguments))
+        return await off_the_loop(look, *arguments)
+    return await looks.at((look, arguments), look, *arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.spec.numbers import is_finite, to_json
-from submarine_ray.workbench.looks import looked
+from submarine_ray.workbench.looks import looked, off_the_loop
 
 UNDO_SECONDS = 15.0
 Refresh = Callable[[], Awaitable[None]]
@@ -37,7 +36,7 @@ class Done:
 async def attempt(action: Callable[..., Any], *arguments: Any) -> Done | None:
     """Do something that may be refused, off the event loop; a refusal is shown to the user, and None answered."""
     try:
-        return Done(await asyncio.to_thread(action, *arguments))
+        return Done(await off_the_loop(action, *arguments))
     except SubmarineError as failure:
         tell_failure(str(failure))
         return None

@@ -1,0 +1,54 @@
+"""A control service on a port of its own, in this process: for tests of what only real connections show."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from submarine_ray.app import Platform, build
+from submarine_ray.core.settings import Settings
+from tests.conftest import free_port, wait_until
+
+
+@contextlib.contextmanager
+def serving(home: Path, **settings: Any) -> Iterator[tuple[str, Platform]]:
+    """Its URL and its inside, until the context ends."""
+    port = free_port()
+    app = build(Settings(home=home, port=port, **settings))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started, 60, "the service listens")
+    try:
+        yield f"http://127.0.0.1:{port}", app.state.platform
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[tuple[str, list[Any]]]:
+    """The address of a listener that accepts and never answers, and the connections that it has taken."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        taken: list[Any] = []
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(listener.accept()[0])
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", taken
+        finally:
+            for connection in taken:
+                connection.close()
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
