@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from submarine_ray.access.gate import Gate
 from submarine_ray.clusters import endpoints as cluster_endpoints
@@ -34,7 +37,7 @@ from submarine_ray.core.leases import Lessee
 from submarine_ray.core.loop import Loop
 from submarine_ray.core.proxy import Proxy
 from submarine_ray.core.secrets import SecretBox
-from submarine_ray.core.settings import Settings
+from submarine_ray.core.settings import Settings, explained
 from submarine_ray.environments import endpoints as environment_endpoints
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import endpoints as experiment_endpoints
@@ -277,7 +280,10 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
 
 def main() -> None:
     """`python -m submarine_ray.app`: the control service."""
-    settings = Settings()
+    try:
+        settings = Settings()
+    except (ValidationError, SettingsError) as failure:
+        sys.exit(f"The control service cannot start: {explained(failure)}")
     logging.configure(settings.log_level, settings.log_json)
     uvicorn.run(
         build(settings, workbench=True),

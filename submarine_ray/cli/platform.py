@@ -16,6 +16,7 @@ import httpx
 from submarine_ray.cli import local_ray, processes
 from submarine_ray.cli.local_ray import StartFailed
 from submarine_ray.spec.home import DEFAULT_PORT, Home
+from submarine_ray.spec.strength import HOW_TO_MAKE_ONE, weakness
 
 SERVICE_SECONDS = 60
 SERVICE_STOP_SECONDS = 15
@@ -44,6 +45,9 @@ def url() -> str:
 def up(home: Home, cpus: int | None = None, gpus: int | None = None) -> list[str]:
     """Start what is missing, and return when the API answers; the names of what was started. Raises StartFailed."""
     started = []
+    token = os.environ.get("SUBMARINE_TOKEN")
+    if token is not None and (problem := weakness(token.strip())):
+        raise StartFailed(f"SUBMARINE_TOKEN {problem}; {HOW_TO_MAKE_ONE}")  # before Ray starts for nothing
     with _alone(home):
         needs_service = not service_answers(home)  # first: that a stranger has its port is said before Ray starts
         if not local_ray.is_running(home):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from submarine_ray.spec.home import DEFAULT_PORT, Home
 from submarine_ray.spec.hosts import is_loopback
+from submarine_ray.spec.problems import message
+from submarine_ray.spec.strength import HOW_TO_MAKE_ONE, weakness
 
 
 class Settings(BaseSettings):
@@ -43,12 +45,22 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_json: bool = False
 
+    @field_validator("token")
+    @classmethod
+    def _keeps_strangers_out(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is None:
+            return None
+        stripped = token.get_secret_value().strip()  # files end with a newline
+        if problem := weakness(stripped):
+            raise ValueError(f"SUBMARINE_TOKEN {problem}; {HOW_TO_MAKE_ONE}")
+        return SecretStr(stripped)
+
     @model_validator(mode="after")
     def _open_needs_token(self) -> Self:
         if not self.is_loopback and self.token is None:
             raise ValueError(
                 f"SUBMARINE_HOST={self.host} listens beyond this machine: set SUBMARINE_TOKEN as well, "
-                "so that only its holders can start processes here"
+                f"so that only its holders can start processes here; {HOW_TO_MAKE_ONE}"
             )
         return self
 
@@ -78,3 +90,15 @@ class Settings(BaseSettings):
     @property
     def artifacts(self) -> str:
         return self.artifact_root or str(self.layout.artifacts)
+
+
+def explained(failure: Exception) -> str:
+    """What is wrong with the settings, without what was set: that may be a secret."""
+    if not isinstance(failure, ValidationError):
+        return str(failure)
+    said = []
+    for item in failure.errors(include_input=False, include_url=False):
+        where = "".join(f"SUBMARINE_{part}: ".upper() for part in item["loc"][:1])
+        text = message(item)
+        said.append(text if "SUBMARINE_" in text else f"{where}{text}")
+    return "; ".join(said)

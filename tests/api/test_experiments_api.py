@@ -13,7 +13,7 @@ import pytest
 
 from submarine_ray.experiments import logs
 from submarine_ray.experiments.tables import ExperimentRow
-from tests.conftest import spec
+from tests.conftest import TOKEN, spec
 
 URL = "/api/v1/experiment"
 
@@ -246,7 +246,7 @@ def test_a_token_is_asked_for_where_one_is_set(tmp_path: Any) -> None:
 
     with pytest.raises(ValidationError, match="set SUBMARINE_TOKEN"):
         Settings(home=tmp_path, host="0.0.0.0")
-    client = TestClient(build(Settings(home=tmp_path, token="t0ken")), base_url="http://127.0.0.1")
+    client = TestClient(build(Settings(home=tmp_path, token=TOKEN)), base_url="http://127.0.0.1")
     assert client.get(URL).status_code == 401
     assert client.get(URL, headers={"Authorization": "Bearer wrong"}).status_code == 401
 

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
+from tests.conftest import TOKEN
 
 URL = "/api/v1/notebook"
 
@@ -138,7 +139,7 @@ def test_a_notebook_that_does_not_run_says_so_to_programs_and_people(api: httpx.
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    app = build(Settings(home=tmp_path_factory.mktemp("closed"), token="open sesame"))  # type: ignore[arg-type]
+    app = build(Settings(home=tmp_path_factory.mktemp("closed"), token=TOKEN))  # type: ignore[arg-type]
     with TestClient(app, base_url="http://127.0.0.1:32080", follow_redirects=False) as client:
         yield client
 
@@ -151,20 +152,20 @@ def test_a_browser_signs_in_once_and_a_program_sends_the_token(closed: TestClien
     form = closed.get(sent.headers["location"])
     assert form.status_code == 200 and f'value="{page}"' in form.text
     assert closed.post("/login", data={"token": "open", "next": page}).status_code == 401
-    signed_in = closed.post("/login", data={"token": "open sesame", "next": page})
+    signed_in = closed.post("/login", data={"token": TOKEN, "next": page})
     assert signed_in.status_code == 303 and signed_in.headers["location"] == page
     cookie = signed_in.headers["set-cookie"]
-    assert "HttpOnly" in cookie and "sesame" not in cookie
+    assert "HttpOnly" in cookie and TOKEN not in cookie
     assert closed.get(page).status_code == 404  # in, and there is no such notebook
     closed.cookies.clear()
-    assert closed.get(page, headers={"Authorization": "Bearer open sesame"}).status_code == 404
+    assert closed.get(page, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 404
     assert closed.get(page, headers={"Cookie": "submarine_session=guessed"}).status_code == 401
 
 
 def test_nobody_is_sent_elsewhere_by_the_login(closed: TestClient) -> None:
     for target in ("//evil.example", "https://evil.example", "/\\evil.example"):
-        answer = closed.post("/login", data={"token": "open sesame", "next": target})
+        answer = closed.post("/login", data={"token": TOKEN, "next": target})
         assert answer.headers["location"] == "/"
     assert closed.post("/login", content=b"x" * 20_000).status_code == 413
-    foreign = closed.post("/login", data={"token": "open sesame"}, headers={"Origin": "http://evil.example"})
+    foreign = closed.post("/login", data={"token": TOKEN}, headers={"Origin": "http://evil.example"})
     assert foreign.status_code == 403

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +65,37 @@ def test_the_role_has_just_the_verbs_that_are_used() -> None:
 
 def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     (settings, clusters) = documents(BASE / "configmap.yaml")
-    (secret,) = documents(BASE / "secret.example.yaml")
     fields = {f"SUBMARINE_{name.upper()}" for name in Settings.model_fields}
-    assert {*settings["data"], *secret["stringData"]} <= fields
+    assert {*settings["data"]} <= fields
     for name, value in settings["data"].items():
         monkeypatch.setenv(name, value)
     assert Settings().default_cluster == "kubernetes" and "submarine.submarine" in Settings().allowed_hosts
     for text in clusters["data"].values():
         TypeAdapter(ClusterSpec).validate_python(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    ("overlay", "databases"),
+    [("kind", []), ("production", ["mysql+pymysql://u:p@db:3306/submarine", "mysql+pymysql://u:p@db:3306/mlflow"])],
+)
+def test_each_overlay_has_a_token_of_its_own(
+    overlay: str, databases: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(CONFIGS / "kubernetes", tmp_path / "kubernetes", ignore=shutil.ignore_patterns("secret.env"))
+    made = tmp_path / "kubernetes" / "overlays" / overlay / "secret.env"
+    command = ["sh", str(tmp_path / "kubernetes" / "make-secret.sh"), overlay, *databases]
+    subprocess.run(command, check=True, timeout=20)
+    assert made.stat().st_mode & 0o077 == 0
+    written = dict(line.split("=", 1) for line in made.read_text().splitlines())
+    for name, value in written.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SUBMARINE_HOST", "0.0.0.0")  # as in the image
+    settings = Settings()
+    assert settings.token and settings.secret_key and settings.sqlalchemy_url.startswith("mysql+pymysql://")
+    kustomization = yaml.safe_load((made.parent / "kustomization.yaml").read_text())
+    assert kustomization["secretGenerator"] == [{"name": "submarine", "envs": ["secret.env"]}]
+    again = subprocess.run(command, capture_output=True, timeout=20)
+    assert again.returncode == 1 and b"is there already" in again.stderr
 
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("ray/*.yaml")), ids=lambda file: file.name)

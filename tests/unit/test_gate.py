@@ -14,8 +14,8 @@ from submarine_ray.access.gate import Gate
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.core.errors import Forbidden
 from submarine_ray.core.settings import Settings
+from tests.conftest import TOKEN
 
-TOKEN = "f1d2e3c4b5a697887766554433221100"
 ATTEMPT = Principal(PrincipalKind.ATTEMPT, "experiment-1")
 
 
