@@ -21,6 +21,7 @@ from pydantic_settings import SettingsError
 
 from submarine_ray.access.gate import Gate
 from submarine_ray.clusters import endpoints as cluster_endpoints
+from submarine_ray.clusters import uploads
 from submarine_ray.clusters.dashboard import DashboardMount
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.reconcile import ClusterReconciler
@@ -29,9 +30,8 @@ from submarine_ray.core import logging, openapi
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import DatabaseUnavailable
-from submarine_ray.core.http import PACKAGE_PATH, Bodies, add_error_handlers
+from submarine_ray.core.http import Bodies, add_error_handlers
 from submarine_ray.core.instance import Instance
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.loop import Loop
@@ -53,7 +53,6 @@ from submarine_ray.serving import endpoints as serving_endpoints
 from submarine_ray.serving.reconcile import ServingReconciler
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
-from submarine_ray.spec.answers import Package
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.templates import endpoints as template_endpoints
 from submarine_ray.templates import library
@@ -80,7 +79,7 @@ class Platform:
         self.database = Database(settings.sqlalchemy_url)
         secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
         changes = Changes()
-        self.packages = PackageStore(settings.package_directory or home.packages)
+        self.packages = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
         self.tracking = TrackingService(settings)
         self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages)
@@ -186,6 +185,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         notebook_endpoints.router(platform.notebooks),
         serving_endpoints.router(platform.serving, platform.traffic),
         cluster_endpoints.router(platform.clusters),
+        uploads.router(platform.packages, settings.max_package_bytes),
     ):
         app.include_router(router)
     _add_operations(app, platform)
@@ -248,26 +248,6 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
     @app.get("/v1/openapi.json", include_in_schema=False)
     def documented() -> Response:
         return JSONResponse(app.openapi())  # where Submarine has it
-
-    @app.put(
-        PACKAGE_PATH,
-        tags=["experiment"],
-        response_model=Envelope[Package],
-        summary="Upload a zipped directory",
-        openapi_extra={"requestBody": openapi.ZIP},
-    )
-    async def upload(request: Request) -> Response:
-        return ok({"url": platform.packages.add(await request.body())})
-
-    @app.get(
-        f"{PACKAGE_PATH}/{{digest}}",
-        tags=["experiment"],
-        summary="Download an uploaded directory, as its zip",
-        response_class=Response,
-        responses={200: {"content": {"application/zip": {}}}},
-    )
-    def download(digest: str) -> Response:
-        return Response(platform.packages.read_digest(digest), media_type="application/zip")
 
     @app.middleware("http")
     async def measure(request: Request, call_next: Any) -> Any:

@@ -47,13 +47,12 @@ class Bodies:
     def __init__(self, app: App, settings: Settings) -> None:
         self._app = app
         self._limit = settings.max_body_bytes
-        self._package_limit = settings.max_package_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or not scope["path"].startswith("/api/v1/"):
+        if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or not _is_bounded_here(scope["path"]):
             await self._app(scope, receive, send)
             return
-        limit = self._package_limit if scope["path"].startswith(PACKAGE_PATH) else self._limit
+        limit = self._limit
         body = await _read(receive, limit)
         if body is None:
             refusal = error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes.")
@@ -76,6 +75,10 @@ class Bodies:
                 ],
             }
         await self._app(scope, _replay(body, receive), send)
+
+
+def _is_bounded_here(path: str) -> bool:
+    return path.startswith("/api/v1/") and path != PACKAGE_PATH  # an upload goes to the disk as it comes
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:

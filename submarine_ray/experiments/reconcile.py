@@ -38,6 +38,7 @@ from submarine_ray.experiments.losses import losses
 from submarine_ray.experiments.marks import Marks
 from submarine_ray.experiments.outcomes import Outcome, Values
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.unsubmittable import Unsubmittable
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.kubernetes import JobOptions
@@ -92,6 +93,7 @@ class ExperimentReconciler:
         self._busy = threading.Semaphore(WORKERS)
         self._outages: dict[str, float] = {}
         self._marks = Marks()
+        self._unsubmittable = Unsubmittable()
         self._started_ms = now_ms()
         self._stranded: set[str] = set()
         self._next_tick_ms = math.inf
@@ -237,10 +239,15 @@ class ExperimentReconciler:
         except Blocked as failure:
             return row, *outcomes.blocked(row, failure)
         except (Unreachable, SubmarineError) as failure:
+            end = self._unsubmittable.refused(row, failure) if isinstance(step, decide.Submit) else None
+            if end:
+                return row, *end
             log.warning("reconcile.step_failed", experiment=row.id, step=type(step).__name__, why=str(failure))
             return row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
-        except Exception:  # of ours, and of one row: the others must not wait for its mending
+        except Exception as failure:  # of ours, and of one row: the others must not wait for its mending
             log.exception("reconcile.step_broken", experiment=row.id, step=type(step).__name__)
+            if isinstance(step, decide.Submit):
+                return row, *self._unsubmittable.broken(row, failure)
             return row, {"next_check_ms": now_ms() + BROKEN_PAUSE_MS}, []
 
     def _apply(self, taken: Iterable[Taken]) -> float:
@@ -349,8 +356,9 @@ class ExperimentReconciler:
         except AlreadySubmitted:
             log.info("experiment.already_submitted", experiment=row.id, submission=row.submission_id)
         except SubmissionRefused as failure:
-            refused = decide.Observe(Status.FAILED, failure.reason, f"The cluster refused the job: {failure}")
+            refused = decide.Observe(Status.FAILED, failure.reason, failure.sentence())
             return outcomes.observed(row, refused, None)
+        self._unsubmittable.submitted(row)
         submitted = Event(
             "Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.", row.status, Status.CREATED
         )

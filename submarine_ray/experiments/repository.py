@@ -216,11 +216,12 @@ def count_starting(session: Session, cluster: str) -> int:
 
 
 def queue(session: Session, cluster: str, limit: int) -> list[tuple[str, Resources]]:
-    """The experiments that wait for room on a cluster, in their order."""
+    """The experiments that wait for room on a cluster, in their order; none that waits for something else just now."""
+    waits_for_room = or_(ExperimentRow.reason.is_(None), ExperimentRow.reason == "Queued")
     rows = session.execute(
         select(ExperimentRow.id, ExperimentRow.demand_cpu, ExperimentRow.demand_memory, ExperimentRow.demand_gpu)
         .where(ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.ACCEPTED)
-        .where(ExperimentRow.wanted == "run")
+        .where(ExperimentRow.wanted == "run", or_(waits_for_room, ExperimentRow.next_check_ms <= now_ms()))
         .order_by(ExperimentRow.accepted_ms, ExperimentRow.id)
         .limit(limit)
     )

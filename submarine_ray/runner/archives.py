@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import tarfile
-import zipfile
 import zlib
 from pathlib import Path
 
 from submarine_ray.spec import zips
+from submarine_ray.spec.unzip import extract
+from submarine_ray.spec.zips import LZMAError
 
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-try:
-    from lzma import LZMAError
-except ImportError:  # some builds of Python lack it
-    LZMAError = EOFError  # type: ignore[misc, assignment]
-
-_LEADS_OUT = "the archive: leaves out {}, which leads out of it"
 
 
 class Broken(ValueError):
@@ -39,23 +36,31 @@ def unpack(file: Path) -> list[str]:
 def unzip(archive: Path, target: Path) -> list[str]:
     """Unpack a zip. Raises OSError, Broken."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            return [_LEADS_OUT.format(name) for name in zips.extract(opened, target)]
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, LZMAError, EOFError) as failure:
-        raise Broken(f"the zip is broken, encrypted or of an unknown kind: {failure}") from failure
+        with archive.open("rb") as file, zips.opened(file) as opened:
+            return [f"the archive: {sentence}" for sentence in extract(opened, target)]
+    except zips.Refused as failure:
+        raise Broken(f"the zip {failure}") from failure
 
 
 def _untar(archive: Path, target: Path) -> list[str]:
     if not hasattr(tarfile, "data_filter"):
         raise Broken("the cluster's Python is too old to unpack a tar safely (3.11.4 does it); send a zip")
-    told = []
+    told: list[str] = []
+    room = shutil.disk_usage(target).free
+    unpacked_so_far = 0
 
     def inside(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
+        nonlocal unpacked_so_far
+        unpacked_so_far += member.size
+        if unpacked_so_far > room:
+            raise OSError(errno.ENOSPC, f"it unpacks to more than {room} bytes, for which the disk has room")
         try:
             return tarfile.data_filter(member, path)
+        except tarfile.SpecialFileError:
+            told.append(f"the archive: leaves out {member.name}, a device or a pipe")
         except tarfile.FilterError:
-            told.append(_LEADS_OUT.format(member.name))
-            return None
+            told.append(f"the archive: leaves out {member.name}, which leads out of it")
+        return None
 
     try:
         with tarfile.open(archive) as opened:

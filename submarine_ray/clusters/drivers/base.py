@@ -79,11 +79,24 @@ class SubmissionRefused(ClusterError):
 
     reason = "SubmissionRefused"
 
+    def sentence(self) -> str:
+        """What its experiment's user is told."""
+        return f"The cluster refused the job: {self}"
+
 
 class PackagesRefused(SubmissionRefused):
     """The packages that the job asks for do not exist, or do not fit together."""
 
     reason = "EnvironmentFailed"
+
+
+class CodeRefused(SubmissionRefused):
+    """The uploaded code is gone, or cannot be unpacked; the message is a whole sentence."""
+
+    reason = "CodeSyncFailed"
+
+    def sentence(self) -> str:
+        return str(self)
 
 
 class UnknownJob(ClusterError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import io
@@ -10,46 +11,101 @@ import shutil
 import tempfile
 import time
 import zipfile
-import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.clusters.drivers.base import Blocked, CodeRefused
+from submarine_ray.core.errors import InvalidSpec, NotFound, TooLarge, Unavailable
 from submarine_ray.spec import zips
+from submarine_ray.spec.code import PACKAGE_URL
+from submarine_ray.spec.unzip import extract
 
 # What the runner needs in the cluster, beside the applications that Serve runs; the control plane stays here.
 RUNNER_PARTS = ("spec", "client", "runner", "ml")
+MAX_UNPACKED = 2**30
+# Names that no package has: what is being written, and what is on its way out.
+_PASSING = ("incoming-", "unpacking-", "leaving-")
+_OLD_PASSING = re.compile(r"tmp[a-z0-9_]{8}")  # as earlier versions named them
+STALE_SECONDS = 3600.0
+BLOCKED_MS = 30_000
+# The service's own lacks, which pass: no room, no handles, no right, a disk that is not there.
+_PASSING_FAILURES = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EACCES,
+     errno.EPERM, errno.ESTALE, errno.ENOENT, errno.ETIMEDOUT}
+)  # fmt: skip
+
+
+class Incoming:
+    """A package on its way in: written beside the others, hashed as it comes."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.path = path
+        self.size = 0
+
+    def write(self, piece: bytes) -> None:
+        """Raises Unavailable if the disk takes no more."""
+        try:
+            self._file.write(piece)
+            self._file.flush()
+        except OSError as failure:
+            raise _unavailable(failure) from failure
+        self._hash.update(piece)
+        self.size += len(piece)
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
 
 
 class PackageStore:
-    """Zips below one directory, named by the SHA-256 of their content."""
+    """Zips below one directory, named by the SHA-256 of their content; `max_unpacked` bounds what each unpacks to."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_unpacked: int = MAX_UNPACKED) -> None:
         self._directory = directory
+        self._max_unpacked = max_unpacked
         self._pinned: set[str] = set()
 
     def add(self, content: bytes) -> str:
-        """Keep a zip; its `package://` URL. Raises InvalidSpec if it is none, or would leave its directory."""
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                if why := zips.problem(archive):
-                    raise InvalidSpec(f"the zip {why}")
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as failure:
-            raise InvalidSpec("the body is not a zip file; pack the directory as one") from failure
-        digest = hashlib.sha256(content).hexdigest()
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = self._directory / f"{digest}.zip"
-        if target.exists():
-            target.touch()  # uploaded again: young again
-        else:
-            with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as partial:
-                partial.write(content)
-            Path(partial.name).replace(target)
-        return f"package://{digest}"
+        """Keep a zip; its `package://` URL. Raises InvalidSpec, TooLarge if it cannot be unpacked, Unavailable."""
+        with self.incoming() as incoming:
+            incoming.write(content)
+            return self.keep(incoming)
 
     def add_files(self, files: Iterable[tuple[str, Path]]) -> str:
         """Keep files, given as (path in the package, file), as one package; its URL."""
         return self.add(zipped((name, file.read_bytes()) for name, file in files))
+
+    @contextmanager
+    def incoming(self) -> Iterator[Incoming]:
+        """Where a package is written before it is kept; however that ends, nothing else stays. Raises Unavailable."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = tempfile.NamedTemporaryFile(dir=self._directory, prefix=_PASSING[0], delete=False)  # noqa: SIM115
+        except OSError as failure:
+            raise _unavailable(failure) from failure
+        path = Path(file.name)
+        try:
+            with file:
+                yield Incoming(file, path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def keep(self, incoming: Incoming) -> str:
+        """Make what has come in a package; its URL. Raises InvalidSpec, TooLarge, Unavailable."""
+        target = self._directory / f"{incoming.digest}.zip"
+        try:
+            if target.exists():
+                target.touch()  # uploaded again: young again
+            else:
+                self._check(incoming)
+                incoming.path.replace(target)
+        except OSError as failure:
+            raise _unavailable(failure) from failure
+        return f"package://{incoming.digest}"
 
     def pin(self, url: str) -> None:
         """Never prune this package."""
@@ -60,54 +116,135 @@ class PackageStore:
 
     def read(self, url: str) -> bytes:
         """A package's zip. Raises NotFound."""
+        return self.file(url).read_bytes()
+
+    def file(self, url: str) -> Path:
+        """The file of a package, given by its URL or by what that ends with. Raises NotFound."""
+        if not PACKAGE_URL.fullmatch(f"package://{url.removeprefix('package://')}"):
+            raise NotFound(f"There is no package {url[:80]!r}.")
         path = self._path(url)
         if not path.exists():
             raise NotFound(f"The package {url} is not here; upload it again.")
-        return path.read_bytes()
-
-    def read_digest(self, digest: str) -> bytes:
-        """A package's zip, by what its URL ends with. Raises NotFound."""
-        if not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise NotFound(f"There is no package {digest[:80]!r}.")
-        return self.read(f"package://{digest}")
+        return path
 
     def wrapped(self, url: str) -> bytes:
-        """A package inside of a zip, for stores that unpack zips in their own way."""
+        """A package inside of a zip, for stores that unpack zips in their own way. Raises CodeRefused, Blocked."""
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr(zipfile.ZipInfo(zips.PACKED), self.read(url))
+        with self._usable(url) as path, zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(zips.PACKED), path.read_bytes())
         return buffer.getvalue()
 
     def unpack(self, url: str) -> Path:
-        """A package as a directory that nobody writes to: replicas copy it."""
-        target = self._path(url).with_suffix("")
-        if not target.exists():
-            partial = Path(tempfile.mkdtemp(dir=self._directory))
-            with zipfile.ZipFile(io.BytesIO(self.read(url))) as archive:
-                zips.extract(archive, partial)
+        """A package as a directory that nobody writes to: replicas copy it.
+
+        Raises CodeRefused if it never can be one, Blocked if it cannot be one now.
+        """
+        target = self._unpacked(url)
+        complete = target / "complete"  # what an interrupted removal takes away first
+        if complete.exists():
+            return target / "content"
+        with self._usable(url) as path, self._passing(_PASSING[1]) as partial:
+            self._leave(target)
+            content = partial / "content"
+            content.mkdir()
+            with path.open("rb") as file, zips.opened(file) as archive:
+                extract(archive, content)
+            (partial / "complete").touch()
             try:
                 partial.rename(target)
             except OSError:  # another reconciler was first: its copy is the same
-                shutil.rmtree(partial, ignore_errors=True)
-        return target
+                if not complete.exists():
+                    raise
+        return target / "content"
 
     def prune(self, keep: Collection[str], older_than: float) -> list[str]:
-        """Remove packages that are not in `keep` and were uploaded more than `older_than` seconds ago; their URLs."""
+        """Remove packages that are not in `keep` and were uploaded more than `older_than` seconds ago; their URLs.
+
+        What an interrupted upload or unpacking left goes as well.
+        """
         removed = []
         for path in self._directory.glob("*.zip"):
             url = f"package://{path.stem}"
-            if url not in keep and url not in self._pinned and path.stat().st_mtime < time.time() - older_than:
-                path.unlink()
-                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            if url not in keep and url not in self._pinned and _age(path) > older_than:
+                path.unlink(missing_ok=True)
+                self._leave(self._unpacked(url))
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)  # where earlier versions unpacked it
                 removed.append(url)
+        for path in self._directory.glob("*"):
+            if (path.name.startswith(_PASSING) or _OLD_PASSING.fullmatch(path.name)) and _age(path) > STALE_SECONDS:
+                _remove(path)
         return removed
 
     def runner(self) -> tuple[str, bytes]:
         """The name and zip of the runner's own modules."""
         return _runner_package()
 
+    def _check(self, incoming: Incoming) -> None:
+        try:
+            with incoming.path.open("rb") as file, zips.opened(file) as archive:
+                zips.check(archive, zips.Bounds(incoming.size, self._max_unpacked))
+        except zips.TooLarge as failure:
+            raise TooLarge(f"The zip {failure}.") from failure
+        except zips.Refused as failure:
+            raise InvalidSpec(f"the zip {failure}") from failure
+
+    @contextmanager
+    def _usable(self, url: str) -> Iterator[Path]:
+        """A package's file for an attempt that needs it; failures as what they mean for the attempt."""
+        try:
+            if not self._directory.is_dir():
+                raise FileNotFoundError(errno.ENOENT, f"{self._directory} is not there")
+            yield self.file(url)
+        except NotFound as failure:
+            raise CodeRefused(f"The code is gone: {failure}") from failure
+        except zips.Refused as failure:
+            raise CodeRefused(f"The code cannot be unpacked: the zip {failure}.") from failure
+        except OSError as failure:
+            if failure.errno not in _PASSING_FAILURES:
+                raise CodeRefused(f"The code cannot be unpacked: {failure}.") from failure
+            raise Blocked("CodeWaits", f"The code cannot be unpacked now: {failure}.", BLOCKED_MS) from failure
+
+    @contextmanager
+    def _passing(self, prefix: str) -> Iterator[Path]:
+        """A directory beside the packages that is gone afterwards, or has another name."""
+        directory = Path(tempfile.mkdtemp(dir=self._directory, prefix=prefix))
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _leave(self, directory: Path) -> None:
+        """Remove an unpacked package, at no time half of it under its name."""
+        with self._passing(_PASSING[2]) as away:
+            try:
+                directory.rename(away / "gone")
+            except FileNotFoundError:
+                return
+
     def _path(self, url: str) -> Path:
         return self._directory / f"{url.removeprefix('package://')}.zip"
+
+    def _unpacked(self, url: str) -> Path:
+        return self._path(url).with_suffix(".unpacked")
+
+
+def _unavailable(failure: OSError) -> Unavailable:
+    return Unavailable(f"The package cannot be stored: {failure.strerror or failure}; try again later.")
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was last written to; 0 for what has just gone."""
+    try:
+        return time.time() - path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @functools.cache

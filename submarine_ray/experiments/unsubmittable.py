@@ -1,0 +1,44 @@
+"""Attempts that cannot be submitted: which failures are final, so that none is tried for ever."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.events import Event
+from submarine_ray.experiments import decide, outcomes
+from submarine_ray.experiments.outcomes import Outcome
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.experiment import ExperimentStatus as Status
+
+TRIES, PAUSE_MS = 5, 30_000
+# Errors in what is stored, or in this code. A database or an MLflow that does not answer raises others, and comes back.
+_LASTING = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+
+
+class Unsubmittable:
+    """Counts the tries that ended in an error of ours. In memory: a service that starts anew tries some more times."""
+
+    def __init__(self) -> None:
+        self._tries: dict[str, int] = {}
+
+    def submitted(self, row: ExperimentRow) -> None:
+        """Forget the tries of one that is no longer tried."""
+        self._tries.pop(row.id, None)
+
+    def refused(self, row: ExperimentRow, failure: Exception) -> Outcome | None:
+        """The end of an experiment that asks for what cannot be; None if the same may succeed later."""
+        if not isinstance(failure, SubmarineError) or failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return None
+        return outcomes.observed(row, decide.Observe(Status.FAILED, "NotSubmittable", str(failure)), None)
+
+    def broken(self, row: ExperimentRow, failure: Exception) -> Outcome:
+        """An error of this service's own, in one experiment: tried again some times, told once, and then final."""
+        tries = self._tries[row.id] = self._tries.get(row.id, 0) + 1
+        why = f"The service cannot submit it, by an error of its own ({type(failure).__name__}); its log has more."
+        if tries >= TRIES and isinstance(failure, _LASTING):
+            self.submitted(row)
+            return outcomes.observed(row, decide.Observe(Status.FAILED, "ServiceError", why), None)
+        told = [] if row.reason == "ServiceError" else [Event("ServiceError", why, recurs=True)]
+        return {"reason": "ServiceError", "message": why, "next_check_ms": now_ms() + PAUSE_MS}, told
