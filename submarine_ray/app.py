@@ -19,7 +19,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_la
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.access.gate import Gate
+from submarine_ray.access.opening import closed
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters import uploads
 from submarine_ray.clusters.dashboard import DashboardMount
@@ -265,8 +267,10 @@ def main() -> None:
     except (ValidationError, SettingsError) as failure:
         sys.exit(f"The control service cannot start: {explained(failure)}")
     logging.configure(settings.log_level, settings.log_json)
+    settings = closed(settings)
     uvicorn.run(
         build(settings, workbench=True),
+        http=PeerProtocol,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -16,10 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fastapi.testclient
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
+from starlette import testclient
+from starlette.testclient import TestClient
 
+from submarine_ray.access import connections
 from submarine_ray.cli import local_ray
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.core.database import Database
@@ -30,6 +34,23 @@ settings.register_profile("submarine", deadline=None, suppress_health_check=[Hea
 settings.load_profile("submarine")
 
 TOKEN = "4f1c9b7e2d8a6035c4e1f7a9b2d36508"  # of services that ask for one; shorter ones are refused
+
+
+def calls_as(client: TestClient, uid: int | None) -> TestClient:
+    """The client, as a process of this user; None: of one that is not known."""
+    client.app_state.update(connections.told({}, uid))
+    return client
+
+
+class _OwnUsersClient(TestClient):
+    """A client without sockets has nobody at its other end, and the service answers nobody: here it is our own user."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        calls_as(self, os.geteuid())
+
+
+testclient.TestClient = fastapi.testclient.TestClient = _OwnUsersClient  # type: ignore[misc]
 
 SUBMARINE = [sys.executable, "-m", "submarine_ray.cli.main"]
 

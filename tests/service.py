@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.app import Platform, build
 from submarine_ray.core.settings import Settings
 from tests.conftest import free_port, wait_until
@@ -20,7 +21,9 @@ def serving(home: Path, **settings: Any) -> Iterator[tuple[str, Platform]]:
     """Its URL and its inside, until the context ends."""
     port = free_port()
     app = build(Settings(home=home, port=port, **settings))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=port, http=PeerProtocol, log_config=None, timeout_graceful_shutdown=1)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_until(lambda: server.started, 60, "the service listens")

@@ -6,6 +6,7 @@ It leaves the caller in `scope["state"]["principal"]`; endpoints read it with `c
 from __future__ import annotations
 
 import hmac
+import os
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
@@ -13,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from submarine_ray.access import signin
+from submarine_ray.access import connections, signin
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.core.envelope import error
 from submarine_ray.core.http import App, Receive, Scope, Send, is_navigation
@@ -85,22 +86,30 @@ class Gate:
         if scope["path"] in OPEN_PATHS:
             return None
         if principal is None:
-            if is_navigation(scope):
+            if is_navigation(scope) and self._token:
                 return RedirectResponse(f"{signin.PATH}?next={quote(scope['path'])}", HTTPStatus.SEE_OTHER)
-            return error(
-                HTTPStatus.UNAUTHORIZED, "The token is missing or wrong; send 'Authorization: Bearer <token>'."
-            )
+            return error(HTTPStatus.UNAUTHORIZED, self._who_is_known())
         if principal.kind is not PrincipalKind.ADMINISTRATOR and not self._opens(principal, scope):
             whose = f"The token of the {principal.kind} {principal.name!r}"
             return error(HTTPStatus.FORBIDDEN, f"{whose} does not open {scope['path'][:200]}.")
         return None
+
+    def _who_is_known(self) -> str:
+        if self._token:
+            return "The token is missing or wrong; send 'Authorization: Bearer <token>'."
+        return (
+            f"This service answers its own user alone (uid {os.geteuid()}), and the request comes from another one or "
+            "through a proxy. Others sign in with a token: have SUBMARINE_TOKEN set where the service starts."
+        )
 
     def _principal(self, scope: Scope, token: str) -> Principal | None:
         # A token of an attempt stands for that attempt alone, even where a request without one is an administrator's.
         if token and (found := self._tokens(token)) is not None:
             return found
         if self._token is None:
-            return Principal(PrincipalKind.ADMINISTRATOR, "this machine")
+            uid = connections.peer_uid(scope)
+            known = connections.is_own_user(uid)
+            return Principal(PrincipalKind.ADMINISTRATOR, f"user {uid} of this machine") if known else None
         if token and hmac.compare_digest(token.encode(), self._token.encode()):
             return Principal(PrincipalKind.ADMINISTRATOR, "token")
         if signin.is_signed_in(scope["headers"], self._token):

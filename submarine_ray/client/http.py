@@ -15,7 +15,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, stop_after_delay, wait_exponential_jitter
 
 from submarine_ray.client.errors import ApiError, ServiceUnreachable
-from submarine_ray.spec.home import DEFAULT_PORT
+from submarine_ray.spec.home import DEFAULT_PORT, Home
 from submarine_ray.spec.hosts import is_loopback
 
 TIMEOUT = httpx.Timeout(30, connect=5)
@@ -35,6 +35,19 @@ def default_host() -> str:
     return f"http://{name or '127.0.0.1'}:{port or os.environ.get('SUBMARINE_PORT', DEFAULT_PORT)}"
 
 
+def own_token(host: str) -> str | None:
+    """`SUBMARINE_TOKEN`; else, of a service on this machine, what it has left for its own user."""
+    if token := os.environ.get("SUBMARINE_TOKEN"):
+        return token.strip()
+    file = Home.from_env().token
+    try:
+        if not is_loopback(httpx.URL(host).host) or file.stat().st_uid != os.geteuid():
+            return None
+        return file.read_text().strip()
+    except OSError:
+        return None
+
+
 class Service:
     """Calls the REST API and opens its envelope.
 
@@ -44,7 +57,7 @@ class Service:
 
     def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
         self.host = (host or default_host()).rstrip("/")
-        token = token or os.environ.get("SUBMARINE_TOKEN")
+        token = token or own_token(self.host)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         proxied = not is_loopback(httpx.URL(self.host).host)  # no proxy leads to this machine
         self._http = httpx.Client(base_url=self.host, headers=headers, timeout=TIMEOUT, trust_env=proxied)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import Any
 
 from submarine_ray.client import tracking
 from submarine_ray.client.errors import ClientError
-from submarine_ray.client.http import PATIENCE_SECONDS, Service
+from submarine_ray.client.http import PATIENCE_SECONDS, Service, own_token
 from submarine_ray.client.mlflow_rest import MlflowRest
 from submarine_ray.client.models import ServeClient
 from submarine_ray.client.records import Metric, Param, Record
@@ -41,7 +40,7 @@ class SubmarineClient:
     ) -> None:
         self.service = Service(host, token, patience)
         self._serve = ServeClient(host, token, patience)
-        self._token = token or os.environ.get("SUBMARINE_TOKEN")
+        self._token = token or own_token(self.service.host)
         self._runs: dict[tuple[str, str], tuple[MlflowRest, str]] = {}
         self._lock = threading.Lock()  # one connection a run: requests take turns
 

@@ -64,6 +64,11 @@ class Home:
         return self.root / "secret.key"
 
     @property
+    def token(self) -> Path:
+        """The service's token where it had to make one itself (mode 0600); the SDK and the CLI read it."""
+        return self.root / "token"
+
+    @property
     def service_log(self) -> Path:
         return self.root / "logs" / "service.log"
 

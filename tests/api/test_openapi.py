@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.app import build
 from submarine_ray.core.http import PACKAGE_PATH
 from submarine_ray.core.settings import Settings
@@ -93,7 +94,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service of its own, over a real socket: what schemathesis leaves in it disturbs nobody."""
     port = free_port()
     app = build(Settings(home=tmp_path_factory.mktemp("attacked"), port=port))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, http=PeerProtocol, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started, 60, "the service answers")

@@ -1,0 +1,45 @@
+"""What uvicorn tells of each connection besides its address: whose process is at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from submarine_ray.access import peers
+from submarine_ray.core.http import Scope
+
+_STATE = "peer_uid"
+# Whoever adds these speaks for somebody else: that a proxy is of our user says nothing of who sent the request.
+_FORWARDED = frozenset(
+    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+)
+
+
+class PeerProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # h11's or httptools', chosen when imported
+    """uvicorn's protocol, which looks once a connection; requests and WebSockets find it in `scope["state"]`."""
+
+    app_state: dict[str, Any]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.app_state = told(self.app_state, peers.uid_of(transport.get_extra_info("socket")))
+
+
+def told(state: dict[str, Any], uid: int | None) -> dict[str, Any]:
+    """The state of a connection from a process of this user. Tests without sockets use it too."""
+    return {**state, _STATE: uid}
+
+
+def peer_uid(scope: Scope) -> int | None:
+    """The user whose process sent a request; None if that is not known, or if a proxy sent it for somebody else."""
+    uid: int | None = scope.get("state", {}).get(_STATE)
+    is_forwarded = any(name.lower() in _FORWARDED for name, _ in scope["headers"])
+    return None if is_forwarded else uid
+
+
+def is_own_user(uid: int | None) -> bool:
+    """Whether this is the user who runs this process, or root, from whom nothing is safe anyway."""
+    return uid is not None and uid in (os.geteuid(), 0)
