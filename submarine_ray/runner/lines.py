@@ -23,6 +23,7 @@ from submarine_ray.runner.process import ENDED_STATUS
 
 EMPTY_SECONDS = 0.2
 END_SECONDS = 5.0
+ANSWER_SECONDS = 10.0  # of the actor that holds the lines
 # How often workers ask whether they are to end, and how long what they reported last takes to be stored.
 ASK_SECONDS = 1.0
 STORE_SECONDS = 1.0
@@ -70,22 +71,24 @@ class LineWriter:
         self._thread = threading.Thread(target=self._work, name="lines", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Write the rest."""
+    def close(self, patience: float | None = None) -> None:
+        """Write the rest, in `patience` seconds where it matters."""
         self._closing.set()
-        self._thread.join()
+        self._thread.join(patience)
 
     def end_on_sigterm(self, grace: float) -> None:
         """When the job is to end, tell the workers, and leave with them: `grace` seconds later at the latest."""
 
         def end() -> None:
-            ray.get(self.sink.end.remote())
             until = time.monotonic() + grace
-            while time.monotonic() < until and ray.get(self.sink.at_work.remote()):
-                time.sleep(EMPTY_SECONDS)
-            time.sleep(STORE_SECONDS)
-            self.close()
-            os._exit(ENDED_STATUS)  # the main thread waits for workers that have nothing left to do
+            try:
+                ray.get(self.sink.end.remote(), timeout=ANSWER_SECONDS)
+                while time.monotonic() < until and ray.get(self.sink.at_work.remote(), timeout=ANSWER_SECONDS):
+                    time.sleep(EMPTY_SECONDS)
+                time.sleep(STORE_SECONDS)
+                self.close(END_SECONDS)
+            finally:  # whatever Ray answers: a driver that stays holds what its workers hold
+                os._exit(ENDED_STATUS)  # the main thread waits for workers that have nothing left to do
 
         begun = threading.Thread(target=end, name="end", daemon=True)
 
