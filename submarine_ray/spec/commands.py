@@ -12,6 +12,8 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 
+from submarine_ray.spec import words as shell_words
+
 Ask = Callable[[str], str | None]
 """A placeholder's value by its name; None where it has none, and takes its option with it; LATER to leave it."""
 LATER = "\0"  # no value holds a NUL
@@ -29,6 +31,7 @@ _RESERVED = frozenset({
 _BARE = re.compile(r"[A-Za-z0-9_@%+:./-]+")  # not `=`, which would make a variable of it
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _SIMPLE_VARIABLE = re.compile(r"\{[A-Za-z0-9_@*#?]+\}")
+_CASE = re.compile(r"case\b")
 
 
 class CannotQuote(ValueError):
@@ -74,7 +77,7 @@ def _in_words(command: str, pattern: re.Pattern[str], ask: Ask) -> str:
 
     words: list[str] = []
     options: list[bool] = []  # of each word: whether the command itself says that it is one
-    for word in shlex.split(pattern.sub(mark, command)):
+    for word in shell_words.split(pattern.sub(mark, command)):
         asked = [found[int(number)] for number in _MARK.findall(word)]
         values = [ask(_name(match)) for match in asked]
         alone = bool(_MARK.fullmatch(word))
@@ -86,7 +89,7 @@ def _in_words(command: str, pattern: re.Pattern[str], ask: Ask) -> str:
         if any(map(_is_several, asked)) and not alone:
             raise CannotQuote(f"{asked[0][0]} is several words, and must stand by itself, without quotes")
         if alone and _is_several(asked[0]) and values[0] != LATER:
-            more = [_REFERENCE.sub(r"$\g<0>", one) for one in shlex.split(values[0] or "")]
+            more = [_REFERENCE.sub(r"$\g<0>", one) for one in shell_words.split(values[0] or "")]
         else:
             more = [_word(word, [_later(m) if v == LATER else v or "" for m, v in zip(asked, values, strict=True)])]
         words += more
@@ -100,16 +103,18 @@ def _later(match: re.Match[str]) -> str:
 
 def _word(word: str, values: list[str]) -> str:
     """A word with its values; a `$(NAME)` that a value makes, wholly or in part, is no variable."""
-    made, own = "", [False]  # own[i]: whether the character at i is a value's
+    pieces: list[str] = []
+    own: list[bool] = []  # of each character: whether it is a value's
+    given = iter(values)
     for number, part in enumerate(_MARK.split(word)):
-        piece = values.pop(0) if number % 2 else part
-        own[-1:] = [bool(number % 2)] * len(piece) + [False]
-        made += piece
-    for match in reversed(list(_REFERENCE.finditer(made))):
+        pieces.append(next(given) if number % 2 else part)
+        own += [bool(number % 2)] * len(pieces[-1])
+
+    def escape(match: re.Match[str]) -> str:
         # `$({{x}})` is the template's way to name a variable.
-        if own[match.start()] or own[match.start() + 1]:
-            made = f"{made[: match.start()]}${made[match.start() :]}"
-    return made
+        return f"${match[0]}" if own[match.start()] or own[match.start() + 1] else match[0]
+
+    return _REFERENCE.sub(escape, "".join(pieces))
 
 
 def _quoted(word: str) -> str:
@@ -137,7 +142,7 @@ def _in_shell(command: str, pattern: re.Pattern[str], ask: Ask) -> str:
         elif _is_several(match):
             if place != "plain":
                 raise CannotQuote(f"{match[0]} is several words, and must stand without quotes around it")
-            made += " ".join(map(_plain, shlex.split(value)))
+            made += " ".join(map(_plain, shell_words.split(value)))
         elif place == "arithmetic":
             made += _number(match, value)
         elif place == "plain" and after in ("<", ">"):
@@ -231,21 +236,28 @@ def _unsure(command: str, at: int, nested: bool) -> str:
         return "after <<"
     if command.startswith("$'", at):
         return "after $'"
-    if nested and re.match(r"(?<!\w)case\b", command[at:]) and not command[at - 1 : at].isalnum():
+    if nested and _CASE.match(command, at) and not command[at - 1 : at].isalnum():
         return "after a case inside of parentheses"
     return ""
 
 
 def _check(match: re.Match[str], command: str, here: str, unsure: str) -> None:
     before = command[match.start() - 1 : match.start()] if match.start() else ""
-    escaped = len(re.findall(r"\\*\Z", command[: match.start()])[0])
     if here != "single":
-        if before == "\\" and escaped % 2:
+        if before == "\\" and _backslashes(command, match.start()) % 2:
             unsure = "directly after a backslash"
-        elif before == "$" and not len(re.findall(r"(\\*)\$\Z", command[: match.start()])[0]) % 2:
+        elif before == "$" and not _backslashes(command, match.start() - 1) % 2:
             unsure = "directly after a $ (write \\$ for a dollar sign)"
     if unsure:
         raise CannotQuote(
             f"{match[0]} stands {unsure}, where its value cannot be quoted; give it to a variable, "
             f'envVars: {{VALUE: "{match[0]}"}}, and write "$VALUE"'
         )
+
+
+def _backslashes(command: str, end: int) -> int:
+    """How many stand directly before `end`."""
+    start = end
+    while start and command[start - 1] == "\\":
+        start -= 1
+    return end - start

@@ -5,7 +5,8 @@ A number or truth value that JSON would spell otherwise than it is written (`3.1
 text too: where a number is wanted validation reads it as one, and where text is wanted nothing has been lost. Below
 `searchSpace` numbers are numbers, however they are written: a train function computes with them.
 
-Documents are built from the parser's events, without recursion: no depth of nesting ends the process.
+Documents are built from the parser's events (libyaml's), without recursion and without aliases: no depth of nesting
+ends the process, and a few bytes stay few (docs/decisions/0028).
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-MAX_DEPTH = 100
-MAX_NODES = 1_000_000  # what aliases repeat counts each time: they make much of little
+from submarine_ray.spec.bounds import MAX_DEPTH, MAX_NODES, OutOfBounds, scan
+
 _NUMBERS_BELOW = ("searchSpace", "search_space")
 
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -30,8 +31,9 @@ _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _MAX_DIGITS = 300  # far beyond any number that is meant as one; Python refuses to read very long ones
 _TAG = "tag:yaml.org,2002:"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's: PyYAML's own takes fifty times as long
 _TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
-_MERGE = object()
+_WRITE_IT_OUT = "write out what it stands for (`yq 'explode(.)' FILE` does)"
 
 
 class NotYaml(ValueError):
@@ -57,8 +59,11 @@ def _json(text: str | bytes, failure: NotYaml) -> Any:
     is_json = text.lstrip()[:1] in ("{", "[", b"{", b"[")
     try:
         if is_json:
+            scan(text if isinstance(text, bytes) else text.encode(errors="surrogatepass"))
             return json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
+    except OutOfBounds as beyond:
+        raise NotYaml(str(beyond)) from beyond
+    except ValueError:
         pass
     raise failure
 
@@ -89,46 +94,38 @@ def dump(document: Any) -> str:
 
 @dataclass
 class _Open:
-    """A mapping or sequence that is being read. `size` counts its nodes, those that aliases repeat too."""
+    """A mapping or sequence that is being read."""
 
     value: dict[str, Any] | list[Any]
-    anchor: str | None
-    mark: Any
     gives_numbers: bool
     key: Any = None
     has_key: bool = False
-    size: int = 1
-    merged: dict[str, Any] = field(default_factory=dict)
 
 
 def _documents(text: str | bytes, numbers: bool) -> Iterator[Any]:
     opened: list[_Open] = []
-    anchors: dict[str, tuple[Any, int]] = {}
     root: list[Any] = []
-    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    nodes = 0
+    for event in yaml.parse(text, Loader=_LOADER):
         match event:
             case yaml.DocumentStartEvent():
-                anchors, root = {}, []
+                root = []
             case yaml.DocumentEndEvent():
                 yield root[0] if root else None
             case yaml.AliasEvent():
-                if event.anchor not in anchors:
-                    raise _refused(event, f"the alias *{event.anchor} has no anchor before it")
-                _add(opened, root, *anchors[event.anchor], event)
+                raise _refused(event, f"aliases such as *{event.anchor} are not taken; {_WRITE_IT_OUT}")
             case yaml.ScalarEvent():
+                nodes += 1
                 is_key = bool(opened) and isinstance(opened[-1].value, dict) and not opened[-1].has_key
                 value = _key(event) if is_key else _scalar(event, opened[-1].gives_numbers if opened else numbers)
-                if event.anchor:
-                    anchors[event.anchor] = (value, 1)
-                _add(opened, root, value, 1, event)
+                _add(opened, root, value, event)
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                nodes += 1
                 opened.append(_open(event, opened, numbers))
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                done = opened.pop()
-                value = {**done.merged, **done.value} if isinstance(done.value, dict) and done.merged else done.value
-                if done.anchor:
-                    anchors[done.anchor] = (value, done.size)
-                _add(opened, root, value, done.size, event)
+                _add(opened, root, opened.pop().value, event)
+        if nodes > MAX_NODES:
+            raise _refused(event, f"holds more than {MAX_NODES} values")
 
 
 def _open(event: Any, opened: list[_Open], numbers: bool) -> _Open:
@@ -141,46 +138,30 @@ def _open(event: Any, opened: list[_Open], numbers: bool) -> _Open:
         raise _refused(event, "a key must be text, not a list or an object")
     above = opened[-1] if opened else None
     numbers = numbers if above is None else above.gives_numbers or above.key in _NUMBERS_BELOW
-    return _Open({} if is_mapping else [], event.anchor, event.start_mark, numbers)
+    return _Open({} if is_mapping else [], numbers)
 
 
-def _add(opened: list[_Open], root: list[Any], value: Any, size: int, event: Any) -> None:
+def _add(opened: list[_Open], root: list[Any], value: Any, event: Any) -> None:
     if not opened:
         root.append(value)
         return
     top = opened[-1]
-    top.size += size
-    if top.size > MAX_NODES:
-        raise _refused(event, f"holds more than {MAX_NODES} values, those that aliases repeat included")
     if isinstance(top.value, list):
         top.value.append(value)
     elif not top.has_key:
-        if not (isinstance(value, str) or value is _MERGE):
-            raise _refused(event, "a key must be text, not a list or an object")
-        if value is not _MERGE and value in top.value:
+        if value in top.value:
             raise _refused(event, f"the key {value[:80]!r} is given twice")
         top.key, top.has_key = value, True
     else:
-        if top.key is _MERGE:
-            top.merged = {**_merged(value, event), **top.merged}
-        else:
-            top.value[top.key] = value
+        top.value[top.key] = value
         top.key, top.has_key = None, False
 
 
-def _merged(value: Any, event: Any) -> dict[str, Any]:
-    """What `<<` brings: of several objects, the first that has a key gives it."""
-    found: dict[str, Any] = {}
-    for one in value if isinstance(value, list) else [value]:
-        if not isinstance(one, dict):
-            raise _refused(event, "<< takes an object, or a list of them")
-        found = {**one, **found}
-    return found
-
-
-def _key(event: Any) -> Any:
+def _key(event: Any) -> str:
     """A key is text as it is written: JSON knows no other keys."""
-    return _MERGE if event.implicit[0] and event.value == "<<" and not event.tag else event.value
+    if event.implicit[0] and event.value == "<<" and not event.tag:
+        raise _refused(event, f"the merge key << is not taken; {_WRITE_IT_OUT}")
+    return str(event.value)
 
 
 def _scalar(event: Any, numbers: bool) -> Any:

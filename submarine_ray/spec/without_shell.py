@@ -7,9 +7,10 @@ but Shell. Then `a && b` runs `a` with the arguments `&&` and `b`, which succeed
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from submarine_ray.spec.words import split
 
 # Linux takes no longer argument, and no longer NAME=value (MAX_ARG_STRLEN, include/uapi/linux/binfmts.h).
 LONGEST_ARGUMENT = 128 * 1024
@@ -56,7 +57,7 @@ def refuse(command: str) -> None:
     if not command.strip():
         raise ValueError("the command is empty")
     try:
-        first = shlex.split(command)[0]
+        first = split(command)[0]
     except ValueError as failure:
         raise ValueError(f"the command cannot be split into words: {failure}") from failure
     bare, inner = _bare(command), command.strip("\n")
@@ -80,10 +81,9 @@ def refuse(command: str) -> None:
 def joined(command: str) -> str:
     """The command with the lines together that a backslash continues, as a shell reads them: not in single quotes."""
     bare = _bare(command)
-    pairs = [at for at in range(len(command) - 1) if command[at : at + 2] == "\\\n" and bare[at + 1] == " "]
-    for at in reversed(pairs):
-        command = command[:at] + command[at + 2 :]
-    return command
+    # A backslash is never directly before another pair's, so no part of a pair is another's.
+    gone = {at for at in range(len(command) - 1) if command[at : at + 2] == "\\\n" and bare[at + 1] == " "}
+    return "".join(char for at, char in enumerate(command) if at not in gone and at - 1 not in gone)
 
 
 def doubts(command: str) -> list[Finding]:
@@ -91,7 +91,7 @@ def doubts(command: str) -> list[Finding]:
     bare = _bare(command)
     found = [Finding(command[one.start() : one.end()], "is passed on as it stands") for one in _EMBEDDED.finditer(bare)]
     found += [Finding(command[one.start() : one.end()], "is not expanded") for one in _PATTERN.finditer(bare)]
-    words = shlex.split(command)
+    words = split(command)
     if words and PurePosixPath(words[0]).name not in _SHELLS:  # these expand what the quotes hold
         found += [
             Finding(command[one.start() : one.end()], "is not replaced; write $(NAME) for a variable's value")

@@ -19,7 +19,7 @@ from submarine_ray.spec.problems import message
 from submarine_ray.spec.quantities import GPU_KEY, split_resources
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec
 
-PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}")
+PLACEHOLDER = re.compile(r"\{\{([^{}\n]*)\}\}")  # no braces inside: each `{{` is searched to the next brace alone
 _COMMAND = re.compile(r"meta\.cmd|spec\.[^.]+\.cmd")
 # The last part of a parameter's name, and the resource that it is.
 _RESOURCES = {"cpu": "cpu", "memory": "memory", "gpu": GPU_KEY}

@@ -14,7 +14,7 @@ _MANIFESTS = ", ".join((
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 ))  # fmt: skip
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_CHALLENGE = re.compile(r'(?<!\w)(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True)
