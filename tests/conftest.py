@@ -85,7 +85,12 @@ class RunningPlatform:
         self.home = Home(root)
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        self.env = users_environment() | {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(port)} | (extra or {})
+        self.env = users_environment() | {
+            "SUBMARINE_HOME": str(root),
+            "SUBMARINE_PORT": str(port),
+            "SUBMARINE_ALLOW_CLUSTER_NETWORKS": "127.0.0.0/8",  # where the clusters are that tests register
+            **(extra or {}),
+        }
         self.client = ExperimentClient(self.url)
 
     def cli(
@@ -138,7 +143,8 @@ class RunningPlatform:
 @pytest.fixture(autouse=True)
 def no_other_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow's server, which some tests run in this process, sets its model registry for all of the process."""
-    if utils := sys.modules.get("mlflow.tracking._model_registry.utils"):
+    utils = sys.modules.get("mlflow.tracking._model_registry.utils")
+    if hasattr(utils, "_registry_uri"):  # else a thread is just importing it
         monkeypatch.setattr(utils, "_registry_uri", None)
     monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
 
@@ -285,7 +291,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     from submarine_ray.app import build
     from submarine_ray.core.settings import Settings
 
-    app = build(Settings(home=tmp_path_factory.mktemp("home")))
+    settings = Settings(home=tmp_path_factory.mktemp("home"), allow_cluster_networks="127.0.0.0/8")  # type: ignore[arg-type]
+    app = build(settings)
     with TestClient(app, base_url="http://127.0.0.1:32080", raise_server_exceptions=False) as client:
         yield client
 

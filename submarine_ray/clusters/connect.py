@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from submarine_ray.clusters.drivers.base import Driver, Unreachable
 from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
-from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
+from submarine_ray.clusters.drivers.kuberay.credentials import Credentials, parse, servers
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
 from submarine_ray.clusters.drivers.kuberay.shared import SharedCluster
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs, bearer
 from submarine_ray.clusters.tables import ClusterRow
+from submarine_ray.core.networks import AddressRefused, Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, KubeRayClusterSpec
@@ -55,6 +57,7 @@ class Connections:
         self._secrets = secrets
         self._packages = packages
         self._notify = notify
+        self.outgoing = Outgoing(settings.allow_cluster_networks)
         self._drivers: dict[str, tuple[Address, Driver]] = {}
         self._lock = threading.Lock()
 
@@ -95,12 +98,12 @@ class Connections:
         except (OSError, ValueError):
             return None
 
-    def dashboard(self, row: ClusterRow) -> tuple[str, Mapping[str, str]]:
-        """Where its one Ray dashboard is (a URL), and the headers that open it. Raises Unreachable."""
+    def dashboard(self, row: ClusterRow) -> Dashboard:
+        """Its one Ray dashboard. Raises Unreachable."""
         address = self._address(row)
         if not isinstance(address, RayAddress):
             raise Unreachable("it has no Ray dashboard of its own: each of its RayClusters has one, inside Kubernetes")
-        return address.url, bearer(address.token)()
+        return self._dashboard(address)
 
     def _address(self, row: ClusterRow) -> Address:
         if row.kind == "kuberay":
@@ -120,14 +123,24 @@ class Connections:
         timeout = self._settings.cluster_timeout_seconds
         if isinstance(address, RayAddress):
             disk = Disk(self._settings.layout, address.directory) if address.directory else None
-            return RayJobs(Dashboard(address.url, bearer(address.token)), self._packages, timeout, disk)
+            return RayJobs(self._dashboard(address), self._packages, timeout, disk)
         spec = KubeRayClusterSpec.model_validate_json(address.spec)
         token = self._settings.token.get_secret_value() if self._settings.token else None
         api = self._kube_api(spec, address.kubeconfig)
         namespace = Namespace(Place(spec, address.uid, api, self._packages, timeout, token, self._notify))
         return SharedCluster(namespace) if spec.mode == "shared" else DedicatedClusters(namespace)
 
+    def _dashboard(self, address: RayAddress) -> Dashboard:
+        # The local cluster is the platform's own; every other address is somebody's word.
+        outgoing = None if address.directory else self.outgoing
+        return Dashboard(address.url, bearer(address.token), outgoing=outgoing)
+
     def _kube_api(self, spec: KubeRayClusterSpec, kubeconfig: str | None) -> KubeApi:
+        for server in servers(parse(kubeconfig, spec.context)) if kubeconfig else ():
+            try:
+                self.outgoing.check(urlsplit(server).hostname or "")
+            except AddressRefused as failure:
+                raise Unreachable(str(failure)) from failure
         file = Path(spec.kubeconfig_file).expanduser() if spec.kubeconfig_file else None
         return KubeApi(Credentials(kubeconfig, file, spec.context), self._settings.cluster_timeout_seconds)
 

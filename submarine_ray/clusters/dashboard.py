@@ -45,11 +45,12 @@ class DashboardMount:
             await error(HTTPStatus.METHOD_NOT_ALLOWED, refusal)(scope, receive, send)
             return
         try:
-            url, headers = await asyncio.to_thread(self._clusters.dashboard, found[1])
-            address = urlsplit(url)
+            dashboard = await asyncio.to_thread(self._clusters.dashboard, found[1])
+            address = urlsplit(dashboard.url)
             if address.scheme != "http":
-                raise Unreachable(f"its dashboard is at {address.scheme}; open {url} itself")
-            await self._proxy.forward(scope, receive, send, Target(address.netloc, headers, prefix))
+                raise Unreachable(f"its dashboard is at {address.scheme}; open {dashboard.url} itself")
+            target = Target(address.netloc, prefix, dashboard.headers(), strips=True, outgoing=dashboard.outgoing)
+            await self._proxy.forward(scope, receive, send, target)
         except NotFound as failure:
             await error(failure.status, str(failure))(scope, receive, send)
         except (Unreachable, TargetUnreachable) as failure:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +15,7 @@ from submarine_ray.clusters.drivers.kuberay import credentials
 from submarine_ray.clusters.drivers.kuberay.credentials import BadKubeconfig
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.core.networks import AddressRefused, Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec import documents
@@ -26,12 +28,17 @@ _SPEC: TypeAdapter[ClusterSpec] = TypeAdapter(ClusterSpec)
 
 def check(spec: ClusterSpec, settings: Settings) -> None:
     """What can be said of a registration without asking the cluster. Raises InvalidSpec."""
+    outgoing = Outgoing(settings.allow_cluster_networks)
+    _check_address("serveUrl", spec.serve_url, outgoing)
     if isinstance(spec, RayClusterSpec):
+        _check_address("address", spec.address, outgoing)
         return
     try:
         if spec.kubeconfig is not None:
             document = credentials.parse(spec.kubeconfig.get_secret_value(), spec.context)
             credentials.check_is_data(document)
+            for server in credentials.servers(document):
+                _check_address("kubeconfig", server, outgoing)
         elif spec.kubeconfig_file is not None:
             file = Path(spec.kubeconfig_file).expanduser()
             allowed = settings.kubeconfig_directory.expanduser().resolve()
@@ -45,6 +52,14 @@ def check(spec: ClusterSpec, settings: Settings) -> None:
             raise BadKubeconfig("the service does not run in a Kubernetes pod, so it needs a kubeconfig")
     except BadKubeconfig as failure:
         raise InvalidSpec(str(failure), "kubeconfig" if spec.kubeconfig else "kubeconfigFile") from failure
+
+
+def _check_address(field: str, url: str | None, outgoing: Outgoing) -> None:
+    try:
+        if url:
+            outgoing.check(urlsplit(url).hostname or "")
+    except AddressRefused as failure:
+        raise InvalidSpec(str(failure), field) from failure
 
 
 def columns(spec: ClusterSpec, secrets: SecretBox) -> dict[str, Any]:
@@ -69,11 +84,14 @@ def registered(row: ClusterRow) -> RayClusterSpec | KubeRayClusterSpec | None:
     return _SPEC.validate_json(row.spec) if row.spec else None
 
 
-def read(directory: Path) -> Iterator[ClusterSpec]:
-    """The registrations in a directory's YAML files. A wrong one is logged, and the service starts all the same."""
+def read(settings: Settings) -> Iterator[ClusterSpec]:
+    """The registrations in the directory's YAML files. A wrong one is logged, and the service starts all the same."""
+    directory = settings.cluster_configurations
     for file in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
         try:
             found = [document for document in documents.load_all(file.read_bytes()) if document]
-            yield from [_SPEC.validate_python(document) for document in found]
-        except (OSError, documents.NotYaml, ValidationError) as failure:
+            for spec in [_SPEC.validate_python(document) for document in found]:
+                check(spec, settings)
+                yield spec
+        except (OSError, documents.NotYaml, ValidationError, InvalidSpec) as failure:
             log.error("cluster.bad_configuration", file=str(file), why=str(failure))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
@@ -15,12 +15,14 @@ from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, 
 from submarine_ray.clusters.drivers.kuberay import checks
 from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.clusters.drivers.ray_jobs import Dashboard
 from submarine_ray.clusters.holdings import Holder, Holdings, lack
 from submarine_ray.clusters.placement import Candidate, choose, shortage
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
+from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.core.waiting import Waiting
@@ -88,7 +90,7 @@ class ClusterService:
 
     def load_configurations(self) -> None:
         """Register the clusters in the directory of configurations, and bring those up to date that changed there."""
-        for spec in register.read(self._settings.cluster_configurations):
+        for spec in register.read(self._settings):
             with self._database.session(write=True) as session:
                 known = repository.find(session, spec.name)
                 if known is not None:
@@ -110,7 +112,9 @@ class ClusterService:
             return [_check_of_ray(self, name).answer()]
         api = self._connections.kube_api(row)
         try:
-            return [one.answer() for one in checks.run(api, kube_spec(row), self._settings.url)]
+            return [
+                one.answer() for one in checks.run(api, kube_spec(row), self._settings.url, self._connections.outgoing)
+            ]
         finally:
             api.close()
 
@@ -339,9 +343,13 @@ class ClusterService:
         with self._database.session() as session:
             return [row.name for row in repository.list_all(session) if row.deleting]
 
-    def dashboard(self, name: str) -> tuple[str, Mapping[str, str]]:
-        """Where the cluster's Ray dashboard is, and the headers that open it. Raises NotFound, Unreachable."""
+    def dashboard(self, name: str) -> Dashboard:
+        """The cluster's Ray dashboard. Raises NotFound, Unreachable."""
         return self._connections.dashboard(self._row(name))
+
+    def outgoing(self, name: str) -> Outgoing | None:
+        """What checks the addresses that this cluster's registration names; None for the platform's own."""
+        return None if self.is_local(name) else self._connections.outgoing
 
     def serve_url(self, name: str, endpoint: str) -> str:
         """Where an endpoint of this cluster answers, as users reach it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from submarine_ray.core.networks import Networks
 from submarine_ray.spec.home import DEFAULT_PORT, Home
 from submarine_ray.spec.hosts import is_loopback
 from submarine_ray.spec.problems import message
@@ -42,6 +43,9 @@ class Settings(BaseSettings):
     max_unpacked_bytes: int = Field(default=2**30, gt=0, description="largest size that one may unpack to")
     lease_seconds: float = Field(default=30.0, gt=1, description="how long a reconciler holds a row")
     cluster_timeout_seconds: float = Field(default=10.0, gt=0, description="one request to a cluster")
+    allow_cluster_networks: Annotated[Networks, NoDecode] = Field(
+        default_factory=list, description="loopback, link-local and other closed networks where clusters may be"
+    )
     notebook_idle_seconds: int = Field(default=0, ge=0, description="stop notebooks idle for so long; 0: never")
     log_level: str = "INFO"
     log_json: bool = False

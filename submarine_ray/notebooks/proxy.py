@@ -46,7 +46,8 @@ class NotebookMount:
         try:
             place = await asyncio.to_thread(self._notebooks.place, found["namespace"], found["name"])
             if place.address:
-                target = Target(place.address, {"Authorization": f"token {place.token}"})
+                prefix = f"/notebook/{found['namespace']}/{found['name']}"
+                target = Target(place.address, prefix, {"Authorization": f"token {place.token}"})
                 await self._proxy.forward(scope, receive, send, target)
                 return
             if place.status == Status.STOPPED and is_navigation(scope):

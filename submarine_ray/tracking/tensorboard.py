@@ -126,6 +126,6 @@ class TensorBoardMount:
             return
         try:
             address = await asyncio.to_thread(self._board.address)
-            await self._proxy.forward(scope, receive, send, Target(address))
+            await self._proxy.forward(scope, receive, send, Target(address, PREFIX))
         except (Unavailable, TargetUnreachable) as failure:
             await error(HTTPStatus.SERVICE_UNAVAILABLE, str(failure))(scope, receive, send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -106,7 +107,8 @@ class _Endpoint:
         )
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
-                try_it.draw(self._found["invocationsUrl"], await asyncio.to_thread(self._signature))
+                outgoing = partial(self._services.clusters.outgoing, self._found["cluster"])
+                try_it.draw(self._found["invocationsUrl"], await asyncio.to_thread(self._signature), outgoing)
             with ui.element("div").classes("stack"):
                 self._facts = ui.element("div")
                 replicas = ui.element("div")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -83,7 +84,8 @@ class _Version:
             parts.row("grow")
             parts.badge(found["status"], state(found["status"]))
         if found["status"] == EndpointStatus.RUNNING:
-            try_it.draw(found["invocationsUrl"], signature)
+            outgoing = partial(self._services.clusters.outgoing, found["cluster"])
+            try_it.draw(found["invocationsUrl"], signature, outgoing)
 
     def _draw_facts(self, found: dict[str, Any]) -> None:
         self._found = found

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 from nicegui import ui
 
+from submarine_ray.core.networks import Outgoing
+from submarine_ray.core.outgoing import CheckedAsyncTransport
 from submarine_ray.workbench import parts
+
+Check = Callable[[], Outgoing | None]
 
 TRY_SECONDS = 30.0
 MAX_FIELDS = 40
@@ -29,14 +35,15 @@ def _optional(column: dict[str, Any]) -> str:
     return "" if column["required"] else "(optional)"
 
 
-def draw(url: str, signature: dict[str, Any] | None) -> None:
-    """The form for the invocations at `url`; without a signature, only the request."""
-    _Form(url, signature or {"inputs": [], "outputs": [], "example": None}).draw()
+def draw(url: str, signature: dict[str, Any] | None, outgoing: Check) -> None:
+    """The form for the invocations at `url`, reached as `outgoing()` allows; without a signature, only the request."""
+    _Form(url, signature or {"inputs": [], "outputs": [], "example": None}, outgoing).draw()
 
 
 class _Form:
-    def __init__(self, url: str, signature: dict[str, Any]) -> None:
+    def __init__(self, url: str, signature: dict[str, Any], outgoing: Check) -> None:
         self._url = url
+        self._outgoing = outgoing
         self._signature = signature
         self._document: dict[str, Any] = signature["example"] or _EXAMPLE
         self._fields: dict[str, Any] = {}
@@ -97,8 +104,9 @@ class _Form:
             return
         self._answer.clear()
         try:
-            async with httpx.AsyncClient(timeout=TRY_SECONDS, trust_env=False) as client:
-                answer = await client.post(self._url, json=body)
+            checked = await asyncio.to_thread(self._outgoing)
+            async with httpx.AsyncClient(timeout=TRY_SECONDS, transport=CheckedAsyncTransport()) as client:
+                answer = await client.post(self._url, json=body, extensions={"outgoing": checked})
             took = answer.elapsed.total_seconds() * 1000
             said, status = answer.text[:100_000], f"{answer.status_code} in {took:.0f} ms"
         except httpx.HTTPError as failure:

@@ -329,7 +329,14 @@ def configured(tmp_path: Path, server: ApiServer) -> Iterator[httpx.Client]:
     directory.mkdir()
     (directory / "a.yaml").write_text(yaml.safe_dump(registration(server, "from-file")))
     (directory / "broken.yaml").write_text("kind: [")
-    app = build(Settings(home=tmp_path / "home", cluster_configurations=directory, default_cluster="from-file"))
+    app = build(
+        Settings(
+            home=tmp_path / "home",
+            cluster_configurations=directory,
+            default_cluster="from-file",
+            allow_cluster_networks="127.0.0.0/8",  # type: ignore[arg-type]
+        )
+    )
     with TestClient(app, base_url="http://127.0.0.1:32080") as client:
         yield client
 

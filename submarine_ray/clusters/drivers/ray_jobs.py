@@ -32,6 +32,8 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.core.networks import Outgoing
+from submarine_ray.core.outgoing import CheckedTransport, WebSocket, no_cookies, websocket_target
 from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE, Code, Launch
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.without_shell import LONGEST_ARGUMENT
@@ -47,11 +49,14 @@ _MARKS = (":job_id:", ":actor_name:")  # Ray's own lines in what its workers wri
 
 @dataclass(frozen=True)
 class Dashboard:
-    """Where a Ray dashboard answers: its `url`, perhaps with a path; `headers` are asked for at each call."""
+    """Where a Ray dashboard answers: its `url`, perhaps with a path; `headers` are asked for at each call. What it
+    names is connected to as `outgoing` allows, where that is given.
+    """
 
     url: str
     headers: Callable[[], Mapping[str, str]] = dict
     tls: ssl.SSLContext | None = None
+    outgoing: Outgoing | None = None
 
 
 def bearer(token: str | None) -> Callable[[], Mapping[str, str]]:
@@ -72,7 +77,11 @@ class RayJobs:
         self._packages = packages
         self._disk = disk
         self._http = httpx.Client(
-            base_url=dashboard.url, auth=self._show_token, timeout=timeout, verify=dashboard.tls or True
+            base_url=dashboard.url,
+            auth=self._show_token,
+            timeout=timeout,
+            cookies=no_cookies(),
+            transport=CheckedTransport(dashboard.outgoing, verify=dashboard.tls or True),
         )
 
     def submit(self, submission: Submission) -> None:
@@ -160,13 +169,14 @@ class RayJobs:
         base = f"{'wss' if secure else 'ws'}://{self._dashboard.url.split('://', 1)[1]}"
         target = f"{base}/api/jobs/{quote(submission_id, safe='')}/logs/tail"
         try:
-            async with websockets.connect(
+            async with WebSocket(
                 target,
                 additional_headers=dict(await asyncio.to_thread(self._dashboard.headers)),
                 open_timeout=10,
                 max_size=None,
                 ssl=(self._dashboard.tls or ssl.create_default_context()) if secure else None,
                 proxy=None,
+                **await websocket_target(self._dashboard.url, self._dashboard.outgoing),
             ) as stream:
                 async for piece in stream:
                     yield piece if isinstance(piece, str) else piece.decode(errors="replace")
@@ -226,7 +236,9 @@ class RayJobs:
         groups = self._ok("GET", "/api/prometheus/sd").json()
         targets = [target for group in groups for target in group["targets"] if target.rsplit(":", 1)[0] in hosts]
         found = []
-        with httpx.Client(timeout=METRICS_SECONDS, trust_env=False) as client:
+        # The cluster names the targets, so they are checked as its own address is.
+        transport = CheckedTransport(self._dashboard.outgoing)
+        with httpx.Client(timeout=METRICS_SECONDS, cookies=no_cookies(), transport=transport) as client:
             for target in targets:
                 # Nodes may be where only the dashboard can reach them, and not every target is up.
                 with contextlib.suppress(httpx.HTTPError):

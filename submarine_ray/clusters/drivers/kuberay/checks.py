@@ -15,6 +15,7 @@ import httpx
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.kuberay import ground, images
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
+from submarine_ray.core.networks import Outgoing
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.hosts import is_loopback
 from submarine_ray.spec.kubernetes import NewClaim
@@ -53,8 +54,8 @@ class Check:
         return {"check": self.check, "ok": self.ok, "message": self.message, "fix": None if self.ok else self.fix}
 
 
-def run(api: KubeApi, spec: KubeRayClusterSpec, service_url: str) -> list[Check]:
-    """All checks; without an API server that answers, only that."""
+def run(api: KubeApi, spec: KubeRayClusterSpec, service_url: str, outgoing: Outgoing) -> list[Check]:
+    """All checks; without an API server that answers, only that. `outgoing` says which registries may be asked."""
     try:
         found = api.get("/version", CHECK_SECONDS)
     except (Unreachable, ApiError) as failure:
@@ -62,7 +63,7 @@ def run(api: KubeApi, spec: KubeRayClusterSpec, service_url: str) -> list[Check]
         return [Check("reachable", False, str(failure), fix)]
     reachable = Check("reachable", True, f"Kubernetes {found.get('gitVersion', '?')} answers.")
     return [reachable, *_crds(api), _operator(api), *_rights(api, spec), *_namespace(api, spec), *_versions(spec),
-            _image(spec), _service(spec, service_url)]  # fmt: skip
+            _image(spec, outgoing), _service(spec, service_url)]  # fmt: skip
 
 
 def _crds(api: KubeApi) -> Iterator[Check]:
@@ -252,9 +253,10 @@ def _versions(spec: KubeRayClusterSpec) -> Iterator[Check]:
         yield Check("Ray in the image", False, message, "Set rayVersion to the image's.")
 
 
-def _image(spec: KubeRayClusterSpec) -> Check:
+def _image(spec: KubeRayClusterSpec, outgoing: Outgoing) -> Check:
     """What the registry says to this service; only a node's kubelet can know whether it may fetch the image."""
-    with httpx.Client(timeout=images.LOOK_SECONDS) as client:
+    hooks = {"request": [lambda request: outgoing.check(request.url.host)]}
+    with httpx.Client(timeout=images.LOOK_SECONDS, event_hooks=hooks) as client:
         found = images.is_there(spec.image, client)
     fix = f"To try: kubectl run -n {spec.namespace} --rm -it try --image={spec.image} -- ray --version"
     if found is False:

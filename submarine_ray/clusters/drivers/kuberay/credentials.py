@@ -108,6 +108,12 @@ def check_is_data(document: dict[str, Any]) -> None:
             )
 
 
+def servers(document: dict[str, Any]) -> list[str]:
+    """The API servers that a kubeconfig names."""
+    clusters = [entry.get("cluster") for entry in document["clusters"] if isinstance(entry, dict)]
+    return [str(cluster["server"]) for cluster in clusters if isinstance(cluster, dict) and cluster.get("server")]
+
+
 def tls(configuration: Any) -> ssl.SSLContext | None:
     """The TLS of a configuration, for clients that are not the official one; None without TLS."""
     if not configuration.host.startswith("https"):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from submarine_ray.core.networks import AddressRefused
+
 LOOK_SECONDS = 5.0
 _MANIFESTS = ", ".join((
     "application/vnd.oci.image.index.v1+json",
@@ -47,7 +49,7 @@ def is_there(image: str, client: httpx.Client) -> bool | None:
         if answer.status_code == 401:
             token = _anonymous(answer.headers.get("www-authenticate", ""), client)
             answer = client.head(url, headers={**headers, "Authorization": f"Bearer {token}"}) if token else answer
-    except (httpx.HTTPError, ValueError):
+    except (httpx.HTTPError, ValueError, AddressRefused):
         return None
     return {200: True, 404: False}.get(answer.status_code)
 
