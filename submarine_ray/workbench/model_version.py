@@ -84,7 +84,7 @@ class _Version:
             parts.row("grow")
             parts.badge(found["status"], state(found["status"]))
         if found["status"] == EndpointStatus.RUNNING:
-            outgoing = partial(self._services.clusters.outgoing, found["cluster"])
+            outgoing = partial(self._clusters.outgoing, found["cluster"])
             try_it.draw(found["invocationsUrl"], signature, outgoing)
 
     def _draw_facts(self, found: dict[str, Any]) -> None:
