@@ -9,19 +9,19 @@ import hmac
 import os
 from collections.abc import Callable
 from http import HTTPStatus
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from submarine_ray.access import connections, signin
+from submarine_ray.access.origins import Origins
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.core.envelope import error
 from submarine_ray.core.http import App, Receive, Scope, Send, is_navigation
 from submarine_ray.core.settings import Settings
 
 OPEN_PATHS = ("/health", "/ready", signin.PATH)
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def no_tokens(_token: str) -> Principal | None:
@@ -52,36 +52,20 @@ class Gate:
         self._tokens = tokens
         self._opens = opens
         self._token = settings.token.get_secret_value() if settings.token else None
-        names = {"127.0.0.1", "localhost", "::1", settings.host, urlsplit(settings.url).hostname or ""}
-        self._hosts = names | {urlsplit(f"//{host}").hostname or host for host in settings.allowed_hosts}
+        self._origins = Origins(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        refusal = self._origins.refusal(scope) or self._identified(scope)
         if refusal is None and self._token and scope["type"] == "http" and scope["path"] == signin.PATH:
             refusal = await signin.answer(Request(scope, receive), self._token)
         await (refusal or self._app)(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        host = urlsplit(f"//{headers.get('host', '')}").hostname
-        if host not in self._hosts:
-            return error(
-                HTTPStatus.FORBIDDEN,
-                f"The host {str(host)[:100]!r} is not served here; SUBMARINE_ALLOWED_HOSTS adds one.",
-            )
-        origin = headers.get("origin")
-        if origin and scope.get("method") not in _SAFE_METHODS and urlsplit(origin).hostname not in self._hosts:
-            return error(
-                HTTPStatus.FORBIDDEN, "Requests that change something must come from this service's own pages."
-            )
-        return self._identified(scope, headers.get("authorization", ""))
-
-    def _identified(self, scope: Scope, authorization: str) -> Response | None:
+    def _identified(self, scope: Scope) -> Response | None:
         """Note who asks; the refusal of who is not known, or of what they may not reach."""
-        principal = self._principal(scope, authorization.removeprefix("Bearer ").strip())
+        principal = self._principal(scope, _bearer(scope))
         scope.setdefault("state", {})["principal"] = principal
         if scope["path"] in OPEN_PATHS:
             return None
@@ -115,3 +99,8 @@ class Gate:
         if signin.is_signed_in(scope["headers"], self._token):
             return Principal(PrincipalKind.ADMINISTRATOR, "session")
         return None
+
+
+def _bearer(scope: Scope) -> str:
+    given = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
+    return given[0].decode("latin-1").removeprefix("Bearer ").strip() if len(given) == 1 else ""

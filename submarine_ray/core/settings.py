@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from submarine_ray.core.networks import Networks
 from submarine_ray.spec.home import DEFAULT_PORT, Home
-from submarine_ray.spec.hosts import is_loopback
+from submarine_ray.spec.hosts import Served, is_loopback, origin_of
 from submarine_ray.spec.problems import message
 from submarine_ray.spec.strength import HOW_TO_MAKE_ONE, weakness
 
@@ -50,6 +50,22 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_json: bool = False
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            if Served.parsed(host) is None:
+                raise ValueError(f"SUBMARINE_ALLOWED_HOSTS: {host!r} is not NAME, NAME:PORT or SCHEME://NAME[:PORT]")
+        return hosts
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        origin = Served.parsed(origin_of(url)) if url else None
+        if url and (origin is None or origin.scheme is None):
+            raise ValueError(f"SUBMARINE_PUBLIC_URL {url!r} is not http(s)://NAME[:PORT]")
+        return url
+
     @field_validator("token")
     @classmethod
     def _keeps_strangers_out(cls, token: SecretStr | None) -> SecretStr | None:
@@ -80,7 +96,8 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """The service as clusters and users reach it."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def sqlalchemy_url(self) -> str:

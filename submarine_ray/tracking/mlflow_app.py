@@ -15,8 +15,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from submarine_ray.access.origins import served_by
 from submarine_ray.core.envelope import error
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec.hosts import PORTS
 from submarine_ray.tracking.strict import refuse_what_is_not_understood
 
 PREFIX = "/mlflow"
@@ -36,7 +38,9 @@ def load(settings: Settings) -> App:
     url = settings.mlflow_url
     if url.startswith("sqlite:///"):
         _use_wal(Path(url.removeprefix("sqlite:///")))
-    hosts = [f"{host}:*" for host in ("127.0.0.1", "localhost", *settings.allowed_hosts)]
+    # The gate has looked already, and closer: at ports, and at requests that only read.
+    hosts = {f"[{one.host}]" if ":" in one.host else one.host for one in served_by(settings)}
+    named = [*hosts, *(f"{host.replace('[', '[[]')}:*" for host in hosts)]  # those with a star are patterns
     os.environ |= {
         "_MLFLOW_SERVER_FILE_STORE": url,
         "_MLFLOW_SERVER_REGISTRY_STORE": url,
@@ -44,7 +48,8 @@ def load(settings: Settings) -> App:
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": settings.artifacts,
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
         "_MLFLOW_STATIC_PREFIX": PREFIX,
-        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join([*hosts, *settings.allowed_hosts, settings.url.split("//")[-1]]),
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(named),
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"{scheme}://{host}" for host in named for scheme in PORTS),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # of no use in a service's log
