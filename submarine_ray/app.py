@@ -59,6 +59,8 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.templates import endpoints as template_endpoints
 from submarine_ray.templates import library
 from submarine_ray.templates.service import TemplateService
+from submarine_ray.tracking import endpoints as tracking_endpoints
+from submarine_ray.tracking.intake import Intake
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.tracking.tensorboard import TensorBoard, TensorBoardMount
@@ -188,6 +190,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         serving_endpoints.router(platform.serving, platform.traffic),
         cluster_endpoints.router(platform.clusters),
         uploads.router(platform.packages, settings.max_package_bytes),
+        tracking_endpoints.router(Intake(platform.tracking)),
     ):
         app.include_router(router)
     _add_operations(app, platform)

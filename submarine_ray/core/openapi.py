@@ -34,6 +34,8 @@ _PARAMETERS = {
     "state": "Only those that people see in this state: as status, but what was stopped is Stopped and not Failed.",
     "tag": "A tag.",
     "submission": "The attempt's submission id.",
+    "run_id": "The run's id, as MLflow has it.",
+    "writer": "Who numbered the batches.",
     "run": "A random word, one for each run.",
     "page": "Which page, from 1 on; used with pageSize.",
     "pageSize": "How many on a page; without it, all.",

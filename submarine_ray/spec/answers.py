@@ -130,6 +130,13 @@ class Metric(Answer):
     """When it was logged, in ms since 1970."""
 
 
+class BatchStored(Answer):
+    """How far a writer's points are stored."""
+
+    sequence: int
+    """The writer's last sequence number that is stored; 0 before the first."""
+
+
 class Param(Answer):
     """A parameter."""
 

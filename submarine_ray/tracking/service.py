@@ -35,6 +35,7 @@ from submarine_ray.spec.trials import (
 from submarine_ray.tracking import artifacts, curves, tensorboard
 from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.mlflow_app import PREFIX, App, load
+from submarine_ray.tracking.points import MetricPoints
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,7 @@ class TrackingService:
         self._app: App | None = None
         self._mlflow: Any = None
         self._database: Database | None = None
+        self._points: MetricPoints | None = None
         self._experiments: dict[str, str] = {}
 
     @property
@@ -177,6 +179,13 @@ class TrackingService:
         """What differs as soon as a run has logged more; nothing while MLflow is starting."""
         return curves.marks(self._tables(), runs) if self.is_ready else {}
 
+    @property
+    def points(self) -> MetricPoints:
+        """What stores many points at once."""
+        self.wait_ready()
+        assert self._points is not None  # noqa: S101 (wait_ready has said so)
+        return self._points
+
     def _tables(self) -> Database:
         self.wait_ready()
         assert self._database is not None  # noqa: S101 (wait_ready has said so)
@@ -254,7 +263,9 @@ class TrackingService:
             database = Database(self._settings.mlflow_url)
             with database.alone("mlflow_migration"):  # MLflow's own has no lock
                 app = load(self._settings)
-            self._database = database
+                points = MetricPoints(database)
+                points.prepare()
+            self._database, self._points = database, points
             from mlflow import MlflowClient
 
             self._app = app

@@ -1,0 +1,161 @@
+"""A batch of points as it comes over HTTP: expanded within bounds, and checked as MLflow checks a log-batch."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from submarine_ray.core.errors import InvalidSpec, TooLarge
+from submarine_ray.spec.numbers import INFINITY, MINUS_INFINITY, NAN
+from submarine_ray.spec.points import LISTS, MAX_EXPANDED_BYTES, MAX_KEYS, MAX_POINTS, OBJECTS, Points
+
+_WRITER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_INT64 = 2**63
+_ODD = {NAN: float(NAN), INFINITY: float(INFINITY), MINUS_INFINITY: float(MINUS_INFINITY)}
+_FIELDS = frozenset({"writer", "after", "sequence", "keys", "key", "step", "timestamp", "value"})
+_EXPANDED = ("", "identity")
+_COMPRESSED = ("gzip", "x-gzip", "deflate")
+_GZIP_OR_ZLIB = 47  # zlib's wbits: whichever the first bytes say
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Points, and where they stand among those of their writer; see spec/points.py."""
+
+    writer: str
+    after: int | None
+    sequence: int
+    points: Points
+
+
+def expanded(body: bytes, encoding: str) -> bytes:
+    """A request's body without its compression. Raises InvalidSpec, TooLarge as soon as it is over the limit."""
+    encoding = encoding.strip().lower()
+    if encoding in _EXPANDED:
+        found, is_whole, rest = body[: MAX_EXPANDED_BYTES + 1], True, b""
+    elif encoding in _COMPRESSED:
+        stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+        try:
+            found = stream.decompress(body, MAX_EXPANDED_BYTES + 1)
+        except zlib.error as failure:
+            raise InvalidSpec(f"it is not {encoding}: {failure}", "the body") from failure
+        is_whole, rest = stream.eof, stream.unused_data
+    else:
+        raise InvalidSpec(f"{encoding[:_SHOWN]!r} is not understood; use gzip, deflate or none", "Content-Encoding")
+    if len(found) > MAX_EXPANDED_BYTES:
+        raise TooLarge(f"The batch is larger than {MAX_EXPANDED_BYTES} bytes when expanded; send several.")
+    if not is_whole or rest:
+        raise InvalidSpec("its compressed form is cut off, or something follows it", "the body")
+    return found
+
+
+def parsed(body: bytes, check_key: Callable[[str, int], None]) -> Batch:
+    """The batch that a body of JSON holds. `check_key` raises for a name, with its place in `keys`, that is none.
+
+    Raises InvalidSpec, which names the field and the place; TooLarge.
+    """
+    document = _document(body)
+    writer, sequence, after = document.get("writer"), document.get("sequence"), document.get("after")
+    check_writer(writer)
+    if not _is_whole(sequence) or sequence < 1:
+        raise InvalidSpec(f"{_shown(sequence)} is not a whole number of 64 bits above 0", "sequence")
+    if after is not None and (not _is_whole(after) or not 0 <= after < sequence):
+        raise InvalidSpec(f"{_shown(after)} is not a whole number from 0 on and below sequence", "after")
+    return Batch(str(writer), after, sequence, _points(document, check_key))
+
+
+def check_writer(writer: Any) -> None:
+    """Raises InvalidSpec."""
+    if not isinstance(writer, str) or not _WRITER.fullmatch(writer):
+        raise InvalidSpec(f"{_shown(writer)} names no writer: use 1 to 64 letters, digits, '_', '-' and '.'", "writer")
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    if body.count(b"[") > LISTS or body.count(b"{") > OBJECTS:  # before it costs memory to find out
+        raise InvalidSpec("it is one object, with lists of plain values alone", "the body")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as failure:
+        raise InvalidSpec(f"it is not JSON: {failure}", "the body") from failure
+    if not isinstance(document, dict):
+        raise InvalidSpec("it is not an object", "the body")
+    if unknown := sorted(document.keys() - _FIELDS):
+        raise InvalidSpec(f"there is no such field; there are {', '.join(sorted(_FIELDS))}", unknown[0][:_SHOWN])
+    return document
+
+
+def _points(document: dict[str, Any], check_key: Callable[[str, int], None]) -> Points:
+    columns = {name: document.get(name) for name in ("keys", "key", "step", "timestamp", "value")}
+    for name, column in columns.items():
+        if not isinstance(column, list):
+            raise InvalidSpec("it is not a list", name)
+    keys, key, step, timestamp, value = columns.values()
+    if len(key) > MAX_POINTS:
+        raise TooLarge(f"key: the batch has {len(key)} points; at most {MAX_POINTS} are taken at once.")
+    if len(keys) > MAX_KEYS:
+        raise TooLarge(f"keys: the batch has {len(keys)} names; at most {MAX_KEYS} are taken at once.")
+    for name, column in list(columns.items())[2:]:
+        if len(column) != len(key):
+            raise InvalidSpec(f"it has {len(column)} entries, and key has {len(key)}", name)
+    for number, one in enumerate(keys):
+        if not isinstance(one, str):
+            raise InvalidSpec(f"{_shown(one)} is not a text", f"keys[{number}]")
+        check_key(one, number)
+    if len(set(keys)) < len(keys):
+        number = next(n for n, one in enumerate(keys) if keys.index(one) < n)
+        raise InvalidSpec(f"{_shown(keys[number])} is there twice", f"keys[{number}]")
+    points = Points(keys, key, step, timestamp, _numbers(value, keys, key))
+    _check_whole(points, "key", 0, len(keys) - 1, "the index of one of keys")
+    _check_whole(points, "step", -_INT64, _INT64 - 1, "a whole number of 64 bits")
+    _check_whole(points, "timestamp", 0, _INT64 - 1, "milliseconds since 1970, in 64 bits")
+    return points
+
+
+def _check_whole(points: Points, name: str, low: int, high: int, wanted: str) -> None:
+    column = getattr(points, name)
+    if not column or (set(map(type, column)) == {int} and min(column) >= low and max(column) <= high):
+        return
+    number = next(n for n, one in enumerate(column) if type(one) is not int or not low <= one <= high)
+    of = "" if name == "key" else f" of {_name_of(points.keys, points.key, number)}"
+    raise InvalidSpec(f"{_shown(column[number])}{of} is not {wanted}", f"{name}[{number}]")
+
+
+def _numbers(column: list[Any], keys: list[str], key: list[Any]) -> list[float]:
+    """The values as floats; the texts for what JSON lacks are those of spec/numbers.py."""
+    kinds = set(map(type, column))
+    if kinds == {float}:
+        return column
+    if kinds <= {float, int}:
+        return list(map(float, column))
+    found = []
+    for number, one in enumerate(column):
+        if type(one) in (float, int):
+            found.append(float(one))
+        elif isinstance(one, str) and one in _ODD:
+            found.append(_ODD[one])
+        else:
+            of = _name_of(keys, key, number)
+            raise InvalidSpec(
+                f"{_shown(one)} of {of} is not a number, 'NaN', 'Infinity' or '-Infinity'", f"value[{number}]"
+            )
+    return found
+
+
+def _name_of(keys: Any, key: Any, number: int) -> str:
+    """The metric that a point is of, as far as it can be told."""
+    index = key[number]
+    return repr(keys[index]) if type(index) is int and 0 <= index < len(keys) else "an unknown metric"
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and -_INT64 <= value < _INT64
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:_SHOWN]
