@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 
+from submarine_ray.spec.batch import MetricBatch
 from submarine_ray.spec.examples import EXAMPLES
 
 _REFUSALS = {
@@ -98,6 +99,7 @@ def _completed(document: dict[str, Any], has_token: bool) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    schemas[MetricBatch.__name__] = MetricBatch.model_json_schema()
     for name, example in EXAMPLES.items():
         # FastAPI tells input from output where the two differ.
         schemas[name if name in schemas else f"{name}-Input"]["examples"] = [example]

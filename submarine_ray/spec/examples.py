@@ -30,6 +30,15 @@ _KERNEL = {
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ExperimentSpec": _EXPERIMENT,
     "NewEnvironment": {"name": "team-env", "dockerImage": "continuumio/anaconda3", "kernelSpec": _KERNEL},
+    "MetricBatch": {
+        "writer": "worker-0",
+        "sequence": 1,
+        "keys": ["loss", "accuracy"],
+        "key": [0, 1, 0],
+        "step": [1, 1, 2],
+        "timestamp": [1790000000000, 1790000000000, 1790000000250],
+        "value": [0.5, 0.81, "NaN"],
+    },
     "EnvironmentPatch": {"description": "pandas and pyarrow", "kernelSpec": {"pipDependencies": ["pandas==2.2.3"]}},
     "TemplateSpec": {
         "name": "mnist-template",

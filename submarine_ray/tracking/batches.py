@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -65,7 +65,7 @@ def parsed(body: bytes, check_key: Callable[[str, int], None]) -> Batch:
     check_writer(writer)
     if not _is_whole(sequence) or sequence < 1:
         raise InvalidSpec(f"{_shown(sequence)} is not a whole number of 64 bits above 0", "sequence")
-    if after is not None and (not _is_whole(after) or not 0 <= after < sequence):
+    if after is not None and not (_is_whole(after) and 0 <= after < sequence):
         raise InvalidSpec(f"{_shown(after)} is not a whole number from 0 on and below sequence", "after")
     return Batch(str(writer), after, sequence, _points(document, check_key))
 
@@ -91,10 +91,7 @@ def _document(body: bytes) -> dict[str, Any]:
 
 
 def _points(document: dict[str, Any], check_key: Callable[[str, int], None]) -> Points:
-    columns = {name: document.get(name) for name in ("keys", "key", "step", "timestamp", "value")}
-    for name, column in columns.items():
-        if not isinstance(column, list):
-            raise InvalidSpec("it is not a list", name)
+    columns = {name: _column(document, name) for name in ("keys", "key", "step", "timestamp", "value")}
     keys, key, step, timestamp, value = columns.values()
     if len(key) > MAX_POINTS:
         raise TooLarge(f"key: the batch has {len(key)} points; at most {MAX_POINTS} are taken at once.")
@@ -115,6 +112,13 @@ def _points(document: dict[str, Any], check_key: Callable[[str, int], None]) -> 
     _check_whole(points, "step", -_INT64, _INT64 - 1, "a whole number of 64 bits")
     _check_whole(points, "timestamp", 0, _INT64 - 1, "milliseconds since 1970, in 64 bits")
     return points
+
+
+def _column(document: dict[str, Any], name: str) -> list[Any]:
+    found = document.get(name)
+    if not isinstance(found, list):
+        raise InvalidSpec("it is not a list", name)
+    return found
 
 
 def _check_whole(points: Points, name: str, low: int, high: int, wanted: str) -> None:
@@ -153,7 +157,7 @@ def _name_of(keys: Any, key: Any, number: int) -> str:
     return repr(keys[index]) if type(index) is int and 0 <= index < len(keys) else "an unknown metric"
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int]:
     return type(value) is int and -_INT64 <= value < _INT64
 
 

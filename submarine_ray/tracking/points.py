@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, column, insert, select, table, text, update
+from sqlalchemy import Connection, and_, bindparam, column, insert, select, table, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from submarine_ray.core.database import Database
@@ -61,7 +61,7 @@ class Last(NamedTuple):
     timestamp: int
     value: float
     place: int
-    is_nan: bool
+    is_nan: int
 
     def follows(self, known: tuple[int, int, float]) -> bool:
         return (self.step, self.timestamp, self.value) > known
@@ -130,9 +130,9 @@ class MetricPoints:
         if not points:
             return
         if self._is_sqlite:
-            names = map(points.keys.__getitem__, points.key)
-            rows = zip(repeat(run_id), names, value, points.timestamp, points.step, is_nan, strict=False)
-            connection.exec_driver_sql(_INSERT, list(rows))
+            of = map(points.keys.__getitem__, points.key)
+            whole = zip(repeat(run_id), of, value, points.timestamp, points.step, is_nan, strict=False)
+            connection.exec_driver_sql(_INSERT, list(whole))
             return
         driver: Any = connection.connection.driver_connection
         run, *names = (driver.escape(name) for name in (run_id, *points.keys))
@@ -161,8 +161,8 @@ class MetricPoints:
         if new:
             connection.execute(insert(_LATEST), [_row(run_id, key, last) for key, last in new.items()])
         if later:
-            mine = _LATEST.c.run_uuid == bindparam("run"), _LATEST.c.key == bindparam("name")
-            change = update(_LATEST).where(*mine).values({name: bindparam(f"new_{name}") for name in _VALUES})
+            one = and_(_LATEST.c.run_uuid == bindparam("run"), _LATEST.c.key == bindparam("name"))
+            change = update(_LATEST).where(one).values({name: bindparam(f"new_{name}") for name in _VALUES})
             connection.execute(
                 change,
                 [
@@ -198,7 +198,7 @@ def latest(points: Points, value: Sequence[float], is_nan: Sequence[int]) -> dic
             known = found.get(key)
             if known is None or point > known:
                 found[key] = point
-    return {points.keys[key]: Last(*point[:4], is_nan=bool(point[4])) for key, point in found.items()}
+    return {points.keys[key]: Last(*point) for key, point in found.items()}
 
 
 def _check_run(connection: Connection, run_id: str) -> None:
@@ -226,8 +226,10 @@ def _again(store: Callable[[], int], keys: Sequence[str]) -> int:
 
 
 def _is_transient(failure: BaseException | None) -> bool:
-    arguments = getattr(failure.orig, "args", ()) if isinstance(failure, DBAPIError) else ()
-    return bool(arguments) and arguments[0] in (_DEADLOCK, _LOCK_TIMEOUT)
+    if not isinstance(failure, DBAPIError):
+        return False
+    number = next(iter(getattr(failure.orig, "args", ())), None)
+    return number in (_DEADLOCK, _LOCK_TIMEOUT)
 
 
 def _alike(keys: Sequence[str]) -> tuple[str, Sequence[str]]:
