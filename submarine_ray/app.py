@@ -22,6 +22,9 @@ from pydantic_settings import SettingsError
 from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.access.gate import Gate
 from submarine_ray.access.opening import closed
+from submarine_ray.access.reach import Holders
+from submarine_ray.access.scopes import Scopes, behind_the_gate
+from submarine_ray.access.tokens import PURPOSE, Tokens
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters import uploads
 from submarine_ray.clusters.dashboard import DashboardMount
@@ -43,6 +46,7 @@ from submarine_ray.core.settings import Settings, explained
 from submarine_ray.environments import endpoints as environment_endpoints
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import endpoints as experiment_endpoints
+from submarine_ray.experiments.attempts import Attempts
 from submarine_ray.experiments.reconcile import ExperimentReconciler
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.models import endpoints as model_endpoints
@@ -62,6 +66,7 @@ from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking import endpoints as tracking_endpoints
 from submarine_ray.tracking.intake import Intake
 from submarine_ray.tracking.mlflow_app import TrackingMount
+from submarine_ray.tracking.ownership import Ownership
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.tracking.tensorboard import TensorBoard, TensorBoardMount
 from submarine_ray.workbench.feed import Feed
@@ -82,9 +87,11 @@ class Platform:
         lessee = Lessee(Instance(home.root / "run").name, int(settings.lease_seconds * 1000))
         self.database = Database(settings.sqlalchemy_url)
         secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
+        self.tokens = Tokens(secrets.derived(PURPOSE))
+        self.attempts = Attempts(self.database)
         changes = Changes()
         self.packages = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
-        self.tracking = TrackingService(settings)
+        self.tracking = TrackingService(settings, self.tokens)
         self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages)
         self.environments = EnvironmentService(self.database)
@@ -110,7 +117,7 @@ class Platform:
         self.cluster_reconciler = ClusterReconciler(self.clusters)
         serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri)
         notebook_reconciler = NotebookReconciler(
-            self.database, self.clusters, self.notebooks, secrets, settings, lessee, self.tracking.uri
+            self.database, self.clusters, self.notebooks, secrets, settings, lessee, self.tracking.uri, self.tokens
         )
         self.experiment_loop = Loop("experiments", self.experiment_reconciler.tick)
         self.notebook_loop = Loop("notebooks", notebook_reconciler.tick)
@@ -201,7 +208,9 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     app.add_middleware(TensorBoardMount, board=platform.tensorboard, proxy=proxy)
     app.add_middleware(DashboardMount, clusters=platform.clusters, proxy=proxy)
     app.add_middleware(NotebookMount, notebooks=platform.notebooks, proxy=proxy)
-    app.add_middleware(Gate, settings=settings)
+    holders = Holders(platform.attempts.find, platform.notebooks.is_wanted, platform.serving.served_by)
+    app.add_middleware(Scopes, holders=holders, runs=Ownership(platform.tracking))
+    app.add_middleware(Gate, settings=settings, tokens=platform.tokens.read, opens=behind_the_gate)
     return app
 
 

@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from submarine_ray.access import connections, signin
 from submarine_ray.access.origins import Origins
 from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.access.tokens import is_ours
 from submarine_ray.core.envelope import error
 from submarine_ray.core.http import App, Receive, Scope, Send, is_navigation
 from submarine_ray.core.settings import Settings
@@ -90,6 +91,8 @@ class Gate:
         # A token of an attempt stands for that attempt alone, even where a request without one is an administrator's.
         if token and (found := self._tokens(token)) is not None:
             return found
+        if is_ours(token):  # one that was forged, or made with another key, is nobody's
+            return None
         if self._token is None:
             uid = connections.peer_uid(scope)
             known = connections.is_own_user(uid)

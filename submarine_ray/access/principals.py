@@ -7,16 +7,22 @@ from enum import StrEnum
 
 
 class PrincipalKind(StrEnum):
-    """An administrator may do everything; a notebook acts for its user; an attempt reaches its own run alone."""
+    """An administrator may do everything; a notebook acts for its user; an attempt reaches its own run alone, an
+    endpoint reads its own model version; a ticket fetches one launch, once.
+    """
 
     ADMINISTRATOR = "administrator"
     NOTEBOOK = "notebook"
     ATTEMPT = "attempt"
+    ENDPOINT = "endpoint"
+    TICKET = "ticket"
 
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller. `name` is a notebook's id or an attempt's submission id; an administrator's says how they signed in."""
+    """A caller. `name` is the notebook's id, the attempt's submission id (of a ticket too) or the endpoint's name; an
+    administrator's is how they signed in.
+    """
 
     kind: PrincipalKind
     name: str

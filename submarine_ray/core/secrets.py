@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from pathlib import Path
 
@@ -15,8 +17,13 @@ class SecretBox:
 
     def __init__(self, key_file: Path, key: str | None = None) -> None:
         """`key`, where several services share one, or the file's. Raises ValueError for a key of the wrong form."""
-        self._fernet = Fernet(key or _read_or_make(key_file))
+        self._key = key.encode() if key else _read_or_make(key_file)
+        self._fernet = Fernet(self._key)
         self._file = key_file
+
+    def derived(self, purpose: str) -> bytes:
+        """A key for another purpose than sealing, made of this one: it tells nothing of this one."""
+        return hmac.digest(self._key.strip(), purpose.encode(), hashlib.sha256)
 
     def seal(self, secret: str) -> str:
         return self._fernet.encrypt(secret.encode()).decode()

@@ -328,7 +328,7 @@ class ExperimentReconciler:
             with self._database.session(write=True) as session:
                 repository.note_run(session, row, run.run_id, run.experiment_id)
             row.run_id, row.mlflow_experiment_id = run.run_id, run.experiment_id
-        tracking = self._tracking.reference(row.run_id, row.mlflow_experiment_id or "")
+        tracking = self._tracking.reference(row.submission_id, row.run_id, row.mlflow_experiment_id or "")
         at_once = self._clusters.trials_at_once(row.cluster, spec)
         launch = plan_launch(
             spec,

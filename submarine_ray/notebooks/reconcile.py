@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from submarine_ray.access.principals import PrincipalKind
+from submarine_ray.access.tokens import Tokens
 from submarine_ray.clusters.drivers.base import (
     AlreadySubmitted,
     Blocked,
@@ -66,6 +68,7 @@ class NotebookReconciler:
         settings: Settings,
         lessee: Lessee,
         tracking_uri: str,
+        tokens: Tokens,
     ) -> None:
         self._database = database
         self._clusters = clusters
@@ -74,6 +77,7 @@ class NotebookReconciler:
         self._settings = settings
         self._lessee = lessee
         self._tracking_uri = tracking_uri
+        self._tokens = tokens
         self._outages: set[str] = set()
 
     def tick(self) -> float:
@@ -213,7 +217,7 @@ class NotebookReconciler:
             role="notebook",
             index=0,
             command="",
-            env={**self._variables(), **(spec.spec.env_vars or {})},
+            env={**self._variables(row), **(spec.spec.env_vars or {})},
             cpu=demand.cpu,
             memory=demand.memory,
             gpu=demand.gpu,
@@ -234,18 +238,17 @@ class NotebookReconciler:
             ),
         )
 
-    def _variables(self) -> dict[str, str]:
-        """What points SDKs at this service: ours, MLflow's, and Submarine's published one."""
+    def _variables(self, row: NotebookRow) -> dict[str, str]:
+        """What points SDKs at this service: ours, MLflow's, and Submarine's published one; and the notebook's token."""
         service = urlsplit(self._settings.url)
-        found = {
+        token = self._tokens.issue(PrincipalKind.NOTEBOOK, row.id)
+        return {
             "SUBMARINE_SERVER_DNS_NAME": service.hostname or "",
             "SUBMARINE_SERVER_PORT": str(service.port or (443 if service.scheme == "https" else 80)),
             "MLFLOW_TRACKING_URI": self._tracking_uri,
+            "SUBMARINE_TOKEN": token,
+            "MLFLOW_TRACKING_TOKEN": token,
         }
-        if self._settings.token:
-            secret = self._settings.token.get_secret_value()
-            found |= {"SUBMARINE_TOKEN": secret, "MLFLOW_TRACKING_TOKEN": secret}
-        return found
 
 
 def _wish(row: NotebookRow) -> decide.Wish:

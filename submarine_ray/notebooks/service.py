@@ -105,6 +105,12 @@ class NotebookService:
     def get(self, notebook_id: str) -> dict[str, Any]:
         return _answer(self._row(notebook_id))
 
+    def is_wanted(self, notebook_id: str) -> bool:
+        """Whether it runs, or is to run: its token opens nothing otherwise."""
+        with self._database.session() as session:
+            row = repository.find(session, notebook_id)
+        return row is not None and row.wanted == "run"
+
     def list_page(
         self, owner: str | None, limit: int | None, cursor: str | None
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:

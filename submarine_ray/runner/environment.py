@@ -52,6 +52,8 @@ def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
         found["SUBMARINE_TRIAL_ID"] = launch.trial_id
     if launch.service_url:
         found["SUBMARINE_URL"] = launch.service_url
+        if launch.tracking and launch.tracking.token:
+            found["SUBMARINE_TOKEN"] = launch.tracking.token
     if launch.tracking:
         found |= {"SUBMARINE_SPOOL": spool, **_tracking_variables(launch, launch.tracking, replica)}
     return found

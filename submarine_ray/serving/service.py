@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import orjson
 from anyio import to_thread
 
+from submarine_ray.access.reach import Served
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
 from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
@@ -102,6 +103,12 @@ class ServingService:
         with self._database.session() as session:
             rows = repository.of_model(session, model_name)
         return {row.model_version: f"{row.name!r} on cluster {row.cluster!r}" for row in rows}
+
+    def served_by(self, name: str) -> Served | None:
+        """The version that an endpoint answers for; None for one that is being deleted, or is not there."""
+        with self._database.session() as session:
+            row = repository.living(session, name)
+        return Served(row.model_name, row.model_version) if row else None
 
     def get(self, model_name: str, model_version: int) -> dict[str, Any]:
         row = self._find(model_name, model_version)

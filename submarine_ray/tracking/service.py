@@ -12,6 +12,8 @@ from typing import Any
 
 import structlog
 
+from submarine_ray.access.principals import PrincipalKind
+from submarine_ray.access.tokens import Tokens
 from submarine_ray.core.clock import iso
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import TrackingUnavailable
@@ -48,8 +50,9 @@ MAX_CHILD_RUNS = 1000
 class TrackingService:
     """MLflow behind Submarine's words. Importing MLflow takes seconds, so it is loaded by a thread: see `start`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens) -> None:
         self._settings = settings
+        self._tokens = tokens
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._app: App | None = None
@@ -72,10 +75,10 @@ class TrackingService:
     def has_tensorboard(self) -> bool:
         return tensorboard.is_installed()
 
-    def reference(self, run_id: str, mlflow_experiment_id: str) -> Tracking:
-        """What a replica needs to find a run."""
-        token = self._settings.token
-        return Tracking(self.uri, run_id, mlflow_experiment_id, token.get_secret_value() if token else None)
+    def reference(self, submission: str, run_id: str, mlflow_experiment_id: str) -> Tracking:
+        """What a replica of an attempt needs to find its run, with the token that opens that run alone."""
+        token = self._tokens.issue(PrincipalKind.ATTEMPT, submission)
+        return Tracking(self.uri, run_id, mlflow_experiment_id, token)
 
     @property
     def database_uri(self) -> str:

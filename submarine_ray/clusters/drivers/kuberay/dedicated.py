@@ -243,7 +243,8 @@ class DedicatedClusters(RayServices):
         if launch.code and launch.code.mode == "package":
             digest = launch.code.url.removeprefix("package://")
             url = f"{launch.service_url}/api/v1/package/{digest}"
-            launch = replace(launch, code=Code("download", url, password=self._at.tracking_token))
+            token = launch.tracking.token if launch.tracking else None
+            launch = replace(launch, code=Code("download", url, password=token))
         return launch
 
     def _own_secret(self, name: str, ray_job: Object) -> None:

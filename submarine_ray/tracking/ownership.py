@@ -1,0 +1,223 @@
+"""Which experiment MLflow's runs, saved models, files and versions belong to; see `access.reach.Runs`."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from submarine_ray.access.reach import Served
+from submarine_ray.spec.trials import EXPERIMENT_TAG, SWEEP_TAG
+from submarine_ray.tracking.service import TrackingService
+
+PARENT_TAG = "mlflow.parentRunId"
+MOST_KNOWN = 50_000
+# A run's runs have runs; nobody nests them deeper.
+DEEPEST = 8
+MOST_OWN_RUNS = 500
+# Versions may be deleted, and their files are nobody's to read then.
+REGISTERED_SECONDS = 30.0
+_ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
+
+
+class Ownership:
+    """Answers from MLflow's stores, and remembers what does not change: a run stays where it was made."""
+
+    def __init__(self, tracking: TrackingService) -> None:
+        self._tracking = tracking
+        self._owners: dict[str, str] = {}
+        self._roots: dict[str, str] = {}
+        self._registered: dict[str, float] = {}
+        self._served: dict[str, tuple[float, str]] = {}
+        self._lock = threading.Lock()
+
+    def owner(self, run_id: str) -> str | None:
+        """See Runs."""
+        if known := self._owners.get(run_id):
+            return known
+        found = self._climb(run_id)
+        if found:
+            self._remember(self._owners, run_id, found)
+        return found
+
+    def owner_of_model(self, model_id: str) -> str | None:
+        """See Runs."""
+        if known := self._owners.get(model_id):
+            return known
+        model = self._found(lambda client: client.get_logged_model(model_id))
+        found = self.owner(model.source_run_id) if model and model.source_run_id else None
+        if found:
+            self._remember(self._owners, model_id, found)
+        return found
+
+    def owner_of_files(self, path: str) -> str | None:
+        """See Runs."""
+        holder = self._holder(path)
+        if holder is None:
+            return None
+        return self.owner_of_model(holder) if holder.startswith("m-") else self.owner(holder)
+
+    def owner_of_version(self, name: str, version: str) -> str | None:
+        """See Runs."""
+        found = self._found(lambda client: client.get_model_version(name, version))
+        return self.owner(found.run_id) if found and found.run_id else None
+
+    def is_registered(self, path: str) -> bool:
+        """See Runs."""
+        holder = self._holder(path)
+        if holder is None:
+            return False
+        if holder.startswith("m-"):
+            return self.is_registered_model(holder)
+        return self._remembered(path, lambda client: self._is_version_of_run(client, holder, path))
+
+    def is_registered_model(self, model_id: str) -> bool:
+        """See Runs."""
+        if not _ID.fullmatch(model_id):
+            return False
+        return self._remembered(model_id, lambda client: self._is_version(client, model_id))
+
+    def is_served(self, path: str, served: Served) -> bool:
+        """See Runs."""
+        root = self._root_of_version(served)
+        return root is not None and _is_below(path, root)
+
+    def is_served_model(self, model_id: str, served: Served) -> bool:
+        """See Runs."""
+        root = self._root(model_id) if _ID.fullmatch(model_id) else None
+        return root is not None and root == self._root_of_version(served)
+
+    def narrowed(self, filter: str, experiment_id: str) -> str:
+        """See Runs."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.utils.search_utils import SearchUtils
+
+        try:
+            asked = SearchUtils.parse_search_filter(filter)
+        except MlflowException as failure:
+            raise ValueError(failure.message) from failure
+        if any(self._pins(one, experiment_id) for one in asked):
+            return filter
+        return _and(f"tags.`{EXPERIMENT_TAG}` = '{experiment_id}'", filter)
+
+    def narrowed_models(self, filter: str, experiment_id: str, run_id: str) -> str:
+        """See Runs."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.utils.search_logged_model_utils import parse_filter_string
+
+        try:
+            parse_filter_string(filter)
+        except (MlflowException, ValueError, SyntaxError) as failure:
+            raise ValueError(f"The filter cannot be read: {failure}"[:500]) from failure
+        own = [run_id, *(found for found in self._tracking.runs(run_id) if found != run_id)][:MOST_OWN_RUNS]
+        listed = ", ".join(f"'{found}'" for found in own)
+        return _and(f"source_run_id IN ({listed}{',' if len(own) == 1 else ''})", filter)
+
+    def _pins(self, comparison: dict[str, Any], experiment_id: str) -> bool:
+        """Whether a comparison, which others can only narrow, finds runs of the experiment alone."""
+        if comparison["comparator"] != "=":
+            return False
+        kind, key, value = comparison["type"], comparison["key"], str(comparison["value"])
+        if kind == "tag" and key in (EXPERIMENT_TAG, SWEEP_TAG):
+            return value == experiment_id
+        is_run = (kind == "tag" and key == PARENT_TAG) or (kind == "attribute" and key == "run_id")
+        return is_run and self.owner(value) == experiment_id
+
+    def _climb(self, run_id: str) -> str | None:
+        for _ in range(DEEPEST):
+            run = self._found(lambda client, key=run_id: client.get_run(key))
+            if run is None:
+                return None
+            tags = run.data.tags
+            if owner := tags.get(EXPERIMENT_TAG) or tags.get(SWEEP_TAG):
+                return str(owner)
+            if not (parent := tags.get(PARENT_TAG)):
+                return None
+            run_id = parent
+        return None
+
+    def _holder(self, path: str) -> str | None:
+        """The run or saved model whose files lie at a path: one of its parts, which must have them there."""
+        for part in path.split("/"):
+            if _ID.fullmatch(part):
+                root = self._root(part)
+                if root and _is_below(path, root):
+                    return part
+        return None
+
+    def _root(self, holder: str) -> str | None:
+        """Where a run's or model's files lie, below the artifact root."""
+        if known := self._roots.get(holder):
+            return known
+        if holder.startswith("m-"):
+            model = self._found(lambda client: client.get_logged_model(holder))
+            uri = model.artifact_location if model else None
+        else:
+            run = self._found(lambda client: client.get_run(holder))
+            uri = run.info.artifact_uri if run else None
+        root = _below_root(str(uri or ""))
+        if root:
+            self._remember(self._roots, holder, root)
+        return root
+
+    def _is_version_of_run(self, client: Any, run_id: str, path: str) -> bool:
+        found = client.search_model_versions(f"run_id = '{run_id}'", max_results=1000)
+        roots = filter(None, (_below_root(str(version.source)) for version in found))
+        return any(_is_below(path, root) for root in roots)
+
+    def _is_version(self, client: Any, model_id: str) -> bool:
+        sources = (f"models:/{model_id}", client.get_logged_model(model_id).artifact_location)
+        return any(client.search_model_versions(f"source_path = '{source}'", max_results=1) for source in sources)
+
+    def _root_of_version(self, served: Served) -> str | None:
+        """Where the files of a registered version lie, below the artifact root."""
+        key = f"{served.model_name}/{served.model_version}"
+        known = self._served.get(key)
+        if known and time.monotonic() < known[0]:
+            return known[1]
+        version = self._found(lambda client: client.get_model_version(served.model_name, str(served.model_version)))
+        source = str(version.source) if version else ""
+        root = self._root(source.removeprefix("models:/")) if source.startswith("models:/m-") else _below_root(source)
+        if root:
+            self._remember(self._served, key, (time.monotonic() + REGISTERED_SECONDS, root))
+        return root
+
+    def _remembered(self, key: str, ask: Callable[[Any], bool]) -> bool:
+        if time.monotonic() < self._registered.get(key, 0.0):
+            return True
+        found = bool(self._found(ask))
+        if found:
+            self._remember(self._registered, key, time.monotonic() + REGISTERED_SECONDS)
+        return found
+
+    def _found(self, ask: Callable[[Any], Any]) -> Any:
+        """What MLflow has; None where it has not."""
+        client = self._tracking.client()
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return ask(client)
+        except MlflowException:
+            return None
+
+    def _remember(self, where: dict[str, Any], key: str, value: Any) -> None:
+        with self._lock:
+            if len(where) >= MOST_KNOWN:
+                where.clear()
+            where[key] = value
+
+
+def _below_root(uri: str) -> str | None:
+    scheme, _, path = uri.partition(":")
+    return path.strip("/") if scheme == "mlflow-artifacts" else None
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(f"{root}/")
+
+
+def _and(ours: str, filter: str) -> str:
+    """Ours first: nothing in a filter undoes what stands before it."""
+    return f"{ours} AND {filter}" if filter.strip() else ours
