@@ -28,8 +28,12 @@ log = logging.getLogger("ray.serve")
 class ModelDeployment:
     """One replica: holds the model."""
 
-    def __init__(self, model_uri: str, model_name: str, model_version: str, tracking_uri: str) -> None:
+    def __init__(
+        self, model_uri: str, model_name: str, model_version: str, tracking_uri: str, tracking_token: str | None
+    ) -> None:
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
+        if tracking_token:  # on Kubernetes it is in the pod's environment, from a Secret
+            os.environ["MLFLOW_TRACKING_TOKEN"] = tracking_token
         # What computes in Python gives the event loop a turn after half a millisecond, not after five.
         sys.setswitchinterval(0.0005)
         see_own_gpus()
@@ -59,4 +63,5 @@ class ModelDeployment:
 def build(args: dict[str, str]) -> Any:
     """The application that the control service's configuration asks for."""
     deployment: Any = ModelDeployment
-    return deployment.bind(args["model_uri"], args["model_name"], args["model_version"], args["tracking_uri"])
+    named = (args[name] for name in ("model_uri", "model_name", "model_version", "tracking_uri"))
+    return deployment.bind(*named, args.get("tracking_token"))

@@ -93,7 +93,7 @@ class Platform:
         self.packages = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
         self.tracking = TrackingService(settings, self.tokens)
         self.tensorboard = TensorBoard(home.tensorboard)
-        self.clusters = ClusterService(self.database, settings, secrets, self.packages)
+        self.clusters = ClusterService(self.database, settings, secrets, self.packages, self.tokens)
         self.environments = EnvironmentService(self.database)
         self.experiments = ExperimentService(
             self.database,
@@ -115,7 +115,7 @@ class Platform:
             self.database, self.clusters, self.tracking, secrets, lessee, changes, lambda: self.experiment_loop.wake()
         )
         self.cluster_reconciler = ClusterReconciler(self.clusters)
-        serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri)
+        serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri, self.tokens)
         notebook_reconciler = NotebookReconciler(
             self.database, self.clusters, self.notebooks, secrets, settings, lessee, self.tracking.uri, self.tokens
         )

@@ -19,6 +19,7 @@ from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
 from submarine_ray.clusters.drivers.kuberay.shared import SharedCluster
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs, bearer
+from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.networks import AddressRefused, Outgoing
 from submarine_ray.core.secrets import SecretBox
@@ -51,9 +52,15 @@ class Connections:
     """Drivers by cluster. `notify(ids)` is called with experiments and notebooks whose cluster tells of a change."""
 
     def __init__(
-        self, settings: Settings, secrets: SecretBox, packages: PackageStore, notify: Callable[[frozenset[str]], None]
+        self,
+        settings: Settings,
+        secrets: SecretBox,
+        packages: PackageStore,
+        launches: Launches,
+        notify: Callable[[frozenset[str]], None],
     ) -> None:
         self._settings = settings
+        self._launches = launches
         self._secrets = secrets
         self._packages = packages
         self._notify = notify
@@ -123,11 +130,10 @@ class Connections:
         timeout = self._settings.cluster_timeout_seconds
         if isinstance(address, RayAddress):
             disk = Disk(self._settings.layout, address.directory) if address.directory else None
-            return RayJobs(self._dashboard(address), self._packages, timeout, disk)
+            return RayJobs(self._dashboard(address), self._packages, timeout, disk, self._launches)
         spec = KubeRayClusterSpec.model_validate_json(address.spec)
-        token = self._settings.token.get_secret_value() if self._settings.token else None
         api = self._kube_api(spec, address.kubeconfig)
-        namespace = Namespace(Place(spec, address.uid, api, self._packages, timeout, token, self._notify))
+        namespace = Namespace(Place(spec, address.uid, api, self._packages, timeout, self._launches, self._notify))
         return SharedCluster(namespace) if spec.mode == "shared" else DedicatedClusters(namespace)
 
     def _dashboard(self, address: RayAddress) -> Dashboard:

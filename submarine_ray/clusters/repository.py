@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from submarine_ray.clusters.tables import ClusterRow
+from submarine_ray.clusters.tables import ClusterRow, LaunchRow
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.errors import AlreadyExists
 
@@ -45,3 +45,37 @@ def change(session: Session, name: str, values: Mapping[str, Any]) -> None:
 def record(session: Session, name: str, observed: Mapping[str, Any]) -> None:
     """Note what was just seen of a cluster; what is not named stays as last seen."""
     session.execute(update(ClusterRow).where(ClusterRow.name == name).values(observed_ms=now_ms(), **observed))
+
+
+def keep_launch(session: Session, submission: str, sealed: str) -> None:
+    """Put it in place of one that nobody has fetched; one that was fetched stays as it was."""
+    row = session.get(LaunchRow, submission)
+    if row is None:
+        session.add(LaunchRow(submission=submission, sealed=sealed, made_ms=now_ms()))
+    elif row.run is None:
+        row.sealed, row.made_ms = sealed, now_ms()
+
+
+def take_launch(session: Session, submission: str, run: str) -> LaunchRow | None:
+    """The launch, marked as fetched by this run if nobody was before it: of many at once, one is first."""
+    session.execute(
+        update(LaunchRow)
+        .where(LaunchRow.submission == submission, LaunchRow.run.is_(None))
+        .values(run=run, taken_ms=now_ms())
+        .execution_options(synchronize_session=False)
+    )
+    return session.get(LaunchRow, submission)
+
+
+def waiting_launches(session: Session, submissions: Collection[str]) -> set[str]:
+    query = select(LaunchRow.submission).where(LaunchRow.submission.in_(submissions), LaunchRow.run.is_(None))
+    return set(session.scalars(query))
+
+
+def drop_launch(session: Session, submission: str) -> None:
+    session.execute(delete(LaunchRow).where(LaunchRow.submission == submission))
+
+
+def drop_launches(session: Session, before_ms: int) -> None:
+    """Those that were kept so long ago."""
+    session.execute(delete(LaunchRow).where(LaunchRow.made_ms < before_ms))

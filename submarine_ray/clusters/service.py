@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import httpx
 
+from submarine_ray.access.tokens import Tokens
 from submarine_ray.clusters import register, removal, repository
 from submarine_ray.clusters.connect import Connections, kube_spec
 from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
@@ -17,6 +18,7 @@ from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import Dashboard
 from submarine_ray.clusters.holdings import Holder, Holdings, lack
+from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.placement import Candidate, choose, shortage
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
@@ -58,13 +60,16 @@ class ClusterUser(Protocol):
 class ClusterService:
     """Keeps the clusters, and hands out drivers to the reconcilers."""
 
-    def __init__(self, database: Database, settings: Settings, secrets: SecretBox, packages: PackageStore) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, secrets: SecretBox, packages: PackageStore, tokens: Tokens
+    ) -> None:
         self._database = database
         self._settings = settings
         self._secrets = secrets
         self.packages = packages
         self.waiting = Waiting()  # for requests that ask a cluster
-        self._connections = Connections(settings, secrets, packages, self._tell)
+        self.launches = Launches(database, secrets, tokens, settings.url)
+        self._connections = Connections(settings, secrets, packages, self.launches, self._tell)
         self._seen: dict[str, tuple[int, Capacity]] = {}
         self._users: list[ClusterUser] = []
         self._holdings = Holdings(lambda name: [one for user in self._users for one in user.holders(name)])

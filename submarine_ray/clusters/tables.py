@@ -36,3 +36,15 @@ class ClusterRow(Table):
     node_cpu: Mapped[float | None] = mapped_column(Double)
     node_memory: Mapped[int | None] = mapped_column(BigInteger)
     node_gpu: Mapped[float | None] = mapped_column(Double)
+
+
+class LaunchRow(Table):
+    """A launch that waits to be fetched, sealed; and the run that has fetched it."""
+
+    __tablename__ = "launch"
+
+    submission: Mapped[str] = mapped_column(String(128), primary_key=True)
+    sealed: Mapped[str] = mapped_column(LongText)
+    made_ms: Mapped[int] = mapped_column(BigInteger)
+    run: Mapped[str | None] = mapped_column(String(64))
+    taken_ms: Mapped[int | None] = mapped_column(BigInteger)

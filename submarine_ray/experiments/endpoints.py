@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
+from submarine_ray.access.callers import caller
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.known import known_first
@@ -105,9 +106,9 @@ def router(experiments: ExperimentService) -> APIRouter:
         experiment_id: str,
         submission: Annotated[str, Query(max_length=128)],
         run: Annotated[str, Query(min_length=1, max_length=64)],
+        request: Request,
     ) -> Response:
-        why = experiments.ledger.refusal(experiment_id, submission, run)
-        return ok({"mayBegin": why is None, "why": why})
+        return ok(experiments.ledger.begin(experiment_id, submission, run, caller(request)))
 
     @routes.get("/{experiment_id}/events", response_model=Envelope[list[Event]], summary="The experiment's history")
     def history(experiment_id: str) -> Response:

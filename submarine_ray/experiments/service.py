@@ -63,7 +63,7 @@ class ExperimentService:
         self._secrets = secrets
         self._wake = wake
         self._ids = IdFactory("experiment")
-        self.ledger = Ledger(database)
+        self.ledger = Ledger(database, clusters.launches)
         clusters.add_user(self)
 
     def create(self, spec: ExperimentSpec) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from submarine_ray.access.callers import caller
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.paging import MAX_LIMIT
 from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.spec.answers import Event, Notebook
+from submarine_ray.spec.ledger import Beginning
 from submarine_ray.spec.notebooks import NotebookSpec
 
 One = Envelope[Notebook]
@@ -54,6 +56,17 @@ def router(notebooks: NotebookService) -> APIRouter:
     @routes.post("/{id}/start", response_model=One, summary="Start a stopped or failed notebook")
     def start(id: str) -> Response:
         return ok(notebooks.start(id))
+
+    @routes.post(
+        "/{id}/begin", response_model=Envelope[Beginning], summary="Fetch what a notebook's job runs; asked by runners"
+    )
+    def begin(
+        id: str,
+        submission: Annotated[str, Query(max_length=128)],
+        run: Annotated[str, Query(min_length=1, max_length=64)],
+        request: Request,
+    ) -> Response:
+        return ok(notebooks.begin(id, submission, run, caller(request)))
 
     @routes.get("/{id}/events", response_model=Envelope[list[Event]], summary="A notebook's history")
     def history(id: str) -> Response:

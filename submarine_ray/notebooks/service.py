@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
@@ -110,6 +111,19 @@ class NotebookService:
         with self._database.session() as session:
             row = repository.find(session, notebook_id)
         return row is not None and row.wanted == "run"
+
+    def begin(self, notebook_id: str, submission: str, run: str, asks: Principal) -> dict[str, Any]:
+        """What the notebook's job runs, for the runner that comes with its ticket; see `Beginning`."""
+        with self._database.session() as session:
+            row = repository.find(session, notebook_id)
+        unwanted = None
+        if row is None or row.wanted != "run":
+            unwanted = "its notebook was stopped or deleted"
+        elif submission != row.submission_id:
+            unwanted = "the notebook has been started again since"
+        elif asks.kind is not PrincipalKind.TICKET:
+            unwanted = "what a notebook runs is fetched with its job's ticket"
+        return self._clusters.launches.handed_out(unwanted, submission, run)
 
     def list_page(
         self, owner: str | None, limit: int | None, cursor: str | None

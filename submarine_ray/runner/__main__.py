@@ -1,6 +1,6 @@
 """`python -m submarine_ray.runner`: runs one attempt, from whatever describes it.
 
-- `--launch-file F`, or a launch in SUBMARINE_LAUNCH: what the control service sends.
+- `--launch-file F`: what the control service has written; or SUBMARINE_TICKET, to fetch it there, once.
 - `--spec F`: an experiment's spec, JSON or YAML, under plain `ray job submit`.
 - `--framework F --workers N -- CMD...`: the same without a file.
 """
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from submarine_ray.runner.errors import InvalidLaunch, RunnerError
-from submarine_ray.spec.launch import Code, Launch, Tracking
+from submarine_ray.spec.launch import BEGIN_VARIABLE, TICKET_VARIABLE, Code, Launch, Tracking
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,8 +82,10 @@ def _launch(options: argparse.Namespace) -> tuple[Launch, bool]:
     """What to run; and whether it was made here, rather than by the service, which asks Ray for what it needs."""
     if options.launch_file:
         return Launch.loads(Path(options.launch_file).read_text()), False
-    if "SUBMARINE_LAUNCH" in os.environ:
-        return Launch.loads(os.environ.pop("SUBMARINE_LAUNCH")), False
+    if TICKET_VARIABLE in os.environ:
+        from submarine_ray.runner import ledger
+
+        return ledger.fetch(os.environ.pop(BEGIN_VARIABLE, ""), os.environ.pop(TICKET_VARIABLE)), False
     return _own_launch(options), True
 
 

@@ -30,6 +30,10 @@ class BegunBefore(RunnerError):
         super().__init__(message, code)
 
 
+class ServiceNotReached(RunnerError):
+    """What the attempt is to run could not be fetched from the control service."""
+
+
 class CodeSyncFailed(RunnerError):
     """The code could not be fetched."""
 

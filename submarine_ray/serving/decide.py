@@ -12,13 +12,14 @@ from submarine_ray.spec.serving import EndpointStatus
 
 IMPORT_PATH = "serve_apps.mlflow_model:build"
 SPLIT_IMPORT_PATH = "serve_apps.traffic:build"
+TOKEN = "tracking_token"  # noqa: S105 (the argument's name)
 # A line a request would cost throughput, and hide the lines that matter; figures.py has the numbers.
 LOGGING = {"enable_access_log": False}
 
 
 @dataclass(frozen=True)
 class Desired:
-    """An endpoint that shall be there."""
+    """An endpoint that shall be there; `token` reads its model from MLflow, unless the cluster has it on its disk."""
 
     name: str
     model_name: str
@@ -28,6 +29,7 @@ class Desired:
     cpu: float
     gpu: float
     memory: int = 0
+    token: str | None = None
 
 
 def route(model_name: str, model_version: int) -> str:
@@ -63,6 +65,7 @@ def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
             "model_name": endpoint.model_name,
             "model_version": str(endpoint.model_version),
             "tracking_uri": tracking_uri,
+            **({TOKEN: endpoint.token} if endpoint.token else {}),
         },
         "logging_config": LOGGING,
         "deployments": [deployment],

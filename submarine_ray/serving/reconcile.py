@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import structlog
 
+from submarine_ray.access.principals import PrincipalKind
+from submarine_ray.access.tokens import Tokens
 from submarine_ray.clusters.drivers.base import Driver, SubmissionRefused, Unreachable
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.database import Database
@@ -30,11 +32,14 @@ STEADY_PAUSE = 5.0
 class ServingReconciler:
     """One tick brings every cluster's Serve a step closer; steady clusters are looked at every few seconds."""
 
-    def __init__(self, database: Database, clusters: ClusterService, lessee: Lessee, tracking_uri: str) -> None:
+    def __init__(
+        self, database: Database, clusters: ClusterService, lessee: Lessee, tracking_uri: str, tokens: Tokens
+    ) -> None:
         self._database = database
         self._clusters = clusters
         self._lessee = lessee
         self._tracking_uri = tracking_uri
+        self._tokens = tokens
         self._look_after: dict[str, float] = {}
 
     def tick(self) -> float:
@@ -76,7 +81,7 @@ class ServingReconciler:
         incarnation = self._clusters.capacity(cluster).incarnation
         staying = [row for row in rows if row.status != EndpointStatus.DELETING]
         config = decide.configuration(
-            [_desired(row) for row in staying],
+            [self._desired(row) for row in staying],
             [_split(row, staying) for row in traffic],
             self._tracking_uri,
             self._clusters.serve_http_options(cluster),
@@ -100,6 +105,12 @@ class ServingReconciler:
         self._note(cluster, rows, serve)
         self._note_traffic(traffic, serve)
         return wanted
+
+    def _desired(self, row: EndpointRow) -> decide.Desired:
+        is_on_disk = row.model_uri.startswith("/")
+        token = None if is_on_disk else self._tokens.issue(PrincipalKind.ENDPOINT, row.name)
+        size = (row.replicas, row.cpu, row.gpu, row.memory)
+        return decide.Desired(row.name, row.model_name, row.model_version, row.model_uri, *size, token)
 
     def _tell(self, cramped: list[InPlace], staying: list[EndpointRow]) -> None:
         statuses = {row.name: row.status for row in staying}
@@ -152,12 +163,6 @@ class ServingReconciler:
             if not self._clusters.serve_answers(cluster, row.name, path):
                 return decide.changing(row.status), "The replicas run; Serve's HTTP proxy does not answer yet."
         return status, message
-
-
-def _desired(row: EndpointRow) -> decide.Desired:
-    return decide.Desired(
-        row.name, row.model_name, row.model_version, row.model_uri, row.replicas, row.cpu, row.gpu, row.memory
-    )
 
 
 def _split(row: TrafficRow, endpoints: list[EndpointRow]) -> decide.Split:

@@ -20,6 +20,9 @@ NOT_STORED = "[submarine] not stored: "
 UNFINISHED = "\r"
 # How many seconds a process has between SIGTERM and SIGKILL where nothing else is said; Kubernetes' own default.
 GRACE_SECONDS = 30
+# Where a launch is fetched from, and with what, on clusters whose records of jobs others may read.
+BEGIN_VARIABLE = "SUBMARINE_BEGIN_URL"
+TICKET_VARIABLE = "SUBMARINE_TICKET"
 # What Ray has to leave the runner beyond that: it ends the processes itself, and sends their last metrics and lines.
 GRACE_MARGIN = 15
 # Ray's variable for how long it leaves a stopped job before it kills it; 3 seconds where it is not set.
@@ -126,6 +129,11 @@ class Launch:
     tune: Tune | None = None
     trial_id: str | None = None
     grace_seconds: int = GRACE_SECONDS
+
+    def begin_address(self) -> str:
+        """Where the runner asks for this launch, or whether it may begin."""
+        what = "notebook" if self.notebook else "experiment"
+        return f"{self.service_url}/api/v1/{what}/{self.experiment_id}/begin"
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from submarine_ray.spec.answers import Answer
 
 
@@ -12,3 +14,5 @@ class Beginning(Answer):
     """Whether this run may run the attempt."""
     why: str | None
     """Why not, in a sentence."""
+    launch: dict[str, Any] | None
+    """What it is to run, for who asks with the job's ticket."""

@@ -127,7 +127,7 @@ class Ownership:
 
     def _climb(self, run_id: str) -> str | None:
         for _ in range(DEEPEST):
-            run = self._found(lambda client, key=run_id: client.get_run(key))
+            run = self._run(run_id)
             if run is None:
                 return None
             tags = run.data.tags
@@ -155,7 +155,7 @@ class Ownership:
             model = self._found(lambda client: client.get_logged_model(holder))
             uri = model.artifact_location if model else None
         else:
-            run = self._found(lambda client: client.get_run(holder))
+            run = self._run(holder)
             uri = run.info.artifact_uri if run else None
         root = _below_root(str(uri or ""))
         if root:
@@ -191,6 +191,9 @@ class Ownership:
         if found:
             self._remember(self._registered, key, time.monotonic() + REGISTERED_SECONDS)
         return found
+
+    def _run(self, run_id: str) -> Any:
+        return self._found(lambda client: client.get_run(run_id))
 
     def _found(self, ask: Callable[[Any], Any]) -> Any:
         """What MLflow has; None where it has not."""

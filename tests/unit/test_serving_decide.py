@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from submarine_ray.access.tokens import Tokens
 from submarine_ray.serving import decide
 from submarine_ray.serving.reconcile import ServingReconciler
 from submarine_ray.serving.tables import EndpointRow
@@ -43,7 +44,7 @@ class Clusters:
 )
 def test_an_endpoint_runs_once_it_answers(before: str, answers: bool, status: str, asked: list[Any]) -> None:
     clusters = Clusters(answers)
-    reconciler = ServingReconciler(None, clusters, None, "")  # type: ignore[arg-type]
+    reconciler = ServingReconciler(None, clusters, None, "", Tokens(b"key"))  # type: ignore[arg-type]
     seen = reconciler._seen(
         "local", EndpointRow(**ROW, status=before), {"applications": {"m-1": {"status": "RUNNING"}}}
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import time
 from typing import Any
 
@@ -11,8 +10,6 @@ import pytest
 from pydantic import ValidationError
 
 from submarine_ray.cli.follow import Paper
-from submarine_ray.clusters.drivers.base import SubmissionRefused
-from submarine_ray.clusters.drivers.ray_jobs import launch_variable
 from submarine_ray.experiments import logs
 from submarine_ray.experiments.outcomes import hurried
 from submarine_ray.experiments.tables import ExperimentRow
@@ -117,15 +114,6 @@ def test_a_follower_draws_a_progress_bar_over_itself() -> None:
     paper.write("w", "last\r")
     paper.close()
     assert file.getvalue() == "a\n10%\r   \r9%\r  \rother\n11%\r   \rdone\nlast\n"
-
-
-def test_what_is_too_long_to_travel_is_refused_before_it_is_submitted() -> None:
-    """Ray would start the job's supervisor with it, which fails, and say nothing for a quarter of an hour."""
-    short = plan_launch(ExperimentSpec.model_validate(document("a")), "e", "e")
-    assert json.loads(launch_variable(short))["experiment_id"] == "e"
-    long = plan_launch(ExperimentSpec.model_validate(document(f"a {'x' * 140_000}")), "e", "e")
-    with pytest.raises(SubmissionRefused, match="longer than 128 KiB"):
-        launch_variable(long)
 
 
 @pytest.mark.parametrize("command", [f"p '{'a' * 100_000}'", "p " + "./" * 40_000, "p " + "${" * 40_000])

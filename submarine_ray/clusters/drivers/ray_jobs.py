@@ -32,11 +32,20 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.clusters.drivers.unfetched import unfetched
+from submarine_ray.clusters.launches import Launches
 from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.outgoing import CheckedTransport, WebSocket, no_cookies, websocket_target
-from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE, Code, Launch
+from submarine_ray.spec.launch import (
+    BEGIN_VARIABLE,
+    GRACE_MARGIN,
+    GRACE_SECONDS,
+    RAY_STOP_VARIABLE,
+    TICKET_VARIABLE,
+    Code,
+    Launch,
+)
 from submarine_ray.spec.quantities import Resources
-from submarine_ray.spec.without_shell import LONGEST_ARGUMENT
 
 # Up to here single GETs (10-20 ms whatever the number of jobs) beat the list, which has no paging.
 SINGLE_GETS = 8
@@ -67,15 +76,23 @@ def bearer(token: str | None) -> Callable[[], Mapping[str, str]]:
 class RayJobs:
     """A running Ray cluster, reached through its dashboard.
 
-    With `disk`, the cluster runs on this machine.
+    With `disk`, the cluster runs on this machine; elsewhere `launches` keeps what its jobs fetch.
     """
 
     watches = False
 
-    def __init__(self, dashboard: Dashboard, packages: PackageStore, timeout: float, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        dashboard: Dashboard,
+        packages: PackageStore,
+        timeout: float,
+        disk: Disk | None = None,
+        launches: Launches | None = None,
+    ) -> None:
         self._dashboard = dashboard
         self._packages = packages
         self._disk = disk
+        self._launches = launches
         self._http = httpx.Client(
             base_url=dashboard.url,
             auth=self._show_token,
@@ -98,7 +115,8 @@ class RayJobs:
             entrypoint = f"exec python -m submarine_ray.runner --launch-file {shlex.quote(str(file))}"
         else:
             entrypoint = "exec python -m submarine_ray.runner"
-            runtime_env["env_vars"] = {"SUBMARINE_LAUNCH": launch_variable(launch)}
+            # Whoever may look at the cluster reads this: no launch, only a ticket that is spent when the job begins.
+            runtime_env["env_vars"] = self._ticket(launch)
             runtime_env["py_modules"] = [self._upload(*self._packages.runner())]
             if launch.code and launch.code.mode == "package":
                 runtime_env["working_dir"] = self._upload(launch.code.url, self._packages.wrapped(launch.code.url))
@@ -127,6 +145,10 @@ class RayJobs:
         raise Unreachable(f"HTTP {answer.status_code} to a submission: {_last_line(text)}")
 
     def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
+        found = self._observe(submission_ids)
+        return found if self._launches is None or self._disk is not None else unfetched(found, self._launches)
+
+    def _observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
         if len(submission_ids) > SINGLE_GETS:
             wanted = set(submission_ids)
             answer = self._ok("GET", "/api/jobs/")
@@ -195,6 +217,8 @@ class RayJobs:
             raise Unreachable(f"HTTP {answer.status_code} to the deletion of {submission_id}")
         if self._disk is not None:
             self._disk.forget(submission_id)
+        elif self._launches is not None:
+            self._launches.forget(submission_id)
 
     def purge(self, experiment_id: str) -> None:
         if self._disk is not None:
@@ -282,6 +306,11 @@ class RayJobs:
             launch = replace(launch, code=Code("package", str(self._packages.unpack(launch.code.url))))
         return self._disk.place(launch)
 
+    def _ticket(self, launch: Launch) -> dict[str, str]:
+        assert self._launches is not None  # noqa: S101 (a cluster without our disk is given them)
+        address = f"{launch.begin_address()}?submission={quote(launch.submission_id, safe='')}"
+        return {BEGIN_VARIABLE: address, TICKET_VARIABLE: self._launches.keep(launch)}
+
     def _upload(self, name: str, content: bytes) -> str:
         """Put a zip into the cluster's package store; its URI there."""
         file = f"_ray_pkg_{name.removeprefix('package://')[:32]}.zip"
@@ -316,17 +345,6 @@ class RayJobs:
         if answer.status_code != 200:
             raise Unreachable(f"HTTP {answer.status_code} to {method} {path}")
         return answer
-
-
-def launch_variable(launch: Launch) -> str:
-    """The launch as it travels in a variable. Raises SubmissionRefused if no process could take it."""
-    text = launch.dumps()
-    if len(f"SUBMARINE_LAUNCH={text}") >= LONGEST_ARGUMENT:
-        raise SubmissionRefused(
-            f"its commands and variables together are longer than {LONGEST_ARGUMENT // 1024} KiB, and they travel to "
-            "the cluster in one variable; put the long ones into files of the code"
-        )
-    return text
 
 
 def _entrypoint_resources(launch: Launch) -> dict[str, Any]:

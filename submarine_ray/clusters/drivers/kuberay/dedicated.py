@@ -233,9 +233,7 @@ class DedicatedClusters(RayServices):
         launch = replace(
             launch,
             # The operator, or the submitter's second try, starts a job again that the head has forgotten.
-            begin_url=f"{launch.service_url}/api/v1/experiment/{launch.experiment_id}/begin"
-            if launch.service_url
-            else None,
+            begin_url=launch.begin_address() if launch.service_url else None,
             work_dir=f"{base}/{launch.submission_id}",
             tensorboard_dir=f"{base}/tensorboard",
             storage_dir=f"{storage.rstrip('/')}/{launch.experiment_id}" if storage else f"{base}/storage",

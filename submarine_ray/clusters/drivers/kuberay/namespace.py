@@ -15,6 +15,7 @@ from submarine_ray.clusters.drivers.kuberay.ground import Ground
 from submarine_ray.clusters.drivers.kuberay.informer import Informer
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs
+from submarine_ray.clusters.launches import Launches
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 
 QUOTA_PAUSE_MS = 15_000
@@ -28,14 +29,14 @@ Notify = Callable[[frozenset[str]], None]
 
 @dataclass(frozen=True)
 class Place:
-    """What a driver is made of: the registration, its id, the API, this service's packages and token, whom to tell."""
+    """What a driver is made of: the registration, its id, the API, our packages and launches, whom to tell."""
 
     spec: KubeRayClusterSpec
     uid: str
     api: KubeApi
     packages: PackageStore
     timeout: float
-    tracking_token: str | None
+    launches: Launches
     notify: Notify
 
 
@@ -47,7 +48,7 @@ class Namespace:
         self.uid = place.uid
         self.api = place.api
         self.packages = place.packages
-        self.tracking_token = place.tracking_token
+        self.tokens = place.launches.tokens
         self.ground = Ground(place.api, place.spec.namespace)
         self._place = place
         self._runner: str | None = None
@@ -115,7 +116,9 @@ class Namespace:
         with self._lock:
             known = self._dashboards.pop(ray_cluster, None)
             if known is None:
-                known = RayJobs(self._address(ray_cluster), self.packages, self._place.timeout)
+                known = RayJobs(
+                    self._address(ray_cluster), self.packages, self._place.timeout, launches=self._place.launches
+                )
             self._dashboards[ray_cluster] = known  # last: the longest unused is the first
             while len(self._dashboards) > OPEN_DASHBOARDS:
                 oldest = next(iter(self._dashboards))

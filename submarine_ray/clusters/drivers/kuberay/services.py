@@ -21,6 +21,11 @@ def service_name(endpoint: str) -> str:
     return names.object_name(endpoint)
 
 
+def token_name(endpoint: str) -> str:
+    """The Secret with the token of an endpoint."""
+    return names.object_name(f"{endpoint}-token")
+
+
 class RayServices:
     """The serving half of the drivers: Serve's declarative configuration, one RayService an application."""
 
@@ -55,6 +60,8 @@ class RayServices:
             for endpoint, service in existing.items():
                 if endpoint not in wanted:
                     self._at.delete("rayservices", service["metadata"]["name"])
+                    self._at.delete("secrets", token_name(str(endpoint)))
+            self._at.delete("secrets", f"submarine-tracking-{self._at.uid[:8]}")  # of earlier versions: the service's
         except Blocked as failure:
             raise SubmissionRefused(str(failure)) from failure
 
@@ -94,6 +101,9 @@ class RayServices:
         self._at.close()
 
     def _manifest(self, endpoint: str, application: dict[str, Any]) -> Object:
+        arguments = dict(application["args"])
+        token = arguments.pop("tracking_token", None)  # not where everyone reads it who may see RayServices
+        application = application | {"args": arguments}
         deployment = application["deployments"][0]
         manifest = manifests.ray_service(
             self._at.pod_spec(),
@@ -102,7 +112,7 @@ class RayServices:
             {"applications": [application]},
             (size_of(deployment), int(deployment["num_replicas"])),
             self._at.ensure_runner(),
-            self._token_reference(),
+            self._token_reference(endpoint, token) if token else None,
         )
         manifest["metadata"]["annotations"][ENDPOINT_ANNOTATION] = endpoint
         return manifest
@@ -113,13 +123,15 @@ class RayServices:
             return None
         return next(map(self._at.dashboard, scaling.sides(service)), None)
 
-    def _token_reference(self) -> tuple[str, str] | None:
-        """Where replicas find what opens this service's MLflow."""
-        if self._at.tracking_token is None:
-            return None
-        name = f"submarine-tracking-{self._at.uid[:8]}"
-        labels = names.own_labels(self._at.uid)
-        self._at.create("secrets", manifests.secret(self._at.spec, name, labels, {"token": self._at.tracking_token}))
+    def _token_reference(self, endpoint: str, token: str) -> tuple[str, str]:
+        """Where an endpoint's replicas find what reads their model from this service's MLflow."""
+        name = token_name(endpoint)
+        wanted = manifests.secret(self._at.spec, name, names.own_labels(self._at.uid), {"token": token})
+        if self._at.create("secrets", wanted) is None:
+            try:
+                self._at.api.patch(self._at.path("secrets", name), {"data": wanted["data"]})
+            except ApiError as failure:
+                raise refusal(failure, "secrets", self._at.spec.namespace) from failure
         return name, "token"
 
     def _put(self, manifest: Object, existing: Object | None) -> None:
