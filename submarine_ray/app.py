@@ -49,6 +49,7 @@ from submarine_ray.experiments import endpoints as experiment_endpoints
 from submarine_ray.experiments.attempts import Attempts
 from submarine_ray.experiments.reconcile import ExperimentReconciler
 from submarine_ray.experiments.service import ExperimentService
+from submarine_ray.experiments.spool import Spools
 from submarine_ray.models import endpoints as model_endpoints
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks import endpoints as notebook_endpoints
@@ -95,6 +96,7 @@ class Platform:
         self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages, self.tokens)
         self.environments = EnvironmentService(self.database)
+        self.spools = Spools(home.spool)
         self.experiments = ExperimentService(
             self.database,
             self.clusters,
@@ -103,6 +105,7 @@ class Platform:
             secrets,
             changes,
             lambda: self.experiment_loop.wake(),
+            self.spools,
         )
         self.templates = TemplateService(self.database, self.experiments)
         self.models = ModelService(self.tracking, self.experiments.run_id, lambda name: self.serving.served(name))
@@ -112,7 +115,14 @@ class Platform:
             self.database, self.clusters, self.environments, secrets, lambda: self.notebook_loop.wake()
         )
         self.experiment_reconciler = ExperimentReconciler(
-            self.database, self.clusters, self.tracking, secrets, lessee, changes, lambda: self.experiment_loop.wake()
+            self.database,
+            self.clusters,
+            self.tracking,
+            secrets,
+            lessee,
+            changes,
+            lambda: self.experiment_loop.wake(),
+            self.spools,
         )
         self.cluster_reconciler = ClusterReconciler(self.clusters)
         serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri, self.tokens)
@@ -128,6 +138,7 @@ class Platform:
 
     def start(self) -> None:
         """Bring the schema up to date and begin the background work."""
+        self.spools.clear()
         self.database.migrate()
         self.clusters.ensure_local()
         self.clusters.load_configurations()

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
@@ -13,6 +14,7 @@ import uvicorn
 from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.app import Platform, build
 from submarine_ray.core.settings import Settings
+from submarine_ray.tracking.service import TrackingService
 from tests.conftest import free_port, wait_until
 
 
@@ -20,7 +22,7 @@ from tests.conftest import free_port, wait_until
 def serving(home: Path, **settings: Any) -> Iterator[tuple[str, Platform]]:
     """Its URL and its inside, until the context ends."""
     port = free_port()
-    app = build(Settings(home=home, port=port, **settings))
+    app = build(Settings(home=home, port=port, allow_cluster_networks="127.0.0.0/8", **settings))  # type: ignore[arg-type]
     server = uvicorn.Server(
         uvicorn.Config(app, port=port, http=PeerProtocol, log_config=None, timeout_graceful_shutdown=1)
     )
@@ -32,6 +34,16 @@ def serving(home: Path, **settings: Any) -> Iterator[tuple[str, Platform]]:
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+def put_texts(tracking: TrackingService, run: str, texts: dict[str, str]) -> None:
+    """Store texts as artifacts of a run, by their path."""
+    with TemporaryDirectory() as directory:
+        for path, text in texts.items():
+            file = Path(directory) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        tracking.put_directory(run, Path(directory))
 
 
 @contextlib.contextmanager

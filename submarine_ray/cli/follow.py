@@ -16,10 +16,10 @@ DETACHED_STATUS = 130
 _RAYS_OWN = re.compile(r"Running entrypoint for job |.* -- Runtime env is setting up\.")
 
 
-def follow(client: ExperimentClient, id: str, replica: str | None = None) -> None:
+def follow(client: ExperimentClient, id: str, replica: str | None = None, tail: int | None = None) -> None:
     """Print lines as they come, until the experiment ends."""
     paper = Paper(sys.stdout)
-    for name, line in client.follow_log(id, replica):
+    for name, line in client.follow_log(id, replica, tail):
         if replica is None and name == "ray" and _RAYS_OWN.match(line):
             continue
         paper.write(name, line if replica else f"[{name}] {line}")

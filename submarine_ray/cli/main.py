@@ -217,16 +217,16 @@ def logs(
     id: Annotated[str, typer.Argument(help="the experiment")],
     follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until it ends")] = False,
     replica: Annotated[str | None, typer.Option(help="one replica, such as worker-1")] = None,
+    tail: Annotated[int | None, typer.Option(help="only the last lines of each replica", min=1, max=10_000)] = None,
 ) -> None:
     """Print an experiment's log."""
     from submarine_ray.cli.follow import follow as follow_log
-    from submarine_ray.client.run import ExperimentHandle
 
     sdk = client()
     if follow:
-        follow_log(sdk, id, replica)
+        follow_log(sdk, id, replica, tail)
         return
-    for name, line in ExperimentHandle(sdk, id).logs(replica=replica):
+    for name, line in sdk.read_log(id, replica, tail):
         typer.echo(line if replica else f"[{name}] {line}")
 
 

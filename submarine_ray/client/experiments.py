@@ -14,6 +14,7 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.numbers import from_json
 
 _BASE = "/api/v1/experiment"
+_NO_REPLICAS = ("submarine", "ray")
 SHORTEST_QUESTION, LONGEST_QUESTION = 0.1, 20.0  # seconds; well below the HTTP client's timeout
 
 
@@ -80,14 +81,25 @@ class ExperimentClient:
         """Which logs there are."""
         return list(self.service.call("GET", f"{_BASE}/logs", params={"status": status} if status else {}))
 
-    def follow_log(self, id: str, replica: str | None = None) -> Iterator[tuple[str, str]]:
-        """(replica, line) as they are written, from the beginning until the experiment has ended.
+    def follow_log(self, id: str, replica: str | None = None, tail: int | None = None) -> Iterator[tuple[str, str]]:
+        """(replica, line) as they are written, from the beginning, or each replica's last `tail` lines, until the
+        experiment has ended.
 
         A line that ends with a carriage return is not finished (a progress bar as it is now): the next line of the same
         replica takes its place.
         """
-        for record in self.service.lines(f"{_BASE}/logs/{id}/stream", {"replica": replica} if replica else {}):
+        given = {"replica": replica or "", "tail": str(tail or "")}
+        for record in self.service.lines(f"{_BASE}/logs/{id}/stream", {k: v for k, v in given.items() if v}):
             yield record["replica"], record["line"]
+
+    def read_log(self, id: str, replica: str | None = None, tail: int | None = None) -> Iterator[tuple[str, str]]:
+        """(replica, line): what was written so far, one replica after the other, read in pieces; of each replica the
+        last `tail` lines if that is given. What the platform and Ray say is left out, unless `replica` names them.
+        """
+        given = {"replica": replica or "", "tail": str(tail or ""), "follow": "false"}
+        for record in self.service.lines(f"{_BASE}/logs/{id}/stream", {k: v for k, v in given.items() if v}):
+            if replica is not None or record["replica"] not in _NO_REPLICAS:
+                yield record["replica"], record["line"]
 
     def metrics(self, id: str, key: str | None = None) -> list[dict[str, Any]]:
         """The last value of each metric of each replica, or one metric's history; `value` is a float, which may be NaN

@@ -34,10 +34,7 @@ class ExperimentHandle:
         if follow:
             yield from self._client.follow_log(self.id, replica)
             return
-        for pod in self._client.service.call("GET", f"/api/v1/experiment/logs/{self.id}")["logContent"]:
-            name = pod["podName"].removeprefix(f"{self.id}-")
-            if replica in (None, name):
-                yield from ((name, line) for line in pod["podLog"])
+        yield from self._client.read_log(self.id, replica)
 
     def metrics(self, key: str | None = None) -> list[dict[str, Any]]:
         """The last value of each metric, or one metric's history."""

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from submarine_ray.clusters.drivers.base import Driver, Unreachable
+from submarine_ray.clusters.drivers.dashboards import Dashboard, bearer
 from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials, parse, servers
@@ -18,7 +19,7 @@ from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
 from submarine_ray.clusters.drivers.kuberay.shared import SharedCluster
 from submarine_ray.clusters.drivers.packages import PackageStore
-from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs, bearer
+from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.networks import AddressRefused, Outgoing

@@ -13,10 +13,10 @@ from submarine_ray.access.tokens import Tokens
 from submarine_ray.clusters import register, removal, repository
 from submarine_ray.clusters.connect import Connections, kube_spec
 from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
+from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kuberay import checks
 from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.packages import PackageStore
-from submarine_ray.clusters.drivers.ray_jobs import Dashboard
 from submarine_ray.clusters.holdings import Holder, Holdings, lack
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.placement import Candidate, choose, shortage

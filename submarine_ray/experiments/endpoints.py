@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from typing import Annotated, Any
 
-import orjson
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
@@ -16,6 +17,8 @@ from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
+from submarine_ray.experiments import log_parts
+from submarine_ray.experiments.log_parts import MOST_LINES, Window
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.answers import Event, Experiment, ExperimentLog, Metric, Page, Param, Trial
 from submarine_ray.spec.experiment import ExperimentSpec
@@ -23,6 +26,9 @@ from submarine_ray.spec.ledger import Beginning
 from submarine_ray.spec.numbers import to_json
 
 One = Envelope[Experiment]
+Tail = Annotated[int | None, Query(ge=1, le=MOST_LINES)]
+NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
+ASCII = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def router(experiments: ExperimentService) -> APIRouter:
@@ -127,29 +133,63 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
     def log_names(status: str | None = None) -> Response:
         return ok(experiments.log_names(status))
 
-    @routes.get("/logs/{experiment_id}", response_model=Envelope[ExperimentLog], summary="The log of each replica")
-    def log(experiment_id: str) -> Response:
-        return ok(experiments.log(experiment_id))
+    @routes.get(
+        "/logs/{experiment_id}",
+        response_model=Envelope[ExperimentLog],
+        summary="The log of each replica",
+        description="All of it, or a page of each replica's lines: `limit` from `offset` on, or the last `tail`; then "
+        "the attribute `lines` says how many there are.",
+    )
+    async def log(
+        experiment_id: str,
+        replica: str | None = None,
+        offset: Annotated[int, Query(ge=0, le=MAX_PAGE)] = 0,
+        limit: Annotated[int | None, Query(ge=1, le=MOST_LINES)] = None,
+        tail: Tail = None,
+    ) -> Response:
+        parts = log_parts.replicas(await experiments.logs.parts(experiment_id), replica)
+        window = Window(offset, limit, tail)
+        # The charset is part of Submarine's contract: its SDK decodes by it.
+        kind = "application/json; charset=utf-8"
+        return StreamingResponse(log_parts.answer(experiment_id, parts, window), media_type=kind)
+
+    @routes.get(
+        "/logs/{experiment_id}/text",
+        summary="Download the log as text",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/plain": {}}}},
+    )
+    async def download(experiment_id: str, replica: str | None = None) -> StreamingResponse:
+        parts = [part for part in await experiments.logs.parts(experiment_id) if replica in (None, part.name)]
+        headers = {"Content-Disposition": f'attachment; filename="{ASCII.sub("_", experiment_id)}.txt"', **NO_SNIFFING}
+        return StreamingResponse(log_parts.plain(parts, replica is None), media_type="text/plain", headers=headers)
 
     @routes.get(
         "/logs/{experiment_id}/stream",
         summary="Lines as they are written, as JSON lines {replica, line}",
-        description="A line that ends with a carriage return is not finished, such as a progress bar as it is now: the "
-        "next line of the same replica takes its place.",
+        description="From the beginning, or from the last `tail` lines of each replica, until the experiment ends; "
+        "with `follow=false` what there is now, one replica after the other. A line that ends with a carriage return "
+        "is not finished, such as a progress bar as it is now: the next line of the same replica takes its place.",
         response_class=StreamingResponse,
         responses={200: {"content": {"application/x-ndjson": {}}}},
     )
-    def stream(experiment_id: str, replica: str | None = None) -> StreamingResponse:
-        experiments.get(experiment_id)  # an unknown id is a 404, not an empty stream
+    async def stream(
+        experiment_id: str, replica: str | None = None, tail: Tail = None, follow: bool = True
+    ) -> StreamingResponse:
+        kind = "application/x-ndjson"
+        if not follow:
+            parts = [part for part in await experiments.logs.parts(experiment_id) if replica in (None, part.name)]
+            return StreamingResponse(log_parts.records(parts, Window(tail=tail)), media_type=kind)
+        await to_thread.run_sync(experiments.get, experiment_id)  # an unknown id is a 404, not an empty stream
 
         async def encode() -> AsyncIterator[bytes]:
             try:
-                async for name, line in experiments.stream(experiment_id, replica):
-                    yield orjson.dumps({"replica": name, "line": line}) + b"\n"
+                async for lines in experiments.logs.stream(experiment_id, replica, tail):
+                    yield log_parts.encoded(iter(lines))
             except NotFound:
                 return  # deleted while it was followed
 
-        return StreamingResponse(encode(), media_type="application/x-ndjson")
+        return StreamingResponse(encode(), media_type=kind)
 
 
 def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
@@ -197,6 +237,6 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
             file,
             filename=path.rsplit("/", 1)[-1],
             media_type="application/octet-stream",
-            headers={"X-Content-Type-Options": "nosniff"},
+            headers=NO_SNIFFING,
             background=BackgroundTask(opened.close),
         )

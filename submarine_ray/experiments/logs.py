@@ -13,16 +13,20 @@ from submarine_ray.spec.launch import UNFINISHED
 
 # A trial of a sweep is one of its replicas: `trial-3fa2c_00004`, or its own, `trial-3fa2c_00004-worker-1`.
 _REPLICA = r"(?:master|chief|worker|ps|evaluator)-\d{1,5}"
-_PREFIX = re.compile(rf"\[({_REPLICA}|trial-\w{{1,40}}(?:-{_REPLICA})?|submarine)\] ?(.*)", re.DOTALL)
-_FILE = re.compile(rf"(?:{_REPLICA}|trial-\w{{1,40}}(?:-{_REPLICA})?|submarine|ray)\.log")
+_NAME = rf"{_REPLICA}|trial-\w{{1,40}}(?:-{_REPLICA})?|submarine"
+_PREFIX = re.compile(rf"\[({_NAME})\] ?".encode())
+_FILE = re.compile(rf"(?:{_NAME}|ray)\.log", re.ASCII)
 PLATFORM = "submarine"
 RAY = "ray"
+# The runner writes none that is longer (runner/output.py); what something else wrote is cut there.
+LONGEST_LINE = 1024**2
+_UNFINISHED = UNFINISHED.encode()
 
 
-def split_line(line: str) -> tuple[str, str]:
+def who(line: bytes) -> tuple[str, bytes]:
     """Who wrote a line, and the line as it was written: a replica, this platform's runner, or else Ray."""
-    match = _PREFIX.match(line)
-    return (match[1], match[2]) if match else (RAY, line)
+    match = _PREFIX.match(line) if line.startswith(b"[") else None
+    return (match[1].decode(), line[match.end() :]) if match else (RAY, line)
 
 
 def is_own(file: str) -> bool:
@@ -30,40 +34,42 @@ def is_own(file: str) -> bool:
     return bool(_FILE.fullmatch(file))
 
 
-def is_passing(name: str, line: str) -> bool:
+def is_passing(name: str, line: bytes) -> bool:
     """Whether the next line of the same replica takes this one's place. Ray's own lines are as they are."""
-    return name != RAY and line.endswith(UNFINISHED)
+    return name != RAY and line.endswith(_UNFINISHED)
 
 
-def lines(text: str) -> list[str]:
-    """The lines of a log, which newlines alone end."""
-    found = text.split("\n")
-    if found[-1] == "":
-        found.pop()
-    return found
+def finished(line: bytes) -> bytes:
+    """What is kept of a line that nothing took the place of."""
+    return line.removesuffix(_UNFINISHED)
 
 
-def split(text: str, replicas: Iterable[str]) -> dict[str, list[str]]:
-    """A job's log by who wrote it, in the order written; every replica is there, and the platform and Ray."""
-    found: dict[str, list[str]] = {name: [] for name in (*replicas, PLATFORM, RAY)}
-    for line in lines(text):
-        replica, content = split_line(line)
-        written = found.setdefault(replica, [])
-        if written and is_passing(replica, written[-1]):
-            written.pop()
-        written.append(content)
-    for replica, written in found.items():
-        if written and is_passing(replica, written[-1]):
-            written[-1] = written[-1].removesuffix(UNFINISHED)
-    return found
+def text(line: bytes) -> str:
+    return line.decode(errors="replace")
 
 
-async def whole_lines(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The lines of a log that comes in pieces."""
-    rest = ""
+def ordered(names: Iterable[str]) -> list[str]:
+    """Replicas in the order of their names, then the platform and Ray."""
+    found = set(names)
+    last = [name for name in (PLATFORM, RAY) if name in found]
+    return [*sorted(found - {*last}), *last]
+
+
+def cut(rest: bytes, piece: bytes) -> tuple[list[bytes], bytes]:
+    """The lines that `piece` finishes behind `rest`, and what it leaves; no line is longer than LONGEST_LINE."""
+    *whole, rest = (rest + piece).split(b"\n")
+    if len(rest) > LONGEST_LINE:
+        whole.append(rest)
+        rest = b""
+    return whole, rest
+
+
+async def whole_lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """The lines of a log that comes in pieces, those of a piece together."""
+    rest = b""
     async for piece in pieces:
-        *whole, rest = (rest + piece).split("\n")
-        for line in whole:
-            yield line
+        whole, rest = cut(rest, piece)
+        if whole:
+            yield whole
     if rest:
-        yield rest
+        yield [rest]

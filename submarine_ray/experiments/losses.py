@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 
 from submarine_ray.core.events import Event
 from submarine_ray.spec.launch import NOT_STORED
 
 _MAX_LENGTH = 1000
+_NOT_STORED = NOT_STORED.encode()
 
 
-def losses(logs: Mapping[str, str]) -> list[Event]:
-    """An event for each log, by its path, that tells of records that were not stored."""
+def losses(files: Iterable[Path]) -> list[Event]:
+    """An event for each log, named `{replica}.log`, that tells of records that were not stored."""
     found = []
-    for path, text in logs.items():
-        if NOT_STORED not in text:
-            continue
-        told = [line.removeprefix(NOT_STORED) for line in text.split("\n") if line.startswith(NOT_STORED)]
-        if told:
-            more = f" Its log has {len(told) - 1} more of these lines." if len(told) > 1 else ""
-            name, first = PurePosixPath(path).stem, told[0][:_MAX_LENGTH].rstrip(".")
-            found.append(Event("NotStored", f"{name} logged what was not stored: {first}.{more}"))
+    for file in files:
+        first, count = "", 0
+        with file.open("rb") as lines:
+            for line in lines:
+                if line.startswith(_NOT_STORED):
+                    first = first or line.decode(errors="replace").removeprefix(NOT_STORED)[:_MAX_LENGTH].rstrip("\n.")
+                    count += 1
+        if count:
+            more = f" Its log has {count - 1} more of these lines." if count > 1 else ""
+            found.append(Event("NotStored", f"{file.stem} logged what was not stored: {first}.{more}"))
     return found

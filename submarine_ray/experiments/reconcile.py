@@ -19,7 +19,6 @@ from submarine_ray.clusters.drivers.base import (
     Job,
     Submission,
     SubmissionRefused,
-    UnknownJob,
     Unreachable,
     attempt_number,
 )
@@ -32,11 +31,11 @@ from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.news import News
 from submarine_ray.core.secrets import SecretBox
-from submarine_ray.experiments import decide, logs, outcomes, repository
-from submarine_ray.experiments.answers import replica_names, stored_environment, stored_spec
-from submarine_ray.experiments.losses import losses
+from submarine_ray.experiments import archive, decide, logs, outcomes, repository
+from submarine_ray.experiments.answers import stored_environment, stored_spec
 from submarine_ray.experiments.marks import Marks
 from submarine_ray.experiments.outcomes import Outcome, Values
+from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.unsubmittable import Unsubmittable
 from submarine_ray.spec.experiment import ExperimentSpec
@@ -81,6 +80,7 @@ class ExperimentReconciler:
         lessee: Lessee,
         changes: Changes,
         wake: Callable[[], None],
+        spools: Spools,
     ) -> None:
         self._database = database
         self._clusters = clusters
@@ -89,6 +89,7 @@ class ExperimentReconciler:
         self._lessee = lessee
         self._changes = changes
         self._wake = wake
+        self._spools = spools
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="reconcile")
         self._busy = threading.Semaphore(WORKERS)
         self._outages: dict[str, float] = {}
@@ -403,7 +404,7 @@ class ExperimentReconciler:
                 told = self._store_log(driver, row, key, path, seen)
             driver.delete(key)
         elif row.run_id:  # it had ended and was put away: the next attempt's log must not replace its own
-            self._tracking.move_texts(row.run_id, "logs", path, logs.is_own)
+            self._tracking.move_files(row.run_id, "logs", path, logs.is_own)
         left = " ".join(other for other in row.superseded_ids if other != key)
         return {"superseded": left, "next_check_ms": now_ms()}, told
 
@@ -413,22 +414,8 @@ class ExperimentReconciler:
 
     def _store_log(self, driver: Driver, row: ExperimentRow, key: str, path: str, seen: decide.Seen) -> list[Event]:
         """Store an attempt's log with the run; what it tells that users should not have to look for."""
-        texts = self._texts(driver, row, key, path, seen)
-        self._tracking.put_texts(row.run_id or "", texts)
-        return losses(texts)
-
-    def _texts(self, driver: Driver, row: ExperimentRow, key: str, directory: str, seen: decide.Seen) -> dict[str, str]:
         node_is_gone = seen.died_with_node(seen.jobs[key])
-        try:
-            text = driver.log(key, 3.0) if node_is_gone else driver.log(key)
-        except UnknownJob:
-            text = ""
-        except Unreachable:
-            if not node_is_gone:
-                raise
-            text = "The log was lost with the node that had it."  # waiting would not bring it back
-        by_replica = logs.split(text, replica_names(row))
-        return {f"{directory}/{name}.log": "".join(f"{line}\n" for line in lines) for name, lines in by_replica.items()}
+        return archive.store(self._spools, self._tracking, driver, row, key, path, node_is_gone)
 
     def _close(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
         if known:

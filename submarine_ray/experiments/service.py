@@ -6,28 +6,28 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
 from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, ClusterUnavailable, Conflict, InvalidSpec, NotFound
+from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound
 from submarine_ray.core.events import Event
 from submarine_ray.core.ids import IdFactory
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
-from submarine_ray.experiments import answers, edits, logs, repository
+from submarine_ray.experiments import answers, edits, repository
 from submarine_ray.experiments.ledger import Ledger
+from submarine_ray.experiments.log_service import LogService
 from submarine_ray.experiments.repository import DAY_MS, Filter
+from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import HIDDEN, MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
@@ -38,7 +38,6 @@ from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
-STREAM_PAUSE = 0.2
 UNHEARD_SECONDS = 2.0  # another control service may have made the change
 
 
@@ -54,6 +53,7 @@ class ExperimentService:
         secrets: SecretBox,
         changes: Changes,
         wake: Callable[[], None],
+        spools: Spools,
     ) -> None:
         self._database = database
         self._changes = changes
@@ -64,6 +64,7 @@ class ExperimentService:
         self._wake = wake
         self._ids = IdFactory("experiment")
         self.ledger = Ledger(database, clusters.launches)
+        self.logs = LogService(self._row, clusters, tracking, spools)
         clusters.add_user(self)
 
     def create(self, spec: ExperimentSpec) -> dict[str, Any]:
@@ -248,55 +249,6 @@ class ExperimentService:
             for row in rows
         ]
 
-    def log(self, experiment_id: str) -> dict[str, Any]:
-        """The whole log of each replica of the last attempt. Raises ClusterUnavailable."""
-        row = self._row(experiment_id)
-        by_replica = self._log_lines(row)
-        content = [
-            {"podName": f"{row.id}-{name}", "podLog": lines}
-            for name, lines in by_replica.items()
-            if name not in (logs.PLATFORM, logs.RAY)
-        ]
-        return {"experimentId": row.id, "logContent": content}
-
-    async def stream(self, experiment_id: str, replica: str | None) -> AsyncIterator[tuple[str, str]]:
-        """(replica, line) as they are written, from the beginning, across attempts, until the experiment has ended."""
-        told: Counter[str] = Counter()
-        row = await asyncio.to_thread(self._row, experiment_id)
-        while True:
-            if row.status == Status.RUNNING:
-                async for name, line in self._follow(row, told):
-                    if replica in (None, name):
-                        yield name, line
-            elif row.status in Status.ENDED and row.archived:
-                # What the live stream did not bring: an attempt may end before anybody could follow it.
-                for name, lines in (await asyncio.to_thread(self._log_lines, row)).items():
-                    for line in lines[told[name] :]:
-                        if replica in (None, name):
-                            yield name, line
-                return
-            await asyncio.sleep(STREAM_PAUSE)
-            before, row = row, await asyncio.to_thread(self._row, experiment_id)
-            if row.attempt != before.attempt:
-                told.clear()
-
-    async def _follow(self, row: ExperimentRow, told: Counter[str]) -> AsyncIterator[tuple[str, str]]:
-        """An attempt's lines that were not told yet, until the stream ends or breaks; `told` counts each replica's."""
-        passed: Counter[str] = Counter()
-        try:
-            async for raw in logs.whole_lines(self._clusters.driver(row.cluster).follow_log(row.submission_id)):
-                name, line = logs.split_line(raw)
-                if logs.is_passing(name, line):
-                    if passed[name] == told[name]:  # else it is one of those that have long been finished
-                        yield name, line
-                    continue
-                passed[name] += 1
-                if passed[name] > told[name]:
-                    told[name] += 1
-                    yield name, line
-        except Unreachable:
-            return  # the caller looks again, and takes it up where it broke
-
     def metrics(self, experiment_id: str, key: str | None) -> list[dict[str, Any]]:
         row = self._row(experiment_id)
         return self._tracking.metrics(row.run_id, key) if row.run_id else []
@@ -397,36 +349,6 @@ class ExperimentService:
             ids = repository.abandon(session, cluster)
         for experiment_id in ids:
             self._changes.tell(experiment_id)
-
-    def _log_lines(self, row: ExperimentRow) -> dict[str, list[str]]:
-        """The last attempt's lines by who wrote them: replicas in the order of their names, then platform and Ray."""
-        found = self._written(row)
-        last = [name for name in (logs.PLATFORM, logs.RAY) if name in found]
-        return {name: found[name] for name in [*sorted(found.keys() - {*last}), *last]}
-
-    def _written(self, row: ExperimentRow) -> dict[str, list[str]]:
-        if row.archived and row.run_id:
-            found = self._tracking.list_artifacts(row.run_id, "logs")
-            stored = [item.path for item in found if not item.is_dir]
-            return {
-                path.removeprefix("logs/").removesuffix(".log"): logs.lines(
-                    self._tracking.read_artifact(row.run_id, path).decode()
-                )
-                for path in stored
-            }
-        text = ""
-        if row.status != Status.ACCEPTED:
-            try:
-                text = self._clusters.driver(row.cluster).log(row.submission_id)
-            except UnknownJob:
-                now = self._row(row.id)
-                if now.archived and not row.archived:  # archived between the two looks
-                    return self._written(now)
-            except Unreachable as failure:
-                raise ClusterUnavailable(
-                    f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}"
-                ) from failure
-        return logs.split(text, answers.replica_names(row))
 
     def _values(self, spec: ExperimentSpec, cluster: str | None = None) -> dict[str, Any]:
         """The columns that a user's spec decides, on `cluster` or the one that it asks for. Raises InvalidSpec."""

@@ -47,8 +47,9 @@ QUEUED_PAUSE_MS = 2_000
 OUTAGE_PAUSE_MS = 2_000
 RUNNING_PAUSE_MS = 3_000
 # Only the runner itself begins a line so: what JupyterLab and its kernels write has their replica's name before it.
-_LISTENS = re.compile(r"^\[submarine\] notebook at (\S+:\d+)$", re.MULTILINE)
-_IDLE = re.compile(r"^\[submarine\] the notebook was idle", re.MULTILINE)
+_LISTENS = re.compile(rb"\[submarine\] notebook at (\S+:\d+)$")
+_IDLE = b"[submarine] the notebook was idle"
+LONGEST_NOTICE = 4096
 # Elsewhere than on this machine nobody has installed it for us.
 JUPYTERLAB = "jupyterlab>=4.4,<5"
 
@@ -132,13 +133,17 @@ class NotebookReconciler:
             return replace(look, has_room=has_room)
         if job is None or job.state is JobState.PENDING or (row.status == Status.RUNNING and not job.state.ended):
             return look
+        address, was_idle, rest = None, False, b""
         try:
-            written = driver.log(row.submission_id)
+            for piece in driver.read_log(row.submission_id):
+                *lines, rest = (rest[-LONGEST_NOTICE:] + piece).split(b"\n")
+                for line in lines:
+                    listens = _LISTENS.match(line) if address is None else None
+                    address = listens[1].decode() if listens else address
+                    was_idle = was_idle or line.startswith(_IDLE)
         except UnknownJob:
             return look
-        listens = _LISTENS.search(written)
-        address = listens.group(1) if listens else None
-        return replace(look, address=address, was_idle=_IDLE.search(written) is not None)
+        return replace(look, address=address, was_idle=was_idle)
 
     def _write(self, row: NotebookRow, values: Values, happened: list[Event]) -> None:
         if "purge" in values:

@@ -60,6 +60,11 @@ class Home:
         return self.root / "tensorboard"
 
     @property
+    def spool(self) -> Path:
+        """Logs of jobs that run, split by replica, while somebody reads them; made anew with each start."""
+        return self.root / "spool"
+
+    @property
     def secret_key(self) -> Path:
         return self.root / "secret.key"
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import structlog
@@ -208,30 +207,22 @@ class TrackingService:
             for key, value in sorted(run.data.params.items())
         ]
 
-    def put_texts(self, run_id: str, texts: dict[str, str]) -> None:
-        """Store texts as artifacts of the run, by their path."""
-        repository = self._artifacts(run_id)
-        with TemporaryDirectory() as directory:
-            for path, text in texts.items():
-                file = Path(directory) / path
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text)
-            repository.log_artifacts(directory)
+    def put_directory(self, run_id: str, directory: Path, path: str = "") -> None:
+        """Store what lies in `directory` as artifacts of the run, below `path`."""
+        self._artifacts(run_id).log_artifacts(str(directory), path or None)
 
-    def move_texts(self, run_id: str, directory: str, into: str, is_own: Callable[[str], bool]) -> None:
-        """Put the texts directly in `directory` into another, where what comes next does not overwrite them; those
+    def move_files(self, run_id: str, directory: str, into: str, is_own: Callable[[str], bool]) -> None:
+        """Put the files directly in `directory` into another, where what comes next does not overwrite them; those
         whose names are the platform's own. What a script has logged there stays as it is.
         """
         found = [one.path for one in self.list_artifacts(run_id, directory) if not one.is_dir]
         paths = [path for path in found if is_own(path.rsplit("/", 1)[-1])]
         if not paths:
             return
-        texts = {
-            f"{into}/{path.rsplit('/', 1)[-1]}": self.read_artifact(run_id, path).decode(errors="replace")
-            for path in paths
-        }
-        self.put_texts(run_id, texts)
         repository = self._artifacts(run_id)
+        for path in paths:
+            with self.artifact(run_id, path) as file:
+                repository.log_artifact(str(file), into)
         try:
             for path in paths:
                 repository.delete_artifacts(path)

@@ -91,7 +91,7 @@ class _Experiment:
             elif tab == "artifacts":
                 await artifacts.draw(self._services, self.id, self._path)
             elif tab == "logs":
-                address = f"/api/v1/experiment/logs/{quote(self.id)}/stream"
+                address = f"/api/v1/experiment/logs/{quote(self.id)}"
                 if self._found["attempt"] > 1:
                     earlier = f"{addresses.experiment(self.id)}?tab=artifacts&path=logs"
                     parts.link("Logs of earlier attempts", earlier)

@@ -14,6 +14,7 @@ import pytest
 from submarine_ray.experiments import logs
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import TOKEN, spec
+from tests.service import put_texts
 
 URL = "/api/v1/experiment"
 
@@ -127,7 +128,7 @@ def test_artifact_paths_do_not_lead_out(api: httpx.Client) -> None:
     id = api.post(URL, json=spec()).json()["result"]["experimentId"]
     platform = api.app.state.platform  # type: ignore[attr-defined]
     run = platform.tracking.create_run("test", id, "worker-0", {}, False)
-    platform.tracking.put_texts(run.run_id, {"kept/a.txt": "hello"})
+    put_texts(platform.tracking, run.run_id, {"kept/a.txt": "hello"})
     with platform.database.session(write=True) as session:
         session.get(ExperimentRow, id).run_id = run.run_id
     assert api.get(f"{URL}/artifacts/{id}", params={"path": ""}).json()["result"] == ["kept/"]
@@ -273,7 +274,7 @@ def test_big_artifacts_are_streamed_and_parts_can_be_asked_for(api: httpx.Client
     platform = api.app.state.platform  # type: ignore[attr-defined]
     run = platform.tracking.create_run("test", id, "worker-0", {}, False)
     text = "0123456789" * 2_000_000
-    platform.tracking.put_texts(run.run_id, {"big/ü a.bin": text})
+    put_texts(platform.tracking, run.run_id, {"big/ü a.bin": text})
     with platform.database.session(write=True) as session:
         session.get(ExperimentRow, id).run_id = run.run_id
     whole = api.get(f"{URL}/{id}/artifact", params={"path": "big/ü a.bin"})
@@ -360,9 +361,9 @@ def test_a_hidden_password_that_is_sent_back_stays_the_password(api: httpx.Clien
 def test_an_earlier_attempts_log_makes_room_for_the_next(api: httpx.Client) -> None:
     tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
     run = tracking.create_run("test", "experiment-1-0042", "worker-0", {}, False).run_id
-    tracking.move_texts(run, "logs", "logs/attempt-1", logs.is_own)  # there may be none
-    tracking.put_texts(run, {"logs/worker-0.log": "one ü", "logs/attempt-1/worker-0.log": "older"})
-    tracking.move_texts(run, "logs", "logs/attempt-2", logs.is_own)
+    tracking.move_files(run, "logs", "logs/attempt-1", logs.is_own)  # there may be none
+    put_texts(tracking, run, {"logs/worker-0.log": "one ü", "logs/attempt-1/worker-0.log": "older"})
+    tracking.move_files(run, "logs", "logs/attempt-2", logs.is_own)
     assert [one.path for one in tracking.list_artifacts(run, "logs")] == ["logs/attempt-1", "logs/attempt-2"]
     assert tracking.read_artifact(run, "logs/attempt-2/worker-0.log").decode() == "one ü"
 
@@ -374,8 +375,8 @@ def test_what_a_script_has_logged_beside_the_logs_stays_as_it_is(api: httpx.Clie
     store = tracking._artifacts(run)
     store.log_artifact(str(tmp_path / "events.out.tfevents"), "logs")
     names = ["ray.log", "submarine.log", "worker-0.log", "trial-3fa2c_00004-worker-1.log"]
-    tracking.put_texts(run, {f"logs/{name}": "" for name in names})
-    tracking.move_texts(run, "logs", "logs/attempt-1", logs.is_own)
+    put_texts(tracking, run, {f"logs/{name}": "" for name in names})
+    tracking.move_files(run, "logs", "logs/attempt-1", logs.is_own)
     assert [one.path for one in tracking.list_artifacts(run, "logs")] == ["logs/attempt-1", "logs/events.out.tfevents"]
     assert len(tracking.list_artifacts(run, "logs/attempt-1")) == len(names)
     assert tracking.read_artifact(run, "logs/events.out.tfevents") == b"\x00\xff\x80"

@@ -13,6 +13,7 @@ import pytest
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import spec
+from tests.service import put_texts
 
 URL = "/api/v1/experiment"
 BATCH = "/mlflow/api/2.0/mlflow/runs/log-batch"
@@ -124,7 +125,7 @@ def test_artifacts_are_read_by_the_names_that_are_listed(
 ) -> None:
     id, key = run
     tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
-    tracking.put_texts(key, {name: name for name in NAMES} | {f"in % #/{name}": name for name in NAMES})
+    put_texts(tracking, key, {name: name for name in NAMES} | {f"in % #/{name}": name for name in NAMES})
     listed = client.list_artifacts(id)
     assert sorted(listed) == sorted([*NAMES, "in % #/"])
     inner = client.list_artifacts(id, "in % #/")
@@ -137,7 +138,7 @@ def test_artifacts_are_read_by_the_names_that_are_listed(
 def test_links_do_not_lead_out_of_the_artifacts(api: httpx.Client, run: tuple[str, str], tmp_path: Any) -> None:
     id, key = run
     tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
-    tracking.put_texts(key, {"kept.txt": "hello"})
+    put_texts(tracking, key, {"kept.txt": "hello"})
     root = tracking._artifacts(key).artifact_dir
     (tmp_path / "secret.txt").write_text("secret")
     for name, target in (("out", tmp_path), ("out.txt", tmp_path / "secret.txt"), ("loop", "loop")):
@@ -155,7 +156,7 @@ def test_saved_models_are_listed_as_submarine_does_and_registered_by_what_is_lis
     tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
     mlflow = tracking.client()
     assert api.get(f"{URL}/artifacts/{id}").json()["result"] == []
-    tracking.put_texts(key, {"logs/worker-0.log": "x", "plot.txt": "x"})
+    put_texts(tracking, key, {"logs/worker-0.log": "x", "plot.txt": "x"})
     own = mlflow.get_run(key).info.experiment_id
     models = [mlflow.create_logged_model(own, name, source_run_id=key).model_id for name in ("first", "1")]
     from mlflow.entities import LoggedModelOutput

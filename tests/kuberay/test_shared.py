@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from submarine_ray.clusters.drivers.base import Unreachable
-from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs
+from submarine_ray.clusters.drivers.dashboards import Dashboard
+from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import now
 from tests.kuberay.conftest import Kube

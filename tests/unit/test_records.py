@@ -108,13 +108,15 @@ def test_damaged_lines_are_no_records(line: bytes) -> None:
     assert parsed(Param("a", "b").line()) == Param("a", "b")
 
 
-def test_a_log_that_tells_of_a_loss_makes_an_event() -> None:
+def test_a_log_that_tells_of_a_loss_makes_an_event(tmp_path: Path) -> None:
     logs = {
-        "logs/worker-0.log": "epoch 1\n[submarine] not stored: metric 'a' = 1.0 at step 3: HTTP 400: no.\n"
+        "worker-0.log": "epoch 1\n[submarine] not stored: metric 'a' = 1.0 at step 3: HTTP 400: no.\n"
         "[submarine] not stored: 3 more records\n",
-        "logs/worker-1.log": "print('[submarine] not stored: ')\n",
+        "worker-1.log": "print('[submarine] not stored: ')\n",
     }
-    (event,) = losses(logs)
+    for name, text in logs.items():
+        (tmp_path / name).write_text(text)
+    (event,) = losses(sorted(tmp_path.iterdir()))
     assert event.reason == "NotStored"
     assert event.message == (
         "worker-0 logged what was not stored: metric 'a' = 1.0 at step 3: HTTP 400: no. "

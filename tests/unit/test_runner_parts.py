@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from submarine_ray.client.spool import Run
-from submarine_ray.experiments import logs
 from submarine_ray.runner import code, environment
 from submarine_ray.runner.environment import HOOK, SHIM, Place, python_path
 from submarine_ray.runner.errors import CodeSyncFailed
@@ -114,20 +113,6 @@ def test_a_role_overrides_the_experiment() -> None:
 def test_launches_travel_whole() -> None:
     plan = launch("pytorch", {"Worker": 2})
     assert Launch.loads(plan.dumps()) == plan
-
-
-def test_logs_are_split_by_replica_and_keep_what_looks_like_a_prefix() -> None:
-    text = "[worker-1] [worker-0] not mine\nfrom Ray\n[submarine] waits\n[worker-0] a\n[worker-0] \n"
-    assert logs.split(text, ["worker-0", "worker-1"]) == {
-        "worker-0": ["a", ""], "worker-1": ["[worker-0] not mine"], "submarine": ["waits"],
-        "ray": ["from Ray"],
-    }  # fmt: skip
-
-
-def test_a_log_read_back_has_the_lines_it_was_written_with() -> None:
-    text = "10%\r20%\x0c\u2028\n\nend\n"
-    assert logs.lines(text) == ["10%\r20%\x0c\u2028", "", "end"]
-    assert logs.lines("") == []
 
 
 def test_git_and_local_code(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from pydantic import ValidationError
 
 from submarine_ray.cli.follow import Paper
-from submarine_ray.experiments import logs
 from submarine_ray.experiments.outcomes import hurried
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec import without_shell
@@ -95,15 +94,6 @@ def test_the_time_of_grace_reaches_the_launch_and_a_shorter_one_is_said() -> Non
     row = ExperimentRow(cluster="k8s")
     assert hurried(row, asked, None) == hurried(row, default, 30) == []
     assert "'k8s' away, its processes have 30 s" in hurried(row, asked, 30)[0].message
-
-
-def test_a_log_keeps_the_last_state_of_a_progress_bar() -> None:
-    text = (
-        "[worker-0] a\n[worker-0] 1%\r\n[worker-1] 5%\r\n[worker-0] 2%\r\nfrom Ray\r\n[worker-0] 100%\n[worker-0] b\n"
-    )
-    assert logs.split(text, ["worker-0", "worker-1"]) == {
-        "worker-0": ["a", "100%", "b"], "worker-1": ["5%"], "submarine": [], "ray": ["from Ray\r"],
-    }  # fmt: skip
 
 
 def test_a_follower_draws_a_progress_bar_over_itself() -> None:

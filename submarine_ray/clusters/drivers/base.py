@@ -6,7 +6,7 @@ These errors never reach HTTP: the reconcilers turn them into states and events.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -238,6 +238,21 @@ class Capacity:
     grace: int | None = None
 
 
+@dataclass(frozen=True)
+class Mark:
+    """How much of a job's log is known: bytes, and newlines in them."""
+
+    offset: int = 0
+    lines: int = 0
+
+
+BEGINNING = Mark()
+
+
+class LogBeganAnew(ClusterError):
+    """A job's log is shorter than what was read of it: it is another."""
+
+
 class Driver(Protocol):
     """One cluster. Every method may raise Unreachable; all have timeouts."""
 
@@ -251,11 +266,13 @@ class Driver(Protocol):
     def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
         """Those of the jobs that the cluster knows."""
 
-    def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
-        """All that the job has written, waiting `patience` seconds for it at most. Raises UnknownJob."""
+    def read_log(self, submission_id: str, offset: int = 0, patience: float = LOG_SECONDS) -> Iterator[bytes]:
+        """What the job has written so far, from a byte on, in pieces; it waits `patience` seconds at most for the next.
+        Raises UnknownJob, LogBeganAnew.
+        """
 
-    def follow_log(self, submission_id: str) -> AsyncIterator[str]:
-        """What the job has written and goes on to write, in pieces, until it ends."""
+    def follow_log(self, submission_id: str, since: Mark = BEGINNING) -> AsyncIterator[bytes]:
+        """What the job has written after `since` and goes on to write, in pieces, until it ends."""
 
     def stop(self, submission_id: str) -> None:
         """Ask the job to end; no error if it has, or is unknown."""

@@ -7,16 +7,17 @@ prestarted workers usable (seconds for each experiment); logs come back through 
 from __future__ import annotations
 
 import asyncio
-import codecs
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from submarine_ray.clusters.drivers.base import LogBeganAnew
 from submarine_ray.spec.home import Home
 from submarine_ray.spec.launch import Launch
 
-TAIL_SECONDS, TAIL_BYTES = 0.1, 1_000_000
+TAIL_SECONDS = 0.1
+PIECE = 65_536  # of a log: what each reader holds of it
 LOOKS_A_STATUS = 4  # a job's status is asked for at every fourth look at its log
 
 
@@ -55,23 +56,31 @@ class Disk:
         files = self._log_files(submission_id)
         return files[-1] if files else None
 
-    async def tail(self, submission_id: str, is_active: Callable[[], bool]) -> AsyncIterator[str]:
-        """What the job has written and goes on to write; Ray's own stream is a second or two behind.
+    def read(self, submission_id: str, offset: int) -> Iterator[bytes] | None:
+        """What the job has written from a byte on; None if there is no file of it here. Raises LogBeganAnew."""
+        file = self.log_file(submission_id)
+        if file is None:
+            return None
+        if file.stat().st_size < offset:
+            raise LogBeganAnew(submission_id)
+        return _pieces(file, offset)
 
-        `is_active` tells whether the job may still write; it is called on another thread.
+    async def tail(
+        self, submission_id: str, since: int, is_active: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[bytes]:
+        """What the job has written after a byte and goes on to write; Ray's own stream is a second or two behind.
+
+        `is_active` tells whether the job may still write.
         """
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        offset, looks, active = 0, 0, True
+        offset, looks, active = since, 0, True
         while active:
             looks += 1
             if looks % LOOKS_A_STATUS == 0:
-                active = await asyncio.to_thread(is_active)  # before the last look, so that it misses nothing
+                active = await is_active()  # before the last look, so that it misses nothing
             if file := self.log_file(submission_id):
-                with file.open("rb") as opened:
-                    opened.seek(offset)
-                    while piece := opened.read(TAIL_BYTES):
-                        offset += len(piece)
-                        yield decoder.decode(piece)
+                for piece in _pieces(file, offset):
+                    offset += len(piece)
+                    yield piece
             if active:
                 await asyncio.sleep(TAIL_SECONDS)
 
@@ -90,3 +99,10 @@ class Disk:
 
     def _log_files(self, submission_id: str) -> list[Path]:
         return sorted(self.ray.glob(f"session_[0-9]*/logs/job-driver-{submission_id}.log"))
+
+
+def _pieces(file: Path, offset: int) -> Iterator[bytes]:
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        while piece := opened.read(PIECE):
+            yield piece

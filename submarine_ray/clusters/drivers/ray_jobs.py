@@ -5,37 +5,37 @@ Source: the endpoints of Ray 2.60's dashboard (`ray/dashboard/modules/job/job_he
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import shlex
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-import websockets
 
-from submarine_ray.clusters.drivers import pip
+from submarine_ray.clusters.drivers import pip, ray_logs
+from submarine_ray.clusters.drivers.activity import Activity
 from submarine_ray.clusters.drivers.base import (
+    BEGINNING,
     LOG_SECONDS,
     AlreadySubmitted,
     Capacity,
     Job,
     JobState,
+    Mark,
     Submission,
     SubmissionRefused,
     UnknownJob,
     Unreachable,
 )
+from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.unfetched import unfetched
 from submarine_ray.clusters.launches import Launches
-from submarine_ray.core.networks import Outgoing
-from submarine_ray.core.outgoing import CheckedTransport, WebSocket, no_cookies, websocket_target
+from submarine_ray.core.outgoing import CheckedTransport, no_cookies
 from submarine_ray.spec.launch import (
     BEGIN_VARIABLE,
     GRACE_MARGIN,
@@ -54,23 +54,6 @@ METRICS_SECONDS = 3.0
 # What stands between here and a dashboard has found nobody: a proxy, the API server's service proxy.
 _NOBODY = (502, 503, 504)
 _MARKS = (":job_id:", ":actor_name:")  # Ray's own lines in what its workers write
-
-
-@dataclass(frozen=True)
-class Dashboard:
-    """Where a Ray dashboard answers: its `url`, perhaps with a path; `headers` are asked for at each call. What it
-    names is connected to as `outgoing` allows, where that is given.
-    """
-
-    url: str
-    headers: Callable[[], Mapping[str, str]] = dict
-    tls: ssl.SSLContext | None = None
-    outgoing: Outgoing | None = None
-
-
-def bearer(token: str | None) -> Callable[[], Mapping[str, str]]:
-    """The headers that open a dashboard reached directly."""
-    return lambda: {"Authorization": f"Bearer {token}"} if token else {}
 
 
 class RayJobs:
@@ -100,6 +83,7 @@ class RayJobs:
             cookies=no_cookies(),
             transport=CheckedTransport(dashboard.outgoing, verify=dashboard.tls or True),
         )
+        self._activity = Activity(self._is_active)
 
     def submit(self, submission: Submission) -> None:
         launch = self._place(submission.launch)
@@ -162,21 +146,17 @@ class RayJobs:
                 raise Unreachable(f"HTTP {answer.status_code} to GET /api/jobs/{submission_id}")
         return found
 
-    def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
-        if self._disk is not None and (file := self._disk.log_file(submission_id)):
-            return file.read_bytes().decode(errors="replace")
-        answer = self._call("GET", f"/api/jobs/{quote(submission_id, safe='')}/logs", timeout=patience)
-        if answer.status_code == 404:
-            raise UnknownJob(submission_id)
-        if answer.status_code != 200:
-            raise Unreachable(f"HTTP {answer.status_code} to the log of {submission_id}")
-        return str(answer.json()["logs"] or "")
+    def read_log(self, submission_id: str, offset: int = 0, patience: float = LOG_SECONDS) -> Iterator[bytes]:
+        if self._disk is not None and (here := self._disk.read(submission_id, offset)):
+            return here
+        return ray_logs.read(self._http, self._call, submission_id, offset, patience)
 
-    async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
+    async def follow_log(self, submission_id: str, since: Mark = BEGINNING) -> AsyncIterator[bytes]:
+        at = self._dashboard
         if self._disk:
-            pieces = self._disk.tail(submission_id, lambda: self._is_active(submission_id))
+            pieces = self._disk.tail(submission_id, since.offset, lambda: self._activity.of(submission_id))
         else:
-            pieces = self._stream(submission_id)
+            pieces = ray_logs.follow(at, submission_id, since.lines)
         async for piece in pieces:
             yield piece
 
@@ -185,25 +165,6 @@ class RayJobs:
         if job is None or job.state.ended:
             return False
         return job.node_id is None or job.node_id in self.capacity().nodes  # Ray calls running what died with its node
-
-    async def _stream(self, submission_id: str) -> AsyncIterator[str]:
-        secure = self._dashboard.url.startswith("https")
-        base = f"{'wss' if secure else 'ws'}://{self._dashboard.url.split('://', 1)[1]}"
-        target = f"{base}/api/jobs/{quote(submission_id, safe='')}/logs/tail"
-        try:
-            async with WebSocket(
-                target,
-                additional_headers=dict(await asyncio.to_thread(self._dashboard.headers)),
-                open_timeout=10,
-                max_size=None,
-                ssl=(self._dashboard.tls or ssl.create_default_context()) if secure else None,
-                proxy=None,
-                **await websocket_target(self._dashboard.url, self._dashboard.outgoing),
-            ) as stream:
-                async for piece in stream:
-                    yield piece if isinstance(piece, str) else piece.decode(errors="replace")
-        except (OSError, TimeoutError, websockets.WebSocketException) as failure:
-            raise Unreachable(f"the log stream of {submission_id} broke: {failure}") from failure
 
     def stop(self, submission_id: str) -> None:
         answer = self._call("POST", f"/api/jobs/{quote(submission_id, safe='')}/stop")

@@ -74,13 +74,13 @@ function painted(text, into) {
 }
 const bare = (text) => text.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "");
 
-// <log-view src name why>: follows an NDJSON stream of {replica, line}. Draws once a frame; keeps the newest lines only.
+// <log-view src name why>: follows an NDJSON stream of {replica, line} from its last lines on. Draws once a frame; keeps the newest lines only.
 // A line that ends with a carriage return is not finished: the next one of its replica takes its place.
 // `why`, a failure's message, is shown in its place at the end: the last line of a replica's that it quotes.
 class LogView extends HTMLElement {
   connectedCallback() {
     if (this.lines) return;
-    this.all = []; this.fresh = []; this.dropped = 0; this.who = ""; this.wanted = ""; this.follow = true;
+    this.all = []; this.fresh = []; this.who = ""; this.wanted = ""; this.follow = true;
     const tools = document.createElement("div"); tools.className = "tools";
     this.pick = document.createElement("select"); this.pick.setAttribute("aria-label", "Replica");
     this.pick.append(new Option("All replicas", ""));
@@ -104,10 +104,10 @@ class LogView extends HTMLElement {
     for (let pause = 500; this.isConnected; pause = Math.min(pause * 2, 10000)) {
       this.abort = new AbortController();
       try {
-        const answer = await fetch(this.getAttribute("src"), { signal: this.abort.signal });
+        const answer = await fetch(`${this.getAttribute("src")}/stream?tail=${MAX_LINES}`, { signal: this.abort.signal });
         if (!answer.ok) { this.say((await answer.json()).message || "The log cannot be read now."); }
         else {
-          this.all = []; this.fresh = []; this.unfinished = new Map(); this.dropped = 0; this.lines.replaceChildren(); this.say("Waiting for the first line…");
+          this.all = []; this.fresh = []; this.unfinished = new Map(); this.lines.replaceChildren(); this.say("Waiting for the first line…");
           await this.read(answer.body.getReader());
           this.ended = true; this.frame(); return;
         }
@@ -136,11 +136,11 @@ class LogView extends HTMLElement {
     for (const one of this.fresh) if (one.replica && ![...this.pick.options].some((o) => o.value === one.replica)) this.pick.append(new Option(one.replica, one.replica));
     this.all.push(...this.fresh);
     const over = this.all.length - MAX_LINES;
-    if (over > 0) { this.all.splice(0, over); this.dropped += over; }
+    if (over > 0) this.all.splice(0, over);
     this.put(this.fresh.slice(-MAX_LINES)); this.fresh = [];
     while (this.lines.childElementCount > MAX_LINES) this.lines.firstElementChild.remove();
-    const count = `${(this.all.length + this.dropped).toLocaleString()} lines`;
-    this.say(this.all.length || this.ended ? count + (this.dropped ? `, the last ${MAX_LINES.toLocaleString()} shown` : "") + (this.ended ? "" : " · live") : "Waiting for the first line…");
+    const count = this.all.length < MAX_LINES ? `${this.all.length.toLocaleString()} lines` : `the last ${MAX_LINES.toLocaleString()} lines; Download has all`;
+    this.say(this.all.length || this.ended ? count + (this.ended ? "" : " · live") : "Waiting for the first line…");
     if (this.ended && this.getAttribute("why")) this.toPlace(this.getAttribute("why"));
     else if (this.follow) this.toEnd();
   }
@@ -172,12 +172,11 @@ class LogView extends HTMLElement {
   }
   redraw() { this.lines.replaceChildren(); this.put(this.all); if (this.follow) this.toEnd(); }
   toEnd() { this.lines.scrollTop = this.lines.scrollHeight; }
+  // The whole of it comes from the service, in pieces; this page has its end alone.
   save() {
-    const text = this.all.filter(({ replica }) => !this.who || replica === this.who).map(({ replica, line }) => (this.who ? "" : `[${replica}] `) + bare(line)).join("\n");
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text + "\n"], { type: "text/plain" }));
+    link.href = `${this.getAttribute("src")}/text${this.who ? `?replica=${encodeURIComponent(this.who)}` : ""}`;
     link.download = `${this.getAttribute("name") || "log"}.txt`; link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 }
 customElements.define("log-view", LogView);

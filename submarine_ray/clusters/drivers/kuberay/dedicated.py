@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from submarine_ray.clusters.drivers.base import (
+    BEGINNING,
     LOG_SECONDS,
     OUT_OF_MEMORY,
     AlreadySubmitted,
@@ -19,6 +20,7 @@ from submarine_ray.clusters.drivers.base import (
     Capacity,
     Job,
     JobState,
+    Mark,
     Problem,
     Submission,
     SubmissionRefused,
@@ -86,16 +88,16 @@ class DedicatedClusters(RayServices):
                     found[submission_id] = job
         return found
 
-    def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
+    def read_log(self, submission_id: str, offset: int = 0, patience: float = LOG_SECONDS) -> Iterator[bytes]:
         cluster = self._cluster_of(submission_id)
         try:
-            return self._at.dashboard(cluster).log(submission_id, patience)
+            yield from self._at.dashboard(cluster).read_log(submission_id, offset, patience)
         except Unreachable:
             if self._doubt.head_is_ready(cluster) and not self._is_given_up(submission_id):
                 raise
             raise UnknownJob(submission_id) from None  # its pod is gone, and the log with it
 
-    async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
+    async def follow_log(self, submission_id: str, since: Mark = BEGINNING) -> AsyncIterator[bytes]:
         import asyncio
 
         try:
@@ -103,7 +105,7 @@ class DedicatedClusters(RayServices):
         except UnknownJob as failure:
             raise Unreachable(f"{submission_id} has no Ray cluster") from failure
         dashboard = await asyncio.to_thread(self._at.dashboard, cluster)
-        async for piece in dashboard.follow_log(submission_id):
+        async for piece in dashboard.follow_log(submission_id, since):
             yield piece
 
     def stop(self, submission_id: str) -> None:

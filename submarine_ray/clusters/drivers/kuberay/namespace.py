@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from submarine_ray.clusters.drivers.base import Blocked, Problem, SubmissionRefused, Unreachable
+from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
 from submarine_ray.clusters.drivers.kuberay.ground import Ground
 from submarine_ray.clusters.drivers.kuberay.informer import Informer
 from submarine_ray.clusters.drivers.packages import PackageStore
-from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs
+from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 

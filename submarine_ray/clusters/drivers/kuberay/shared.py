@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import structlog
 
 from submarine_ray.clusters.drivers.base import (
+    BEGINNING,
     LOG_SECONDS,
     Blocked,
     Capacity,
     Job,
+    Mark,
     Submission,
     SubmissionRefused,
     Unreachable,
@@ -40,11 +42,11 @@ class SharedCluster(RayServices):
     def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
         return self._jobs().observe(submission_ids)
 
-    def log(self, submission_id: str, patience: float = LOG_SECONDS) -> str:
-        return self._jobs().log(submission_id, patience)
+    def read_log(self, submission_id: str, offset: int = 0, patience: float = LOG_SECONDS) -> Iterator[bytes]:
+        return self._jobs().read_log(submission_id, offset, patience)
 
-    async def follow_log(self, submission_id: str) -> AsyncIterator[str]:
-        async for piece in self._jobs().follow_log(submission_id):
+    async def follow_log(self, submission_id: str, since: Mark = BEGINNING) -> AsyncIterator[bytes]:
+        async for piece in self._jobs().follow_log(submission_id, since):
             yield piece
 
     def stop(self, submission_id: str) -> None:

@@ -1,0 +1,150 @@
+"""Where an experiment's log is: on its cluster while it runs, then with its MLflow run. Nobody holds a whole one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+from anyio import to_thread
+from starlette.concurrency import iterate_in_threadpool
+
+from submarine_ray.clusters.drivers.base import BEGINNING, Mark, UnknownJob, Unreachable
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core.errors import Busy, ClusterUnavailable
+from submarine_ray.experiments import log_parts, logs
+from submarine_ray.experiments.answers import replica_names
+from submarine_ray.experiments.log_parts import Part, Window
+from submarine_ray.experiments.spool import Snapshot, Spools
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.experiment import ExperimentStatus as Status
+from submarine_ray.tracking.service import TrackingService
+
+STREAM_PAUSE = 0.2
+
+Lines = list[tuple[str, str]]
+
+
+class LogService:
+    """`row` finds an experiment by its id; it raises NotFound."""
+
+    def __init__(
+        self, row: Callable[[str], ExperimentRow], clusters: ClusterService, tracking: TrackingService, spools: Spools
+    ) -> None:
+        self._row = row
+        self._clusters = clusters
+        self._tracking = tracking
+        self._spools = spools
+
+    async def parts(self, experiment_id: str) -> list[Part]:
+        """The last attempt's log as it is now, by who wrote it: replicas by their names, then the platform and Ray.
+
+        Raises NotFound, ClusterUnavailable, Busy.
+        """
+        row = await to_thread.run_sync(self._row, experiment_id)
+        if row.archived and row.run_id:
+            return await to_thread.run_sync(self._archived, row.run_id)
+        if row.status != Status.ACCEPTED:
+            try:
+                return log_parts.of_snapshot(await self._look(row))
+            except UnknownJob:
+                now = await to_thread.run_sync(self._row, experiment_id)
+                if now.archived and not row.archived:  # archived between the two looks
+                    return await self.parts(experiment_id)
+            except Unreachable as failure:
+                raise ClusterUnavailable(
+                    f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}"
+                ) from failure
+        return log_parts.empty((*replica_names(row), logs.PLATFORM, logs.RAY))
+
+    async def stream(self, experiment_id: str, replica: str | None, tail: int | None) -> AsyncIterator[Lines]:
+        """(replica, line) as they are written, some at a time, across attempts, until the experiment has ended; from
+        the beginning, or from the last `tail` lines of each replica.
+        """
+        told: Counter[str] = Counter()
+        row = await to_thread.run_sync(self._row, experiment_id)
+        since = BEGINNING
+        if tail is not None and row.status == Status.RUNNING:
+            async for lines, mark in self._last(row, tail, told):
+                since = mark
+                if wanted := _of(replica, lines):
+                    yield wanted
+            tail = None
+        known = told.copy()
+        while True:
+            if row.status == Status.RUNNING:
+                async for lines in self._follow(row, told, since, known.copy()):
+                    if wanted := _of(replica, lines):
+                        yield wanted
+            elif row.status in Status.ENDED and row.archived:
+                # What the live stream did not bring: an attempt may end before anybody could follow it.
+                async for lines in self._rest(experiment_id, told, tail):
+                    if wanted := _of(replica, lines):
+                        yield wanted
+                return
+            await asyncio.sleep(STREAM_PAUSE)
+            before, row = row, await to_thread.run_sync(self._row, experiment_id)
+            if row.attempt != before.attempt:
+                told.clear()
+                known.clear()
+                since = BEGINNING
+
+    async def _last(self, row: ExperimentRow, tail: int, told: Counter[str]) -> AsyncIterator[tuple[Lines, Mark]]:
+        """Each replica's last lines, and up to where of the job's log they are; `told` counts what was before."""
+        try:
+            snapshot = await self._look(row)
+        except (UnknownJob, Unreachable, Busy):
+            return  # then from the beginning
+        for one, part in zip(snapshot.written, log_parts.of_snapshot(snapshot), strict=True):
+            told[one.name] = one.lines
+            window = Window(tail=tail)
+            async for lines in iterate_in_threadpool(Part(part.name, part.open, part.size).batches(window)):
+                yield [(one.name, line) for line in lines], snapshot.mark
+        yield [], snapshot.mark
+
+    async def _follow(
+        self, row: ExperimentRow, told: Counter[str], since: Mark, passed: Counter[str]
+    ) -> AsyncIterator[Lines]:
+        """An attempt's lines after `since` that were not told yet, until the stream ends or breaks; `told` counts each
+        replica's, `passed` those before `since`.
+        """
+        try:
+            driver = await to_thread.run_sync(self._clusters.driver, row.cluster)
+            async for raw in logs.whole_lines(driver.follow_log(row.submission_id, since)):
+                found: Lines = []
+                for name, line in map(logs.who, raw):
+                    if logs.is_passing(name, line):
+                        if passed[name] == told[name]:  # else it is one of those that have long been finished
+                            found.append((name, logs.text(line)))
+                        continue
+                    passed[name] += 1
+                    if passed[name] > told[name]:
+                        told[name] += 1
+                        found.append((name, logs.text(line)))
+                yield found
+        except Unreachable:
+            return  # the caller looks again, and takes it up where it broke
+
+    async def _rest(self, experiment_id: str, told: Counter[str], tail: int | None) -> AsyncIterator[Lines]:
+        for part in await self.parts(experiment_id):
+            window = Window(offset=told[part.name], tail=tail)
+            async for lines in iterate_in_threadpool(part.batches(window)):
+                yield [(part.name, line) for line in lines]
+
+    async def _look(self, row: ExperimentRow) -> Snapshot:
+        def look() -> Snapshot:
+            return self._spools.look(self._clusters.driver(row.cluster), row.submission_id, replica_names(row))
+
+        return await self._clusters.waiting.ask(row.cluster, look)
+
+    def _archived(self, run_id: str) -> list[Part]:
+        paths = [one.path for one in self._tracking.list_artifacts(run_id, "logs") if not one.is_dir]
+        by_name = {path.removeprefix("logs/").removesuffix(".log"): path for path in paths}
+        return [
+            Part(name, lambda path=by_name[name]: self._tracking.artifact(run_id, path))  # type: ignore[misc]
+            for name in logs.ordered(by_name)
+        ]
+
+
+def _of(replica: str | None, lines: Lines) -> Lines:
+    return lines if replica is None else [one for one in lines if one[0] == replica]
