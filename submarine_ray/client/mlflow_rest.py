@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from submarine_ray.client.spool import Run, TrackingRefused
 
 REQUEST_SECONDS = 30
+_API = "/api/2.0/mlflow/"
 
 
 class MlflowRest:
@@ -20,22 +22,25 @@ class MlflowRest:
         parts = urlsplit(run.uri)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname or "", parts.port, timeout=REQUEST_SECONDS)
-        self._prefix = parts.path.rstrip("/")
+        self.prefix = parts.path.rstrip("/")
         self._headers = {"Content-Type": "application/json"}
         if run.token:
             self._headers["Authorization"] = f"Bearer {run.token}"
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Raises OSError when the server cannot be reached, TrackingRefused when it says no."""
-        return self._call("POST", path, json.dumps(body))
+        return self.call("POST", f"{self.prefix}{_API}{path}", json.dumps(body))
 
     def get(self, path: str) -> dict[str, Any]:
         """Raises as `post`."""
-        return self._call("GET", path, None)
+        return self.call("GET", f"{self.prefix}{_API}{path}")
 
-    def _call(self, method: str, path: str, body: str | None) -> dict[str, Any]:
+    def call(
+        self, method: str, path: str, body: str | bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Any request on the kept connection that is answered with JSON. Raises as `post`."""
         try:
-            self._connection.request(method, f"{self._prefix}/api/2.0/mlflow/{path}", body, self._headers)
+            self._connection.request(method, path, body, {**self._headers, **(headers or {})})
             answer = self._connection.getresponse()
             content = answer.read()
         except http.client.HTTPException as failure:

@@ -92,6 +92,7 @@ class ReplicaActor:
             self._lines.put,
             launch.grace_seconds,
             on_end=lambda: self._lines.put(None),
+            keeps=launch.keep_work,
         )
 
     def hand_over(self) -> HandOver:

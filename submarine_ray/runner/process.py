@@ -15,20 +15,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
-from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper
+from submarine_ray.client.shipper import Shipper
+from submarine_ray.client.spool import SPOOL_VARIABLE, Run
 from submarine_ray.runner import guard, output
 from submarine_ray.runner.environment import python_path
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.kernel import KernelKills
 from submarine_ray.runner.unstartable import unstartable
 from submarine_ray.spec import memory
-from submarine_ray.spec.launch import GRACE_SECONDS, Replica
+from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, Replica
 from submarine_ray.spec.without_shell import joined
 
 # How long lines are waited for after the end of the processes: a service that was left on purpose holds the pipe open.
 LAST_LINES_SECONDS = 1.0
 # And how long a slow sink is waited for, which still has to take lines that were written before that end.
 SLOW_SINK_SECONDS = 60.0
+# Of what Ray leaves a stopped runner, this much is for its last words.
+LAST_SECONDS = 5.0
 ENDED_STATUS = 128 + signal.SIGTERM  # as shells number it
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the latter is a shell's word for its child
 _REFERENCE = re.compile(r"\$(\$?)\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -56,8 +59,9 @@ class ReplicaProcess:
     """A running command and all that it starts; `sink` gets each of its lines, in order, stdout and stderr together as
     they were written. The process has ended when nothing is left of its tree (runner/guard.py).
 
-    `grace` is how many seconds its processes have between SIGTERM and SIGKILL. `on_end` is called, on a thread of this
-    object, once the last line has gone to the sink.
+    `grace` is how many seconds its processes have between SIGTERM and SIGKILL. It has ended once what it logged is
+    stored, too, or is not taken any more (client/shipper.py); `keeps` says that its spool outlives this process. Then
+    `on_end` is called, on a thread of this object.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class ReplicaProcess:
         sink: Sink,
         grace: float = GRACE_SECONDS,
         on_end: Callable[[], None] = lambda: None,
+        keeps: bool = False,
     ) -> None:
         self._sink = sink
         self._name = replica.name
@@ -83,19 +88,16 @@ class ReplicaProcess:
         self._start(argv(replica, whole), whole, directory)
         run = Run.from_env(env)
         spool = env.get(SPOOL_VARIABLE)
-        self._shipper = Shipper(Path(spool), run, sink).start() if run and spool else None
+        self._shipper = Shipper(Path(spool), run, sink, keeps).start() if run and spool else None
         self._pump = output.Pump(self._output.fileno(), self._hand_on)
         self._pumping = threading.Thread(target=self._read, name="output", daemon=True)
         self._pumping.start()
         threading.Thread(target=self._follow, name="guard", daemon=True).start()
 
     def wait(self, timeout: float | None = None) -> int:
-        """The command's exit status, once every line has gone to the sink. Raises TimeoutError."""
+        """The command's exit status, once every line has gone to the sink, and every metric. Raises TimeoutError."""
         if not self._ended.wait(timeout):
             raise TimeoutError
-        shipper, self._shipper = self._shipper, None
-        if shipper:
-            shipper.close()
         return self._status
 
     def poll(self) -> int | None:
@@ -103,6 +105,8 @@ class ReplicaProcess:
 
     def terminate(self) -> None:
         """SIGTERM, and SIGKILL to what has not ended after the time of grace. Returns at once."""
+        if self._shipper:
+            self._shipper.hurry(self._grace + GRACE_MARGIN - LAST_SECONDS)
         with self._ordering, contextlib.suppress(OSError):  # it has ended
             if self._orders >= 0:  # else the number may be another file's by now
                 os.write(self._orders, f"{self._grace}\n".encode())
@@ -163,6 +167,8 @@ class ReplicaProcess:
         self._hear_the_last()
         if self._status in _KILLED and self._kills.have_come():
             self._status = memory.OOM_KILLED
+        if self._shipper:
+            self._shipper.close()
         self._ended.set()
         self._on_end()
 

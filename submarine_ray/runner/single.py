@@ -35,7 +35,7 @@ def run(launch: Launch) -> None:
             sys.stdout.write(f"[{replica.name}] {line}\n")
             sys.stdout.flush()
 
-    process = ReplicaProcess(replica, env, workspace.directory, sink, launch.grace_seconds)
+    process = ReplicaProcess(replica, env, workspace.directory, sink, launch.grace_seconds, keeps=launch.keep_work)
     asked = end_on_sigterm(process)
     status = process.wait()
     workspace.close()

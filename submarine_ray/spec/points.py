@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from submarine_ray.spec.numbers import to_json
 
@@ -28,6 +29,11 @@ LISTS, OBJECTS = 5, 1
 def path(run_id: str) -> str:
     """Where a run's batches are sent, below the service's URL."""
     return f"/api/v1/run/{run_id}/batch"
+
+
+def writer_file(spool: Path) -> Path:
+    """Beside a spool: the name of its writer."""
+    return spool.with_name(f"{spool.name}.writer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from submarine_ray.client import tracking
-from submarine_ray.client.spool import Run, Shipper, Spool
+from submarine_ray.client.shipper import Shipper
+from submarine_ray.client.spool import Run, Spool
 from tests.conftest import wait_until
 
 
@@ -80,8 +81,8 @@ def test_a_refused_record_takes_no_other_with_it(mlflow: Mlflow, tmp_path: Path)
     assert [m["step"] for m in mlflow.metrics] == [i for i in range(50) if i != 17]
     assert mlflow.params == [{"key": "good", "value": "2"}]
     assert warnings == [
-        "[submarine] not stored: metric 'bad' = 17.0 at step 17: HTTP 400: {}",
         "[submarine] not stored: parameter 'bad' = '1': HTTP 400: {}",
+        "[submarine] not stored: metric 'bad' = 17.0 at step 17: HTTP 400: {}",
     ]
 
 

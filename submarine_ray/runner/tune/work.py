@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import ray
 
 from submarine_ray.client import tracking
-from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Shipper, Spool
+from submarine_ray.client.shipper import Shipper
+from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Spool
 from submarine_ray.runner import environment, lines
 from submarine_ray.runner.errors import CommandFailed, RunnerError
 from submarine_ray.runner.function import TrainFunction, call

@@ -1,0 +1,103 @@
+"""A spool, read in pieces: many records at once while they are whole, one by one where something is wrong with some."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from submarine_ray.client.records import Metric, Param, checked_key, parsed
+from submarine_ray.spec.points import MAX_KEYS, MAX_POINTS
+
+PIECE_BYTES = 2**20
+_INT64 = 2**63
+
+# (key, value, step, timestamp), and where the spool's next record begins.
+Row = tuple[str, float, int, int]
+
+
+@dataclass
+class Piece:
+    """What a spool holds from one offset to another; `ends` tells where each row's line ends."""
+
+    end: int
+    rows: Sequence[Row] = ()
+    ends: Sequence[int] = ()
+    params: list[Param] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def read(path: Path, offset: int, most: int = MAX_POINTS) -> Piece | None:
+    """The next `most` records at most; None if no whole one is there. Raises OSError."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read(PIECE_BYTES)
+    lines = data.split(b"\n", most)
+    rest = lines.pop()
+    if not lines:
+        if len(rest) < PIECE_BYTES:
+            return None
+        return Piece(offset + len(rest), refused=["a damaged record: a line without an end"])
+    ends, end = [], offset
+    for line in lines:
+        end += len(line) + 1
+        ends.append(end)
+    rows = _all_at_once(lines)
+    return _one_by_one(lines, ends) if rows is None else Piece(end, rows, ends)
+
+
+def _all_at_once(lines: list[bytes]) -> list[Row] | None:
+    """All lines as metrics, if that is what they are; a check of each alone costs five times as much."""
+    try:
+        found: list[Any] = json.loads(b"[%b]" % b",".join(lines))
+    except (ValueError, RecursionError):
+        return None
+    # Whole lines alone: two torn ones could make one whole record.
+    if len(found) != len(lines) or {type(one) for one in found} != {list} or set(map(len, found)) != {4}:
+        return None
+    keys, values, steps, times = zip(*found, strict=True)
+    are_plain = set(map(type, values)) == {float} and set(map(type, steps)) == set(map(type, times)) == {int}
+    if not are_plain or not -_INT64 <= min(steps) <= max(steps) < _INT64 or not 0 <= min(times) <= max(times) < _INT64:
+        return None
+    try:
+        names = set(keys)
+        if len(names) > MAX_KEYS or {checked_key(name) for name in names} != names:
+            return None
+    except (TypeError, ValueError):
+        return None
+    return list(map(tuple, found))
+
+
+def _one_by_one(lines: list[bytes], ends: list[int]) -> Piece:
+    piece = Piece(ends[-1])
+    rows: list[Row] = []
+    row_ends, names, before = [], set(), 0
+    for line, end in zip(lines, ends, strict=True):
+        begun, before = before, end
+        try:
+            record = parsed(line)
+        except ValueError as failure:
+            if line:
+                piece.refused.append(str(failure))
+            continue
+        if isinstance(record, Param):
+            piece.params.append(record)
+            continue
+        names.add(record.key)
+        if len(names) > MAX_KEYS:
+            piece.end = begun
+            break
+        rows.append((record.key, record.value, record.step, record.timestamp))
+        row_ends.append(end)
+    piece.rows, piece.ends = rows, row_ends
+    return piece
+
+
+def metric(row: Row) -> Metric:
+    """A row as the record that it was."""
+    key, value, step, timestamp = row
+    return Metric(key, value, step, timestamp)

@@ -1,0 +1,269 @@
+"""What brings points to our own service: in batches, once, for as long as it moves, whoever is killed on the way."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from submarine_ray.client import pieces, shipper
+from submarine_ray.client.shipper import Shipper
+from submarine_ray.client.spool import Run, Spool
+from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.tracking.batches import expanded, parsed
+from tests.conftest import wait_until
+
+
+class Service(ThreadingHTTPServer):
+    """Reads batches as the control service does, and keeps them as it says it does.
+
+    `loses` answers are not sent after their batch is stored; it answers 503 while `away`; `pause` is before each answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.sequences: dict[str, int] = {}
+        self.rows: list[tuple[Any, ...]] = []
+        self.params: list[dict[str, Any]] = []
+        self.batches = 0
+        self.loses = 0
+        self.away = False
+        self.pause = 0.0
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/mlflow"
+
+    def take(self, body: bytes, encoding: str) -> tuple[int, Any]:
+        try:
+            batch = parsed(expanded(body, encoding), _check_key)
+        except InvalidSpec as failure:
+            return 400, {"message": str(failure)}
+        with self.lock:
+            known = self.sequences.get(batch.writer, 0)
+            if batch.sequence > known:
+                if batch.after is not None and batch.after != known:
+                    return 409, {"message": f"send what follows {known}"}
+                self.rows += batch.points.rows()
+                self.sequences[batch.writer] = batch.sequence
+                self.batches += 1
+            return 200, {"result": {"sequence": self.sequences[batch.writer]}}
+
+
+def _check_key(key: str, number: int) -> None:
+    if key == "bad":
+        raise InvalidSpec("no", f"keys[{number}]")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Service
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(self.server.pause)
+        if self.server.away:
+            return self._answer(503, {})
+        if not self.path.startswith("/api/v1/run/r/batch"):
+            self.server.params += json.loads(body).get("params", [])
+            return self._answer(200, {})
+        found = self.server.take(body, self.headers.get("Content-Encoding", ""))
+        if self.server.loses and found[0] == 200:
+            self.server.loses -= 1
+            self.close_connection = True
+            return None
+        return self._answer(*found)
+
+    def do_GET(self) -> None:
+        if self.server.away:
+            return self._answer(503, {})
+        writer = urlsplit(self.path).query.removeprefix("writer=")
+        return self._answer(200, {"result": {"sequence": self.server.sequences.get(writer, 0)}})
+
+    def _answer(self, status: int, document: Any) -> None:
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small batches."""
+    monkeypatch.setattr(shipper, "MAX_POINTS", 100)
+
+
+def run(server: Service) -> Run:
+    return Run(server.url, "r", "0", "e", "worker-0", True)
+
+
+def spooled(path: Path, count: int) -> Path:
+    spool = Spool(path / "spool")
+    for step in range(count):
+        spool.metric("loss", step / 7, step)
+    spool.close()
+    return path / "spool"
+
+
+def steps(service: Service) -> list[int]:
+    return [row[2] for row in service.rows]
+
+
+def test_points_arrive_as_they_were_logged(service: Service, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    logged = [("loss", 1 / 3), ("up", math.inf), ("down", -math.inf), ("whole", 2), ("tiny", 5e-324), ("loss", -0.0)]
+    for step, (key, value) in enumerate(logged):
+        spool.metric(key, value, step)
+    spool.metric("nan", math.nan, 2**62)
+    spool.param("lr", "0.1")
+    assert Shipper(tmp_path / "spool", run(service)).start().close()
+    assert [row[:2] for row in service.rows[:-1]] == logged
+    assert service.rows[-1][0] == "nan" and math.isnan(service.rows[-1][1]) and service.rows[-1][2] == 2**62
+    assert str(service.rows[5][1]) == "-0.0" and service.params == [{"key": "lr", "value": "0.1"}]
+
+
+def test_many_points_take_few_requests(service: Service, tmp_path: Path) -> None:
+    assert Shipper(spooled(tmp_path, 50_000), run(service)).start().close()
+    assert steps(service) == list(range(50_000)) and service.batches <= 4
+
+
+@pytest.mark.usefixtures("few")
+def test_a_lost_answer_doubles_nothing(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: threading.Event().wait(0.01))
+    service.loses = 3
+    path = spooled(tmp_path, 250)
+    shipping = Shipper(path, run(service)).start()
+    with path.open("ab") as file:  # what is logged meanwhile makes the batch that is sent again another one
+        for step in range(250, 500):
+            file.write(json.dumps(["loss", 0.5, step, 1]).encode() + b"\n")
+    assert shipping.close()
+    assert steps(service) == list(range(500))
+
+
+@pytest.mark.usefixtures("few")
+def test_one_that_comes_later_goes_on_where_the_first_was(service: Service, tmp_path: Path) -> None:
+    path = spooled(tmp_path, 300)
+    assert Shipper(path, run(service)).start().close()
+    before = service.batches
+    Spool(path).metric("loss", 0.5, 300)
+    assert Shipper(path, run(service)).start().close()
+    assert steps(service) == list(range(301)) and service.batches == before + 1
+
+
+@pytest.mark.usefixtures("few")
+def test_two_at_once_double_nothing(service: Service, tmp_path: Path) -> None:
+    path = spooled(tmp_path, 2_000)
+    first, second = Shipper(path, run(service)).start(), Shipper(path, run(service)).start()
+    assert first.close() and second.close()
+    assert steps(service) == list(range(2_000))
+
+
+@pytest.mark.usefixtures("few")
+def test_a_name_that_is_refused_costs_itself_alone(service: Service, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    for step in range(50):
+        spool.metric("bad" if step in (17, 49) else "loss", 0.5, step)
+    warnings: list[str] = []
+    assert not Shipper(tmp_path / "spool", run(service), warnings.append).start().close()
+    assert steps(service) == [step for step in range(50) if step not in (17, 49)]
+    assert len(warnings) == 2 and "'bad' = 0.5 at step 17: HTTP 400: keys[0]: no" in warnings[0]
+
+
+@pytest.mark.usefixtures("few")
+def test_the_end_waits_for_as_long_as_it_moves(service: Service, tmp_path: Path) -> None:
+    service.pause = 0.15
+    warnings: list[str] = []
+    begun = time.monotonic()
+    assert Shipper(spooled(tmp_path, 1_000), run(service), warnings.append).start().close(patience=1.0)
+    assert time.monotonic() - begun > 1.0 and len(service.rows) == 1_000 and not warnings
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("keeps", [False, True])
+def test_what_is_left_is_counted(service: Service, tmp_path: Path, keeps: bool) -> None:
+    service.away = True
+    warnings: list[str] = []
+    shipping = Shipper(spooled(tmp_path, 1_234), run(service), warnings.append, keeps).start()
+    assert not shipping.close(patience=0.5)
+    why = "the tracking server took nothing for 0.5 s"
+    if keeps:
+        assert warnings == [f"[submarine] 1,234 records are left for the service to store: {why}"]
+    else:
+        assert warnings == [f"[submarine] not stored: 1,234 records, which were logged last: {why}"]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_stop_bounds_it(service: Service, tmp_path: Path) -> None:
+    service.pause = 0.1
+    warnings: list[str] = []
+    shipping = Shipper(spooled(tmp_path, 5_000), run(service), warnings.append).start()
+    shipping.hurry(0.5)
+    begun = time.monotonic()
+    assert not shipping.close(patience=30)
+    assert time.monotonic() - begun < 5 and "the replica was stopped" in warnings[0]
+
+
+def test_lines_that_are_torn_are_no_others(tmp_path: Path) -> None:
+    """Read at once, two torn lines must not make one whole record."""
+    path = tmp_path / "spool"
+    path.write_bytes(b'["a", 1.0\n2, 3]\n["b", 1.0, 2, 3]\n["c", 1.0, 2, 3')
+    found = pieces.read(path, 0)
+    assert found and list(found.rows) == [("b", 1.0, 2, 3)] and len(found.refused) == 2
+    assert found.end == len(b'["a", 1.0\n2, 3]\n["b", 1.0, 2, 3]\n') and pieces.read(path, found.end) is None
+    path.write_bytes(b"x" * pieces.PIECE_BYTES + b"\n")
+    found = pieces.read(path, 0)
+    assert found and found.refused and pieces.read(path, found.end)
+
+
+def test_a_sender_that_is_killed_is_followed_by_another(service: Service, tmp_path: Path) -> None:
+    """A process without a runner, as Ray Train's workers are: its sender is killed in the middle, and again."""
+    code = (
+        "import os, sys, submarine_ray as s\n"
+        "for i in range(30_000):\n"
+        "    s.log_metric('loss', i, i)\n"
+        "    if i in (0, 20_000): print('now', flush=True); sys.stdin.readline()\n"
+    )
+    env = os.environ | {"MLFLOW_TRACKING_URI": service.url, "MLFLOW_RUN_ID": "r", "TMPDIR": str(tmp_path)}
+    env.pop("SUBMARINE_SPOOL", None)
+    logging = subprocess.Popen(
+        [sys.executable, "-c", code], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert logging.stdin and logging.stdout
+    logging.stdout.readline()
+    wait_until(lambda: service.rows, 30, "the first point")
+    logging.stdin.write("\n")
+    logging.stdin.flush()
+    logging.stdout.readline()
+    spool = next(tmp_path.glob("submarine-*/metrics.jsonl"))
+    senders = [p for p in psutil.process_iter(["cmdline"]) if str(spool) in (p.info["cmdline"] or ())]
+    assert senders
+    for sender in senders:
+        sender.kill()
+    logging.stdin.write("\n")
+    logging.stdin.close()
+    assert logging.wait(60) == 0
+    assert sorted(steps(service)) == list(range(30_000))
