@@ -36,9 +36,10 @@ from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import DatabaseUnavailable
-from submarine_ray.core.http import Bodies, add_error_handlers
+from submarine_ray.core.http import add_error_handlers
 from submarine_ray.core.instance import Instance
 from submarine_ray.core.leases import Lessee
+from submarine_ray.core.limits.bodies import Bodies
 from submarine_ray.core.loop import Loop
 from submarine_ray.core.proxy import Proxy
 from submarine_ray.core.secrets import SecretBox
@@ -214,13 +215,13 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     _add_operations(app, platform)
     if workbench:
         _add_workbench(app, platform, feed)
-    app.add_middleware(Bodies, settings=settings)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app)
     app.add_middleware(TensorBoardMount, board=platform.tensorboard, proxy=proxy)
     app.add_middleware(DashboardMount, clusters=platform.clusters, proxy=proxy)
     app.add_middleware(NotebookMount, notebooks=platform.notebooks, proxy=proxy)
     holders = Holders(platform.attempts.find, platform.notebooks.is_wanted, platform.serving.served_by)
     app.add_middleware(Scopes, holders=holders, runs=Ownership(platform.tracking))
+    app.add_middleware(Bodies, settings=settings)
     app.add_middleware(Gate, settings=settings, tokens=platform.tokens.read, opens=behind_the_gate)
     return app
 

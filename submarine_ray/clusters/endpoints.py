@@ -5,13 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core.documents import DocumentRoute
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.spec.answers import Cluster, ClusterCheck
 from submarine_ray.spec.clusters import ClusterSpec
 
 
 def router(clusters: ClusterService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/cluster", tags=["cluster"])
+    routes = APIRouter(prefix="/api/v1/cluster", tags=["cluster"], route_class=DocumentRoute)
 
     @routes.post("", response_model=Envelope[Cluster], summary="Register a Ray cluster, or KubeRay on Kubernetes")
     def create(spec: ClusterSpec) -> Response:

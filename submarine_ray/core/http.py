@@ -1,8 +1,7 @@
-"""What stands before every endpoint: how much may be sent, in which format; and how failures are answered."""
+"""The types of ASGI, and how failures are answered."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -15,8 +14,6 @@ from starlette.routing import compile_path
 
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError, Unavailable
-from submarine_ray.core.settings import Settings
-from submarine_ray.spec import documents
 from submarine_ray.spec.problems import sentence
 
 log = structlog.get_logger(__name__)
@@ -27,8 +24,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 PACKAGE_PATH = "/api/v1/package"
 
 
@@ -39,71 +34,6 @@ def is_navigation(scope: Scope) -> bool:
     headers = dict(scope["headers"])
     mode = headers.get(b"sec-fetch-mode")
     return mode == b"navigate" if mode else b"text/html" in headers.get(b"accept", b"")
-
-
-class Bodies:
-    """Bounds the bodies of our API, and reads YAML where JSON is expected (`application/yaml`)."""
-
-    def __init__(self, app: App, settings: Settings) -> None:
-        self._app = app
-        self._limit = settings.max_body_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or not _is_bounded_here(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        limit = self._limit
-        body = await _read(receive, limit)
-        if body is None:
-            refusal = error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes.")
-            await refusal(scope, receive, send)
-            return
-        kind = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1").split(";")[0].strip().lower()
-        if kind in _YAML_TYPES:
-            try:
-                body = json.dumps(documents.load(body)).encode()
-            except documents.NotYaml as failure:
-                await error(HTTPStatus.BAD_REQUEST, f"The body is not valid YAML: {failure}")(scope, receive, send)
-                return
-            headers = [(k, v) for k, v in scope["headers"] if k not in (b"content-type", b"content-length")]
-            scope = {
-                **scope,
-                "headers": [
-                    *headers,
-                    (b"content-type", b"application/json"),
-                    (b"content-length", str(len(body)).encode()),
-                ],
-            }
-        await self._app(scope, _replay(body, receive), send)
-
-
-def _is_bounded_here(path: str) -> bool:
-    return path.startswith("/api/v1/") and path != PACKAGE_PATH  # an upload goes to the disk as it comes
-
-
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The whole body, or None as soon as it is over the limit."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > limit:
-            return None
-        if not message.get("more_body"):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    told = False
-
-    async def replay() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from submarine_ray.core.documents import DocumentRoute
+
 
 def known_first(get: Callable[[str], Any]) -> type[APIRoute]:
     """Routes whose PATCH first asks `get`, which raises NotFound, for what the path names in its one parameter."""
 
-    class KnownFirst(APIRoute):
+    class KnownFirst(DocumentRoute):
         def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
             handle = super().get_route_handler()
             if "PATCH" not in (self.methods or ()) or len(self.param_convertors) != 1:

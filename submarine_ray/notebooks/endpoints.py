@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from submarine_ray.access.callers import caller
+from submarine_ray.core.documents import DocumentRoute
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.paging import MAX_LIMIT
 from submarine_ray.notebooks.service import NotebookService
@@ -22,7 +23,7 @@ PUBLISHED_COMMAND = "4291d7da9005377ec9aec4a71ea837f"
 
 
 def router(notebooks: NotebookService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/notebook", tags=["notebook"])
+    routes = APIRouter(prefix="/api/v1/notebook", tags=["notebook"], route_class=DocumentRoute)
 
     @routes.get("/ping", response_model=Envelope[str], summary="Is this API there?")
     def ping() -> Response:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from submarine_ray.core.documents import DocumentRoute
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
@@ -17,7 +18,7 @@ One = Envelope[Endpoint]
 
 
 def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/serve", tags=["serve"])
+    routes = APIRouter(prefix="/api/v1/serve", tags=["serve"], route_class=DocumentRoute)
 
     @routes.get("/ping", response_model=Envelope[str], summary="Is this API there?")
     def ping() -> Response:
