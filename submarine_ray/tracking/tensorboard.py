@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import structlog
 
+from submarine_ray.core import children
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import Unavailable
 from submarine_ray.core.http import App, Receive, Scope, Send
@@ -84,6 +85,7 @@ class TensorBoard:
         command = [sys.executable, "-m", "submarine_ray.tracking.board", f"--logdir={self._logs}", "--host=127.0.0.1"]
         self._process = process = subprocess.Popen(
             [*command, f"--port={port}", f"--path_prefix={PREFIX}"],
+            env=children.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.clusters.drivers.kuberay.pods import DEFAULT_MEMORY
 from submarine_ray.serving import decide
 from tests.conftest import wait_until
@@ -183,3 +184,36 @@ def test_a_pod_has_the_memory_that_its_replica_asks_for(endpoint: Endpoint) -> N
     endpoint.ask(1, memory=5 * 2**30)
     assert asked() == 5 * 2**30 and limit() - before == 3 * 1024
     assert endpoint.state()[0] == "DEPLOYING"  # a new cluster has the new pods
+
+
+def test_the_token_that_reads_its_model_is_in_a_secret_of_its_own(server: ApiServer, tmp_path: Path) -> None:
+    made = Endpoint(server, tmp_path)
+    tokens = made.at.tokens
+
+    def put(*names: str) -> None:
+        wanted = [
+            decide.Desired(
+                name, name, 1, f"models:/{name}/1", 1, 0.25, 0, 0, tokens.issue(PrincipalKind.ENDPOINT, name)
+            )
+            for name in names
+        ]
+        made.driver.put_applications(decide.configuration(wanted, [], "http://service/mlflow", {}))
+
+    def kept() -> dict[str, str]:
+        found = made.store.list("secrets")[0]
+        return {one["metadata"]["name"]: base64.b64decode(one["data"]["token"]).decode() for one in found}
+
+    # What earlier versions left: the service's own token.
+    old = f"submarine-tracking-{made.at.uid[:8]}"
+    for name in (old, "m-1-token"):
+        made.store.create("secrets", {"metadata": {"name": name}, "data": {"token": base64.b64encode(b"old").decode()}})
+    put("m-1", "m-2")
+    assert kept() == {f"m-{n}-token": tokens.issue(PrincipalKind.ENDPOINT, f"m-{n}") for n in (1, 2)}
+    for name, token in ((f"m-{n}", kept()[f"m-{n}-token"]) for n in (1, 2)):
+        service = made.store.get("rayservices", name)
+        text = yaml.safe_dump(service)
+        assert token not in text and "tracking_token" not in text
+        assert f"{{'secretKeyRef': {{'name': '{name}-token', 'key': 'token'}}}}" in str(service)
+    put("m-2")
+    assert set(kept()) == {"m-2-token"}
+    made.close()

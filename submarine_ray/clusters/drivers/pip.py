@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from submarine_ray.clusters.drivers.base import PackagesRefused
+from submarine_ray.core import children
 
 VERSIONS_TOLD = 8
 PATIENCE_SECONDS = 50  # what takes longer is left to Ray
@@ -30,6 +31,7 @@ def check(requirements: tuple[str, ...]) -> None:
             capture_output=True,
             text=True,
             errors="replace",
+            env=children.environment(),
             stdin=subprocess.DEVNULL,
             timeout=PATIENCE_SECONDS,
         )
