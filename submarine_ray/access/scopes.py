@@ -108,7 +108,7 @@ class Scopes:
         if asked.path.startswith("/mlflow/"):
             mlflow_scope.check(asked, own)
         elif found := _BATCH.fullmatch(asked.path):
-            if asked.method != "POST" or not own.has_run(found["run"]):
+            if asked.method not in ("GET", "POST") or not own.has_run(found["run"]):
                 raise Outside("the run is not of its experiment")
         elif found := _BEGIN.fullmatch(asked.path):
             is_own = found["id"] == attempt.experiment_id and asked.said("submission") == [attempt.submission]
