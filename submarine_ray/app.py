@@ -31,7 +31,7 @@ from submarine_ray.clusters.dashboard import DashboardMount
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.reconcile import ClusterReconciler
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.core import logging, openapi
+from submarine_ray.core import logging, openapi, own_places
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
@@ -62,6 +62,7 @@ from submarine_ray.serving.reconcile import ServingReconciler
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.private import NotPrivate
 from submarine_ray.templates import endpoints as template_endpoints
 from submarine_ray.templates import library
 from submarine_ray.templates.service import TemplateService
@@ -291,6 +292,10 @@ def main() -> None:
     except (ValidationError, SettingsError) as failure:
         sys.exit(f"The control service cannot start: {explained(failure)}")
     logging.configure(settings.log_level, settings.log_json)
+    try:
+        own_places.secure(settings)
+    except (NotPrivate, PermissionError) as failure:
+        sys.exit(f"The control service cannot start: {failure}")
     settings = closed(settings)
     uvicorn.run(
         build(settings, workbench=True),

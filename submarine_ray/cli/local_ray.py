@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import socket
-import stat
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ import psutil
 from submarine_ray.cli import processes
 from submarine_ray.cli.processes import Started
 from submarine_ray.runner.network import node_ip
+from submarine_ray.spec import private
 from submarine_ray.spec.home import Home
 from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE
 
@@ -189,6 +189,11 @@ def temp_dir(home: Home) -> Path:
     direct = home.root / "ray"
     if len(str(direct)) <= 40:
         return direct
+    # Ray opens its own to everybody, so it lies in one that nobody else may enter.
+    return _short_dir(home) / "r"
+
+
+def _short_dir(home: Home) -> Path:
     return Path("/tmp") / f"submarine-ray-{os.getuid()}-{_digest(home)}"  # noqa: S108 (made by _make_private)
 
 
@@ -203,11 +208,10 @@ def _digest(home: Home) -> str:
 
 def _make_private(directory: Path) -> None:
     """A directory that is this user's alone; /tmp is everybody's. Raises StartFailed if somebody was there before."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise StartFailed(f"{directory} belongs to somebody else; remove it, or choose another SUBMARINE_HOME")
-    directory.chmod(0o700)
+    try:
+        private.check(private.directory(directory))
+    except private.NotPrivate as failure:
+        raise StartFailed(str(failure)) from failure
 
 
 def start(
@@ -221,16 +225,16 @@ def start(
 
     It offers `gpus` GPUs, or those that Ray finds. Raises StartFailed with the log's tail.
     """
-    with _ports_lock():
+    with private.umask(), _ports_lock():
         _start(home, cpus, gpus, fast_serve, variables or {})
 
 
 @contextmanager
 def _ports_lock() -> Iterator[None]:
     """One cluster of this user starts at a time: ports are free only until another `up` has chosen them too."""
-    path = Path(tempfile.gettempdir()) / f"submarine-ray-{os.getuid()}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    directory = Path(tempfile.gettempdir()) / f"submarine-{os.getuid()}"
+    _make_private(directory)
+    with (directory / "ports.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -242,7 +246,7 @@ def _start(home: Home, cpus: int | None, gpus: int | None, fast_serve: bool, var
     ports = choose_ports(previous if isinstance(previous, int) else None)
     secret = token(home)
     directory = temp_dir(home)
-    _make_private(directory)
+    _make_private(directory.parent)
     _make_private(_haproxy_dir(home))
     home.ray_storage.mkdir(mode=0o700, parents=True, exist_ok=True)
     started = processes.start(
@@ -317,4 +321,5 @@ def sweep(home: Home) -> None:
 def forget(home: Home) -> None:
     """Drop the cluster's session directory and job records."""
     shutil.rmtree(temp_dir(home), ignore_errors=True)
+    shutil.rmtree(_short_dir(home), ignore_errors=True)
     shutil.rmtree(home.ray_storage, ignore_errors=True)

@@ -9,12 +9,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+import serve_apps
+import submarine_ray
 from submarine_ray.cli import local_ray, processes
 from submarine_ray.cli.local_ray import StartFailed
+from submarine_ray.spec import private
 from submarine_ray.spec.home import DEFAULT_PORT, Home
 from submarine_ray.spec.strength import HOW_TO_MAKE_ONE, weakness
 
@@ -48,7 +52,7 @@ def up(home: Home, cpus: int | None = None, gpus: int | None = None) -> list[str
     token = os.environ.get("SUBMARINE_TOKEN")
     if token is not None and (problem := weakness(token.strip())):
         raise StartFailed(f"SUBMARINE_TOKEN {problem}; {HOW_TO_MAKE_ONE}")  # before Ray starts for nothing
-    with _alone(home):
+    with own_places(home), _alone(home):
         needs_service = not service_answers(home)  # first: that a stranger has its port is said before Ray starts
         if not local_ray.is_running(home):
             local_ray.start(home, cpus, gpus=gpus)
@@ -57,6 +61,21 @@ def up(home: Home, cpus: int | None = None, gpus: int | None = None) -> list[str
             _start_service(home)
             started.append("service")
     return started
+
+
+@contextmanager
+def own_places(home: Home) -> Iterator[None]:
+    """What is made meanwhile is this user's alone. Raises StartFailed where other users could change what runs here."""
+    packages = Path(os.environ.get("SUBMARINE_PACKAGE_DIRECTORY") or home.packages)
+    with private.umask():
+        try:
+            for place in (home.root, packages):
+                private.check(private.directory(place))
+            for programs in (submarine_ray, serve_apps):
+                private.check_tree(Path(programs.__file__ or "").parent)
+        except private.NotPrivate as failure:
+            raise StartFailed(str(failure)) from failure
+        yield
 
 
 def down(home: Home) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from submarine_ray.runner.network import node_ip
+from submarine_ray.spec import private
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
@@ -45,12 +46,12 @@ def beside_proxies(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(command: Sequence[str], env: Mapping[str, str], log: Path) -> Started:
-    """Start a process that outlives this one, its output appended to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    """Start a process that outlives this one, its output appended to `log`; what it makes is this user's alone."""
+    with private.file(log).open("ab") as output:
         process = subprocess.Popen(
-            list(command), env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+            list(command), env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True, umask=private.PRIVATE_UMASK,
+        )  # fmt: skip
     return Started(process.pid, psutil.Process(process.pid).create_time())
 
 

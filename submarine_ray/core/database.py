@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from submarine_ray.core.errors import DatabaseUnavailable
+from submarine_ray.spec import private
 
 CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 20
@@ -114,8 +115,7 @@ def _engine(url: str) -> Engine:
             pool_recycle=1800,
             isolation_level="READ COMMITTED",
         )
-    path = url.removeprefix("sqlite:///")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    private.file(Path(url.removeprefix("sqlite:///")))  # SQLite makes the files beside it with the same mode
     engine = create_engine(url, pool_size=10, max_overflow=30, pool_timeout=POOL_WAIT_SECONDS)
 
     @event.listens_for(engine, "connect")

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from submarine_ray.runner import places
 from submarine_ray.runner.errors import InvalidLaunch, RunnerError
 from submarine_ray.spec.launch import BEGIN_VARIABLE, TICKET_VARIABLE, Code, Launch, Tracking
 
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The exit status: 0, or the failing replica's own."""
     try:
         launch, is_own = _launch(_parse(arguments))
+        launch = places.own(launch)
         run(launch, in_actors=is_own and bool(launch.replicas[0].gpu) and _holds_nothing())
     except RunnerError as failure:
         text = str(failure)

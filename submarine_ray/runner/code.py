@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from submarine_ray.runner import places
 from submarine_ray.runner.errors import CODE_SYNC_STATUS, CodeSyncFailed
 from submarine_ray.spec.launch import Code, Launch
 
@@ -40,7 +41,8 @@ class Workspace:
 
 
 def prepare(launch: Launch, replica: str) -> Workspace:
-    """The replica's workspace, with the code in it if there is any. Raises CodeSyncFailed."""
+    """The replica's workspace, with the code in it if there is any. Raises CodeSyncFailed, InvalidLaunch."""
+    places.ensure(launch)
     root = Path(launch.work_dir) / replica if launch.work_dir else Path(tempfile.mkdtemp(prefix="submarine-"))
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if launch.tensorboard_dir:

@@ -18,6 +18,7 @@ from typing import Any
 from submarine_ray.access.origins import served_by
 from submarine_ray.core.envelope import error
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec import private
 from submarine_ray.spec.hosts import PORTS
 from submarine_ray.tracking.strict import refuse_what_is_not_understood
 
@@ -65,8 +66,7 @@ def load(settings: Settings) -> App:
 
 def _use_wal(path: Path) -> None:
     """Readers and the writer side by side; the mode stays with the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=20)) as connection:
+    with closing(sqlite3.connect(private.file(path), timeout=20)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 

@@ -21,7 +21,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 
 from submarine_ray.client.mlflow_rest import MlflowRest, as_tags, run_id
 from submarine_ray.client.spool import Run
-from submarine_ray.runner import lines
+from submarine_ray.runner import lines, places
 from submarine_ray.runner.errors import CommandFailed, RunnerError
 from submarine_ray.runner.hook import submarine_mlflow
 from submarine_ray.runner.tune.work import (
@@ -231,6 +231,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]
 
     def _enter(self) -> dict[str, float] | None:
         """Make the trial's run; its metrics instead, if it had ended before the sweep was resumed."""
+        places.ensure(self._experiment)
         shutil.rmtree(self._root, ignore_errors=True)  # of a try that was lost
         (self._root / "checkpoint").mkdir(parents=True)
         if not self._experiment.tracking:
