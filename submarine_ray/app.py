@@ -19,11 +19,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_la
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from submarine_ray.access import endpoints as access_endpoints
 from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.access.gate import Gate
 from submarine_ray.access.opening import closed
 from submarine_ray.access.reach import Holders
 from submarine_ray.access.scopes import Scopes, behind_the_gate
+from submarine_ray.access.sessions import Sessions
 from submarine_ray.access.tokens import PURPOSE, Tokens
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters import uploads
@@ -91,6 +93,7 @@ class Platform:
         self.database = Database(settings.sqlalchemy_url)
         secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.tokens = Tokens(secrets.derived(PURPOSE))
+        self.sessions = Sessions(self.database, settings)
         self.attempts = Attempts(self.database)
         changes = Changes()
         self.packages = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
@@ -209,6 +212,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         notebook_endpoints.router(platform.notebooks),
         serving_endpoints.router(platform.serving, platform.traffic),
         cluster_endpoints.router(platform.clusters),
+        access_endpoints.router(platform.sessions),
         uploads.router(platform.packages, settings.max_package_bytes),
         tracking_endpoints.router(Intake(platform.tracking)),
     ):
@@ -223,7 +227,9 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     holders = Holders(platform.attempts.find, platform.notebooks.is_wanted, platform.serving.served_by)
     app.add_middleware(Scopes, holders=holders, runs=Ownership(platform.tracking))
     app.add_middleware(Bodies, settings=settings)
-    app.add_middleware(Gate, settings=settings, tokens=platform.tokens.read, opens=behind_the_gate)
+    app.add_middleware(
+        Gate, settings=settings, tokens=platform.tokens.read, opens=behind_the_gate, sessions=platform.sessions
+    )
     return app
 
 

@@ -5,8 +5,6 @@ It leaves the caller in `scope["state"]["principal"]`; endpoints read it with `c
 
 from __future__ import annotations
 
-import hmac
-import os
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
@@ -14,15 +12,18 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from submarine_ray.access import connections, signin
+from submarine_ray.access import live, signin
+from submarine_ray.access.identity import Identity, Known, TooManyAttempts
 from submarine_ray.access.origins import Origins
 from submarine_ray.access.principals import Principal, PrincipalKind
-from submarine_ray.access.tokens import is_ours
+from submarine_ray.access.sessions import Sessions
+from submarine_ray.access.throttle import Throttle
 from submarine_ray.core.envelope import error
+from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.http import App, Receive, Scope, Send, is_navigation
 from submarine_ray.core.settings import Settings
 
-OPEN_PATHS = ("/health", "/ready", signin.PATH)
+OPEN_PATHS = ("/health", "/ready")
 
 
 def no_tokens(_token: str) -> Principal | None:
@@ -39,7 +40,7 @@ class Gate:
     """Refuses foreign hosts (DNS rebinding), foreign origins (CSRF), and who is not known.
 
     `tokens` finds whose a bearer token is, other than the service's own; `opens` says whether a caller who is no
-    administrator may send this request.
+    administrator may send this request. Without `sessions` nobody signs in.
     """
 
     def __init__(
@@ -48,62 +49,49 @@ class Gate:
         settings: Settings,
         tokens: Callable[[str], Principal | None] = no_tokens,
         opens: Callable[[Principal, Scope], bool] = nothing,
+        sessions: Sessions | None = None,
     ) -> None:
         self._app = app
-        self._tokens = tokens
         self._opens = opens
-        self._token = settings.token.get_secret_value() if settings.token else None
+        self._sessions = sessions
         self._origins = Origins(settings)
+        self._identity = Identity(settings, tokens, sessions, Throttle())
+        self._signin = signin.SignIn(sessions, self._identity) if sessions else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._origins.refusal(scope) or self._identified(scope)
-        if refusal is None and self._token and scope["type"] == "http" and scope["path"] == signin.PATH:
-            refusal = await signin.answer(Request(scope, receive), self._token)
-        await (refusal or self._app)(scope, receive, send)
+        refusal, known = self._origins.refusal(scope), None
+        if refusal is None and scope["path"] not in OPEN_PATHS:
+            try:
+                known = await self._identity.find(scope)
+                refusal = await self._answer(scope, receive, known)
+            except TooManyAttempts as failure:
+                refusal = error(failure.status, str(failure))
+                refusal.headers["Retry-After"] = str(failure.seconds)
+            except DatabaseUnavailable as failure:
+                refusal = error(failure.status, str(failure))
+        if refusal is not None:
+            await refusal(scope, receive, send)
+        elif scope["type"] == "websocket" and known and known.session and self._sessions:
+            await live.run(self._app, scope, receive, send, known.session, self._sessions)
+        else:
+            await self._app(scope, receive, send)
 
-    def _identified(self, scope: Scope) -> Response | None:
-        """Note who asks; the refusal of who is not known, or of what they may not reach."""
-        principal = self._principal(scope, _bearer(scope))
-        scope.setdefault("state", {})["principal"] = principal
-        if scope["path"] in OPEN_PATHS:
-            return None
-        if principal is None:
-            if is_navigation(scope) and self._token:
+    async def _answer(self, scope: Scope, receive: Receive, known: Known | None) -> Response | None:
+        """Note who asks; the answer to who is not known, to what they may not reach, and to signing in and out."""
+        state = scope.setdefault("state", {})
+        state["principal"] = known.principal if known else None
+        state["session"] = known.session if known else None
+        if scope["path"] in (signin.PATH, signin.OUT_PATH) and scope["type"] == "http" and self._signin:
+            return await self._signin.answer(Request(scope, receive), known)
+        if known is None:
+            if is_navigation(scope) and self._signin:
                 return RedirectResponse(f"{signin.PATH}?next={quote(scope['path'])}", HTTPStatus.SEE_OTHER)
-            return error(HTTPStatus.UNAUTHORIZED, self._who_is_known())
+            return error(HTTPStatus.UNAUTHORIZED, self._identity.refusal())
+        principal = known.principal
         if principal.kind is not PrincipalKind.ADMINISTRATOR and not self._opens(principal, scope):
             whose = f"The token of the {principal.kind} {principal.name!r}"
             return error(HTTPStatus.FORBIDDEN, f"{whose} does not open {scope['path'][:200]}.")
         return None
-
-    def _who_is_known(self) -> str:
-        if self._token:
-            return "The token is missing or wrong; send 'Authorization: Bearer <token>'."
-        return (
-            f"This service answers its own user alone (uid {os.geteuid()}), and the request comes from another one or "
-            "through a proxy. Others sign in with a token: have SUBMARINE_TOKEN set where the service starts."
-        )
-
-    def _principal(self, scope: Scope, token: str) -> Principal | None:
-        # A token of an attempt stands for that attempt alone, even where a request without one is an administrator's.
-        if token and (found := self._tokens(token)) is not None:
-            return found
-        if is_ours(token):  # one that was forged, or made with another key, is nobody's
-            return None
-        if self._token is None:
-            uid = connections.peer_uid(scope)
-            known = connections.is_own_user(uid)
-            return Principal(PrincipalKind.ADMINISTRATOR, f"user {uid} of this machine") if known else None
-        if token and hmac.compare_digest(token.encode(), self._token.encode()):
-            return Principal(PrincipalKind.ADMINISTRATOR, "token")
-        if signin.is_signed_in(scope["headers"], self._token):
-            return Principal(PrincipalKind.ADMINISTRATOR, "session")
-        return None
-
-
-def _bearer(scope: Scope) -> str:
-    given = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
-    return given[0].decode("latin-1").removeprefix("Bearer ").strip() if len(given) == 1 else ""

@@ -70,6 +70,15 @@ def up(
     started = platform.up(_home(), cpus, gpus)
     typer.echo(f"started: {', '.join(started)}" if started else "already running")
     typer.echo(f"Workbench {platform.url()}/  API {platform.url()}/docs  MLflow {platform.url()}/mlflow")
+    if link := platform.sign_in_link():
+        typer.echo(f"Sign in, once, within ten minutes: {link}")
+
+
+@app.command("sign-in")
+def sign_in() -> None:
+    """Print a link that signs a browser in to the control service: once, within ten minutes."""
+    service = client().service
+    typer.echo(f"{service.host}{service.call('POST', '/api/v1/session/link')['path']}")
 
 
 @app.command()

@@ -46,6 +46,15 @@ def url() -> str:
     return f"http://127.0.0.1:{port()}"
 
 
+def sign_in_link() -> str | None:
+    """What signs a browser in, once; None where the service needs none, because it knows its user's processes."""
+    from submarine_ray.client.http import Service, own_token
+
+    if own_token(url()) is None:
+        return None
+    return f"{url()}{Service(url()).call('POST', '/api/v1/session/link')['path']}"
+
+
 def up(home: Home, cpus: int | None = None, gpus: int | None = None) -> list[str]:
     """Start what is missing, and return when the API answers; the names of what was started. Raises StartFailed."""
     started = []

@@ -159,6 +159,7 @@ def _urls(home: Home, endpoint: dict[str, Any]) -> None:
     dashboard = known[1]["address"] if known else ""
     rows = [
         ("Workbench", f"{platform.url()}/"),
+        *([("Sign in, once", link)] if (link := platform.sign_in_link()) else []),
         ("API docs", f"{platform.url()}/docs"),
         ("MLflow", f"{platform.url()}/mlflow"),
         ("Ray dashboard", f"{dashboard}  (token in {home.ray_token})"),

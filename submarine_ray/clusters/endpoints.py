@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
+from submarine_ray.access.callers import administrator
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.documents import DocumentRoute
 from submarine_ray.core.envelope import Envelope, ok
@@ -13,8 +14,14 @@ from submarine_ray.spec.clusters import ClusterSpec
 
 def router(clusters: ClusterService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/cluster", tags=["cluster"], route_class=DocumentRoute)
+    administrators = [Depends(administrator)]  # a cluster is where the service sends its users' code and secrets
 
-    @routes.post("", response_model=Envelope[Cluster], summary="Register a Ray cluster, or KubeRay on Kubernetes")
+    @routes.post(
+        "",
+        response_model=Envelope[Cluster],
+        summary="Register a Ray cluster, or KubeRay on Kubernetes",
+        dependencies=administrators,
+    )
     def create(spec: ClusterSpec) -> Response:
         return ok(clusters.create(spec))
 
@@ -26,7 +33,7 @@ def router(clusters: ClusterService) -> APIRouter:
     def get(name: str) -> Response:
         return ok(clusters.get(name))
 
-    @routes.delete("/{name}", response_model=Envelope[Cluster], summary="Forget a cluster")
+    @routes.delete("/{name}", response_model=Envelope[Cluster], summary="Forget a cluster", dependencies=administrators)
     async def delete(name: str, force: bool = False) -> Response:
         return ok(await clusters.waiting.ask(name, clusters.delete, name, force))
 

@@ -45,6 +45,7 @@ _PARAMETERS = {
     "replica": "Only this replica's: `worker-0`; an endpoint's, as its list of replicas names it.",
     "lines": "At most so many.",
     "key": "The whole history of this metric, instead of the last value of each.",
+    "session_id": "Which of the browsers that are signed in.",
     "path": "Below which directory, or which artifact.",
     "baseDir": "Which of the models that the experiment saved: `s3://submarine/experiment/<id>/<n>/`, or its name.",
     "force": "Give up what still runs there: it has failed, and nothing is taken away.",

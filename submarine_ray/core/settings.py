@@ -48,6 +48,7 @@ class Settings(BaseSettings):
         default_factory=list, description="loopback, link-local and other closed networks where clusters may be"
     )
     notebook_idle_seconds: int = Field(default=0, ge=0, description="stop notebooks idle for so long; 0: never")
+    session_seconds: int = Field(default=7 * 24 * 3600, ge=60, description="how long a browser stays signed in")
     log_level: str = "INFO"
     log_json: bool = False
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from submarine_ray.clusters import tables as _clusters  # noqa: F401 (its tables join the metadata)
+from submarine_ray.access import tables as _access  # noqa: F401 (its tables join the metadata)
+from submarine_ray.clusters import tables as _clusters  # noqa: F401
 from submarine_ray.core.database import Table
 from submarine_ray.core.events import EventRow as _EventRow  # noqa: F401
 from submarine_ray.environments import tables as _environments  # noqa: F401

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.access.signin import OUT_PATH
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.assets import chart_preloads
@@ -79,6 +80,8 @@ class Bench:
         parts.text("Skip to the content", "a", "skip")._props["href"] = "#main"
         with ui.left_drawer(value=None, bordered=False).props("width=212 breakpoint=1023").classes("side") as drawer:
             _places(place)
+            if getattr(request.state, "session", None) is not None:
+                _sign_out()
         with ui.header(elevated=False).classes("top"):
             parts.icon_button("Open or close the menu", "menu", drawer.toggle)
             parts.link("submarine-ray", "/", classes="brand")
@@ -105,6 +108,13 @@ def _places(here: str) -> None:
     groups = ("".join(_place(*place, place[1] == here) for place in group) for group in _PLACES)
     nav = parts.element("nav", aria_label="Places")
     nav._props["innerHTML"] = "<hr>".join(groups)  # of constants alone
+
+
+def _sign_out() -> None:
+    """For who has signed in; where the service knows its user's processes, there is nothing to sign out of."""
+    form = parts.element("form", method="post", action=OUT_PATH)
+    icon = '<i class="q-icon material-icons" aria-hidden="true">logout</i>'
+    form._props["innerHTML"] = f"<hr><button>{icon}<span>Sign out</span></button>"
 
 
 def _place(name: str, path: str, icon: str, is_here: bool) -> str:

@@ -64,11 +64,13 @@ def page(browser: Browser) -> Iterator[Page]:
 class Service:
     """A control service of its own, with many experiments that have ended."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, token: str | None = None) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.home = Home(root)
         self._log = root / "service.log"
         self._env = users_environment() | {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": self.url.rsplit(":", 1)[1]}
+        if token:
+            self._env["SUBMARINE_TOKEN"] = token
         self.database = Database(f"sqlite:///{self.home.database}")
         self.start()
 

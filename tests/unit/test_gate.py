@@ -28,7 +28,7 @@ def client(token: str | None = TOKEN) -> TestClient:
     gate = Gate(
         who,
         Settings(token=token),  # type: ignore[arg-type]
-        tokens=lambda token: ATTEMPT if token == "of-an-attempt" else None,
+        tokens=lambda token: ATTEMPT if token == "sra_of-an-attempt" else None,
         opens=lambda principal, scope: scope["path"] == f"/api/v1/experiment/{principal.name}/note",
     )
     return TestClient(gate, base_url="http://127.0.0.1:32080")
@@ -39,10 +39,11 @@ def test_each_token_makes_its_own_caller_and_an_attempt_reaches_its_own_run() ->
     http = client()
     for path, token, status, kind in (
         ("/api/v1/experiment", TOKEN, 200, "administrator"),
-        (own, "of-an-attempt", 200, "attempt"),
-        ("/api/v1/experiment/experiment-2/note", "of-an-attempt", 403, None),
-        ("/api/v1/experiment", "of-an-attempt", 403, None),
+        (own, "sra_of-an-attempt", 200, "attempt"),
+        ("/api/v1/experiment/experiment-2/note", "sra_of-an-attempt", 403, None),
+        ("/api/v1/experiment", "sra_of-an-attempt", 403, None),
         (own, "of-nobody", 401, None),
+        (own, "sra_forged", 401, None),
         (own, "", 401, None),
     ):
         answer = http.get(path, headers={"Authorization": f"Bearer {token}"})
@@ -51,8 +52,9 @@ def test_each_token_makes_its_own_caller_and_an_attempt_reaches_its_own_run() ->
 
 
 def test_an_attempts_token_is_no_administrators_where_none_is_asked_for() -> None:
-    headers = {"Authorization": "Bearer of-an-attempt"}
-    assert client(token=None).get("/api/v1/experiment", headers=headers).status_code == 403
+    for token, status in (("sra_of-an-attempt", 403), ("sra_forged", 401), ("another-services-token", 200)):
+        headers = {"Authorization": f"Bearer {token}"}
+        assert client(token=None).get("/api/v1/experiment", headers=headers).status_code == status
 
 
 def test_only_administrators_pass_for_administrators() -> None:

@@ -1,0 +1,32 @@
+"""HTTP: /api/v1/session, who is signed in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Response
+
+from submarine_ray.access.callers import administrator
+from submarine_ray.access.sessions import Sessions
+from submarine_ray.access.signin import PATH
+from submarine_ray.core.clock import iso
+from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.spec.sign_ins import SignInLink, SignInSession
+
+
+def router(sessions: Sessions) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1/session", tags=["session"], dependencies=[Depends(administrator)])
+
+    @routes.get("", response_model=Envelope[list[SignInSession]], summary="List the browsers that are signed in")
+    def list_all() -> Response:
+        return ok(sessions.list_all())
+
+    @routes.post("/link", response_model=Envelope[SignInLink], summary="Make a link that signs a browser in, once")
+    def link() -> Response:
+        secret, expires_ms = sessions.link()
+        return ok({"path": f"{PATH}?ticket={secret}", "expiresTime": iso(expires_ms)})
+
+    @routes.delete("/{session_id}", response_model=Envelope[None], summary="Sign a browser out")
+    def end(session_id: str) -> Response:
+        sessions.end(session_id)
+        return ok()
+
+    return routes
