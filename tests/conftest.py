@@ -52,6 +52,11 @@ class _OwnUsersClient(TestClient):
 
 testclient.TestClient = fastapi.testclient.TestClient = _OwnUsersClient  # type: ignore[misc]
 
+# What runs a program with process ids of its own, all of which end with it; empty where that is not allowed.
+PIDS_APART = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+if not shutil.which("unshare") or subprocess.run([*PIDS_APART, "true"], capture_output=True).returncode:
+    PIDS_APART = ()
+
 SUBMARINE = [sys.executable, "-m", "submarine_ray.cli.main"]
 
 

@@ -55,6 +55,7 @@ class Guard:
         self._kill_at: float | None = None
         self._given = 0.0  # the seconds of the order that counts; 0 too when it was told of
         self._asked: set[int] = set()
+        self._services: list[int] = []  # as they were last seen
 
     def run(self, command: list[str]) -> None:
         """Start the command, and stay until none of its processes is left."""
@@ -148,8 +149,16 @@ class Guard:
             if self._given and self._status is None:
                 self._report(f"late {self._given:g}")
                 self._given = 0.0
-            for pid in {*self._left(), *([self._command] if self._status is None else [])}:
-                self._signal(pid, signal.SIGKILL)
+            self._kill()
+
+    def _kill(self) -> None:
+        """Groups first: a process that forks faster than /proc is read leaves none of its group behind."""
+        left = {*self._left(), *self._group_left(), *([self._command] if self._status is None else [])}
+        spared = {os.getpgrp(), *map(_group, self._services)}
+        for group in {_group(pid) for pid in left if pid > 0} - spared:
+            self._signal(-group, signal.SIGKILL)
+        for pid in left:
+            self._signal(pid, signal.SIGKILL)
 
     def _signal(self, pid: int, number: signal.Signals) -> None:
         self._asked.add(pid)
@@ -158,27 +167,36 @@ class Guard:
             os.kill(pid, signal.SIGCONT)  # a stopped process would not hear it
 
     def _left(self) -> list[int]:
-        """Living processes that come from the command, but for services; -N for the group N where there is no /proc."""
-        try:
-            names = os.listdir("/proc")
-        except OSError:
-            names = []
-        if not names:
-            try:
-                os.killpg(self._command, 0)
-            except (ProcessLookupError, PermissionError):
-                return []
-            return [-self._command]
+        """Living processes that come from the command, but for services; -N for its group N where none can be seen:
+        there is no /proc, or they fork faster than it is read.
+        """
         children: dict[int, list[int]] = {}
-        for name in names:
-            if name.isdigit() and (parent := _parent(name)) is not None:
-                children.setdefault(parent, []).append(int(name))
+        with contextlib.suppress(OSError):
+            for name in os.listdir("/proc"):
+                if name.isdigit() and (parent := _parent(name)) is not None:
+                    children.setdefault(parent, []).append(int(name))
         found, todo = [], [os.getpid()]
         while todo:
             below = children.get(todo.pop(), [])
             found += below
             todo += below
-        return [pid for pid in found if pid == self._command or not _is_service(pid)]
+        self._services = [pid for pid in found if pid != self._command and _is_service(pid)]
+        return [pid for pid in found if pid not in self._services] or self._group_left()
+
+    def _group_left(self) -> list[int]:
+        if self._command in map(_group, self._services):
+            return []
+        self._reap()  # who has ended is in its group until then
+        try:
+            if os.getsid(self._command) != os.getsid(0):
+                return []  # the number has gone to somebody else
+        except ProcessLookupError:
+            pass  # the leader of the group has ended, and its number is kept while the group has members
+        try:
+            os.killpg(self._command, 0)
+        except (ProcessLookupError, PermissionError):
+            return []
+        return [-self._command]
 
     def _is_over(self) -> bool:
         if self._status is None:
@@ -206,6 +224,14 @@ def _parent(pid: str) -> int | None:
     return None if state in (b"Z", b"X") else int(parent)
 
 
+def _group(pid: int) -> int:
+    """The process group of a process; our own if it has ended."""
+    try:
+        return os.getpgid(pid)
+    except (ProcessLookupError, PermissionError):
+        return os.getpgrp()
+
+
 def _is_service(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -219,7 +245,7 @@ def _name(pid: int) -> str:
         with open(f"/proc/{pid}/comm") as file:
             return file.read().strip().replace(" ", "_")
     except (OSError, ValueError):
-        return str(pid)
+        return "unknown" if pid < 0 else str(pid)
 
 
 def main(arguments: list[str]) -> None:

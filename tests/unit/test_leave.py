@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-# Process ids of its own: the program under test looks at all processes there are.
-APART = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+from tests.conftest import PIDS_APART
+
 SCRIPT = """
 import pathlib, signal, subprocess, sys, time
 
@@ -35,13 +34,9 @@ print((place / "saved").exists(), other.poll())
 """
 
 
-def is_possible() -> bool:
-    return shutil.which("unshare") is not None and subprocess.run([*APART, "true"], capture_output=True).returncode == 0
-
-
-@pytest.mark.skipif(not is_possible(), reason="needs the right to make process ids of one's own (unshare --pid)")
+@pytest.mark.skipif(not PIDS_APART, reason="needs the right to make process ids of one's own (unshare --pid)")
 def test_runners_end_first_and_have_their_time(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*APART, sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=60
+        [*PIDS_APART, sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=60
     )
     assert done.stdout.split() == ["True", "None"], done.stderr

@@ -21,7 +21,7 @@ from submarine_ray.runner.output import LONGEST_SHOWN, Lines
 from submarine_ray.runner.process import ReplicaProcess
 from submarine_ray.spec.endings import describe
 from submarine_ray.spec.launch import Replica
-from tests.conftest import wait_until
+from tests.conftest import PIDS_APART, wait_until
 
 Start = Callable[..., tuple[ReplicaProcess, list[str]]]
 SAVING = """
@@ -34,6 +34,20 @@ def save(*_):
 signal.signal(signal.SIGTERM, save)
 print("ready", flush=True)
 while True: time.sleep(0.05)
+"""
+
+
+HOPPING = """
+import os, shlex, sys
+from pathlib import Path
+from submarine_ray.runner.process import ReplicaProcess
+from submarine_ray.spec.launch import Replica
+
+hop = "import os\\nprint('hopping', flush=True)\\nwhile True:\\n    if os.fork(): os._exit(0)"
+process = ReplicaProcess(Replica("worker", 0, shlex.join([sys.executable, "-c", hop])), {}, Path.cwd(), print, 0.2)
+process.wait(60)
+others = [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+print([name for name in others if Path("/proc", name).exists() and Path("/proc", name, "cmdline").read_bytes()])
 """
 
 
@@ -316,3 +330,11 @@ def test_a_row_of_dots_is_not_written_again_and_again() -> None:
     lines.feed(b"." * 100_000)
     assert len(lines.unfinished() or "") < LONGEST_SHOWN + 10
     assert lines.feed(b"\n") == ["." * 100_000]
+
+
+@pytest.mark.skipif(not PIDS_APART, reason="needs the right to make process ids of one's own (unshare --pid)")
+def test_a_process_that_forks_faster_than_anybody_looks_is_ended() -> None:
+    """In process ids of its own, which end with the test, whatever becomes of it."""
+    done = subprocess.run([*PIDS_APART, sys.executable, "-c", HOPPING], capture_output=True, text=True, timeout=90)
+    first, told, left = done.stdout.splitlines()
+    assert (first, left) == ("hopping", "[]") and "left processes behind" in told, done.stderr
