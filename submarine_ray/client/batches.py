@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from submarine_ray.client.mlflow_rest import MlflowRest
-from submarine_ray.client.pieces import Row
 from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.spec import points
+from submarine_ray.spec.pieces import Row
 from submarine_ray.spec.points import Points
 
 # Where our service mounts MLflow: what is beside it is ours.

@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from submarine_ray.client.pieces import Piece, Row, metric, read
-from submarine_ray.client.records import Metric, Param
+from submarine_ray.client import spool
 from submarine_ray.client.spool import Run, TrackingRefused, say, whole_lines
 from submarine_ray.spec.launch import NOT_STORED
+from submarine_ray.spec.pieces import Piece, Row, metric
 from submarine_ray.spec.points import MAX_POINTS, writer_file
+from submarine_ray.spec.records import Metric, Param
 
 if TYPE_CHECKING:
     from submarine_ray.client.batches import Batches
@@ -117,7 +118,7 @@ class Shipper:
 
     def _ship(self) -> bool:
         """Send a piece; whether there was one. Raises OSError, TrackingRefused if the run takes nothing."""
-        piece = read(self._path, self._offset, MAX_POINTS if self._batches else BATCH_METRICS)
+        piece = spool.piece(self._path, self._offset, MAX_POINTS if self._batches else BATCH_METRICS)
         if piece is None:
             return False
         if self._rest is None:
@@ -212,9 +213,9 @@ class Shipper:
         self.refused += len(refused)
 
 
-def writer(spool: Path) -> str:
+def writer(path: Path) -> str:
     """Who a spool's points are numbered by: a random word beside it, the same for all that ever send it."""
-    file = writer_file(spool)
+    file = writer_file(path)
     if not file.exists():
         partial = file.with_name(f"{file.name}.{os.getpid()}")
         partial.touch(mode=0o600)

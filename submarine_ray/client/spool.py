@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from submarine_ray.client.records import Metric, Param, Record
+from submarine_ray.spec.pieces import PIECE_BYTES, Piece, first
+from submarine_ray.spec.records import Metric, Param, Record
 from submarine_ray.spec.trials import run_tags
 
 TRIAL_VARIABLE = "SUBMARINE_TRIAL_ID"
@@ -126,3 +127,12 @@ def whole_lines(path: Path, offset: int) -> Iterator[bytes]:
             if not line.endswith(b"\n"):
                 return
             yield line
+
+
+def piece(path: Path, offset: int, most: int) -> Piece | None:
+    """The next `most` of a spool's records at most; None if no whole one is there. Raises OSError."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        file.seek(offset)
+        return first(file.read(PIECE_BYTES), offset, most)

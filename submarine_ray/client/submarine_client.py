@@ -12,8 +12,8 @@ from submarine_ray.client.errors import ClientError
 from submarine_ray.client.http import PATIENCE_SECONDS, Service, own_token
 from submarine_ray.client.mlflow_rest import MlflowRest
 from submarine_ray.client.models import ServeClient
-from submarine_ray.client.records import Metric, Param, Record
 from submarine_ray.client.spool import Run, TrackingRefused
+from submarine_ray.spec.records import Metric, Param, Record
 
 _REPLICA_TAG = "submarine.replica"
 

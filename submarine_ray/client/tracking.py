@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from submarine_ray.client.records import Metric, Param, checked_number, shown
 from submarine_ray.client.spool import LEADER_VARIABLE, REPLICA_VARIABLE, SPOOL_VARIABLE, Run, Spool
+from submarine_ray.spec.records import Metric, Param, checked_number, shown
 
 if TYPE_CHECKING:
     from submarine_ray.client.ship import ShipperProcess

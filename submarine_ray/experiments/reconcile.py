@@ -31,7 +31,7 @@ from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.news import News
 from submarine_ray.core.secrets import SecretBox
-from submarine_ray.experiments import archive, decide, logs, outcomes, repository
+from submarine_ray.experiments import archive, decide, leftovers, logs, outcomes, repository
 from submarine_ray.experiments.answers import stored_environment, stored_spec
 from submarine_ray.experiments.marks import Marks
 from submarine_ray.experiments.outcomes import Outcome, Values
@@ -405,6 +405,7 @@ class ExperimentReconciler:
             driver.delete(key)
         elif row.run_id:  # it had ended and was put away: the next attempt's log must not replace its own
             self._tracking.move_files(row.run_id, "logs", path, logs.is_own)
+        told += leftovers.store(self._tracking, driver, row, key)
         left = " ".join(other for other in row.superseded_ids if other != key)
         return {"superseded": left, "next_check_ms": now_ms()}, told
 
@@ -420,9 +421,10 @@ class ExperimentReconciler:
     def _close(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
         if known:
             driver.delete(row.submission_id)
+        told = leftovers.store(self._tracking, driver, row, row.submission_id)
         if row.run_id:
             self._tracking.finish(row.run_id, row.status == Status.SUCCEEDED, row.reason == Status.STOPPED)
-        return {"next_check_ms": None, "archived": True}, []
+        return {"next_check_ms": None, "archived": True}, told
 
     def _purge(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
         if known:

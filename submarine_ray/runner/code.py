@@ -10,7 +10,7 @@ from typing import Any
 
 from submarine_ray.runner import places
 from submarine_ray.runner.errors import CODE_SYNC_STATUS, CodeSyncFailed
-from submarine_ray.spec.launch import Code, Launch
+from submarine_ray.spec.launch import SPOOL, Code, Launch
 
 DOWNLOAD_SECONDS = 60
 
@@ -28,7 +28,7 @@ class Workspace:
     @property
     def spool(self) -> Path:
         """Where `log_metric` writes."""
-        return self.root / ".metrics.jsonl"
+        return self.root / SPOOL
 
     def variables(self) -> dict[str, str]:
         """Submarine's CODE_PATH, where there is code: it lies in $CODE_PATH/current."""

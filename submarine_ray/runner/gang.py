@@ -19,7 +19,6 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from submarine_ray.client.records import Metric, parsed
 from submarine_ray.client.spool import whole_lines
 from submarine_ray.runner import code, environment
 from submarine_ray.runner.code import Workspace
@@ -29,6 +28,7 @@ from submarine_ray.runner.process import ENDED_STATUS, ReplicaProcess
 from submarine_ray.spec import memory
 from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch, Replica
+from submarine_ray.spec.records import Metric, parsed
 
 HAND_OVER_SECONDS = 0.2
 WAIT_NOTICE_SECONDS = 15.0

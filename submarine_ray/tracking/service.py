@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
+from submarine_ray.spec.records import Param
 from submarine_ray.spec.trials import (
     CHECKPOINT_TAG,
     EXPERIMENT_TAG,
@@ -32,6 +33,7 @@ from submarine_ray.spec.trials import (
     SWEEP_TAG,
     TRIAL_TAG,
     TrialState,
+    run_tags,
 )
 from submarine_ray.tracking import artifacts, curves, tensorboard
 from submarine_ray.tracking.artifacts import Artifact
@@ -128,6 +130,25 @@ class TrackingService:
             tags={EXPERIMENT_TAG: experiment_id, REPLICA_TAG: replica, "mlflow.source.name": "submarine", **tags},
         )
         return Tracking(self.uri, run.info.run_id, mlflow_experiment)
+
+    def replica_run(self, run_id: str, experiment_id: str, replica: str) -> str:
+        """A new run of a replica's, below the experiment's: as the replica itself makes it (client/mlflow_rest.py)."""
+        above = self.client().get_run(run_id).info.experiment_id
+        tags = {**run_tags(experiment_id, None), REPLICA_TAG: replica, "mlflow.parentRunId": run_id}
+        made = self.client().create_run(above, run_name=f"{experiment_id}-{replica}", tags=tags)
+        return str(made.info.run_id)
+
+    def log_params(self, run_id: str, params: Sequence[Param]) -> list[str]:
+        """Store parameters; what MLflow does not take of them, in words."""
+        from mlflow.exceptions import MlflowException
+
+        refused = []
+        for param in params:
+            try:
+                self.client().log_param(run_id, param.key, param.value)
+            except MlflowException as failure:
+                refused.append(f"{param}: {failure.message}")
+        return refused
 
     def finish(self, run_id: str, succeeded: bool, stopped: bool = False) -> None:
         """Mark the run, and the replicas' runs below it, as ended."""

@@ -57,6 +57,49 @@ def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(platform: R
     )
 
 
+POINTS = 60_000
+LOGS = f"""
+import os, time, submarine_ray as submarine
+for step in range({POINTS}):
+    submarine.log_metric("loss", step / 7, step)
+print("logged", flush=True)
+while not os.path.exists(os.environ["GO_ON"]):
+    time.sleep(0.1)
+"""
+
+
+def test_metrics_outlive_the_service_and_the_runner(
+    make_platform: Callable[[], RunningPlatform], tmp_path: Path
+) -> None:
+    """Killed in the middle, the service stores each point once; what a killed runner left, it stores later."""
+    platform = make_platform()
+    (tmp_path / "log.py").write_text(LOGS)
+    code = {"syncMode": "local", "url": str(tmp_path)}
+    ids = []
+    for name in ("served", "killed"):
+        env = f"GO_ON={tmp_path}/{name}"
+        ids.append(platform.submit(f"env {env} python log.py", "Python", code=code, resources="cpu=0.5"))
+    spools = [platform.home.work / id / id / "worker-0" / ".metrics.jsonl" for id in ids]
+    wait_until(lambda: all(spool.exists() and spool.stat().st_size for spool in spools), 120, "both log")
+    os.kill(platform.service_pid(), signal.SIGKILL)
+    wait_until(lambda: all(spool.read_bytes().count(b"\n") == POINTS for spool in spools), 120, "all is logged")
+    for process in psutil.process_iter(["cmdline"]):
+        if any(ids[1] in part for part in process.info["cmdline"] or ()) and "submarine_ray.runner" in " ".join(
+            process.info["cmdline"]
+        ):
+            process.kill()
+    platform.up()
+    (tmp_path / "served").touch()
+    assert [platform.ended(id)["status"] for id in ids] == ["Succeeded", "Failed"]
+    for id in ids:
+        wait_until(lambda id=id: len(platform.client.metrics(id, "loss")) >= POINTS, 60, "all points are stored")
+        found = platform.client.metrics(id, "loss")
+        assert sorted((p["step"], p["value"]) for p in found) == [(step, step / 7) for step in range(POINTS)]
+    told = platform.client.events(ids[1])
+    assert any(e["reason"] == "MetricsLoaded" for e in told), told
+    assert not any(e["reason"] == "MetricsLoaded" for e in platform.client.events(ids[0]))
+
+
 @pytest.mark.long
 def test_a_killed_jupyterlab_starts_again_with_its_files(platform: RunningPlatform) -> None:
     client = NotebookClient(platform.url)

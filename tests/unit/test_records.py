@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from submarine_ray.client import tracking
-from submarine_ray.client.records import Metric, Param, checked_number, parsed
 from submarine_ray.client.spool import Spool
 from submarine_ray.experiments.losses import losses
+from submarine_ray.spec.records import Metric, Param, checked_number, parsed
 
 torch = pytest.importorskip("torch")
 

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from submarine_ray.client import pieces, shipper
+from submarine_ray.client import shipper
 from submarine_ray.client.shipper import Shipper
-from submarine_ray.client.spool import Run, Spool
+from submarine_ray.client.spool import Run, Spool, piece
 from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.spec import pieces
 from submarine_ray.tracking.batches import expanded, parsed
 from tests.conftest import wait_until
 
@@ -231,12 +232,12 @@ def test_lines_that_are_torn_are_no_others(tmp_path: Path) -> None:
     """Read at once, two torn lines must not make one whole record."""
     path = tmp_path / "spool"
     path.write_bytes(b'["a", 1.0\n2, 3]\n["b", 1.0, 2, 3]\n["c", 1.0, 2, 3')
-    found = pieces.read(path, 0)
+    found = piece(path, 0, 100)
     assert found and list(found.rows) == [("b", 1.0, 2, 3)] and len(found.refused) == 2
-    assert found.end == len(b'["a", 1.0\n2, 3]\n["b", 1.0, 2, 3]\n') and pieces.read(path, found.end) is None
+    assert found.end == len(b'["a", 1.0\n2, 3]\n["b", 1.0, 2, 3]\n') and piece(path, found.end, 100) is None
     path.write_bytes(b"x" * pieces.PIECE_BYTES + b"\n")
-    found = pieces.read(path, 0)
-    assert found and found.refused and pieces.read(path, found.end)
+    found = piece(path, 0, 100)
+    assert found and found.refused and piece(path, found.end, 100)
 
 
 def test_a_sender_that_is_killed_is_followed_by_another(service: Service, tmp_path: Path) -> None:

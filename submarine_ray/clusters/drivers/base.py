@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from submarine_ray.core.events import gist as gist
@@ -279,6 +280,9 @@ class Driver(Protocol):
 
     def delete(self, submission_id: str) -> None:
         """Forget an ended job; no error if it is unknown."""
+
+    def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
+        """The files with what an attempt's replicas logged, by replica, where this service can reach them."""
 
     def purge(self, experiment_id: str) -> None:
         """Remove the files that an experiment's attempts left, where this service can reach them."""

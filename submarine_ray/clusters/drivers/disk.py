@@ -14,7 +14,7 @@ from pathlib import Path
 
 from submarine_ray.clusters.drivers.base import LogBeganAnew
 from submarine_ray.spec.home import Home
-from submarine_ray.spec.launch import Launch
+from submarine_ray.spec.launch import SPOOL, Launch
 
 TAIL_SECONDS = 0.1
 PIECE = 65_536  # of a log: what each reader holds of it
@@ -88,6 +88,11 @@ class Disk:
         """Remove what only an attempt that is still on the cluster needs."""
         for file in (self._launch_file(submission_id), *self._log_files(submission_id)):
             file.unlink(missing_ok=True)
+
+    def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
+        """What an attempt's replicas logged, by replica."""
+        found = (self.home.work / experiment_id / submission_id).glob(f"*/{SPOOL}")
+        return {file.parent.name: file for file in sorted(found)}
 
     def purge(self, experiment_id: str) -> None:
         """Remove what an experiment's attempts left."""

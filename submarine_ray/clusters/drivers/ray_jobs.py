@@ -10,6 +10,7 @@ import json
 import shlex
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -180,6 +181,9 @@ class RayJobs:
             self._disk.forget(submission_id)
         elif self._launches is not None:
             self._launches.forget(submission_id)
+
+    def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
+        return self._disk.spools(experiment_id, submission_id) if self._disk is not None else {}
 
     def purge(self, experiment_id: str) -> None:
         if self._disk is not None:

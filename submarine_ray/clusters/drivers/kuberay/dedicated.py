@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -143,6 +144,10 @@ class DedicatedClusters(RayServices):
                 name,
                 {"metadata": {"annotations": {names.DELETE_AFTER_ANNOTATION: str(now_ms() + seconds * 1000)}}},
             )
+
+    def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
+        """They lie in pods, and go with them."""
+        return {}
 
     def purge(self, experiment_id: str) -> None:
         for ray_job in self._at.jobs.objects().values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 
 import structlog
 
@@ -54,6 +55,10 @@ class SharedCluster(RayServices):
 
     def delete(self, submission_id: str) -> None:
         self._jobs().delete(submission_id)
+
+    def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
+        """They lie in pods, and go with them."""
+        return {}
 
     def purge(self, experiment_id: str) -> None:
         """What attempts left lies in pods, and goes with them."""

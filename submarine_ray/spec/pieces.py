@@ -1,15 +1,14 @@
-"""A spool, read in pieces: many records at once while they are whole, one by one where something is wrong with some."""
+"""A spool in pieces: many records at once while they are whole, one by one where something is wrong with some."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from submarine_ray.client.records import Metric, Param, checked_key, parsed
 from submarine_ray.spec.points import MAX_KEYS, MAX_POINTS
+from submarine_ray.spec.records import Metric, Param, checked_key, parsed
 
 PIECE_BYTES = 2**20
 _INT64 = 2**63
@@ -29,13 +28,11 @@ class Piece:
     refused: list[str] = field(default_factory=list)
 
 
-def read(path: Path, offset: int, most: int = MAX_POINTS) -> Piece | None:
-    """The next `most` records at most; None if no whole one is there. Raises OSError."""
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
-        file.seek(offset)
-        data = file.read(PIECE_BYTES)
+def first(data: bytes, offset: int, most: int = MAX_POINTS) -> Piece | None:
+    """The first `most` records, at most, of what stands in a spool at `offset`; None if no whole one is there.
+
+    Give it PIECE_BYTES, if there are so many: what is so long without an end is damaged.
+    """
     lines = data.split(b"\n", most)
     rest = lines.pop()
     if not lines:

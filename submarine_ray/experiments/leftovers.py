@@ -1,0 +1,24 @@
+"""Metrics that an attempt's replicas could not send: stored by the service, once they have ended, and told."""
+
+from __future__ import annotations
+
+from submarine_ray.clusters.drivers.base import Driver
+from submarine_ray.core.events import Event
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.tracking import leftovers
+from submarine_ray.tracking.service import TrackingService
+
+
+def store(tracking: TrackingService, driver: Driver, row: ExperimentRow, key: str) -> list[Event]:
+    """Store what the attempt `key` left on a disk that the service sees. Raises DatabaseUnavailable."""
+    spools = driver.spools(row.id, key) if row.run_id else {}
+    told = []
+    for left in leftovers.load(tracking, row.run_id or "", row.id, spools) if spools else ():
+        if left.points:
+            told.append(Event("MetricsLoaded", f"{left.points:,} points that {left.replica} had left are stored now."))
+        if left.refused:
+            more = f" There are {len(left.refused) - 1} more of these." if len(left.refused) > 1 else ""
+            told.append(
+                Event("NotStored", f"{left.replica} logged what was not stored: {left.refused[0][:1000]}.{more}")
+            )
+    return told

@@ -1,0 +1,131 @@
+"""What an attempt's replicas logged and could not send, read from their spools on a disk of this machine.
+
+The spools belong to users' processes: they are read as anybody's input, and go nowhere but into the experiment's runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from submarine_ray.core.errors import InvalidSpec, NotFound, TooLarge
+from submarine_ray.spec.pieces import PIECE_BYTES, Piece, Row, first, metric
+from submarine_ray.spec.points import Points, writer_file
+from submarine_ray.tracking.batches import Batch, check_writer
+from submarine_ray.tracking.service import TrackingService
+
+# Of one spool, some ten million points: what is more is told and stays where it is.
+MAX_BYTES = 512 * 2**20
+_WRITER_BYTES = 64
+
+
+@dataclass
+class Left:
+    """What a replica had left: how many points are stored now, and what is not, in words."""
+
+    replica: str
+    points: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def load(tracking: TrackingService, run_id: str, experiment_id: str, spools: Mapping[str, Path]) -> list[Left]:
+    """Store what is left in an ended attempt's spools, by replica. Those that left nothing are not among the answer.
+
+    Raises DatabaseUnavailable, TrackingUnavailable: the same again later doubles nothing.
+    """
+    found = []
+    for replica, path in spools.items():
+        with contextlib.suppress(OSError, _RunGone), _opened(path) as file:
+            left = Left(replica)
+            size = os.fstat(file).st_size
+            spool = _Spool(file, min(size, MAX_BYTES), _writer(path))
+            if _stored(tracking, run_id, spool.writer) >= size:  # most often
+                continue
+            _load(tracking, spool, run_id, experiment_id, left)
+            if size > MAX_BYTES:
+                left.refused.append(f"what stands behind the first {MAX_BYTES >> 20} MiB of its file")
+            if left.points or left.refused:
+                found.append(left)
+    return found
+
+
+class _RunGone(Exception):
+    """The user has deleted the run: nothing is wanted in it any more."""
+
+
+def _stored(tracking: TrackingService, run_id: str, writer: str) -> int:
+    try:
+        return tracking.points.stored(run_id, writer)
+    except (NotFound, InvalidSpec) as failure:
+        raise _RunGone from failure
+
+
+@dataclass(frozen=True)
+class _Spool:
+    file: int
+    size: int
+    writer: str
+
+    def pieces(self, offset: int) -> Iterator[Piece]:
+        while offset < self.size and (piece := first(os.pread(self.file, PIECE_BYTES, offset), offset)):
+            yield piece
+            offset = piece.end
+
+
+def _load(tracking: TrackingService, spool: _Spool, run_id: str, experiment_id: str, left: Left) -> None:
+    run = ""
+    for known, replica in tracking.runs(run_id).items():
+        run = known if replica == left.replica else run
+    stored = _stored(tracking, run, spool.writer) if run else 0
+    for piece in spool.pieces(stored):
+        run = run or tracking.replica_run(run_id, experiment_id, left.replica)
+        left.refused += piece.refused
+        left.refused += tracking.log_params(run, piece.params)
+        _append(tracking, run, spool.writer, piece.rows, piece.ends, left)
+
+
+def _append(
+    tracking: TrackingService, run: str, writer: str, rows: Sequence[Row], ends: Sequence[int], left: Left
+) -> None:
+    """Store rows; of those that are refused, all but the ones that cannot be stored."""
+    if not rows:
+        return
+    try:
+        tracking.points.append(run, Batch(writer, None, ends[-1], Points.of(rows)))
+        left.points += len(rows)
+    except (InvalidSpec, TooLarge) as failure:
+        half = len(rows) // 2
+        if half == 0:
+            left.refused.append(f"{metric(rows[0])}: {failure}")
+            return
+        _append(tracking, run, writer, rows[:half], ends[:half], left)
+        _append(tracking, run, writer, rows[half:], ends[half:], left)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A file of its own: no link, no pipe. Raises OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(f"{path.name} is no file")
+        yield file
+    finally:
+        os.close(file)
+
+
+def _writer(spool: Path) -> str:
+    """By whom the spool was sent so far; where nobody began to, a name of its own."""
+    try:
+        with _opened(writer_file(spool)) as file:
+            name: Any = os.read(file, _WRITER_BYTES).decode(errors="replace")
+        check_writer(name)
+    except (OSError, InvalidSpec):
+        return hashlib.sha256(os.fsencode(spool)).hexdigest()
+    return str(name)
