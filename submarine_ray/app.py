@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -38,6 +39,7 @@ from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import DatabaseUnavailable
+from submarine_ray.core.health import Health, Report, Watched
 from submarine_ray.core.http import add_error_handlers
 from submarine_ray.core.instance import Instance
 from submarine_ray.core.leases import Lessee
@@ -89,7 +91,8 @@ class Platform:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         home = settings.layout
-        lessee = Lessee(Instance(home.root / "run").name, int(settings.lease_seconds * 1000))
+        self.name = Instance(home.root / "run").name
+        lessee = Lessee(self.name, int(settings.lease_seconds * 1000))
         self.database = Database(settings.sqlalchemy_url)
         secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.tokens = Tokens(secrets.derived(PURPOSE))
@@ -139,6 +142,7 @@ class Platform:
         self.serving_loop = Loop("serving", serving_reconciler.tick)
         self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
         self.loops = (self.experiment_loop, self.notebook_loop, self.serving_loop, self.cluster_loop)
+        self.health = Health(self._watched())
         self.started_ms = now_ms()
 
     def start(self) -> None:
@@ -150,10 +154,12 @@ class Platform:
         self.templates.load_library(library.load(self.clusters))
         self.experiment_reconciler.recover()
         self.tracking.start()
+        self.health.start()
         for loop in self.loops:
             loop.start()
 
     def stop(self) -> None:
+        self.health.stop()
         for loop in self.loops:
             loop.stop()
         self.tensorboard.stop()
@@ -162,18 +168,30 @@ class Platform:
         self.clusters.close()
         self.database.close()
 
-    def health(self) -> dict[str, Any]:
-        database = self.database.is_up()
+    def told(self, report: Report) -> dict[str, Any]:
+        """A report as it is answered."""
+        silent = {loop.name: loop.silent_seconds() for loop in self.loops}
         return {
-            "status": "ok" if database else "degraded",
+            "status": "degraded" if report.problems else "ok",
             "version": VERSION,
             "startedTime": iso(self.started_ms),
-            "database": "up" if database else "down",
+            "database": report.database,
             "tracking": "up" if self.tracking.is_ready else "starting",
-            "secondsSinceTick": {
-                loop.name: round(time.time() - loop.last_tick, 1) if loop.last_tick else None for loop in self.loops
-            },
+            "problems": list(report.problems),
+            "secondsSinceTick": {name: None if one is None else round(one, 1) for name, one in silent.items()},
         }
+
+    def _watched(self) -> Watched:
+        settings, home = self.settings, self.settings.layout
+        packages, artifacts = settings.package_directory or home.packages, Path(settings.artifacts)
+        places = {"the home directory": home.root, "packages": packages, "artifacts": artifacts}
+        return Watched(
+            service=self.name,
+            databases={"The database": lambda: self.database, "MLflow's database": lambda: self.tracking.database},
+            directories={name: path for name, path in places.items() if path.is_absolute() and path.is_dir()},
+            free_bytes=settings.min_free_bytes,
+            loops=self.loops,
+        )
 
 
 def build(settings: Settings, workbench: bool = False) -> FastAPI:
@@ -250,23 +268,24 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
         traffic=platform.traffic,
         clusters=platform.clusters,
         tracking=platform.tracking,
+        health=platform.health,
     )
     mount.attach(app, services, feed)
 
 
 def _add_operations(app: FastAPI, platform: Platform) -> None:
     @app.get("/health", tags=["operations"], summary="Is the service well?")
-    def health() -> dict[str, Any]:
-        return platform.health()
+    async def health() -> dict[str, Any]:
+        return platform.told(await platform.health.fresh())
 
     @app.get(
         "/ready", tags=["operations"], summary="Can the service take requests?",
-        responses={503: {"description": "The database or MLflow is not there yet"}},
+        responses={503: {"description": "The database cannot be written to, or MLflow is not there yet"}},
     )  # fmt: skip
-    def ready() -> Response:
-        found = platform.health()
-        well = found["database"] == "up" and found["tracking"] == "up"
-        return JSONResponse(found, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+    async def ready() -> Response:
+        report = await platform.health.fresh()
+        well = report.can_write and platform.tracking.is_ready
+        return JSONResponse(platform.told(report), HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
 
     @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=PlainTextResponse)
     def metrics() -> Response:

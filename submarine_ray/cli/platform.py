@@ -157,6 +157,7 @@ def _service_part(home: Home) -> Part:
     try:
         health: dict[str, Any] = httpx.get(f"{where}/health", timeout=3, trust_env=False).json()
         details = f"database {health['database']}, MLflow {health['tracking']}"
+        details = "; ".join([details, *health.get("problems", [])])
     except (httpx.HTTPError, ValueError, KeyError):
         details = f"does not answer; see {home.service_log}"
     return Part("service", True, where, process.pid, process.create_time(), details)

@@ -46,6 +46,8 @@ class Database:
         self.url = url
         self.engine = _engine(url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._file = None if self.engine.dialect.name != "sqlite" else OpenFile(Path(url.removeprefix("sqlite:///")))
+        self._is_lost = False
 
     @contextmanager
     def session(self, write: bool = False) -> Iterator[Session]:
@@ -54,6 +56,10 @@ class Database:
         With `write`, the write lock is taken now where the database has but one (SQLite): a transaction that reads
         first and writes later cannot wait for another writer there, it fails at once.
         """
+        if write and self._is_lost:
+            raise DatabaseUnavailable(
+                "The file of the database is gone: what is written now would be lost. /health has more."
+            )
         try:
             with self._sessions() as session, session.begin():
                 if write:
@@ -65,6 +71,15 @@ class Database:
             if not failure.connection_invalidated:
                 raise
             raise DatabaseUnavailable("The database's connection was lost; try again in a moment.") from failure
+
+    def lost(self) -> str | None:
+        """What has become of a SQLite file that this service has open and nobody else will find; None if it is there.
+
+        From then on nothing is written any more: it would be lost with this process.
+        """
+        said = self._file.problem() if self._file else None
+        self._is_lost = said is not None
+        return said
 
     def is_up(self) -> bool:
         try:
@@ -81,6 +96,7 @@ class Database:
         config.attributes["engine"] = self.engine
         with self.alone("submarine_migration"):
             command.upgrade(config, "head")
+        self.lost()  # the file that is open is the one to watch
 
     @contextmanager
     def alone(self, lock: str) -> Iterator[None]:
@@ -96,6 +112,34 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+_RESCUE = (
+    "Nothing is written any more. Before the service is restarted, copy the file that it still has open, and its -wal "
+    "file, out of /proc/PID/fd: everything is in there."
+)
+
+
+class OpenFile:
+    """A file that stays open under one path; it may be removed or replaced there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._first: tuple[int, int] | None = None
+
+    def problem(self) -> str | None:
+        """What has happened to it since it was first seen, and what to do."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            if self._first is None:
+                return None
+            return f"its file was removed. {_RESCUE}"
+        if self._first is None:
+            self._first = (found.st_dev, found.st_ino)
+        if self._first != (found.st_dev, found.st_ino):
+            return f"its file was replaced. {_RESCUE}"
+        return None
 
 
 def _engine(url: str) -> Engine:

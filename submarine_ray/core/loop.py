@@ -25,7 +25,7 @@ class Loop:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self.last_tick = 0.0
+        self._last_tick: float | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -33,6 +33,10 @@ class Loop:
     def wake(self) -> None:
         """Tick now: somebody wrote a wish."""
         self._wake.set()
+
+    def silent_seconds(self) -> float | None:
+        """How long ago the last tick ended; None before the first."""
+        return None if self._last_tick is None else time.monotonic() - self._last_tick
 
     def stop(self, timeout: float = 10.0) -> None:
         """End after the tick under way; waits up to `timeout` seconds."""
@@ -45,7 +49,7 @@ class Loop:
         while not self._stopping.is_set():
             self._wake.clear()
             pause = self._once()
-            self.last_tick = time.time()
+            self._last_tick = time.monotonic()
             self._wake.wait(min(pause, LONGEST_PAUSE))
 
     def _once(self) -> float:

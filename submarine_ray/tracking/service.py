@@ -90,6 +90,11 @@ class TrackingService:
     def is_ready(self) -> bool:
         return self._ready.is_set() and self._failure is None
 
+    @property
+    def database(self) -> Database | None:
+        """MLflow's database; None while MLflow is starting."""
+        return self._database
+
     def start(self) -> None:
         """Load MLflow in the background; what needs it waits."""
         threading.Thread(target=self._load, name="mlflow-load", daemon=True).start()

@@ -16,6 +16,7 @@ from submarine_ray.workbench.feed import Feed, Subscription
 from submarine_ray.workbench.services import Services
 
 RESPONSE_SECONDS = 60.0
+ALERT_SECONDS = 10.0
 THEME_COOKIE = "submarine_theme"
 THEMES = {"light": False, "dark": True, "auto": None}
 _PLACES = (
@@ -64,6 +65,23 @@ class Bench:
         self.services = services
         self.feed = feed
 
+    def _draw_alerts(self) -> None:
+        """What is wrong with the service, on every page, as long as it is."""
+        place = ui.element("div")
+        shown: list[tuple[str, ...]] = [()]
+
+        def draw() -> None:
+            problems = self.services.health.report().problems
+            if problems != shown[0] and not place.is_deleted:
+                shown[0] = problems
+                place.clear()
+                with place:
+                    for said in problems:
+                        parts.notice(said, bad=True)
+
+        draw()
+        ui.timer(ALERT_SECONDS, draw)
+
     @staticmethod
     def route(path: str) -> ui.page:
         """A page at `path`. It may wait while MLflow is starting, which takes seconds."""
@@ -90,7 +108,10 @@ class Bench:
             parts.icon_button("Keyboard shortcuts", "keyboard").on(
                 "click", js_handler="() => document.querySelector('dialog.keys').showModal()"
             ).classes("wide-only")
-        with ui.element("div").classes("stack").props("id=main tabindex=-1") as content:
+        with ui.element("div").classes("stack").props("id=main tabindex=-1"):
+            self._draw_alerts()
+            content = ui.element("div").classes("stack")
+        with content:
             try:
                 yield Page(self.feed)
             except NotFound as failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core.health import Health
 from submarine_ray.core.settings import Settings
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments.service import ExperimentService
@@ -31,3 +32,4 @@ class Services:
     traffic: TrafficService
     clusters: ClusterService
     tracking: TrackingService
+    health: Health

@@ -37,7 +37,7 @@ def test_requests_answer_503_while_the_database_is_down(mariadb: MariaDb, tmp_pa
         mariadb.stop()
         try:
             wait_until(lambda: 503 in codes, 30, "requests are told that the database is away")
-            assert client.get("/health").json()["database"] == "down"
+            wait_until(lambda: client.get("/health").json()["database"] == "down", 10, "health tells it")
         finally:
             mariadb.start()
         wait_until(lambda: client.get(f"/api/v1/experiment/{kept}").status_code == 200, 30, "it resumes")
