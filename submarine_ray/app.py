@@ -34,7 +34,7 @@ from submarine_ray.clusters.dashboard import DashboardMount
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.reconcile import ClusterReconciler
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.core import logging, openapi, own_places
+from submarine_ray.core import logging, openapi, own_places, sealed
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
@@ -51,6 +51,7 @@ from submarine_ray.core.settings import Settings, explained
 from submarine_ray.environments import endpoints as environment_endpoints
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import endpoints as experiment_endpoints
+from submarine_ray.experiments import passwords
 from submarine_ray.experiments.attempts import Attempts
 from submarine_ray.experiments.reconcile import ExperimentReconciler
 from submarine_ray.experiments.service import ExperimentService
@@ -93,9 +94,11 @@ class Platform:
         home = settings.layout
         self.name = Instance(home.root / "run").name
         lessee = Lessee(self.name, int(settings.lease_seconds * 1000))
-        self.database = Database(settings.sqlalchemy_url)
         secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.tokens = Tokens(secrets.derived(PURPOSE))
+        self.database = Database(settings.sqlalchemy_url)
+        sealed.use(self.database.engine, secrets)
+        self._secrets = secrets
         self.sessions = Sessions(self.database, settings)
         self.attempts = Attempts(self.database)
         changes = Changes()
@@ -110,7 +113,6 @@ class Platform:
             self.clusters,
             self.tracking,
             self.environments,
-            secrets,
             changes,
             lambda: self.experiment_loop.wake(),
             self.spools,
@@ -126,7 +128,6 @@ class Platform:
             self.database,
             self.clusters,
             self.tracking,
-            secrets,
             lessee,
             changes,
             lambda: self.experiment_loop.wake(),
@@ -149,6 +150,8 @@ class Platform:
         """Bring the schema up to date and begin the background work."""
         self.spools.clear()
         self.database.migrate()
+        sealed.seal_all(self.database)
+        passwords.bring_in(self.database, self._secrets)
         self.clusters.ensure_local()
         self.clusters.load_configurations()
         self.templates.load_library(library.load(self.clusters))

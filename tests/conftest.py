@@ -26,7 +26,9 @@ from starlette.testclient import TestClient
 from submarine_ray.access import connections
 from submarine_ray.cli import local_ray
 from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.core import sealed
 from submarine_ray.core.database import Database
+from submarine_ray.core.secrets import SecretBox
 from submarine_ray.spec.home import Home
 
 # Tests assert no seconds: a machine that is busy draws examples slowly, and that is no fault.
@@ -283,6 +285,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         # A name of its own: a database dropped and made again under one name was once seen without its last table.
         url = request.getfixturevalue("mariadb").database(f"submarine_{uuid.uuid4().hex[:12]}")
     made = Database(url)
+    sealed.use(made.engine, SecretBox(tmp_path / "secret.key"))
     made.migrate()
     yield made
     made.close()

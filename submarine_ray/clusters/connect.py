@@ -115,7 +115,7 @@ class Connections:
 
     def _address(self, row: ClusterRow) -> Address:
         if row.kind == "kuberay":
-            return KubeAddress(row.spec or "", row.uid or "", self._open(row.sealed_kubeconfig))
+            return KubeAddress(row.spec.text if row.spec else "", row.uid or "", self._open(row.sealed_kubeconfig))
         if row.kind != LOCAL_CLUSTER:
             return RayAddress(row.address or "", self._open(row.sealed_token))
         state = self.local_state()
@@ -154,4 +154,4 @@ class Connections:
 
 def kube_spec(row: ClusterRow) -> KubeRayClusterSpec:
     """A row's registration; its kubeconfig is apart."""
-    return KubeRayClusterSpec.model_validate_json(row.spec or "")
+    return KubeRayClusterSpec.model_validate_json(row.spec.text if row.spec else "")

@@ -14,8 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 from submarine_ray.clusters.drivers.kuberay import credentials
 from submarine_ray.clusters.drivers.kuberay.credentials import BadKubeconfig
 from submarine_ray.clusters.tables import ClusterRow
-from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.core.errors import InvalidSpec, SecretLost
 from submarine_ray.core.networks import AddressRefused, Outgoing
+from submarine_ray.core.sealed import Kept
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec import documents
@@ -70,7 +71,7 @@ def columns(spec: ClusterSpec, secrets: SecretBox) -> dict[str, Any]:
         "sealed_token": None,
         "sealed_kubeconfig": None,
         "serve_url": spec.serve_url,
-        "spec": spec.model_dump_json(by_alias=True, exclude_none=True, exclude={"token", "kubeconfig"}),
+        "spec": Kept(spec.model_dump_json(by_alias=True, exclude_none=True, exclude={"token", "kubeconfig"})),
     }
     if isinstance(spec, RayClusterSpec):
         token = secrets.seal(spec.token.get_secret_value()) if spec.token else None
@@ -80,8 +81,13 @@ def columns(spec: ClusterSpec, secrets: SecretBox) -> dict[str, Any]:
 
 
 def registered(row: ClusterRow) -> RayClusterSpec | KubeRayClusterSpec | None:
-    """What was registered; None for the local cluster and for rows from before there was more to it."""
-    return _SPEC.validate_json(row.spec) if row.spec else None
+    """What was registered; None for the local cluster, for rows from before there was more to it, and where the key
+    of what is stored was lost.
+    """
+    try:
+        return _SPEC.validate_json(row.spec.text) if row.spec else None
+    except SecretLost:
+        return None
 
 
 def read(settings: Settings) -> Iterator[ClusterSpec]:

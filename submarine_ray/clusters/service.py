@@ -23,7 +23,7 @@ from submarine_ray.clusters.placement import Candidate, choose, shortage
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
+from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound, SecretLost
 from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
@@ -156,7 +156,7 @@ class ClusterService:
         """Delete what was made on a cluster; why not, if it does not let us."""
         try:
             self.driver(row.name).dispose()
-        except ClusterError as failure:
+        except (ClusterError, SecretLost) as failure:
             return str(failure)
         return None
 
@@ -393,8 +393,8 @@ class ClusterService:
 
     def is_container(self, name: str) -> bool:
         """Whether each experiment there has pods of its own, with its own image."""
-        row = self._row(name)
-        return row.kind == "kuberay" and kube_spec(row).mode == "dedicated"
+        registered = register.registered(self._row(name))
+        return isinstance(registered, KubeRayClusterSpec) and registered.mode == "dedicated"
 
     def close(self) -> None:
         self.waiting.close()

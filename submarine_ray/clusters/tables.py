@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Double, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
+from submarine_ray.core.sealed import Kept, Sealed, Told
 
 
 class ClusterRow(Table):
@@ -21,13 +22,13 @@ class ClusterRow(Table):
     sealed_token: Mapped[str | None] = mapped_column(LongText)
     serve_url: Mapped[str | None] = mapped_column(String(512))
     uid: Mapped[str | None] = mapped_column(String(36))
-    spec: Mapped[str | None] = mapped_column(LongText)
+    spec: Mapped[Kept | None] = mapped_column(Sealed)
     sealed_kubeconfig: Mapped[str | None] = mapped_column(LongText)
     deleting: Mapped[bool] = mapped_column(default=False)
     created_ms: Mapped[int] = mapped_column(BigInteger)
     observed_ms: Mapped[int | None] = mapped_column(BigInteger)
     healthy: Mapped[bool | None] = mapped_column()
-    message: Mapped[str | None] = mapped_column(LongText)
+    message: Mapped[str | None] = mapped_column(Told)
     incarnation: Mapped[str | None] = mapped_column(String(128))
     nodes: Mapped[int | None] = mapped_column(Integer)
     total_cpu: Mapped[float | None] = mapped_column(Double)

@@ -55,6 +55,10 @@ class Unavailable(SubmarineError):
     retry_after = 5
 
 
+class SecretLost(Unavailable):
+    """What was sealed with a key that this service does not have."""
+
+
 class DatabaseUnavailable(Unavailable):
     pass
 

@@ -10,7 +10,8 @@ from sqlalchemy import BigInteger, Index, Integer, String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from submarine_ray.core.clock import iso, now_ms
-from submarine_ray.core.database import LongText, Table
+from submarine_ray.core.database import Table
+from submarine_ray.core.sealed import Told
 
 
 class EventRow(Table):
@@ -25,7 +26,7 @@ class EventRow(Table):
     from_status: Mapped[str | None] = mapped_column(String(20))
     to_status: Mapped[str | None] = mapped_column(String(20))
     reason: Mapped[str] = mapped_column(String(64))
-    message: Mapped[str] = mapped_column(LongText)
+    message: Mapped[str] = mapped_column(Told)
     count: Mapped[int] = mapped_column(Integer, server_default="1")
     last_ms: Mapped[int | None] = mapped_column(BigInteger)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from submarine_ray.spec import masks
 
 
 def configure(level: str, json: bool) -> None:
@@ -27,9 +30,15 @@ def configure(level: str, json: bool) -> None:
     last: list[Any] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,  # here, so that libraries' records have it too
+        _without_passwords,
         renderer,
     ]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=shared))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "alembic", "mlflow", "websockets", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _without_passwords(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What URLs have to sign in is not for logs: they are kept elsewhere, and read by others."""
+    return {key: masks.text(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -32,6 +32,7 @@ _PARAMETERS = {
     "version": "Which of the model's versions.",
     "status": "Only those in this state, in any case of letters.",
     "rerun": "Begin a new attempt even if only the name, tags, owner, team or notes have changed, or nothing.",
+    "cloneOf": "The experiment whose secrets stand where the body has `**********`.",
     "state": "Only those that people see in this state: as status, but what was stopped is Stopped and not Failed.",
     "tag": "A tag.",
     "submission": "The attempt's submission id.",

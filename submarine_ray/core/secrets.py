@@ -1,4 +1,4 @@
-"""Secrets at rest: cluster tokens are encrypted in the database with a key that is not in it."""
+"""Secrets at rest: they are encrypted in the database with a key that is not in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from submarine_ray.core.errors import Unavailable
+from submarine_ray.core.errors import SecretLost
 
 
 class SecretBox:
@@ -19,7 +19,7 @@ class SecretBox:
         """`key`, where several services share one, or the file's. Raises ValueError for a key of the wrong form."""
         self._key = key.encode() if key else _read_or_make(key_file)
         self._fernet = Fernet(self._key)
-        self._file = key_file
+        self._source = "SUBMARINE_SECRET_KEY" if key else key_file.name
 
     def derived(self, purpose: str) -> bytes:
         """A key for another purpose than sealing, made of this one: it tells nothing of this one."""
@@ -29,12 +29,13 @@ class SecretBox:
         return self._fernet.encrypt(secret.encode()).decode()
 
     def open(self, sealed: str) -> str:
-        """The secret. Raises Unavailable if it was sealed with another key."""
+        """The secret. Raises SecretLost if it was sealed with another key."""
         try:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken as failure:
-            raise Unavailable(
-                f"A stored secret cannot be read: {self._file.name} is not the key it was sealed with."
+            raise SecretLost(
+                f"What is stored of it cannot be read: {self._source} is not the key that it was sealed with. Give the "
+                "service that key again, or delete it and create it anew."
             ) from failure
 
 

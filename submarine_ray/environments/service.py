@@ -6,11 +6,14 @@ from typing import Any
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.core.errors import InvalidSpec, NotFound, SecretLost
 from submarine_ray.core.ids import IdFactory
+from submarine_ray.core.masking import restored
 from submarine_ray.core.paging import Cursor, split
+from submarine_ray.core.sealed import Kept
 from submarine_ray.environments import repository
 from submarine_ray.environments.tables import EnvironmentRow
+from submarine_ray.spec import masks
 from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
 from submarine_ray.spec.experiment import EnvironmentSpec, KernelSpec
 
@@ -23,10 +26,9 @@ class EnvironmentService:
         self._ids = IdFactory("environment", "_")
 
     def create(self, spec: NewEnvironment) -> dict[str, Any]:
-        """Raises AlreadyExists."""
-        row = EnvironmentRow(
-            name=spec.name, id=self._ids.next(), spec=_text(spec), created_ms=now_ms(), changed_ms=now_ms()
-        )
+        """Raises AlreadyExists, InvalidSpec."""
+        kept = _kept(restored(spec))
+        row = EnvironmentRow(name=spec.name, id=self._ids.next(), spec=kept, created_ms=now_ms(), changed_ms=now_ms())
         with self._database.session(write=True) as session:
             repository.add(session, row)
         return _answer(row)
@@ -34,6 +36,11 @@ class EnvironmentService:
     def get(self, name: str) -> dict[str, Any]:
         with self._database.session() as session:
             return _answer(_found(repository.find(session, name), name))
+
+    def spec(self, name: str) -> EnvironmentSpec:
+        """As it was asked for, secrets in clear. Raises NotFound."""
+        with self._database.session() as session:
+            return _spec(_found(repository.find(session, name), name))
 
     def list_page(self, limit: int | None, cursor: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Environments, oldest first: all of them, or a page; and the answer's attributes."""
@@ -48,7 +55,8 @@ class EnvironmentService:
             raise InvalidSpec(f"an environment cannot be renamed; create {patch.name[:80]!r} instead", "name")
         with self._database.session(write=True) as session:
             row = _found(repository.find(session, name, lock=True), name)
-            row.spec = _text(_merged(_spec(row), patch))
+            before = _spec(row)
+            row.spec = _kept(restored(_merged(before, patch), lambda: before))
             row.changed_ms = now_ms()
         return _answer(row)
 
@@ -85,15 +93,19 @@ def _merged(spec: EnvironmentSpec, patch: EnvironmentPatch) -> EnvironmentSpec:
 
 
 def _spec(row: EnvironmentRow) -> EnvironmentSpec:
-    return EnvironmentSpec.model_validate_json(row.spec)
+    return EnvironmentSpec.model_validate_json(row.spec.text)
 
 
-def _text(spec: EnvironmentSpec) -> str:
-    return spec.model_dump_json(by_alias=True, exclude_none=True)
+def _kept(spec: EnvironmentSpec) -> Kept:
+    return Kept(spec.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def _answer(row: EnvironmentRow) -> dict[str, Any]:
-    return {"environmentId": row.id, "environmentSpec": _spec(row).model_dump(by_alias=True, mode="json")}
+    try:
+        spec = _spec(row)
+    except SecretLost as failure:
+        spec = EnvironmentSpec(name=row.name, description=str(failure))
+    return {"environmentId": row.id, "environmentSpec": masks.masked(spec.model_dump(by_alias=True, mode="json"))}
 
 
 def _found(row: EnvironmentRow | None, name: str) -> EnvironmentRow:

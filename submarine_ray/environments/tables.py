@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from submarine_ray.core.database import LongText, Table
+from submarine_ray.core.database import Table
+from submarine_ray.core.sealed import Kept, Sealed
 
 
 class EnvironmentRow(Table):
@@ -15,6 +16,6 @@ class EnvironmentRow(Table):
 
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
-    spec: Mapped[str] = mapped_column(LongText)
+    spec: Mapped[Kept] = mapped_column(Sealed)
     created_ms: Mapped[int] = mapped_column(BigInteger, index=True)
     changed_ms: Mapped[int] = mapped_column(BigInteger)

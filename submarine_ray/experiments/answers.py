@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from submarine_ray.core.clock import iso
-from submarine_ray.core.errors import Conflict
+from submarine_ray.core.errors import Conflict, SecretLost
+from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec import masks
 from submarine_ray.spec.experiment import STORED, EnvironmentSpec, ExperimentSpec
 from submarine_ray.spec.plan import plan_replicas
 from submarine_ray.spec.problems import sentence
@@ -54,19 +56,28 @@ def summary(row: ExperimentRow, tags: list[str]) -> dict[str, Any]:
 
 def _shown(row: ExperimentRow, spec: ExperimentSpec | None) -> dict[str, Any]:
     try:
-        shown = (spec or stored_spec(row)).model_copy(deep=True)
+        shown = (spec or stored_spec(row)).answer()
     except Conflict:  # as it was written: one such row must not hide all others
-        document: dict[str, Any] = json.loads(row.spec)
-        document["meta"]["experimentId"] = row.id
-        return document
-    shown.meta.experiment_id = row.id
-    return shown.answer()
+        shown = json.loads(row.spec.text)
+    except SecretLost:  # what its other columns tell
+        meta: dict[str, Any] = {
+            "name": row.name,
+            "owner": row.owner,
+            "framework": row.framework,
+            "envVars": {},
+            "tags": [],
+        }
+        shown = {"meta": meta, "environment": None, "spec": {}, "code": None}
+    shown["meta"]["experimentId"] = row.id
+    return dict(masks.masked(shown))
 
 
 def stored_spec(row: ExperimentRow) -> ExperimentSpec:
-    """The spec as it was accepted. Raises Conflict if this version's rules, stricter than those of then, refuse it."""
+    """The spec as it was accepted. Raises Conflict if this version's rules, stricter than those of then, refuse it;
+    SecretLost.
+    """
     try:
-        return ExperimentSpec.model_validate_json(row.spec, context=STORED)
+        return ExperimentSpec.model_validate_json(row.spec.text, context=STORED)
     except ValidationError as failure:
         why = sentence(failure.errors()[0])
         raise Conflict(
@@ -75,19 +86,20 @@ def stored_spec(row: ExperimentRow) -> ExperimentSpec:
         ) from failure
 
 
-def text(spec: ExperimentSpec) -> str:
-    return spec.model_dump_json(by_alias=True, exclude_none=True)
+def kept(spec: ExperimentSpec | EnvironmentSpec) -> Kept:
+    """A document as a row keeps it."""
+    return Kept(spec.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
     """What the experiment's environment meant when it was accepted."""
-    return EnvironmentSpec.model_validate_json(row.environment) if row.environment else None
+    return EnvironmentSpec.model_validate_json(row.environment.text) if row.environment else None
 
 
 def replica_names(row: ExperimentRow) -> list[str]:
     """Who will have written to the log; of a sweep, or a spec that cannot be read, nobody knows before it has begun."""
     try:
         spec = stored_spec(row)
-    except Conflict:  # its log still has who wrote it
+    except (Conflict, SecretLost):  # its log still has who wrote it
         return []
     return [] if spec.tune else sorted(replica.name for replica in plan_replicas(spec))

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from submarine_ray.core.errors import Conflict
-from submarine_ray.core.secrets import SecretBox
+from submarine_ray.core.errors import Conflict, SecretLost
 from submarine_ray.experiments import answers
 from submarine_ray.experiments.tables import ExperimentRow
-from submarine_ray.spec.experiment import HIDDEN, ExperimentSpec
+from submarine_ray.spec.experiment import ExperimentSpec
 
 # Nothing that runs asks for them: pods keep the labels that they were made with.
 IN_PLACE = ("name", "namespace", "owner", "team", "tags", "notes")
 
 
-def edited(row: ExperimentRow, spec: ExperimentSpec, secrets: SecretBox) -> list[str] | None:
+def edited(row: ExperimentRow, after: ExperimentSpec) -> list[str] | None:
     """Which parts of its `meta` a spec changes in place; None if it is another experiment to run."""
     try:
         before = answers.stored_spec(row)
-    except Conflict:  # a stricter version refuses what is stored: there is nothing to compare with
+    except (Conflict, SecretLost):  # what is stored cannot be read: there is nothing to compare with
         return None
-    after = spec.model_copy(deep=True)
-    _hide_same_password(row, after, secrets)
     if _what_runs(before) != _what_runs(after):
         return None
     return [name for name in IN_PLACE if getattr(before.meta, name) != getattr(after.meta, name)]
@@ -40,7 +37,7 @@ def write(row: ExperimentRow, spec: ExperimentSpec) -> ExperimentSpec:
     kept = answers.stored_spec(row)
     for name in IN_PLACE:
         setattr(kept.meta, name, getattr(spec.meta, name))
-    row.name, row.owner, row.spec = kept.meta.name, kept.meta.owner, answers.text(kept)
+    row.name, row.owner, row.spec = kept.meta.name, kept.meta.owner, answers.kept(kept)
     return kept
 
 
@@ -55,9 +52,3 @@ def _what_runs(spec: ExperimentSpec) -> dict[str, Any]:
         name: value for name, value in document["meta"].items() if name not in (*IN_PLACE, "experiment_id")
     }
     return document
-
-
-def _hide_same_password(row: ExperimentRow, spec: ExperimentSpec, secrets: SecretBox) -> None:
-    git = spec.code.git if spec.code else None
-    if git and git.password and row.sealed_password and git.password == secrets.open(row.sealed_password):
-        git.password = HIDDEN

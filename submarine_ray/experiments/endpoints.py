@@ -49,8 +49,8 @@ def router(experiments: ExperimentService) -> APIRouter:
         return ok("Pong")
 
     @routes.post("", response_model=One, summary="Create an experiment")
-    def create(spec: ExperimentSpec) -> Response:
-        return ok(experiments.create(spec))
+    def create(spec: ExperimentSpec, clone_of: Annotated[str | None, Query(alias="cloneOf")] = None) -> Response:
+        return ok(experiments.create(spec, clone_of))
 
     @routes.get("", response_model=Envelope[list[Experiment]], summary="List experiments, newest first")
     def list_page(

@@ -26,11 +26,10 @@ from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import DatabaseUnavailable, InvalidSpec, SubmarineError
+from submarine_ray.core.errors import DatabaseUnavailable, InvalidSpec, SecretLost, SubmarineError
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.news import News
-from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import archive, decide, leftovers, logs, outcomes, repository
 from submarine_ray.experiments.answers import stored_environment, stored_spec
 from submarine_ray.experiments.marks import Marks
@@ -76,7 +75,6 @@ class ExperimentReconciler:
         database: Database,
         clusters: ClusterService,
         tracking: TrackingService,
-        secrets: SecretBox,
         lessee: Lessee,
         changes: Changes,
         wake: Callable[[], None],
@@ -85,7 +83,6 @@ class ExperimentReconciler:
         self._database = database
         self._clusters = clusters
         self._tracking = tracking
-        self._secrets = secrets
         self._lessee = lessee
         self._changes = changes
         self._wake = wake
@@ -292,6 +289,8 @@ class ExperimentReconciler:
     def _take(self, step: decide.Step, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> Outcome:
         """Do what was decided; the values to write and what to tell."""
         match step:
+            case decide.Submit() | decide.Queue() if lost := _lost(row):
+                return outcomes.observed(row, lost, None)
             case decide.Submit():
                 return self._submit(driver, row, seen.incarnation)
             case decide.Observe():
@@ -318,7 +317,7 @@ class ExperimentReconciler:
         return {"next_check_ms": now_ms() + outcomes.pause(row, driver.watches, seen)}, []
 
     def _submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None) -> Outcome:
-        spec = self._with_secrets(row)
+        spec = stored_spec(row)
         if impossible := self._impossible(row, spec):
             return outcomes.observed(row, impossible, None)
         if row.run_id is None:
@@ -390,12 +389,6 @@ class ExperimentReconciler:
             return decide.Observe(Status.FAILED, "Unschedulable", str(failure))
         return None
 
-    def _with_secrets(self, row: ExperimentRow) -> ExperimentSpec:
-        spec = stored_spec(row)
-        if row.sealed_password and spec.code and spec.code.git:
-            spec.code.git.password = self._secrets.open(row.sealed_password)
-        return spec
-
     def _discard(self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, seen: decide.Seen) -> Outcome:
         told: list[Event] = []
         path = f"logs/attempt-{attempt_number(row.id, key)}"
@@ -449,6 +442,16 @@ def _wish(row: ExperimentRow) -> decide.Wish:
         running_ms=row.running_ms,
         told=None if row.reason in decide.CALM else row.message,
     )
+
+
+def _lost(row: ExperimentRow) -> decide.Observe | None:
+    """The end of what cannot be read any more: waiting would not bring the key back."""
+    try:
+        stored_spec(row)
+        stored_environment(row)
+    except SecretLost as failure:
+        return decide.Observe(Status.FAILED, "SecretLost", str(failure))
+    return None
 
 
 def _is_note(step: decide.Step) -> bool:

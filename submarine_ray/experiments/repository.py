@@ -290,6 +290,12 @@ def packages(session: Session) -> set[str]:
     return {url for url in session.scalars(query) if url}
 
 
+def with_password(session: Session, after: str, limit: int) -> list[ExperimentRow]:
+    """Rows whose password lies beside their spec, by their ids, behind the id `after`."""
+    query = select(ExperimentRow).where(ExperimentRow.sealed_password.is_not(None), ExperimentRow.id > after)
+    return list(session.scalars(query.order_by(ExperimentRow.id).limit(limit).with_for_update()))
+
+
 def purge(session: Session, row: ExperimentRow) -> None:
     """Drop a deleted experiment with its history."""
     gone = session.execute(

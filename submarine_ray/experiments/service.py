@@ -20,8 +20,8 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound
 from submarine_ray.core.events import Event
 from submarine_ray.core.ids import IdFactory
+from submarine_ray.core.masking import restored
 from submarine_ray.core.paging import Cursor, split
-from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import answers, edits, repository
 from submarine_ray.experiments.ledger import Ledger
@@ -29,7 +29,7 @@ from submarine_ray.experiments.log_service import LogService
 from submarine_ray.experiments.repository import DAY_MS, Filter
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
-from submarine_ray.spec.experiment import HIDDEN, MAX_TAGS, ExperimentSpec, check_tag
+from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.quantities import Resources
@@ -50,7 +50,6 @@ class ExperimentService:
         clusters: ClusterService,
         tracking: TrackingService,
         environments: EnvironmentService,
-        secrets: SecretBox,
         changes: Changes,
         wake: Callable[[], None],
         spools: Spools,
@@ -60,15 +59,18 @@ class ExperimentService:
         self._clusters = clusters
         self._tracking = tracking
         self._environments = environments
-        self._secrets = secrets
         self._wake = wake
         self._ids = IdFactory("experiment")
         self.ledger = Ledger(database, clusters.launches)
         self.logs = LogService(self._row, clusters, tracking, spools)
         clusters.add_user(self)
 
-    def create(self, spec: ExperimentSpec) -> dict[str, Any]:
-        """Accept an experiment: one row, and the reconciler does the rest. Raises InvalidSpec."""
+    def create(self, spec: ExperimentSpec, clone_of: str | None = None) -> dict[str, Any]:
+        """Accept an experiment: one row, and the reconciler does the rest. `clone_of` is the experiment whose secrets
+        stand for the masks in the spec. Raises InvalidSpec, NotFound.
+        """
+        source = self._row(clone_of) if clone_of else None
+        spec = restored(spec, (lambda: answers.stored_spec(source)) if source else None)
         values = self._values(spec)
         row = ExperimentRow(
             uid=str(uuid.uuid4()),
@@ -156,7 +158,7 @@ class ExperimentService:
                 spec.meta.tags = [*others, tag] if wanted else others
             if len(spec.meta.tags) > MAX_TAGS:
                 raise InvalidSpec(f"an experiment has at most {MAX_TAGS} tags", "tag")
-            row.spec = answers.text(spec)
+            row.spec = answers.kept(spec)
             repository.set_tags(session, row.id, spec.meta.tags)
         return answers.whole(row, spec)
 
@@ -164,7 +166,8 @@ class ExperimentService:
         """Change its name, tags, owner, team or notes in place, which runs nothing; None if the spec changes more."""
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
-            changed = edits.edited(row, spec, self._secrets)
+            spec = restored(spec, lambda: answers.stored_spec(row))
+            changed = edits.edited(row, spec)
             if changed is None:
                 return None
             if changed:
@@ -180,8 +183,10 @@ class ExperimentService:
         """
         if not rerun and (edited := self.edit(experiment_id, spec)):
             return edited
+        there = self._row(experiment_id)
+        spec = restored(spec, lambda: answers.stored_spec(there))
         # A placement has found its cluster; the experiment stays there.
-        values = self._values(spec, self._row(experiment_id).cluster if spec.placement else None)
+        values = self._values(spec, there.cluster if spec.placement else None)
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
             if values["cluster"] != row.cluster:
@@ -189,8 +194,6 @@ class ExperimentService:
                     f"the experiment runs on {row.cluster!r} and cannot move; create a new one there", "cluster"
                 )
             before = row.status
-            if spec.code and spec.code.git and spec.code.git.password == HIDDEN:
-                values["sealed_password"] = row.sealed_password
             row.superseded = f"{row.superseded} {row.submission_id}".strip()
             for name, value in values.items():
                 setattr(row, name, value)
@@ -360,21 +363,17 @@ class ExperimentService:
         self._clusters.check_pods(cluster, spec, environment)
         if environment and environment.kernel_spec:
             self._clusters.check_packages(cluster, environment.kernel_spec)
-        password = spec.code.git.password if spec.code and spec.code.git else None
-        stored = spec.model_copy(deep=True)
-        stored.meta.experiment_id = None
-        if stored.code and stored.code.git and password:
-            stored.code.git.password = HIDDEN  # the secret is sealed beside it
+        stored = spec.model_copy(update={"meta": spec.meta.model_copy(update={"experiment_id": None})})
         demand = spec.demand.times(self._clusters.trials_at_once(cluster, spec))
         return {
             "name": spec.meta.name,
             "owner": spec.meta.owner,
             "framework": spec.meta.framework,
             "cluster": cluster,
-            "spec": answers.text(stored),
-            "environment": environment.model_dump_json(by_alias=True, exclude_none=True) if environment else None,
+            "spec": answers.kept(stored),
+            "environment": answers.kept(environment) if environment else None,
             "package": spec.code.url if spec.code and spec.code.sync_mode == "package" else None,
-            "sealed_password": self._secrets.seal(password) if password else None,
+            "sealed_password": None,
             "max_retries": spec.retries,
             "timeout_seconds": spec.timeout,
             "demand_cpu": demand.cpu,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Wished
+from submarine_ray.core.sealed import Kept, Sealed, Told
 from submarine_ray.spec.experiment import TAG_LENGTH
 
 
@@ -41,14 +42,15 @@ class ExperimentRow(Wished, Table):
     owner: Mapped[str | None] = mapped_column(String(63))
     framework: Mapped[str] = mapped_column(String(20))
     cluster: Mapped[str] = mapped_column(String(63))
-    spec: Mapped[str] = mapped_column(LongText)
-    environment: Mapped[str | None] = mapped_column(LongText)
+    spec: Mapped[Kept] = mapped_column(Sealed)
+    environment: Mapped[Kept | None] = mapped_column(Sealed)
     package: Mapped[str | None] = mapped_column(String(80), index=True)
+    # Of rows from before whole specs were sealed; see passwords.py.
     sealed_password: Mapped[str | None] = mapped_column(LongText)
     wanted: Mapped[str] = mapped_column(String(10), default="run")
     status: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str | None] = mapped_column(String(64))
-    message: Mapped[str | None] = mapped_column(LongText)
+    message: Mapped[str | None] = mapped_column(Told)
     attempt: Mapped[int] = mapped_column(Integer, default=1)
     failures: Mapped[int] = mapped_column(Integer, default=0)
     max_retries: Mapped[int] = mapped_column(Integer, default=0)

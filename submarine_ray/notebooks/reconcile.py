@@ -24,7 +24,7 @@ from submarine_ray.clusters.drivers.base import (
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.errors import SecretLost, SubmarineError
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.secrets import SecretBox
@@ -188,12 +188,16 @@ class NotebookReconciler:
         return {"next_check_ms": now_ms() + pause}, []
 
     def _submit(self, driver: Driver, row: NotebookRow, incarnation: str | None) -> Outcome:
-        kernel = stored_environment(row).kernel_spec
+        try:
+            environment, launch = stored_environment(row), self._launch(row)
+        except SecretLost as failure:  # waiting would not bring the key back
+            return _observe(row, decide.Observe(Status.FAILED, str(failure)), None)
+        kernel = environment.kernel_spec
         pip = tuple(kernel.pip_dependencies or ()) if kernel else ()
         if not self._clusters.is_local(row.cluster):
             pip = (JUPYTERLAB, *pip)
         conda = tuple(kernel.conda_dependencies or ()) if kernel else ()
-        submission = Submission(self._launch(row), pip, conda, image=stored_environment(row).container_image)
+        submission = Submission(launch, pip, conda, image=environment.container_image)
         try:
             driver.submit(submission)
         except AlreadySubmitted:

@@ -16,15 +16,18 @@ from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import Conflict, NotFound
+from submarine_ray.core.errors import Conflict, NotFound, SecretLost
 from submarine_ray.core.events import Event
 from submarine_ray.core.ids import IdFactory
+from submarine_ray.core.masking import restored
 from submarine_ray.core.paging import Cursor, split
+from submarine_ray.core.sealed import Kept
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.notebooks import repository
 from submarine_ray.notebooks.decide import IS_CREATING
 from submarine_ray.notebooks.tables import NotebookRow
+from submarine_ray.spec import masks
 from submarine_ray.spec.experiment import EnvironmentSpec
 from submarine_ray.spec.notebooks import NotebookSpec, path
 from submarine_ray.spec.notebooks import NotebookStatus as Status
@@ -68,6 +71,7 @@ class NotebookService:
 
     def create(self, spec: NotebookSpec) -> dict[str, Any]:
         """Accept a notebook; the reconciler starts it. Raises AlreadyExists, InvalidSpec."""
+        spec = restored(spec)
         cluster = spec.cluster or self._clusters.default
         environment = self._environments.resolve(spec.environment) or EnvironmentSpec()
         demand = spec.spec.quantities
@@ -83,8 +87,8 @@ class NotebookService:
             taken=path(spec.meta.namespace, spec.meta.name),
             owner=spec.meta.owner_id,
             cluster=cluster,
-            spec=spec.model_dump_json(by_alias=True, exclude_none=True),
-            environment=environment.model_dump_json(by_alias=True, exclude_none=True),
+            spec=Kept(spec.model_dump_json(by_alias=True, exclude_none=True)),
+            environment=Kept(environment.model_dump_json(by_alias=True, exclude_none=True)),
             sealed_token=self._secrets.seal(secrets.token_hex(32)),
             wanted="run",
             status=Status.CREATING,
@@ -140,7 +144,7 @@ class NotebookService:
             return list(events.history(session, notebook_id))
 
     def spec(self, notebook_id: str) -> NotebookSpec:
-        """As it was asked for. Raises NotFound."""
+        """As it was asked for, secrets in clear. Raises NotFound."""
         with self._database.session() as session:
             return stored_spec(_found(repository.find(session, notebook_id), notebook_id))
 
@@ -250,25 +254,37 @@ def _found(row: NotebookRow | None, notebook_id: str) -> NotebookRow:
 
 
 def stored_spec(row: NotebookRow) -> NotebookSpec:
-    return NotebookSpec.model_validate_json(row.spec)
+    return NotebookSpec.model_validate_json(row.spec.text)
 
 
 def stored_environment(row: NotebookRow) -> EnvironmentSpec:
     """What the notebook's environment meant when it was created."""
-    return EnvironmentSpec.model_validate_json(row.environment)
+    return EnvironmentSpec.model_validate_json(row.environment.text)
+
+
+def _shown(row: NotebookRow) -> dict[str, Any]:
+    """Its spec as answered; where it cannot be read any more, what its other columns tell."""
+    try:
+        spec, environment = stored_spec(row), stored_environment(row)
+    except SecretLost:
+        resources = f"cpu={row.demand_cpu or 1:g}" + (f",memory={row.demand_memory}" if row.demand_memory else "")
+        meta = {"name": row.name, "namespace": row.namespace}
+        spec = NotebookSpec.model_validate({"meta": meta, "spec": {"resources": resources}, "cluster": row.cluster})
+        environment = EnvironmentSpec()
+    labels = (spec.meta.labels or {}) | {"notebook-owner-id": row.owner, "notebook-id": row.id}
+    pod = spec.spec.model_dump(by_alias=True, mode="json")
+    for addition in ("idleSeconds", "secretVars"):
+        if pod[addition] is None:
+            del pod[addition]
+    answered = {
+        "meta": {"name": row.name, "namespace": row.namespace, "ownerId": row.owner, "labels": labels},
+        "environment": environment.model_dump(by_alias=True, mode="json"),
+        "spec": pod,
+    }
+    return dict(masks.masked(answered | ({"cluster": spec.cluster} if spec.cluster else {})))
 
 
 def _answer(row: NotebookRow) -> dict[str, Any]:
-    spec = stored_spec(row)
-    labels = (spec.meta.labels or {}) | {"notebook-owner-id": row.owner, "notebook-id": row.id}
-    pod = spec.spec.model_dump(by_alias=True, mode="json")
-    if pod["idleSeconds"] is None:
-        del pod["idleSeconds"]
-    answered = {
-        "meta": {"name": row.name, "namespace": row.namespace, "ownerId": row.owner, "labels": labels},
-        "environment": stored_environment(row).model_dump(by_alias=True, mode="json"),
-        "spec": pod,
-    }
     return {
         "notebookId": row.id,
         "name": row.name,
@@ -278,5 +294,5 @@ def _answer(row: NotebookRow) -> dict[str, Any]:
         "reason": row.reason,
         "createdTime": iso(row.created_ms),
         "deletedTime": iso(row.deleted_ms),
-        "spec": answered | ({"cluster": spec.cluster} if spec.cluster else {}),
+        "spec": _shown(row),
     }

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Wished
+from submarine_ray.core.sealed import Kept, Sealed, Told
 
 
 class NotebookRow(Wished, Table):
@@ -29,12 +30,12 @@ class NotebookRow(Wished, Table):
     taken: Mapped[str | None] = mapped_column(String(160), unique=True)
     owner: Mapped[str | None] = mapped_column(String(64), index=True)
     cluster: Mapped[str] = mapped_column(String(63))
-    spec: Mapped[str] = mapped_column(LongText)
-    environment: Mapped[str] = mapped_column(LongText)
+    spec: Mapped[Kept] = mapped_column(Sealed)
+    environment: Mapped[Kept] = mapped_column(Sealed)
     sealed_token: Mapped[str] = mapped_column(LongText)
     wanted: Mapped[str] = mapped_column(String(10), default="run")
     status: Mapped[str] = mapped_column(String(20))
-    reason: Mapped[str] = mapped_column(LongText)
+    reason: Mapped[str] = mapped_column(Told)
     attempt: Mapped[int] = mapped_column(Integer, default=1)
     failures: Mapped[int] = mapped_column(Integer, default=0)
     superseded: Mapped[str] = mapped_column(LongText, default="")

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Locked
+from submarine_ray.core.sealed import Told
 from submarine_ray.spec.quantities import Resources
 
 
@@ -25,7 +26,7 @@ class EndpointRow(Table):
     memory: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     gpu: Mapped[float] = mapped_column(Double)
     status: Mapped[str] = mapped_column(String(20))
-    message: Mapped[str | None] = mapped_column(LongText)
+    message: Mapped[str | None] = mapped_column(Told)
     created_ms: Mapped[int] = mapped_column(BigInteger)
     changed_ms: Mapped[int] = mapped_column(BigInteger)
 
@@ -44,7 +45,7 @@ class TrafficRow(Table):
     cluster: Mapped[str] = mapped_column(String(63), index=True)
     weights: Mapped[str] = mapped_column(LongText)
     status: Mapped[str] = mapped_column(String(20))
-    message: Mapped[str | None] = mapped_column(LongText)
+    message: Mapped[str | None] = mapped_column(Told)
     created_ms: Mapped[int] = mapped_column(BigInteger)
     changed_ms: Mapped[int] = mapped_column(BigInteger)
 

@@ -20,14 +20,14 @@ class Document(BaseModel):
     )
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
     """YAML and hurried JSON write numbers and booleans where Submarine's contract has text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
 
 
-Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float | bool)]
+Text = Annotated[str, BeforeValidator(as_text, json_schema_input_type=str | int | float | bool)]
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 NAME_LENGTH = 63  # of a Kubernetes label, where names end up

@@ -36,7 +36,7 @@ class GitSpec(Document):
     username: Text | None = None
     """For repositories that ask for one."""
     password: Text | None = None
-    """A password or token; kept encrypted, never answered."""
+    """A password or token; answered as `**********`."""
     trust_certs: bool | None = None
     """Whether to accept certificates that cannot be verified."""
 

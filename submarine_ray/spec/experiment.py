@@ -13,13 +13,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from submarine_ray.spec import commands, space, without_shell
-from submarine_ray.spec.base import Document, Text, check_name, check_variables
+from submarine_ray.spec.base import Document, Text, check_name
 from submarine_ray.spec.clusters import Placement
 from submarine_ray.spec.code import CodeSpec
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import GRACE_SECONDS
 from submarine_ray.spec.quantities import Quantities, Resources, parse_resources, split_resources
 from submarine_ray.spec.tune import TuneSpec
+from submarine_ray.spec.variables import HasVariables, Variables
 
 MAX_REPLICAS = 10_000
 MAX_RETRIES = 100
@@ -30,8 +31,6 @@ STORED = {"stored": True}
 # A sweep that was lost resumes where it was, and that costs nothing that was paid for already.
 SWEEP_RETRIES = 3
 NOTES_LENGTH = 20_000
-# What stands in answers for a password; sent back, it leaves the password as it is.
-HIDDEN = "**********"
 TAG_LENGTH = 256
 MAX_TAGS = 64
 
@@ -60,10 +59,9 @@ def check_tag(value: str) -> str:
 
 
 Tag = Annotated[Text, AfterValidator(check_tag)]
-Variables = Annotated[dict[str, Text], AfterValidator(check_variables)]
 
 
-class ExperimentMeta(Document):
+class ExperimentMeta(HasVariables):
     """Who the experiment is and what it runs."""
 
     experiment_id: str | None = None
@@ -77,7 +75,7 @@ class ExperimentMeta(Document):
     cmd: str | None = None
     """The command of every replica; `$(NAME)` is replaced by that variable, quotes are a shell's, no shell runs."""
     env_vars: Variables = Field(default_factory=dict)
-    """Environment variables of every replica."""
+    """Environment variables of every replica: each a value, or {value: ..., secret: true}."""
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
     """Words to find the experiment by."""
     owner: Text | None = Field(default=None, max_length=63)
@@ -140,7 +138,7 @@ class EnvironmentSpec(Document):
         return self.image or self.docker_image
 
 
-class TaskSpec(Document):
+class TaskSpec(HasVariables):
     """One role: how many replicas, of what size; `cmd`, `envVars` and `resources` override the experiment's."""
 
     replicas: int = Field(default=1, ge=1, le=MAX_REPLICAS)
@@ -311,18 +309,19 @@ class ExperimentSpec(Document):
         return sum((task.quantities.times(task.replicas) for task in self.spec.values()), Resources())
 
     def answer(self) -> dict[str, Any]:
-        """The document as answers show it: every contract field, additions only where set, secrets hidden."""
+        """The document as answers show it once it is masked: every contract field, additions only where set."""
         document = self.model_dump(by_alias=True, mode="json")
         for addition in _ADDITIONS:
             if document[addition] is None:
                 del document[addition]
-        for addition in ("owner", "team", "notes"):
+        for addition in ("owner", "team", "notes", "secretVars"):
             if document["meta"][addition] is None:
                 del document["meta"][addition]
+        for task in document["spec"].values():
+            if task["secretVars"] is None:
+                del task["secretVars"]
         if self.kubernetes:
             document["kubernetes"] = self.kubernetes.model_dump(by_alias=True, mode="json", exclude_defaults=True)
-        if self.code and self.code.git and self.code.git.password:
-            document["code"]["git"]["password"] = HIDDEN
         if self.tune:
             document["tune"] = self.tune.model_dump(by_alias=True, mode="json", exclude_none=True)
         if self.code is not None:

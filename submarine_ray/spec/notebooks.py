@@ -11,8 +11,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from submarine_ray.spec.base import NAME_LENGTH, Document, Text
-from submarine_ray.spec.experiment import EnvironmentSpec, Variables
+from submarine_ray.spec.experiment import EnvironmentSpec
 from submarine_ray.spec.quantities import Resources, parse_resources
+from submarine_ray.spec.variables import HasVariables, Variables
 
 # Of a Kubernetes object, as Submarine's notebook page asks for.
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -50,11 +51,11 @@ class NotebookMeta(Document):
     """Kept and answered."""
 
 
-class NotebookPodSpec(Document):
+class NotebookPodSpec(HasVariables):
     """What its process gets; `idleSeconds` replaces the service's own: 0 means that it is never stopped."""
 
     env_vars: Variables | None = None
-    """Environment variables of the notebook."""
+    """Environment variables of the notebook: each a value, or {value: ..., secret: true}."""
     resources: str
     """`cpu=1,memory=1Gi,nvidia.com/gpu=1`."""
     idle_seconds: int | None = Field(default=None, ge=0, le=MAX_IDLE_SECONDS)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AliasChoices, Field, field_validator, model_validator
 
 from submarine_ray.spec.base import Document, Text, check_name
+from submarine_ray.spec.variables import plain
 
 TEMPLATE_NAME_LENGTH = 63
 MAX_PARAMETERS = 500
@@ -28,6 +29,8 @@ class TemplateParameter(Document):
     """For people."""
     value: Text | None = None
     """What holds if a submission does not name the parameter."""
+    secret: bool | None = None
+    """Whether answers hide its value, and that of variables it goes into, whatever it is called."""
 
     @field_validator("required")
     @classmethod
@@ -58,6 +61,14 @@ class TemplateSpec(Document):
     """Which version of the template this is."""
     experiment_spec: dict[str, Any] = Field(default_factory=dict)
     """An experiment's spec, with `{{name}}` wherever a parameter goes; with a base, what differs from it."""
+
+    @field_validator("experiment_spec")
+    @classmethod
+    def _variables(cls, value: dict[str, Any]) -> dict[str, Any]:
+        found = {**value, "meta": plain(value["meta"])} if isinstance(value.get("meta"), dict) else dict(value)
+        if isinstance(roles := found.get("spec"), dict):
+            found["spec"] = {role: plain(task) if isinstance(task, dict) else task for role, task in roles.items()}
+        return found
 
     @model_validator(mode="after")
     def _is_complete(self) -> TemplateSpec:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from submarine_ray.core.errors import InvalidSpec
-from submarine_ray.spec import commands, space
+from submarine_ray.spec import commands, masks, space
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.problems import message
 from submarine_ray.spec.quantities import GPU_KEY, split_resources
@@ -102,6 +102,7 @@ def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
     values = _values(template, given)
     # What a sweep tries is filled in trial by trial: until then it stands for itself.
     document = _filled(template.experiment_spec, values | _later(_tried(template)))
+    _mark(template, document)
     for role, task in document["spec"].items():
         if (name := f"spec.{role}.replicas") in values:
             task["replicas"] = values[name]
@@ -117,6 +118,16 @@ def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
         blamed = ", ".join(f"params.{name}" for name in dict.fromkeys(_blamed(template, where, given)))
         said = message(first)
         raise InvalidSpec(f"{said} (from {blamed})" if blamed else said, where) from failure
+
+
+def _mark(template: TemplateSpec, document: dict[str, Any]) -> None:
+    """Variables that secret parameters go into are secret, whatever they are called."""
+    secret = {one.name for one in template.parameters if one.secret or masks.looks_secret(one.name)}
+    places = {"meta": document.get("meta"), **{f"spec.{role}": task for role, task in document["spec"].items()}}
+    for path, text in _texts(template.experiment_spec):
+        place, _, variable = path.partition(".envVars.")
+        if variable and {path, *_names(text)} & secret and isinstance(found := places.get(place), dict):
+            found["secretVars"] = [*(found.get("secretVars") or []), variable]
 
 
 def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:

@@ -10,11 +10,14 @@ import structlog
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound
+from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SecretLost
+from submarine_ray.core.masking import restored
 from submarine_ray.core.paging import Cursor, split
+from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.service import ExperimentService
+from submarine_ray.spec import masks
 from submarine_ray.spec.experiment import documented
-from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
+from submarine_ray.spec.templates import TemplateParameter, TemplateSpec, TemplateSubmission
 from submarine_ray.templates import rendering, repository
 from submarine_ray.templates.tables import TemplateRow
 
@@ -43,17 +46,17 @@ class TemplateService:
             row = repository.find(session, spec.name, lock=True)
             if row is None:
                 now = now_ms()
-                row = TemplateRow(name=spec.name, spec=_text(spec), created_ms=now, changed_ms=now, library=True)
+                row = TemplateRow(name=spec.name, spec=_kept(spec), created_ms=now, changed_ms=now, library=True)
                 repository.add(session, row)
             elif not row.library:
                 log.warning("library.name_taken", template=spec.name)
-            elif row.spec != _text(spec):
-                row.spec, row.changed_ms = _text(spec), now_ms()
+            elif not _is_same(row, spec):
+                row.spec, row.changed_ms = _kept(spec), now_ms()
 
     def create(self, spec: TemplateSpec) -> dict[str, Any]:
         """Raises AlreadyExists, InvalidSpec for one that no values could make an experiment of."""
-        spec = self._complete(spec)
-        row = TemplateRow(name=spec.name, spec=_text(spec), created_ms=now_ms(), changed_ms=now_ms())
+        spec = self._complete(restored(spec))
+        row = TemplateRow(name=spec.name, spec=_kept(spec), created_ms=now_ms(), changed_ms=now_ms())
         with self._database.session(write=True) as session:
             repository.add(session, row)
         return _answer(row)
@@ -61,6 +64,11 @@ class TemplateService:
     def get(self, name: str) -> dict[str, Any]:
         with self._database.session() as session:
             return _answer(_found(repository.find(session, name), name))
+
+    def spec(self, name: str) -> TemplateSpec:
+        """As it was asked for, secrets in clear. Raises NotFound."""
+        with self._database.session() as session:
+            return _spec(_found(repository.find(session, name), name))
 
     def list_page(self, limit: int | None, cursor: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Templates, oldest first: all of them, or a page; and the answer's attributes."""
@@ -76,10 +84,10 @@ class TemplateService:
         """
         if spec.name != name:
             raise InvalidSpec(f"a template cannot be renamed; create {spec.name!r} instead", "name")
-        spec = self._complete(spec)
+        spec = self._complete(restored(spec, lambda: self.spec(name)))
         with self._database.session(write=True) as session:
             row = _own(repository.find(session, name, lock=True), name)
-            row.spec, row.changed_ms = _text(spec), now_ms()
+            row.spec, row.changed_ms = _kept(spec), now_ms()
         return _answer(row)
 
     def delete(self, name: str) -> dict[str, Any]:
@@ -108,27 +116,45 @@ class TemplateService:
 
 
 def _spec(row: TemplateRow) -> TemplateSpec:
-    return TemplateSpec.model_validate_json(row.spec)
+    return TemplateSpec.model_validate_json(row.spec.text)
 
 
-def _text(spec: TemplateSpec) -> str:
-    return spec.model_dump_json(by_alias=True)
+def _kept(spec: TemplateSpec) -> Kept:
+    return Kept(spec.model_dump_json(by_alias=True))
+
+
+def _is_same(row: TemplateRow, spec: TemplateSpec) -> bool:
+    try:
+        return row.spec.text == _kept(spec).text
+    except SecretLost:  # the library's own is written anew
+        return False
 
 
 def _answer(row: TemplateRow) -> dict[str, Any]:
-    spec = _spec(row)
+    try:
+        spec = _spec(row)
+    except SecretLost as failure:
+        return _described(row, TemplateSpec(name=row.name, description=str(failure), experiment_spec={"spec": {}}), [])
+    return _described(row, spec, rendering.with_implicit(spec))
+
+
+def _described(row: TemplateRow, spec: TemplateSpec, parameters: Sequence[TemplateParameter]) -> dict[str, Any]:
     added = {"base": spec.base, "version": spec.version, "readOnly": row.library or None}
     return {
         "experimentTemplateId": {"id": row.id, "serverTimestamp": row.created_ms},
-        "experimentTemplateSpec": {
+        "experimentTemplateSpec": masks.masked({
             "name": spec.name,
             "author": spec.author,
             "description": spec.description,
-            "parameters": [p.model_dump(by_alias=True) for p in rendering.with_implicit(spec)],
+            "parameters": [_parameter(one) for one in parameters],
             "experimentSpec": documented(spec.experiment_spec),
             **{key: value for key, value in added.items() if value is not None},
-        },
-    }
+        }),
+    }  # fmt: skip
+
+
+def _parameter(parameter: TemplateParameter) -> dict[str, Any]:
+    return parameter.model_dump(by_alias=True, exclude={"secret"} if parameter.secret is None else None)
 
 
 def _own(row: TemplateRow | None, name: str) -> TemplateRow:

@@ -100,8 +100,9 @@ class _Environments:
     async def _delete(self, name: str) -> None:
         if not await parts.confirmed(f"Delete {name}?", "What runs in it goes on: it has its own copy.", "Delete"):
             return
-        if gone := await parts.attempt(self._environments.delete, name):
-            again = NewEnvironment.model_validate(gone.value["environmentSpec"])
+        kept = await parts.attempt(self._environments.spec, name)
+        if kept and await parts.attempt(self._environments.delete, name):
+            again = NewEnvironment.model_validate({**kept.value.model_dump(), "name": name})
             # Before its card goes, and the button with it that asked for this.
             parts.offer_undo(f"{name} is deleted", self._environments.create, again, then=self._load)
             await self._load()

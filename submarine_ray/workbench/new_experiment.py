@@ -43,7 +43,7 @@ def add(bench: Bench) -> None:
                 found = await asyncio.to_thread(bench.services.experiments.get, clone or patch)
                 document = written(found["spec"])
                 text = await asyncio.to_thread(_script_of, bench, document)
-            await _Form(bench, title, document, patch, text).draw()
+            await _Form(bench, title, document, (patch, clone), text).draw()
 
 
 def _script_of(bench: Bench, document: dict[str, Any]) -> str:
@@ -62,7 +62,10 @@ def _script_of(bench: Bench, document: dict[str, Any]) -> str:
 def written(spec: dict[str, Any]) -> dict[str, Any]:
     """An answered spec as a person would write it: nothing that says nothing."""
     meta = {key: value for key, value in spec["meta"].items() if key != "experimentId"}
-    parsed = ExperimentSpec.model_validate({**spec, "meta": meta})
+    try:
+        parsed = ExperimentSpec.model_validate({**spec, "meta": meta})
+    except ValidationError:  # what this version refuses, or what is stored and cannot be read any more
+        return dict(said({**spec, "meta": meta}))
     return dict(parsed.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True))
 
 
@@ -79,11 +82,11 @@ def said(document: Any) -> Any:
 class _Form:
     """`document` is what both sides show; the fields hold the parts that steps ask for, and leave the rest alone."""
 
-    def __init__(self, bench: Bench, title: str, document: dict[str, Any], patched: str, text: str) -> None:
+    def __init__(self, bench: Bench, title: str, document: dict[str, Any], origin: tuple[str, str], text: str) -> None:
         self._services = bench.services
         self._title = title
         self._document: dict[str, Any] = json.loads(json.dumps(document))  # a copy: it is changed
-        self._patched = patched
+        self._patched, self._cloned = origin
         self._text = text
         name = script.name_in(_read(document, "meta.cmd"))
         self._packed = script.pack(name, text) if name and text else None
@@ -306,7 +309,7 @@ class _Form:
             return
         experiments = self._services.experiments
         if not self._patched:
-            done = await parts.attempt(experiments.create, spec)
+            done = await parts.attempt(experiments.create, spec, self._cloned or None)
         elif await parts.confirmed(f"Run {spec.meta.name} again?", _RERUNS, "Rerun"):
             done = await parts.attempt(experiments.patch, self._patched, spec, True)
         else:

@@ -111,7 +111,8 @@ class _Run:
     async def _delete(self) -> None:
         if not await parts.confirmed(f"Delete {self._spec['name']}?", "Experiments made from it stay.", "Delete"):
             return
-        if gone := await parts.attempt(self._templates.delete, self._spec["name"]):
-            again = TemplateSpec.model_validate(gone.value["experimentTemplateSpec"])
+        kept = await parts.attempt(self._templates.spec, self._spec["name"])
+        if kept and await parts.attempt(self._templates.delete, self._spec["name"]):
+            again: TemplateSpec = kept.value
             back = ("Templates", "/templates")
             parts.deleted(self._content, f"Template {again.name}", back, self._templates.create, again)

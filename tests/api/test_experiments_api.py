@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from submarine_ray.experiments import logs
+from submarine_ray.core.sealed import Kept
+from submarine_ray.experiments import answers, logs
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import TOKEN, spec
 from tests.service import put_texts
@@ -158,7 +160,7 @@ def test_secrets_of_code_are_never_answered_or_stored_in_the_clear(api: httpx.Cl
     assert b"hunter2" not in platform.settings.layout.database.read_bytes()
     with platform.database.session() as session:
         row = session.get(ExperimentRow, id)
-    assert platform.experiment_reconciler._with_secrets(row).code.git.password == "hunter2"
+    assert answers.stored_spec(row).code.git.password == "hunter2"
 
 
 def test_a_cluster_that_can_never_fit_refuses_at_once_unless_told_to_queue(api: httpx.Client) -> None:
@@ -290,7 +292,7 @@ def test_a_spec_that_a_stricter_version_refuses_hides_no_other(api: httpx.Client
     platform = api.app.state.platform  # type: ignore[attr-defined]
     with platform.database.session(write=True) as session:
         row = session.get(ExperimentRow, id)
-        row.spec = row.spec.replace('"replicas":1', '"replicas":-1')
+        row.spec = Kept(row.spec.text.replace('"replicas":1', '"replicas":-1'))
     listed = {one["experimentId"]: one for one in api.get(URL).json()["result"]}
     assert listed[id]["spec"]["spec"]["Worker"]["replicas"] == -1 and listed[id]["spec"]["meta"]["experimentId"] == id
     assert api.get(f"{URL}/{id}").status_code == 200
@@ -343,7 +345,7 @@ def test_a_hidden_password_that_is_sent_back_stays_the_password(api: httpx.Clien
 
     def password() -> str:
         with platform.database.session() as session:
-            return str(platform.experiments._secrets.open(session.get(ExperimentRow, id).sealed_password))
+            return str(json.loads(session.get(ExperimentRow, id).spec.text)["code"]["git"]["password"])
 
     shown = api.get(f"{URL}/{id}").json()["result"]["spec"]
     assert shown["code"]["git"]["password"] == "**********"

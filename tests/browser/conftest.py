@@ -16,8 +16,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from submarine_ray.core import sealed
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
+from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.home import Home
@@ -72,6 +74,7 @@ class Service:
         if token:
             self._env["SUBMARINE_TOKEN"] = token
         self.database = Database(f"sqlite:///{self.home.database}")
+        sealed.use(self.database.engine, SecretBox(self.home.secret_key))
         self.start()
 
     def start(self) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from submarine_ray.core import sealed
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable
 from submarine_ray.core.events import Event, history
 from submarine_ray.core.leases import Lessee
+from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import repository
 from submarine_ray.experiments.repository import Filter
 from submarine_ray.experiments.tables import ExperimentRow
@@ -149,14 +151,16 @@ def test_owners_of_older_experiments_are_found(database: Database) -> None:
 
     from alembic import command
     from alembic.config import Config
+    from sqlalchemy import text
 
     config = Config()
     config.set_main_option("script_location", "submarine_ray:migrations")
     config.attributes["engine"] = database.engine
     for id, owner in (("a", "ada"), ("b", None)):
-        made = row(id)
-        made.spec = json.dumps({"meta": {"name": id, "owner": owner}})
-        add(database, made)
+        add(database, row(id))
+        with database.engine.begin() as connection:  # as it was before specs were sealed
+            clear = {"id": id, "spec": json.dumps({"meta": {"name": id, "owner": owner}})}
+            connection.execute(text("UPDATE experiment SET spec = :spec WHERE id = :id"), clear)
     command.downgrade(config, "0006")
     command.upgrade(config, "head")
     with database.session() as session:
@@ -164,10 +168,11 @@ def test_owners_of_older_experiments_are_found(database: Database) -> None:
         assert repository.distinct(session)["owner"] == ["ada"]
 
 
-def test_a_stopped_database_is_said_and_resumed(mariadb: MariaDb) -> None:
+def test_a_stopped_database_is_said_and_resumed(mariadb: MariaDb, tmp_path: Path) -> None:
     import time
 
     database = Database(mariadb.database("outage"))
+    sealed.use(database.engine, SecretBox(tmp_path / "secret.key"))
     database.migrate()
     add(database, row("a"))
     mariadb.stop()

@@ -1,0 +1,58 @@
+"""Environment variables, and which of them are secret."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from submarine_ray.spec.base import Document, Text, as_text, check_variables
+
+MAX_MARKS = 1_000
+
+
+class MarkedVariable(Document):
+    """A variable's value with a word about it, in place of the value alone."""
+
+    value: Text
+    """The value."""
+    secret: bool = False
+    """Whether answers hide it, whatever the variable is called."""
+
+
+# An object is taken apart by `HasVariables` before a field sees it.
+Variable = Annotated[str, BeforeValidator(as_text, json_schema_input_type=str | int | float | bool | MarkedVariable)]
+Variables = Annotated[dict[str, Variable], AfterValidator(check_variables)]
+
+
+class HasVariables(Document):
+    """What has `envVars`: each a value, or {value: ..., secret: true}, which is kept as its name in `secretVars`."""
+
+    secret_vars: list[Text] | None = Field(default=None, max_length=MAX_MARKS)
+    """Names of variables whose values answers hide, beside those whose names say so (HF_TOKEN, DB_PASSWORD)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _marked(cls, document: Any) -> Any:
+        return plain(document) if isinstance(document, dict) else document
+
+
+def plain(document: dict[str, Any]) -> dict[str, Any]:
+    """A document with `envVars` whose values are all plain, and the names of secret ones beside them."""
+    key = "env_vars" if "env_vars" in document else "envVars"
+    variables = document.get(key)
+    if not isinstance(variables, dict) or not any(isinstance(value, dict) for value in variables.values()):
+        return document
+    found, marks = {}, list(document.get("secretVars") or document.get("secret_vars") or [])
+    for name, value in variables.items():
+        if not isinstance(value, dict):
+            found[name] = value
+            continue
+        is_known = "value" in value and value.keys() <= {"value", "secret"}
+        if not is_known or not isinstance(value.get("secret", False), bool):
+            raise ValueError(f"envVars.{name}: write its value, or {{value: ..., secret: true}}")
+        found[name] = value["value"]
+        if value.get("secret") and name not in marks:
+            marks.append(name)
+    others = {k: v for k, v in document.items() if k not in ("secretVars", "secret_vars")}
+    return {**others, key: found, **({"secretVars": marks} if marks else {})}
