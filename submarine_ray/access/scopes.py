@@ -31,6 +31,7 @@ _MODEL_VERSION = "/api/v1/model-version"
 # Administrators' things; and pages in which a token has no place: browsers bring a session.
 _NOT_FOR_NOTEBOOKS = re.compile(r"/(?:ray|notebook|login)(?:/.*)?")
 _CLUSTERS = re.compile(r"/api/v1/cluster(?:/.*)?")
+_OF_THE_BODY = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -79,7 +80,7 @@ class Scopes:
             return asked.written() if content else b""
 
         written = await asyncio.to_thread(check)
-        kept = [(key, value) for key, value in scope["headers"] if key not in (b"content-length", b"content-encoding")]
+        kept = [(key, value) for key, value in scope["headers"] if key not in _OF_THE_BODY]
         headers = [*kept, (b"content-length", str(len(written)).encode())]
         return {**scope, "headers": headers}, _replay(written, receive)
 

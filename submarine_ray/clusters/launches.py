@@ -88,3 +88,8 @@ class Launches:
         """The job has ended."""
         with self._database.session(write=True) as session:
             repository.drop_launch(session, submission)
+
+    def purge(self, experiment_id: str) -> None:
+        """The experiment is deleted."""
+        with self._database.session(write=True) as session:
+            repository.drop_launches_of(session, experiment_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -74,6 +74,12 @@ def waiting_launches(session: Session, submissions: Collection[str]) -> set[str]
 
 def drop_launch(session: Session, submission: str) -> None:
     session.execute(delete(LaunchRow).where(LaunchRow.submission == submission))
+
+
+def drop_launches_of(session: Session, id: str) -> None:
+    """Those of all attempts of an experiment."""
+    attempts = LaunchRow.submission.startswith(f"{id}-r", autoescape=True)
+    session.execute(delete(LaunchRow).where(or_(LaunchRow.submission == id, attempts)))
 
 
 def drop_launches(session: Session, before_ms: int) -> None:

@@ -220,7 +220,9 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) 
             Status.FAILED, "EnvironmentFailed", f"pip finds no versions that fit: {words}" if words else job.why
         )
     if job.exit_code == BEGUN_BEFORE_STATUS:
-        return _failed(wish, LOST, "The cluster lost the attempt and started it again, which was refused.")
+        # Where launches are fetched, somebody else may have been faster: the runner says so.
+        again = "The cluster lost the attempt and started it again, which was refused."
+        return _failed(wish, LOST, job.why if "its ticket" in job.why else again)
     if job.exit_code == FINAL_STATUS:
         return Observe(Status.FAILED, "ReplicaFailed", job.why)
     return _failed(wish, "ReplicaFailed", job.why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from submarine_ray.clusters.drivers.base import Job, JobState, Problem
+from submarine_ray.clusters.launches import SPENT
 from submarine_ray.experiments.decide import (
     LOST,
     Archive,
@@ -156,6 +157,13 @@ def test_an_environment_that_cannot_be_installed_is_not_retried() -> None:
 def test_an_older_attempt_is_stopped_before_the_next_begins() -> None:
     jobs = {"old": Job("old", JobState.RUNNING)}
     assert decide(wish("Accepted", superseded=("old",)), Seen(jobs)) == StopJob("old")
+
+
+def test_a_launch_that_somebody_else_has_fetched_is_told_as_such() -> None:
+    text = f"[submarine] the attempt failed: this attempt may not begin: {SPENT}\n"
+    step = decide(wish("Running"), seen("FAILED", message=text, exit_code=214))
+    assert isinstance(step, Observe) and step.reason == LOST
+    assert "somebody else has read its ticket" in step.message
 
 
 def test_the_message_is_the_runners_own_sentence() -> None:

@@ -122,6 +122,11 @@ def test_it_is_sealed_at_rest_and_gone_with_its_job(launches: Launches, sent: An
     assert "planted-password" in str(launches.take(LAUNCH.submission_id, "a").launch)
     sent[0].delete(LAUNCH.submission_id)
     assert "nothing to run" in str(launches.take(LAUNCH.submission_id, "a").why)
+    others = [replace(LAUNCH, submission_id=f"experiment-1-0001{end}") for end in ("", "-r3", "0")]
+    for launch in others:
+        launches.keep(launch)
+    sent[0].purge(LAUNCH.experiment_id)
+    assert launches.waiting([launch.submission_id for launch in others]) == {"experiment-1-00010"}
 
 
 def test_of_many_that_ask_at_once_one_gets_it_and_may_ask_again(launches: Launches) -> None:

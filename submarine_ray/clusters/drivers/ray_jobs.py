@@ -188,6 +188,8 @@ class RayJobs:
     def purge(self, experiment_id: str) -> None:
         if self._disk is not None:
             self._disk.purge(experiment_id)
+        elif self._launches is not None:
+            self._launches.purge(experiment_id)
 
     def maintain(self) -> None:
         """Nothing of the cluster is ours."""

@@ -61,7 +61,8 @@ class SharedCluster(RayServices):
         return {}
 
     def purge(self, experiment_id: str) -> None:
-        """What attempts left lies in pods, and goes with them."""
+        """What attempts left lies in pods, and goes with them; but launches that nobody has fetched."""
+        self._jobs().purge(experiment_id)
 
     def capacity(self) -> Capacity:
         """What the workers can be together: Ray's autoscaler makes them when jobs ask."""
