@@ -18,10 +18,10 @@ from submarine_ray.access.mlflow_scope import Own
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.reach import Attempt, Holders, Remembered, Runs
 from submarine_ray.core.envelope import error
-from submarine_ray.core.http import App, Message, Receive, Scope, Send
+from submarine_ray.core.http import App, Receive, Scope, Send
+from submarine_ray.core.limits.bodies import DOCUMENT, replayed, with_body
 
 OPEN_PATHS = ("/health", "/ready", "/api/v1/experiment/ping")
-MAX_BODY_BYTES = 8_000_000
 _EXPERIMENT = re.compile(r"/api/v1/experiment/(?:logs/|artifacts/)?(?P<id>[^/]+)(?P<rest>/.*)?")
 _BATCH = re.compile(r"/api/v1/run/(?P<run>[^/]+)/batch")
 _BEGIN = re.compile(r"/api/v1/(?:experiment|notebook)/(?P<id>[^/]+)/begin")
@@ -31,7 +31,6 @@ _MODEL_VERSION = "/api/v1/model-version"
 # Administrators' things; and pages in which a token has no place: browsers bring a session.
 _NOT_FOR_NOTEBOOKS = re.compile(r"/(?:ray|notebook|login)(?:/.*)?")
 _CLUSTERS = re.compile(r"/api/v1/cluster(?:/.*)?")
-_OF_THE_BODY = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -77,12 +76,11 @@ class Scopes:
         def check() -> bytes:
             asked.read(content)
             self._check(principal, asked, "http")
-            return asked.written() if content else b""
+            # Of our own API the document has been read already, and is looked at by its own names.
+            return asked.written() if content and DOCUMENT not in scope else content
 
         written = await asyncio.to_thread(check)
-        kept = [(key, value) for key, value in scope["headers"] if key not in _OF_THE_BODY]
-        headers = [*kept, (b"content-length", str(len(written)).encode())]
-        return {**scope, "headers": headers}, _replay(written, receive)
+        return with_body(scope, written), replayed(written, receive)
 
     def _check(self, principal: Principal, asked: Asked, kind: str) -> None:
         """Raises Outside, Unreadable, Ended."""
@@ -176,25 +174,10 @@ def _refusal(principal: Principal, failure: Outside, scope: Scope) -> Response:
 
 
 async def _read(receive: Receive) -> bytes:
-    """Raises Unreadable for a body that is too large to be looked at."""
-    body = bytearray()
+    """The body; `Bodies`, which stands before, has bounded it and made it plain."""
+    pieces = []
     while True:
         message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise Unreadable(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        pieces.append(message.get("body", b""))
         if not message.get("more_body"):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    told = False
-
-    async def replay() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
+            return b"".join(pieces)

@@ -84,12 +84,12 @@ class Bodies:
                         document, body = await off_the_loop(lambda: _document(body, is_yaml))
                     except Refused as refusal:
                         document, body = refusal, b""
-                    scope = {**_with(scope, body, "application/json"), DOCUMENT: document}
-                    await self._app(scope, _replay(body, receive), send)
+                    scope = {**with_body(scope, body, "application/json"), DOCUMENT: document}
+                    await self._app(scope, replayed(body, receive), send)
                 return
             if body.lstrip()[:1] in (b"{", b"["):
                 await off_the_loop(lambda: _scanned(body, bound))
-            await self._app(_with(scope, body) if encodings else scope, _replay(body, receive), send)
+            await self._app(with_body(scope, body) if encodings else scope, replayed(body, receive), send)
 
     @asynccontextmanager
     async def _read(self, receive: Receive, bound: Bound) -> AsyncIterator[bytes | None]:
@@ -173,7 +173,7 @@ def _scanned(body: bytes, bound: Bound) -> None:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The body {failure}") from failure
 
 
-def _with(scope: Scope, body: bytes, kind: str | None = None) -> Scope:
+def with_body(scope: Scope, body: bytes, kind: str | None = None) -> Scope:
     """The scope of a request with this body, not compressed."""
     replaced = {b"content-length", b"content-encoding", b"transfer-encoding"} | ({b"content-type"} if kind else set())
     headers = [(name, value) for name, value in scope["headers"] if name.lower() not in replaced]
@@ -183,7 +183,8 @@ def _with(scope: Scope, body: bytes, kind: str | None = None) -> Scope:
     return {**scope, "headers": headers}
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """What gives the application this body, in place of what was read of it."""
     told = False
 
     async def replay() -> Message:
