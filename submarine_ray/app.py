@@ -30,10 +30,14 @@ from submarine_ray.access.sessions import Sessions
 from submarine_ray.access.tokens import PURPOSE, Tokens
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters import uploads
-from submarine_ray.clusters.dashboard import DashboardMount
+from submarine_ray.clusters.dashboard import DashboardPlace
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.reconcile import ClusterReconciler
 from submarine_ray.clusters.service import ClusterService
+from submarine_ray.content import listener
+from submarine_ray.content.doors import Content, ContentDoor, MainDoor
+from submarine_ray.content.origins import Origins
+from submarine_ray.content.tickets import Tickets
 from submarine_ray.core import logging, openapi, own_places, sealed
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import iso, now_ms
@@ -53,13 +57,14 @@ from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import endpoints as experiment_endpoints
 from submarine_ray.experiments import passwords
 from submarine_ray.experiments.attempts import Attempts
+from submarine_ray.experiments.pages import ArtifactPlace
 from submarine_ray.experiments.reconcile import ExperimentReconciler
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.models import endpoints as model_endpoints
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks import endpoints as notebook_endpoints
-from submarine_ray.notebooks.proxy import NotebookMount
+from submarine_ray.notebooks.proxy import NotebookPlace
 from submarine_ray.notebooks.reconcile import NotebookReconciler
 from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.serving import endpoints as serving_endpoints
@@ -76,7 +81,7 @@ from submarine_ray.tracking.intake import Intake
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.ownership import Ownership
 from submarine_ray.tracking.service import TrackingService
-from submarine_ray.tracking.tensorboard import TensorBoard, TensorBoardMount
+from submarine_ray.tracking.tensorboard import TensorBoard, TensorBoardPlace
 from submarine_ray.workbench.feed import Feed
 
 log = structlog.get_logger(__name__)
@@ -101,6 +106,7 @@ class Platform:
         self._secrets = secrets
         self.sessions = Sessions(self.database, settings)
         self.attempts = Attempts(self.database)
+        self.content_key = secrets.derived("content")
         changes = Changes()
         self.packages = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
         self.tracking = TrackingService(settings, self.tokens)
@@ -242,16 +248,27 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     if workbench:
         _add_workbench(app, platform, feed)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app)
-    app.add_middleware(TensorBoardMount, board=platform.tensorboard, proxy=proxy)
-    app.add_middleware(DashboardMount, clusters=platform.clusters, proxy=proxy)
-    app.add_middleware(NotebookMount, notebooks=platform.notebooks, proxy=proxy)
+    content = _content(platform, proxy)
+    app.add_middleware(MainDoor, content=content)
     holders = Holders(platform.attempts.find, platform.notebooks.is_wanted, platform.serving.served_by)
     app.add_middleware(Scopes, holders=holders, runs=Ownership(platform.tracking))
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(
         Gate, settings=settings, tokens=platform.tokens.read, opens=behind_the_gate, sessions=platform.sessions
     )
+    app.add_middleware(ContentDoor, content=content, settings=settings)
     return app
+
+
+def _content(platform: Platform, proxy: Proxy) -> Content:
+    places = (
+        NotebookPlace(platform.notebooks, proxy),
+        DashboardPlace(platform.clusters, proxy),
+        TensorBoardPlace(platform.tensorboard, proxy),
+        ArtifactPlace(platform.experiments),
+    )
+    settings = platform.settings
+    return Content(places, Origins(settings), Tickets(platform.content_key), settings.trust_content)
 
 
 def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
@@ -325,7 +342,11 @@ def main() -> None:
     except (NotPrivate, PermissionError) as failure:
         sys.exit(f"The control service cannot start: {failure}")
     settings = closed(settings)
-    uvicorn.run(
+    try:
+        settings, sockets = listener.opened(settings)
+    except listener.CannotListen as failure:
+        sys.exit(f"The control service cannot start: {failure}")
+    config = uvicorn.Config(
         build(settings, workbench=True),
         http=PeerProtocol,
         host=settings.host,
@@ -334,6 +355,10 @@ def main() -> None:
         access_log=False,
         timeout_graceful_shutdown=3,
     )
+    server = uvicorn.Server(config)
+    server.run(sockets=sockets)
+    if not server.started:
+        sys.exit(3)
 
 
 if __name__ == "__main__":

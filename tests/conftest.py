@@ -302,6 +302,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     settings = Settings(home=tmp_path_factory.mktemp("home"), allow_cluster_networks="127.0.0.0/8")  # type: ignore[arg-type]
     app = build(settings)
     with TestClient(app, base_url="http://127.0.0.1:32080", raise_server_exceptions=False) as client:
+        # Alembic does one migration at a time in a process: another app's must not meet MLflow's in the background.
+        wait_until(lambda: client.get("/ready").status_code == 200, 60, "MLflow is loaded")
         yield client
 
 

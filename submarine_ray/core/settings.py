@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -14,6 +15,8 @@ from submarine_ray.spec.hosts import Served, is_loopback, origin_of
 from submarine_ray.spec.problems import message
 from submarine_ray.spec.strength import HOW_TO_MAKE_ONE, weakness
 
+_ORIGIN = re.compile(r"https?://(\*\.)?([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?/?", re.IGNORECASE)
+
 
 class Settings(BaseSettings):
     """Everything that an operator may set."""
@@ -24,6 +27,13 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
     public_url: str | None = Field(default=None, description="how clusters and users reach this service")
+    content_url: str | None = Field(
+        default=None, description="where notebooks, dashboards and artifacts are shown; default: a second port"
+    )
+    content_port: int | None = Field(default=None, ge=1, le=65535, description="that port; default: the next free one")
+    trust_content: bool = Field(
+        default=False, description="with one origin for all: pages of content get no sandbox, and may do what users may"
+    )
     database_url: SecretStr | None = Field(default=None, description="mysql+pymysql://...; default: SQLite in home")
     mlflow_database_url: SecretStr | None = Field(default=None, description="MLflow's own database")
     artifact_root: str | None = Field(default=None, description="directory or fsspec URL of MLflow's artifacts")
@@ -87,6 +97,16 @@ class Settings(BaseSettings):
                 f"so that only its holders can start processes here; {HOW_TO_MAKE_ONE}"
             )
         return self
+
+    @field_validator("content_url")
+    @classmethod
+    def _is_origin(cls, value: str | None) -> str | None:
+        if value is not None and not _ORIGIN.fullmatch(value):
+            raise ValueError(
+                f"{value[:120]!r} is no address to show content at; write https://content.example.com, or "
+                "https://*.content.example.com for a name of each notebook's and dashboard's own"
+            )
+        return value.lower().rstrip("/") if value else value
 
     @property
     def is_loopback(self) -> bool:

@@ -1,6 +1,8 @@
-"""ASGI middleware: /notebook/{namespace}/{name}/... is the JupyterLab of that notebook.
+"""/notebook/{namespace}/{name}/... is the JupyterLab of that notebook.
 
-It is reached through here alone: the service asks who comes, and adds the token that opens JupyterLab.
+It is reached through here alone. Programs that the service knows get Jupyter's token added. A browser gets it for a
+page that is opened: Jupyter answers with a cookie of its own, and looks at what the page sends then by itself, with its
+checks of the origin and against forged requests (XSRF), which it leaves out where a token comes along.
 """
 
 from __future__ import annotations
@@ -12,63 +14,106 @@ from http import HTTPStatus
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from submarine_ray.content.places import Visit
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
-from submarine_ray.core.http import App, Receive, Scope, Send, is_navigation
+from submarine_ray.core.http import Receive, Scope, Send, is_navigation
 from submarine_ray.core.proxy import Proxy, Target, TargetUnreachable
 from submarine_ray.notebooks.service import NotebookService, Place
 from submarine_ray.spec.notebooks import NotebookStatus as Status
+from submarine_ray.spec.notebooks import path as path_of
 
-_PATH = re.compile(r"/notebook/(?P<namespace>[^/]+)/(?P<name>[^/]+)(?P<rest>/.*)?")
+_PATH = re.compile(r"/notebook/(?P<namespace>[^/]{1,200})/(?P<name>[^/]{1,200})(?P<rest>/.*)?", re.DOTALL)
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
 <meta http-equiv="refresh" content="{seconds}"><style>body{{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;
 max-width:36rem;padding:0 1rem;color:#1f2937}}h1{{font-size:1.4rem}}p{{color:#4b5563}}</style></head>
 <body><h1>Notebook {name} is {status}</h1><p>{reason}.</p></body></html>"""
 
 
-class NotebookMount:
+class NotebookPlace:
     """Forwards to the notebooks that run; says what becomes of the others, and starts those that are stopped."""
 
-    def __init__(self, app: App, notebooks: NotebookService, proxy: Proxy) -> None:
-        self._app = app
+    sandboxed = False
+
+    def __init__(self, notebooks: NotebookService, proxy: Proxy) -> None:
         self._notebooks = notebooks
         self._proxy = proxy
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = _PATH.fullmatch(scope.get("path", "")) if scope["type"] in ("http", "websocket") else None
-        if found is None:
-            await self._app(scope, receive, send)
-            return
-        if found["rest"] in (None, "/") and scope["type"] == "http":
-            answer: Response = RedirectResponse(f"/notebook/{found['namespace']}/{found['name']}/lab")
-            await answer(scope, receive, send)
+    def find(self, path: str) -> str | None:
+        found = _PATH.fullmatch(path)
+        return path_of(found["namespace"], found["name"]) if found else None
+
+    async def arrive(self, scope: Scope) -> Response | None:
+        """The page of a notebook that does not run. Opening one that is stopped starts it: the gate asks before it
+        lets a link of another site do so.
+        """
+        try:
+            place = await self._place(scope["path"])
+            if place.address:
+                return None
+            if place.status == Status.STOPPED:
+                await asyncio.to_thread(self._notebooks.start, place.id)
+            return _page(place, place.reason, seconds=30 if place.status == Status.FAILED else 1)
+        except SubmarineError as failure:
+            return error(failure.status, str(failure))
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
+        """See content.places.Place."""
+        own = self.find(scope["path"]) or ""
+        if scope["path"].rstrip("/") == own and scope["type"] == "http":
+            await RedirectResponse(f"{own}/lab")(scope, receive, send)
             return
         try:
-            place = await asyncio.to_thread(self._notebooks.place, found["namespace"], found["name"])
+            place = await self._place(scope["path"])
             if place.address:
-                prefix = f"/notebook/{found['namespace']}/{found['name']}"
-                target = Target(place.address, prefix, {"Authorization": f"token {place.token}"})
-                await self._proxy.forward(scope, receive, send, target)
+                await self._proxy.forward(
+                    _without_token(scope, visit), receive, send, _target(scope, place, own, visit)
+                )
                 return
-            if place.status == Status.STOPPED and is_navigation(scope):
-                await asyncio.to_thread(self._notebooks.start, place.id)
-            answer = _unready(scope, place, place.reason)
+            answer = _unready(scope, place, place.reason, visit)
         except SubmarineError as failure:
             answer = error(failure.status, str(failure))
         except TargetUnreachable as failure:
             self._notebooks.forget_places()
-            answer = _unready(scope, place, f"It does not answer at the moment ({failure})")
+            answer = _unready(scope, place, f"It does not answer at the moment ({failure})", visit)
         await answer(scope, receive, send)
 
+    async def _place(self, path: str) -> Place:
+        _, _, namespace, name, *_ = path.split("/")  # as `find` has matched it
+        return await asyncio.to_thread(self._notebooks.place, namespace, name)
 
-def _unready(scope: Scope, place: Place, reason: str) -> Response:
-    """A page that looks again by itself, for people; the envelope for programs."""
+
+def _target(scope: Scope, place: Place, own: str, visit: Visit) -> Target:
+    token = {"Authorization": f"token {place.token}"} if visit.origin is None or is_navigation(scope) else {}
+    # Jupyter compares Origin and Referer with the Host it sees, and makes its cookies secure where pages are.
+    seen = {"X-Forwarded-Proto": visit.scheme} if visit.origin else {}
+    return Target(place.address or "", own, {**token, **seen}, host=visit.host)
+
+
+def _without_token(scope: Scope, visit: Visit) -> Scope:
+    """JupyterLab puts the token that it knows of into addresses; Jupyter would then look at nothing else."""
+    if visit.origin is None:
+        return scope
+    parts = [part for part in scope["query_string"].split(b"&") if not part.startswith(b"token=")]
+    return {**scope, "query_string": b"&".join(parts)}
+
+
+def _unready(scope: Scope, place: Place, reason: str, visit: Visit) -> Response:
+    """Where it can be started, for people; the envelope for programs."""
     if not is_navigation(scope):
         return error(HTTPStatus.SERVICE_UNAVAILABLE, f"The notebook {place.name!r} is {place.status}: {reason}.")
+    if visit.origin is None or visit.origin == visit.main or place.address:
+        return _page(place, reason, seconds=1)
+    return RedirectResponse(f"{visit.main}{scope['path']}", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
+
+
+def _page(place: Place, reason: str, seconds: int) -> Response:
+    """A page that looks again by itself after so many seconds."""
     page = _PAGE.format(
         name=html.escape(place.name),
         status=html.escape(place.status),
         reason=html.escape(reason.rstrip(".")),
-        seconds=30 if place.status == Status.FAILED else 1,
+        seconds=seconds,
     )
-    return HTMLResponse(page, HTTPStatus.SERVICE_UNAVAILABLE, {"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return HTMLResponse(page, HTTPStatus.SERVICE_UNAVAILABLE, headers | {"Referrer-Policy": "same-origin"})

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import httpx
 import structlog
+from starlette.responses import Response
 
+from submarine_ray.content.places import Visit
 from submarine_ray.core import children
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import Unavailable
-from submarine_ray.core.http import App, Receive, Scope, Send
+from submarine_ray.core.http import Receive, Scope, Send
 from submarine_ray.core.proxy import Proxy, Target, TargetUnreachable
 
 log = structlog.get_logger(__name__)
@@ -113,19 +115,24 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class TensorBoardMount:
-    """ASGI middleware: /tensorboard/ goes to TensorBoard, everything else to the app."""
+class TensorBoardPlace:
+    """/tensorboard/ is TensorBoard."""
 
-    def __init__(self, app: App, board: TensorBoard, proxy: Proxy) -> None:
-        self._app = app
+    sandboxed = False
+
+    def __init__(self, board: TensorBoard, proxy: Proxy) -> None:
         self._board = board
         self._proxy = proxy
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] != "http" or not (path == PREFIX or path.startswith(f"{PREFIX}/")):
-            await self._app(scope, receive, send)
-            return
+    def find(self, path: str) -> str | None:
+        return PREFIX if path == PREFIX or path.startswith(f"{PREFIX}/") else None
+
+    async def arrive(self, scope: Scope) -> Response | None:
+        """Nothing: it is started where it is shown."""
+        return None
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
+        """See content.places.Place."""
         try:
             address = await asyncio.to_thread(self._board.address)
             await self._proxy.forward(scope, receive, send, Target(address, PREFIX))

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
+from tests.conftest import wait_until
 
 KUBECONFIG = {
     "clusters": [{"name": "c", "cluster": {"server": "https://169.254.169.254"}}],
@@ -30,6 +31,8 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     )
     settings = Settings(home=tmp_path_factory.mktemp("strict"), cluster_configurations=configurations)
     with TestClient(build(settings), base_url="http://127.0.0.1:32080") as client:
+        # Alembic does one migration at a time in a process, and MLflow's runs in the background.
+        wait_until(lambda: client.get("/ready").status_code == 200, 60, "MLflow is loaded")
         yield client
 
 

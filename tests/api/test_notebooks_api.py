@@ -156,7 +156,7 @@ def test_a_browser_signs_in_once_and_a_program_sends_the_token(closed: TestClien
     assert signed_in.status_code == 303 and signed_in.headers["location"] == page
     cookie = signed_in.headers["set-cookie"]
     assert "HttpOnly" in cookie and TOKEN not in cookie
-    assert closed.get(page).status_code == 404  # in, and there is no such notebook
+    assert closed.get(page, headers={"Accept": "text/html"}).status_code == 404  # in, and there is no such notebook
     closed.cookies.clear()
     assert closed.get(page, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 404
     assert closed.get(page, headers={"Cookie": "submarine_session=guessed"}).status_code == 401

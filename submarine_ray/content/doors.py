@@ -1,0 +1,218 @@
+"""The two doors to content: on the main origin, where browsers are sent on, and on the content's, where they get in."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from http import HTTPStatus
+from urllib.parse import parse_qsl, quote, urlencode
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from submarine_ray.access.principals import Principal
+from submarine_ray.content.origins import SETTING, Origins, header
+from submarine_ray.content.places import Place, Visit, is_browser
+from submarine_ray.content.tickets import PASS_SECONDS, Tickets
+from submarine_ray.core import cookies
+from submarine_ray.core.envelope import error
+from submarine_ray.core.http import App, Message, Receive, Scope, Send, is_navigation
+from submarine_ray.core.limits.bodies import Bodies
+from submarine_ray.core.settings import Settings
+
+TICKET = "submarine-ticket"
+SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
+_PASS = "submarine_content"  # noqa: S105 (a cookie's name)
+_NO_TRACE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Not shown</title></head>
+<body><h1>Not shown</h1><p>{}</p></body></html>"""
+
+
+class Content:
+    """What both doors share: the places, the origins, the tickets."""
+
+    def __init__(self, places: Sequence[Place], origins: Origins, tickets: Tickets, trusted: bool = False) -> None:
+        self._places = places
+        self.origins = origins
+        self.tickets = tickets
+        self._trusted = trusted
+
+    def find(self, path: str) -> tuple[Place, str] | None:
+        """The place that a path is of, and its object's own path there."""
+        for place in self._places:
+            if (own := place.find(path)) is not None:
+                return place, own
+        return None
+
+    def policy(self, place: Place) -> str:
+        """The Content-Security-Policy of a place's pages, beside their own."""
+        shared = self.origins.is_shared
+        sandboxed = not self._trusted if shared else place.sandboxed and not self.origins.is_one_each
+        return "frame-ancestors 'self'" + (f"; {SANDBOX}" if sandboxed else "")
+
+
+class MainDoor:
+    """ASGI middleware behind the gate: pages of content are sent on to their own origin, programs are served here."""
+
+    def __init__(self, app: App, content: Content) -> None:
+        self._app = app
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._content.find(scope["path"]) if scope["type"] in ("http", "websocket") else None
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        place, own = found
+        origins = self._content.origins
+        visit = Visit(None, origins.of_main(scope))
+        if not is_browser(scope):
+            # A program has shown its token and renders nothing; if a browser came this way, it would see no origin.
+            await place.serve(scope, receive, _guarded(send, SANDBOX, keeps_cookies=False), visit)
+        elif is_navigation(scope):
+            answer = await place.arrive(scope)
+            if answer is None and origins.is_shared:
+                await self._serve_here(place, scope, receive, send)
+            else:
+                await (answer or self._sent_on(scope, own))(scope, receive, send)
+        elif origins.is_shared:
+            await self._serve_here(place, scope, receive, send)
+        else:
+            why = "Pages of notebooks, dashboards and artifacts are at an address of their own; open it in a browser."
+            await error(HTTPStatus.FORBIDDEN, f"{why} Programs send no cookies and a bearer token.")(
+                scope, receive, send
+            )
+
+    async def _serve_here(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+        main = self._content.origins.of_main(scope)
+        origin = header(scope, b"origin")
+        if scope["type"] == "websocket" and origin != main:
+            await error(HTTPStatus.FORBIDDEN, "WebSockets are opened from this service's own pages.")(
+                scope, receive, send
+            )
+            return
+        await place.serve(scope, receive, _guarded(send, self._content.policy(place)), Visit(main, main))
+
+    def _sent_on(self, scope: Scope, own: str) -> Response:
+        origin = self._content.origins.of_content(scope, own)
+        if origin is None:
+            why = f"Set {SETTING} to an address of its own that leads to this service, as https://content.example.com."
+            return HTMLResponse(_PAGE.format(html.escape(why)), HTTPStatus.SERVICE_UNAVAILABLE)
+        principal: Principal = scope["state"]["principal"]
+        ticket = urlencode({TICKET: self._content.tickets.ticket(principal, origin, own)})
+        query = "&".join(filter(None, (_without_ticket(scope), ticket)))
+        return RedirectResponse(f"{origin}{_path(scope)}?{query}", HTTPStatus.SEE_OTHER, _NO_TRACE)
+
+
+class ContentDoor:
+    """ASGI middleware before the gate: what comes to the content's origin stays there, and gets content or nothing."""
+
+    def __init__(self, app: App, content: Content, settings: Settings) -> None:
+        self._app = app
+        self._content = content
+        self._bounded = Bodies(self._served, settings)  # as everywhere, of those alone who got in
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or not self._content.origins.is_content(scope):
+            await self._app(scope, receive, send)
+            return
+        found = self._content.find(scope["path"])
+        origin = self._content.origins.of_content(scope, found[1] if found else "")
+        if found is None or origin is None or not _is_at(scope, origin):
+            words = "There is nothing here; this address shows notebooks, dashboards and artifacts alone."
+            await error(HTTPStatus.NOT_FOUND, words)(scope, receive, send)
+            return
+        place, own = found
+        send = _guarded(send, self._content.policy(place))
+        refusal = _foreign(scope, origin) or self._at_the_door(scope, origin, own)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        scope["submarine.visit"] = place, Visit(origin, self._content.origins.of_main(scope))
+        await self._bounded(scope, receive, send)
+
+    @staticmethod
+    async def _served(scope: Scope, receive: Receive, send: Send) -> None:
+        place, visit = scope["submarine.visit"]
+        await place.serve(scope, receive, send, visit)
+
+    def _at_the_door(self, scope: Scope, origin: str, own: str) -> Response | None:
+        """Change a ticket for a pass, or look at the pass; None lets the request in."""
+        given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get(TICKET)
+        if given is not None and is_navigation(scope):
+            here = _with_query(f"{origin}{_path(scope)}", _without_ticket(scope))
+            answer = RedirectResponse(here, HTTPStatus.SEE_OTHER, _NO_TRACE)
+            if (granted := self._content.tickets.redeem(given, origin, own)) is not None:
+                secure = origin.startswith("https://")
+                answer.set_cookie(
+                    _pass(origin), granted, PASS_SECONDS, path=own, secure=secure, httponly=True, samesite="lax"
+                )
+            return answer
+        for value in cookies.values(scope["headers"], [_pass(origin)]):
+            if (principal := self._content.tickets.admitted(value, origin, own)) is not None:
+                scope.setdefault("state", {})["principal"] = principal
+                return None
+        main = self._content.origins.of_main(scope)
+        if is_navigation(scope):
+            return RedirectResponse(
+                _with_query(f"{main}{_path(scope)}", _without_ticket(scope)), HTTPStatus.SEE_OTHER, _NO_TRACE
+            )
+        return error(HTTPStatus.UNAUTHORIZED, f"This page has been open for long; open {main}{own} in another tab.")
+
+
+def _foreign(scope: Scope, origin: str) -> Response | None:
+    """Refuse what a page of another origin sends. Only a link that fills the whole tab may come from one."""
+    words = "Only pages of this very address may ask for this."
+    said = header(scope, b"origin")
+    site, dest = header(scope, b"sec-fetch-site"), header(scope, b"sec-fetch-dest")
+    if scope["type"] == "websocket":
+        return None if said == origin else error(HTTPStatus.FORBIDDEN, words)
+    if said is not None and said != origin:
+        return error(HTTPStatus.FORBIDDEN, words)
+    if site in (None, "none", "same-origin") or (is_navigation(scope) and dest in (None, "document")):
+        return None
+    return error(HTTPStatus.FORBIDDEN, words)
+
+
+def _is_at(scope: Scope, origin: str) -> bool:
+    """Whether a request's Host is this origin's: not another name for the same port, not another object's."""
+    return f"{origin.split('://')[0]}://{(header(scope, b'host') or '').lower()}" == origin
+
+
+def _pass(origin: str) -> str:
+    return f"__Secure-{_PASS}" if origin.startswith("https://") else _PASS
+
+
+def _path(scope: Scope) -> str:
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.split(b"?")[0].decode("latin-1")
+
+
+def _without_ticket(scope: Scope) -> str:
+    parts = scope["query_string"].decode("latin-1").split("&")
+    return "&".join(part for part in parts if part and part.partition("=")[0] != TICKET)
+
+
+def _with_query(url: str, query: str) -> str:
+    return f"{url}?{query}" if query else url
+
+
+def _guarded(send: Send, policy: str, keeps_cookies: bool = True) -> Send:
+    """Tell the browser what a page may do, whatever the page itself says."""
+    own = {
+        b"x-content-type-options": b"nosniff",
+        b"cross-origin-resource-policy": b"same-origin",
+        b"cross-origin-opener-policy": b"same-origin",
+        b"origin-agent-cluster": b"?1",
+    }
+
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            given = [(key.lower(), value) for key, value in message.get("headers", ())]
+            # Jupyter looks at the Referer of what its own pages fetch; nobody else gets to see an address.
+            referrer = [] if (b"referrer-policy", b"no-referrer") in given else [(b"referrer-policy", b"same-origin")]
+            dropped = {*own, *({b"referrer-policy"} if referrer else ()), *(() if keeps_cookies else {b"set-cookie"})}
+            kept = [(key, value) for key, value in given if key not in dropped]
+            message["headers"] = [*kept, *own.items(), *referrer, (b"content-security-policy", policy.encode())]
+        await send(message)
+
+    return guarded

@@ -1,0 +1,88 @@
+"""How a browser that the main origin knows gets in at the content's: a ticket for one object, changed for a pass.
+
+A ticket travels in a URL, so it is short-lived and works once. The pass is a cookie that scripts cannot read and that
+the browser sends to the object's path alone. Neither opens anything of the API.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+import time
+from dataclasses import asdict, dataclass
+
+from submarine_ray.access.principals import Principal, PrincipalKind
+
+TICKET_SECONDS = 30
+PASS_SECONDS = 12 * 3600
+
+
+@dataclass(frozen=True)
+class Permit:
+    """Who may see what lies at `path` of `origin`, until when (seconds since 1970)."""
+
+    use: str
+    origin: str
+    path: str
+    kind: str
+    name: str
+    until: float
+    number: str
+
+    @property
+    def principal(self) -> Principal:
+        return Principal(PrincipalKind(self.kind), self.name)
+
+
+class Tickets:
+    """Issues and reads permits, signed with `key`. Which tickets were used is known to this process alone."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._lock = threading.Lock()
+        self._used: dict[str, float] = {}
+
+    def ticket(self, principal: Principal, origin: str, path: str) -> str:
+        """What a browser takes along to the content's origin."""
+        return self._signed("ticket", principal, origin, path, TICKET_SECONDS)
+
+    def redeem(self, text: str, origin: str, path: str) -> str | None:
+        """The pass for a ticket; None if it is not for this, too old, or was used."""
+        permit = self._read("ticket", text, origin, path)
+        if permit is None:
+            return None
+        now = time.time()
+        with self._lock:
+            self._used = {number: until for number, until in self._used.items() if until > now}
+            if permit.number in self._used:
+                return None
+            self._used[permit.number] = permit.until
+        return self._signed("pass", permit.principal, origin, path, PASS_SECONDS)
+
+    def admitted(self, text: str, origin: str, path: str) -> Principal | None:
+        """Whose pass it is; None if it does not open this."""
+        permit = self._read("pass", text, origin, path)
+        return permit.principal if permit else None
+
+    def _signed(self, use: str, principal: Principal, origin: str, path: str, seconds: float) -> str:
+        until = time.time() + seconds
+        number = secrets.token_urlsafe(12)
+        permit = Permit(use, origin, path, principal.kind, principal.name, until, number)
+        body = base64.urlsafe_b64encode(json.dumps(asdict(permit)).encode()).decode().rstrip("=")
+        return f"{body}.{self._signature(body)}"
+
+    def _read(self, use: str, text: str, origin: str, path: str) -> Permit | None:
+        body, _, signature = text.partition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(body).encode()):
+            return None
+        permit = Permit(**json.loads(base64.urlsafe_b64decode(f"{body}{'=' * (-len(body) % 4)}")))
+        fits = (permit.use, permit.origin, permit.path) == (use, origin, path)
+        return permit if fits and permit.until > time.time() else None
+
+    def _signature(self, body: str) -> str:
+        digest = hmac.new(self._key, body.encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -1,0 +1,63 @@
+"""/artifact/{experiment}/{path} shows an artifact as what it is: a report's page, a picture, a PDF."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import re
+from contextlib import ExitStack
+from http import HTTPStatus
+from urllib.parse import quote
+
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
+
+from submarine_ray.content.places import Visit
+from submarine_ray.core.envelope import error
+from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.http import Receive, Scope, Send
+from submarine_ray.experiments.service import ExperimentService
+
+_PATH = re.compile(r"/artifact/([A-Za-z0-9._-]{1,100})/(.+)", re.DOTALL)
+_READING = ("GET", "HEAD")
+
+
+def address(experiment_id: str, path: str) -> str:
+    """Where an artifact is shown."""
+    return f"/artifact/{quote(experiment_id, safe='')}/{quote(path)}"
+
+
+class ArtifactPlace:
+    """An experiment's artifacts; their pages may run scripts, which see nothing but the page."""
+
+    sandboxed = True
+
+    def __init__(self, experiments: ExperimentService) -> None:
+        self._experiments = experiments
+
+    def find(self, path: str) -> str | None:
+        found = _PATH.fullmatch(path)
+        return f"/artifact/{found[1]}" if found else None
+
+    async def arrive(self, scope: Scope) -> Response | None:
+        """Nothing: what is missing is said where it would be shown."""
+        return None
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
+        """See content.places.Place."""
+        if scope.get("method") not in _READING:
+            await error(HTTPStatus.METHOD_NOT_ALLOWED, "Artifacts are only read here.")(scope, receive, send)
+            return
+        answer = await asyncio.to_thread(self._answer, scope["path"])
+        await answer(scope, receive, send)
+
+    def _answer(self, path: str) -> Response:
+        _, _, experiment_id, name = path.split("/", 3)  # as `find` has matched it
+        opened = ExitStack()
+        try:
+            file = opened.enter_context(self._experiments.artifact(experiment_id, name))
+        except SubmarineError as failure:
+            return error(failure.status, str(failure))
+        kind, coding = mimetypes.guess_type(name)
+        kind = kind if kind and coding is None else "application/octet-stream"
+        return FileResponse(file, media_type=kind, background=BackgroundTask(opened.close))
