@@ -22,6 +22,7 @@ from pydantic_settings import SettingsError
 
 from submarine_ray.access import endpoints as access_endpoints
 from submarine_ray.access.connections import PeerProtocol
+from submarine_ray.access.exposure import Exposure
 from submarine_ray.access.gate import Gate
 from submarine_ray.access.opening import closed
 from submarine_ray.access.reach import Holders
@@ -105,6 +106,7 @@ class Platform:
         sealed.use(self.database.engine, secrets)
         self._secrets = secrets
         self.sessions = Sessions(self.database, settings)
+        self.exposure = Exposure(settings)
         self.attempts = Attempts(self.database)
         self.content_key = secrets.derived("content")
         changes = Changes()
@@ -239,7 +241,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         notebook_endpoints.router(platform.notebooks),
         serving_endpoints.router(platform.serving, platform.traffic),
         cluster_endpoints.router(platform.clusters),
-        access_endpoints.router(platform.sessions),
+        access_endpoints.router(platform.sessions, platform.exposure),
         uploads.router(platform.packages, settings.max_package_bytes),
         tracking_endpoints.router(Intake(platform.tracking)),
     ):

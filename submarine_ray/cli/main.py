@@ -108,6 +108,8 @@ def status(form: Output = Format.TABLE) -> None:
             for p in parts
         ]  # fmt: skip
         output.table("submarine", ("Part", "State", "Where", "Pid", "Since", "Details"), rows)
+        for sentence in (sentence for part in parts for sentence in part.exposed):
+            typer.echo(f"open: {sentence}")
     if not all(part.running for part in parts):
         raise typer.Exit(1)
 

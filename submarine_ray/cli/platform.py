@@ -36,6 +36,7 @@ class Part:
     pid: int | None
     since: float | None
     details: str = ""
+    exposed: tuple[str, ...] = ()  # what is open to others, in sentences
 
 
 def port() -> int:
@@ -160,7 +161,18 @@ def _service_part(home: Home) -> Part:
         details = "; ".join([details, *health.get("problems", [])])
     except (httpx.HTTPError, ValueError, KeyError):
         details = f"does not answer; see {home.service_log}"
-    return Part("service", True, where, process.pid, process.create_time(), details)
+    exposed = _exposed(where)
+    return Part("service", True, where, process.pid, process.create_time(), details, exposed)
+
+
+def _exposed(where: str) -> tuple[str, ...]:
+    from submarine_ray.client.errors import ClientError
+    from submarine_ray.client.http import Service
+
+    try:
+        return tuple(Service(where, patience=0).call("GET", "/api/v1/exposure"))
+    except ClientError as failure:
+        return (f"What is open cannot be told: {failure}",)
 
 
 def _ray_part(home: Home) -> Part:

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from submarine_ray.access import endpoints
 from submarine_ray.access import sessions as sessions_module
+from submarine_ray.access.exposure import Exposure
 from submarine_ray.access.gate import Gate
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.sessions import Sessions
@@ -45,7 +46,7 @@ def browser(database: Database, base_url: str = BASE, address: str = "192.0.2.1"
     sessions = Sessions(database, found)
     app = FastAPI()
     add_error_handlers(app)
-    app.include_router(endpoints.router(sessions))
+    app.include_router(endpoints.router(sessions, Exposure(found)))
     app.include_router(cluster_endpoints.router(None))  # type: ignore[arg-type]  # whoever reaches it is let in
 
     @app.get("/api/v1/things")
@@ -274,6 +275,7 @@ def test_what_is_administrators_business_opens_with_no_token_of_a_notebook(datab
         ("POST", "/api/v1/cluster", cluster),
         ("DELETE", "/api/v1/cluster/local", None),
         ("GET", "/api/v1/session", None),
+        ("GET", "/api/v1/exposure", None),
         ("POST", "/api/v1/session/link", None),
         ("DELETE", "/api/v1/session/abc", None),
     ):
