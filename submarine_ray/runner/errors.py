@@ -35,7 +35,12 @@ class ServiceNotReached(RunnerError):
 
 
 class CodeSyncFailed(RunnerError):
-    """The code could not be fetched."""
+    """The code could not be fetched. What its URLs have to sign in is not told: git and fsspec quote them whole."""
+
+    def __init__(self, message: str, code: int = CODE_SYNC_STATUS) -> None:
+        from submarine_ray.spec import masks  # few starts fail, and each would wait for its patterns
+
+        super().__init__(masks.text(message), code)
 
 
 class CommandFailed(RunnerError):

@@ -7,7 +7,7 @@ import re
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from submarine_ray.runner.errors import CODE_SYNC_STATUS, CodeSyncFailed
 from submarine_ray.spec.launch import Code
@@ -72,6 +72,7 @@ class _Git:
 def clone(code: Code, target: Path) -> list[str]:
     """Check the repository out at `target`, without its history; sentences for the log. Raises CodeSyncFailed."""
     target.mkdir(parents=True)
+    code = _without_credentials(code)
     git = _git(code, target)
     git.run("init", "--quiet")
     git.run("remote", "add", "origin", "--", code.url)
@@ -80,6 +81,21 @@ def clone(code: Code, target: Path) -> list[str]:
     if (target / ".gitmodules").exists():
         git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1")
     return _large_files(git)
+
+
+def _without_credentials(code: Code) -> Code:
+    """What a URL has to sign in goes the way of code.git.password: git keeps the URL in .git/config, and quotes it."""
+    parts = urlsplit(code.url)
+    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+        return code
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    url = urlunsplit(parts._replace(netloc=_host(parts)))
+    named, known = code.username or unquote(user), code.password or unquote(password)
+    return replace(code, url=url, username=named or None, password=known or None)
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
 
 
 def _git(code: Code, target: Path) -> _Git:
@@ -92,7 +108,7 @@ def _git(code: Code, target: Path) -> _Git:
         options += ["-c", "protocol.file.allow=always"]
     if (code.username or code.password) and parts.scheme in ("http", "https"):
         # Never in argv, never in the URL.
-        host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        host = f"{parts.scheme}://{_host(parts)}"
         options += ["-c", f"credential.{host}.helper=", "-c", f"credential.{host}.helper={_HELPER}"]
         env |= {"SUBMARINE_GIT_USER": code.username or "git", "SUBMARINE_GIT_PASSWORD": code.password or ""}
     return _Git(target, tuple(options), env)

@@ -262,3 +262,28 @@ def test_a_password_goes_to_its_host_and_no_submodule_elsewhere_gets_it(
     with pytest.raises(CodeSyncFailed, match=r"fatal: .*could not read Username for .*terminal prompts disabled"):
         code.fetch(asked["foreign"], tmp_path / "from-foreign")
     assert second.shown == set() and not (tmp_path / "from-foreign/s/lib.py").exists()
+
+
+def test_what_a_url_has_to_sign_in_is_kept_nowhere_and_quoted_nowhere(
+    tmp_path: Path, hosts: tuple[str, str, type[_Private], type[_Private]]
+) -> None:
+    here, _, first, _ = hosts
+    (tmp_path / "www").mkdir()
+    (tmp_path / "own").mkdir()
+    git(tmp_path / "own", "init", "-q", "-b", "main")
+    commit(tmp_path / "own", **{"a.py": ""})
+    git(tmp_path, "clone", "-q", "--bare", "own", "www/own.git")
+    signed = here.replace("://", "://me:p%40ss-c4nary@")
+    code.fetch(planned(f"{signed}/own.git"), tmp_path / "got")
+    assert (tmp_path / "got/a.py").exists() and first.shown == {"me:p@ss-c4nary"}
+    token = here.replace("://", "://t0ken-c4nary@")
+    code.fetch(planned(f"{token}/own.git"), tmp_path / "again")
+    assert "t0ken-c4nary:" in first.shown
+    for place in ("got", "again"):
+        for file in (tmp_path / place).rglob("*"):
+            assert not file.is_file() or b"c4nary" not in file.read_bytes(), file
+    closed = "http://me:p%40ss-c4nary@127.0.0.1:1/x"
+    for wanted in (planned(f"{signed}/none.git"), planned(f"{closed}.git"), Code("http", f"{closed}.zip?sig=c4nary")):
+        with pytest.raises(CodeSyncFailed) as failure:
+            code.fetch(wanted, tmp_path / f"failed-{wanted.url.rsplit('/', 1)[1]}")
+        assert "c4nary" not in str(failure.value) + repr(failure.value.args), failure.value
