@@ -49,6 +49,8 @@ from submarine_ray.core.http import add_error_handlers
 from submarine_ray.core.instance import Instance
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.limits.bodies import Bodies
+from submarine_ray.core.limits.connections import Connections, possible
+from submarine_ray.core.limits.protocol import WEBSOCKET_BYTES, BoundedWebSocket, served
 from submarine_ray.core.loop import Loop
 from submarine_ray.core.proxy import Proxy
 from submarine_ray.core.secrets import SecretBox
@@ -348,9 +350,12 @@ def main() -> None:
         settings, sockets = listener.opened(settings)
     except listener.CannotListen as failure:
         sys.exit(f"The control service cannot start: {failure}")
+    connections = Connections(possible(settings.max_connections), settings.max_connections_per_peer)
     config = uvicorn.Config(
         build(settings, workbench=True),
-        http=PeerProtocol,
+        http=served(PeerProtocol, connections),
+        ws=served(BoundedWebSocket, connections),
+        ws_max_size=WEBSOCKET_BYTES,
         host=settings.host,
         port=settings.port,
         log_config=None,

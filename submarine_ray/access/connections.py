@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Hashable
 from typing import Any
-
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from submarine_ray.access import peers
 from submarine_ray.core.http import Scope
+from submarine_ray.core.limits.protocol import BoundedHttp
 
 _STATE = "peer_uid"
 # Whoever adds these speaks for somebody else: that a proxy is of our user says nothing of who sent the request.
@@ -18,14 +18,18 @@ _FORWARDED = frozenset(
 )
 
 
-class PeerProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # h11's or httptools', chosen when imported
+class PeerProtocol(BoundedHttp):
     """uvicorn's protocol, which looks once a connection; requests and WebSockets find it in `scope["state"]`."""
 
-    app_state: dict[str, Any]
+    _uid: int | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._uid = peers.uid_of(transport.get_extra_info("socket"))
+        self.app_state = told(self.app_state, self._uid)
         super().connection_made(transport)
-        self.app_state = told(self.app_state, peers.uid_of(transport.get_extra_info("socket")))
+
+    def peer(self) -> Hashable:
+        return super().peer(), self._uid  # users of this machine do not take each other's connections
 
 
 def told(state: dict[str, Any], uid: int | None) -> dict[str, Any]:

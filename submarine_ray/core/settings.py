@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     kubeconfig_directory: Path = Field(default=Path("~/.kube"), description="where kubeconfig files may lie")
     max_body_bytes: int = Field(default=1_000_000, description="largest JSON or YAML body")
     max_upload_bytes: int = Field(default=100 * 2**30, description="largest artifact, or file of a notebook")
+    max_connections: int = Field(default=4000, ge=32, description="connections at once; health is answered beyond")
+    max_connections_per_peer: int = Field(default=2000, ge=8, description="of them, from one address")
     max_package_bytes: int = Field(default=100 * 2**20, description="largest uploaded working directory")
     max_unpacked_bytes: int = Field(default=2**30, gt=0, description="largest size that one may unpack to")
     lease_seconds: float = Field(default=30.0, gt=1, description="how long a reconciler holds a row")
