@@ -17,12 +17,13 @@ from submarine_ray.clusters.drivers.base import (
     gist,
 )
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.launch import BEGUN_BEFORE_STATUS, FINAL_STATUS
+from submarine_ray.spec.launch import BEGUN_BEFORE_STATUS, FINAL_STATUS, NOT_REACHED_STATUS
 
 LOST = "lost"
 STOPPED = Status.STOPPED
 TIMEOUT = "Timeout"
 NO_MEMORY = "OutOfMemory"
+NOT_REACHED = "ServiceNotReached"
 # What a row says while all is well; anything else in its place is a problem.
 CALM = frozenset({None, "Submitted", "Running"})
 
@@ -223,6 +224,8 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) 
         # Where launches are fetched, somebody else may have been faster: the runner says so.
         again = "The cluster lost the attempt and started it again, which was refused."
         return _failed(wish, LOST, job.why if "its ticket" in job.why else again)
+    if job.exit_code == NOT_REACHED_STATUS:
+        return _failed(wish, NOT_REACHED, job.why)
     if job.exit_code == FINAL_STATUS:
         return Observe(Status.FAILED, "ReplicaFailed", job.why)
     return _failed(wish, "ReplicaFailed", job.why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from submarine_ray.spec.launch import BEGUN_BEFORE_STATUS
+from submarine_ray.spec.launch import BEGUN_BEFORE_STATUS, NOT_REACHED_STATUS
 
 CODE_SYNC_STATUS = 70  # the runner's exit status where code could not be fetched
 
@@ -32,6 +32,9 @@ class BegunBefore(RunnerError):
 
 class ServiceNotReached(RunnerError):
     """What the attempt is to run could not be fetched from the control service."""
+
+    def __init__(self, message: str, code: int = NOT_REACHED_STATUS) -> None:
+        super().__init__(message, code)
 
 
 class CodeSyncFailed(RunnerError):

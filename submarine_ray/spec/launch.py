@@ -14,6 +14,8 @@ from typing import Any
 FINAL_STATUS = 213
 # And for an attempt that has begun before: somebody started it again, and this run has done nothing.
 BEGUN_BEFORE_STATUS = 214
+# And for an attempt that could not fetch what it is to run.
+NOT_REACHED_STATUS = 215
 # How a replica's log tells that something logged could not be stored: the service makes an event of such a line.
 NOT_STORED = "[submarine] not stored: "
 # In a replica's own directory: what it logs, on its way to the store.

@@ -26,7 +26,7 @@ from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.runner import environment
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.examples import EXAMPLES
-from submarine_ray.spec.launch import Launch, Replica
+from submarine_ray.spec.launch import BEGIN_VARIABLE, BEGUN_BEFORE_STATUS, TICKET_VARIABLE, Launch, Replica
 from submarine_ray.spec.trials import EXPERIMENT_TAG
 from tests.conftest import free_port, spec, wait_until
 
@@ -468,3 +468,30 @@ def test_scripts_run_as_they_are_with_their_attempts_token(service: Service, oth
     assert len(refused) == 2 and all("not open to this token" in line for line in refused), refused
     runs = service.platform.tracking.runs(made.run_id)
     assert len(runs) >= 3 and set(runs) >= {made.run_id}
+
+
+def test_a_runner_with_a_ticket_runs_what_it_fetches_and_the_ticket_is_spent(service: Service, tmp_path: Any) -> None:
+    """As a cluster elsewhere starts it; a single process needs no Ray."""
+    made = service.experiment("ticketed")
+    code = "import os, submarine_ray as s; s.log_metric('loss', 0.5); print(os.environ['KEY'], 'SUBMARINE_TICKET' in os.environ)"
+    replica = Replica("worker", 0, f'{sys.executable} -c "{code}"', env={"KEY": "planted"}, cpu=1)
+    tracking = service.platform.tracking.reference(made.id, made.run_id, made.mlflow_id)
+    launch = Launch(made.id, made.id, "t", "Python", (replica,), str(tmp_path / "work"), tracking=tracking,
+                    service_url=service.url)  # fmt: skip
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "_MLFLOW", "SUBMARINE_"))
+    }
+    ticket = service.platform.clusters.launches.keep(launch)
+    env = clean | {TICKET_VARIABLE: ticket, BEGIN_VARIABLE: f"{launch.begin_address()}?submission={made.id}"}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "submarine_ray.runner"]
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    done = run()
+    assert done.returncode == 0 and "[worker-0] planted False" in done.stdout, done.stdout + done.stderr
+    found = service.admin.get(f"/api/v1/experiment/{made.id}/metrics").json()["result"]
+    assert [(one["key"], one["value"]) for one in found] == [("loss", 0.5)]
+    again = run()
+    assert again.returncode == BEGUN_BEFORE_STATUS and "somebody else has read its ticket" in again.stdout
+    assert "planted" not in again.stdout

@@ -100,6 +100,7 @@ def test_steps(given: Wish, cluster: Seen, step: object) -> None:
             "Failed",
             LOST,
         ),  # it was begun a second time, and ended itself
+        (wish("Running"), seen("FAILED", exit_code=215), "Failed", "ServiceNotReached"),
         (wish("Running", running_ms=5_000), seen("RUNNING", start_ms=65_001), "Failed", LOST),  # it was, and did not
         (wish("Running"), seen("FAILED", error_type="RUNTIME_ENV_SETUP_FAILURE"), "Failed", "EnvironmentFailed"),
         (wish("Running", deadline_ms=5), seen("STOPPED", now_ms=9), "Failed", "Timeout"),

@@ -32,7 +32,16 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.runner import __main__ as runner
 from submarine_ray.runner import ledger
 from submarine_ray.runner.errors import BegunBefore, ServiceNotReached
-from submarine_ray.spec.launch import BEGIN_VARIABLE, TICKET_VARIABLE, Code, Launch, Notebook, Replica, Tracking
+from submarine_ray.spec.launch import (
+    BEGIN_VARIABLE,
+    NOT_REACHED_STATUS,
+    TICKET_VARIABLE,
+    Code,
+    Launch,
+    Notebook,
+    Replica,
+    Tracking,
+)
 
 SECRETS = (
     "planted-variable",
@@ -230,7 +239,7 @@ def test_a_service_that_is_away_is_waited_for_and_then_said(
     monkeypatch.setattr(ledger, "NOTICE_SECONDS", 0.01)
     monkeypatch.setattr(ledger, "ANSWER_SECONDS", 0.0)
     asked = service(urllib.error.URLError("refused")).asked
-    assert runner.main([]) == 1
+    assert runner.main([]) == NOT_REACHED_STATUS
     said = capsys.readouterr().out
     assert "waiting for the service at http://s" in said and "SUBMARINE_PUBLIC_URL" in said and len(asked) > 1
     assert "[submarine] the attempt failed: what it is to run could not be fetched from http://s" in said
