@@ -88,7 +88,9 @@ class Gate:
             return await self._signin.answer(Request(scope, receive), known)
         if known is None:
             if is_navigation(scope) and self._signin:
-                return RedirectResponse(f"{signin.PATH}?next={quote(scope['path'])}", HTTPStatus.SEE_OTHER)
+                query = scope.get("query_string", b"").decode("latin-1")
+                asked = quote(f"{scope['path']}?{query}" if query else scope["path"])
+                return RedirectResponse(f"{signin.PATH}?next={asked}", HTTPStatus.SEE_OTHER)
             return error(HTTPStatus.UNAUTHORIZED, self._identity.refusal())
         principal = known.principal
         if principal.kind is not PrincipalKind.ADMINISTRATOR and not self._opens(principal, scope):
