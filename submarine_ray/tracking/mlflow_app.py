@@ -20,14 +20,11 @@ from submarine_ray.core.envelope import error
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec import private
 from submarine_ray.spec.hosts import PORTS
+from submarine_ray.tracking.locations import confine
+from submarine_ray.tracking.served import is_served
 from submarine_ray.tracking.strict import refuse_what_is_not_understood
 
 PREFIX = "/mlflow"
-# The assistant can run shell commands for any loopback client, and users' jobs are loopback clients.
-_CLOSED = tuple(
-    f"{PREFIX}{path}" for path in ("/ajax-api/3.0/mlflow/assistant", "/gateway", "/api/3.0/mlflow/assistant")
-)
-
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -57,7 +54,9 @@ def load(settings: Settings) -> App:
     }
     from mlflow.server import handlers
     from mlflow.server.fastapi_app import app
+    from mlflow.store.tracking import sqlalchemy_store
 
+    confine(handlers, sqlalchemy_store, settings.artifacts)
     refuse_what_is_not_understood(handlers)
     handlers._get_tracking_store()
     handlers._get_model_registry_store()
@@ -82,7 +81,7 @@ class TrackingMount:
         if scope["type"] not in ("http", "websocket") or not (path == PREFIX or path.startswith(f"{PREFIX}/")):
             await self._app(scope, receive, send)
             return
-        if path.startswith(_CLOSED):
+        if not is_served(path.removeprefix(PREFIX)):
             await error(HTTPStatus.NOT_FOUND, "This part of MLflow is not served here.")(scope, receive, send)
             return
         mlflow = await asyncio.to_thread(self._loaded)

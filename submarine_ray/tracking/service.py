@@ -15,7 +15,7 @@ from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.core.clock import iso
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import TrackingUnavailable
+from submarine_ray.core.errors import InvalidSpec, TrackingUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
@@ -37,6 +37,7 @@ from submarine_ray.spec.trials import (
 )
 from submarine_ray.tracking import artifacts, curves, tensorboard
 from submarine_ray.tracking.artifacts import Artifact
+from submarine_ray.tracking.locations import is_inside
 from submarine_ray.tracking.mlflow_app import PREFIX, App, load
 from submarine_ray.tracking.points import MetricPoints
 
@@ -356,6 +357,8 @@ class TrackingService:
     def _artifacts(self, run_id: str) -> Any:
         """The run's artifacts where they lie, without the detour over our own HTTP port."""
         uri = self.client().get_run(run_id).info.artifact_uri
+        if not is_inside(uri, self._settings.artifacts):
+            raise InvalidSpec(f"The run's artifacts lie outside of this service's artifact root: {uri[:200]!r}.")
         # Only now: two threads that import MLflow at once leave it broken, and `client` waits for the first.
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
