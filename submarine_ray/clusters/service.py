@@ -14,7 +14,7 @@ from submarine_ray.clusters import register, removal, repository
 from submarine_ray.clusters.connect import Connections, kube_spec
 from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
-from submarine_ray.clusters.drivers.kuberay import checks
+from submarine_ray.clusters.drivers.kuberay import allowed, checks
 from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.holdings import Holder, Holdings, lack
@@ -235,14 +235,8 @@ class ClusterService:
                     check_image(image)
                 except ValueError as failure:
                     raise InvalidSpec(str(failure), field) from failure
-        options = spec.kubernetes or JobOptions()
-        if kube_spec(row).trust_experiments:
-            return
-        hint = f"cluster {name!r} does not let experiments choose it (trustExperiments)"
-        if options.service_account:
-            raise InvalidSpec(hint, "kubernetes.serviceAccount")
-        if any(volume.host_path for volume in options.volumes):
-            raise InvalidSpec(hint, "kubernetes.volumes.hostPath")
+        if why := allowed.refusal(kube_spec(row), spec.kubernetes or JobOptions()):
+            raise InvalidSpec(why.message, why.field)
 
     def place(self, spec: ExperimentSpec) -> str:
         """The cluster of an experiment: the one it names, or the one its placement finds. Raises InvalidSpec."""

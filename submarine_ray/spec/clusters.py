@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
 from submarine_ray.spec.base import Document, Text, check_name
-from submarine_ray.spec.kubernetes import Deletion, Image, ObjectName, PodOptions, SecretKey
+from submarine_ray.spec.kubernetes import Allowed, Deletion, Image, ObjectName, PodOptions, SecretKey
 from submarine_ray.spec.quantities import Quantities
 
 LOCAL_CLUSTER = "local"
@@ -170,8 +170,10 @@ class KubeRayClusterSpec(_Registered):
     """Where users reach endpoints, {endpoint} in place of the name; default their Service inside the cluster."""
     run_as_non_root: bool | None = None
     """Whether Kubernetes must refuse images that are root's; default as the namespace's PodSecurity standard says."""
+    allow: Allowed = Field(default_factory=Allowed)
+    """Which Secrets, claims, service accounts and directories experiments may name."""
     trust_experiments: bool = False
-    """Let experiments choose service accounts and mount directories of nodes."""
+    """Let experiments name all of these, but for the platform's own."""
 
     @model_validator(mode="after")
     def _whole(self) -> KubeRayClusterSpec:

@@ -66,6 +66,30 @@ ObjectName = Annotated[str, AfterValidator(check_object_name)]
 Labels = Annotated[dict[str, Text], AfterValidator(check_labels)]
 
 
+_PATTERN = r"^[a-z0-9*?\[\]-][a-z0-9.*?\[\]-]{0,252}$"
+Pattern = Annotated[str, Field(pattern=_PATTERN)]
+Patterns = Annotated[list[Pattern], Field(max_length=100)]
+_PLACE = r"^[A-Za-z0-9.:*?_/-]{1,1024}$"
+Places = Annotated[list[Annotated[str, Field(pattern=_PLACE)]], Field(max_length=100)]
+
+
+class Allowed(Document):
+    """What experiments may name on a cluster, by patterns (`aws-*`); nothing that is not here, and never the
+    platform's own.
+    """
+
+    secrets: Patterns = Field(default_factory=list)
+    """Secrets, for variables and private registries."""
+    claims: Patterns = Field(default_factory=list)
+    """PersistentVolumeClaims."""
+    service_accounts: Patterns = Field(default_factory=list)
+    """Service accounts, whose rights the pods then have."""
+    nfs: Places = Field(default_factory=list)
+    """Directories of NFS servers: nfs.example.com:/exports/data*."""
+    host_paths: Places = Field(default_factory=list)
+    """Directories of the nodes: /var/data*."""
+
+
 class SecretKey(Document):
     """A value in a Kubernetes Secret of the same namespace."""
 

@@ -216,8 +216,16 @@ def test_missing_crds_are_said_on_the_experiment_too(kube: Kube) -> None:
     [
         ({"environment": {"image": "a b"}}, "environment.image"),
         ({"spec": {"Worker": {"image": "UPPER CASE"}}}, "spec.Worker.image"),
-        ({"kubernetes": {"serviceAccount": "admin"}}, "trustExperiments"),
-        ({"kubernetes": {"volumes": [{"name": "a", "mountPath": "/a", "hostPath": "/"}]}}, "trustExperiments"),
+        ({"kubernetes": {"serviceAccount": "admin"}}, "allow.serviceAccounts"),
+        ({"kubernetes": {"volumes": [{"name": "a", "mountPath": "/a", "hostPath": "/"}]}}, "allow.hostPaths"),
+        (
+            {"kubernetes": {"volumes": [{"name": "a", "mountPath": "/a", "nfs": {"server": "h", "path": "/"}}]}},
+            "allow.nfs",
+        ),
+        ({"kubernetes": {"volumes": [{"name": "a", "mountPath": "/a", "claim": "other"}]}}, "allow.claims"),
+        ({"kubernetes": {"imagePullSecrets": ["other"]}}, "allow.secrets"),
+        ({"kubernetes": {"secrets": [{"name": "X", "secret": "other", "key": "k"}]}}, "allow.secrets"),
+        ({"kubernetes": {"priorityClass": "system-node-critical"}}, "Kubernetes' own pods"),
         ({"kubernetes": {"labels": {"submarine-ray/x": "y"}}}, "belongs to"),
         ({"timeout": 0}, "timeout"),
         ({"placement": {"policy": "first"}}, "named already"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,8 @@ RIGHTS = (
 # Where it lacks, the namespace is taken to be there, and to enforce nothing.
 SIGHT = ("", "namespaces", ("get",))
 PROXY_RIGHT = ("", "services/proxy", ("get", "create", "update", "delete"))
+# Where Kubernetes tells a pod its namespace.
+OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 
@@ -62,8 +65,8 @@ def run(api: KubeApi, spec: KubeRayClusterSpec, service_url: str, outgoing: Outg
         fix = "Is the kubeconfig's address right, and reached from where the service runs? Are its credentials valid?"
         return [Check("reachable", False, str(failure), fix)]
     reachable = Check("reachable", True, f"Kubernetes {found.get('gitVersion', '?')} answers.")
-    return [reachable, *_crds(api), _operator(api), *_rights(api, spec), *_namespace(api, spec), *_versions(spec),
-            _image(spec, outgoing), _service(spec, service_url)]  # fmt: skip
+    return [reachable, *_crds(api), _operator(api), *_rights(api, spec), *_namespace(api, spec), *_apart(api, spec),
+            *_versions(spec), _image(spec, outgoing), _service(spec, service_url)]  # fmt: skip
 
 
 def _crds(api: KubeApi) -> Iterator[Check]:
@@ -238,6 +241,16 @@ def _exists(api: KubeApi, kind: str, path: str, name: str, fix: str) -> Check:
     except Unreachable as failure:
         return Check(f"{kind} {name}", None, str(failure), "Try again.")
     return Check(f"{kind} {name}", True, "It is there.")
+
+
+def _apart(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
+    """Whether experiments are kept from what is the service's: Secrets, volumes and rights are a namespace's."""
+    if not (api.in_cluster and OWN_NAMESPACE.exists()):
+        return  # the service has no namespace, or is in another cluster
+    own = OWN_NAMESPACE.read_text().strip()
+    fix = "Give experiments a namespace of their own, as cluster_configs/kubernetes/experiments does."
+    told = "the service's own, with its Secrets and volumes" if own == spec.namespace else f"apart from {own!r}"
+    yield Check("a namespace apart", own != spec.namespace, f"Experiments run in {spec.namespace!r}, {told}.", fix)
 
 
 def _versions(spec: KubeRayClusterSpec) -> Iterator[Check]:

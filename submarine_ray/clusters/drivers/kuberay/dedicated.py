@@ -28,7 +28,7 @@ from submarine_ray.clusters.drivers.base import (
     UnknownJob,
     Unreachable,
 )
-from submarine_ray.clusters.drivers.kuberay import manifests, names, problems, silence
+from submarine_ray.clusters.drivers.kuberay import allowed, manifests, names, problems, silence
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.doubt import LOOK_MS, Doubt, milliseconds
 from submarine_ray.clusters.drivers.kuberay.leavings import Leavings
@@ -61,6 +61,7 @@ class DedicatedClusters(RayServices):
 
     def submit(self, submission: Submission) -> None:
         at = self._at
+        allowed.check(at, submission.pods)
         launch = self._placed(submission.launch)
         submission = replace(submission, launch=launch)
         name = names.object_name(launch.submission_id)
