@@ -142,6 +142,16 @@ def _create_experiment(asked: Asked, own: Own) -> None:
         raise Outside("where artifacts lie is the service's to say; leave artifact_location out")
 
 
+def _search_experiments(asked: Asked, own: Own) -> None:
+    own_id = own.attempt.mlflow_id or ""
+    asked.body["filter"] = _narrow(asked, lambda text: own.runs.narrowed_experiments(text, own_id))
+
+
+def _own_experiment(asked: Asked, own: Own) -> None:
+    if asked.said("experiment_id") != [own.attempt.mlflow_id]:
+        raise Outside("it is another of MLflow's experiments than that of its run")
+
+
 def _create_model(asked: Asked, own: Own) -> None:
     if not asked.said("source_run_id"):
         asked.body["source_run_id"] = own.attempt.run_id
@@ -182,6 +192,8 @@ _ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "experiments/get"): _nothing_more,
     ("GET", "experiments/get-by-name"): _nothing_more,
     ("POST", "experiments/create"): _create_experiment,
+    ("POST", "experiments/search"): _search_experiments,
+    ("POST", "experiments/set-experiment-tag"): _own_experiment,
     ("POST", "runs/create"): _create_run,
     ("GET", "runs/get"): _own_run_in_query,
     ("POST", "runs/search"): _search_runs,

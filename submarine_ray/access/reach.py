@@ -16,12 +16,15 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt that may still be running. `package` is the digest of its uploaded code."""
+    """An attempt that may still be running. `package` is the digest of its uploaded code, `mlflow_id` says below which
+    of MLflow's experiments its run is.
+    """
 
     experiment_id: str
     submission: str
     run_id: str | None = None
     package: str | None = None
+    mlflow_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,9 @@ class Runs(Protocol):
 
     def narrowed(self, filter: str, experiment_id: str) -> str:
         """A search's filter that finds runs of the experiment alone. Raises ValueError for one that cannot be read."""
+
+    def narrowed_experiments(self, filter: str, mlflow_id: str) -> str:
+        """The same for a search of MLflow's experiments: it finds this one alone."""
 
     def narrowed_models(self, filter: str, experiment_id: str, run_id: str) -> str:
         """The same for a search of saved models."""

@@ -34,7 +34,7 @@ class Attempts:
         if row is None or not _may_run(row, submission):
             return None
         package = row.package.removeprefix(_PACKAGE) if row.package else None
-        return Attempt(row.id, submission, row.run_id, package)
+        return Attempt(row.id, submission, row.run_id, package, row.mlflow_experiment_id)
 
 
 def _may_run(row: ExperimentRow, submission: str) -> bool:

@@ -102,6 +102,13 @@ class Ownership:
             return filter
         return _and(f"tags.`{EXPERIMENT_TAG}` = '{experiment_id}'", filter)
 
+    def narrowed_experiments(self, filter: str, mlflow_id: str) -> str:
+        """See Runs."""
+        found = self._found(lambda client: client.get_experiment(mlflow_id))
+        if found is None or "'" in found.name:
+            raise ValueError("MLflow's experiment of this run is not there")
+        return _and(f"name = '{found.name}'", filter)
+
     def narrowed_models(self, filter: str, experiment_id: str, run_id: str) -> str:
         """See Runs."""
         from mlflow.exceptions import MlflowException

@@ -168,7 +168,7 @@ def test_every_route_of_mlflows_is_closed_but_what_is_listed(
     open_ones = {(method, f"{MLFLOW}/{route}") for method, route in REGISTRY}
     # Made below the attempt's own run, or narrowed to its own, or told of all alike.
     open_ones |= {("POST", f"{MLFLOW}/{route}") for route in
-                  ("runs/create", "runs/search", "experiments/create", "logged-models", "logged-models/search",
+                  ("runs/create", "runs/search", "experiments/create", "experiments/search", "logged-models", "logged-models/search",
                    "registered-models/create", "registered-models/get-latest-versions")}  # fmt: skip
     open_ones |= {("GET", f"{MLFLOW}/experiments/get"), ("GET", f"{MLFLOW}/experiments/get-by-name"),
                   ("GET", "/mlflow/api/3.0/mlflow/server-info")}  # fmt: skip
@@ -434,6 +434,9 @@ submarine.save_model("sklearn", model, "by-submarine", input_dim=[-1, 1])
 sdk = submarine.ModelClient()
 assert [one["version"] for one in sdk.list_versions("by-submarine")] == [1]
 assert sdk.register("by-rest", os.environ["SUBMARINE_EXPERIMENT_ID"], "model")["version"] == 1
+assert [one.name for one in mlflow.search_experiments()] == [os.environ["JOB_NAME"]]
+assert mlflow.search_experiments(filter_string="name = 'other'") == []
+mlflow.set_experiment_tag("project", "of the script")
 made = client.create_experiment("made-by-the-script")
 client.delete_run(client.create_run(made).info.run_id)
 try:
