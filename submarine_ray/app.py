@@ -260,7 +260,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     app.add_middleware(
         Gate, settings=settings, tokens=platform.tokens.read, opens=behind_the_gate, sessions=platform.sessions
     )
-    app.add_middleware(ContentDoor, content=content, settings=settings)
+    app.add_middleware(ContentDoor, content=content, settings=settings, sessions=platform.sessions)
     return app
 
 

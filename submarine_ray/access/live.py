@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 
 from submarine_ray.access.sessions import Session, Sessions
-from submarine_ray.core import cookies
 from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.http import App, Message, Receive, Scope, Send
 
@@ -24,7 +23,7 @@ async def run(app: App, scope: Scope, receive: Receive, send: Send, session: Ses
 
     with sessions.watched(session) as ended:
         running = asyncio.ensure_future(app(scope, receive, guarded))
-        while not running.done() and await _lasts(running, ended, scope, session, sessions):
+        while not running.done() and await _lasts(running, ended, session, sessions):
             pass
         if not running.done():
             closed = True
@@ -33,18 +32,16 @@ async def run(app: App, scope: Scope, receive: Receive, send: Send, session: Ses
         await running
 
 
-async def _lasts(
-    running: asyncio.Future[None], ended: asyncio.Event, scope: Scope, session: Session, sessions: Sessions
-) -> bool:
+async def _lasts(running: asyncio.Future[None], ended: asyncio.Event, session: Session, sessions: Sessions) -> bool:
     """Wait for the end of either, or for a while; whether the session is still there."""
     waiting = asyncio.ensure_future(ended.wait())
     try:
         await asyncio.wait((running, waiting), timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if running.done() or ended.is_set():
             return not ended.is_set()
-        found = await sessions.find(cookies.values(scope["headers"]))
+        found = await sessions.of_id(session.id)
     except DatabaseUnavailable:
         return True  # nobody is thrown out of a page because the database restarts
     finally:
         waiting.cancel()
-    return found is not None and found.id == session.id
+    return found is not None

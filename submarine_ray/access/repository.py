@@ -18,6 +18,10 @@ def find(session: Session, secret_hash: str) -> SessionRow | None:
     return session.scalars(select(SessionRow).where(SessionRow.secret_hash == secret_hash)).first()
 
 
+def find_id(session: Session, id: str) -> SessionRow | None:
+    return session.get(SessionRow, id)
+
+
 def list_all(session: Session, now_ms: int) -> list[SessionRow]:
     """Those that have not expired, newest first."""
     query = select(SessionRow).where(SessionRow.expires_ms > now_ms).order_by(SessionRow.created_ms.desc())

@@ -11,12 +11,14 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session as OrmSession
 
 from submarine_ray.access import repository
 from submarine_ray.access.principals import Principal, PrincipalKind
@@ -42,6 +44,9 @@ class Session:
     id: str
     principal: Principal
     expires_ms: int
+
+
+Find = Callable[[OrmSession], SessionRow | None]
 
 
 class Sessions:
@@ -100,12 +105,19 @@ class Sessions:
             if not secret or len(secret) > LONGEST_SECRET:
                 continue
             digest = _hash(secret)
-            asked, found = self._known.get(digest, (float("-inf"), None))
-            if time.monotonic() - asked > KNOWN_SECONDS:
-                found = await asyncio.to_thread(self._look, digest)
-            if found is not None and found.expires_ms > now_ms():
+            if found := await self._known_as(digest, partial(repository.find, secret_hash=digest)):
                 return found
         return None
+
+    async def of_id(self, id: str) -> Session | None:
+        """The session of this id, for what was given to it instead of its cookie. Raises DatabaseUnavailable."""
+        return await self._known_as(f"id {id}", partial(repository.find_id, id=id))
+
+    async def _known_as(self, key: str, find: Find) -> Session | None:
+        asked, found = self._known.get(key, (float("-inf"), None))
+        if time.monotonic() - asked > KNOWN_SECONDS:
+            found = await asyncio.to_thread(self._look, key, find)
+        return found if found is not None and found.expires_ms > now_ms() else None
 
     def list_all(self) -> list[dict[str, Any]]:
         """All that have not expired, newest first."""
@@ -151,10 +163,10 @@ class Sessions:
                 if not self._watched[session.id]:
                     del self._watched[session.id]
 
-    def _look(self, digest: str) -> Session | None:
+    def _look(self, key: str, find: Find) -> Session | None:
         asked, ended = time.monotonic(), self._ended
         with self._database.session() as session:
-            row = repository.find(session, digest)
+            row = find(session)
             is_valid = row is not None and hmac.compare_digest(row.credential, self._credential)
             found = Session(row.id, Principal(PrincipalKind(row.kind), row.name), row.expires_ms) if is_valid else None  # type: ignore[union-attr]
         if found is not None and row is not None and now_ms() - row.used_ms > USE_MS:
@@ -164,7 +176,7 @@ class Sessions:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             if ended == self._ended:  # else it may be the one that was ended while we looked
-                self._known[digest] = asked, found
+                self._known[key] = asked, found
         return found
 
 

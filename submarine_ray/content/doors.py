@@ -9,17 +9,21 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from submarine_ray.access import live
 from submarine_ray.access.principals import Principal
+from submarine_ray.access.sessions import Session, Sessions
 from submarine_ray.content.origins import SETTING, Origins, header
 from submarine_ray.content.places import Place, Visit, is_browser
 from submarine_ray.content.tickets import PASS_SECONDS, Tickets
 from submarine_ray.core import cookies
 from submarine_ray.core.envelope import error
+from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.http import App, Message, Receive, Scope, Send, is_navigation
 from submarine_ray.core.limits.bodies import Bodies
 from submarine_ray.core.settings import Settings
 
 TICKET = "submarine-ticket"
+MOST_PASSES = 8
 SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 _PASS = "submarine_content"  # noqa: S105 (a cookie's name)
 _NO_TRACE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
@@ -98,7 +102,9 @@ class MainDoor:
             why = f"Set {SETTING} to an address of its own that leads to this service, as https://content.example.com."
             return HTMLResponse(_PAGE.format(html.escape(why)), HTTPStatus.SERVICE_UNAVAILABLE)
         principal: Principal = scope["state"]["principal"]
-        ticket = urlencode({TICKET: self._content.tickets.ticket(principal, origin, own)})
+        session: Session | None = scope["state"].get("session")
+        given = self._content.tickets.ticket(principal, session.id if session else "", origin, own)
+        ticket = urlencode({TICKET: given})
         query = "&".join(filter(None, (_without_ticket(scope), ticket)))
         return RedirectResponse(f"{origin}{_path(scope)}?{query}", HTTPStatus.SEE_OTHER, _NO_TRACE)
 
@@ -106,8 +112,9 @@ class MainDoor:
 class ContentDoor:
     """ASGI middleware before the gate: what comes to the content's origin stays there, and gets content or nothing."""
 
-    def __init__(self, app: App, content: Content, settings: Settings) -> None:
+    def __init__(self, app: App, content: Content, settings: Settings, sessions: Sessions) -> None:
         self._app = app
+        self._sessions = sessions
         self._content = content
         self._bounded = Bodies(self._served, settings)  # as everywhere, of those alone who got in
 
@@ -123,40 +130,63 @@ class ContentDoor:
             return
         place, own = found
         send = _guarded(send, self._content.policy(place))
-        refusal = _foreign(scope, origin) or self._at_the_door(scope, origin, own)
+        refusal = _foreign(scope, origin) or self._swapped(scope, origin, own)
+        try:
+            if refusal is None and not await self._is_known(scope, origin, own):
+                refusal = self._sent_back(scope, own)
+        except DatabaseUnavailable as failure:
+            refusal = error(failure.status, str(failure))
         if refusal is not None:
             await refusal(scope, receive, send)
             return
         scope["submarine.visit"] = place, Visit(origin, self._content.origins.of_main(scope))
-        await self._bounded(scope, receive, send)
+        session: Session | None = scope["state"]["session"]
+        if session is not None and scope["type"] == "websocket":
+            await live.run(self._bounded, scope, receive, send, session, self._sessions)
+        else:
+            await self._bounded(scope, receive, send)
 
     @staticmethod
     async def _served(scope: Scope, receive: Receive, send: Send) -> None:
         place, visit = scope["submarine.visit"]
         await place.serve(scope, receive, send, visit)
 
-    def _at_the_door(self, scope: Scope, origin: str, own: str) -> Response | None:
-        """Change a ticket for a pass, or look at the pass; None lets the request in."""
+    def _swapped(self, scope: Scope, origin: str, own: str) -> Response | None:
+        """Change a ticket for a pass, and take it out of the address."""
         given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get(TICKET)
-        if given is not None and is_navigation(scope):
-            here = _with_query(f"{origin}{_path(scope)}", _without_ticket(scope))
-            answer = RedirectResponse(here, HTTPStatus.SEE_OTHER, _NO_TRACE)
-            if (granted := self._content.tickets.redeem(given, origin, own)) is not None:
-                secure = origin.startswith("https://")
-                answer.set_cookie(
-                    _pass(origin), granted, PASS_SECONDS, path=own, secure=secure, httponly=True, samesite="lax"
-                )
-            return answer
-        for value in cookies.values(scope["headers"], [_pass(origin)]):
-            if (principal := self._content.tickets.admitted(value, origin, own)) is not None:
-                scope.setdefault("state", {})["principal"] = principal
-                return None
+        if given is None or not is_navigation(scope):
+            return None
+        here = _with_query(f"{origin}{_path(scope)}", _without_ticket(scope))
+        answer = RedirectResponse(here, HTTPStatus.SEE_OTHER, _NO_TRACE)
+        if (granted := self._content.tickets.redeem(given, origin, own)) is not None:
+            secure = origin.startswith("https://")
+            answer.set_cookie(
+                _pass(origin), granted, PASS_SECONDS, path=own, secure=secure, httponly=True, samesite="lax"
+            )
+        return answer
+
+    async def _is_known(self, scope: Scope, origin: str, own: str) -> bool:
+        """Whether a pass comes along, of somebody who has not signed out; who that is stays in the scope."""
+        for value in cookies.values(scope["headers"], [_pass(origin)])[:MOST_PASSES]:
+            permit = self._content.tickets.admitted(value, origin, own)
+            if permit is None:
+                continue
+            session = await self._sessions.of_id(permit.session) if permit.session else None
+            if session is not None or not permit.session:
+                scope.setdefault("state", {}).update(principal=permit.principal, session=session)
+                return True
+        return False
+
+    def _sent_back(self, scope: Scope, own: str) -> Response:
+        """To the main origin for a ticket, if somebody opens a page."""
         main = self._content.origins.of_main(scope)
         if is_navigation(scope):
-            return RedirectResponse(
-                _with_query(f"{main}{_path(scope)}", _without_ticket(scope)), HTTPStatus.SEE_OTHER, _NO_TRACE
-            )
-        return error(HTTPStatus.UNAUTHORIZED, f"This page has been open for long; open {main}{own} in another tab.")
+            there = _with_query(f"{main}{_path(scope)}", _without_ticket(scope))
+            return RedirectResponse(there, HTTPStatus.SEE_OTHER, _NO_TRACE)
+        return error(
+            HTTPStatus.UNAUTHORIZED,
+            f"This page was open for too long, or you signed out; open {main}{own} in another tab.",
+        )
 
 
 def _foreign(scope: Scope, origin: str) -> Response | None:

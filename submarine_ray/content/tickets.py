@@ -13,7 +13,7 @@ import json
 import secrets
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from submarine_ray.access.principals import Principal, PrincipalKind
 
@@ -23,13 +23,16 @@ PASS_SECONDS = 12 * 3600
 
 @dataclass(frozen=True)
 class Permit:
-    """Who may see what lies at `path` of `origin`, until when (seconds since 1970)."""
+    """Who may see what lies at `path` of `origin`, until when (seconds since 1970). It ends with the sign-in `session`,
+    if it was given to one.
+    """
 
     use: str
     origin: str
     path: str
     kind: str
     name: str
+    session: str
     until: float
     number: str
 
@@ -46,9 +49,11 @@ class Tickets:
         self._lock = threading.Lock()
         self._used: dict[str, float] = {}
 
-    def ticket(self, principal: Principal, origin: str, path: str) -> str:
+    def ticket(self, principal: Principal, session: str, origin: str, path: str) -> str:
         """What a browser takes along to the content's origin."""
-        return self._signed("ticket", principal, origin, path, TICKET_SECONDS)
+        number = secrets.token_urlsafe(12)
+        until = time.time() + TICKET_SECONDS
+        return self._signed(Permit("ticket", origin, path, principal.kind, principal.name, session, until, number))
 
     def redeem(self, text: str, origin: str, path: str) -> str | None:
         """The pass for a ticket; None if it is not for this, too old, or was used."""
@@ -61,17 +66,13 @@ class Tickets:
             if permit.number in self._used:
                 return None
             self._used[permit.number] = permit.until
-        return self._signed("pass", permit.principal, origin, path, PASS_SECONDS)
+        return self._signed(replace(permit, use="pass", until=now + PASS_SECONDS))
 
-    def admitted(self, text: str, origin: str, path: str) -> Principal | None:
-        """Whose pass it is; None if it does not open this."""
-        permit = self._read("pass", text, origin, path)
-        return permit.principal if permit else None
+    def admitted(self, text: str, origin: str, path: str) -> Permit | None:
+        """What a pass says; None if it does not open this."""
+        return self._read("pass", text, origin, path)
 
-    def _signed(self, use: str, principal: Principal, origin: str, path: str, seconds: float) -> str:
-        until = time.time() + seconds
-        number = secrets.token_urlsafe(12)
-        permit = Permit(use, origin, path, principal.kind, principal.name, until, number)
+    def _signed(self, permit: Permit) -> str:
         body = base64.urlsafe_b64encode(json.dumps(asdict(permit)).encode()).decode().rstrip("=")
         return f"{body}.{self._signature(body)}"
 

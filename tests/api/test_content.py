@@ -130,6 +130,17 @@ def test_a_pass_opens_its_object_alone(service: TestClient, content: TestClient)
         assert service.get(path, headers={"Cookie": cookie}).status_code == 401
 
 
+def test_a_pass_ends_with_the_sign_in(service: TestClient, content: TestClient) -> None:
+    browser = TestClient(service.app, base_url="http://127.0.0.1:32080", follow_redirects=False)
+    assert browser.post("/login", data={"token": TOKEN}).status_code == 303
+    sent = browser.get("/ray/one/", headers={name: value for name, value in CLICK.items() if name != "Authorization"})
+    content.get(sent.headers["location"], headers=OPENED)
+    assert content.get("/ray/one/x", headers=FETCH).status_code == 200
+    for session in service.get("/api/v1/session", headers=KNOWN).json()["result"]:
+        service.delete(f"/api/v1/session/{session['sessionId']}", headers=KNOWN)
+    assert content.get("/ray/one/x", headers=FETCH).status_code == 401
+
+
 def test_without_a_pass_a_page_goes_to_the_main_origin_and_a_script_gets_nothing(content: TestClient) -> None:
     sent = content.get("/ray/one/?a=b", headers=OPENED)
     assert sent.status_code == 303 and sent.headers["location"] == "http://127.0.0.1:32080/ray/one/?a=b"
