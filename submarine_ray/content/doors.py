@@ -88,12 +88,6 @@ class MainDoor:
 
     async def _serve_here(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
         main = self._content.origins.of_main(scope)
-        origin = header(scope, b"origin")
-        if scope["type"] == "websocket" and origin != main:
-            await error(HTTPStatus.FORBIDDEN, "WebSockets are opened from this service's own pages.")(
-                scope, receive, send
-            )
-            return
         await place.serve(scope, receive, _guarded(send, self._content.policy(place)), Visit(main, main))
 
     def _sent_on(self, scope: Scope, own: str) -> Response:
@@ -103,7 +97,8 @@ class MainDoor:
             return HTMLResponse(_PAGE.format(html.escape(why)), HTTPStatus.SERVICE_UNAVAILABLE)
         principal: Principal = scope["state"]["principal"]
         session: Session | None = scope["state"].get("session")
-        given = self._content.tickets.ticket(principal, session.id if session else "", origin, own)
+        main = self._content.origins.of_main(scope)
+        given = self._content.tickets.ticket(principal, session.id if session else "", origin, own, main)
         ticket = urlencode({TICKET: given})
         query = "&".join(filter(None, (_without_ticket(scope), ticket)))
         return RedirectResponse(f"{origin}{_path(scope)}?{query}", HTTPStatus.SEE_OTHER, _NO_TRACE)
@@ -139,7 +134,7 @@ class ContentDoor:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        scope["submarine.visit"] = place, Visit(origin, self._content.origins.of_main(scope))
+        scope["submarine.visit"] = place, Visit(origin, scope["state"]["main"])
         session: Session | None = scope["state"]["session"]
         if session is not None and scope["type"] == "websocket":
             await live.run(self._bounded, scope, receive, send, session, self._sessions)
@@ -173,7 +168,7 @@ class ContentDoor:
                 continue
             session = await self._sessions.of_id(permit.session) if permit.session else None
             if session is not None or not permit.session:
-                scope.setdefault("state", {}).update(principal=permit.principal, session=session)
+                scope.setdefault("state", {}).update(principal=permit.principal, session=session, main=permit.main)
                 return True
         return False
 

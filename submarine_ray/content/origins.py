@@ -6,6 +6,7 @@ import hashlib
 import re
 from urllib.parse import urlsplit
 
+from submarine_ray.access.origins import served_by
 from submarine_ray.core.http import Scope
 from submarine_ray.core.settings import Settings
 
@@ -16,9 +17,12 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def origin(url: str) -> str:
     """Scheme, host and port of a URL, as browsers write an origin."""
     parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     port = f":{parts.port}" if parts.port and parts.port != _DEFAULT_PORTS.get(parts.scheme) else ""
-    return f"{parts.scheme}://{host}{port}"
+    return f"{parts.scheme}://{_bracketed(parts.hostname or '')}{port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -36,13 +40,15 @@ class Origins:
     def __init__(self, settings: Settings) -> None:
         self._url = settings.content_url
         self._main_port = settings.port
-        self._main_url = settings.url
-        self._is_encrypted = settings.url.startswith("https://")
         self.port = settings.content_port or (None if self._url else settings.port + 1)
-        named = {"127.0.0.1", "localhost", "::1", settings.host, urlsplit(settings.url).hostname or ""}
-        self._hosts = named | {urlsplit(f"//{host}").hostname or host for host in settings.allowed_hosts}
+        served = served_by(settings)
+        self._hosts = {one.host for one in served}
+        # The most public one first: what the setting names before where this service finds itself.
+        named = [origin(f"{one.scheme}://{_bracketed(one.host)}:{one.port}") for one in served if one.scheme]
+        self._named = {urlsplit(one).hostname or "": one for one in reversed(named)}
+        self._main = named[0] if named else origin(settings.url)
         self._pattern = re.compile(re.escape(origin(self._url or "")).replace(r"\*", "[0-9a-f]{20}"))
-        self.is_shared = self._url is not None and origin(self._url) == origin(settings.url)
+        self.is_shared = self._url is not None and origin(self._url) in (origin(settings.url), *named)
         """Whether there is only one origin for everything."""
 
     @property
@@ -64,16 +70,21 @@ class Origins:
         if self._url is not None:
             return origin(self._url).replace("*", hashlib.sha256(path.encode()).hexdigest()[:20])
         host = self._hostname(scope)
-        if host not in self._hosts or self._is_encrypted or scope["scheme"] in ("https", "wss"):
+        is_encrypted = self._named.get(host, "").startswith("https:") or scope["scheme"] in ("https", "wss")
+        if host not in self._hosts or is_encrypted:
             return None
-        return origin(f"http://{f'[{host}]' if ':' in host else host}:{self.port}")
+        return origin(f"http://{_bracketed(host)}:{self.port}")
 
     def of_main(self, scope: Scope) -> str:
-        """The origin of the service's own pages, for a browser that sent `scope` to the content's."""
+        """The origin of the service's own pages, for a browser that sent `scope` to either."""
         host = self._hostname(scope)
-        if self._url is not None or host not in self._hosts:
-            return origin(self._main_url)
-        return origin(f"http://{f'[{host}]' if ':' in host else host}:{self._main_port}")
+        if host in self._named:
+            return self._named[host]
+        if self.is_content(scope):
+            if self._url is not None or host not in self._hosts:
+                return self._main
+            return origin(f"http://{_bracketed(host)}:{self._main_port}")
+        return origin(f"{scope['scheme'].replace('ws', 'http')}://{header(scope, b'host') or ''}")
 
     @staticmethod
     def _said(scope: Scope, url: str) -> str:

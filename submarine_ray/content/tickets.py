@@ -23,13 +23,14 @@ PASS_SECONDS = 12 * 3600
 
 @dataclass(frozen=True)
 class Permit:
-    """Who may see what lies at `path` of `origin`, until when (seconds since 1970). It ends with the sign-in `session`,
-    if it was given to one.
+    """Who may see what lies at `path` of `origin`, until when (seconds since 1970); they came from `main`. It ends with
+    the sign-in `session`, if it was given to one.
     """
 
     use: str
     origin: str
     path: str
+    main: str
     kind: str
     name: str
     session: str
@@ -49,11 +50,12 @@ class Tickets:
         self._lock = threading.Lock()
         self._used: dict[str, float] = {}
 
-    def ticket(self, principal: Principal, session: str, origin: str, path: str) -> str:
+    def ticket(self, principal: Principal, session: str, origin: str, path: str, main: str) -> str:
         """What a browser takes along to the content's origin."""
         number = secrets.token_urlsafe(12)
         until = time.time() + TICKET_SECONDS
-        return self._signed(Permit("ticket", origin, path, principal.kind, principal.name, session, until, number))
+        who = principal.kind, principal.name, session
+        return self._signed(Permit("ticket", origin, path, main, *who, until, number))
 
     def redeem(self, text: str, origin: str, path: str) -> str | None:
         """The pass for a ticket; None if it is not for this, too old, or was used."""

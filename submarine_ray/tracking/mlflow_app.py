@@ -85,4 +85,18 @@ class TrackingMount:
             await error(HTTPStatus.NOT_FOUND, "This part of MLflow is not served here.")(scope, receive, send)
             return
         mlflow = await asyncio.to_thread(self._loaded)
-        await mlflow(scope, receive, send)
+        is_own_page = path in (PREFIX, f"{PREFIX}/") or path.startswith(f"{PREFIX}/static-files/")
+        await mlflow(scope, receive, send if is_own_page else _sandboxed(send))
+
+
+def _sandboxed(send: Send) -> Send:
+    """Whatever a browser takes an artifact for, it runs no script and has no origin (docs/security.md)."""
+
+    async def sandboxed(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            own = ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
+            kept = [one for one in message.get("headers", ()) if one[0].lower() != b"x-content-type-options"]
+            message["headers"] = [*kept, *own]
+        await send(message)
+
+    return sandboxed

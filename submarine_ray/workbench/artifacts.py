@@ -14,6 +14,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from submarine_ray.core.errors import SubmarineError
+from submarine_ray.experiments.pages import address as artifact_page
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.services import Services
 
@@ -21,6 +22,7 @@ MAX_TEXT = 200_000
 MAX_IMAGE = 5_000_000
 MAX_ROWS = 200
 _IMAGES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".gif": "gif", ".webp": "webp", ".svg": "svg+xml"}
+_PAGES = (".html", ".htm", ".pdf", ".svg")
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _COLUMNS = (parts.Column("name", "Name", "link"), parts.Column("size", "Size", right=True))
 
@@ -86,6 +88,8 @@ async def _draw_file(services: Services, experiment_id: str, path: str) -> None:
             parts.text(size(total), classes="quiet small")
             address = f"/api/v1/experiment/{quote(experiment_id)}/artifact?path={quote(path)}"
             parts.link("Download", address)
+            if suffix in _PAGES:
+                parts.link("Open", artifact_page(experiment_id, path), new_tab=True)
         if suffix in _IMAGES and total <= MAX_IMAGE:
             _image(f"data:image/{_IMAGES[suffix]};base64,{base64.b64encode(content).decode()}", name)
         elif suffix == ".ipynb" and _draw_notebook(content):
