@@ -123,7 +123,6 @@ def test_a_hostile_page_gets_nothing_and_a_notebook_works(
     content = lab.evaluate("window.origin")
     assert content != service.url and "ticket" not in lab.url
 
-    count = httpx.get(f"{service.url}/api/v1/experiment?limit=1").headers.get("x-total", "")
     tried = lab.evaluate(ATTACK, {"main": service.url, "content": content, "notebook": notebook})
     own_api = tried.pop("content's own api")
     assert "There is nothing here" in own_api
@@ -134,7 +133,7 @@ def test_a_hostile_page_gets_nothing_and_a_notebook_works(
     assert set(blind.values()) <= {"", "refused"}
     assert set(tried.values()) == {"refused"}, tried
     listed = httpx.get(f"{service.url}/api/v1/experiment", params={"limit": 5}).json()["result"]
-    assert "forged" not in str(listed) and count == count
+    assert "forged" not in str(listed)
     assert {one["notebookId"]: one["status"] for one in _listed(service)}[notebook] == "running"
 
     # A user's file is a page without an origin, in Jupyter too.
@@ -145,7 +144,7 @@ def test_a_hostile_page_gets_nothing_and_a_notebook_works(
     other.goto(elsewhere)
     assert other.evaluate(FROM_A_PORT, {"content": content}) == {
         "read": "refused",
-        "make": "opaque",
+        "make": "refused",
         "socket": "refused",
     }
     terminals = httpx.get(f"{service.url}/notebook/default/mine/api/terminals").json()
