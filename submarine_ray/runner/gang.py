@@ -36,6 +36,9 @@ WAIT_NOTICE_SECONDS = 15.0
 GRACE_SECONDS = 5.0
 # What a replica needs beside its time of grace: to be asked, to be killed, to hand over its last lines.
 END_SECONDS = 5.0
+# A placement group is not removed while it is being made: Ray 2.60 never gives back what a node has reserved for it
+# (ray#64693, open). After so long there is no room for it, and it is not being made.
+SETTLE_SECONDS = 2.0
 NCCL_REFUSAL = "Duplicate GPU detected"
 
 
@@ -142,6 +145,7 @@ def run(launch: Launch) -> None:
         signal.signal(signal.SIGTERM, lambda *_: gang.stop() if gang.has_started else sys.exit(ENDED_STATUS))
         gang.run()
     finally:
+        group.wait(SETTLE_SECONDS)
         remove_placement_group(group)
         ray.shutdown()
 

@@ -62,8 +62,10 @@ def run(launch: Launch, tune: Tune) -> None:
 
 
 def _sweep(launch: Launch, tune: Tune, sink: Any, workspace: Workspace | None) -> None:
+    from submarine_ray.runner.tune import groups
     from submarine_ray.runner.tune import sweep as following
 
+    groups.install()
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is told by our own callback, once
     warnings.filterwarnings("ignore", module="ray")
