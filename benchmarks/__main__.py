@@ -27,6 +27,7 @@ from benchmarks.kubernetes import kubernetes
 from benchmarks.load import requests_per_second
 from benchmarks.notebooks import notebooks
 from benchmarks.pages import pages
+from benchmarks.points import points
 from benchmarks.sweeps import sweeps
 from submarine_ray.cli import local_ray, platform, processes
 from submarine_ray.client.run import run
@@ -266,6 +267,7 @@ def main() -> None:
         "trivial": trivial,
         "ddp": ddp,
         "metrics": metrics,
+        "points": points,
         "serving": serving,
         "requests": requests,
         "notebooks": notebooks,
