@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
@@ -15,20 +16,34 @@ from submarine_ray.tracking.intake import Intake
 
 # They have threads of their own, and few: a flood of batches delays the other requests by no more than these.
 AT_ONCE = 4
-WAITING = 64
+MOST = 68
 
 _SCHEMA = {"$ref": f"#/components/schemas/{MetricBatch.__name__}"}
 _BODY = {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}
 
 
+class Queue:
+    """Threads of their own, and a bound of how many requests are here, with their bodies."""
+
+    def __init__(self) -> None:
+        self._threads = CapacityLimiter(AT_ONCE)
+        self._inside = 0
+
+    @contextmanager
+    def place(self) -> Iterator[Callable[[Callable[[], int]], Awaitable[int]]]:
+        """What runs work on one of the threads. Raises Unavailable: too many are here."""
+        if self._inside >= MOST:
+            raise Unavailable("Too many batches wait to be stored; send this one again in a moment.")
+        self._inside += 1
+        try:
+            yield lambda work: to_thread.run_sync(work, limiter=self._threads)
+        finally:
+            self._inside -= 1
+
+
 def router(intake: Intake) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/run", tags=["run"])
-    limiter = CapacityLimiter(AT_ONCE)
-
-    async def on_thread(act: Callable[[], int]) -> Response:
-        if limiter.statistics().tasks_waiting >= WAITING:
-            raise Unavailable("Too many batches wait to be stored; send this one again in a moment.")
-        return ok({"sequence": await to_thread.run_sync(act, limiter=limiter)})
+    queue = Queue()
 
     @routes.post(
         "/{run_id}/batch",
@@ -37,9 +52,10 @@ def router(intake: Intake) -> APIRouter:
         openapi_extra={"requestBody": _BODY},
     )
     async def append(run_id: str, request: Request) -> Response:
-        body = await request.body()
         encoding = request.headers.get("content-encoding", "")
-        return await on_thread(lambda: intake.take(run_id, body, encoding))
+        with queue.place() as on_thread:
+            body = await request.body()
+            return ok({"sequence": await on_thread(lambda: intake.take(run_id, body, encoding))})
 
     @routes.get(
         "/{run_id}/batch",
@@ -47,6 +63,7 @@ def router(intake: Intake) -> APIRouter:
         summary="How far a writer's points are stored",
     )
     async def stored(run_id: str, writer: str) -> Response:
-        return await on_thread(lambda: intake.stored(run_id, writer))
+        with queue.place() as on_thread:
+            return ok({"sequence": await on_thread(lambda: intake.stored(run_id, writer))})
 
     return routes

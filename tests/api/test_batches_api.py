@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import zlib
 from typing import Any
 
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from submarine_ray.spec.points import MAX_EXPANDED_BYTES, MAX_KEYS, MAX_POINTS, Points, path
+from submarine_ray.tracking import endpoints
+from submarine_ray.tracking.intake import Intake
 
 
 @pytest.fixture
@@ -130,6 +133,33 @@ def test_bounds(api: httpx.Client, run: str) -> None:
     for sent, encoding in ((whole[:-5], "deflate"), (whole + b"x", "deflate"), (b"plain", "gzip"), (whole, "br")):
         answer = api.post(path(run), content=sent, headers={**headers, "Content-Encoding": encoding})
         assert answer.status_code == 400, answer.text
+
+
+def test_a_flood_is_told_to_come_again(api: httpx.Client, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is over the bound is not read; what is below it is stored."""
+    monkeypatch.setattr(endpoints, "MOST", 2)
+    entered, held = threading.Barrier(3), threading.Event()
+    answers: list[httpx.Response] = []
+
+    def take(*_: Any) -> int:
+        entered.wait(60)
+        held.wait(60)
+        return 1
+
+    monkeypatch.setattr(Intake, "take", take)
+    senders = [threading.Thread(target=lambda: answers.append(api.post(path(run), json=batch()))) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    entered.wait(60)
+    refused = api.get(path(run), params={"writer": "w"})
+    assert refused.status_code == 503, refused.text
+    assert "send this one again in a moment" in refused.json()["message"]
+    assert api.get("/health").status_code == 200
+    held.set()
+    for sender in senders:
+        sender.join()
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert api.get(path(run), params={"writer": "w"}).status_code == 200
 
 
 def test_runs_that_take_nothing(api: httpx.Client, run: str) -> None:
