@@ -19,6 +19,7 @@ from tests.kuberay.apiserver import not_restricted
 
 CONFIGS = Path(__file__).parents[2] / "cluster_configs"
 BASE = CONFIGS / "kubernetes" / "base"
+EXPERIMENTS = CONFIGS / "kubernetes" / "experiments"
 MODELS = {
     "Namespace": "V1Namespace", "ServiceAccount": "V1ServiceAccount", "Role": "V1Role", "RoleBinding": "V1RoleBinding",
     "ConfigMap": "V1ConfigMap", "PersistentVolumeClaim": "V1PersistentVolumeClaim", "Deployment": "V1Deployment",
@@ -39,7 +40,9 @@ def test_a_registration_is_valid(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", sorted({*BASE.glob("*.yaml"), *CONFIGS.glob("kubernetes/overlays/*/*.yaml")}), ids=lambda file: file.name
+    "file",
+    sorted({*BASE.glob("*.yaml"), *EXPERIMENTS.glob("*.yaml"), *CONFIGS.glob("kubernetes/overlays/*/*.yaml")}),
+    ids=lambda file: f"{file.parent.name}/{file.name}",
 )
 def test_a_manifest_is_what_kubernetes_knows(file: Path) -> None:
     from kubernetes.client import ApiClient
@@ -55,12 +58,73 @@ def test_a_manifest_is_what_kubernetes_knows(file: Path) -> None:
 
 
 def test_the_role_has_just_the_verbs_that_are_used() -> None:
-    role = next(document for document in documents(BASE / "rbac.yaml") if document["kind"] == "Role")
+    role = next(document for document in documents(EXPERIMENTS / "rbac.yaml") if document["kind"] == "Role")
     granted = {
         (group, resource): set(rule["verbs"])
         for rule in role["rules"] for group in rule["apiGroups"] for resource in rule["resources"]
     }  # fmt: skip
     assert granted == {(group, resource): set(verbs) for group, resource, verbs in (*RIGHTS, SIGHT)}
+
+
+def built(directory: Path) -> list[dict[str, Any]]:
+    """The objects of a kustomization, each with its namespace, as far as ours need it."""
+    (kustomization,) = documents(directory / "kustomization.yaml")
+    found: list[dict[str, Any]] = []
+    for resource in kustomization["resources"]:
+        place = (directory / resource).resolve()
+        found += built(place) if place.is_dir() else documents(place)
+    for one in found:
+        if "namespace" in kustomization and one["kind"] != "Namespace":
+            one["metadata"]["namespace"] = kustomization["namespace"]
+    for patch in kustomization.get("patches", []):
+        change = yaml.safe_load(patch["patch"])
+        target = (change["kind"], change["metadata"]["name"], change["metadata"].get("namespace"))
+        assert target in [identity(one) for one in found], f"no object for the patch of {target}"
+        for one in found:
+            if identity(one) == target and "data" in change:
+                one["data"] |= change["data"]
+    return found
+
+
+def identity(one: dict[str, Any]) -> tuple[str, str, str | None]:
+    return one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")
+
+
+@pytest.mark.parametrize("overlay", ["kind", "production"])
+def test_experiments_have_a_namespace_apart_from_the_services(overlay: str) -> None:
+    made = built(CONFIGS / "kubernetes" / "overlays" / overlay)
+    by_namespace: dict[str | None, set[str]] = {}
+    for kind, name, namespace in map(identity, made):
+        by_namespace.setdefault(namespace, set()).add(f"{kind}/{name}")
+    own, theirs = "submarine", "submarine-experiments"
+    assert by_namespace.pop(None) == {f"Namespace/{own}", f"Namespace/{theirs}"}
+    # Nothing of the service's to mount or to act as, and the service has rights on nothing else.
+    assert by_namespace.pop(theirs) == {"Role/submarine", "RoleBinding/submarine", "NetworkPolicy/submarine-ray-pods"}
+    assert by_namespace.keys() == {own} and not {"Role/submarine", "RoleBinding/submarine"} & by_namespace[own]
+    binding = next(one for one in made if one["kind"] == "RoleBinding")
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "submarine", "namespace": own}]
+    registrations = next(one for one in made if one["metadata"]["name"] == "submarine-clusters")["data"]
+    for text in registrations.values():
+        assert TypeAdapter(ClusterSpec).validate_python(yaml.safe_load(text)).namespace == theirs  # type: ignore[attr-defined]
+    labels = {one["metadata"]["name"]: one["metadata"]["labels"] for one in made if one["kind"] == "Namespace"}
+    assert labels[own]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert labels[theirs]["pod-security.kubernetes.io/enforce"] == "baseline"
+
+
+def test_the_network_lets_experiments_and_the_service_speak() -> None:
+    (into_service,), (into_pods,) = (documents(place / "networkpolicy.yaml") for place in (BASE, EXPERIMENTS))
+
+    def callers(policy: dict[str, Any]) -> list[tuple[str | None, str | None]]:
+        found = []
+        for rule in policy["spec"]["ingress"]:
+            for peer in rule.get("from", []):
+                namespace = peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name")
+                pods = peer.get("podSelector", {}).get("matchLabels", {})
+                found.append((namespace, next(iter(pods.values()), None)))
+        return found
+
+    assert ("submarine-experiments", "submarine-ray") in callers(into_service)
+    assert ("submarine", "submarine") in callers(into_pods)
 
 
 def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +157,8 @@ def test_each_overlay_has_a_token_of_its_own(
     settings = Settings()
     assert settings.token and settings.secret_key and settings.sqlalchemy_url.startswith("mysql+pymysql://")
     kustomization = yaml.safe_load((made.parent / "kustomization.yaml").read_text())
-    assert kustomization["secretGenerator"] == [{"name": "submarine", "envs": ["secret.env"]}]
+    generated = {"name": "submarine", "namespace": "submarine", "envs": ["secret.env"]}
+    assert kustomization["secretGenerator"] == [generated]
     again = subprocess.run(command, capture_output=True, timeout=20)
     assert again.returncode == 1 and b"is there already" in again.stderr
 
