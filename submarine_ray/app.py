@@ -41,7 +41,7 @@ from submarine_ray.content.origins import Origins
 from submarine_ray.content.tickets import Tickets
 from submarine_ray.core import logging, openapi, own_places, sealed
 from submarine_ray.core.changes import Changes
-from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core.clock import CLOCK, iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.health import Health, Report, Watched
@@ -158,6 +158,7 @@ class Platform:
 
     def start(self) -> None:
         """Bring the schema up to date and begin the background work."""
+        CLOCK.keep(self.settings.layout.root / "run" / "clock.json")
         self.spools.clear()
         self.database.migrate()
         sealed.seal_all(self.database)
@@ -191,6 +192,7 @@ class Platform:
             "database": report.database,
             "tracking": "up" if self.tracking.is_ready else "starting",
             "problems": list(report.problems),
+            "clockJumps": [{"time": iso(one.at_ms), "seconds": round(one.by_ms / 1000, 1)} for one in CLOCK.jumps],
             "secondsSinceTick": {name: None if one is None else round(one, 1) for name, one in silent.items()},
         }
 

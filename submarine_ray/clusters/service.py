@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -70,7 +71,7 @@ class ClusterService:
         self.waiting = Waiting()  # for requests that ask a cluster
         self.launches = Launches(database, secrets, tokens, settings.url)
         self._connections = Connections(settings, secrets, packages, self.launches, self._tell)
-        self._seen: dict[str, tuple[int, Capacity]] = {}
+        self._seen: dict[str, tuple[float, Capacity]] = {}
         self._users: list[ClusterUser] = []
         self._holdings = Holdings(lambda name: [one for user in self._users for one in user.holders(name)])
         self._listeners: list[Callable[[frozenset[str]], None]] = []
@@ -315,7 +316,7 @@ class ClusterService:
     def capacity(self, name: str, fresh: bool = False) -> Capacity:
         """What the cluster has, at most some seconds old, noted for users to see. Raises Unreachable."""
         seen = None if fresh else self._seen.get(name)
-        if seen and now_ms() - seen[0] < CAPACITY_SECONDS * 1000:
+        if seen and time.monotonic() - seen[0] < CAPACITY_SECONDS:
             return seen[1]
         try:
             capacity = self.driver(name).capacity()
@@ -323,7 +324,7 @@ class ClusterService:
             self._seen.pop(name, None)
             self.note_outage(name, str(failure))
             raise
-        self._seen[name] = (now_ms(), capacity)
+        self._seen[name] = (time.monotonic(), capacity)
         with self._database.session(write=True) as session:
             repository.record(session, name, _observed(capacity))
         return capacity

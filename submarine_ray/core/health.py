@@ -18,7 +18,7 @@ from sqlalchemy import BigInteger, String, insert, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import CLOCK, now_ms
 from submarine_ray.core.database import Database, Table
 from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.loop import Loop
@@ -110,6 +110,7 @@ class Health:
 
     def _look(self) -> None:
         self._begun = time.monotonic()
+        CLOCK.look()
         before, found = self._report, self._found()
         self._report = found
         for said in found.problems:

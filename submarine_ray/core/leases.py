@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, String, Table, func, inspect, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Integer, String, Table, func, inspect, or_, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import CLOCK, due_ms
 
 
 class Locked:
@@ -40,6 +40,7 @@ class Wished(Leased):
 
 
 Row = TypeVar("Row", bound=Wished)
+_SERVER_MS = text("SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000)")
 FREED: Mapping[str, None] = {"lock_token": None, "lock_expires_ms": None}
 
 
@@ -49,15 +50,42 @@ class Lessee:
 
     name: str
     lease_ms: int
+    mended: dict[str, int] = field(default_factory=dict, compare=False)
+    """For each table, after how many settings of the database's clock its times were brought in order."""
 
 
 def _is_free(table: type[Locked], now: int) -> ColumnElement[bool]:
     return or_(table.lock_expires_ms.is_(None), table.lock_expires_ms < now)
 
 
+def _now(session: Session, table: type[Locked], lessee: Lessee) -> int:
+    """The time that all services go by which share the table: the database server's, where there is one."""
+    if session.get_bind().dialect.name != "sqlite":
+        CLOCK.agree(int(session.scalar(_SERVER_MS) or 0))
+    now, name = due_ms(), table.__name__
+    if lessee.mended.setdefault(name, CLOCK.server_jumps) != CLOCK.server_jumps:
+        lessee.mended[name] = CLOCK.server_jumps
+        _mend(session, table, now, lessee)
+    return now
+
+
+def _mend(session: Session, table: type[Locked], now: int, lessee: Lessee) -> None:
+    """The clock was set: leases last as long as if they had been taken now, so that none ends early or never."""
+    held = update(table).where(table.lock_expires_ms.is_not(None)).values(lock_expires_ms=now + lessee.lease_ms)
+    session.execute(held.execution_options(synchronize_session=False))
+    if issubclass(table, Leased):
+        hasten(session, table, now)
+
+
+def hasten(session: Session, table: type[Leased], now: int) -> None:
+    """Look at everything now: when it was due was reckoned by another clock, perhaps."""
+    late = update(table).where(table.next_check_ms > now).values(next_check_ms=now)
+    session.execute(late.execution_options(synchronize_session=False))
+
+
 def claim(session: Session, table: type[Row], lessee: Lessee, limit: int) -> Sequence[Row]:
     """Lease up to `limit` rows that are due."""
-    now = now_ms()
+    now = _now(session, table, lessee)
     due = select(table.id).where(table.next_check_ms <= now, _is_free(table, now))
     candidates = list(session.scalars(due.order_by(table.next_check_ms).limit(limit)))
     if not candidates:
@@ -82,7 +110,7 @@ def apply(session: Session, row: Wished, values: Mapping[str, Any]) -> bool:
     mine = update(table).where(table.c.id == row.id, table.c.lock_token == row.lock_token)
     written = session.execute(mine.where(table.c.generation == row.generation).values(**values, **FREED)).rowcount  # type: ignore[attr-defined]
     if not written:
-        session.execute(mine.values(next_check_ms=now_ms(), **FREED))
+        session.execute(mine.values(next_check_ms=due_ms(), **FREED))
     return bool(written)
 
 
@@ -93,7 +121,7 @@ def unfinished(session: Session, table: type[Leased], *where: ColumnElement[bool
 
 def next_due(session: Session, table: type[Leased]) -> int | None:
     """When the next row is due, in ms since 1970."""
-    return session.scalar(select(func.min(table.next_check_ms)).where(_is_free(table, now_ms())))
+    return session.scalar(select(func.min(table.next_check_ms)).where(_is_free(table, due_ms())))
 
 
 def claim_one(session: Session, table: type[Locked], row: ColumnElement[bool], lessee: Lessee) -> str | None:
@@ -101,7 +129,7 @@ def claim_one(session: Session, table: type[Locked], row: ColumnElement[bool], l
 
     What this very service holds is free too: one loop works on such a table, so only its own past can have left that.
     """
-    now, token = now_ms(), _token(lessee)
+    now, token = _now(session, table, lessee), _token(lessee)
     mine = table.lock_token.startswith(f"{lessee.name}:", autoescape=True)
     won = session.execute(
         update(table)
@@ -121,6 +149,12 @@ def release(session: Session, table: type[Locked], tokens: Collection[str]) -> N
     session.execute(
         update(table).where(table.lock_token.in_(tokens)).values(**FREED).execution_options(synchronize_session=False)
     )
+
+
+def recover(session: Session, table: type[Leased], lessee: Lessee) -> None:
+    """Begin after a restart: nothing is held, and everything is looked at."""
+    release_all(session, table, lessee)
+    hasten(session, table, _now(session, table, lessee))
 
 
 def release_all(session: Session, table: type[Leased], lessee: Lessee) -> None:

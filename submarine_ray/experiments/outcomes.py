@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from submarine_ray.clusters.drivers.base import Blocked, Job, Problem, gist, submission_id
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import CLOCK, due_ms, now_ms
 from submarine_ray.core.events import Event
 from submarine_ray.experiments import decide
 from submarine_ray.experiments.tables import ExperimentRow
@@ -27,20 +27,21 @@ def observed(row: ExperimentRow, step: decide.Observe, job: Job | None, watches:
         "status": step.status,
         "reason": step.reason,
         "message": step.message,
-        "next_check_ms": now_ms() + YOUNG_PAUSE_MS,
+        "next_check_ms": due_ms() + YOUNG_PAUSE_MS,
     }
     if row.created_ms is None:
         values["created_ms"] = now_ms()
     if step.status == Status.RUNNING:
         values["running_ms"] = now_ms()
+        values["deadline_ms"] = due_ms() + row.timeout_seconds * 1000 if row.timeout_seconds else None
     if step.status in Status.ENDED:
         started = job.start_ms if job else None
         values["running_ms"] = row.running_ms or started
         values["finished_ms"] = (job.end_ms if job else None) or now_ms()
-        values["next_check_ms"] = now_ms()
+        values["next_check_ms"] = due_ms()
     elif watches and job is not None and job.problem is None:
-        deadline = deadline_ms(values.get("running_ms", row.running_ms), row.timeout_seconds)
-        values["next_check_ms"] = now_ms() + _watched_pause(job, deadline)
+        deadline = values.get("deadline_ms", row.deadline_ms)
+        values["next_check_ms"] = due_ms() + _watched_pause(job, deadline)
     return values, [Event(step.reason, step.message, row.status, step.status)]
 
 
@@ -78,10 +79,11 @@ def retried(row: ExperimentRow, step: decide.Retry) -> Outcome:
         "failures": row.failures + 1,
         "superseded": f"{row.superseded} {submission_id(row.id, row.attempt)}".strip(),
         "incarnation": None,
+        "deadline_ms": None,
         "archived": False,
         "reason": step.reason,
         "message": step.message,
-        "next_check_ms": now_ms(),
+        "next_check_ms": due_ms(),
     }
     return values, [told]
 
@@ -91,14 +93,14 @@ def submitted(row: ExperimentRow) -> tuple[str, ...]:
     return () if row.run_id is None else (*row.superseded_ids, row.submission_id)
 
 
-def deadline_ms(running_ms: int | None, timeout_seconds: int | None) -> int | None:
-    """When the attempt that runs since `running_ms` is to be stopped; both in ms since 1970."""
-    return running_ms + timeout_seconds * 1000 if running_ms and timeout_seconds else None
+def deadline_ms(row: ExperimentRow) -> int | None:
+    """When the running attempt is to be stopped, as the machine's clock will say it then, in ms since 1970."""
+    return None if row.deadline_ms is None else CLOCK.shown(row.deadline_ms)
 
 
 def told(problem: Problem | None, pause_ms: int) -> Outcome:
     """Note a problem where users look; or that it has passed."""
-    values: Values = {"next_check_ms": now_ms() + pause_ms, "reason": None, "message": None}
+    values: Values = {"next_check_ms": due_ms() + pause_ms, "reason": None, "message": None}
     if problem is None:
         return values, [Event("Resolved", "What held the attempt up has passed.", recurs=True)]
     event = Event(problem.reason, problem.message, recurs=True)
@@ -107,7 +109,7 @@ def told(problem: Problem | None, pause_ms: int) -> Outcome:
 
 def blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
     """Wait for what is missing: said once, and tried rarely."""
-    values: Values = {"next_check_ms": now_ms() + failure.pause_ms}
+    values: Values = {"next_check_ms": due_ms() + failure.pause_ms}
     if row.status != Status.ACCEPTED:
         return values, []
     values |= {"reason": failure.reason, "message": str(failure)}
@@ -122,7 +124,7 @@ def pause(row: ExperimentRow, watches: bool, seen: decide.Seen) -> int:
     watched = len(seen.jobs)
     job = seen.jobs.get(row.submission_id)
     if watches:
-        return _watched_pause(job, deadline_ms(row.running_ms, row.timeout_seconds))
+        return _watched_pause(job, row.deadline_ms)
     since = row.running_ms or row.created_ms or row.accepted_ms
     age = now_ms() - since
     # A change is seen late by a few hundredths of what it took: nobody waits for that, and each look costs the cluster.
@@ -132,4 +134,4 @@ def pause(row: ExperimentRow, watches: bool, seen: decide.Seen) -> int:
 
 def _watched_pause(job: Job | None, deadline: int | None) -> int:
     again = WATCHED_PAUSE_MS if job is None or job.again_ms is None else job.again_ms
-    return again if deadline is None else max(100, min(again, deadline - now_ms()))
+    return again if deadline is None else max(100, min(again, deadline - due_ms()))

@@ -24,7 +24,7 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.changes import Changes
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import due_ms, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import DatabaseUnavailable, InvalidSpec, SecretLost, SubmarineError
 from submarine_ray.core.events import Event
@@ -100,9 +100,9 @@ class ExperimentReconciler:
         clusters.add_listener(self._news.add)
 
     def recover(self) -> None:
-        """Free the leases that this service held when it last died."""
+        """Free the leases that this service held when it last died, and look at everything."""
         with self._database.session(write=True) as session:
-            repository.release_all(session, self._lessee)
+            repository.recover(session, self._lessee)
 
     def tick(self) -> float:
         """Lease and dispatch what is due; the seconds until more will be."""
@@ -130,7 +130,7 @@ class ExperimentReconciler:
         if due is None:
             return 60.0
         self._next_tick_ms = due
-        return max(0.02, (due - now_ms()) / 1000)
+        return max(0.02, (due - due_ms()) / 1000)
 
     def _tidy(self) -> None:
         """Drop uploaded packages that no experiment refers to any more."""
@@ -201,7 +201,7 @@ class ExperimentReconciler:
         if cluster not in self._outages:
             log.warning("reconcile.cluster_unreachable", cluster=cluster, why=why, waiting=len(rows))
         self._outages[cluster] = time.monotonic() + 1.0
-        return self._apply((row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []) for row in rows)
+        return self._apply((row, {"next_check_ms": due_ms() + OUTAGE_PAUSE_MS}, []) for row in rows)
 
     def _admitted(self, cluster: str, rows: list[ExperimentRow]) -> set[str]:
         """The experiments that may start now: in order, as many as fit beside those that run."""
@@ -241,12 +241,12 @@ class ExperimentReconciler:
             if end:
                 return row, *end
             log.warning("reconcile.step_failed", experiment=row.id, step=type(step).__name__, why=str(failure))
-            return row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
+            return row, {"next_check_ms": due_ms() + OUTAGE_PAUSE_MS}, []
         except Exception as failure:  # of ours, and of one row: the others must not wait for its mending
             log.exception("reconcile.step_broken", experiment=row.id, step=type(step).__name__)
             if isinstance(step, decide.Submit):
                 return row, *self._unsubmittable.broken(row, failure)
-            return row, {"next_check_ms": now_ms() + BROKEN_PAUSE_MS}, []
+            return row, {"next_check_ms": due_ms() + BROKEN_PAUSE_MS}, []
 
     def _apply(self, taken: Iterable[Taken]) -> float:
         """Write rows of a cluster together, then tell of them; when the first is due again, in ms since 1970."""
@@ -299,7 +299,7 @@ class ExperimentReconciler:
                 return outcomes.retried(row, step)
             case decide.StopJob(key):
                 driver.stop(key)
-                return {"next_check_ms": now_ms() + 300}, []
+                return {"next_check_ms": due_ms() + 300}, []
             case decide.Tell(problem):
                 return outcomes.told(problem, outcomes.pause(row, driver.watches, seen))
             case decide.Discard(key, known):
@@ -311,10 +311,10 @@ class ExperimentReconciler:
             case decide.Purge(known):
                 return self._purge(driver, row, known)
             case decide.Settle():
-                return {"next_check_ms": now_ms() + SETTLING_PAUSE_MS}, []
+                return {"next_check_ms": due_ms() + SETTLING_PAUSE_MS}, []
             case decide.Queue():
                 return self._queue(row)
-        return {"next_check_ms": now_ms() + outcomes.pause(row, driver.watches, seen)}, []
+        return {"next_check_ms": due_ms() + outcomes.pause(row, driver.watches, seen)}, []
 
     def _submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None) -> Outcome:
         spec = stored_spec(row)
@@ -323,7 +323,7 @@ class ExperimentReconciler:
         if row.run_id is None:
             leader = plan_replicas(spec)[0].name
             tags = {"submarine.framework": spec.meta.framework, "submarine.cluster": row.cluster}
-            look_first = row.accepted_ms < self._started_ms
+            look_first = not self._started_ms <= row.accepted_ms <= now_ms()
             run = self._tracking.create_run(spec.meta.name, row.id, leader, tags, look_first)
             with self._database.session(write=True) as session:
                 repository.note_run(session, row, run.run_id, run.experiment_id)
@@ -368,12 +368,12 @@ class ExperimentReconciler:
             "status": Status.CREATED,
             "created_ms": now_ms(),
             "incarnation": incarnation,
-            "next_check_ms": now_ms() + SUPERVISOR_MS,
+            "next_check_ms": due_ms() + SUPERVISOR_MS,
         }
         return values | {"reason": None, "message": None}, [submitted, *outcomes.limited(row, spec, at_once), *hurried]
 
     def _queue(self, row: ExperimentRow) -> Outcome:
-        values: Values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
+        values: Values = {"next_check_ms": due_ms() + QUEUED_PAUSE_MS}
         message = self._clusters.why_waiting(row.cluster, Resources(row.demand_cpu, row.demand_memory, row.demand_gpu))
         if row.reason == "Queued":
             return values | ({"message": message} if row.message != message else {}), []
@@ -400,11 +400,11 @@ class ExperimentReconciler:
             self._tracking.move_files(row.run_id, "logs", path, logs.is_own)
         told += leftovers.store(self._tracking, driver, row, key)
         left = " ".join(other for other in row.superseded_ids if other != key)
-        return {"superseded": left, "next_check_ms": now_ms()}, told
+        return {"superseded": left, "next_check_ms": due_ms()}, told
 
     def _archive(self, driver: Driver, row: ExperimentRow, seen: decide.Seen) -> Outcome:
         told = self._store_log(driver, row, row.submission_id, "logs", seen) if row.run_id else []
-        return {"archived": True, "next_check_ms": now_ms()}, told
+        return {"archived": True, "next_check_ms": due_ms()}, told
 
     def _store_log(self, driver: Driver, row: ExperimentRow, key: str, path: str, seen: decide.Seen) -> list[Event]:
         """Store an attempt's log with the run; what it tells that users should not have to look for."""
@@ -438,7 +438,7 @@ def _wish(row: ExperimentRow) -> decide.Wish:
         superseded=row.superseded_ids,
         archived=row.archived,
         incarnation=row.incarnation,
-        deadline_ms=outcomes.deadline_ms(row.running_ms, row.timeout_seconds),
+        deadline_ms=outcomes.deadline_ms(row),
         running_ms=row.running_ms,
         told=None if row.reason in decide.CALM else row.message,
     )

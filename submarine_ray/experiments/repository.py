@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from submarine_ray.core import events, leases
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import due_ms, now_ms
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
@@ -159,8 +159,8 @@ def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:
     return list(leases.claim(session, ExperimentRow, lessee, limit))
 
 
-def release_all(session: Session, lessee: Lessee) -> None:
-    leases.release_all(session, ExperimentRow, lessee)
+def recover(session: Session, lessee: Lessee) -> None:
+    leases.recover(session, ExperimentRow, lessee)
 
 
 def release(session: Session, tokens: Collection[str]) -> None:
@@ -232,8 +232,8 @@ def wake(session: Session, ids: Sequence[str]) -> None:
     """Make rows due now."""
     session.execute(
         update(ExperimentRow)
-        .where(ExperimentRow.id.in_(ids), ExperimentRow.next_check_ms > now_ms())
-        .values(next_check_ms=now_ms())
+        .where(ExperimentRow.id.in_(ids), ExperimentRow.next_check_ms > due_ms())
+        .values(next_check_ms=due_ms())
         .execution_options(synchronize_session=False)
     )
 

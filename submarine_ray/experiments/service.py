@@ -15,7 +15,7 @@ from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.changes import Changes
-from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core.clock import due_ms, iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound
 from submarine_ray.core.events import Event
@@ -76,7 +76,7 @@ class ExperimentService:
             uid=str(uuid.uuid4()),
             status=Status.ACCEPTED,
             accepted_ms=now_ms(),
-            next_check_ms=now_ms(),
+            next_check_ms=due_ms(),
             attempt=1,
             **values,
         )
@@ -202,8 +202,8 @@ class ExperimentService:
             row.failures = 0
             row.wanted, row.status, row.archived = "run", Status.ACCEPTED, False
             row.reason = row.message = row.incarnation = None
-            row.created_ms = row.running_ms = row.finished_ms = None
-            row.next_check_ms = now_ms()
+            row.created_ms = row.running_ms = row.finished_ms = row.deadline_ms = None
+            row.next_check_ms = due_ms()
             changed = Event("Patched", f"A new spec begins attempt {row.attempt}.", before, Status.ACCEPTED)
             events.record(session, row.id, [changed, *self._warnings(row, spec)])
             repository.set_tags(session, row.id, spec.meta.tags)
@@ -215,7 +215,7 @@ class ExperimentService:
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
             gone = Event("Deleted", "A user deleted the experiment.", row.status, Status.DELETED)
-            row.status, row.wanted, row.next_check_ms = Status.DELETED, "delete", now_ms()
+            row.status, row.wanted, row.next_check_ms = Status.DELETED, "delete", due_ms()
             row.generation += 1
             events.record(session, row.id, [gone])
         self._wake()
@@ -229,7 +229,7 @@ class ExperimentService:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
             if row.status in Status.ENDED:
                 raise Conflict(f"{experiment_id} has ended already ({row.status}).")
-            row.wanted, row.next_check_ms = "stop", now_ms()
+            row.wanted, row.next_check_ms = "stop", due_ms()
             row.generation += 1
             events.record(session, row.id, [Event("StopAsked", "A user asked the experiment to stop.")])
         self._wake()

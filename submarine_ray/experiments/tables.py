@@ -60,6 +60,7 @@ class ExperimentRow(Wished, Table):
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
     archived: Mapped[bool] = mapped_column(default=False)
     timeout_seconds: Mapped[int | None] = mapped_column(Integer)
+    deadline_ms: Mapped[int | None] = mapped_column(BigInteger)  # by core.clock.due_ms
     demand_cpu: Mapped[float] = mapped_column(Double, default=0.0)
     demand_memory: Mapped[int] = mapped_column(BigInteger, default=0)
     demand_gpu: Mapped[float] = mapped_column(Double, default=0.0)

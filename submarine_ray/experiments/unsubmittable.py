@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import due_ms
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.events import Event
 from submarine_ray.experiments import decide, outcomes
@@ -41,4 +41,4 @@ class Unsubmittable:
             self.submitted(row)
             return outcomes.observed(row, decide.Observe(Status.FAILED, "ServiceError", why), None)
         told = [] if row.reason == "ServiceError" else [Event("ServiceError", why, recurs=True)]
-        return {"reason": "ServiceError", "message": why, "next_check_ms": now_ms() + PAUSE_MS}, told
+        return {"reason": "ServiceError", "message": why, "next_check_ms": due_ms() + PAUSE_MS}, told

@@ -22,7 +22,7 @@ from submarine_ray.clusters.drivers.base import (
     Unreachable,
 )
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import due_ms, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import SecretLost, SubmarineError
 from submarine_ray.core.events import Event
@@ -80,12 +80,14 @@ class NotebookReconciler:
         self._tracking_uri = tracking_uri
         self._tokens = tokens
         self._outages: set[str] = set()
+        self._has_looked = False
 
     def tick(self) -> float:
         """The seconds until more is due. One loop works on this table, so what this service holds is its own past."""
         with self._database.session(write=True) as session:
-            repository.release_all(session, self._lessee)
+            (repository.release_all if self._has_looked else repository.recover)(session, self._lessee)
             rows = repository.claim(session, self._lessee, BATCH)
+        self._has_looked = True
         by_cluster: dict[str, list[NotebookRow]] = {}
         for row in rows:
             by_cluster.setdefault(row.cluster, []).append(row)
@@ -93,7 +95,7 @@ class NotebookReconciler:
             self._reconcile(cluster, group)
         with self._database.session() as session:
             due = repository.next_due(session)
-        return max(0.02, (due - now_ms()) / 1000) if due is not None else 60.0
+        return max(0.02, (due - due_ms()) / 1000) if due is not None else 60.0
 
     def _reconcile(self, cluster: str, rows: list[NotebookRow]) -> None:
         try:
@@ -107,7 +109,7 @@ class NotebookReconciler:
                 log.warning("notebooks.cluster_unreachable", cluster=cluster, why=str(failure), waiting=len(rows))
             self._outages.add(cluster)
             for row in rows:
-                self._write(row, {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, [])
+                self._write(row, {"next_check_ms": due_ms() + OUTAGE_PAUSE_MS}, [])
             return
         self._outages.discard(cluster)
         look = decide.Seen(jobs, capacity.incarnation, capacity.nodes, now_ms())
@@ -118,10 +120,10 @@ class NotebookReconciler:
             except Blocked as failure:
                 observed = decide.Observe(row.status, str(failure))
                 values, happened = _observe(row, observed, None) if row.reason != str(failure) else ({}, [])
-                values = values | {"next_check_ms": now_ms() + failure.pause_ms}
+                values = values | {"next_check_ms": due_ms() + failure.pause_ms}
             except (Unreachable, SubmarineError) as failure:
                 log.warning("notebooks.step_failed", notebook=row.id, why=str(failure))
-                values, happened = {"next_check_ms": now_ms() + OUTAGE_PAUSE_MS}, []
+                values, happened = {"next_check_ms": due_ms() + OUTAGE_PAUSE_MS}, []
             self._write(row, values, happened)
 
     def _seen(self, driver: Driver, row: NotebookRow, look: decide.Seen, total: Resources | None) -> decide.Seen:
@@ -169,12 +171,12 @@ class NotebookReconciler:
                 return _restart(row, step)
             case decide.StopJob(key):
                 driver.stop(key)
-                return {"next_check_ms": now_ms() + CREATING_PAUSE_MS}, []
+                return {"next_check_ms": due_ms() + CREATING_PAUSE_MS}, []
             case decide.Forget(key, known):
                 if known:
                     driver.delete(key)
                 left = " ".join(other for other in row.superseded_ids if other != key)
-                return {"superseded": left, "next_check_ms": now_ms()}, []
+                return {"superseded": left, "next_check_ms": due_ms()}, []
             case decide.Purge(known):
                 if known:
                     driver.delete(row.submission_id)
@@ -185,7 +187,7 @@ class NotebookReconciler:
                 return self._queue(row)
         # Elsewhere each look is a call over the network.
         pause = max(_pause(row), SETTLING_PAUSE_MS) if driver.watches else _pause(row)
-        return {"next_check_ms": now_ms() + pause}, []
+        return {"next_check_ms": due_ms() + pause}, []
 
     def _submit(self, driver: Driver, row: NotebookRow, incarnation: str | None) -> Outcome:
         try:
@@ -207,10 +209,10 @@ class NotebookReconciler:
         submitted = Event("Submitted", f"Submitted to cluster {row.cluster!r} as {row.submission_id}.",
                           row.status, Status.CREATING)  # fmt: skip
         values = {"status": Status.CREATING, "reason": decide.IS_CREATING, "incarnation": incarnation}
-        return values | {"next_check_ms": now_ms() + SUPERVISOR_MS}, [submitted]
+        return values | {"next_check_ms": due_ms() + SUPERVISOR_MS}, [submitted]
 
     def _queue(self, row: NotebookRow) -> Outcome:
-        values: Values = {"next_check_ms": now_ms() + QUEUED_PAUSE_MS}
+        values: Values = {"next_check_ms": due_ms() + QUEUED_PAUSE_MS}
         demand = Resources(row.demand_cpu, row.demand_memory, row.demand_gpu)
         reason = self._clusters.why_waiting(row.cluster, demand)
         if row.status == Status.WAITING:
@@ -277,7 +279,7 @@ def _observe(row: NotebookRow, step: decide.Observe, seen: decide.Seen | None) -
         "status": step.status,
         "reason": step.reason,
         "address": seen.address if seen and step.status == Status.RUNNING else None,
-        "next_check_ms": now_ms() + _pause(row),
+        "next_check_ms": due_ms() + _pause(row),
     }
     if step.status == Status.STOPPED:
         values["wanted"] = "stop"  # it ended by itself: nobody wants it to run before somebody starts it
@@ -294,7 +296,7 @@ def _restart(row: NotebookRow, step: decide.Restart) -> Outcome:
         "superseded": f"{row.superseded} {row.submission_id}".strip(),
         "incarnation": None,
         "address": None,
-        "next_check_ms": now_ms(),
+        "next_check_ms": due_ms(),
     }
     return values, [Event("Restarted", step.reason, row.status, Status.WAITING)]
 

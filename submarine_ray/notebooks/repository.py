@@ -62,6 +62,10 @@ def release_all(session: Session, lessee: Lessee) -> None:
     leases.release_all(session, NotebookRow, lessee)
 
 
+def recover(session: Session, lessee: Lessee) -> None:
+    leases.recover(session, NotebookRow, lessee)
+
+
 def apply(session: Session, row: NotebookRow, values: Mapping[str, Any], happened: Sequence[Event]) -> bool:
     """Write what was observed of a leased row, and what to tell of it; False if the lease or the wish has changed."""
     applied = leases.apply(session, row, values)

@@ -14,7 +14,7 @@ from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
-from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core.clock import due_ms, iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import Conflict, NotFound, SecretLost
 from submarine_ray.core.events import Event
@@ -100,7 +100,7 @@ class NotebookService:
             demand_memory=demand.memory,
             demand_gpu=demand.gpu,
             created_ms=now_ms(),
-            next_check_ms=now_ms(),
+            next_check_ms=due_ms(),
         )
         with self._database.session(write=True) as session:
             repository.add(session, row, Event("Accepted", f"Accepted for cluster {cluster!r}.", None, row.status))
@@ -180,7 +180,7 @@ class NotebookService:
             row.superseded = f"{row.superseded} {row.submission_id}".strip()
             row.attempt += 1
             row.generation += 1
-            row.failures, row.wanted, row.next_check_ms = 0, "run", now_ms()
+            row.failures, row.wanted, row.next_check_ms = 0, "run", due_ms()
             row.status, row.reason = Status.CREATING, IS_CREATING
             row.incarnation = row.address = None
             events.record(
@@ -244,7 +244,7 @@ def _terminating(row: NotebookRow) -> None:
     row.status, row.reason = Status.TERMINATING, "The notebook instance is terminating"
     row.address = None
     row.generation += 1
-    row.next_check_ms = now_ms()
+    row.next_check_ms = due_ms()
 
 
 def _found(row: NotebookRow | None, notebook_id: str) -> NotebookRow:

@@ -123,14 +123,14 @@ class Server:
         with urllib.request.urlopen(request, timeout=QUESTION_SECONDS) as answer:
             return json.load(answer)
 
-    def last_work(self) -> float:
-        """When a kernel or terminal last worked, in seconds since 1970. Raises OSError.
+    def last_work(self) -> float | None:
+        """When a kernel or terminal last worked, in seconds since 1970; None if one does. Raises OSError.
 
         Not Jupyter's own `last_activity`: an open page asks for something every ten seconds, whether anybody is there.
         """
         kernels = self.get("/api/kernels")
         if any(kernel["execution_state"] in ("busy", "starting", "restarting") for kernel in kernels):
-            return time.time()
+            return None
         try:
             terminals = self.get("/api/terminals")
         except urllib.error.HTTPError:  # none on this system
@@ -164,7 +164,8 @@ class Watcher:
         self._folder = folder
         self._limit = idle_seconds
         self._on_ready = on_ready
-        self._started = time.time()
+        self._active = time.monotonic()
+        self._last: tuple[float, float] | None = None
         self._pause = threading.Event()
         self.was_idle = False
 
@@ -190,8 +191,12 @@ class Watcher:
         return True
 
     def _is_idle(self) -> bool:
-        latest = time.time() - self._limit
+        """Whether nothing has changed for so long. Times are only compared with earlier ones: clocks may be set."""
         try:
-            return self._started < latest and self._server.last_work() < latest and last_saved(self._folder) < latest
+            worked = self._server.last_work()
+            last = None if worked is None else (worked, last_saved(self._folder))
         except (OSError, ValueError, KeyError):  # busy beyond answering: not idle
-            return False
+            last = None
+        if last is None or last != self._last:
+            self._last, self._active = last, time.monotonic()
+        return time.monotonic() - self._active > self._limit

@@ -16,8 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from submarine_ray.core import sealed
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
+from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.home import Home
 from tests.conftest import free_port, spec, users_environment, wait_until
@@ -41,6 +43,7 @@ class Service:
         )
         wait_until(self._is_ready, 90, "the service is ready")
         self.database = Database(f"sqlite:///{self.home.database}")
+        sealed.use(self.database.engine, SecretBox(self.home.secret_key))
 
     def _is_ready(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):

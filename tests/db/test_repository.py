@@ -93,7 +93,7 @@ def test_a_restarted_service_frees_only_its_own_leases(database: Database) -> No
     with database.session(write=True) as session:
         repository.claim(session, Lessee("two", 60_000), 1)
     with database.session(write=True) as session:
-        repository.release_all(session, Lessee("one", 60_000))
+        repository.recover(session, Lessee("one", 60_000))
     with database.session(write=True) as session:
         assert len(repository.claim(session, Lessee("three", 60_000), 10)) == 1
 

@@ -208,7 +208,17 @@ class Rules(Stopper):  # type: ignore[misc]
         self._stop = dict(tune.stop)
         self._metric = tune.metric
         self._mode = tune.mode
-        self._until = time.time() + tune.time_budget if tune.time_budget else None
+        self._until = time.monotonic() + tune.time_budget if tune.time_budget else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune keeps it for a driver that takes the sweep up again: then with the time that is left by the clock."""
+        left = None if self._until is None else self._until - time.monotonic()
+        return {**self.__dict__, "_until": left, "_kept": time.time()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        left, passed = state["_until"], max(0.0, time.time() - state.pop("_kept"))
+        self.__dict__.update(state)
+        self._until = None if left is None else time.monotonic() + max(0.0, left - passed)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return self.holds(result)
@@ -227,4 +237,4 @@ class Rules(Stopper):  # type: ignore[misc]
     def stop_all(self) -> bool:
         if _current and _current.hopeless:
             return True
-        return self._until is not None and time.time() > self._until
+        return self._until is not None and time.monotonic() > self._until

@@ -35,7 +35,7 @@ from submarine_ray.clusters.drivers.kuberay.leavings import Leavings
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.kuberay.status import Verdict, verdict
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import due_ms
 from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, Code, Launch
 from submarine_ray.spec.quantities import parse_bound
 
@@ -143,7 +143,7 @@ class DedicatedClusters(RayServices):
         elif names.DELETE_AFTER_ANNOTATION not in ray_job["metadata"]["annotations"]:
             self._patch(
                 name,
-                {"metadata": {"annotations": {names.DELETE_AFTER_ANNOTATION: str(now_ms() + seconds * 1000)}}},
+                {"metadata": {"annotations": {names.DELETE_AFTER_ANNOTATION: str(due_ms() + seconds * 1000)}}},
             )
 
     def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
@@ -172,7 +172,7 @@ class DedicatedClusters(RayServices):
         known = self._at.jobs.objects()
         for ray_job in known.values():
             due = ray_job["metadata"]["annotations"].get(names.DELETE_AFTER_ANNOTATION)
-            if due and int(due) <= now_ms():
+            if due and int(due) <= due_ms():
                 self._delete(ray_job)
         self._leavings.take_away(known)
 
