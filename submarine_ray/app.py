@@ -107,7 +107,7 @@ class Platform:
         self.database = Database(settings.sqlalchemy_url)
         sealed.use(self.database.engine, secrets)
         self._secrets = secrets
-        self.sessions = Sessions(self.database, settings)
+        self.sessions = Sessions(self.database, settings, secrets.derived("sign-in"))
         self.exposure = Exposure(settings)
         self.attempts = Attempts(self.database)
         self.content_key = secrets.derived("content")

@@ -52,11 +52,13 @@ Find = Callable[[OrmSession], SessionRow | None]
 class Sessions:
     """Begins, finds and ends them."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, key: bytes) -> None:
+        """`key` is used for nothing else; services that share a database share it."""
         self._database = database
+        self._key = key
         self.seconds = settings.session_seconds
         token = settings.token.get_secret_value() if settings.token else ""
-        self._credential = hmac.digest(token.encode(), b"submarine sign-in", hashlib.sha256).hex()
+        self._credential = hmac.digest(key, token.encode(), hashlib.sha256).hex()
         self._known: dict[str, tuple[float, Session | None]] = {}
         self._ended = 0
         self._watched: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
@@ -64,7 +66,7 @@ class Sessions:
 
     def begin(self, principal: Principal, address: str) -> str:
         """The secret of a new session, for its cookie."""
-        secret = secrets.token_urlsafe(32)
+        secret = self._made()
         now = now_ms()
         row = SessionRow(
             id=secrets.token_hex(8),
@@ -85,7 +87,7 @@ class Sessions:
 
     def link(self) -> tuple[str, int]:
         """The secret of a link that signs an administrator in, once; and until when, in ms since 1970."""
-        secret = secrets.token_urlsafe(32)
+        secret = self._made()
         now = now_ms()
         row = LinkRow(secret_hash=_hash(secret), credential=self._credential, expires_ms=now + LINK_SECONDS * 1000)
         with self._database.session(write=True) as session:
@@ -95,14 +97,16 @@ class Sessions:
 
     def take_link(self, secret: str) -> Principal | None:
         """Use a link up; None if it has been used, or is too old, or never was one."""
+        if not self._is_ours(secret):
+            return None
         with self._database.session(write=True) as session:
-            taken = repository.take_link(session, _hash(secret[:LONGEST_SECRET]), self._credential, now_ms())
+            taken = repository.take_link(session, _hash(secret), self._credential, now_ms())
         return Principal(PrincipalKind.ADMINISTRATOR, "link") if taken else None
 
     async def find(self, cookies: list[str]) -> Session | None:
         """The session of one of these secrets. Raises DatabaseUnavailable."""
         for secret in cookies[:4]:
-            if not secret or len(secret) > LONGEST_SECRET:
+            if not self._is_ours(secret):
                 continue
             digest = _hash(secret)
             if found := await self._known_as(digest, partial(repository.find, secret_hash=digest)):
@@ -162,6 +166,18 @@ class Sessions:
                 self._watched[session.id].discard(entry)
                 if not self._watched[session.id]:
                     del self._watched[session.id]
+
+    def _made(self) -> str:
+        secret = secrets.token_urlsafe(32)
+        return f"{secret}.{self._seal(secret)}"
+
+    def _is_ours(self, secret: str) -> bool:
+        """Whether this service made it: strangers' inventions cost the database nothing."""
+        said, _, seal = secret.partition(".")
+        return len(secret) <= LONGEST_SECRET and hmac.compare_digest(seal.encode(), self._seal(said).encode())
+
+    def _seal(self, secret: str) -> str:
+        return hmac.digest(self._key, secret.encode(), hashlib.sha256)[:12].hex()
 
     def _look(self, key: str, find: Find) -> Session | None:
         asked, ended = time.monotonic(), self._ended

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from submarine_ray.access import endpoints
@@ -27,6 +28,7 @@ from tests.conftest import TOKEN
 
 BASE = "http://127.0.0.1:32080"
 COOKIE = "submarine_session"
+KEY = b"of this test"
 NOTEBOOK = Principal(PrincipalKind.NOTEBOOK, "notebook-1")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -42,7 +44,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def browser(database: Database, base_url: str = BASE, address: str = "192.0.2.1", **settings: Any) -> TestClient:
     """One browser at a service of its own process (what it knows of sessions, it knows from the database)."""
     found = Settings(**({"token": TOKEN} | settings))
-    sessions = Sessions(database, found)
+    sessions = Sessions(database, found, KEY)
     app = FastAPI()
     add_error_handlers(app)
     app.include_router(endpoints.router(sessions, Exposure(found)))
@@ -111,6 +113,19 @@ def test_the_database_opens_nothing(database: Database, tmp_path: Path) -> None:
         assert http.get("/api/v1/things", headers={"Cookie": f"{COOKIE}={value}"}).status_code in (200, 401)
     anonymous = browser(database)
     assert {anonymous.get("/api/v1/things", cookies={COOKIE: value}).status_code for value in said.split()} == {401}
+
+
+def test_invented_secrets_cost_the_database_nothing(database: Database) -> None:
+    http = browser(database)
+    sign_in(http)
+    said, seal = http.cookies[COOKIE].split(".")
+    http.cookies.clear()
+    asked: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+    for secret in ("x" * 43, f"{'x' * 43}.{seal}", f"{said}.{'0' * len(seal)}", f"{said}.", ".", "a.b.c", "x" * 5000):
+        assert http.get("/api/v1/things", headers={"Cookie": f"{COOKIE}={secret}"}).status_code == 401
+        assert http.get("/login", params={"ticket": secret}).status_code == 401
+    assert asked == []
 
 
 def test_foreign_cookies_do_not_break_the_sign_in(database: Database) -> None:

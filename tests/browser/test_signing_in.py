@@ -32,7 +32,7 @@ def test_somebody_signs_in_and_out_and_by_a_link(closed: Service, page: Page) ->
     expect(page.get_by_role("alert")).to_have_text("That is not the token.")
     page.get_by_label("Token of this service").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+    expect(page.get_by_role("heading", name="Experiments", exact=True)).to_be_visible()
     (cookie,) = [one for one in page.context.cookies() if one["name"] == "submarine_session"]
     assert cookie["httpOnly"] and cookie["sameSite"] == "Lax"
 

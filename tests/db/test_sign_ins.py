@@ -15,6 +15,7 @@ from submarine_ray.core.settings import Settings
 from tests.conftest import TOKEN
 
 pytestmark = pytest.mark.db
+KEY = b"of this test"
 SOMEBODY = Principal(PrincipalKind.ADMINISTRATOR, "token")
 
 
@@ -22,7 +23,7 @@ def test_a_sign_in_is_found_by_every_service_and_ends_for_all(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions_module, "KNOWN_SECONDS", -1.0)
-    one, other = (Sessions(database, Settings(token=TOKEN)) for _ in range(2))  # type: ignore[arg-type]
+    one, other = (Sessions(database, Settings(token=TOKEN), KEY) for _ in range(2))  # type: ignore[arg-type]
     secret = one.begin(SOMEBODY, "2001:db8::1")
     found = asyncio.run(other.find(["of-somebody-else", secret]))
     assert found is not None and found.principal == SOMEBODY
@@ -36,7 +37,7 @@ def test_a_sign_in_is_found_by_every_service_and_ends_for_all(
 
 
 def test_of_two_who_use_a_link_at_once_one_gets_in(database: Database) -> None:
-    sessions = Sessions(database, Settings(token=TOKEN))  # type: ignore[arg-type]
+    sessions = Sessions(database, Settings(token=TOKEN), KEY)  # type: ignore[arg-type]
     for _ in range(5):
         secret, _ = sessions.link()
         with ThreadPoolExecutor(8) as pool:
