@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from submarine_ray.spec import private
 from submarine_ray.spec.home import DEFAULT_PORT, Home
 from submarine_ray.spec.strength import HOW_TO_MAKE_ONE, weakness
 
+CONTENT_TRIES = 20
 SERVICE_SECONDS = 60
 SERVICE_STOP_SECONDS = 15
 
@@ -130,8 +132,10 @@ def _start_service(home: Home) -> None:
     env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
     env |= processes.beside_proxies(env)
     env |= {"SUBMARINE_HOME": str(home.root), "SUBMARINE_PORT": str(port()), "PYTHONUNBUFFERED": "1"}
+    content = _content_port(known[1] if known else {})
+    env |= {"SUBMARINE_CONTENT_PORT": str(content)} if content else {}
     started = processes.start([sys.executable, "-m", "submarine_ray.app"], env, home.service_log)
-    processes.save(home.service_state, started, port=port())
+    processes.save(home.service_state, started, port=port(), contentPort=content)
     deadline = time.monotonic() + SERVICE_SECONDS
     # A client for each look would cost what the service needs to start.
     with httpx.Client(base_url=url(), timeout=2, trust_env=False) as client:
@@ -149,6 +153,26 @@ def _start_service(home: Home) -> None:
     )
 
 
+def _content_port(before: dict[str, Any]) -> int | None:
+    """Where notebooks and dashboards are shown: where they were, else the next free port. None: the settings say so."""
+    if os.environ.get("SUBMARINE_CONTENT_URL") or os.environ.get("SUBMARINE_CONTENT_PORT"):
+        return None
+    known = before.get("contentPort") if before.get("port") == port() else None
+    return next(
+        filter(_is_free, [*filter(None, (known,)), *range(port() + 1, min(port() + CONTENT_TRIES, 65535) + 1)]), None
+    )
+
+
+def _is_free(number: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((os.environ.get("SUBMARINE_HOST", "127.0.0.1"), number))
+        except OSError:
+            return False
+    return True
+
+
 def _service_part(home: Home) -> Part:
     known = processes.load(home.service_state)
     process = known[0].process() if known else None
@@ -158,6 +182,8 @@ def _service_part(home: Home) -> Part:
     try:
         health: dict[str, Any] = httpx.get(f"{where}/health", timeout=3, trust_env=False).json()
         details = f"database {health['database']}, MLflow {health['tracking']}"
+        if content := known[1].get("contentPort"):
+            details += f", notebooks shown at port {content}"
         details = "; ".join([details, *health.get("problems", [])])
     except (httpx.HTTPError, ValueError, KeyError):
         details = f"does not answer; see {home.service_log}"

@@ -39,6 +39,7 @@ def _bound(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
+        found.listen(BACKLOG)  # else another program could still take it
     except OSError as failure:
         found.close()
         raise CannotListen(f"it cannot listen on {host}:{port}: {failure.strerror or failure}") from failure

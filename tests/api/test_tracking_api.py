@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.experiments.tables import ExperimentRow
@@ -175,3 +176,36 @@ def test_saved_models_are_listed_as_submarine_does_and_registered_by_what_is_lis
         assert version.source == f"models:/{model_id}", base_dir
     refused = api.post("/api/v1/model-version", params={"baseDir": "experiment/other/1"}, json=body)
     assert refused.status_code == 400 and "is not of the experiment" in refused.json()["message"]
+
+
+def test_artifacts_are_pages_on_the_contents_origin_alone(api: httpx.Client, run: tuple[str, str]) -> None:
+    id, key = run
+    app = api.app  # type: ignore[attr-defined]
+    put_texts(app.state.platform.tracking, key, {"report.html": "<script>1</script>", "in/plot.svg": "<svg/>"})
+    click = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
+    content = TestClient(app, base_url="http://127.0.0.1:32081", follow_redirects=False)
+    for path, kind in (("report.html", "text/html; charset=utf-8"), ("in/plot.svg", "image/svg+xml")):
+        there = api.get(f"/artifact/{id}/{path}", headers=click, follow_redirects=False).headers["location"]
+        shown = content.get(content.get(there, headers=click).headers["location"], headers=click)
+        assert shown.status_code == 200 and shown.headers["content-type"] == kind
+        policy = shown.headers["content-security-policy"]
+        assert "sandbox allow-scripts" in policy and "allow-same-origin" not in policy
+    assert content.get(f"/artifact/{id}x/report.html", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 401
+
+    for url in (
+        f"{URL}/{id}/artifact?path=report.html",
+        f"/mlflow/get-artifact?path=report.html&run_uuid={key}",
+        f"/mlflow/api/2.0/mlflow-artifacts/artifacts/{_stored(app, key)}/report.html",
+        f"/mlflow/ajax-api/2.0/mlflow-artifacts/artifacts/{_stored(app, key)}/report.html",
+    ):
+        got = api.get(url, headers={**click, "Accept": "text/html"})
+        assert got.status_code == 200 and "<script>" in got.text, url
+        assert got.headers["content-disposition"].startswith("attachment"), url
+        assert got.headers.get_list("x-content-type-options") == ["nosniff"], url
+        assert not url.startswith("/mlflow") or got.headers["content-security-policy"] == "sandbox", url
+    assert "sandbox" not in api.get("/mlflow/", headers=click).headers.get("content-security-policy", "")
+
+
+def _stored(app: Any, key: str) -> str:
+    uri = str(app.state.platform.tracking.client().get_run(key).info.artifact_uri)
+    return uri.removeprefix("mlflow-artifacts:/")
