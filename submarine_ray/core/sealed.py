@@ -6,6 +6,7 @@ cost no more, and a lost key fails what needs the document and nothing beside it
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -124,6 +125,8 @@ def _wipe(database: Database) -> None:
     try:
         for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
             connection.cursor().execute(statement)
+    except sqlite3.Error as failure:  # most likely a full disk: no reason not to start
+        log.warning("documents.left_in_free_pages", why=str(failure), hint="stop the service and run VACUUM")
     finally:
         connection.close()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
+import tempfile
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -41,10 +43,12 @@ class SecretBox:
 
 def _read_or_make(key_file: Path) -> bytes:
     key_file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return key_file.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(Fernet.generate_key())
+    if not key_file.exists():
+        # Whole or not at all: a process that starts beside this one must not read half a key.
+        descriptor, made = tempfile.mkstemp(dir=key_file.parent, prefix=".key-")  # mode 0600
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+        with contextlib.suppress(FileExistsError):
+            os.link(made, key_file)
+        Path(made).unlink()
     return key_file.read_bytes()

@@ -166,7 +166,7 @@ class KubeRayClusterSpec(_Registered):
     """What the largest node has: a larger replica is refused at once."""
     storage: str | None = Field(default=None, pattern=r"^(/|[a-z0-9]+://)\S+$")
     """Where checkpoints go: a mounted volume's path, or a URL such as s3://bucket/path that pods may write to."""
-    serve_url: str | None = Field(default=None, pattern=r"^https?://\S+$", max_length=512)
+    serve_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$", max_length=512)
     """Where users reach endpoints, {endpoint} in place of the name; default their Service inside the cluster."""
     run_as_non_root: bool | None = None
     """Whether Kubernetes must refuse images that are root's; default as the namespace's PodSecurity standard says."""

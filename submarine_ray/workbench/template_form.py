@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from submarine_ray.spec.documents import NotYaml, dump, load
+from submarine_ray.spec.masks import HIDDEN
 from submarine_ray.spec.templates import TemplateSpec
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
@@ -48,8 +49,21 @@ def _document(bench: Bench, template: str, experiment: str) -> dict[str, Any]:
         return document if "base" in document else dict(said(document))
     if experiment:
         spec = written(bench.services.experiments.get(experiment)["spec"])
-        return {"name": spec["meta"]["name"], "parameters": [], "experimentSpec": spec}
+        return {"name": spec["meta"]["name"], "parameters": asked_for(spec), "experimentSpec": spec}
     return dict(_BEGINNING)
+
+
+def asked_for(spec: dict[str, Any]) -> list[dict[str, str | bool]]:
+    """Parameters for the secret variables of an experiment's spec, put in their place: a template keeps no secret that
+    somebody else gave.
+    """
+    names: dict[str, None] = {}
+    for place in (spec["meta"], *spec["spec"].values()):
+        for name, value in (place.get("envVars") or {}).items():
+            if value == HIDDEN:
+                place["envVars"][name] = f"{{{{{name}}}}}"
+                names[name] = None
+    return [{"name": name, "required": "true", "secret": True} for name in names]
 
 
 class _Form:

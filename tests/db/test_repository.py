@@ -10,7 +10,7 @@ import pytest
 from submarine_ray.core import sealed
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable
+from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable, SecretLost
 from submarine_ray.core.events import Event, history
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.secrets import SecretBox
@@ -192,3 +192,32 @@ def test_sqlite_is_in_wal_mode(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/x.db")
     with database.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_what_is_in_clear_is_sealed_bit_by_bit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy import text
+
+    def stored() -> list[str]:
+        with database.engine.connect() as connection:
+            return list(connection.scalars(text("SELECT spec FROM experiment ORDER BY id")))
+
+    sealed.seal_all(database)  # what the migrations have made
+    monkeypatch.setattr(sealed, "BATCH", 2)
+    add(database, *(row(f"e-{number}") for number in range(5)))
+    before = stored()
+    assert all(one.startswith("sealed:") for one in before)
+    with database.engine.begin() as connection:  # as an earlier version, or a start that was cut short, has left it
+        connection.execute(text("UPDATE experiment SET spec = '{\"a\": \"c4nary\"}' WHERE id <> 'e-3'"))
+    assert sealed.seal_all(database) == 4 and sealed.seal_all(database) == 0
+    assert all(one.startswith("sealed:") for one in stored()) and stored()[3] == before[3]
+    with database.session() as session:
+        assert [one.spec.text for one in repository.page(session, Filter(), 0, 10)].count('{"a": "c4nary"}') == 4
+
+
+def test_a_lost_key_opens_nothing_and_lists_everything(database: Database, tmp_path: Path) -> None:
+    add(database, row("a", environment="{}"))
+    sealed.use(database.engine, SecretBox(tmp_path / "other.key"))
+    with database.session() as session:
+        (found,) = repository.page(session, Filter(), 0, 10)
+        with pytest.raises(SecretLost, match="is not the key that it was sealed with"):
+            found.spec.text  # noqa: B018

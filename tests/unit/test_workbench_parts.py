@@ -9,7 +9,8 @@ from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.page import page
 
-from submarine_ray.workbench import parts
+from submarine_ray.spec import masks
+from submarine_ray.workbench import parts, template_form
 from submarine_ray.workbench.experiment import _draw_timeline
 
 
@@ -46,3 +47,12 @@ def test_what_recurs_is_one_line_of_the_timeline_with_its_number() -> None:
         texts = thread.submit(asyncio.run, drawn()).result()
     assert texts.index("PodNotCreated") < texts.index("12 times, last") < texts.index("Submitted")
     assert sum("times, last" in text for text in texts) == 1
+
+
+def test_a_template_of_an_experiment_asks_for_its_secrets() -> None:
+    variables = {"HF_TOKEN": masks.HIDDEN, "LR": "0.1"}
+    written = {"meta": {"envVars": dict(variables)}, "spec": {"Worker": {"envVars": {"PIN": masks.HIDDEN}}}}
+    asked = template_form.asked_for(written)
+    assert asked == [{"name": name, "required": "true", "secret": True} for name in ("HF_TOKEN", "PIN")]
+    assert written["meta"]["envVars"] == {"HF_TOKEN": "{{HF_TOKEN}}", "LR": "0.1"}
+    assert written["spec"]["Worker"]["envVars"] == {"PIN": "{{PIN}}"}
