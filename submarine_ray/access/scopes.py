@@ -18,6 +18,7 @@ from submarine_ray.access.mlflow_scope import Own
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.reach import Attempt, Holders, Remembered, Runs
 from submarine_ray.core.envelope import error
+from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.http import App, Receive, Scope, Send
 from submarine_ray.core.limits.bodies import DOCUMENT, replayed, with_body
 
@@ -58,6 +59,8 @@ class Scopes:
                 scope, receive = await self._checked_body(principal, asked, scope, receive)
             else:
                 await asyncio.to_thread(self._check, principal, asked, scope["type"])
+        except SubmarineError as failure:  # whose it is cannot be found out now; that is no refusal
+            await error(failure.status, str(failure))(scope, receive, send)
         except Unreadable as failure:
             await error(HTTPStatus.BAD_REQUEST, str(failure))(scope, receive, send)
         except Outside as failure:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from submarine_ray.access.reach import Served
+from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.spec.trials import EXPERIMENT_TAG, SWEEP_TAG
 from submarine_ray.tracking.service import TrackingService
 
@@ -19,6 +20,7 @@ DEEPEST = 8
 MOST_OWN_RUNS = 500
 # Versions may be deleted, and their files are nobody's to read then.
 REGISTERED_SECONDS = 30.0
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
 
 
@@ -203,14 +205,16 @@ class Ownership:
         return self._found(lambda client: client.get_run(run_id))
 
     def _found(self, ask: Callable[[Any], Any]) -> Any:
-        """What MLflow has; None where it has not."""
+        """What MLflow has; None where it has not. Raises TrackingUnavailable where it cannot say."""
         client = self._tracking.client()
         from mlflow.exceptions import MlflowException
 
         try:
             return ask(client)
-        except MlflowException:
-            return None
+        except MlflowException as failure:
+            if failure.error_code in _NOT_THERE:
+                return None
+            raise TrackingUnavailable(f"MLflow cannot be asked now: {failure.message}"[:500]) from failure
 
     def _remember(self, where: dict[str, Any], key: str, value: Any) -> None:
         with self._lock:

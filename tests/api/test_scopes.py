@@ -20,7 +20,9 @@ from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.reach import KNOWN_SECONDS
 from submarine_ray.app import Platform, build
 from submarine_ray.core.clock import now_ms
+from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.settings import Settings
+from submarine_ray.experiments import repository
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.runner import environment
@@ -498,3 +500,26 @@ def test_a_runner_with_a_ticket_runs_what_it_fetches_and_the_ticket_is_spent(ser
     again = run()
     assert again.returncode == BEGUN_BEFORE_STATUS and "somebody else has read its ticket" in again.stdout
     assert "planted" not in again.stdout
+
+
+def test_what_cannot_be_found_out_now_is_no_refusal(
+    service: Service, own: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shipper gives up at 403, and asks again at 503."""
+    from mlflow.exceptions import MlflowException
+
+    def broken(_run: str) -> Any:
+        raise MlflowException("the database is locked")
+
+    http = service.client(own.token)
+    monkeypatch.setattr(service.platform.tracking.client(), "get_run", broken)
+    unknown = {"run_id": "f" * 32}
+    assert http.get(f"{MLFLOW}/runs/get", params=unknown).status_code == 503
+    assert http.post(f"{MLFLOW}/runs/log-batch", json=unknown).status_code == 503
+
+    def away(*_: Any) -> Any:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(repository, "find", away)
+    other = service.client(service.platform.tokens.issue(PrincipalKind.ATTEMPT, f"{own.id}-r9"))
+    assert other.get(f"{MLFLOW}/runs/get", params=unknown).status_code == 503
