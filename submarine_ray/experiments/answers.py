@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from submarine_ray.core.clock import iso
 from submarine_ray.core.errors import Conflict, SecretLost
+from submarine_ray.core.events import Event
 from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec import masks
@@ -94,6 +95,15 @@ def kept(spec: ExperimentSpec | EnvironmentSpec) -> Kept:
 def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
     """What the experiment's environment meant when it was accepted."""
     return EnvironmentSpec.model_validate_json(row.environment.text) if row.environment else None
+
+
+def told_of_packages(environment: EnvironmentSpec | None) -> list[Event]:
+    """What becomes known where packages are installed: Ray installs them itself, and writes them into its records."""
+    kernel = environment.kernel_spec if environment else None
+    listed = [*(kernel.pip_dependencies or ()), *(kernel.conda_dependencies or ())] if kernel else []
+    signed = [masks.text(one) for one in listed if masks.text(one) != one]
+    why = "is in Ray's record of the job, and its cluster's users can read it; use an index that asks for none"
+    return [Event("PasswordInPackage", f"The password in {one!r} {why}.") for one in signed]
 
 
 def replica_names(row: ExperimentRow) -> list[str]:

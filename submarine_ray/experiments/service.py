@@ -383,10 +383,11 @@ class ExperimentService:
 
     def _warnings(self, row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:
         """What may be meant otherwise, and what the clusters of this kind cannot honour, is said, not passed over."""
+        environment = answers.stored_environment(row)
         found = [Event("NoShell", warning) for warning in spec.command_warnings]
+        found += answers.told_of_packages(environment)
         if self._clusters.is_container(row.cluster):
             return found
-        environment = answers.stored_environment(row)
         images = {environment.container_image} if environment else set()
         images |= {task.image for task in spec.spec.values()}
         found += [

@@ -97,6 +97,8 @@ def test_no_secret_is_answered_or_stored_in_clear(api: httpx.Client) -> None:
         "HF_TOKEN": HIDDEN, "PLAIN": HIDDEN, "DATABASE": f"postgresql://me:{HIDDEN}@db/x", "LR": "0.1",
     }  # fmt: skip
     assert shown["meta"]["secretVars"] == ["PLAIN"] and "secretVars" not in shown["spec"]["Worker"]
+    told = {one["reason"]: one["message"] for one in api.get(f"/api/v1/experiment/{id}/events").json()["result"]}
+    assert f"https://me:{HIDDEN}@index.example.org/pkg.whl" in told["PasswordInPackage"]
     assert stored(api, id).meta.env_vars["PLAIN"] == f"{CANARY}-marked"
     # A secret parameter's value stays secret in the variable that it goes into.
     assert stored(api, from_template).meta.env_vars["PIN"] == f"{CANARY}-given"
