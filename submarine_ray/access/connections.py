@@ -10,6 +10,7 @@ from typing import Any
 from submarine_ray.access import peers
 from submarine_ray.core.http import Scope
 from submarine_ray.core.limits.protocol import BoundedHttp
+from submarine_ray.spec.hosts import Served, is_loopback
 
 _STATE = "peer_uid"
 # Whoever adds these speaks for somebody else: that a proxy is of our user says nothing of who sent the request.
@@ -41,7 +42,13 @@ def peer_uid(scope: Scope) -> int | None:
     """The user whose process sent a request; None if that is not known, or if a proxy sent it for somebody else."""
     uid: int | None = scope.get("state", {}).get(_STATE)
     is_forwarded = any(name.lower() in _FORWARDED for name, _ in scope["headers"])
-    return None if is_forwarded else uid
+    return uid if not is_forwarded and _is_for_this_machine(scope) else None
+
+
+def _is_for_this_machine(scope: Scope) -> bool:
+    """Whether it was sent to a name that is this machine's to itself: by another one it came through something."""
+    hosts = [Served.parsed(value.decode("latin-1")) for name, value in scope["headers"] if name.lower() == b"host"]
+    return all(host is not None and is_loopback(host.host) for host in hosts)
 
 
 def is_own_user(uid: int | None) -> bool:

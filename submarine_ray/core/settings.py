@@ -98,6 +98,12 @@ class Settings(BaseSettings):
                 f"SUBMARINE_HOST={self.host} listens beyond this machine: set SUBMARINE_TOKEN as well, "
                 f"so that only its holders can start processes here; {HOW_TO_MAKE_ONE}"
             )
+        public = Served.parsed(origin_of(self.public_url)) if self.public_url else None
+        if public and not is_loopback(public.host) and self.token is None:
+            raise ValueError(
+                f"SUBMARINE_PUBLIC_URL={self.public_url} says that others come through a proxy or a tunnel, behind "
+                f"which the service cannot tell them apart: set SUBMARINE_TOKEN as well; {HOW_TO_MAKE_ONE}"
+            )
         return self
 
     @field_validator("content_url")

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from submarine_ray.clusters.drivers.kuberay.checks import RIGHTS, SIGHT
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.clusters import ClusterSpec
+from tests.conftest import TOKEN
 from tests.kuberay.apiserver import not_restricted
 
 CONFIGS = Path(__file__).parents[2] / "cluster_configs"
@@ -133,6 +134,7 @@ def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -
     assert {*settings["data"]} <= fields
     for name, value in settings["data"].items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SUBMARINE_TOKEN", TOKEN)
     assert Settings().default_cluster == "kubernetes" and "submarine.submarine" in Settings().allowed_hosts
     for text in clusters["data"].values():
         TypeAdapter(ClusterSpec).validate_python(yaml.safe_load(text))

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from submarine_ray.access.gate import Gate
 from submarine_ray.core.settings import Settings, explained
+from tests.conftest import TOKEN
 
 LOCAL = "http://127.0.0.1:32080"
 PAGE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -29,7 +30,8 @@ async def reached(scope: Any, receive: Any, send: Any) -> None:
 
 
 def client(base_url: str = LOCAL, **settings: Any) -> TestClient:
-    return TestClient(Gate(reached, Settings(**settings)), base_url=base_url)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return TestClient(Gate(reached, Settings(**{"token": TOKEN} | settings)), base_url=base_url, headers=headers)
 
 
 def opens_websocket(http: TestClient, headers: dict[str, str]) -> bool:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from websockets.exceptions import InvalidStatus
@@ -25,7 +26,7 @@ from submarine_ray.access import callers, connections, opening, peers
 from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.access.gate import Gate
 from submarine_ray.client.http import Service, own_token
-from submarine_ray.core.settings import Settings
+from submarine_ray.core.settings import Settings, explained
 from submarine_ray.spec.strength import weakness
 from tests.conftest import calls_as, free_port, wait_until
 
@@ -94,6 +95,16 @@ def test_who_comes_through_a_proxy_is_not_the_proxys_user(service: str) -> None:
             assert http.get("/", headers={header: "203.0.113.7"}).status_code == 401, header
     with pytest.raises(InvalidStatus, match="401"):
         connect(service.replace("http", "ws"), additional_headers={"X-Forwarded-For": "203.0.113.7"}, proxy=None)
+
+
+def test_who_comes_by_another_name_has_come_through_something() -> None:
+    http = TestClient(Gate(who, Settings(allowed_hosts=["ml.example.org"])), base_url="http://ml.example.org")
+    assert http.get("/").status_code == 401
+    for name in ("localhost:9000", "127.0.0.1", "[::1]:32080"):
+        assert http.get("/", headers={"Host": name}).status_code == 200, name
+    with pytest.raises(ValidationError) as caught:
+        Settings(public_url="https://ml.example.org")
+    assert "through a proxy or a tunnel" in explained(caught.value) and "openssl rand" in explained(caught.value)
 
 
 def test_a_client_without_a_connection_is_nobody() -> None:
