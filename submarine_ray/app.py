@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_la
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from submarine_ray.access import deletions
 from submarine_ray.access import endpoints as access_endpoints
 from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.access.exposure import Exposure
@@ -29,6 +30,7 @@ from submarine_ray.access.reach import Holders
 from submarine_ray.access.scopes import Scopes, behind_the_gate
 from submarine_ray.access.sessions import Sessions
 from submarine_ray.access.tokens import PURPOSE, Tokens
+from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters import uploads
 from submarine_ray.clusters.dashboard import DashboardPlace
@@ -113,6 +115,7 @@ class Platform:
         self.content_key = secrets.derived("content")
         changes = Changes()
         self.packages = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
+        self.tombstones = Tombstones(self.database)
         self.tracking = TrackingService(settings, self.tokens)
         self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages, self.tokens)
@@ -128,7 +131,9 @@ class Platform:
             self.spools,
         )
         self.templates = TemplateService(self.database, self.experiments)
-        self.models = ModelService(self.tracking, self.experiments.run_id, lambda name: self.serving.served(name))
+        self.models = ModelService(
+            self.tracking, self.experiments.run_id, lambda name: self.serving.served(name), self.tombstones
+        )
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
         self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_loop.wake())
         self.notebooks = NotebookService(
@@ -246,6 +251,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         serving_endpoints.router(platform.serving, platform.traffic),
         cluster_endpoints.router(platform.clusters),
         access_endpoints.router(platform.sessions, platform.exposure),
+        deletions.router(platform.tombstones),
         uploads.router(platform.packages, settings.max_package_bytes),
         tracking_endpoints.router(Intake(platform.tracking)),
     ):

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from submarine_ray.access import live, signin
+from submarine_ray.access.acting import act_for
 from submarine_ray.access.identity import Identity, Known, TooManyAttempts
 from submarine_ray.access.origins import Origins
 from submarine_ray.access.principals import Principal, PrincipalKind
@@ -83,6 +84,7 @@ class Gate:
         """Note who asks; the answer to who is not known, to what they may not reach, and to signing in and out."""
         state = scope.setdefault("state", {})
         state["principal"] = known.principal if known else None
+        act_for(known.principal if known else None)
         state["session"] = known.session if known else None
         if scope["path"] in (signin.PATH, signin.OUT_PATH) and scope["type"] == "http" and self._signin:
             return await self._signin.answer(Request(scope, receive), known)

@@ -63,6 +63,15 @@ def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer,
     _endpoints(list_app, get_app, delete_app, create_app)
     _notebooks(list_app, get_app, delete_app, create_app)
 
+    @list_app.command("deletion")
+    def list_deletion(form: Output = Format.TABLE) -> None:
+        """List the last hundred deletions, and who made them."""
+        columns = ("Time", "Kind", "Id", "Name", "By")
+        _list(
+            "/api/v1/deletion", "List of Deletions", columns,
+            lambda d: (d["time"], d["kind"], d["id"], d["name"], d["by"]), form,
+        )  # fmt: skip
+
 
 def _environments(
     list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import httpx
 
 from submarine_ray.access.tokens import Tokens
+from submarine_ray.access.tombstones import bury
 from submarine_ray.clusters import register, removal, repository
 from submarine_ray.clusters.connect import Connections, kube_spec
 from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
@@ -30,6 +31,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.core.waiting import Waiting
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec, KubeRayClusterSpec
+from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
 from submarine_ray.spec.kubernetes import JobOptions, check_image
 from submarine_ray.spec.plan import trials_at_once
@@ -136,7 +138,7 @@ class ClusterService:
             for user in self._users:
                 user.abandon(name)
             why_not = self._take_away(row)
-            self._forget(name)
+            self._forget(name, by_user=not row.deleting)
             return _answer(row) | {"message": removal.given_up(row, why_not)}
         if left := self._unfinished(name):
             raise Conflict(
@@ -146,6 +148,8 @@ class ClusterService:
             )
         with self._database.session(write=True) as session:
             repository.change(session, name, {"deleting": True})
+            if not row.deleting:
+                bury(session, DeletedKind.CLUSTER, name)
         if (why_not := self._take_away(row)) is None:
             self._forget(name)
             return _answer(row)
@@ -161,9 +165,11 @@ class ClusterService:
             return str(failure)
         return None
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, by_user: bool = False) -> None:
         with self._database.session(write=True) as session:
             repository.remove(session, name)
+            if by_user:
+                bury(session, DeletedKind.CLUSTER, name)
         self._connections.forget(name)
         self._seen.pop(name, None)
 

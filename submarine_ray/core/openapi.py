@@ -53,6 +53,7 @@ _PARAMETERS = {
     "force": "Give up what still runs there: it has failed, and nothing is taken away.",
     "digest": "The SHA-256 of an uploaded package.",
     "wait": "Answer after so many seconds anyway.",
+    "kind": "Only deletions of this kind.",
     "offset": "Leave out so many lines of each replica.",
     "tail": "Only so many last lines of each replica.",
     "follow": "Go on until the experiment has ended.",

@@ -10,6 +10,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -47,7 +48,8 @@ class Waiting:
         self, whom: str, call: Callable[Asked, Answer], *arguments: Asked.args, **options: Asked.kwargs
     ) -> Answer:
         """What `call` answers, off the event loop. Raises Busy if too many wait for `whom`, or it waited too long."""
-        answer: Future[Answer] = self._put(whom, lambda: call(*arguments, **options))
+        context = copy_context()  # who asks goes with the question
+        answer: Future[Answer] = self._put(whom, lambda: context.run(call, *arguments, **options))
         waiting = asyncio.wrap_future(answer)
         try:
             done, _ = await asyncio.wait([waiting], timeout=PATIENCE_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from submarine_ray.access.tombstones import bury
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import InvalidSpec, NotFound, SecretLost
@@ -14,6 +15,7 @@ from submarine_ray.core.sealed import Kept
 from submarine_ray.environments import repository
 from submarine_ray.environments.tables import EnvironmentRow
 from submarine_ray.spec import masks
+from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
 from submarine_ray.spec.experiment import EnvironmentSpec, KernelSpec
 
@@ -65,6 +67,7 @@ class EnvironmentService:
         with self._database.session(write=True) as session:
             row = _found(repository.find(session, name, lock=True), name)
             repository.remove(session, name)
+            bury(session, DeletedKind.ENVIRONMENT, name)
         return _answer(row)
 
     def resolve(self, asked: EnvironmentSpec | None) -> EnvironmentSpec | None:

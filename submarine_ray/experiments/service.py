@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from submarine_ray.access.tombstones import bury
 from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
@@ -29,6 +30,7 @@ from submarine_ray.experiments.log_service import LogService
 from submarine_ray.experiments.repository import DAY_MS, Filter
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.numbers import is_finite
@@ -216,6 +218,7 @@ class ExperimentService:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
             gone = Event("Deleted", "A user deleted the experiment.", row.status, Status.DELETED)
             row.status, row.wanted, row.next_check_ms = Status.DELETED, "delete", due_ms()
+            bury(session, DeletedKind.EXPERIMENT, row.id, row.name)
             row.generation += 1
             events.record(session, row.id, [gone])
         self._wake()

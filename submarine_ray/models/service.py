@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SubmarineError
 from submarine_ray.models import signatures, tags
+from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 from submarine_ray.spec.trials import EXPERIMENT_TAG
 from submarine_ray.tracking.service import TrackingService
@@ -35,8 +37,13 @@ class ModelService:
     """`run_of` answers an experiment's MLflow run, and raises NotFound; `served` the endpoints that a model has."""
 
     def __init__(
-        self, tracking: TrackingService, run_of: Callable[[str], str], served: Callable[[str], dict[int, str]]
+        self,
+        tracking: TrackingService,
+        run_of: Callable[[str], str],
+        served: Callable[[str], dict[int, str]],
+        tombstones: Tombstones,
     ) -> None:
+        self._tombstones = tombstones
         self._tracking = tracking
         self._run_of = run_of
         self._served = served
@@ -83,6 +90,7 @@ class ModelService:
             _check_stage(version)
         with self._registry() as client:
             client.delete_registered_model(name)
+        self._tombstones.bury(DeletedKind.MODEL, name)
 
     def create_version(self, spec: ModelVersionSpec, base_dir: str | None) -> dict[str, Any]:
         """Register a model that an experiment saved: the one at `base_dir` in its artifacts, or its only one."""
@@ -161,6 +169,7 @@ class ModelService:
         _check_stage(found)
         with self._registry() as client:
             client.delete_model_version(name, str(version))
+        self._tombstones.bury(DeletedKind.MODEL_VERSION, f"{name}/{version}", name)
 
     def location(self, name: str, version: int) -> tuple[str, str]:
         """A version's `models:/` URI, and where its files lie as this service reads them. Raises NotFound."""

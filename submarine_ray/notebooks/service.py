@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.access.tombstones import bury
 from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
@@ -28,6 +29,7 @@ from submarine_ray.notebooks import repository
 from submarine_ray.notebooks.decide import IS_CREATING
 from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.spec import masks
+from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec
 from submarine_ray.spec.notebooks import NotebookSpec, path
 from submarine_ray.spec.notebooks import NotebookStatus as Status
@@ -154,6 +156,7 @@ class NotebookService:
             row = _found(repository.find(session, notebook_id, lock=True), notebook_id)
             row.wanted, row.taken, row.deleted_ms = "delete", None, now_ms()
             _terminating(row)
+            bury(session, DeletedKind.NOTEBOOK, row.id, row.name)
         return self._changed(row)
 
     def stop(self, notebook_id: str) -> dict[str, Any]:

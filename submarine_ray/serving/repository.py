@@ -6,12 +6,14 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from submarine_ray.access.tombstones import bury
 from submarine_ray.core import events, leases
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
 from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
+from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import GIB, Resources
 from submarine_ray.spec.serving import EndpointStatus
 
@@ -138,6 +140,8 @@ def abandon(session: Session, cluster: str) -> None:
     session.execute(delete(TrafficRow).where(TrafficRow.cluster == cluster))
     for row in on_cluster(session, cluster):
         events.forget(session, subject(row.name))
+        if row.status != EndpointStatus.DELETING:
+            bury(session, DeletedKind.ENDPOINT, row.name)
     session.execute(delete(EndpointRow).where(EndpointRow.cluster == cluster))
     session.execute(delete(ServingRow).where(ServingRow.cluster == cluster))
 

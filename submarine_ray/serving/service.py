@@ -11,6 +11,7 @@ import orjson
 from anyio import to_thread
 
 from submarine_ray.access.reach import Served
+from submarine_ray.access.tombstones import bury
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
 from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
@@ -23,6 +24,7 @@ from submarine_ray.serving import repository
 from submarine_ray.serving.decide import route
 from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import Resources, parse_resources, resources_text
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
 
@@ -94,6 +96,7 @@ class ServingService:
             if traffic and orjson.loads(traffic.weights).get(str(spec.model_version)) is not None:
                 raise Conflict(f"{name} takes a share of {spec.model_name}'s traffic; change the weights first.")
             repository.set_deleting(session, name)
+            bury(session, DeletedKind.ENDPOINT, name)
         with contextlib.suppress(NotFound):  # the model may have been deleted before its endpoint
             self._models.set_stage(spec.model_name, spec.model_version, "None")
         self._wake()

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from submarine_ray.access.tombstones import bury
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SecretLost
@@ -16,6 +17,7 @@ from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.spec import masks
+from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import documented
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec, TemplateSubmission
 from submarine_ray.templates import rendering, repository
@@ -95,6 +97,7 @@ class TemplateService:
         with self._database.session(write=True) as session:
             row = _own(repository.find(session, name, lock=True), name)
             repository.remove(session, name)
+            bury(session, DeletedKind.TEMPLATE, name)
         return _answer(row)
 
     def _complete(self, spec: TemplateSpec) -> TemplateSpec:
