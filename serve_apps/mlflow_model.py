@@ -10,12 +10,14 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serve_apps import hosts
 from serve_apps.devices import see_own_gpus
 from serve_apps.errors import CannotServe
 from serve_apps.model import load
@@ -29,8 +31,15 @@ class ModelDeployment:
     """One replica: holds the model."""
 
     def __init__(
-        self, model_uri: str, model_name: str, model_version: str, tracking_uri: str, tracking_token: str | None
+        self,
+        model_uri: str,
+        model_name: str,
+        model_version: str,
+        tracking_uri: str,
+        tracking_token: str | None,
+        allowed_hosts: Sequence[str] = (),
     ) -> None:
+        self._hosts = frozenset(allowed_hosts)
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
         if tracking_token:  # on Kubernetes it is in the pod's environment, from a Secret
             os.environ["MLFLOW_TRACKING_TOKEN"] = tracking_token
@@ -45,6 +54,8 @@ class ModelDeployment:
         log.info("Loaded %s version %s (%s) in %.1f s", model_name, model_version, model.kind, took)
 
     async def __call__(self, request: Request) -> Response:
+        if not hosts.is_served(host := request.headers.get("host"), self._hosts):
+            return Response(hosts.refusal(host), hosts.STATUS, media_type="application/json")
         path = request.url.path.removeprefix(request.scope.get("root_path", "")).rstrip("/")
         kind = request.headers.get("content-type", "")
         status, content = await self._server.answer(request.method, path, kind, await request.body())
@@ -60,8 +71,8 @@ class ModelDeployment:
             raise CannotServe(self._server.broken)
 
 
-def build(args: dict[str, str]) -> Any:
+def build(args: dict[str, Any]) -> Any:
     """The application that the control service's configuration asks for."""
     deployment: Any = ModelDeployment
     named = (args[name] for name in ("model_uri", "model_name", "model_version", "tracking_uri"))
-    return deployment.bind(*named, args.get("tracking_token"))
+    return deployment.bind(*named, args.get("tracking_token"), args.get("allowed_hosts", ()))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from ray import serve
 from ray.exceptions import RayActorError
 from starlette.requests import Request
 from starlette.responses import Response
+
+from serve_apps import hosts
 
 VERSION_HEADER = "x-model-version"
 
@@ -17,7 +20,8 @@ VERSION_HEADER = "x-model-version"
 class TrafficDeployment:
     """Holds no model: it hands each request to a version, by Serve's own handles."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed_hosts: Sequence[str] = ()) -> None:
+        self._hosts = frozenset(allowed_hosts)
         self._handles: dict[str, Any] = {}
         self._versions: list[str] = []
         self._weights: list[int] = []
@@ -33,6 +37,8 @@ class TrafficDeployment:
         }
 
     async def __call__(self, request: Request) -> Response:
+        if not hosts.is_served(host := request.headers.get("host"), self._hosts):
+            return Response(hosts.refusal(host), hosts.STATUS, media_type="application/json")
         (version,) = random.choices(self._versions, self._weights)  # noqa: S311 (a share, no secret)
         path = request.url.path.removeprefix(request.scope.get("root_path", "")).rstrip("/")
         asked = (request.method, path, request.headers.get("content-type", ""), await request.body())
@@ -43,7 +49,7 @@ class TrafficDeployment:
         return Response(content, status, {VERSION_HEADER: version}, media_type="application/json")
 
 
-def build(_args: dict[str, str]) -> Any:
+def build(args: dict[str, Any]) -> Any:
     """The application that the control service's configuration asks for."""
     deployment: Any = TrafficDeployment
-    return deployment.bind()
+    return deployment.bind(args.get("allowed_hosts", ()))

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from submarine_ray.cli import processes
+from submarine_ray.cli import haproxy, processes
 from submarine_ray.cli.processes import Started
 from submarine_ray.runner.network import node_ip
 from submarine_ray.spec import private
@@ -130,7 +130,7 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas[1]),
     }
     if fast_serve:
-        haproxy = _haproxy_dir(home)
+        place = _haproxy_dir(home)
         own |= {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -138,10 +138,15 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
             "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
             # Half a minute is for load balancers far away; this one learns of a leaving replica within a second.
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(place / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(place / "admin.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(place),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(place / "server-state"),
+            **(
+                {"RAY_SERVE_HAPROXY_BINARY_PATH": str(_haproxy_program_dir(home) / haproxy.PROGRAM)}
+                if haproxy.binary()
+                else {}
+            ),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports["haproxy_metrics"]),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports["haproxy_stats"]),
         }
@@ -202,6 +207,11 @@ def _haproxy_dir(home: Home) -> Path:
     return Path("/tmp") / f"sr-{os.getuid()}-{_digest(home)[:8]}"  # noqa: S108 (made by _make_private)
 
 
+def _haproxy_program_dir(home: Home) -> Path:
+    """Not in /tmp, where some systems let nothing be executed."""
+    return home.root / "haproxy"
+
+
 def _digest(home: Home) -> str:
     return hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
 
@@ -248,6 +258,10 @@ def _start(home: Home, cpus: int | None, gpus: int | None, fast_serve: bool, var
     directory = temp_dir(home)
     _make_private(directory.parent)
     _make_private(_haproxy_dir(home))
+    if binary := haproxy.binary():
+        haproxy.write(
+            private.directory(_haproxy_program_dir(home)), binary, [*haproxy.allowed_hosts(), socket.gethostname()]
+        )
     home.ray_storage.mkdir(mode=0o700, parents=True, exist_ok=True)
     started = processes.start(
         _command(home, ports, cpus or default_cpus(), gpus, directory),

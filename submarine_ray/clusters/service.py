@@ -22,6 +22,7 @@ from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.holdings import Holder, Holdings, lack
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.placement import Candidate, choose, shortage
+from submarine_ray.clusters.serve_hosts import serve_hosts
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
@@ -380,6 +381,10 @@ class ClusterService:
             return httpx.get(url, timeout=PROBE_SECONDS, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
+
+    def serve_hosts(self, name: str, endpoint: str) -> list[str]:
+        """The names that an endpoint answers to, beside addresses and what only its cluster's network knows."""
+        return serve_hosts(self._settings.allowed_hosts, self.serve_url(name, endpoint))
 
     def serve_http_options(self, name: str) -> dict[str, Any]:
         """Serve's HTTP options for this cluster; fixed at Serve's first start there."""

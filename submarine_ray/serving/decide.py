@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,15 +110,21 @@ def split_application(split: Split) -> dict[str, Any]:
 
 
 def configuration(
-    endpoints: Iterable[Desired], splits: Iterable[Split], tracking_uri: str, http_options: dict[str, Any]
+    endpoints: Iterable[Desired],
+    splits: Iterable[Split],
+    tracking_uri: str,
+    http_options: dict[str, Any],
+    hosts: Callable[[str], Sequence[str]] = lambda _application: (),
 ) -> dict[str, Any]:
-    """All of a cluster's applications: Serve's PUT replaces everything."""
-    return {
-        "proxy_location": "HeadOnly",
-        "http_options": http_options,
-        "applications": [application(endpoint, tracking_uri) for endpoint in endpoints]
-        + [split_application(split) for split in splits],
-    }
+    """All of a cluster's applications: Serve's PUT replaces everything. `hosts` are further names one answers to."""
+    applications = [
+        *(application(endpoint, tracking_uri) for endpoint in endpoints),
+        *(split_application(split) for split in splits),
+    ]
+    for one in applications:
+        if allowed := hosts(one["name"]):
+            one["args"]["allowed_hosts"] = list(allowed)
+    return {"proxy_location": "HeadOnly", "http_options": http_options, "applications": applications}
 
 
 _STATES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from functools import partial
 from typing import Any
 
 import orjson
@@ -85,6 +86,7 @@ class ServingReconciler:
             [_split(row, staying) for row in traffic],
             self._tracking_uri,
             self._clusters.serve_http_options(cluster),
+            partial(self._clusters.serve_hosts, cluster),
         )
         # A cluster that was started anew has lost its applications, so its incarnation counts as a change.
         wanted = hashlib.sha256(orjson.dumps(config) + incarnation.encode()).hexdigest() if rows else ""

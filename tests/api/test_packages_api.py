@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from submarine_ray.access import connections
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
 from submarine_ray.experiments.unsubmittable import TRIES
@@ -92,8 +94,8 @@ def test_an_upload_that_is_cut_off_leaves_nothing(service: httpx.Client, home: P
     ]
     scope = {
         "type": "http", "method": "PUT", "path": PATH, "raw_path": PATH.encode(), "query_string": b"", "root_path": "",
-        "headers": [(b"host", b"127.0.0.1:32080")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 32080),
-        "scheme": "http", "http_version": "1.1",
+        "headers": [(b"host", b"127.0.0.1:32080")], "client": ("testclient", 50000), "server": ("127.0.0.1", 32080),
+        "scheme": "http", "http_version": "1.1", "state": connections.told({}, os.geteuid()),
     }  # fmt: skip
 
     async def receive() -> dict[str, Any]:
