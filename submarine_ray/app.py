@@ -168,6 +168,7 @@ class Platform:
         self.database.migrate()
         sealed.seal_all(self.database)
         passwords.bring_in(self.database, self._secrets)
+        sealed.check_key(self.database)
         self.clusters.ensure_local()
         self.clusters.load_configurations()
         self.templates.load_library(library.load(self.clusters))

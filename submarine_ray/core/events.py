@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import BigInteger, Index, Integer, String, delete, func, select
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Table
 from submarine_ray.core.sealed import Told
+from submarine_ray.spec import masks
 
 
 class EventRow(Table):
@@ -51,7 +52,8 @@ def gist(message: str | None) -> str | None:
 
 def record(session: Session, subject: str, events: Iterable[Event]) -> None:
     """Add events, in the transaction that makes the change itself."""
-    for event in events:
+    for told in events:
+        event = replace(told, message=masks.text(told.message))  # as it is kept, and compared with what is
         earlier = _earlier(session, subject, event) if event.recurs else None
         now = now_ms()
         session.add(

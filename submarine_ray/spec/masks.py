@@ -149,7 +149,25 @@ def restored(document: Any, kept: Any) -> Any:
         return others.pop()
 
     _check_places(document, kept, ())
-    return _mapped(document, restore)
+    found = _mapped(document, restore)
+    _keep_marks(document, found, _marks(document))
+    return found
+
+
+def _keep_marks(sent: Any, found: Any, marks: set[str]) -> None:
+    """What was a secret by its mark stays one: else a change that leaves the mark out would have it shown."""
+    if isinstance(sent, dict):
+        masked_names = [name for name, value in (sent.get("envVars") or {}).items() if value == HIDDEN]
+        if more := [name for name in masked_names if not looks_secret(name) and name not in marks]:
+            found[MARKS] = [*(found.get(MARKS) or []), *more]
+        if sent.get("value") == HIDDEN and not looks_secret(str(sent.get("name"))):
+            found["secret"] = True
+        for key, value in sent.items():
+            if key not in _NAMED:
+                _keep_marks(value, found[key], marks)
+    elif isinstance(sent, list):
+        for one, there in zip(sent, found, strict=True):
+            _keep_marks(one, there, marks)
 
 
 def _check_places(document: Any, kept: Any, path: tuple[str, ...]) -> None:

@@ -188,7 +188,7 @@ def service(home: Path, key: str) -> TestClient:
 
 
 def test_what_an_earlier_version_has_stored_is_sealed_and_a_lost_key_blocks_nothing_else(
-    api: httpx.Client, tmp_path: Path
+    api: httpx.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settle(api)
     keys = ["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="]
@@ -213,7 +213,9 @@ def test_what_an_earlier_version_has_stored_is_sealed_and_a_lost_key_blocks_noth
         assert stored(api, id).code.git.password == f"{CANARY}-old"
         for left in (file, Path(f"{file}-wal")):
             assert CANARY.encode() not in left.read_bytes()
+    capsys.readouterr()
     with service(tmp_path, keys[1]) as api:
+        assert "documents.key_lost" in capsys.readouterr().out
         for path in ("experiment", "notebook", "environment", "template", "cluster", "experiment/logs"):
             listed = api.get(f"/api/v1/{path}")
             assert listed.status_code == 200 and len(listed.json()["result"]) > 0, (path, listed.text)

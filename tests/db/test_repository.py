@@ -129,6 +129,7 @@ def test_migrations_make_what_the_tables_say(database: Database) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
+    import submarine_ray.app  # noqa: F401 (it knows all tables)
     from submarine_ray.core.database import Table
 
     with database.engine.connect() as connection:

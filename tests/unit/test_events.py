@@ -64,3 +64,11 @@ def test_pages_hear_of_each_time(database: Database) -> None:
     say(database, CRASH)
     with database.session() as session:
         assert events.since(session, newest)[1] == {SUBJECT}
+
+
+def test_a_url_that_signs_in_is_told_without_its_password_and_counted(database: Database) -> None:
+    pull = Event("PullFailed", "https://me:c4nary@host/x does not answer (try 1).", recurs=True)
+    say(database, pull, pull, pull)
+    assert told(database) == [("PullFailed", 3)]
+    with database.session() as session:
+        assert "https://me:**********@host/x" in events.history(session, SUBJECT)[0]["message"]

@@ -92,6 +92,17 @@ def test_a_document_is_masked_and_restored() -> None:
     assert again["spec"]["Worker"]["envVars"] == {"HF_TOKEN": "one"}
 
 
+def test_a_secret_by_its_mark_stays_one() -> None:
+    """Else whoever may change it could have it shown, by leaving the mark out."""
+    kept = {"experimentSpec": document(), "parameters": [{"name": "pin", "value": "1", "secret": True}]}
+    shown = masks.masked(kept)
+    del shown["experimentSpec"]["meta"]["secretVars"], shown["parameters"][0]["secret"]
+    again = masks.restored(shown, kept)
+    assert again["experimentSpec"]["meta"]["envVars"]["PLAIN"] == "two" and again["parameters"][0]["value"] == "1"
+    assert masks.masked(again)["experimentSpec"]["meta"]["envVars"]["PLAIN"] == HIDDEN
+    assert masks.masked(again)["parameters"][0]["value"] == HIDDEN
+
+
 def test_parameters_of_templates_are_known_by_their_names() -> None:
     kept = {"parameters": [{"name": "hf_token", "value": "one"}, {"name": "pin", "value": 1234, "secret": True}]}
     shown = masks.masked(kept)
