@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from submarine_ray.client.shipper import Shipper
 from submarine_ray.client.spool import Run, Spool, piece
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec import pieces
+from submarine_ray.spec.points import Points
 from submarine_ray.tracking.batches import expanded, parsed
 from tests.conftest import wait_until
 
@@ -42,6 +43,7 @@ class Service(ThreadingHTTPServer):
         self.loses = 0
         self.away = False
         self.pause = 0.0
+        self.meanwhile: Callable[[], object] | None = None  # what happens once, before a batch after the first is taken
         self.lock = threading.Lock()
 
     @property
@@ -81,6 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.path.startswith("/api/v1/run/r/batch"):
             self.server.params += json.loads(body).get("params", [])
             return self._answer(200, {})
+        if self.server.batches and self.server.meanwhile:
+            act, self.server.meanwhile = self.server.meanwhile, None
+            act()
         found = self.server.take(body, self.headers.get("Content-Encoding", ""))
         if self.server.loses and found[0] == 200:
             self.server.loses -= 1
@@ -181,6 +186,22 @@ def test_two_at_once_double_nothing(service: Service, tmp_path: Path) -> None:
     first, second = Shipper(path, run(service)).start(), Shipper(path, run(service)).start()
     assert first.close() and second.close()
     assert steps(service) == list(range(2_000))
+
+
+@pytest.mark.usefixtures("few")
+def test_another_sender_with_other_batches_doubles_nothing(service: Service, tmp_path: Path) -> None:
+    """In the middle of a run, somebody else has stored half of the next batch."""
+    path = spooled(tmp_path, 400)
+    lines = path.read_bytes().splitlines(keepends=True)
+
+    def store() -> None:
+        (writer, after), end = *service.sequences.items(), len(b"".join(lines[:150]))
+        rows = [tuple(json.loads(line)) for line in lines[100:150]]
+        assert service.take(Points.of(rows).body(writer, after, end), "")[0] == 200
+
+    service.meanwhile = store
+    assert Shipper(path, run(service)).start().close()
+    assert steps(service) == list(range(400)) and service.meanwhile is None
 
 
 @pytest.mark.usefixtures("few")
