@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -134,7 +135,7 @@ def run(
     cpus_per_worker: Annotated[float, typer.Option(min=0)] = 1,
     gpus_per_worker: Annotated[float, typer.Option(min=0)] = 0,
     framework: Annotated[str | None, typer.Option(help="PyTorch, TensorFlow, XGBoost, Python, Shell or Ray")] = None,
-    env: Annotated[list[str] | None, typer.Option(help="K=V, may be given many times")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="K=V, or K for your own; may be given many times")] = None,
     name: Annotated[str | None, typer.Option(help="the experiment's name")] = None,
     working_dir: Annotated[Path, typer.Option(help="directory to send along", exists=True, file_okay=False)] = Path(),
     no_working_dir: Annotated[bool, typer.Option("--no-working-dir", help="send no directory")] = False,
@@ -164,7 +165,7 @@ def run(
             framework=framework,
             cpus_per_worker=cpus_per_worker,
             gpus_per_worker=gpus_per_worker,
-            env=_pairs(env or [], "--env"),
+            env=_variables(env or []),
             working_dir=None if no_working_dir else working_dir,
             max_retries=max_retries,
             cluster=cluster,
@@ -359,6 +360,14 @@ def config_set(path: str, value: str) -> None:
     from submarine_ray.cli import config
 
     config.set(path, value)
+
+
+def _variables(given: list[str]) -> dict[str, str]:
+    """K=V, or K alone with the value that this process has: a token then is in no shell's history."""
+    for name in given:
+        if "=" not in name and name not in os.environ:
+            raise Problem(f"--env {name!r}: there is no such variable here; write {name}=VALUE")
+    return _pairs([one if "=" in one else f"{one}={os.environ[one]}" for one in given], "--env")
 
 
 def _pairs(pairs: list[str], option: str) -> dict[str, str]:

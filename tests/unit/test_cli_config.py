@@ -44,7 +44,10 @@ def test_config_init_list_get_set(submarine) -> None:  # type: ignore[no-untyped
     [
         (("config", "get", "connection.colour"), "there is no setting 'connection.colour'"),
         (("config", "set", "connection.port", "many"), "'many' is not a port"),
-        (("run", "--env", "NOVALUE", "--", "true"), "--env 'NOVALUE' is not KEY=VALUE"),
+        (
+            ("run", "--env", "NOVALUE", "--", "true"),
+            "--env 'NOVALUE': there is no such variable here; write NOVALUE=VALUE",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(submarine, arguments: tuple[str, ...], said: str) -> None:  # type: ignore[no-untyped-def]
@@ -70,3 +73,10 @@ def test_up_with_somebody_else_on_the_port_starts_nothing(submarine, tmp_path: P
         somebody.shutdown()
     assert done.returncode == 1 and "is taken by a program that is not this home's" in done.stderr
     assert not Home(tmp_path).ray_state.exists()
+
+
+def test_a_variable_without_a_value_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from submarine_ray.cli.main import _variables
+
+    monkeypatch.setenv("HF_TOKEN", "a=b")
+    assert _variables(["HF_TOKEN", "LR=0.1", "EMPTY="]) == {"HF_TOKEN": "a=b", "LR": "0.1", "EMPTY": ""}
