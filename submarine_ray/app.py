@@ -39,6 +39,7 @@ from submarine_ray.clusters.reconcile import ClusterReconciler
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.content import listener
 from submarine_ray.content.doors import Content, ContentDoor, MainDoor
+from submarine_ray.content.exposed import exposed
 from submarine_ray.content.origins import Origins
 from submarine_ray.content.tickets import Tickets
 from submarine_ray.core import logging, openapi, own_places, sealed
@@ -262,6 +263,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         _add_workbench(app, platform, feed)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app)
     content = _content(platform, proxy)
+    platform.exposure.add(lambda: exposed(content.origins, settings.trust_content))
     app.add_middleware(MainDoor, content=content)
     holders = Holders(platform.attempts.find, platform.notebooks.is_wanted, platform.serving.served_by)
     app.add_middleware(Scopes, holders=holders, runs=Ownership(platform.tracking))

@@ -13,6 +13,8 @@ from submarine_ray.access import exposure
 from submarine_ray.access.exposure import Exposure
 from submarine_ray.cli import platform, processes
 from submarine_ray.cli.main import app
+from submarine_ray.content.exposed import exposed
+from submarine_ray.content.origins import Origins
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.home import Home
 from tests.conftest import TOKEN
@@ -52,6 +54,14 @@ def test_what_is_open_is_told_with_what_to_do(people: list[pwd.struct_passwd], m
     more = Exposure(Settings())
     more.add(lambda: ["Something of another feature's is open."])
     assert more.found()[-1] == "Something of another feature's is open."
+
+
+@pytest.mark.parametrize(("trusted", "said"), [(False, "in a sandbox"), (True, "without a sandbox")])
+def test_content_at_the_services_own_address_is_told(trusted: bool, said: str) -> None:
+    settings = Settings(token=TOKEN, public_url="https://ml.example.org", content_url="https://ml.example.org")  # type: ignore[arg-type]
+    (sentence,) = exposed(Origins(settings), trusted)
+    assert said in sentence and "SUBMARINE_CONTENT_URL" in sentence
+    assert list(exposed(Origins(Settings()), trusted)) == []
 
 
 def test_status_warns_of_what_is_open(
