@@ -21,6 +21,7 @@ from submarine_ray.core.settings import Settings
 from submarine_ray.spec import private
 from submarine_ray.spec.hosts import PORTS
 from submarine_ray.tracking.locations import confine
+from submarine_ray.tracking.sending import in_pieces, name_files
 from submarine_ray.tracking.served import is_served
 from submarine_ray.tracking.strict import refuse_what_is_not_understood
 
@@ -58,6 +59,7 @@ def load(settings: Settings) -> App:
 
     confine(handlers, sqlalchemy_store, settings.artifacts)
     refuse_what_is_not_understood(handlers)
+    name_files(handlers)
     handlers._get_tracking_store()
     handlers._get_model_registry_store()
     return app  # type: ignore[no-any-return]
@@ -86,7 +88,11 @@ class TrackingMount:
             return
         mlflow = await asyncio.to_thread(self._loaded)
         is_own_page = path in (PREFIX, f"{PREFIX}/") or path.startswith(f"{PREFIX}/static-files/")
-        await mlflow(scope, receive, send if is_own_page else _sandboxed(send))
+        if is_own_page:
+            await mlflow(scope, receive, send)
+        else:
+            answer = _sandboxed(send)
+            await mlflow(scope, receive, in_pieces(scope, receive, answer) if scope["type"] == "http" else answer)
 
 
 def _sandboxed(send: Send) -> Send:

@@ -109,9 +109,9 @@ def write(file: Path, size: int, prefix: str) -> None:
             opened.write("".join(line % number for number in range(begin, begin + step)))
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    made = Service(tmp_path)
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    made = Service(tmp_path_factory.mktemp("home"))
     yield made
     made.stop()
 
@@ -124,6 +124,31 @@ def read(service: Service, path: str) -> int:
         for piece in answer.iter_raw():
             total += len(piece)
     return total
+
+
+def test_artifacts_that_are_read_slowly_hold_neither_memory_nor_threads(service: Service) -> None:
+    id = service.archived(100 * MB)
+    with service.database.session() as session:
+        run = session.get(ExperimentRow, id).run_id
+    paths = [
+        f"/mlflow/get-artifact?path=logs/worker-0.log&run_uuid={run}",
+        f"/api/v1/experiment/{id}/artifact?path=logs/worker-0.log",
+    ]
+    with httpx.Client(base_url=service.url, timeout=60) as client:
+        begin = client.get(paths[0], headers={"Range": "bytes=0-9"})
+        assert begin.status_code == 206 and len(begin.content) == 10
+        assert begin.headers["Content-Disposition"].startswith("attachment")
+        assert begin.headers["X-Content-Type-Options"] == "nosniff" and begin.headers["Content-Type"] == "text/plain"
+    before = service.memory("VmRSS")
+    service.forget()
+    with contextlib.ExitStack() as opened:
+        for _ in range(60):  # more than the API has threads
+            for path in paths:
+                answer = opened.enter_context(httpx.stream("GET", f"{service.url}{path}", timeout=60))
+                assert answer.status_code == 200 and int(answer.headers["Content-Length"]) > 80 * MB
+        assert httpx.get(f"{service.url}/api/v1/experiment/{id}", timeout=30).status_code == 200
+        growth = service.memory("VmHWM") - before
+    assert growth < MOST_GROWTH, f"{growth / MB:.0f} MB"
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="memory's peak cannot be reset")
