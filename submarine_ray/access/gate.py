@@ -93,7 +93,9 @@ class Gate:
                 query = scope.get("query_string", b"").decode("latin-1")
                 asked = quote(f"{scope['path']}?{query}" if query else scope["path"])
                 return RedirectResponse(f"{signin.PATH}?next={asked}", HTTPStatus.SEE_OTHER)
-            return error(HTTPStatus.UNAUTHORIZED, self._identity.refusal())
+            refusal = error(HTTPStatus.UNAUTHORIZED, self._identity.refusal())
+            refusal.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
+            return refusal
         principal = known.principal
         if principal.kind is not PrincipalKind.ADMINISTRATOR and not self._opens(principal, scope):
             whose = f"The token of the {principal.kind} {principal.name!r}"

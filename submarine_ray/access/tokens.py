@@ -12,9 +12,10 @@ import hashlib
 import hmac
 
 from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.spec.strength import MADE_HERE
 
 # What scanners for leaked secrets can look for; and which form of token this is.
-PREFIX = "sra_"
+PREFIX = MADE_HERE
 VERSION = "1"
 LONGEST = 512
 # What the key is derived for: tokens tell nothing of what the secret seals elsewhere.

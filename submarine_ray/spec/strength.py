@@ -6,6 +6,7 @@ import re
 
 MIN_CHARACTERS = 16
 MIN_DISTINCT = 5
+MADE_HERE = "sra_"
 HOW_TO_MAKE_ONE = "make one with: openssl rand -hex 32"
 # What examples, manuals and tired people write; a random token holds none of it.
 _KNOWN = (
@@ -26,6 +27,8 @@ def weakness(token: str) -> str | None:
         return "holds blanks or other characters that a header cannot carry"
     if len(token) < MIN_CHARACTERS:
         return f"has {len(token)} characters, fewer than {MIN_CHARACTERS}"
+    if token.startswith(MADE_HERE):
+        return f"begins with {MADE_HERE}, as the tokens do that the service makes itself"
     if _is_known(re.sub(r"[^a-z0-9]", "", token.lower())):
         return "is one that others guess first"
     return None

@@ -49,6 +49,7 @@ def test_each_token_makes_its_own_caller_and_an_attempt_reaches_its_own_run() ->
         answer = http.get(path, headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == status, (path, token, answer.text)
         assert answer.json().get("kind") == kind
+        assert answer.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
 
 
 def test_an_attempts_token_is_no_administrators_where_none_is_asked_for() -> None:

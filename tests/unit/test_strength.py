@@ -29,6 +29,7 @@ WEAK = [
     ("your-secret-token-here", "others guess first"),
     ("submarine-admin-token-1234", "others guess first"),
     ("a" * 64, "others guess first"),
+    ("sra_4f1c9b7e2d8a6035c4e1f7a9", "begins with sra_"),
     ("abababababababababab", "others guess first"),
     ("0123456789abcdef", "others guess first"),
     ("9876543210987654321", "others guess first"),
