@@ -42,7 +42,7 @@ from submarine_ray.content.doors import Content, ContentDoor, MainDoor
 from submarine_ray.content.exposed import exposed
 from submarine_ray.content.origins import Origins
 from submarine_ray.content.tickets import Tickets
-from submarine_ray.core import logging, openapi, own_places, sealed
+from submarine_ray.core import logging, networks, openapi, own_places, sealed
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import CLOCK, iso, now_ms
 from submarine_ray.core.database import Database
@@ -264,6 +264,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     app.add_middleware(TrackingMount, loaded=platform.tracking.app)
     content = _content(platform, proxy)
     platform.exposure.add(lambda: exposed(content.origins, settings.trust_content))
+    platform.exposure.add(lambda: networks.exposed(settings.allow_cluster_networks))
     app.add_middleware(MainDoor, content=content)
     holders = Holders(platform.attempts.find, platform.notebooks.is_wanted, platform.serving.served_by)
     app.add_middleware(Scopes, holders=holders, runs=Ownership(platform.tracking))

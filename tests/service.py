@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.app import Platform, build
@@ -34,6 +36,15 @@ def serving(home: Path, **settings: Any) -> Iterator[tuple[str, Platform]]:
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+def without_mlflow(app: FastAPI, url: str) -> TestClient:
+    """A client of an app whose background work does not begin; MLflow keeps one store a process, which stays others'."""
+    platform: Platform = app.state.platform
+    platform.database.migrate()
+    platform.clusters.ensure_local()
+    platform.clusters.load_configurations()
+    return TestClient(app, base_url=url, follow_redirects=False)
 
 
 def put_texts(tracking: TrackingService, run: str, texts: dict[str, str]) -> None:

@@ -31,6 +31,7 @@ _METADATA = tuple(
         "fd00:42::42/128",  # Scaleway
     )
 )
+_LINK_LOCAL = ip_network("169.254.0.0/16")
 _THIS_NETWORK = ip_network("0.0.0.0/8")  # Linux takes 0.0.0.0 for this machine
 _IPV4_INSIDE = tuple(ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))  # NAT64; IPv4-compatible
 
@@ -47,6 +48,15 @@ def _listed(value: Any) -> Any:
 
 
 Networks = Annotated[list[Network], BeforeValidator(_listed)]
+
+
+def exposed(granted: Sequence[Network]) -> Iterator[str]:
+    """What the granted networks open that gives away credentials; see access.exposure."""
+    if opened := [str(one) for one in granted if any(one.overlaps(closed) for closed in (_LINK_LOCAL, *_METADATA))]:
+        yield (
+            f"{SETTING} grants {', '.join(opened[:3])}: whoever registers a cluster has the service ask the cloud's "
+            "metadata service, which gives out this machine's credentials. Grant the clusters' own networks alone."
+        )
 
 
 class Outgoing:

@@ -33,6 +33,9 @@ class Guarded:
             (b"content-security-policy", _POLICY.format(nonce=nonce).encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"same-origin"),
+            # Content on another port of the same name is "same site": it gets no hold of these pages.
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"cross-origin-resource-policy", b"same-origin"),
         )
 
         async def guarded(message: MutableMapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
-from tests.conftest import wait_until
+from tests.service import without_mlflow
 
 KUBECONFIG = {
     "clusters": [{"name": "c", "cluster": {"server": "https://169.254.169.254"}}],
@@ -23,17 +22,14 @@ IN_A_FILE = {"name": "from-file", "kind": "ray", "address": "http://127.0.0.1:82
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def strict(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     configurations: Path = tmp_path_factory.mktemp("configurations")
     (configurations / "a.yaml").write_text(yaml.safe_dump_all([IN_A_FILE, {**IN_A_FILE, "name": "b"}]))
     (configurations / "b.yaml").write_text(
         yaml.safe_dump({"name": "good", "kind": "ray", "address": "http://10.1.2.3:8265"})
     )
     settings = Settings(home=tmp_path_factory.mktemp("strict"), cluster_configurations=configurations)
-    with TestClient(build(settings), base_url="http://127.0.0.1:32080") as client:
-        # Alembic does one migration at a time in a process, and MLflow's runs in the background.
-        wait_until(lambda: client.get("/ready").status_code == 200, 60, "MLflow is loaded")
-        yield client
+    return without_mlflow(build(settings), "http://127.0.0.1:32080")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
-from tests.conftest import wait_until
+from tests.service import without_mlflow
 
 TOKEN = "a-token-for-content-tests"
 KNOWN = {"Authorization": f"Bearer {TOKEN}"}
@@ -52,13 +52,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         token=TOKEN,
         allow_cluster_networks="127.0.0.1/32",  # type: ignore[arg-type]
     )
-    with TestClient(build(settings), base_url="http://127.0.0.1:32080", follow_redirects=False) as client:
-        for name in ("one", "two"):
-            body = {"name": name, "address": f"http://127.0.0.1:{target.server_port}", "token": "of-cluster"}
-            assert client.post("/api/v1/cluster", json=body, headers=KNOWN).status_code == 200
-        # Alembic does one migration at a time in a process, and MLflow's runs in the background.
-        wait_until(lambda: client.get("/ready").status_code == 200, 60, "MLflow is loaded")
-        yield client
+    client = without_mlflow(build(settings), "http://127.0.0.1:32080")
+    for name in ("one", "two"):
+        body = {"name": name, "address": f"http://127.0.0.1:{target.server_port}", "token": "of-cluster"}
+        assert client.post("/api/v1/cluster", json=body, headers=KNOWN).status_code == 200
+    yield client
     target.shutdown()
 
 
@@ -233,7 +231,7 @@ def test_what_is_not_there_is_said_on_the_main_origin(service: TestClient) -> No
 
 
 @pytest.fixture(scope="module")
-def make(service: TestClient, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def make(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def made(url: str, **more: Any) -> tuple[TestClient, TestClient]:
         settings = Settings(
             home=tmp_path_factory.mktemp("named"),
@@ -241,11 +239,8 @@ def make(service: TestClient, tmp_path_factory: pytest.TempPathFactory) -> Any:
             public_url="https://ml.example.com",
             **more,  # type: ignore[arg-type]
         )
-        app = build(settings)
-        app.state.platform.database.migrate()
-        app.state.platform.clusters.ensure_local()
-        main = TestClient(app, base_url="https://ml.example.com", follow_redirects=False)
-        return main, TestClient(app, base_url=url, follow_redirects=False)
+        main = without_mlflow(build(settings), "https://ml.example.com")
+        return main, TestClient(main.app, base_url=url, follow_redirects=False)
 
     return made
 
@@ -279,6 +274,8 @@ def test_encrypted_and_without_an_address_for_content_it_says_what_to_set(make: 
 def test_one_origin_for_all_is_a_sandbox_unless_it_is_trusted(make: Any, trusted: bool) -> None:
     main, _ = make("https://x", content_url="https://ml.example.com", trust_content=trusted)
     answer = main.get("/ray/local/", headers=CLICK)
+    told = [one for one in main.app.state.platform.exposure.found() if "SUBMARINE_TRUST_CONTENT" in one]
+    assert len(told) == trusted
     policy = answer.headers["content-security-policy"]
     assert answer.status_code == 503 and ("sandbox" in policy) is not trusted and "allow-same-origin" not in policy
 

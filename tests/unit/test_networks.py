@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from submarine_ray.core.networks import AddressRefused, Outgoing
+from submarine_ray.core.networks import AddressRefused, Outgoing, exposed
 from submarine_ray.core.outgoing import CheckedTransport
 from submarine_ray.core.settings import Settings
 
@@ -96,3 +96,9 @@ def test_the_checked_address_is_the_one_that_is_connected_to(names: Callable[...
             client.get(f"http://rebound.example:{closed.getsockname()[1]}/")
         with pytest.raises(TimeoutError):
             closed.accept()
+
+
+def test_a_grant_of_metadata_services_is_told() -> None:
+    told = list(exposed(Settings(allow_cluster_networks="0.0.0.0/0").allow_cluster_networks))  # type: ignore[arg-type]
+    assert len(told) == 1 and "metadata" in told[0]
+    assert not list(exposed(Settings(allow_cluster_networks="127.0.0.0/8, ::1").allow_cluster_networks))  # type: ignore[arg-type]
