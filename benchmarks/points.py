@@ -24,7 +24,7 @@ from submarine_ray.runner.network import free_port
 from tests.conftest import MariaDb
 
 LOGS = Path(__file__).parent / "logs.py"
-POINTS, BATCHED, SINGLE = 300_000, 20_000, 200
+POINTS, BATCHED, SINGLE = 200_000, 10_000, 100
 AT_ONCE = 10
 ROUNDS = 3
 
