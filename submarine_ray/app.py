@@ -67,6 +67,7 @@ from submarine_ray.experiments.pages import ArtifactPlace
 from submarine_ray.experiments.reconcile import ExperimentReconciler
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.experiments.spool import Spools
+from submarine_ray.experiments.tidying import Tidying
 from submarine_ray.models import endpoints as model_endpoints
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks import endpoints as notebook_endpoints
@@ -158,7 +159,8 @@ class Platform:
         self.notebook_loop = Loop("notebooks", notebook_reconciler.tick)
         self.serving_loop = Loop("serving", serving_reconciler.tick)
         self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
-        self.loops = (self.experiment_loop, self.notebook_loop, self.serving_loop, self.cluster_loop)
+        self.housekeeping = Loop("housekeeping", Tidying(self.database, self.tombstones, home).tick)
+        self.loops = (self.experiment_loop, self.notebook_loop, self.serving_loop, self.cluster_loop, self.housekeeping)
         self.health = Health(self._watched())
         self.started_ms = now_ms()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -63,6 +64,12 @@ class Tombstones:
         """Note that something is deleted elsewhere, as soon as it is."""
         with self._database.session(write=True) as session:
             bury(session, kind, subject, name)
+
+    def which(self, kind: str, subjects: Collection[str]) -> set[str]:
+        """Those of the subjects that somebody has deleted."""
+        query = select(TombstoneRow.subject).where(TombstoneRow.kind == kind, TombstoneRow.subject.in_(subjects))
+        with self._database.session() as session:
+            return set(session.scalars(query))
 
     def page(self, kind: str | None, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Deletions, the newest first, and the answer's attributes. Raises InvalidSpec for an odd cursor."""

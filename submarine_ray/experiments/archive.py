@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from submarine_ray.clusters.drivers.base import LOG_SECONDS, Driver, UnknownJob, Unreachable
 from submarine_ray.core.events import Event
@@ -12,6 +11,7 @@ from submarine_ray.experiments.losses import losses
 from submarine_ray.experiments.split import Split
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec import passing
 from submarine_ray.tracking.service import TrackingService
 
 LOST = b"The log was lost with the node that had it."
@@ -46,8 +46,8 @@ def store(
         if not node_is_gone:
             raise
         said = LOST  # waiting would not bring it back
-    with TemporaryDirectory(prefix="submarine-log-") as directory_name:
-        split = Split(Path(directory_name), names)
+    with passing.passing("log") as directory:
+        split = Split(directory, names)
         split.add(said)
         split.end()
         return put(split.directory)

@@ -154,6 +154,11 @@ def count_by_day(session: Session, first: int) -> dict[int, int]:
     return {int(found): count for found, count in session.execute(query)}
 
 
+def which(session: Session, ids: Collection[str]) -> set[str]:
+    """Those of the ids that there are, deleted ones that are still to be put away among them."""
+    return set(session.scalars(select(ExperimentRow.id).where(ExperimentRow.id.in_(ids))))
+
+
 def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:
     """Lease rows that are due."""
     return list(leases.claim(session, ExperimentRow, lessee, limit))

@@ -10,6 +10,7 @@ from typing import Any
 
 from submarine_ray.runner import places
 from submarine_ray.runner.errors import CODE_SYNC_STATUS, CodeSyncFailed
+from submarine_ray.spec import passing
 from submarine_ray.spec.launch import SPOOL, Code, Launch
 
 DOWNLOAD_SECONDS = 60
@@ -43,7 +44,7 @@ class Workspace:
 def prepare(launch: Launch, replica: str) -> Workspace:
     """The replica's workspace, with the code in it if there is any. Raises CodeSyncFailed, InvalidLaunch."""
     places.ensure(launch)
-    root = Path(launch.work_dir) / replica if launch.work_dir else Path(tempfile.mkdtemp(prefix="submarine-"))
+    root = Path(launch.work_dir) / replica if launch.work_dir else passing.directory("replica")
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if launch.tensorboard_dir:
         Path(launch.tensorboard_dir).mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,8 @@ import atexit
 import hashlib
 import inspect
 import os
-import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from submarine_ray.client.package import FUNCTION_FILE, MODULES, WORK
 from submarine_ray.runner.errors import InvalidLaunch
+from submarine_ray.spec import passing
 from submarine_ray.spec.launch import FINAL_STATUS
 
 HINT = "give the package that has it in pip=[...]; a module of your own travels if it lies beside the script"
@@ -78,8 +77,8 @@ _placed: dict[str, Path] = {}  # in this process: by a function's digest, where 
 
 def _place(files: Mapping[str, tuple[bytes, int]]) -> Path:
     """Write them to this node's disk, and import from there."""
-    directory = Path(tempfile.mkdtemp(prefix="submarine-function-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    directory = passing.directory("function")
+    atexit.register(passing.remove, directory)
     for name, (content, mode) in files.items():
         place = directory / name
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.spec import passing
 
 
 class Artifact(NamedTuple):
@@ -40,9 +40,9 @@ def opened(repository: Any, path: str) -> Iterator[Path]:
         return
     if any(found.is_dir for found in repository.list_artifacts(_above(safe)) if found.path == safe):
         raise InvalidSpec(f"{safe!r} is a directory; list it instead", "path")
-    with TemporaryDirectory() as directory:
+    with passing.passing("artifact") as directory:
         try:
-            local = Path(repository.download_artifacts(safe, directory))
+            local = Path(repository.download_artifacts(safe, str(directory)))
         except Exception as failure:  # each artifact store has its own errors for "is not there"
             raise NotFound(f"There is no artifact {safe!r}.") from failure
         yield local

@@ -33,7 +33,7 @@ from submarine_ray.runner.tune.work import (
     function_variables,
     trial_launch,
 )
-from submarine_ray.spec import space
+from submarine_ray.spec import passing, space
 from submarine_ray.spec.launch import Launch, Tune
 from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, SWEEP_NAME_TAG, TrialState
@@ -217,7 +217,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         """What the trial goes on from: a copy, for Ray Tune's own may be a passing one."""
         count = Path(checkpoint_dir, _COUNT_FILE)
         if count.exists():
-            self._given = Path(tempfile.mkdtemp(prefix="submarine-"))
+            self._given = passing.directory("trial")
             shutil.copytree(checkpoint_dir, self._given, dirs_exist_ok=True)
             (self._given / _COUNT_FILE).unlink()
             self._reports.count = int(count.read_text())

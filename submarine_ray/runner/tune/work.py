@@ -24,7 +24,7 @@ from submarine_ray.runner import environment, lines
 from submarine_ray.runner.errors import CommandFailed, RunnerError
 from submarine_ray.runner.function import TrainFunction, call
 from submarine_ray.runner.gang import Gang, ReplicaActor
-from submarine_ray.spec import space
+from submarine_ray.spec import passing, space
 from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch
 
@@ -136,7 +136,7 @@ class FunctionWork:
     def __init__(
         self, launch: Launch, reports: Reports, function: TrainFunction, params: Mapping[str, Any], put: Put
     ) -> None:
-        root = Path(launch.work_dir or tempfile.mkdtemp())
+        root = Path(launch.work_dir) if launch.work_dir else passing.directory("trial")
         self.checkpoint: Path | None = root / "checkpoint"
         self._put = put
         self._launch = launch

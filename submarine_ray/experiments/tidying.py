@@ -1,0 +1,72 @@
+"""Takes away what processes that were killed have left on this machine's disk: only what is certainly ours, and old."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import structlog
+
+from submarine_ray.access.tombstones import Tombstones
+from submarine_ray.core.database import Database
+from submarine_ray.experiments import repository
+from submarine_ray.spec import passing
+from submarine_ray.spec.deletions import DeletedKind
+from submarine_ray.spec.home import Home
+
+log = structlog.get_logger(__name__)
+
+PAUSE_SECONDS = 3600.0
+AT_ONCE = 500
+
+
+class Tidying:
+    """Looks once an hour: at the system's temporary files, and at the home's directories of deleted experiments."""
+
+    def __init__(self, database: Database, tombstones: Tombstones, home: Home) -> None:
+        self._database = database
+        self._tombstones = tombstones
+        self._home = home
+        self._look_after = 0.0
+
+    def tick(self) -> float:
+        """The seconds until the next look."""
+        if time.monotonic() >= self._look_after:
+            self._look_after = time.monotonic() + PAUSE_SECONDS
+            for path in passing.sweep():
+                log.info("tidying.removed", directory=str(path))
+            self.sweep_home()
+        return max(0.0, self._look_after - time.monotonic())
+
+    def sweep_home(self) -> list[Path]:
+        """Remove directories of experiments that somebody has deleted. One that the database merely does not know
+        stays: the database may be the one that is wrong.
+        """
+        there: dict[str, list[Path]] = {}
+        for path in self._old():
+            there.setdefault(path.name, []).append(path)
+        removed = []
+        for ids in _some(sorted(there)):
+            buried = self._tombstones.which(DeletedKind.EXPERIMENT, ids)
+            with self._database.session() as session:
+                known = repository.which(session, ids)
+            removed += [path for id in sorted(buried - known) for path in there[id]]
+        for path in removed:
+            shutil.rmtree(path, ignore_errors=True)
+            log.info("tidying.removed", directory=str(path))
+        return removed
+
+    def _old(self) -> Iterator[Path]:
+        for place in (self._home.work, self._home.tensorboard):
+            if place.is_dir():
+                for path in place.iterdir():
+                    is_old = time.time() - path.lstat().st_mtime > passing.OLD_SECONDS
+                    if is_old and path.is_dir() and not path.is_symlink():
+                        yield path
+
+
+def _some(ids: list[str]) -> Iterator[Collection[str]]:
+    for begin in range(0, len(ids), AT_ONCE):
+        yield ids[begin : begin + AT_ONCE]
