@@ -33,8 +33,8 @@ required autocomplete="current-password"></label><input type="hidden" name="next
 <button>Sign in</button></form>"""
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    # No form-action: browsers hold the redirects after a form to it, and some lead to the origin of content.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "same-origin",  # a link must not be told to others; and with less, forms come without an origin
 }
 _USED = "This link has been used, or is too old. `submarine sign-in` prints another."

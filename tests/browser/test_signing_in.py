@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,12 @@ def test_somebody_signs_in_and_out_and_by_a_link(closed: Service, page: Page) ->
     assert httpx.get(f"{closed.url}/api/v1/experiment", headers=stolen, trust_env=False).status_code == 401
     page.goto(f"{closed.url}/experiments")
     expect(page).to_have_url(f"{closed.url}/login?next=/experiments")
+
+    page.goto(f"{closed.url}/ray/local/")  # from the form on to another origin, which shows content
+    page.get_by_label("Token of this service").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(re.compile(rf"http://127\.0\.0\.1:(?!{closed.url.rsplit(':', 1)[1]}/)[0-9]+/ray/local/"))
+    page.context.clear_cookies()
 
     made = httpx.post(
         f"{closed.url}/api/v1/session/link", headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False
