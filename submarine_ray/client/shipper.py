@@ -104,6 +104,8 @@ class Shipper:
             closing = self._closing.is_set()  # read before the file: what was written before closing is sent
             try:
                 more = self._ship()
+                if closing and not more:
+                    self._mark_end()
             except OSError:
                 time.sleep(1.0)
                 continue
@@ -115,6 +117,13 @@ class Shipper:
                     self._is_complete = True
                     return
                 self._closing.wait(SHIP_SECONDS)
+
+    def _mark_end(self) -> None:
+        """Where parameters stand last, or what was refused: the service need not look at them again. Raises OSError."""
+        if self._batches and self._stored < self._offset:
+            with contextlib.suppress(TrackingRefused):  # all is stored; this would only have spared a look
+                self._batches.send([], self._stored, self._offset)
+            self._stored = self._offset
 
     def _ship(self) -> bool:
         """Send a piece; whether there was one. Raises OSError, TrackingRefused if the run takes nothing."""

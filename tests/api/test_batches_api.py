@@ -46,8 +46,10 @@ def test_a_batch_is_stored_once(api: httpx.Client, run: str) -> None:
     assert history(api, run, "loss") == ["1 5 0.5", "2 6 nan"] and history(api, run, "acc") == ["1 5 1.0"]
     assert api.get(path(run), params={"writer": "w"}).json()["result"] == {"sequence": 1}
     assert api.get(path(run), params={"writer": "other"}).json()["result"] == {"sequence": 0}
+    nothing = {name: [] for name in ("keys", "key", "step", "timestamp", "value")}
+    assert api.post(path(run), json=batch(sequence=3, after=1, **nothing)).json()["result"] == {"sequence": 3}
     gap = api.post(path(run), json=batch(sequence=9, after=5))
-    assert gap.status_code == 409 and "send what follows 1" in gap.json()["message"]
+    assert gap.status_code == 409 and "send what follows 3" in gap.json()["message"]
 
 
 @pytest.mark.parametrize(

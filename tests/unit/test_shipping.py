@@ -150,6 +150,8 @@ def test_points_arrive_as_they_were_logged(service: Service, tmp_path: Path) -> 
     assert [row[:2] for row in service.rows[:-1]] == logged
     assert service.rows[-1][0] == "nan" and math.isnan(service.rows[-1][1]) and service.rows[-1][2] == 2**62
     assert str(service.rows[5][1]) == "-0.0" and service.params == [{"key": "lr", "value": "0.1"}]
+    # Up to its end, where the parameter stands: the service finds nothing left.
+    assert list(service.sequences.values()) == [(tmp_path / "spool").stat().st_size]
 
 
 def test_many_points_take_few_requests(service: Service, tmp_path: Path) -> None:
