@@ -148,6 +148,8 @@ class Connections:
                 self.outgoing.check(urlsplit(server).hostname or "")
             except AddressRefused as failure:
                 raise Unreachable(str(failure)) from failure
+            except ValueError as failure:
+                raise Unreachable(f"the kubeconfig's server {str(server)[:120]!r} is not an address") from failure
         file = Path(spec.kubeconfig_file).expanduser() if spec.kubeconfig_file else None
         return KubeApi(Credentials(kubeconfig, file, spec.context), self._settings.cluster_timeout_seconds)
 

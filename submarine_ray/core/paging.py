@@ -13,6 +13,7 @@ from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.spec import bounds
 
 MAX_LIMIT = 1000
 MAX_PAGE = 10**9  # its offset fits every database's integers
@@ -35,9 +36,13 @@ class Cursor:
         if not text:
             return None
         try:
-            ms, id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            return cls(int(ms), str(id))
-        except (binascii.Error, ValueError, TypeError) as failure:
+            found = bounds.read_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            bounds.check(found)
+            ms, id = found
+            if not (isinstance(ms, int) and isinstance(id, str)):
+                raise TypeError
+            return cls(ms, id)
+        except (binascii.Error, ValueError, TypeError) as failure:  # OutOfBounds is a ValueError
             raise InvalidSpec(
                 "not a cursor; take it from the previous page's attributes.nextCursor", "cursor"
             ) from failure

@@ -135,9 +135,12 @@ class ModelService:
             from mlflow.artifacts import load_text
             from mlflow.models import Model
 
-            model = Model.load(location)
-            example = (model.saved_input_example_info or {}).get("serving_input_path")
-            return signatures.signature(model, load_text(f"{location}/{example}") if example else None)
+            try:
+                model = Model.load(location)
+                example = (model.saved_input_example_info or {}).get("serving_input_path")
+                return signatures.signature(model, load_text(f"{location}/{example}") if example else None)
+            except signatures.NotReadable as failure:
+                raise Conflict(str(failure)) from failure
 
     def patch_version(self, patch: ModelVersionPatch) -> None:
         """Describe a version, move it to a stage, name its dataset. Raises NotFound, InvalidSpec."""

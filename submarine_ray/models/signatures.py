@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 MAX_EXAMPLE = 20_000  # characters; longer ones are no help to a person
@@ -12,11 +13,18 @@ _ZEROS: dict[str, Any] = {
 }  # fmt: skip
 
 
+class NotReadable(ValueError):
+    """The model's own files say something that MLflow writes into none; the message is a sentence."""
+
+
 def signature(model: Any, stored_example: str | None) -> dict[str, Any]:
-    """From MLflow's `Model`, and the request that was saved with it, if one was."""
-    declared = model.signature.to_dict() if model.signature else {}
-    inputs, outputs = (_columns(declared.get(side)) for side in ("inputs", "outputs"))
-    return {"inputs": inputs, "outputs": outputs, "example": _stored(stored_example) or _made(inputs)}
+    """From MLflow's `Model`, and the request that was saved with it, if one was. Raises NotReadable."""
+    try:
+        declared = model.signature.to_dict() if model.signature else {}
+        inputs, outputs = (_columns(declared.get(side)) for side in ("inputs", "outputs"))
+        return {"inputs": inputs, "outputs": outputs, "example": _stored(stored_example) or _made(inputs)}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as failure:
+        raise NotReadable(f"The model's signature or example cannot be read: {str(failure)[:200]}.") from failure
 
 
 def _columns(written: str | None) -> list[dict[str, Any]]:
@@ -36,6 +44,8 @@ def _stored(example: str | None) -> dict[str, Any] | None:
     if example is None:
         return None
     document = json.loads(example)
+    if not isinstance(document, dict):
+        return None
     if isinstance(document.get("inputs"), list):
         document["inputs"] = document["inputs"][:1]
     elif isinstance(document.get("dataframe_split"), dict):
@@ -44,6 +54,8 @@ def _stored(example: str | None) -> dict[str, Any] | None:
 
 
 def _made(inputs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if sum(math.prod(abs(size) for size in one["shape"] or ()) for one in inputs) > MAX_EXAMPLE:
+        return None
     if len(inputs) == 1 and inputs[0]["shape"] is not None and not inputs[0]["name"]:
         return {"inputs": _tensor(inputs[0])}
     if inputs and all(one["name"] and one["shape"] is None for one in inputs):

@@ -8,7 +8,15 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
 from submarine_ray.spec.base import Document, Text, check_name
-from submarine_ray.spec.kubernetes import Allowed, Deletion, Image, ObjectName, PodOptions, SecretKey
+from submarine_ray.spec.kubernetes import (
+    MAX_SECONDS,
+    Allowed,
+    Deletion,
+    Image,
+    ObjectName,
+    PodOptions,
+    SecretKey,
+)
 from submarine_ray.spec.quantities import Quantities
 
 LOCAL_CLUSTER = "local"
@@ -16,8 +24,20 @@ RAY_VERSION = "2.60.0"
 RAY_IMAGE = f"rayproject/ray:{RAY_VERSION}-py311"
 
 
+def _http_url(value: str) -> str:
+    """`value`, if what splits addresses later can split it. Raises ValueError."""
+    try:
+        parts = urlsplit(value)
+        is_whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError as failure:
+        raise ValueError(f"{value[:120]!r} is not an address: {failure}") from failure
+    if not is_whole:
+        raise ValueError(f"{value[:120]!r} is not an address; write for example http://host:8265")
+    return value
+
+
 def _http_address(value: str) -> str:
-    parts = urlsplit(value)
+    parts = urlsplit(_http_url(value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{value[:120]!r} is not the address of a Ray dashboard; write for example http://host:8265")
     if parts.username or parts.password:
@@ -150,7 +170,7 @@ class KubeRayClusterSpec(_Registered):
     """The shared cluster's workers."""
     pods: PodOptions = Field(default_factory=PodOptions)
     """All pods."""
-    idle_seconds: int = Field(default=60, ge=1)
+    idle_seconds: int = Field(default=60, ge=1, le=MAX_SECONDS)
     """After how long Ray's autoscaler takes an idle worker away."""
     fault_tolerance: FaultTolerance | None = None
     """Keeps the head's state elsewhere."""
@@ -166,7 +186,9 @@ class KubeRayClusterSpec(_Registered):
     """What the largest node has: a larger replica is refused at once."""
     storage: str | None = Field(default=None, pattern=r"^(/|[a-z0-9]+://)\S+$")
     """Where checkpoints go: a mounted volume's path, or a URL such as s3://bucket/path that pods may write to."""
-    serve_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$", max_length=512)
+    serve_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        default=None, pattern=r"^https?://[^\s@]+$", max_length=512
+    )
     """Where users reach endpoints, {endpoint} in place of the name; default their Service inside the cluster."""
     run_as_non_root: bool | None = None
     """Whether Kubernetes must refuse images that are root's; default as the namespace's PodSecurity standard says."""

@@ -19,6 +19,7 @@ _IMAGE = re.compile(
     r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]{1,2}[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
     r"(@sha256:[0-9a-f]{64})?"
 )
+MAX_SECONDS = 365 * 86_400
 # Labels under these prefixes are ours or the operator's to set.
 _RESERVED = ("submarine-ray", "ray.io", "kubernetes.io", "k8s.io")
 
@@ -117,7 +118,7 @@ class Toleration(Document):
     """The taint's value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Which effect; none stands for all."""
-    toleration_seconds: int | None = Field(default=None, ge=0)
+    toleration_seconds: int | None = Field(default=None, ge=0, le=MAX_SECONDS)
     """How long a NoExecute taint is stood."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.models.signatures import signature
+from submarine_ray.models.signatures import NotReadable, signature
 
 
 def model(inputs: Any, outputs: Any = None) -> Any:
@@ -74,3 +74,21 @@ def test_an_example_too_long_for_people_gives_way_to_zeros() -> None:
 
 def test_a_model_without_a_signature_has_none() -> None:
     assert signature(SimpleNamespace(signature=None), None) == {"inputs": [], "outputs": [], "example": None}
+
+
+def test_a_shape_without_end_makes_no_example() -> None:
+    assert signature(model([tensor([-1, 10**6, 10**6])]), None)["example"] is None
+    assert signature(model([tensor([10**6]), *COLUMNS]), "[1]")["example"] is None
+
+
+@pytest.mark.parametrize(
+    "inputs", [5, [5], [{}], [{"type": "tensor"}], [{"type": "tensor", "tensor-spec": {"dtype": 1, "shape": ["a"]}}]]
+)
+def test_what_is_no_signature_is_said_to_be_none(inputs: Any) -> None:
+    with pytest.raises(NotReadable, match="cannot be read"):
+        signature(model(inputs), None)
+
+
+def test_an_example_that_is_too_deep() -> None:
+    with pytest.raises(NotReadable, match="cannot be read"):
+        signature(model(COLUMNS), "[" * 100_000)
