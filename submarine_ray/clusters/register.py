@@ -41,8 +41,7 @@ def check(spec: ClusterSpec, settings: Settings) -> None:
             for server in credentials.servers(document):
                 _check_address("kubeconfig", server, outgoing)
         elif spec.kubeconfig_file is not None:
-            file = Path(spec.kubeconfig_file).expanduser()
-            allowed = settings.kubeconfig_directory.expanduser().resolve()
+            file, allowed = _file(spec.kubeconfig_file), settings.kubeconfig_directory.expanduser().resolve()
             # A kubeconfig can start programs: only what an operator has put there is read.
             if not file.resolve().is_relative_to(allowed):
                 raise BadKubeconfig(
@@ -55,12 +54,21 @@ def check(spec: ClusterSpec, settings: Settings) -> None:
         raise InvalidSpec(str(failure), "kubeconfig" if spec.kubeconfig else "kubeconfigFile") from failure
 
 
+def _file(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as failure:
+        raise BadKubeconfig(f"{path[:120]} is below the home of a user that there is not") from failure
+
+
 def _check_address(field: str, url: str | None, outgoing: Outgoing) -> None:
     try:
         if url:
             outgoing.check(urlsplit(url).hostname or "")
     except AddressRefused as failure:
         raise InvalidSpec(str(failure), field) from failure
+    except ValueError as failure:
+        raise InvalidSpec(f"{str(url)[:120]!r} is not an address: {failure}", field) from failure
 
 
 def columns(spec: ClusterSpec, secrets: SecretBox) -> dict[str, Any]:

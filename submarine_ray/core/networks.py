@@ -75,12 +75,20 @@ class Outgoing:
     def resolve(self, host: str, port: int) -> list[str]:
         """The addresses of a host that may be connected to, at least one. Raises AddressRefused, OSError."""
         # The system's own resolver: it reads 2130706433, 0x7f.1 and whatever else it would connect to.
-        return self._passed(host, socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM))
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        except UnicodeError as failure:
+            raise _no_name(host) from failure
+        return self._passed(host, found)
 
     async def resolve_async(self, host: str, port: int) -> list[str]:
         """As `resolve`, beside the event loop."""
         loop = asyncio.get_running_loop()
-        return self._passed(host, await loop.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM))
+        try:
+            found = await loop.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        except UnicodeError as failure:
+            raise _no_name(host) from failure
+        return self._passed(host, found)
 
     def _passed(self, host: str, found: Sequence[tuple[Any, ...]]) -> list[str]:
         passed, refusal = [], ""
@@ -137,3 +145,8 @@ def _kind(address: Address) -> str | None:
     if address.is_reserved and mapped is None and not any(address in network for network in _IPV4_INSIDE):
         return "a reserved address"
     return None
+
+
+def _no_name(host: str) -> OSError:
+    """Of a text that no resolver is asked for: a part of it is empty or too long (IDNA)."""
+    return OSError(f"{host[:120]!r} is not a host's name")

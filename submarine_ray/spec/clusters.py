@@ -28,6 +28,7 @@ def _http_url(value: str) -> str:
     """`value`, if what splits addresses later can split it. Raises ValueError."""
     try:
         parts = urlsplit(value)
+        (parts.hostname or "").encode("idna")
         is_whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError as failure:
         raise ValueError(f"{value[:120]!r} is not an address: {failure}") from failure

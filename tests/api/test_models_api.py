@@ -179,3 +179,18 @@ def test_a_changed_endpoint_is_updating_at_once_and_the_wish_an_event(
         ("Asked", "A user asked for it again.", "Failed", "Creating"),
     ]
     api.request("DELETE", "/api/v1/serve", json=body)
+
+
+def test_a_signature_without_files(api: httpx.Client) -> None:
+    api.post("/mlflow/api/2.0/mlflow/registered-models/create", json={"name": "hollow"})
+    run = api.post("/mlflow/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}).json()["run"]["info"]
+    source = f"{run['artifact_uri']}/nothing"
+    made = api.post(
+        "/mlflow/api/2.0/mlflow/model-versions/create",
+        json={"name": "hollow", "source": source, "run_id": run["run_id"]},
+    )
+    assert made.status_code == 200, made.text
+    signature = api.get("/api/v1/model-version/hollow/1/signature")
+    assert signature.status_code in (404, 409), signature.text
+    for path in ("/api/v1/model-version/hollow", "/api/v1/model-version/hollow/1", "/api/v1/registered-model/hollow"):
+        assert api.get(path).status_code == 200

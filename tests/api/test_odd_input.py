@@ -13,7 +13,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 
+from submarine_ray.app import build
+from submarine_ray.core.settings import Settings
 from submarine_ray.spec.examples import EXAMPLES
 
 SEED = 20
@@ -48,6 +51,14 @@ PATHS = [
     "/experiment/%00", "/experiments/%ff", "/model/%00", "/experiments?page=99999999999999999999", "/experiments?status=%00",
     "/api/v1/package/%00", "/api/v1/package/..%2Fx", "/workbench-static/%00", "/workbench-static/%ff", "/_nicegui/%00", "/_nicegui/a/b/%2e%2e",
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A service of its own: what is left in it disturbs nobody."""
+    app = build(Settings(home=tmp_path_factory.mktemp("odd")))
+    with TestClient(app, base_url="http://127.0.0.1:32080", raise_server_exceptions=False) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -318,16 +329,27 @@ def _is_bounded(schema: dict[str, Any]) -> bool:
     return "maximum" in schema or "exclusiveMaximum" in schema
 
 
-def test_a_signature_without_files(api: httpx.Client) -> None:
-    api.post("/mlflow/api/2.0/mlflow/registered-models/create", json={"name": "hollow"})
-    run = api.post("/mlflow/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}).json()["run"]["info"]
-    source = f"{run['artifact_uri']}/nothing"
-    made = api.post(
-        "/mlflow/api/2.0/mlflow/model-versions/create",
-        json={"name": "hollow", "source": source, "run_id": run["run_id"]},
-    )
-    assert made.status_code == 200, made.text
-    signature = api.get("/api/v1/model-version/hollow/1/signature")
-    assert signature.status_code in (404, 409), signature.text
-    for path in ("/api/v1/model-version/hollow", "/api/v1/model-version/hollow/1", "/api/v1/registered-model/hollow"):
-        assert api.get(path).status_code == 200
+def _kubeconfig(cluster: str, user: str = "{}") -> dict[str, str]:
+    return {"kubeconfig": (
+        f"clusters: [{{name: a, cluster: {cluster}}}]\ncontexts: [{{name: c, context: {{cluster: a, user: u}}}}]\n"
+        f"users: [{{name: u, user: {user}}}]\ncurrent-context: c\n"
+    )}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "registration",
+    [
+        _kubeconfig("{server: 'http://['}"), _kubeconfig("5", "7"), _kubeconfig("[]", "5"),
+        _kubeconfig("{server: x, tokenFile: /x}", "{token: a}"),  # both are looked at
+        {"kubeconfig": "clusters: 5\ncontexts: 5"}, {"kubeconfig": "clusters: {a: b}\ncontexts: [{name: c}]\ncurrent-context: [c]"},
+        {"kubeconfig": "clusters: [5]\ncontexts: [{name: c, context: 5}]\nusers: {a: 5}"}, {"kubeconfig": "clusters: &a [*a]"},
+        {"kubeconfig": "[" * 100_000}, {"kubeconfigFile": "~nobody-here/config"}, {"kubeconfigFile": "x" * 300},
+        *({"kind": "ray", "address": address} for address in (
+            "http://a\u2100b/", f"http://{'a' * 70}/", "http://..a/", "http://\u00e9../", "http://x:0", "http://x:99999", "http://[::1",
+        )),
+    ],
+)  # fmt: skip
+def test_clusters_that_cannot_be(api: httpx.Client, registration: dict[str, str]) -> None:
+    refused = api.post("/api/v1/cluster", json={"name": "odd", "kind": "kuberay", "namespace": "default"} | registration
+                       if "address" not in registration else {"name": "odd"} | registration)  # fmt: skip
+    assert refused.status_code == 400 and refused.json()["message"], refused.text

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ import pytest
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -93,7 +97,8 @@ def test_the_examples_are_accepted(api: httpx.Client, path: str, name: str) -> N
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service of its own, over a real socket: what schemathesis leaves in it disturbs nobody."""
     port = free_port()
-    app = build(Settings(home=tmp_path_factory.mktemp("attacked"), port=port))
+    settings = Settings(home=tmp_path_factory.mktemp("attacked"), port=port, allow_cluster_networks="127.0.0.0/8")  # type: ignore[arg-type]
+    app = build(settings)
     server = uvicorn.Server(uvicorn.Config(app, port=port, http=PeerProtocol, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -134,3 +139,72 @@ def test_nothing_that_is_sent_breaks_it(live: str, mode: GenerationMode) -> None
         except Exception as failure:  # all of them, so that one run shows all
             failures.append(f"{operation.method.upper()} {operation.path}: {failure}")
     assert not failures, "\n\n".join(failures)
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """A cluster that answers something else each time, and nothing that a cluster would."""
+
+    answers = itertools.cycle(
+        [
+            b"",
+            b"[]",
+            b"{",
+            b'{"version": ' + b"9" * 5000 + b"}",
+            b"[" * 100_000,
+            b"\xff",
+            b'{"data": "\\ud800"}',
+            b"null",
+        ]
+    )
+
+    def do_GET(self) -> None:
+        body = next(self.answers)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_DELETE = do_GET
+
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def odd_cluster() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_clusters_are_registered_whatever_they_answer(live: str, odd_cluster: str) -> None:
+    """Addresses that are drawn at random are none; here they are a listener's, which the service then asks."""
+    operation = schemathesis.openapi.from_url(f"{live}/openapi.json")["/api/v1/cluster"]["POST"]
+    registered = 0
+
+    @settings(
+        max_examples=EXAMPLES_PER_OPERATION * 2, database=None, deadline=None, derandomize=True,
+        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE), number=st.integers(0, 10**6))
+    def register(case: schemathesis.Case, number: int) -> None:
+        nonlocal registered
+        if not isinstance(case.body, dict) or case.body.get("kind", "ray") != "ray":
+            case.body = copy.deepcopy(EXAMPLES["RayClusterSpec"])
+        name = f"c{number}"
+        case.body |= {"name": name, "address": odd_cluster}
+        if case.body.get("serveUrl"):
+            case.body["serveUrl"] = odd_cluster
+        answer = case.call_and_validate(checks=CHECKS, timeout=30)
+        if answer.status_code == 200:
+            registered += 1
+            for path in (f"/api/v1/cluster/{name}", f"/ray/{name}/", "/api/v1/cluster"):
+                found = httpx.get(f"{live}{path}", timeout=30, trust_env=False)
+                assert found.status_code < 500 or found.status_code == 503, found.text
+            assert httpx.delete(f"{live}/api/v1/cluster/{name}", timeout=30, trust_env=False).status_code == 200
+
+    register()
+    assert registered > EXAMPLES_PER_OPERATION / 2

@@ -12,6 +12,7 @@ from submarine_ray.spec import documents
 
 # What makes a kubeconfig more than data: programs that it starts, and files that it names.
 _COMMANDS = ("exec", "auth-provider")
+_PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 _FILES = ("tokenFile", "client-certificate", "client-key", "certificate-authority")
 
 
@@ -79,6 +80,10 @@ def parse(text: str, context: str | None, name: str = "the kubeconfig") -> dict[
         raise BadKubeconfig(f"{name} is not YAML: {_first_line(failure)}") from failure
     if not isinstance(document, dict) or not all(document.get(part) for part in ("clusters", "contexts")):
         raise BadKubeconfig(f"{name} is not a kubeconfig: it needs clusters, contexts and users")
+    for part, inner in _PARTS.items():
+        entries = document.get(part) or []
+        if not isinstance(entries, list) or not all(_holds(entry, inner) for entry in entries):
+            raise BadKubeconfig(f"{name} is not a kubeconfig: {part} must be a list of objects, each with its {inner}")
     try:
         known = [str(entry["name"]) for entry in document["contexts"]]
     except (TypeError, KeyError) as failure:
@@ -91,11 +96,15 @@ def parse(text: str, context: str | None, name: str = "the kubeconfig") -> dict[
     return document
 
 
+def _holds(entry: Any, inner: str) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get(inner) or {}, dict)
+
+
 def check_is_data(document: dict[str, Any]) -> None:
     """Refuse a kubeconfig sent by a user that would start programs or read files here. Raises BadKubeconfig."""
     entries = [*(document.get("users") or []), *(document.get("clusters") or [])]
     for entry in entries:
-        inner = (entry.get("user") or entry.get("cluster") or {}) if isinstance(entry, dict) else {}
+        inner = {**(entry.get("user") or {}), **(entry.get("cluster") or {})}
         if command := next((key for key in _COMMANDS if key in inner), None):
             raise BadKubeconfig(
                 f"the kubeconfig starts a program ({command} of {entry.get('name')}), which is only done for files "
