@@ -14,11 +14,13 @@ from sqlalchemy import Text
 
 from submarine_ray.app import build
 from submarine_ray.core.database import Table
+from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.core.sealed import Sealed, Told
 from submarine_ray.core.settings import Settings
 from submarine_ray.experiments import answers, decide
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.masks import HIDDEN
+from submarine_ray.tracking.service import TrackingService
 from tests.conftest import spec
 
 URL = "/api/v1/experiment"
@@ -178,19 +180,26 @@ def test_a_variable_that_is_marked_wrongly_is_refused(api: httpx.Client, value: 
     assert answer.status_code == 400 and "envVars.A" in answer.json()["message"], answer.text
 
 
-def settle(api: httpx.Client) -> None:
-    """Alembic, which makes MLflow's tables too, is for one at a time in a process."""
+@pytest.fixture
+def without_mlflow(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process has one MLflow, and here it is that of `api`; Alembic, which makes its tables, is for one at a time."""
     api.app.state.platform.tracking.wait_ready()  # type: ignore[attr-defined]
+
+    def absent(*_: object) -> None:
+        raise TrackingUnavailable("there is none")
+
+    monkeypatch.setattr(TrackingService, "start", lambda self: None)
+    monkeypatch.setattr(TrackingService, "wait_ready", absent)
 
 
 def service(home: Path, key: str) -> TestClient:
     return TestClient(build(Settings(home=home, secret_key=key)), base_url="http://127.0.0.1:32080")  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("without_mlflow")
 def test_what_an_earlier_version_has_stored_is_sealed_and_a_lost_key_blocks_nothing_else(
-    api: httpx.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settle(api)
     keys = ["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="]
     with service(tmp_path, keys[0]) as api:
         id = made(api, "experiment", secretive())["experimentId"]
@@ -200,7 +209,6 @@ def test_what_an_earlier_version_has_stored_is_sealed_and_a_lost_key_blocks_noth
         made(api, "template", template("lost"))
         made(api, "cluster", {"name": "lost", "address": "http://10.1.2.3:8265", "labels": {"zone": "a"}})
         file = api.app.state.platform.settings.layout.database  # type: ignore[attr-defined]
-        settle(api)
     old = secretive()
     old["code"]["git"]["password"] = HIDDEN
     old["meta"]["envVars"]["PLAIN"] = f"{CANARY}-marked"
@@ -209,7 +217,6 @@ def test_what_an_earlier_version_has_stored_is_sealed_and_a_lost_key_blocks_noth
     assert CANARY.encode() in file.read_bytes() + Path(f"{file}-wal").read_bytes()
     database.close()
     with service(tmp_path, keys[0]) as api:
-        settle(api)
         assert stored(api, id).code.git.password == f"{CANARY}-old"
         for left in (file, Path(f"{file}-wal")):
             assert CANARY.encode() not in left.read_bytes()
