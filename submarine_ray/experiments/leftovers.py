@@ -17,8 +17,6 @@ def store(tracking: TrackingService, driver: Driver, row: ExperimentRow, key: st
         if left.points:
             told.append(Event("MetricsLoaded", f"{left.points:,} points that {left.replica} had left are stored now."))
         if left.refused:
-            more = f" There are {len(left.refused) - 1} more of these." if len(left.refused) > 1 else ""
-            told.append(
-                Event("NotStored", f"{left.replica} logged what was not stored: {left.refused[0][:1000]}.{more}")
-            )
+            more = f" There are {left.refused - 1:,} more of these." if left.refused > 1 else ""
+            told.append(Event("NotStored", f"{left.replica} logged what was not stored: {left.first[:1000]}.{more}"))
     return told

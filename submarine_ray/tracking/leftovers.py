@@ -6,11 +6,12 @@ The spools belong to users' processes: they are read as anybody's input, and go 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,17 @@ _WRITER_BYTES = 64
 
 @dataclass
 class Left:
-    """What a replica had left: how many points are stored now, and what is not, in words."""
+    """What a replica had left: how many points are stored now; of what is not, the first in words, and how many."""
 
     replica: str
     points: int = 0
-    refused: list[str] = field(default_factory=list)
+    first: str = ""
+    refused: int = 0
+
+    def refuse(self, records: Iterable[str]) -> None:
+        for what in records:
+            self.first = self.first or what
+            self.refused += 1
 
 
 def load(tracking: TrackingService, run_id: str, experiment_id: str, spools: Mapping[str, Path]) -> list[Left]:
@@ -41,18 +48,28 @@ def load(tracking: TrackingService, run_id: str, experiment_id: str, spools: Map
     """
     found = []
     for replica, path in spools.items():
-        with contextlib.suppress(OSError, _RunGone), _opened(path) as file:
-            left = Left(replica)
-            size = os.fstat(file).st_size
-            spool = _Spool(file, min(size, MAX_BYTES), _writer(path))
-            if _stored(tracking, run_id, spool.writer) >= size:  # most often
-                continue
-            _load(tracking, spool, run_id, experiment_id, left)
-            if size > MAX_BYTES:
-                left.refused.append(f"what stands behind the first {MAX_BYTES >> 20} MiB of its file")
-            if left.points or left.refused:
-                found.append(left)
+        left = Left(replica)
+        with contextlib.suppress(FileNotFoundError, _RunGone):
+            try:
+                _read(tracking, path, run_id, experiment_id, left)
+            except FileNotFoundError:
+                raise
+            except OSError as failure:
+                left.refuse([f"what stands in its file, which cannot be read: {failure.strerror}"])
+        if left.points or left.refused:
+            found.append(left)
     return found
+
+
+def _read(tracking: TrackingService, path: Path, run_id: str, experiment_id: str, left: Left) -> None:
+    with _opened(path) as file:
+        size = os.fstat(file).st_size
+        spool = _Spool(file, min(size, MAX_BYTES), _writer(path))
+        if _stored(tracking, run_id, spool.writer) >= size:  # most often
+            return
+        _load(tracking, spool, run_id, experiment_id, left)
+        if size > MAX_BYTES:
+            left.refuse([f"what stands behind the first {MAX_BYTES >> 20} MiB of its file"])
 
 
 class _RunGone(Exception):
@@ -85,8 +102,7 @@ def _load(tracking: TrackingService, spool: _Spool, run_id: str, experiment_id: 
     stored = _stored(tracking, run, spool.writer) if run else 0
     for piece in spool.pieces(stored):
         run = run or tracking.replica_run(run_id, experiment_id, left.replica)
-        left.refused += piece.refused
-        left.refused += tracking.log_params(run, piece.params)
+        left.refuse([*piece.refused, *tracking.log_params(run, piece.params)])
         _append(tracking, run, spool.writer, piece.rows, piece.ends, left)
 
 
@@ -102,7 +118,7 @@ def _append(
     except (InvalidSpec, TooLarge) as failure:
         half = len(rows) // 2
         if half == 0:
-            left.refused.append(f"{metric(rows[0])}: {failure}")
+            left.refuse([f"{metric(rows[0])}: {failure}"])
             return
         _append(tracking, run, writer, rows[:half], ends[:half], left)
         _append(tracking, run, writer, rows[half:], ends[half:], left)
@@ -110,11 +126,16 @@ def _append(
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """A file of its own: no link, no pipe. Raises OSError."""
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    """A file of its own: a link or a pipe in its place is none. Raises FileNotFoundError, OSError."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as failure:
+        if failure.errno in (errno.ELOOP, errno.ENXIO):
+            raise FileNotFoundError(errno.ENOENT, "a link or a socket", str(path)) from failure
+        raise
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(f"{path.name} is no file")
+            raise FileNotFoundError(errno.ENOENT, "no regular file", str(path))
         yield file
     finally:
         os.close(file)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -50,7 +52,7 @@ def test_each_replicas_points_go_to_its_run(tracking: TrackingService, tmp_path:
         assert len(runs) == 2 and runs["worker-0"] == run
         assert tracking.client().get_run(runs["worker-1"]).data.params == {"lr": "0.1"}
         assert [(left.replica, left.points) for left in told] in ([("worker-0", 3000), ("worker-1", 3001)], [])
-        assert all("damaged" in left.refused[0] for left in told if left.replica == "worker-1")
+        assert all("damaged" in left.first and left.refused == 1 for left in told if left.replica == "worker-1")
 
 
 def test_it_goes_on_where_the_replica_was(tracking: TrackingService, tmp_path: Path) -> None:
@@ -74,6 +76,20 @@ def test_links_pipes_and_other_peoples_words_are_not_read(tracking: TrackingServ
     assert leftovers.load(tracking, run, "experiment-left-3", found) == []
     (left,) = leftovers.load(tracking, run, "experiment-left-3", {"worker-0": real})
     assert left.points == 5
+
+
+def test_a_file_that_cannot_be_read_is_told(
+    tracking: TrackingService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made(tracking, "experiment-left-5")
+    file = spool(tmp_path, range(5))
+
+    def broken(*_: Any) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(leftovers.os, "pread", broken)
+    (left,) = leftovers.load(tracking, run, "experiment-left-5", {"worker-0": file})
+    assert left.points == 0 and left.first == "what stands in its file, which cannot be read: Input/output error"
 
 
 def test_a_run_that_is_gone_holds_nothing_up(tracking: TrackingService, tmp_path: Path) -> None:
