@@ -218,9 +218,10 @@ def test_a_websocket_brings_its_origin_and_follows_nobody(upstream: Upstream, pr
     assert not {"x-forwarded-for", "metadata-flavor"} & set(headers)
 
     elsewhere = Upstream()
-    upstream.status, upstream.answer = 302, [("Location", f"ws://{elsewhere.address}/")]
     url = proxied(Target(upstream.address, "/notebook/a")).replace("http", "ws")
-    with pytest.raises(InvalidStatus), websockets.connect(f"{url}/notebook/a/"):
-        pass
-    assert len(upstream.seen) == 1 and not elsewhere.seen
+    for location in (f"ws://{elsewhere.address}/", f"ws://{upstream.address}/other"):
+        upstream.status, upstream.answer, upstream.seen = 302, [("Location", location)], []
+        with pytest.raises(InvalidStatus), websockets.connect(f"{url}/notebook/a/"):
+            pass
+        assert len(upstream.seen) == 1 and not elsewhere.seen
     elsewhere.server.shutdown()
