@@ -60,36 +60,38 @@ def test_killing_the_service_at_any_moment_loses_and_doubles_nothing(platform: R
 POINTS = 60_000
 LOGS = f"""
 import os, time, submarine_ray as submarine
+def wait(name):
+    while not os.path.exists(os.environ["DIRECTORY"] + "/" + name):
+        time.sleep(0.05)
 for step in range({POINTS}):
+    if step == {POINTS // 2}:
+        wait("half")
     submarine.log_metric("loss", step / 7, step)
-print("logged", flush=True)
-while not os.path.exists(os.environ["GO_ON"]):
-    time.sleep(0.1)
+wait("end")
 """
 
 
-def test_metrics_outlive_the_service_and_the_runner(
-    make_platform: Callable[[], RunningPlatform], tmp_path: Path
-) -> None:
+def test_metrics_outlive_the_service_and_the_runner(platform: RunningPlatform, tmp_path: Path) -> None:
     """Killed in the middle, the service stores each point once; what a killed runner left, it stores later."""
-    platform = make_platform()
     (tmp_path / "log.py").write_text(LOGS)
     code = {"syncMode": "local", "url": str(tmp_path)}
-    ids = []
-    for name in ("served", "killed"):
-        env = f"GO_ON={tmp_path}/{name}"
-        ids.append(platform.submit(f"env {env} python log.py", "Python", code=code, resources="cpu=0.5"))
+    command = f"env DIRECTORY={tmp_path} python log.py"
+    ids = [platform.submit(command, "Python", code=code, resources="cpu=0.5") for _ in range(2)]
     spools = [platform.home.work / id / id / "worker-0" / ".metrics.jsonl" for id in ids]
-    wait_until(lambda: all(spool.exists() and spool.stat().st_size for spool in spools), 120, "both log")
+
+    def have_logged(count: int) -> bool:
+        return all(spool.exists() and spool.read_bytes().count(b"\n") == count for spool in spools)
+
+    wait_until(lambda: have_logged(POINTS // 2), 120, "half is logged")
     os.kill(platform.service_pid(), signal.SIGKILL)
-    wait_until(lambda: all(spool.read_bytes().count(b"\n") == POINTS for spool in spools), 120, "all is logged")
+    (tmp_path / "half").touch()
+    wait_until(lambda: have_logged(POINTS), 120, "all is logged")
     for process in psutil.process_iter(["cmdline"]):
-        if any(ids[1] in part for part in process.info["cmdline"] or ()) and "submarine_ray.runner" in " ".join(
-            process.info["cmdline"]
-        ):
+        words = process.info["cmdline"] or ()
+        if "submarine_ray.runner" in words and any(ids[1] in word for word in words):
             process.kill()
     platform.up()
-    (tmp_path / "served").touch()
+    (tmp_path / "end").touch()
     assert [platform.ended(id)["status"] for id in ids] == ["Succeeded", "Failed"]
     for id in ids:
         wait_until(lambda id=id: [p["step"] for p in platform.client.metrics(id)] == [POINTS - 1], 60, "all is stored")
