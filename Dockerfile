@@ -18,6 +18,7 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     SUBMARINE_HOME=/home/submarine/data SUBMARINE_HOST=0.0.0.0 SUBMARINE_LOG_JSON=true
 USER 10001
 WORKDIR /home/submarine
-EXPOSE 32080
+# The service; and the pages of notebooks, dashboards and artifacts (SUBMARINE_CONTENT_URL).
+EXPOSE 32080 32081
 # As PID 1 it gets SIGTERM itself, and ends after the requests under way.
 ENTRYPOINT ["python", "-m", "submarine_ray.app"]

@@ -67,6 +67,7 @@ def running(gpus: int | None = None) -> Iterator[Bench]:
     """A platform of its own, of which nothing is left."""
     root = Path(tempfile.mkdtemp(prefix="sb-"))
     os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(free_port())}
+    os.environ["SUBMARINE_ALLOW_CLUSTER_NETWORKS"] = "127.0.0.0/8"  # where the simulated Kubernetes is
     home = Home(root)
     platform.up(home, gpus=gpus)
     try:

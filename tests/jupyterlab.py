@@ -49,14 +49,14 @@ def jupyterlab(directory: Path, name: str) -> Iterator[str]:
         process.wait(20)
 
 
-def add_running(database: Database, secrets: SecretBox, name: str, address: str) -> None:
+def add_running(database: Database, secrets: SecretBox, name: str, address: str, cluster: str = "local") -> None:
     """A notebook as it is while it runs at `address`; the cluster that it names does not answer, so nothing changes."""
     spec = f'{{"meta": {{"name": "{name}", "namespace": "default"}}, "spec": {{"resources": "cpu=1"}}}}'
     with database.session(write=True) as session:
         session.add(
             NotebookRow(
                 id=f"notebook_{now_ms()}_{uuid.uuid4().hex[:4]}", generation=1, uid=str(uuid.uuid4()),
-                namespace="default", name=name, taken=path("default", name), owner="", cluster="local", spec=spec,
+                namespace="default", name=name, taken=path("default", name), owner="", cluster=cluster, spec=spec,
                 environment="{}", sealed_token=secrets.seal(TOKEN), wanted="run", status="running", reason="It runs",
                 attempt=1, failures=0, superseded="", demand_cpu=1, demand_memory=0, demand_gpu=0,
                 created_ms=now_ms(), next_check_ms=None, address=address,

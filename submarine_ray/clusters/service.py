@@ -356,7 +356,7 @@ class ClusterService:
 
     def outgoing(self, name: str) -> Outgoing | None:
         """What checks the addresses that this cluster's registration names; None for the platform's own."""
-        return None if self.is_local(name) else self._connections.outgoing
+        return None if name == LOCAL_CLUSTER else self._connections.outgoing
 
     def serve_url(self, name: str, endpoint: str) -> str:
         """Where an endpoint of this cluster answers, as users reach it."""

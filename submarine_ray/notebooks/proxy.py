@@ -87,7 +87,7 @@ def _target(scope: Scope, place: Place, own: str, visit: Visit) -> Target:
     token = {"Authorization": f"token {place.token}"} if visit.origin is None or is_navigation(scope) else {}
     # Jupyter compares Origin and Referer with the Host it sees, and makes its cookies secure where pages are.
     seen = {"X-Forwarded-Proto": visit.scheme} if visit.origin else {}
-    return Target(place.address or "", own, {**token, **seen}, host=visit.host)
+    return Target(place.address or "", own, {**token, **seen}, host=visit.host, outgoing=place.outgoing)
 
 
 def _without_token(scope: Scope, visit: Visit) -> Scope:

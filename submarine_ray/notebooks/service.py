@@ -21,6 +21,7 @@ from submarine_ray.core.errors import Conflict, NotFound, SecretLost
 from submarine_ray.core.events import Event
 from submarine_ray.core.ids import IdFactory
 from submarine_ray.core.masking import restored
+from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.sealed import Kept
 from submarine_ray.core.secrets import SecretBox
@@ -40,7 +41,9 @@ PLACE_SECONDS = 1.0  # a page of JupyterLab asks for hundreds of files
 
 @dataclass(frozen=True)
 class Place:
-    """Where a notebook is now: `address` (host:port) while it runs, and the token that opens it there."""
+    """Where a notebook is now: `address` (host:port) while it runs, and the token that opens it there. A cluster that
+    is not the platform's own has said where, so that is connected to as `outgoing` allows.
+    """
 
     id: str
     name: str
@@ -48,6 +51,7 @@ class Place:
     reason: str
     address: str | None
     token: str
+    outgoing: Outgoing | None
 
 
 class NotebookService:
@@ -201,8 +205,9 @@ class NotebookService:
             row = repository.find_taken(session, taken)
         if row is None:
             raise NotFound(f"Notebook not found. There is none named {name[:80]!r} in namespace {namespace[:80]!r}.")
+        outgoing = self._clusters.outgoing(row.cluster)
         address = row.address if row.status == Status.RUNNING else None
-        place = Place(row.id, row.name, row.status, row.reason, address, self._secrets.open(row.sealed_token))
+        place = Place(row.id, row.name, row.status, row.reason, address, self._secrets.open(row.sealed_token), outgoing)
         with self._lock:
             self._places[taken] = (time.monotonic() + PLACE_SECONDS, place)
         return place

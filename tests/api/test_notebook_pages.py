@@ -47,7 +47,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with jupyterlab(folder, "mine") as address:
         thread.start()
         wait_until(lambda: server.started, 60, "the service answers")
-        add_running(app.state.platform.database, SecretBox(settings.layout.secret_key), "mine", address)
+        secrets = SecretBox(settings.layout.secret_key)
+        add_running(app.state.platform.database, secrets, "mine", address)
+        add_running(app.state.platform.database, secrets, "hostile", address, "far")
         name = "http://127.0.0.1"
         yield Running(f"{name}:{settings.port}", f"{name}:{settings.content_port}", f"http://{address}")
         server.should_exit = True
@@ -115,3 +117,9 @@ def test_a_program_uses_the_main_origin_with_no_more_than_its_credentials(runnin
 def test_a_notebook_that_has_gone_is_waited_for(running: Running, browser: httpx.Client) -> None:
     gone = browser.get("/notebook/default/other/lab", headers=CLICK)
     assert gone.status_code == 303 and gone.headers["location"] == f"{running.main}/notebook/default/other/lab"
+
+
+def test_a_cluster_that_says_a_notebook_is_elsewhere_is_not_believed(running: Running) -> None:
+    """Its jobs' logs say where notebooks listen; a hostile one names a metadata service, or this machine."""
+    answer = httpx.get(f"{running.main}/notebook/default/hostile/api/contents")
+    assert answer.status_code == 503 and "SUBMARINE_ALLOW_CLUSTER_NETWORKS" in answer.json()["message"]
