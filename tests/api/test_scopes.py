@@ -16,8 +16,8 @@ import httpx
 import pytest
 import uvicorn
 
+from submarine_ray.access import reach
 from submarine_ray.access.principals import PrincipalKind
-from submarine_ray.access.reach import KNOWN_SECONDS
 from submarine_ray.app import Platform, build
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.errors import DatabaseUnavailable
@@ -83,7 +83,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started, 60, "the service answers")
-    yield Service(app.state.platform, f"http://127.0.0.1:{port}")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reach, "KNOWN_SECONDS", 0.2)  # nobody waits for what is remembered
+        yield Service(app.state.platform, f"http://127.0.0.1:{port}")
     server.should_exit = True
     thread.join(30)
 
@@ -339,7 +341,7 @@ def _check_endpoint(service: Service, root: str, model_id: str) -> None:
     for path in ("/api/v1/experiment", "/api/v1/serve", f"{MLFLOW}/experiments/search", f"{FILES}?path=", "/metrics"):
         assert mine.get(path).status_code == 403, path
     service.change(EndpointRow, "registered-1", status="Deleting")
-    wait_until(lambda: mine.get(FILES, params={"path": root}).status_code == 401, KNOWN_SECONDS + 5, "its token ends")
+    wait_until(lambda: mine.get(FILES, params={"path": root}).status_code == 401, 5, "its token ends")
 
 
 def test_an_attempts_token_ends_with_it(service: Service) -> None:
@@ -354,17 +356,17 @@ def test_an_attempts_token_ends_with_it(service: Service) -> None:
     service.change(ExperimentRow, made.id, status="Succeeded", finished_ms=now_ms(), next_check_ms=None)
     wait_until(lambda: status() == 200, 5, "its last words are heard")
     service.change(ExperimentRow, made.id, finished_ms=now_ms() - 3_600_000)
-    wait_until(lambda: status() == 401, KNOWN_SECONDS + 5, "its token ends")
+    wait_until(lambda: status() == 401, 5, "its token ends")
     assert "has ended" in http.get(f"/api/v1/experiment/{made.id}").json()["message"]
     # The next attempt: the one before it is being stopped at first.
     service.change(ExperimentRow, made.id, status="Accepted", attempt=2, superseded=made.id, finished_ms=None)
-    wait_until(lambda: status() == 200, KNOWN_SECONDS + 5, "it may say why it ended")
+    wait_until(lambda: status() == 200, 5, "it may say why it ended")
     service.change(ExperimentRow, made.id, superseded="")
-    wait_until(lambda: status() == 401, KNOWN_SECONDS + 5, "another has followed it")
+    wait_until(lambda: status() == 401, 5, "another has followed it")
     second = service.client(service.platform.tokens.issue(PrincipalKind.ATTEMPT, f"{made.id}-r2"))
     assert second.get(f"{MLFLOW}/runs/get", params={"run_id": made.run_id}).status_code == 200
     service.admin.delete(f"/api/v1/experiment/{made.id}")
-    wait_until(lambda: second.get(f"/api/v1/experiment/{made.id}").status_code == 401, KNOWN_SECONDS + 5, "deleted")
+    wait_until(lambda: second.get(f"/api/v1/experiment/{made.id}").status_code == 401, 5, "deleted")
 
 
 def test_a_notebook_acts_for_its_user_while_it_runs_but_registers_no_clusters(service: Service) -> None:
@@ -381,7 +383,7 @@ def test_a_notebook_acts_for_its_user_while_it_runs_but_registers_no_clusters(se
                          ("GET", "/ray/local/"), ("GET", made["url"].split("://")[-1] if "url" in made else "/notebook/a/b/lab")):  # fmt: skip
         assert http.request(method, path, json=cluster).status_code == 403, path
     service.change(NotebookRow, id, wanted="stop")
-    wait_until(lambda: http.get("/api/v1/cluster").status_code == 401, KNOWN_SECONDS + 5, "its token ends")
+    wait_until(lambda: http.get("/api/v1/cluster").status_code == 401, 5, "its token ends")
 
 
 def test_a_forged_token_opens_nothing(service: Service, api: httpx.Client, own: Experiment) -> None:
@@ -416,7 +418,7 @@ mlflow.log_input(mlflow.data.from_pandas(pandas.DataFrame({"x": [1]}), source="h
 with mlflow.start_run(nested=True, run_name="child") as child:
     mlflow.log_metric("loss", 0.25)
     mlflow.set_tag("note", "child")
-    info = mlflow.sklearn.log_model(model, name="inner", skops_trusted_types=[])
+    info = mlflow.sklearn.log_model(model, name="inner", skops_trusted_types=[], pip_requirements=[])
     assert mlflow.pyfunc.load_model(f"runs:/{child.info.run_id}/inner").predict([[2.0]])[0] > 3.9
     assert mlflow.sklearn.load_model(info.model_uri).coef_[0] > 1.9
 best = mlflow.search_runs(experiment_ids=[os.environ["MLFLOW_EXPERIMENT_ID"]], filter_string="metrics.loss < 0.3")

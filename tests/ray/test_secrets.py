@@ -38,6 +38,7 @@ while not os.path.exists(sys.argv[1]):
 STATE = ("jobs", "workers", "actors", "tasks", "runtime_envs", "cluster_events")
 
 
+@pytest.mark.long
 def test_nothing_secret_is_in_what_a_registered_cluster_keeps(platform: RunningPlatform, tmp_path: Path) -> None:
     """A gang with code from git, and a sweep: two launches with all that is secret in them."""
     state = json.loads(platform.home.ray_state.read_text())
