@@ -140,8 +140,8 @@ def test_a_notebook_that_does_not_run_says_so_to_programs_and_people(api: httpx.
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     app = build(Settings(home=tmp_path_factory.mktemp("closed"), token=TOKEN))  # type: ignore[arg-type]
-    with TestClient(app, base_url="http://127.0.0.1:32080", follow_redirects=False) as client:
-        yield client
+    app.state.platform.database.migrate()  # and no more of its start: MLflow serves one home a process
+    yield TestClient(app, base_url="http://127.0.0.1:32080", follow_redirects=False)
 
 
 def test_a_browser_signs_in_once_and_a_program_sends_the_token(closed: TestClient) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import pwd
+import threading
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from typer.testing import CliRunner
 
-from submarine_ray.access import exposure
+from submarine_ray.access import endpoints, exposure
+from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.access.exposure import Exposure
+from submarine_ray.access.gate import Gate
 from submarine_ray.cli import platform, processes
 from submarine_ray.cli.main import app
 from submarine_ray.content.exposed import exposed
 from submarine_ray.content.origins import Origins
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.home import Home
-from tests.conftest import TOKEN
-from tests.service import serving
+from tests.conftest import TOKEN, free_port, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -68,12 +72,24 @@ def test_status_warns_of_what_is_open(
     tmp_path: Path, people: list[pwd.struct_passwd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # the service must know its own user again
-    monkeypatch.setattr(exposure, "_other_people", lambda: ["eve"])
     monkeypatch.setenv("SUBMARINE_HOME", str(tmp_path))
-    with serving(tmp_path) as (url, _):
+    found = Exposure(Settings())
+    found.add(lambda: ["A door is open. Close it."])
+    service = FastAPI()
+    service.include_router(endpoints.router(None, found))  # type: ignore[arg-type]  # it asks for no sessions
+    port = free_port()
+    gate = Gate(service, Settings(port=port))
+    config = uvicorn.Config(gate, port=port, http=PeerProtocol, log_config=None, lifespan="off")  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started, 20, "the service answers")
         me = processes.Started(os.getpid(), processes.psutil.Process().create_time())
-        processes.save(Home(tmp_path).service_state, me, port=int(url.rsplit(":", 1)[1]))
-        (service, _) = platform.status(Home(tmp_path))
-        assert any("other users (eve)" in sentence for sentence in service.exposed)
-        shown = CliRunner().invoke(app, ["status"]).output
-        assert "open: This machine has other users (eve)" in shown
+        processes.save(Home(tmp_path).service_state, me, port=port)
+        (part, _) = platform.status(Home(tmp_path))
+        assert part.exposed[-1] == "A door is open. Close it."
+        assert "open: A door is open. Close it." in CliRunner().invoke(app, ["status"]).output
+    finally:
+        server.should_exit = True
+        thread.join(20)
