@@ -23,15 +23,15 @@ from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.kernel import KernelKills
 from submarine_ray.runner.unstartable import unstartable
 from submarine_ray.spec import memory
-from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, Replica
+from submarine_ray.spec.launch import GRACE_SECONDS, Replica
 from submarine_ray.spec.without_shell import joined
 
 # How long lines are waited for after the end of the processes: a service that was left on purpose holds the pipe open.
 LAST_LINES_SECONDS = 1.0
 # And how long a slow sink is waited for, which still has to take lines that were written before that end.
 SLOW_SINK_SECONDS = 60.0
-# Of what Ray leaves a stopped runner, this much is for its last words.
-LAST_SECONDS = 5.0
+# What is logged may be sent for so long beyond the time of grace; a gang waits little longer (gang.END_SECONDS).
+LAST_METRICS_SECONDS = 3.0
 ENDED_STATUS = 128 + signal.SIGTERM  # as shells number it
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the latter is a shell's word for its child
 _REFERENCE = re.compile(r"\$(\$?)\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -106,7 +106,7 @@ class ReplicaProcess:
     def terminate(self) -> None:
         """SIGTERM, and SIGKILL to what has not ended after the time of grace. Returns at once."""
         if self._shipper:
-            self._shipper.hurry(self._grace + GRACE_MARGIN - LAST_SECONDS)
+            self._shipper.hurry(self._grace + LAST_METRICS_SECONDS)
         with self._ordering, contextlib.suppress(OSError):  # it has ended
             if self._orders >= 0:  # else the number may be another file's by now
                 os.write(self._orders, f"{self._grace}\n".encode())
