@@ -116,6 +116,8 @@ def test_chosen_experiments_are_deleted_after_a_question(service: Service, page:
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_text("No experiment is like that")).to_be_visible()
+    (told,) = httpx.get(f"{service.url}/api/v1/deletion?kind=experiment&limit=1", timeout=30).json()["result"]
+    assert told["byKind"] == "administrator", "what a page deletes is its user's"
 
 
 def test_the_stepper_and_its_yaml_keep_in_step(service: Service, page: Page) -> None:
