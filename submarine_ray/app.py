@@ -263,7 +263,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     _add_operations(app, platform)
     if workbench:
         _add_workbench(app, platform, feed)
-    app.add_middleware(TrackingMount, loaded=platform.tracking.app)
+    app.add_middleware(TrackingMount, loaded=platform.tracking.app, is_decided=lambda: platform.tracking.is_decided)
     content = _content(platform, proxy)
     platform.exposure.add(lambda: exposed(content.origins, settings.trust_content))
     platform.exposure.add(lambda: networks.exposed(settings.allow_cluster_networks))

@@ -26,6 +26,7 @@ from submarine_ray.tracking.served import is_served
 from submarine_ray.tracking.strict import refuse_what_is_not_understood
 
 PREFIX = "/mlflow"
+DECIDED_SECONDS = 0.05
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -74,9 +75,10 @@ def _use_wal(path: Path) -> None:
 class TrackingMount:
     """ASGI middleware: /mlflow goes to MLflow as soon as it is loaded, everything else to the app."""
 
-    def __init__(self, app: App, loaded: Callable[[], App]) -> None:
+    def __init__(self, app: App, loaded: Callable[[], App], is_decided: Callable[[], bool]) -> None:
         self._app = app
         self._loaded = loaded
+        self._is_decided = is_decided
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -86,7 +88,9 @@ class TrackingMount:
         if not is_served(path.removeprefix(PREFIX)):
             await error(HTTPStatus.NOT_FOUND, "This part of MLflow is not served here.")(scope, receive, send)
             return
-        mlflow = await asyncio.to_thread(self._loaded)
+        while not self._is_decided():  # for seconds after a start; a thread for each who waits would hold up all others
+            await asyncio.sleep(DECIDED_SECONDS)
+        mlflow = self._loaded()
         is_own_page = path in (PREFIX, f"{PREFIX}/") or path.startswith(f"{PREFIX}/static-files/")
         if is_own_page:
             await mlflow(scope, receive, send)

@@ -88,6 +88,11 @@ class TrackingService:
         return self._settings.mlflow_url
 
     @property
+    def is_decided(self) -> bool:
+        """Whether MLflow is loaded, or could not be: then nobody need wait any more."""
+        return self._ready.is_set()
+
+    @property
     def is_ready(self) -> bool:
         return self._ready.is_set() and self._failure is None
 

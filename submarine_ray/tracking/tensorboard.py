@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import importlib.util
@@ -25,6 +24,7 @@ from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import Unavailable
 from submarine_ray.core.http import Receive, Scope, Send
 from submarine_ray.core.proxy import Proxy, Target, TargetUnreachable
+from submarine_ray.core.waiting import Waiting
 
 log = structlog.get_logger(__name__)
 
@@ -123,6 +123,7 @@ class TensorBoardPlace:
     def __init__(self, board: TensorBoard, proxy: Proxy) -> None:
         self._board = board
         self._proxy = proxy
+        self._waiting = Waiting(workers=2, at_once=2, queue=64)  # it takes seconds to start
 
     def find(self, path: str) -> str | None:
         return PREFIX if path == PREFIX or path.startswith(f"{PREFIX}/") else None
@@ -134,7 +135,7 @@ class TensorBoardPlace:
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
         """See content.places.Place."""
         try:
-            address = await asyncio.to_thread(self._board.address)
+            address = await self._waiting.ask("TensorBoard", self._board.address)
             await self._proxy.forward(scope, receive, send, Target(address, PREFIX))
         except (Unavailable, TargetUnreachable) as failure:
             await error(HTTPStatus.SERVICE_UNAVAILABLE, str(failure))(scope, receive, send)

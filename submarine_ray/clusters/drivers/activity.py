@@ -5,8 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
+Answer = TypeVar("Answer")
 _THREADS = ThreadPoolExecutor(4, thread_name_prefix="still-active")
+
+
+async def aside(call: Callable[..., Answer], *arguments: Any) -> Answer:
+    """What `call` answers, on one of these threads: it may wait for a cluster."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, call, *arguments)
 
 
 class Activity:

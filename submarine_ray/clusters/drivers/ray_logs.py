@@ -6,7 +6,6 @@ its Jobs API, whose answer is the whole log in one JSON document.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from urllib.parse import quote
 import httpx
 import websockets
 
+from submarine_ray.clusters.drivers.activity import aside
 from submarine_ray.clusters.drivers.base import LogBeganAnew, UnknownJob, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.core.outgoing import WebSocket, websocket_target
@@ -84,7 +84,7 @@ async def follow(at: Dashboard, submission_id: str, skip: int) -> AsyncIterator[
     try:
         async with WebSocket(
             f"{base}/api/jobs/{quote(submission_id, safe='')}/logs/tail",
-            additional_headers=dict(await asyncio.to_thread(at.headers)),
+            additional_headers=dict(await aside(at.headers)),
             open_timeout=10,
             max_size=LONGEST_MESSAGE,
             ssl=(at.tls or ssl.create_default_context()) if secure else None,

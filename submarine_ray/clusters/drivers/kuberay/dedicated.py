@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from submarine_ray.clusters.drivers.activity import aside
 from submarine_ray.clusters.drivers.base import (
     BEGINNING,
     LOG_SECONDS,
@@ -100,13 +101,11 @@ class DedicatedClusters(RayServices):
             raise UnknownJob(submission_id) from None  # its pod is gone, and the log with it
 
     async def follow_log(self, submission_id: str, since: Mark = BEGINNING) -> AsyncIterator[bytes]:
-        import asyncio
-
         try:
-            cluster = await asyncio.to_thread(self._cluster_of, submission_id)
+            cluster = await aside(self._cluster_of, submission_id)
         except UnknownJob as failure:
             raise Unreachable(f"{submission_id} has no Ray cluster") from failure
-        dashboard = await asyncio.to_thread(self._at.dashboard, cluster)
+        dashboard = await aside(self._at.dashboard, cluster)
         async for piece in dashboard.follow_log(submission_id, since):
             yield piece
 
