@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from submarine_ray.core.clock import due_ms
-from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.errors import SecretLost, SubmarineError
 from submarine_ray.core.events import Event
 from submarine_ray.experiments import decide, outcomes
 from submarine_ray.experiments.outcomes import Outcome
@@ -29,7 +29,10 @@ class Unsubmittable:
 
     def refused(self, row: ExperimentRow, failure: Exception) -> Outcome | None:
         """The end of an experiment that asks for what cannot be; None if the same may succeed later."""
-        if not isinstance(failure, SubmarineError) or failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if not isinstance(failure, SubmarineError):
+            return None
+        # A key that is gone is not brought back by waiting.
+        if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(failure, SecretLost):
             return None
         return outcomes.observed(row, decide.Observe(Status.FAILED, "NotSubmittable", str(failure)), None)
 

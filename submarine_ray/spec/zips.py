@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -34,6 +35,11 @@ _ENTRY_MARK = b"PK\x01\x02"
 _KINDS = {
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
 }  # fmt: skip
+# What `zipfile` raises, for some kind of broken zip each.
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError, ValueError, ArithmeticError, LookupError,
+    struct.error,
+)  # fmt: skip
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -61,8 +67,7 @@ def opened(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
             yield archive
     except Refused:
         raise
-    except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError, ValueError, struct.error) as failure:
-        # The module raises each of them, and errors below them, for some kind of broken zip.
+    except _BROKEN as failure:
         raise Refused(f"is broken, or no zip: {failure}") from failure
 
 
@@ -102,6 +107,8 @@ def link_target(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
 
 def name_problem(name: str) -> str | None:
     """Why no disk would take a name."""
+    if not name:
+        return "which is no name"
     parts = PurePosixPath(name).parts
     if any(len(_bytes(part)) > MAX_NAME for part in parts):
         return f"a name that is longer than {MAX_NAME} bytes"
@@ -114,6 +121,8 @@ def _problem(member: zipfile.ZipInfo) -> str | None:
     """Why one entry, looked at alone, cannot be unpacked."""
     if is_outside(member.filename):
         return "which leads out of it; pack relative paths only"
+    if why := name_problem(member.filename):
+        return why
     if member.flag_bits & 0x1:
         return "which is encrypted; pack it without a password"
     if member.compress_type not in _METHODS:
@@ -124,7 +133,7 @@ def _problem(member: zipfile.ZipInfo) -> str | None:
         return f"a link whose target is longer than {MAX_LINK} bytes"
     if member.is_dir() and member.file_size:
         return "a directory that has content"
-    return name_problem(member.filename)
+    return None
 
 
 def _check_size(members: list[zipfile.ZipInfo], bounds: Bounds) -> None:
@@ -181,7 +190,7 @@ def _read_through(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
         with archive.open(member) as content:
             while piece := content.read(PIECE):
                 read += len(piece)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as failure:
+    except _BROKEN as failure:
         raise Refused(f"holds {_shown(member.filename)}, whose content is broken: {failure}") from failure
     if read != member.file_size:
         raise Refused(f"holds {_shown(member.filename)}, whose content is broken: {read} of {member.file_size} bytes")
@@ -200,7 +209,15 @@ class _Bounded:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self.tell, self.seekable = file.tell, file.seekable
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as failure:
+            if failure.errno != errno.EINVAL:
+                raise
+            raise zipfile.BadZipFile("it points to what lies before its begin") from failure
 
     def read(self, size: int = -1) -> bytes:
         if size > MAX_DIRECTORY:  # contents are read in small pieces

@@ -42,6 +42,21 @@ def test_packages_that_experiments_refer_to(database: Database) -> None:
         assert repository.packages(session) == {"package://a"}
 
 
+def test_what_waits_for_something_else_takes_no_place_in_the_queue(database: Database) -> None:
+    later = now_ms() + 60_000
+    add(
+        database,
+        row("e-1", reason="CodeWaits", next_check_ms=later),  # its disk is full: looked at again in a minute
+        row("e-2", reason="CodeWaits"),  # and this one just now
+        row("e-3", reason="Queued", next_check_ms=later),
+        row("e-4", next_check_ms=later),
+        row("e-5", wanted="stop"),
+        row("e-6", cluster="other"),
+    )
+    with database.session() as session:
+        assert [key for key, _ in repository.queue(session, "local", 9)] == ["e-2", "e-3", "e-4"]
+
+
 def test_a_row_is_leased_once(database: Database) -> None:
     add(database, *(row(f"e-{i:03d}") for i in range(60)))
     won: list[str] = []

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from anyio import CapacityLimiter
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
@@ -68,6 +68,12 @@ def smaller_by_its_own_word(size: int) -> bytes:
     return bytes(content)
 
 
+def with_a_list_before_its_begin() -> bytes:
+    content = bytearray(one("x"))
+    struct.pack_into("<I", content, content.index(b"PK\x05\x06") + 12, 5000)
+    return bytes(content)
+
+
 HOSTILE = {
     "up": ([("../x", FILE, "")], "'../x', which leads out of it"),
     "absolute": ([("/etc/x", FILE, "")], "'/etc/x', which leads out of it"),
@@ -103,6 +109,8 @@ HOSTILE_BYTES = {
     "lzma": (zipped(("l", FILE, "x"), method=zipfile.ZIP_LZMA), "'l', packed by method 14"),
     "checksum": (with_wrong_content("content"), "'file', whose content is broken: Bad CRC"),
     "smaller": (smaller_by_its_own_word(5_000_000), "'zeros', whose content is broken"),
+    "before": (with_a_list_before_its_begin(), "is broken, or no zip"),
+    "nul": (one("x").replace(b"file", b"\0ile"), "'', which is no name"),
     "cut": (one("x" * 5000)[:-30], "is broken, or no zip"),
 }
 CASES = {name: (zipped(*members), why) for name, (members, why) in HOSTILE.items()} | HOSTILE_BYTES
@@ -162,6 +170,7 @@ def test_what_a_linux_disk_tells_apart_stays_apart(tmp_path: Path) -> None:
     assert stat.S_IMODE((got / "run").stat().st_mode) == 0o755
 
 
+@settings(max_examples=200)
 @given(st.data())
 def test_what_is_accepted_can_be_unpacked(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     content = bytearray(zipped(("a/b", FILE, "text" * 50), ("link", LINK, "a"), ("d/", stat.S_IFDIR, "")))
@@ -237,7 +246,9 @@ def test_a_package_that_never_can_be_unpacked_is_told_from_one_that_cannot_be_no
     file.write_bytes(whole[:-40])
     with pytest.raises(CodeRefused, match=r"^The code cannot be unpacked: the zip is broken"):
         store.unpack(url)
+    assert store.add(whole) == url and (store.unpack(url) / "file").read_text() == "x" * 5000  # uploaded again
     file.unlink()
+    (file.parent / f"{file.stem}.unpacked").rename(tmp_path / "away")
     for use in (store.unpack, store.wrapped):
         with pytest.raises(CodeRefused, match=r"^The code is gone: .*upload it again"):
             use(url)

@@ -96,13 +96,10 @@ class PackageStore:
 
     def keep(self, incoming: Incoming) -> str:
         """Make what has come in a package; its URL. Raises InvalidSpec, TooLarge, Unavailable."""
-        target = self._directory / f"{incoming.digest}.zip"
         try:
-            if target.exists():
-                target.touch()  # uploaded again: young again
-            else:
-                self._check(incoming)
-                incoming.path.replace(target)
+            self._check(incoming)
+            # Even if it is here: uploaded again it is young again, and whole again if the disk has lost some of it.
+            incoming.path.replace(self._directory / f"{incoming.digest}.zip")
         except OSError as failure:
             raise _unavailable(failure) from failure
         return f"package://{incoming.digest}"
