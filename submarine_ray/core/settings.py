@@ -15,7 +15,7 @@ from submarine_ray.spec.hosts import Served, is_loopback, origin_of
 from submarine_ray.spec.problems import message
 from submarine_ray.spec.strength import HOW_TO_MAKE_ONE, weakness
 
-_ORIGIN = re.compile(r"https?://(\*\.)?([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?/?", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://(\*\.)?([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:(?P<port>\d{1,5}))?/?", re.IGNORECASE)
 
 
 class Settings(BaseSettings):
@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     @field_validator("content_url")
     @classmethod
     def _is_origin(cls, value: str | None) -> str | None:
-        if value is not None and not _ORIGIN.fullmatch(value):
+        if value is not None and ((found := _ORIGIN.fullmatch(value)) is None or int(found["port"] or 1) > 65535):
             raise ValueError(
                 f"{value[:120]!r} is no address to show content at; write https://content.example.com, or "
                 "https://*.content.example.com for a name of each notebook's and dashboard's own"

@@ -287,6 +287,7 @@ def test_an_address_for_content_is_an_origin(tmp_path: Any) -> None:
         "ftp://a.example",
         "https://a.*.example",
         "https://u:p@a",
+        "https://a.example:99999",
     ):
         with pytest.raises(ValueError, match="no address to show content at"):
             Settings(home=tmp_path, content_url=wrong)
