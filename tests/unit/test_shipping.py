@@ -22,7 +22,9 @@ from submarine_ray.client import shipper
 from submarine_ray.client.shipper import Shipper
 from submarine_ray.client.spool import Run, Spool, piece
 from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.runner.process import ReplicaProcess
 from submarine_ray.spec import pieces
+from submarine_ray.spec.launch import Replica
 from submarine_ray.spec.points import Points
 from submarine_ray.tracking.batches import expanded, parsed
 from tests.conftest import wait_until
@@ -291,3 +293,33 @@ def test_a_sender_that_is_killed_is_followed_by_another(service: Service, tmp_pa
     logging.stdin.close()
     assert logging.wait(60) == 0
     assert sorted(steps(service)) == list(range(30_000))
+
+
+def replica(service: Service, directory: Path, script: str, said: list[str], grace: float = 30) -> ReplicaProcess:
+    (directory / "train.py").write_text(script)
+    env = {"SUBMARINE_TRACKING_URI": service.url, "SUBMARINE_RUN_ID": "r", "SUBMARINE_SPOOL": f"{directory}/spool"}
+    worker = Replica("worker", 0, f"{sys.executable} train.py")
+    return ReplicaProcess(worker, {**env, "SUBMARINE_LEADER": "1"}, directory, said.append, grace)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_replica_has_ended_when_its_points_are_stored(service: Service, tmp_path: Path) -> None:
+    service.pause = 0.1
+    process = replica(service, tmp_path, "import submarine_ray as s\nfor i in range(900): s.log_metric('m', i, i)", [])
+    assert process.wait(60) == 0
+    assert len(service.rows) == 900
+
+
+def test_a_stopped_replica_does_not_wait_for_a_service_that_is_away(service: Service, tmp_path: Path) -> None:
+    service.away = True
+    said: list[str] = []
+    script = "import submarine_ray as s, time\nfor i in range(900): s.log_metric('m', i, i)\ntime.sleep(600)"
+    process = replica(service, tmp_path, script, said, grace=1)
+    wait_until(
+        lambda: (tmp_path / "spool").exists() and len((tmp_path / "spool").read_bytes().splitlines()) == 900,
+        30,
+        "all is logged",
+    )
+    process.terminate()
+    assert process.wait(30) != 0
+    assert "[submarine] not stored: 900 records, which were logged last: the replica was stopped" in said
