@@ -157,6 +157,25 @@ def no_other_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
+def mlflow_of_its_own() -> Iterator[None]:
+    """For a second service in this process: MLflow's server keeps one store a process, and it would be the first's."""
+    from mlflow.server import handlers
+    from mlflow.tracking._model_registry import utils as registry
+    from mlflow.tracking._tracking_service import utils as tracking
+
+    stores = ("_tracking_store", "_model_registry_store", "_job_store", "_artifact_repo")
+    places = [*((handlers, name) for name in stores), (tracking, "_tracking_uri"), (registry, "_registry_uri")]
+    before, environment = [(module, name, getattr(module, name)) for module, name in places], dict(os.environ)
+    for module, name in places:
+        setattr(module, name, None)
+    yield
+    for module, name, kept in before:
+        setattr(module, name, kept)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@contextmanager
 def platforms() -> Iterator[Callable[..., RunningPlatform]]:
     """What makes platforms; afterwards nothing of them is left."""
     made: list[RunningPlatform] = []

@@ -30,7 +30,7 @@ from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.examples import EXAMPLES
 from submarine_ray.spec.launch import BEGIN_VARIABLE, BEGUN_BEFORE_STATUS, TICKET_VARIABLE, Launch, Replica
 from submarine_ray.spec.trials import EXPERIMENT_TAG
-from tests.conftest import free_port, spec, wait_until
+from tests.conftest import free_port, mlflow_of_its_own, spec, wait_until
 
 ADMINISTRATOR = "0d1c2b3a49586776859403a2b1c0dfee"
 MLFLOW = "/mlflow/api/2.0/mlflow"
@@ -78,6 +78,11 @@ class Service:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     port = free_port()
+    with mlflow_of_its_own():
+        yield from _served(port, tmp_path_factory)
+
+
+def _served(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     app = build(Settings(home=tmp_path_factory.mktemp("scopes"), port=port, token=ADMINISTRATOR))  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
