@@ -27,6 +27,7 @@ from submarine_ray.tracking.strict import refuse_what_is_not_understood
 
 PREFIX = "/mlflow"
 DECIDED_SECONDS = 0.05
+UPLOADS = tuple(f"{PREFIX}/{api}/2.0/mlflow-artifacts/artifacts/" for api in ("api", "ajax-api"))
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -91,12 +92,24 @@ class TrackingMount:
         while not self._is_decided():  # for seconds after a start; a thread for each who waits would hold up all others
             await asyncio.sleep(DECIDED_SECONDS)
         mlflow = self._loaded()
+        scope = _streamed(scope)
         is_own_page = path in (PREFIX, f"{PREFIX}/") or path.startswith(f"{PREFIX}/static-files/")
         if is_own_page:
             await mlflow(scope, receive, send)
         else:
             answer = _sandboxed(send)
             await mlflow(scope, receive, in_pieces(scope, receive, answer) if scope["type"] == "http" else answer)
+
+
+def _streamed(scope: Scope) -> Scope:
+    """Uploads of artifacts go to MLflow's route that writes them as they come.
+
+    It knows no prefix; under ours MLflow's other server takes them, which holds two of each in memory.
+    """
+    path: str = scope["path"]
+    if scope.get("method") != "PUT" or not path.startswith(UPLOADS):
+        return scope
+    return {**scope, "path": path.removeprefix(PREFIX), "raw_path": scope["raw_path"].removeprefix(PREFIX.encode())}
 
 
 def _sandboxed(send: Send) -> Send:

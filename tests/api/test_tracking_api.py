@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,30 @@ def test_artifacts_are_pages_on_the_contents_origin_alone(api: httpx.Client, run
 def _stored(app: Any, key: str) -> str:
     uri = str(app.state.platform.tracking.client().get_run(key).info.artifact_uri)
     return uri.removeprefix("mlflow-artifacts:/")
+
+
+def test_artifacts_are_written_as_they_come(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    pieces: list[int] = []
+    write = LocalArtifactRepository.log_artifact_from_async_stream
+
+    async def noted(self: Any, chunks: Any, *arguments: Any, **more: Any) -> None:
+        async def counted() -> AsyncIterator[bytes]:
+            async for chunk in chunks:
+                pieces.append(len(chunk))
+                yield chunk
+
+        await write(self, counted(), *arguments, **more)
+
+    monkeypatch.setattr(LocalArtifactRepository, "log_artifact_from_async_stream", noted)
+    for number, prefix in enumerate(("api", "ajax-api")):
+        path = f"/mlflow/{prefix}/2.0/mlflow-artifacts/artifacts/streamed/a%20b{number}"
+        assert api.put(path, content=b"x" * 100_000).status_code == 200
+        assert api.get(path).content == b"x" * 100_000
+    assert sum(pieces) == 200_000
+    assert api.put("/mlflow/api/2.0/mlflow-artifacts/artifacts/a/../../x", content=b"x").status_code in (400, 404)
+    assert api.put("/mlflow/api/2.0/mlflow-artifacts/artifacts/a/%2e%2e/%2e%2e/x", content=b"x").status_code in (
+        400,
+        404,
+    )
