@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 MAX_DEPTH = 100
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 MAX_DIGITS = 400  # the largest number that a float holds has 309
 MAX_INTEGER, MIN_INTEGER = 2**63 - 1, -(2**63)  # of every database's widest column
 
