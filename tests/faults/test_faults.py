@@ -97,11 +97,13 @@ def test_metrics_outlive_the_service_and_the_runner(platform: RunningPlatform, t
         wait_until(lambda id=id: [p["step"] for p in platform.client.metrics(id)] == [POINTS - 1], 60, "all is stored")
         found = platform.client.metrics(id, "loss")
         assert sorted((p["step"], p["value"]) for p in found) == [(step, step / 7) for step in range(POINTS)]
-    told = [
-        [event["reason"] for event in platform.client.service.call("GET", f"/api/v1/experiment/{id}/events")]
-        for id in ids
-    ]
-    assert ["MetricsLoaded" in reasons for reasons in told] == [False, True], told
+
+    def is_loaded(id: str) -> bool:
+        told = platform.client.service.call("GET", f"/api/v1/experiment/{id}/events")
+        return "MetricsLoaded" in [event["reason"] for event in told]
+
+    wait_until(lambda: is_loaded(ids[1]), 30, "the event that tells what was loaded")
+    assert not is_loaded(ids[0])
 
 
 @pytest.mark.long
