@@ -17,7 +17,7 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serve_apps import hosts
+from serve_apps import hosts, loopback
 from serve_apps.devices import see_own_gpus
 from serve_apps.errors import CannotServe
 from serve_apps.model import load
@@ -39,6 +39,7 @@ class ModelDeployment:
         tracking_token: str | None,
         allowed_hosts: Sequence[str] = (),
     ) -> None:
+        loopback.stay_there()
         self._hosts = frozenset(allowed_hosts)
         os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
         if tracking_token:  # on Kubernetes it is in the pod's environment, from a Secret

@@ -11,7 +11,7 @@ from ray.exceptions import RayActorError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serve_apps import hosts
+from serve_apps import hosts, loopback
 
 VERSION_HEADER = "x-model-version"
 
@@ -21,6 +21,7 @@ class TrafficDeployment:
     """Holds no model: it hands each request to a version, by Serve's own handles."""
 
     def __init__(self, allowed_hosts: Sequence[str] = ()) -> None:
+        loopback.stay_there()
         self._hosts = frozenset(allowed_hosts)
         self._handles: dict[str, Any] = {}
         self._versions: list[str] = []

@@ -24,11 +24,11 @@ import psutil
 
 from submarine_ray.cli import haproxy, processes
 from submarine_ray.cli.processes import Started
-from submarine_ray.runner.network import node_ip
 from submarine_ray.spec import private
 from submarine_ray.spec.home import Home
 from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE
 
+LOOPBACK = "127.0.0.1"
 MARK = "SUBMARINE_LOCAL_CLUSTER"
 START_SECONDS = 90
 DRAIN_SECONDS = 2
@@ -113,7 +113,10 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(home.ray_token),
-        "RAY_ADDRESS": f"{node_ip()}:{ports['gcs']}",
+        # Its own servers then listen on loopback alone, as on systems where a cluster has one node. The flag
+        # --node-ip-address 127.0.0.1 would not do: Ray takes the address of the route outwards instead.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_ADDRESS": f"{LOOPBACK}:{ports['gcs']}",
         "RAY_gcs_storage": "rocksdb",
         "RAY_gcs_storage_path": str(home.ray_storage),
         "RAY_worker_niceness": "0",
@@ -275,7 +278,7 @@ def _start(home: Home, cpus: int | None, gpus: int | None, fast_serve: bool, var
         address=address,
         serveHost="127.0.0.1",
         servePort=ports["serve"],
-        gcsAddress=f"{node_ip()}:{ports['gcs']}",
+        gcsAddress=f"{LOOPBACK}:{ports['gcs']}",
         portBase=ports.base,
         directory=str(directory),
     )
