@@ -275,13 +275,14 @@ class ExperimentSpec(Document):
             self._check_command(f"spec.{role}.cmd", task.cmd or "")
         known = space.names(tune.search_space)
         used = space.used(self._texts())
-        if unknown := sorted(one for one in used if not any(_is_within(other, one) for other in known)):
+        above, needed = space.above(known), space.above(used)
+        if unknown := sorted(used - above):
             raise ValueError(
                 f"tune.searchSpace: a command or variable asks for {{{{{unknown[0]}}}}}, and there is no parameter of "
                 f"that name; there are {', '.join(sorted(known))}"
             )
         for name, _ in space.domains(tune.search_space):
-            if not any(_is_within(name, other) or _is_within(other, name) for other in used):
+            if name not in needed and not space.above([name]) & used:
                 hint = f"write {{{{{name}}}}} where its value goes"
                 raise ValueError(f"tune.searchSpace.{name}: no command or variable uses it; {hint}")
 
@@ -327,11 +328,6 @@ class ExperimentSpec(Document):
         if self.code is not None:
             document["code"] = {k: v for k, v in document["code"].items() if v is not None}
         return document
-
-
-def _is_within(name: str, other: str) -> bool:
-    """Whether a dotted name is `other`, or a part of it."""
-    return name == other or name.startswith(f"{other}.")
 
 
 class ExperimentStatus:

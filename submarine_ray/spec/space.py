@@ -12,7 +12,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from statistics import NormalDist
 from typing import Any
@@ -236,6 +236,15 @@ def flat(params: Mapping[str, Any], path: str = "") -> dict[str, Any]:
             found |= flat(value, f"{path}{name}.")
         else:
             found[f"{path}{name}"] = value
+    return found
+
+
+def above(dotted: Iterable[str]) -> set[str]:
+    """These names, and each that one of them is a part of: of `a.b`, `a` too. None is deeper than a space can be."""
+    found = set()
+    for name in dotted:
+        parts = name.split(".", MAX_DEPTH + 2)
+        found |= {name} | {".".join(parts[:end]) for end in range(1, min(len(parts), MAX_DEPTH + 3))}
     return found
 
 

@@ -27,6 +27,7 @@ _DEFAULTS = {"replicas": "1", "cpu": "1", "memory": ""}
 # `{{training.workers * training.num_gpu}}`: what all workers need together.
 PRODUCT = " * "
 MAX_DEPTH = 20
+MAX_ROLES = 16
 
 
 def with_implicit(template: TemplateSpec) -> list[TemplateParameter]:
@@ -188,6 +189,8 @@ def _roles(template: TemplateSpec) -> dict[str, dict[str, Any]]:
     roles = template.experiment_spec.get("spec")
     if not isinstance(roles, dict) or not roles or not all(isinstance(task, dict) for task in roles.values()):
         raise InvalidSpec("is required: the roles, each an object", "experimentSpec.spec")
+    if len(roles) > MAX_ROLES:
+        raise InvalidSpec(f"has {len(roles)} roles; no framework has more than {MAX_ROLES}", "experimentSpec.spec")
     return roles
 
 
