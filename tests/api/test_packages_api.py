@@ -17,7 +17,7 @@ from submarine_ray.access import connections
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
 from submarine_ray.experiments.unsubmittable import TRIES
-from tests.conftest import spec, wait_until
+from tests.conftest import mlflow_of_its_own, spec, wait_until
 from tests.kuberay.heads import ScriptedHead
 from tests.unit.test_packages import FILE, one, zipped
 
@@ -44,11 +44,15 @@ def head(home: Path) -> Iterator[ScriptedHead]:
 
 
 @pytest.fixture(scope="module")
-def service(home: Path, head: ScriptedHead) -> Iterator[httpx.Client]:
+def service(home: Path, head: ScriptedHead, api: httpx.Client) -> Iterator[httpx.Client]:
+    api.get("/mlflow/health")  # MLflow is configured by who loads it first: the service that all tests share
     from fastapi.testclient import TestClient
 
     app = build(Settings(home=home, max_package_bytes=LIMIT, max_unpacked_bytes=1_000_000))
-    with TestClient(app, base_url="http://127.0.0.1:32080", raise_server_exceptions=False) as client:
+    with (
+        mlflow_of_its_own(),
+        TestClient(app, base_url="http://127.0.0.1:32080", raise_server_exceptions=False) as client,
+    ):
         yield client
 
 
