@@ -27,6 +27,8 @@ parser = importlib.import_module("re._parser")
 
 # They run as the user, in the user's own processes.
 _OTHERS = ("runner", "client", "cli", "ml", "migrations")
+# Made of what an operator has set, escaped: letters, and a class of a fixed length.
+_OF_SETTINGS = ("submarine_ray.content.origins",)
 _METHODS = ("match", "fullmatch", "search", "findall", "finditer", "sub", "split")
 SIZES = (250, 1_000, 4_000, 16_000, 64_000, 256_000, 1_024_000)
 SMALL = 4  # how many of SIZES every candidate is tried at; the slowest go on
@@ -76,8 +78,7 @@ def _patterns() -> list[Found]:
                         methods = tuple(sorted(uses.get(compiled.get(node, ""), ()))) or _METHODS
                         found.append(Found(where, made.pattern, made.flags, methods))
                 elif node.func.attr in _METHODS:
-                    text = ast.literal_eval(node.args[0])
-                    found.append(Found(where, text, _flags(node), (node.func.attr,)))
+                    found.append(Found(where, _text_of(name, node), _flags(node), (node.func.attr,)))
             for keyword in node.keywords:
                 if keyword.arg == "pattern" and isinstance(keyword.value, ast.Constant):
                     found.append(Found(where, keyword.value.value, 0, (), is_pydantic=True))
@@ -92,7 +93,18 @@ def _compiled(module: str, name: str | None, node: ast.Call) -> re.Pattern[Any] 
     if name is not None and hasattr(imported := importlib.import_module(module), name):
         made = getattr(imported, name)
         return made if isinstance(made, re.Pattern) else None
-    return re.compile(ast.literal_eval(node.args[0]), _flags(node))
+    if name is None and module in _OF_SETTINGS:
+        return None
+    return re.compile(_text_of(module, node), _flags(node))
+
+
+def _text_of(module: str, node: ast.Call) -> Any:
+    """The pattern that a call is given, made of what the module has; else it is one that this test cannot see."""
+    code = compile(ast.Expression(node.args[0]), f"{module}:{node.lineno}", "eval")
+    try:
+        return eval(code, dict(vars(importlib.import_module(module))))
+    except NameError as failure:
+        pytest.fail(f"{module}:{node.lineno}: a pattern must be known when the module is imported: {failure}")
 
 
 def _flags(node: ast.Call) -> int:
