@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import uvicorn
 from fastapi import FastAPI
@@ -29,7 +30,10 @@ def serving(home: Path, **settings: Any) -> Iterator[tuple[str, Platform]]:
         uvicorn.Config(app, port=port, http=PeerProtocol, log_config=None, timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
+    # MLflow's server is configured once a process: the app that other tests share keeps it.
+    with patch("submarine_ray.tracking.service.load", lambda _settings: build):
+        thread.start()
+        wait_until(lambda: app.state.platform.tracking.is_decided, 60, "it has been loaded")
     wait_until(lambda: server.started, 60, "the service listens")
     try:
         yield f"http://127.0.0.1:{port}", app.state.platform
