@@ -16,7 +16,6 @@ from submarine_ray.workbench.feed import Feed, Subscription
 from submarine_ray.workbench.services import Services
 
 RESPONSE_SECONDS = 60.0
-ALERT_SECONDS = 10.0
 THEME_COOKIE = "submarine_theme"
 THEMES = {"light": False, "dark": True, "auto": None}
 _PLACES = (
@@ -79,8 +78,11 @@ class Bench:
                     for said in problems:
                         parts.notice(said, bad=True)
 
+        async def refresh() -> None:
+            draw()
+
         draw()
-        ui.timer(ALERT_SECONDS, draw)
+        Page(self.feed).live(refresh)  # a timer would have the page sent before its content is drawn
 
     @staticmethod
     def route(path: str) -> ui.page:
