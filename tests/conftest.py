@@ -30,6 +30,7 @@ from submarine_ray.core import sealed
 from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.spec.home import Home
+from submarine_ray.tracking.mlflow_app import PREFIX
 
 # Tests assert no seconds: a machine that is busy draws examples slowly, and that is no fault.
 settings.register_profile("submarine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -159,6 +160,7 @@ def no_other_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def mlflow_of_its_own() -> Iterator[None]:
     """For a second service in this process: MLflow's server keeps one store a process, and it would be the first's."""
+    os.environ["_MLFLOW_STATIC_PREFIX"] = PREFIX  # its routes are made at its import, which may be the next line
     from mlflow.server import handlers
     from mlflow.tracking._model_registry import utils as registry
     from mlflow.tracking._tracking_service import utils as tracking

@@ -7,6 +7,7 @@ What is not listed here is closed.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -63,6 +64,19 @@ def _own_run(asked: Asked, own: Own) -> None:
         _tag(tag.get("key"), tag.get("value"), own)
 
 
+def _own_metrics(asked: Asked, own: Own) -> None:
+    """Metrics of its own run, and beside it of its own models: what others' models are worth, others say."""
+    _own_run(asked, own)
+    for metric in (asked.body, *asked.rows("metrics")):
+        for name in ("model_id", "modelId"):
+            model = str(metric.get(name) or "")
+            if not model or own.has_model(model):
+                continue
+            if not own.runs.is_registered_model(model):
+                raise Outside(f"the model {model[:64]} was saved by another experiment")
+            del metric[name]  # scripts evaluate registered models: their own run keeps what they found
+
+
 def _own_run_in_query(asked: Asked, own: Own) -> None:
     if not asked.query:  # without one MLflow reads the body, which nobody has looked at
         raise Outside("it names no run")
@@ -71,13 +85,23 @@ def _own_run_in_query(asked: Asked, own: Own) -> None:
 
 def _tag(key: object, value: object, own: Own) -> None:
     """A tag that says whose a run is says the truth."""
-    is_own = True
-    if key in (EXPERIMENT_TAG, SWEEP_TAG):
+    is_own, name = True, _stored_name(key)
+    if name in _OF_EXPERIMENTS:
         is_own = value == own.attempt.experiment_id
-    elif key == PARENT_TAG:
+    elif name == _OF_PARENTS:
         is_own = own.has_run(str(value))
     if not is_own:
         raise Outside(f"the tag {key} would give its run to another experiment")
+
+
+def _stored_name(key: object) -> str:
+    """A tag's name as MariaDB compares it: without case, accents and blanks at its end."""
+    letters = unicodedata.normalize("NFKD", str(key))
+    return "".join(one for one in letters if not unicodedata.combining(one)).casefold().rstrip()
+
+
+_OF_EXPERIMENTS = (_stored_name(EXPERIMENT_TAG), _stored_name(SWEEP_TAG))
+_OF_PARENTS = _stored_name(PARENT_TAG)
 
 
 def _set_tag(asked: Asked, own: Own) -> None:
@@ -87,7 +111,7 @@ def _set_tag(asked: Asked, own: Own) -> None:
 
 def _delete_tag(asked: Asked, own: Own) -> None:
     _own_run(asked, own)
-    if asked.body.get("key") in (EXPERIMENT_TAG, SWEEP_TAG, PARENT_TAG):
+    if _stored_name(asked.body.get("key")) in (*_OF_EXPERIMENTS, _OF_PARENTS):
         raise Outside("the tags by which its runs are found stay")
 
 
@@ -102,7 +126,7 @@ def _create_run(asked: Asked, own: Own) -> None:
     tags = asked.rows("tags")
     for tag in tags:
         _tag(tag.get("key"), tag.get("value"), own)
-    if not {tag.get("key") for tag in tags} & {EXPERIMENT_TAG, SWEEP_TAG, PARENT_TAG}:
+    if not any(tag.get("key") in (EXPERIMENT_TAG, SWEEP_TAG, PARENT_TAG) for tag in tags):
         asked.body["tags"] = [
             *tags,
             {"key": PARENT_TAG, "value": own.attempt.run_id or ""},
@@ -200,11 +224,11 @@ _ROUTES: dict[tuple[str, str], Rule] = {
     ("POST", "runs/update"): _own_run,
     ("POST", "runs/delete"): _delete_run,
     ("POST", "runs/restore"): _own_run,
-    ("POST", "runs/log-metric"): _own_run,
+    ("POST", "runs/log-metric"): _own_metrics,
     ("POST", "runs/log-parameter"): _own_run,
     ("POST", "runs/set-tag"): _set_tag,
     ("POST", "runs/delete-tag"): _delete_tag,
-    ("POST", "runs/log-batch"): _own_run,
+    ("POST", "runs/log-batch"): _own_metrics,
     ("POST", "runs/log-model"): _own_run,
     ("POST", "runs/log-inputs"): _own_run,
     ("POST", "runs/outputs"): _outputs,

@@ -30,8 +30,8 @@ _REGISTRY = re.compile(r"/api/v1/(?:registered-model|model-version)(?:/.*)?")
 _PACKAGE = "/api/v1/package/"
 _MODEL_VERSION = "/api/v1/model-version"
 # Administrators' things; and pages in which a token has no place: browsers bring a session.
-_NOT_FOR_NOTEBOOKS = re.compile(r"/(?:ray|notebook|login)(?:/.*)?")
-_CLUSTERS = re.compile(r"/api/v1/cluster(?:/.*)?")
+_NOT_FOR_NOTEBOOKS = re.compile(r"/(?:ray|notebook|login)(?:/.*)?", re.DOTALL)
+_CLUSTERS = re.compile(r"/api/v1/cluster(?:/.*)?", re.DOTALL)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

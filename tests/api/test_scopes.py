@@ -208,16 +208,20 @@ def test_another_run_is_closed_however_it_is_named(service: Service, own: Experi
     assert http.post(f"{MLFLOW}/runs/set-tag", content=twice, headers=JSON).status_code == 200
     both = {"run_id": own.run_id, "runId": other.run_id, **tag}
     assert http.post(f"{MLFLOW}/runs/set-tag", json=both).status_code == 400
-    for content in (b"[]", b"{", b"[" * 100_000, b'"x"', b"\xff"):
+    halves = (b'{"run_id": "\\ud800"}', b'{"run_id": "\xed\xa0\x80"}')
+    for content in (b"[]", b"{", b"[" * 100_000, b'"x"', b"\xff", *halves):
         assert http.post(f"{MLFLOW}/runs/set-tag", content=content, headers=JSON).status_code == 400, content[:10]
     for query in (f"run_id={other.run_id}", f"run_id={own.run_id}&run_id={other.run_id}", "",
                   f"run_id={own.run_id}&run_uuid={other.run_id}"):  # fmt: skip
         assert http.get(f"{MLFLOW}/runs/get?{query}").status_code == 403, query
-    hidden = http.request("GET", f"{MLFLOW}/runs/get", json={"run_id": other.run_id})
-    assert hidden.status_code == 403
+    for method, query in (("GET", ""), ("HEAD", ""), ("HEAD", f"?run_id={own.run_id}")):  # MLflow reads the body then
+        hidden = http.request(method, f"{MLFLOW}/runs/get{query}", json={"run_id": other.run_id})
+        assert hidden.status_code == 403, (method, query)
     assert http.get(f"{MLFLOW}/runs/get?run_id={own.run_id}").status_code == 200
-    stolen = {"run_id": own.run_id, "tags": [{"key": EXPERIMENT_TAG, "value": other.id}]}
-    assert http.post(f"{MLFLOW}/runs/log-batch", json=stolen).status_code == 403
+    for key in (EXPERIMENT_TAG, EXPERIMENT_TAG.upper(), f"{EXPERIMENT_TAG} ", EXPERIMENT_TAG.replace("e", "\u00e9")):
+        stolen = {"run_id": own.run_id, "tags": [{"key": key, "value": other.id}]}  # MariaDB takes these for one name
+        assert http.post(f"{MLFLOW}/runs/log-batch", json=stolen).status_code == 403, key
+        assert http.post(f"{MLFLOW}/runs/delete-tag", json={"run_id": own.run_id, "key": key}).status_code == 403, key
     there = service.platform.tracking.client().get_run(other.run_id).data.tags
     assert "k" not in there and "twice" not in there
 
@@ -285,6 +289,8 @@ def test_what_it_makes_is_below_its_own_run(service: Service, own: Experiment, o
     assert http.post(
         f"{MLFLOW}/runs/log-metric", json={"run_id": key, "key": "m", "value": 1, "timestamp": 1}
     ).is_success
+    odd = http.post(f"{MLFLOW}/runs/create", json={"experiment_id": own.mlflow_id, "tags": [{"key": [], "value": "x"}]})
+    assert odd.status_code == 400
     for tag in ({"key": "mlflow.parentRunId", "value": other.run_id}, {"key": EXPERIMENT_TAG, "value": other.id},
                 {"key": "submarine.sweep_id", "value": other.id}):  # fmt: skip
         answer = http.post(f"{MLFLOW}/runs/create", json={"experiment_id": own.mlflow_id, "tags": [tag]})
@@ -294,6 +300,33 @@ def test_what_it_makes_is_below_its_own_run(service: Service, own: Experiment, o
     for place in ("artifact_location", "artifactLocation"):
         body = {"name": f"elsewhere-{place}", place: "/etc"}
         assert http.post(f"{MLFLOW}/experiments/create", json=body).status_code == 403
+
+
+def test_metrics_of_anothers_model_are_closed(service: Service, own: Experiment, other: Experiment) -> None:
+    http, theirs = service.client(own.token), service.client(other.token)
+    client = service.platform.tracking.client()
+    models = []
+    for name in ("kept", "shared"):
+        made = theirs.post(f"{MLFLOW}/logged-models", json={"experiment_id": other.mlflow_id, "name": name}).json()
+        models.append(made["model"]["info"]["model_id"])
+    kept, shared = models
+    client.create_registered_model("measured")
+    client.create_model_version("measured", f"models:/{shared}", model_id=shared)
+
+    def log(http: httpx.Client, run_id: str, key: str, model: dict[str, str]) -> list[int]:
+        metric = {"key": key, "value": 1.0, "timestamp": 1, "step": 0, **model}
+        one = http.post(f"{MLFLOW}/runs/log-metric", json={"run_id": run_id, **metric})
+        many = http.post(f"{MLFLOW}/runs/log-batch", json={"run_id": run_id, "metrics": [metric | {"step": 1}]})
+        return [one.status_code, many.status_code]
+
+    for field in ("model_id", "modelId"):
+        assert log(http, own.run_id, "forged", {field: kept}) == [403, 403]
+        # Who evaluates a registered model has the result in their own run, and that model is not told.
+        assert log(http, own.run_id, f"evaluated-{field}", {field: shared}) == [200, 200]
+        assert len(client.get_metric_history(own.run_id, f"evaluated-{field}")) == 2
+    assert log(theirs, other.run_id, "true", {"model_id": kept}) == [200, 200]
+    assert {metric.key for metric in client.get_logged_model(kept).metrics} == {"true"}
+    assert not client.get_logged_model(shared).metrics
 
 
 def test_versions_are_registered_from_its_own_runs_alone(service: Service, own: Experiment, other: Experiment) -> None:
@@ -385,6 +418,7 @@ def test_a_notebook_acts_for_its_user_while_it_runs_but_registers_no_clusters(se
     assert http.get(f"{MLFLOW}/experiments/search", params={"max_results": 1}).status_code == 200
     cluster = {"name": "mine", "kind": "ray", "address": "http://127.0.0.1:1"}
     for method, path in (("POST", "/api/v1/cluster"), ("DELETE", "/api/v1/cluster/local"), ("POST", "/api/v1/cluster/x/check"),
+                         ("DELETE", "/api/v1/cluster/local%0A"), ("GET", "/ray/local/%0A"), ("PUT", "/notebook/a/b/api/contents/%0A"),
                          ("GET", "/ray/local/"), ("GET", made["url"].split("://")[-1] if "url" in made else "/notebook/a/b/lab")):  # fmt: skip
         assert http.request(method, path, json=cluster).status_code == 403, path
     service.change(NotebookRow, id, wanted="stop")
