@@ -9,6 +9,8 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
+from submarine_ray.spec import masks
+
 T = TypeVar("T")
 
 
@@ -37,8 +39,8 @@ def ok(result: Any = None, message: str | None = None, attributes: dict[str, Any
 
 
 def error(status: HTTPStatus, message: str) -> Response:
-    """A refusal or failure; `message` is for the user."""
-    return _respond(status.name, status.value, False, message, None, {})
+    """A refusal or failure; `message` is for the user. It may quote what was sent, but no password of a URL."""
+    return _respond(status.name, status.value, False, masks.text(message), None, {})
 
 
 def _respond(

@@ -73,6 +73,8 @@ def looks_secret(name: str) -> bool:
     words = [word.upper() for word in _WORD.findall(name[:256])]
     if not words or name in _SHELL_OWN:
         return False
+    while len(words) > 1 and words[-1].isdecimal():  # API_KEY2: the second of several
+        words.pop()
     last = words[-1]
     if tuple(words[-2:]) in _HARMLESS:
         return False

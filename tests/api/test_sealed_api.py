@@ -109,6 +109,17 @@ def test_no_secret_is_answered_or_stored_in_clear(api: httpx.Client) -> None:
         assert not file.is_file() or CANARY.encode() not in file.read_bytes(), file
 
 
+def test_a_refusal_quotes_no_password(api: httpx.Client) -> None:
+    url = f"ht tp://me:{CANARY}@host/x"
+    refused = [
+        api.post("/api/v1/experiment", json=spec(code={"syncMode": "git", "git": {"url": url}})),
+        api.post("/api/v1/environment", json={"name": "quoted", "kernelSpec": {"pipDependencies": [f"--index {url}"]}}),
+    ]
+    for answer in refused:
+        assert answer.status_code == 400 and CANARY not in answer.text
+        assert f"me:{HIDDEN}@host" in answer.json()["message"]
+
+
 def test_every_column_of_documents_is_sealed_and_every_sentence_masked() -> None:
     """A new column of free text must be one of the three."""
     kinds = (Sealed, Told)

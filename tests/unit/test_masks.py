@@ -16,6 +16,7 @@ from submarine_ray.spec.masks import HIDDEN, HiddenValue
     [
         *("HF_TOKEN", "dbPassword", "apiKey", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY", "GITHUB_PAT"),
         *("GOOGLE_APPLICATION_CREDENTIALS", "SECRET_KEY_BASE", "MYSQL_PWD", "X-Amz-Signature", "sig", "auth"),
+        *("API_KEY2", "HF_TOKEN_1", "dbPass01"),
     ],
 )
 def test_names_that_look_secret(name: str) -> None:
@@ -27,6 +28,7 @@ def test_names_that_look_secret(name: str) -> None:
     [
         *("PRIMARY_KEY", "PWD", "MAX_TOKENS", "TOKENIZERS_PARALLELISM", "EOS_TOKEN", "PAD_TOKEN_ID", "MONKEY", "LR"),
         *("AWS_ACCESS_KEY_ID", "DB_PASSWORD_FILE", "AUTHOR", "KEYBOARD", "COMPASS", "FORWARD_PASS", "OMP_NUM_THREADS"),
+        *("PRIMARY_KEY_2", "EOS_TOKEN1", "2", "SEED_42"),
     ],
 )
 def test_names_that_only_sound_so(name: str) -> None:
