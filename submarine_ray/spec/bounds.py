@@ -26,9 +26,12 @@ class OutOfBounds(ValueError):
     """The document is not taken; the message says why, in a line, and names the place where there is one."""
 
 
-def scan(text: bytes, nodes: int = MAX_NODES) -> None:
-    """Raises OutOfBounds for JSON that is too deep, has more than `nodes` values or a number of too many digits."""
-    bare = _STRING.sub(b'""', text)
+def scan(text: bytes, nodes: int = MAX_NODES, nests_in_texts: bool = False) -> None:
+    """Raises OutOfBounds for JSON that is too deep, has more than `nodes` values or a number of too many digits.
+
+    With `nests_in_texts` the texts in it are documents too, and no deeper.
+    """
+    bare = text if nests_in_texts else _STRING.sub(b'""', text)
     opened = bare.count(b"[") + bare.count(b"{")
     if opened > MAX_DEPTH and _depth(bare.translate(None, _NOT_BRACKETS)) > MAX_DEPTH:
         raise OutOfBounds(f"is nested more than {MAX_DEPTH} deep")
@@ -47,6 +50,25 @@ def _depth(brackets: bytes) -> int:
         else:
             depth -= 1
     return deepest
+
+
+def json_in(body: bytes) -> bytes | None:
+    """What MLflow takes for JSON, in UTF-8: also of UTF-16 and UTF-32, with a mark of that, and what stands in a text,
+    as its oldest clients send it. None for what is none of these.
+    """
+    encoding = json.detect_encoding(body)
+    if encoding != "utf-8":
+        try:
+            body = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return None
+    body = body.lstrip()
+    if body[:1] == b'"':
+        try:
+            body = str(json.loads(body)).encode("utf-8", "surrogatepass").lstrip()
+        except ValueError:
+            return None
+    return body if body[:1] in (b"{", b"[") else None
 
 
 def read_json(text: bytes) -> Any:

@@ -28,6 +28,7 @@ from submarine_ray.spec import bounds, documents, without_shell
 from submarine_ray.spec.examples import EXAMPLES
 
 EXPERIMENTS = "/api/v1/experiment"
+JSON = {"Content-Type": "application/json"}
 TRACES = "/mlflow/v1/traces"
 ZEROS = bytes(64 * 2**20)
 
@@ -143,8 +144,26 @@ def test_what_documents_cannot_be(api: httpx.Client, kind: str, body: Any, said:
 
 
 def test_mlflow_gets_no_json_that_it_cannot_read(api: httpx.Client) -> None:
-    for body in ("[" * 500_000, '{"max_results": ' + "9" * 5000 + "}"):
-        assert api.post("/mlflow/api/2.0/mlflow/runs/search", content=body).status_code == 400
+    deep, many = "[" * 100_000, "[" + "{}," * 1_000_001 + "{}]"
+    bodies: list[str | bytes] = ["[" * 500_000, '{"max_results": ' + "9" * 5000 + "}", many, json.dumps(many)]
+    bodies += [json.dumps(deep), *(deep.encode(coding) for coding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-32"))]
+    for body in bodies:
+        for path in ("/mlflow/api/2.0/mlflow/runs/search", "/mlflow/ajax-api/3.0/mlflow/traces/search"):
+            refused = api.post(path, content=body, headers={"Content-Type": "application/json"})
+            assert refused.status_code == 400 and refused.json()["status"] == "BAD_REQUEST", body[:20]
+    # What its oldest clients send, and a file that only looks so.
+    for content in (json.dumps('{"max_results": 1}'), '{"max_results": 1}'.encode("utf-16")):
+        found = api.post("/mlflow/api/2.0/mlflow/experiments/search", content=content, headers=JSON)
+        assert found.status_code == 200 and found.json()["experiments"], found.text
+
+
+def test_graphql_is_bounded_before_it_is_parsed(api: httpx.Client) -> None:
+    wide = "{" + " ".join(f"a{number}: __typename" for number in range(10_000)) + "}"
+    for query, status in (("{a" * 20_000, 400), (wide, 413)):
+        assert api.post("/mlflow/graphql", json={"query": query}).status_code == status
+    query = "query E($id: String!) { mlflowGetExperiment(input: {experimentId: $id}) { experiment { name } } }"
+    asked = {"query": query, "variables": {"id": "0"}, "operationName": "E"}
+    assert api.post("/mlflow/graphql", json=asked).json()["data"]["mlflowGetExperiment"]["experiment"]["name"]
 
 
 def test_documents_are_validated_in_a_thread(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ class Bodies:
                     scope = {**with_body(scope, body, "application/json"), DOCUMENT: document}
                     await self._app(scope, replayed(body, receive), send)
                 return
-            if body.lstrip()[:1] in (b"{", b"["):
+            if body:
                 await off_the_loop(lambda: _scanned(body, bound))
             await self._app(with_body(scope, body) if encodings else scope, replayed(body, receive), send)
 
@@ -167,8 +167,10 @@ def _document(body: bytes, is_yaml: bool) -> tuple[Any, bytes]:
 
 
 def _scanned(body: bytes, bound: Bound) -> None:
+    found = bounds.json_in(body)
     try:
-        bounds.scan(body, bound.nodes)
+        if found is not None:
+            bounds.scan(found, bound.nodes, bound.nests_in_texts)
     except bounds.OutOfBounds as failure:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The body {failure}") from failure
 

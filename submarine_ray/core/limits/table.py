@@ -14,6 +14,8 @@ MIB = 2**20
 # MLflow's own limit of a request to log a batch is 1 MB; traces with pictures are larger.
 TRACKING_BYTES = 16 * MIB
 TRACKING_NODES = 1_000_000
+# Its parser takes two seconds a megabyte, before MLflow counts what is asked; its pages ask in 3 KiB.
+GRAPHQL_BYTES = 2**17
 
 
 class Way(Enum):
@@ -26,12 +28,15 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Bound:
-    """The most that a body may have: `bytes` as sent and uncompressed, `nodes` where it is JSON; what sets it."""
+    """The most that a body may have: `bytes` as sent and uncompressed, `nodes` where it is JSON; what sets it; whether
+    texts in it are documents again.
+    """
 
     bytes: int
     way: Way
     nodes: int = MAX_NODES
     setting: str = ""
+    nests_in_texts: bool = False
 
     @property
     def sentence(self) -> str:
@@ -48,6 +53,7 @@ class Table:
         body = Bound(settings.max_body_bytes, Way.WHOLE, setting="SUBMARINE_MAX_BODY_BYTES")
         document = Bound(settings.max_body_bytes, Way.DOCUMENT, setting="SUBMARINE_MAX_BODY_BYTES")
         tracking = Bound(max(TRACKING_BYTES, settings.max_body_bytes), Way.WHOLE, TRACKING_NODES)
+        graphql = Bound(GRAPHQL_BYTES, Way.WHOLE, nests_in_texts=True)
         batch = Bound(MAX_EXPANDED_BYTES, Way.STREAM)  # its route expands it within bounds of its own
         # (beginning, end, bound): the first that fits.
         self._rows = (
@@ -56,6 +62,7 @@ class Table:
             ("/api/v1/", "", document),
             ("/mlflow/api/2.0/mlflow-artifacts/artifacts/", "", stream),
             ("/mlflow/ajax-api/2.0/mlflow-artifacts/artifacts/", "", stream),
+            ("/mlflow/graphql", "", graphql),
             ("/mlflow/", "", tracking),
             ("/notebook/", "", stream),
             ("/ray/", "", stream),
