@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -14,9 +15,7 @@ from submarine_ray.spec.hosts import Served, is_loopback
 
 _STATE = "peer_uid"
 # Whoever adds these speaks for somebody else: that a proxy is of our user says nothing of who sent the request.
-_FORWARDED = frozenset(
-    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
-)
+_FORWARDED = re.compile(rb"forwarded|via|x-forwarded(-.*)?|x-real-ip", re.DOTALL)
 
 
 class PeerProtocol(BoundedHttp):
@@ -41,7 +40,8 @@ def told(state: dict[str, Any], uid: int | None) -> dict[str, Any]:
 def peer_uid(scope: Scope) -> int | None:
     """The user whose process sent a request; None if that is not known, or if a proxy sent it for somebody else."""
     uid: int | None = scope.get("state", {}).get(_STATE)
-    is_forwarded = any(name.lower() in _FORWARDED for name, _ in scope["headers"])
+    # Some proxies write underscores.
+    is_forwarded = any(_FORWARDED.fullmatch(name.lower().replace(b"_", b"-")) for name, _ in scope["headers"])
     return uid if not is_forwarded and _is_for_this_machine(scope) else None
 
 

@@ -63,6 +63,8 @@ class Identity:
     async def find(self, scope: Scope) -> Known | None:
         """Raises TooManyAttempts, DatabaseUnavailable."""
         bearer = _bearer(scope)
+        if bearer is None:
+            return None
         if is_ours(bearer):
             # It stands for its holder alone, even where a request without one is an administrator's; and one that was
             # forged, or made with another key, is nobody's.
@@ -119,6 +121,10 @@ def address_of(scope: Scope) -> str:
     return client.host if client else UNKNOWN_ADDRESS
 
 
-def _bearer(scope: Scope) -> str:
-    given = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
-    return given[0].decode("latin-1").removeprefix("Bearer ").strip() if len(given) == 1 else ""
+def _bearer(scope: Scope) -> str | None:
+    """The token that comes along, "" without one; None where there are several, for two readers would take two."""
+    given = [value.decode("latin-1").strip() for name, value in scope["headers"] if name.lower() == b"authorization"]
+    if len(given) > 1:
+        return None
+    scheme, _, token = "".join(given).partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else "".join(given)

@@ -58,6 +58,20 @@ def test_an_attempts_token_is_no_administrators_where_none_is_asked_for() -> Non
         assert client(token=None).get("/api/v1/experiment", headers=headers).status_code == status
 
 
+def test_a_token_is_one_however_it_is_written() -> None:
+    http = client(token=None)  # whoever sends none is an administrator here
+    for scheme in ("Bearer", "bearer", "BEARER", "Bearer "):
+        for token, status in (("sra_of-an-attempt", 403), ("sra_forged", 401)):
+            headers = {"Authorization": f"{scheme} {token}"}
+            assert http.get("/api/v1/experiment", headers=headers).status_code == status, scheme
+    twice = [("Authorization", "Bearer sra_of-an-attempt"), ("Authorization", "Bearer x")]
+    assert http.get("/api/v1/experiment", headers=twice).status_code == 401
+
+
+def test_no_route_is_reached_by_a_newline_behind_its_path() -> None:
+    assert client(token=None).get("/api/v1/cluster%0A").status_code == 404
+
+
 def test_only_administrators_pass_for_administrators() -> None:
     request = Request({"type": "http", "state": {"principal": ATTEMPT}})
     assert callers.caller(request) == ATTEMPT

@@ -90,7 +90,7 @@ def test_another_user_of_the_machine_is_refused_with_a_sentence(service: str) ->
 
 
 def test_who_comes_through_a_proxy_is_not_the_proxys_user(service: str) -> None:
-    for header in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"):
+    for header in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP", "X-Forwarded-User", "X_Forwarded_For"):
         with httpx.Client(base_url=service, trust_env=False) as http:
             assert http.get("/", headers={header: "203.0.113.7"}).status_code == 401, header
     with pytest.raises(InvalidStatus, match="401"):
