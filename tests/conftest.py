@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -11,10 +12,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fastapi.testclient
 import httpx
@@ -35,6 +37,8 @@ from submarine_ray.tracking.mlflow_app import PREFIX
 # Tests assert no seconds: a machine that is busy draws examples slowly, and that is no fault.
 settings.register_profile("submarine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("submarine")
+
+Result = TypeVar("Result")
 
 TOKEN = "4f1c9b7e2d8a6035c4e1f7a9b2d36508"  # of services that ask for one; shorter ones are refused
 
@@ -157,24 +161,65 @@ def no_other_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
 
 
+# What MLflow's server keeps once a process.
+_MLFLOW_KEEPS = {
+    "mlflow.server.handlers": ("_tracking_store", "_model_registry_store", "_job_store", "_artifact_repo"),
+    "mlflow.tracking._tracking_service.utils": ("_tracking_uri",),
+    "mlflow.tracking._model_registry.utils": ("_registry_uri",),
+}
+
+
+def _mlflow_keeps() -> Iterator[tuple[Any, str]]:
+    for module, names in _MLFLOW_KEEPS.items():
+        for name in names:
+            if hasattr(sys.modules.get(module), name):
+                yield sys.modules[module], name
+
+
+@contextmanager
+def mlflow_kept() -> Iterator[None]:
+    """Afterwards MLflow's server is the one that it was, whatever other services were started in this process."""
+    before = {(module.__name__, name): getattr(module, name) for module, name in _mlflow_keeps()}
+    environment = {name: value for name, value in os.environ.items() if "MLFLOW" in name}
+    yield
+    for module, name in _mlflow_keeps():
+        setattr(module, name, before.get((module.__name__, name)))
+    for name in [name for name in os.environ if "MLFLOW" in name]:
+        del os.environ[name]
+    os.environ.update(environment)
+
+
 @contextmanager
 def mlflow_of_its_own() -> Iterator[None]:
-    """For a second service in this process: MLflow's server keeps one store a process, and it would be the first's."""
+    """For a second service in this process, whose MLflow would be the first's."""
     os.environ["_MLFLOW_STATIC_PREFIX"] = PREFIX  # its routes are made at its import, which may be the next line
-    from mlflow.server import handlers
-    from mlflow.tracking._model_registry import utils as registry
-    from mlflow.tracking._tracking_service import utils as tracking
+    from mlflow.server import handlers  # noqa: F401 (loaded now, or it would be loaded with what it keeps)
 
-    stores = ("_tracking_store", "_model_registry_store", "_job_store", "_artifact_repo")
-    places = [*((handlers, name) for name in stores), (tracking, "_tracking_uri"), (registry, "_registry_uri")]
-    before, environment = [(module, name, getattr(module, name)) for module, name in places], dict(os.environ)
-    for module, name in places:
-        setattr(module, name, None)
-    yield
-    for module, name, kept in before:
-        setattr(module, name, kept)
-    os.environ.clear()
-    os.environ.update(environment)
+
+    with mlflow_kept():
+        for module, name in _mlflow_keeps():
+            setattr(module, name, None)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mlflow_outlives_the_module() -> Iterator[None]:
+    """Of what the module's own fixtures start."""
+    with mlflow_kept():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def mlflow_outlives_the_test() -> Iterator[None]:
+    """Of what the test starts."""
+    with mlflow_kept():
+        yield
+
+
+def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """In a thread of its own: the browser's library leaves an event loop running in the tests' own."""
+    with ThreadPoolExecutor(1) as own:
+        return own.submit(asyncio.run, coroutine).result()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from submarine_ray.core.limits.room import Room
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec import bounds, documents, without_shell
 from submarine_ray.spec.examples import EXAMPLES
+from tests.conftest import run
 
 EXPERIMENTS = "/api/v1/experiment"
 JSON = {"Content-Type": "application/json"}
@@ -217,4 +218,4 @@ def test_room_is_given_in_order_and_given_back() -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         return order
 
-    assert asyncio.run(scenario()) == ["large", "small"]
+    assert run(scenario()) == ["large", "small"]

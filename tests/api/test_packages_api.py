@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from submarine_ray.access import connections
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
 from submarine_ray.experiments.unsubmittable import TRIES
-from tests.conftest import mlflow_of_its_own, spec, wait_until
+from tests.conftest import mlflow_of_its_own, run, spec, wait_until
 from tests.kuberay.heads import ScriptedHead
 from tests.unit.test_packages import FILE, one, zipped
 
@@ -108,7 +107,7 @@ def test_an_upload_that_is_cut_off_leaves_nothing(service: httpx.Client, home: P
     async def send(message: Any) -> None:
         assert message.get("status") in (None, 400)
 
-    asyncio.run(service.app(scope, receive, send))  # type: ignore[attr-defined]
+    run(service.app(scope, receive, send))  # type: ignore[attr-defined]
     assert stored(home) == before
 
 

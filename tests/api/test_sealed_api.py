@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 from sqlalchemy import Text
 
@@ -209,7 +210,7 @@ def service(home: Path, key: str) -> TestClient:
 
 @pytest.mark.usefixtures("without_mlflow")
 def test_what_an_earlier_version_has_stored_is_sealed_and_a_lost_key_blocks_nothing_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     keys = ["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="]
     with service(tmp_path, keys[0]) as api:
@@ -231,9 +232,8 @@ def test_what_an_earlier_version_has_stored_is_sealed_and_a_lost_key_blocks_noth
         assert stored(api, id).code.git.password == f"{CANARY}-old"
         for left in (file, Path(f"{file}-wal")):
             assert CANARY.encode() not in left.read_bytes()
-    capsys.readouterr()
-    with service(tmp_path, keys[1]) as api:
-        assert "documents.key_lost" in capsys.readouterr().out
+    with structlog.testing.capture_logs() as logs, service(tmp_path, keys[1]) as api:
+        assert "documents.key_lost" in [line["event"] for line in logs]
         for path in ("experiment", "notebook", "environment", "template", "cluster", "experiment/logs"):
             listed = api.get(f"/api/v1/{path}")
             assert listed.status_code == 200 and len(listed.json()["result"]) > 0, (path, listed.text)

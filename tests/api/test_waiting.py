@@ -13,6 +13,7 @@ import pytest
 
 from submarine_ray.core.errors import Busy
 from submarine_ray.core.waiting import Waiting
+from tests.conftest import run
 from tests.service import serving, silence
 
 CHECKS = 120
@@ -51,7 +52,7 @@ def test_a_silent_cluster_makes_nobody_wait_but_those_who_ask_it(tmp_path: Path)
             await asyncio.gather(*checks, return_exceptions=True)
 
     with silence() as (address, _), serving(tmp_path, cluster_timeout_seconds=4.0) as (url, _platform):
-        asyncio.run(ask(url, address))
+        run(ask(url, address))
 
 
 def test_others_are_asked_while_one_is_silent() -> None:
@@ -75,4 +76,4 @@ def test_others_are_asked_while_one_is_silent() -> None:
         assert await asyncio.gather(*silent[:2]) == [True, True]
         waiting.close()
 
-    asyncio.run(ask())
+    run(ask())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +11,7 @@ from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.sessions import Sessions
 from submarine_ray.core.database import Database
 from submarine_ray.core.settings import Settings
-from tests.conftest import TOKEN
+from tests.conftest import TOKEN, run
 
 pytestmark = pytest.mark.db
 KEY = b"of this test"
@@ -25,15 +24,15 @@ def test_a_sign_in_is_found_by_every_service_and_ends_for_all(
     monkeypatch.setattr(sessions_module, "KNOWN_SECONDS", -1.0)
     one, other = (Sessions(database, Settings(token=TOKEN), KEY) for _ in range(2))  # type: ignore[arg-type]
     secret = one.begin(SOMEBODY, "2001:db8::1")
-    found = asyncio.run(other.find(["of-somebody-else", secret]))
+    found = run(other.find(["of-somebody-else", secret]))
     assert found is not None and found.principal == SOMEBODY
     now = sessions_module.now_ms()
     monkeypatch.setattr(sessions_module, "now_ms", lambda: now + 120_000)
-    assert asyncio.run(other.find([secret])) == found
+    assert run(other.find([secret])) == found
     (listed,) = one.list_all()
     assert listed["usedTime"] > listed["createdTime"] and listed["address"] == "2001:db8::1"
     other.end(found.id)
-    assert asyncio.run(one.find([secret])) is None and one.list_all() == []
+    assert run(one.find([secret])) is None and one.list_all() == []
 
 
 def test_of_two_who_use_a_link_at_once_one_gets_in(database: Database) -> None:

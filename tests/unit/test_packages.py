@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import itertools
 import os
@@ -27,6 +26,7 @@ from submarine_ray.clusters.drivers.base import Blocked, CodeRefused
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.core.errors import InvalidSpec, TooLarge, Unavailable
 from submarine_ray.spec import zips
+from tests.conftest import run
 
 DAY = 24 * 3600.0
 FILE, LINK = stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777
@@ -196,7 +196,7 @@ def test_an_upload_is_not_held_in_memory_and_is_kept_whole(tmp_path: Path) -> No
 
     store = PackageStore(tmp_path)
     tracemalloc.start()
-    url = asyncio.run(uploads.receive(store, pieces(), 2**30, CapacityLimiter(1)))
+    url = run(uploads.receive(store, pieces(), 2**30, CapacityLimiter(1)))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 8 * 2**20 and store.read(url) == content
@@ -216,7 +216,7 @@ def test_an_upload_that_fails_leaves_nothing(tmp_path: Path, failure: Exception 
         yield b"PK" * 1_000_000
 
     with pytest.raises(told):
-        asyncio.run(uploads.receive(PackageStore(tmp_path), pieces(), 3_000_000, CapacityLimiter(1)))
+        run(uploads.receive(PackageStore(tmp_path), pieces(), 3_000_000, CapacityLimiter(1)))
     assert list(tmp_path.iterdir()) == []
 
 
