@@ -238,7 +238,7 @@ def test_the_command_line(platform: RunningPlatform, server: ApiServer, tmp_path
         (("cluster", "add"), "give the cluster's name"),
         (("cluster", "add", "x"), "say which cluster"),
         (("cluster", "add", "x", "--kuberay", "--kubeconfig", "/no/such"), "there is no kubeconfig at /no/such"),
-        (("cluster", "add", "x", "--address", "nowhere"), "is not the address"),
+        (("cluster", "add", "x", "--address", "nowhere"), "is not an address"),
     ):
         refused = platform.cli(*arguments, check=False)
         assert refused.returncode == 1 and words in refused.stderr, refused.stderr
