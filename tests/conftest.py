@@ -195,7 +195,6 @@ def mlflow_of_its_own() -> Iterator[None]:
     os.environ["_MLFLOW_STATIC_PREFIX"] = PREFIX  # its routes are made at its import, which may be the next line
     from mlflow.server import handlers  # noqa: F401 (loaded now, or it would be loaded with what it keeps)
 
-
     with mlflow_kept():
         for module, name in _mlflow_keeps():
             setattr(module, name, None)
