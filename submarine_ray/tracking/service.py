@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ import structlog
 
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
-from submarine_ray.core.clock import iso
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import InvalidSpec, TrackingUnavailable
 from submarine_ray.core.settings import Settings
@@ -21,21 +19,13 @@ from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.records import Param
 from submarine_ray.spec.trials import (
-    CHECKPOINT_TAG,
     EXPERIMENT_TAG,
-    IS_TRIAL_TAG,
-    MESSAGE_TAG,
-    PARAMS_TAG,
-    REGISTERED_TAG,
     STARTED_BY_TAG,
     STATE_TAG,
-    SWEEP_NAME_TAG,
-    SWEEP_TAG,
-    TRIAL_TAG,
     TrialState,
     run_tags,
 )
-from submarine_ray.tracking import artifacts, curves, tensorboard
+from submarine_ray.tracking import artifacts, curves, tensorboard, trials
 from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.locations import is_inside
 from submarine_ray.tracking.mlflow_app import PREFIX, App, load
@@ -168,7 +158,7 @@ class TrackingService:
         for run in self._family(run_id):
             if run.info.status not in ENDED:
                 client.set_terminated(run.info.run_id, status)
-        for run in self._trials(run_id):
+        for run in trials.runs(self.client(), run_id):
             if run.info.status not in ENDED:
                 if run.data.tags.get(STATE_TAG) == TrialState.RUNNING:
                     client.set_tag(run.info.run_id, STATE_TAG, TrialState.STOPPED)
@@ -176,7 +166,7 @@ class TrackingService:
 
     def delete(self, run_id: str) -> None:
         client = self.client()
-        for run in [*self._family(run_id), *self._trials(run_id)]:
+        for run in [*self._family(run_id), *trials.runs(self.client(), run_id)]:
             if run.info.lifecycle_stage == "active":
                 client.delete_run(run.info.run_id)
 
@@ -227,10 +217,7 @@ class TrackingService:
 
     def trials(self, run_id: str) -> list[dict[str, Any]]:
         """The trials below a sweep's run, in the order they began; after a patch, those of the new sweep."""
-        found = [run for run in self._trials(run_id) if IS_TRIAL_TAG in run.data.tags]
-        newest = found[-1].data.tags.get(SWEEP_NAME_TAG) if found else None
-        found = [run for run in found if run.data.tags.get(SWEEP_NAME_TAG) == newest]
-        return [_trial(number, run) for number, run in enumerate(found, start=1)]
+        return trials.documents(trials.runs(self.client(), run_id))
 
     def params(self, run_id: str) -> list[dict[str, str]]:
         return [
@@ -333,27 +320,6 @@ class TrackingService:
             )
         )
 
-    def _trials(self, run_id: str) -> list[Any]:
-        """The runs of a sweep's trials and of their replicas."""
-        run = self.client().get_run(run_id)
-        experiment_id = run.data.tags.get(EXPERIMENT_TAG)
-        if experiment_id is None:
-            return []
-        found: list[Any] = []
-        token = None
-        while True:
-            page = self.client().search_runs(
-                [run.info.experiment_id],
-                f"tags.`{SWEEP_TAG}` = '{experiment_id}'",
-                max_results=MAX_CHILD_RUNS,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
-            )
-            found += page
-            token = page.token
-            if not token:
-                return found
-
     def _family(self, run_id: str) -> list[Any]:
         run = self.client().get_run(run_id)
         experiment_id = run.data.tags.get(EXPERIMENT_TAG)
@@ -382,21 +348,3 @@ def _logged_by(run: Any) -> str:
     if STARTED_BY_TAG in tags:
         return f"{tags[STARTED_BY_TAG]}/{run.info.run_name}"
     return str(tags.get(REPLICA_TAG, ""))
-
-
-def _trial(number: int, run: Any) -> dict[str, Any]:
-    tags, info = run.data.tags, run.info
-    return {
-        "trialId": tags[TRIAL_TAG],
-        "number": number,
-        "status": tags.get(STATE_TAG, TrialState.RUNNING),
-        "message": tags.get(MESSAGE_TAG) or None,
-        "params": json.loads(tags.get(PARAMS_TAG, "{}")),
-        "metrics": {key: stored(value) for key, value in sorted(run.data.metrics.items())},
-        "checkpoint": tags.get(CHECKPOINT_TAG),
-        "modelVersion": tags.get(REGISTERED_TAG),
-        "runId": info.run_id,
-        "startedTime": iso(info.start_time),
-        "finishedTime": iso(info.end_time),
-        "seconds": round((info.end_time - info.start_time) / 1000, 3) if info.end_time else None,
-    }

@@ -1,0 +1,73 @@
+"""A sweep's trials, as MLflow has them: runs below the sweep's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from submarine_ray.core.clock import iso
+from submarine_ray.spec.numbers import stored
+from submarine_ray.spec.trials import (
+    CHECKPOINT_TAG,
+    EXPERIMENT_TAG,
+    IS_TRIAL_TAG,
+    MESSAGE_TAG,
+    PARAMS_TAG,
+    REGISTERED_TAG,
+    STATE_TAG,
+    SWEEP_NAME_TAG,
+    SWEEP_TAG,
+    TRIAL_TAG,
+    TrialState,
+)
+
+PAGE = 1000
+
+
+def runs(client: Any, run_id: str) -> list[Any]:
+    """The runs of a sweep's trials and of their replicas, in the order they began; `client` is MLflow's."""
+    run = client.get_run(run_id)
+    experiment_id = run.data.tags.get(EXPERIMENT_TAG)
+    if experiment_id is None:
+        return []
+    found: list[Any] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            [run.info.experiment_id],
+            f"tags.`{SWEEP_TAG}` = '{experiment_id}'",
+            max_results=PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def documents(found: Sequence[Any]) -> list[dict[str, Any]]:
+    """What users are shown of the newest sweep's trials."""
+    of_trials = [run for run in found if IS_TRIAL_TAG in run.data.tags]
+    newest = of_trials[-1].data.tags.get(SWEEP_NAME_TAG) if of_trials else None
+    of_newest = [run for run in of_trials if run.data.tags.get(SWEEP_NAME_TAG) == newest]
+    return [_trial(number, run) for number, run in enumerate(of_newest, start=1)]
+
+
+def _trial(number: int, run: Any) -> dict[str, Any]:
+    tags, info = run.data.tags, run.info
+    return {
+        "trialId": tags[TRIAL_TAG],
+        "number": number,
+        "status": tags.get(STATE_TAG, TrialState.RUNNING),
+        "message": tags.get(MESSAGE_TAG) or None,
+        "params": json.loads(tags.get(PARAMS_TAG, "{}")),
+        "metrics": {key: stored(value) for key, value in sorted(run.data.metrics.items())},
+        "checkpoint": tags.get(CHECKPOINT_TAG),
+        "modelVersion": tags.get(REGISTERED_TAG),
+        "runId": info.run_id,
+        "startedTime": iso(info.start_time),
+        "finishedTime": iso(info.end_time),
+        "seconds": round((info.end_time - info.start_time) / 1000, 3) if info.end_time else None,
+    }
