@@ -61,6 +61,12 @@ def put_texts(tracking: TrackingService, run: str, texts: dict[str, str]) -> Non
         tracking.put_directory(run, Path(directory))
 
 
+def read_artifact(tracking: TrackingService, run: str, path: str) -> bytes:
+    """An artifact's content."""
+    with tracking.artifact(run, path) as file:
+        return file.read_bytes()
+
+
 @contextlib.contextmanager
 def silence() -> Iterator[tuple[str, list[Any]]]:
     """The address of a listener that accepts and never answers, and the connections that it has taken."""

@@ -131,15 +131,18 @@ class ModelService:
     def signature(self, name: str, version: int) -> dict[str, Any]:
         """What a version takes and gives, and an example of a request. Raises NotFound."""
         _, location = self.location(name, version)
-        with self._registry():
-            from mlflow.artifacts import load_text
-            from mlflow.models import Model
 
+        def text(path: str, most: int) -> str | None:
             try:
-                model = Model.load(location)
-                example = (model.saved_input_example_info or {}).get("serving_input_path")
-                return signatures.signature(model, load_text(f"{location}/{example}") if example else None)
-            except signatures.NotReadable as failure:
+                with self._tracking.file(location, path) as file:
+                    return file.read_text() if file.stat().st_size <= most else None
+            except NotFound:
+                return None
+
+        with self._registry():
+            try:
+                return signatures.read(text)
+            except (signatures.NotReadable, InvalidSpec) as failure:
                 raise Conflict(str(failure)) from failure
 
     def patch_version(self, patch: ModelVersionPatch) -> None:

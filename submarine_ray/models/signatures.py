@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
+from submarine_ray.spec import documents
+
+FILE = "MLmodel"
+MAX_BYTES = 2**20  # of that file; thousands of columns are some hundred kilobytes
+MAX_SAVED = 4 * 2**20  # of the request that was saved beside it
 MAX_EXAMPLE = 20_000  # characters; longer ones are no help to a person
+_READ = ("signature:", "saved_input_example_info:")
 # MLflow's column types (mlflow/types/schema.py, DataType); what is not here is text.
 _ZEROS: dict[str, Any] = {
     "double": 0.0, "float": 0.0, "long": 0, "integer": 0, "boolean": False, "datetime": "1970-01-01T00:00:00",
@@ -17,11 +24,39 @@ class NotReadable(ValueError):
     """The model's own files say something that MLflow writes into none; the message is a sentence."""
 
 
-def signature(model: Any, stored_example: str | None) -> dict[str, Any]:
-    """From MLflow's `Model`, and the request that was saved with it, if one was. Raises NotReadable."""
+def read(text: Callable[[str, int], str | None]) -> dict[str, Any]:
+    """What a model's files say. Whoever saved it has written them, so they are read as anybody's input.
+
+    `text` gives one of its files, by its path in the model's directory, with the most bytes that it may have; None if
+    it is not there, or larger. Raises NotReadable.
+    """
     try:
-        declared = model.signature.to_dict() if model.signature else {}
-        inputs, outputs = (_columns(declared.get(side)) for side in ("inputs", "outputs"))
+        content = text(FILE, MAX_BYTES)
+        if content is None:
+            raise ValueError(f"the file {FILE} is not there, or is larger than {MAX_BYTES} bytes")
+        document = documents.load(_sections(content)) or {}
+        saved = (document.get("saved_input_example_info") or {}).get("serving_input_path")
+        return signature(document.get("signature"), text(str(saved), MAX_SAVED) if saved else None)
+    except NotReadable:
+        raise
+    except (ValueError, AttributeError) as failure:
+        raise NotReadable(f"The model's signature or example cannot be read: {str(failure)[:200]}.") from failure
+
+
+def _sections(mlmodel: str) -> str:
+    """The parts of the file that are read here. What else a model has, such as metadata, may refer to other parts."""
+    kept, is_read = [], False
+    for line in mlmodel.splitlines(keepends=True):
+        if not line[:1].isspace():
+            is_read = line.startswith(_READ)
+        kept += [line] if is_read else []
+    return "".join(kept)
+
+
+def signature(declared: Any, stored_example: str | None) -> dict[str, Any]:
+    """From what `MLmodel` has as signature, and the request that was saved with it. Raises NotReadable."""
+    try:
+        inputs, outputs = (_columns((declared or {}).get(side)) for side in ("inputs", "outputs"))
         return {"inputs": inputs, "outputs": outputs, "example": _stored(stored_example) or _made(inputs)}
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as failure:
         raise NotReadable(f"The model's signature or example cannot be read: {str(failure)[:200]}.") from failure

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from submarine_ray.core.errors import InvalidSpec, NotFound
 from submarine_ray.spec import passing
+from submarine_ray.tracking.locations import is_inside
 
 
 class Artifact(NamedTuple):
@@ -21,6 +22,15 @@ class Artifact(NamedTuple):
     path: str
     is_dir: bool
     size: int | None
+
+
+def repository(uri: str, stored_at: str, root: str) -> Any:
+    """The store of what lies at an artifact URI, which is `stored_at`. Raises InvalidSpec: it is not below `root`."""
+    if not is_inside(uri, root):
+        raise InvalidSpec(f"The artifacts lie outside of this service's artifact root: {uri[:200]!r}.")
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(stored_at)
 
 
 def listed(repository: Any, path: str) -> list[Artifact]:

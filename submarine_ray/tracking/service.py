@@ -13,7 +13,7 @@ import structlog
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import InvalidSpec, TrackingUnavailable
+from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
@@ -27,7 +27,6 @@ from submarine_ray.spec.trials import (
 )
 from submarine_ray.tracking import artifacts, curves, tensorboard, trials
 from submarine_ray.tracking.artifacts import Artifact
-from submarine_ray.tracking.locations import is_inside
 from submarine_ray.tracking.mlflow_app import PREFIX, App, load
 from submarine_ray.tracking.points import MetricPoints
 
@@ -258,6 +257,12 @@ class TrackingService:
         with artifacts.opened(self._artifacts(run_id), path) as file:
             yield file
 
+    @contextmanager
+    def file(self, location: str, path: str) -> Iterator[Path]:
+        """As `artifact`, of what lies at an artifact URI: nothing outside of it."""
+        with artifacts.opened(self._place(location), path) as file:
+            yield file
+
     def saved_models(self, run_id: str) -> list[tuple[str, str]]:
         """(name, MLflow's id) of each model that a run saved, in the order in which they were saved."""
         client = self.client()
@@ -265,11 +270,6 @@ class TrackingService:
         outputs = run.outputs.model_outputs if run.outputs else []
         found = sorted((client.get_logged_model(o.model_id) for o in outputs), key=lambda m: m.creation_timestamp)
         return [(model.name, model.model_id) for model in found]
-
-    def read_artifact(self, run_id: str, path: str) -> bytes:
-        """An artifact's content. Raises InvalidSpec, NotFound."""
-        with self.artifact(run_id, path) as file:
-            return file.read_bytes()
 
     def _load(self) -> None:
         try:
@@ -327,13 +327,11 @@ class TrackingService:
 
     def _artifacts(self, run_id: str) -> Any:
         """The run's artifacts where they lie, without the detour over our own HTTP port."""
-        uri = self.client().get_run(run_id).info.artifact_uri
-        if not is_inside(uri, self._settings.artifacts):
-            raise InvalidSpec(f"The run's artifacts lie outside of this service's artifact root: {uri[:200]!r}.")
-        # Only now: two threads that import MLflow at once leave it broken, and `client` waits for the first.
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        return self._place(self.client().get_run(run_id).info.artifact_uri)
 
-        return get_artifact_repository(self.storage_uri(uri))
+    def _place(self, uri: str) -> Any:
+        self.wait_ready()  # two threads that import MLflow at once leave it broken
+        return artifacts.repository(uri, self.storage_uri(uri), self._settings.artifacts)
 
     def storage_uri(self, uri: str) -> str:
         """Where an artifact URI's files lie, with the server's artifact proxy resolved."""

@@ -16,7 +16,7 @@ from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments import answers, logs
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import TOKEN, spec
-from tests.service import put_texts
+from tests.service import put_texts, read_artifact
 
 URL = "/api/v1/experiment"
 
@@ -367,7 +367,7 @@ def test_an_earlier_attempts_log_makes_room_for_the_next(api: httpx.Client) -> N
     put_texts(tracking, run, {"logs/worker-0.log": "one ü", "logs/attempt-1/worker-0.log": "older"})
     tracking.move_files(run, "logs", "logs/attempt-2", logs.is_own)
     assert [one.path for one in tracking.list_artifacts(run, "logs")] == ["logs/attempt-1", "logs/attempt-2"]
-    assert tracking.read_artifact(run, "logs/attempt-2/worker-0.log").decode() == "one ü"
+    assert read_artifact(tracking, run, "logs/attempt-2/worker-0.log").decode() == "one ü"
 
 
 def test_what_a_script_has_logged_beside_the_logs_stays_as_it_is(api: httpx.Client, tmp_path: Path) -> None:
@@ -381,4 +381,4 @@ def test_what_a_script_has_logged_beside_the_logs_stays_as_it_is(api: httpx.Clie
     tracking.move_files(run, "logs", "logs/attempt-1", logs.is_own)
     assert [one.path for one in tracking.list_artifacts(run, "logs")] == ["logs/attempt-1", "logs/events.out.tfevents"]
     assert len(tracking.list_artifacts(run, "logs/attempt-1")) == len(names)
-    assert tracking.read_artifact(run, "logs/events.out.tfevents") == b"\x00\xff\x80"
+    assert read_artifact(tracking, run, "logs/events.out.tfevents") == b"\x00\xff\x80"

@@ -194,3 +194,56 @@ def test_a_signature_without_files(api: httpx.Client) -> None:
     assert signature.status_code in (404, 409), signature.text
     for path in ("/api/v1/model-version/hollow", "/api/v1/model-version/hollow/1", "/api/v1/registered-model/hollow"):
         assert api.get(path).status_code == 200
+
+
+MLMODEL = """\
+flavors: {python_function: {loader_module: x}}
+signature:
+  inputs: '[{"type": "double", "name": "age", "required": true}, {"type": "long", "name": "rooms", "required": false}]'
+  outputs: null
+saved_input_example_info: {serving_input_path: "%s"}
+"""
+# Merge keys: each level holds the one before it ten times.
+MERGES = "signature:\n a0: &a0 {x: 1}\n" + "".join(
+    f" a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+)
+
+
+def test_a_model_names_no_file_but_its_own_and_is_no_large_document(api: httpx.Client) -> None:
+    """What a model says of itself is written by whoever saved it."""
+    api.post("/mlflow/api/2.0/mlflow/registered-models/create", json={"name": "said"})
+    run = api.post("/mlflow/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}).json()["run"]["info"]
+    root = run["artifact_uri"].removeprefix("mlflow-artifacts:").strip("/")
+    files = f"/mlflow/api/2.0/mlflow-artifacts/artifacts/{root}"
+    secret, own = '{"inputs": "of another"}', '{"inputs": [[1.0], [2.0]]}'
+    assert api.put(f"{files}/secret.json", content=secret).status_code == 200
+    assert api.put(f"{files}/model/own.json", content=own).status_code == 200
+    outside = api.app.state.platform.settings.layout.root / "secret.json"  # type: ignore[attr-defined]
+    outside.write_text(secret)
+    body = {"name": "said", "source": f"{run['artifact_uri']}/model", "run_id": run["run_id"]}
+    assert api.post("/mlflow/api/2.0/mlflow/model-versions/create", json=body).status_code == 200
+
+    def asked(mlmodel: str) -> httpx.Response:
+        assert api.put(f"{files}/model/MLmodel", content=mlmodel).status_code == 200
+        return api.get(f"{VERSIONS}/said/1/signature")
+
+    found = asked(MLMODEL % "own.json").json()["result"]
+    assert found["example"] == {"inputs": [[1.0]]}
+    assert [(one["name"], one["required"]) for one in found["inputs"]] == [("age", True), ("rooms", False)]
+    for place in (
+        "../secret.json",
+        str(outside),
+        f"file://{outside}",
+        "x/../../secret.json",
+        "../" * 20 + str(outside)[1:],
+    ):
+        refused = asked(MLMODEL % place)
+        assert refused.status_code == (200 if place.startswith("file:") else 409), place  # a name as any other
+        assert "of another" not in refused.text, place
+    # Without its example a model has one of zeros.
+    for place in ("gone.json", ""):
+        assert asked(MLMODEL % place).json()["result"]["example"] == {"inputs": {"age": [0.0], "rooms": [0]}}
+    for large in (MERGES, "- a\n" * 3_000_000, f"signature: {'[' * 100_000}", "signature: *b", "signature: 5"):
+        assert asked(large).status_code == 409, large[:20]
+    shared = "metadata:\n  p: &id001 [1]\n  q: *id001\n"  # as PyYAML writes what a model holds twice
+    assert asked(shared + MLMODEL % "own.json").json()["result"]["example"] == {"inputs": [[1.0]]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ from submarine_ray.models.signatures import NotReadable, signature
 
 
 def model(inputs: Any, outputs: Any = None) -> Any:
-    declared = {"inputs": json.dumps(inputs), "outputs": outputs and json.dumps(outputs), "params": None}
-    return SimpleNamespace(signature=SimpleNamespace(to_dict=lambda: declared))
+    return {"inputs": json.dumps(inputs), "outputs": outputs and json.dumps(outputs), "params": None}
 
 
 def tensor(shape: list[int], dtype: str = "float32", **more: Any) -> dict[str, Any]:
@@ -73,7 +71,7 @@ def test_an_example_too_long_for_people_gives_way_to_zeros() -> None:
 
 
 def test_a_model_without_a_signature_has_none() -> None:
-    assert signature(SimpleNamespace(signature=None), None) == {"inputs": [], "outputs": [], "example": None}
+    assert signature(None, None) == {"inputs": [], "outputs": [], "example": None}
 
 
 def test_a_shape_without_end_makes_no_example() -> None:
