@@ -15,7 +15,7 @@ from typing import Any
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.clusters import repository
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import due_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.spec.launch import Launch
@@ -54,7 +54,7 @@ class Launches:
         """Have it ready; its ticket. Keeping it once more changes nothing once it has been fetched."""
         sealed = self._secrets.seal(launch.dumps())
         with self._database.session(write=True) as session:
-            repository.drop_launches(session, before_ms=now_ms() - FORGOTTEN_MS)
+            repository.drop_launches(session, before_ms=due_ms() - FORGOTTEN_MS)
             repository.keep_launch(session, launch.submission_id, sealed)
         return self.tokens.issue(PrincipalKind.TICKET, launch.submission_id)
 
@@ -64,7 +64,7 @@ class Launches:
             row = repository.take_launch(session, submission, run)
             if row is None:
                 return Answer(why="there is nothing to run for it any more")
-            now, made, taken, sealed, first = now_ms(), row.made_ms, row.taken_ms or 0, row.sealed, row.run
+            now, made, taken, sealed, first = due_ms(), row.made_ms, row.taken_ms or 0, row.sealed, row.run
         if first != run or now - taken > AGAIN_MS:
             return Answer(why=SPENT)
         if taken - made > TICKET_MS:

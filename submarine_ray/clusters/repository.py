@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from submarine_ray.clusters.tables import ClusterRow, LaunchRow
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import due_ms, now_ms
 from submarine_ray.core.errors import AlreadyExists
 
 
@@ -51,9 +51,9 @@ def keep_launch(session: Session, submission: str, sealed: str) -> None:
     """Put it in place of one that nobody has fetched; one that was fetched stays as it was."""
     row = session.get(LaunchRow, submission)
     if row is None:
-        session.add(LaunchRow(submission=submission, sealed=sealed, made_ms=now_ms()))
+        session.add(LaunchRow(submission=submission, sealed=sealed, made_ms=due_ms()))
     elif row.run is None:
-        row.sealed, row.made_ms = sealed, now_ms()
+        row.sealed, row.made_ms = sealed, due_ms()
 
 
 def take_launch(session: Session, submission: str, run: str) -> LaunchRow | None:
@@ -61,7 +61,7 @@ def take_launch(session: Session, submission: str, run: str) -> LaunchRow | None
     session.execute(
         update(LaunchRow)
         .where(LaunchRow.submission == submission, LaunchRow.run.is_(None))
-        .values(run=run, taken_ms=now_ms())
+        .values(run=run, taken_ms=due_ms())
         .execution_options(synchronize_session=False)
     )
     return session.get(LaunchRow, submission)

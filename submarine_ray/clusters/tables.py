@@ -46,6 +46,6 @@ class LaunchRow(Table):
 
     submission: Mapped[str] = mapped_column(String(128), primary_key=True)
     sealed: Mapped[str] = mapped_column(LongText)
-    made_ms: Mapped[int] = mapped_column(BigInteger)
+    made_ms: Mapped[int] = mapped_column(BigInteger)  # by core.clock.due_ms; so is taken_ms
     run: Mapped[str | None] = mapped_column(String(64))
     taken_ms: Mapped[int | None] = mapped_column(BigInteger)

@@ -226,7 +226,7 @@ def queue(session: Session, cluster: str, limit: int) -> list[tuple[str, Resourc
     rows = session.execute(
         select(ExperimentRow.id, ExperimentRow.demand_cpu, ExperimentRow.demand_memory, ExperimentRow.demand_gpu)
         .where(ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.ACCEPTED)
-        .where(ExperimentRow.wanted == "run", or_(waits_for_room, ExperimentRow.next_check_ms <= now_ms()))
+        .where(ExperimentRow.wanted == "run", or_(waits_for_room, ExperimentRow.next_check_ms <= due_ms()))
         .order_by(ExperimentRow.accepted_ms, ExperimentRow.id)
         .limit(limit)
     )

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import delete, update
 
+from submarine_ray.access.tokens import Tokens
+from submarine_ray.clusters.launches import AGAIN_MS, SPENT, Launches
 from submarine_ray.core import clock as clocks
 from submarine_ray.core import leases, sealed
 from submarine_ray.core.clock import Clock
@@ -22,6 +24,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, outcomes, repository
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.runner import notebook
+from submarine_ray.spec.launch import Launch, Replica
 
 HOUR = 3_600_000
 START = 1_700_000_000_000
@@ -127,6 +130,38 @@ def test_an_experiment_times_out_after_its_timeout_whatever_the_clock_says(world
     assert step() == decide.Wait()
     world.true_ms += 1
     assert step() == decide.StopJob("e")
+
+
+def launch_of(id: str) -> Launch:
+    return Launch(id, id, "n", "Python", (Replica("worker", 0, "true", env={}, cpu=1),))
+
+
+@pytest.mark.parametrize("days", [8, -8])
+def test_a_launch_can_be_fetched_whatever_the_clock_says(world: World, tmp_path: Path, days: int) -> None:
+    launches = Launches(opened(tmp_path), SecretBox(tmp_path / "secret.key"), Tokens(b"key"), "http://s")
+    launches.keep(launch_of("e"))
+    world.set_ms += days * 24 * HOUR
+    launches.keep(launch_of("other"))  # forgets what is old
+    assert launches.take("e", "run").launch and launches.take("e", "run").launch
+    world.true_ms += AGAIN_MS + 1
+    assert launches.take("e", "run").why == SPENT
+
+
+@pytest.mark.parametrize("by", [HOUR, -HOUR])
+def test_what_waits_for_more_than_room_is_in_the_queue_when_it_is_due(world: World, tmp_path: Path, by: int) -> None:
+    database = opened(tmp_path)
+    waits = {"status": "Accepted", "reason": "CodeWaits", "next_check_ms": clocks.due_ms() + 1000}
+    with database.session(write=True) as session:
+        session.add(row("e", **waits, demand_cpu=1, demand_memory=0, demand_gpu=0))
+    world.set_ms += by
+
+    def queued() -> list[str]:
+        with database.session() as session:
+            return [key for key, _ in repository.queue(session, "local", 10)]
+
+    assert queued() == []
+    world.true_ms += 1000
+    assert queued() == ["e"]
 
 
 @functools.cache
