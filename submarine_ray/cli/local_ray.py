@@ -266,6 +266,7 @@ def _start(home: Home, cpus: int | None, gpus: int | None, fast_serve: bool, var
             private.directory(_haproxy_program_dir(home)), binary, [*haproxy.allowed_hosts(), socket.gethostname()]
         )
     home.ray_storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = processes.size(home.ray_log)
     started = processes.start(
         _command(home, ports, cpus or default_cpus(), gpus, directory),
         environment(home, ports, fast_serve) | variables,
@@ -283,21 +284,20 @@ def _start(home: Home, cpus: int | None, gpus: int | None, fast_serve: bool, var
         directory=str(directory),
     )
     try:
-        _wait_ready(home, started, address, secret)
+        _wait_ready(home, started, address, secret, before)
     except StartFailed:
         stop(home)
         raise
 
 
-def _wait_ready(home: Home, started: Started, address: str, secret: str) -> None:
+def _wait_ready(home: Home, started: Started, address: str, secret: str, before: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     headers = {"Authorization": f"Bearer {secret}"}
     with httpx.Client(base_url=address, headers=headers, timeout=5, trust_env=False) as client:
         while time.monotonic() < deadline:
             if started.process() is None:
-                raise StartFailed(
-                    f"the Ray cluster ended while starting; {home.ray_log} says:\n{processes.tail(home.ray_log)}"
-                )
+                said = processes.tail(home.ray_log, before)
+                raise StartFailed(f"the Ray cluster ended while starting; {home.ray_log} says:\n{said}")
             try:
                 # The jobs list needs the GCS, the dashboard and its job module: what a submission needs.
                 if (
@@ -308,9 +308,8 @@ def _wait_ready(home: Home, started: Started, address: str, secret: str) -> None
             except (httpx.HTTPError, KeyError, TypeError, ValueError):
                 pass
             time.sleep(0.2)
-    raise StartFailed(
-        f"the Ray cluster was not ready after {START_SECONDS} s; {home.ray_log} says:\n{processes.tail(home.ray_log)}"
-    )
+    said = processes.tail(home.ray_log, before)
+    raise StartFailed(f"the Ray cluster was not ready after {START_SECONDS} s; {home.ray_log} says:\n{said}")
 
 
 def is_running(home: Home) -> bool:

@@ -134,6 +134,7 @@ def _start_service(home: Home) -> None:
     env |= {"SUBMARINE_HOME": str(home.root), "SUBMARINE_PORT": str(port()), "PYTHONUNBUFFERED": "1"}
     content = _content_port(known[1] if known else {})
     env |= {"SUBMARINE_CONTENT_PORT": str(content)} if content else {}
+    before = processes.size(home.service_log)
     started = processes.start([sys.executable, "-m", "submarine_ray.app"], env, home.service_log)
     processes.save(home.service_state, started, port=port(), contentPort=content)
     deadline = time.monotonic() + SERVICE_SECONDS
@@ -141,16 +142,14 @@ def _start_service(home: Home) -> None:
     with httpx.Client(base_url=url(), timeout=2, trust_env=False) as client:
         while time.monotonic() < deadline:
             if started.process() is None:
-                raise StartFailed(
-                    f"the control service ended while starting; {home.service_log}:\n{processes.tail(home.service_log)}"
-                )
+                said = processes.tail(home.service_log, before)
+                raise StartFailed(f"the control service ended while starting; {home.service_log} says:\n{said}")
             with suppress(httpx.HTTPError):
                 if client.get("/health").status_code == 200:
                     return
             time.sleep(0.1)
-    raise StartFailed(
-        f"the control service did not answer; {home.service_log} says:\n{processes.tail(home.service_log)}"
-    )
+    said = processes.tail(home.service_log, before)
+    raise StartFailed(f"the control service did not answer; {home.service_log} says:\n{said}")
 
 
 def _content_port(before: dict[str, Any]) -> int | None:

@@ -107,11 +107,16 @@ def writing_below(directory: Path, title: str) -> list[psutil.Process]:
     return found
 
 
-def tail(path: Path, lines: int = 30) -> str:
-    """The last lines of a log, for an error message."""
+def size(path: Path) -> int:
+    """How long a log is so far, in bytes."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def tail(path: Path, since: int = 0, lines: int = 30) -> str:
+    """The last lines of a log, for an error message; of what came after the first `since` bytes."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 64_000))
+            file.seek(max(since, size(path) - 64_000))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
