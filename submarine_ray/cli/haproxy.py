@@ -6,7 +6,6 @@ program RAY_SERVE_HAPROXY_BINARY_PATH names: here one that closes the configurat
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -14,7 +13,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from submarine_ray.spec.hosts import Served
+from submarine_ray.spec.hosts import Served, listed
 
 PROGRAM = "haproxy"
 # Addresses, names without a dot, and private names, as serve_apps/hosts.py has it; what has no Host is no browser.
@@ -43,12 +42,8 @@ def binary() -> str | None:
 
 def allowed_hosts() -> list[str]:
     """The names in SUBMARINE_ALLOWED_HOSTS of this process; what has another form, the service complains of."""
-    try:
-        found = json.loads(os.environ.get("SUBMARINE_ALLOWED_HOSTS") or "[]")
-    except ValueError:
-        return []
-    texts = [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
-    return [one.host for text in texts if (one := Served.parsed(text))]
+    names = listed(os.environ.get("SUBMARINE_ALLOWED_HOSTS", ""))
+    return [one.host for name in names if (one := Served.parsed(name))]
 
 
 def _program(binary: str, rules: Path) -> str:

@@ -47,7 +47,17 @@ def _listed(value: Any) -> Any:
     return [word.strip(" []\"'") for word in value.split(",") if word.strip(" []\"'")]
 
 
-Networks = Annotated[list[Network], BeforeValidator(_listed)]
+def _network(value: Any) -> Any:
+    """One of them, refused with what was given and how to write it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ip_network(value)
+    except ValueError as failure:
+        raise ValueError(f"{SETTING}: {failure}; write networks as 10.1.0.0/16 or fd00::/8") from failure
+
+
+Networks = Annotated[list[Annotated[Network, BeforeValidator(_network)]], BeforeValidator(_listed)]
 
 
 def exposed(granted: Sequence[Network]) -> Iterator[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from submarine_ray.core.networks import Networks
 from submarine_ray.spec.home import DEFAULT_PORT, Home
-from submarine_ray.spec.hosts import Served, is_loopback, origin_of
+from submarine_ray.spec.hosts import Served, is_loopback, listed, origin_of
 from submarine_ray.spec.problems import message
 from submarine_ray.spec.strength import HOW_TO_MAKE_ONE, weakness
 
@@ -38,7 +38,9 @@ class Settings(BaseSettings):
     mlflow_database_url: SecretStr | None = Field(default=None, description="MLflow's own database")
     artifact_root: str | None = Field(default=None, description="directory or fsspec URL of MLflow's artifacts")
     token: SecretStr | None = Field(default=None, description="bearer token that every request must carry")
-    allowed_hosts: list[str] = Field(default_factory=list, description="further Host headers to accept")
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="further Host headers to accept"
+    )
     secret_key: SecretStr | None = Field(default=None, description="seals stored secrets; default: a file in home")
     package_directory: Path | None = Field(
         default=None, description="uploaded code; shared by services that share work"
@@ -64,6 +66,11 @@ class Settings(BaseSettings):
     min_free_bytes: int = Field(default=512 * 2**20, ge=0, description="with less free disk, health is degraded")
     log_level: str = "INFO"
     log_json: bool = False
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _are_listed(cls, hosts: Any) -> Any:
+        return listed(hosts) if isinstance(hosts, str) else hosts
 
     @field_validator("allowed_hosts")
     @classmethod

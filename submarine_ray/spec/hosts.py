@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from dataclasses import dataclass
 
@@ -32,6 +33,15 @@ class Served:
         scheme = found["scheme"].lower() if found["scheme"] else None
         port = int(found["port"]) if found["port"] else PORTS.get(scheme or "")
         return cls(found["host"].lower().strip("[]"), port, scheme)
+
+
+def listed(text: str) -> list[str]:
+    """The names in SUBMARINE_ALLOWED_HOSTS: a JSON list, or names with commas between them."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    return [str(one) for one in found] if isinstance(found, list) else [*filter(None, map(str.strip, text.split(",")))]
 
 
 def origin_of(url: str) -> str:

@@ -50,8 +50,9 @@ def test_this_machines_own_name_is_served(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_endpoint_is_told_the_names_that_lead_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = ["b", "c.example:81", "https://d.example", "no host"]
     assert serve_hosts(allowed, "https://serve.example.com/x") == ["b", "c.example", "d.example", "serve.example.com"]
-    monkeypatch.setenv("SUBMARINE_ALLOWED_HOSTS", json.dumps([*allowed, 1]))
-    assert haproxy.allowed_hosts() == ["b", "c.example", "d.example"]
+    for text in (json.dumps(allowed), " b, c.example:81,https://d.example, no host,"):
+        monkeypatch.setenv("SUBMARINE_ALLOWED_HOSTS", text)
+        assert haproxy.allowed_hosts() == ["b", "c.example", "d.example"]
     for url in (
         "http://127.0.0.1:8000",
         "http://[::1]:8000",

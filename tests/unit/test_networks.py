@@ -11,7 +11,7 @@ import pytest
 
 from submarine_ray.core.networks import AddressRefused, Outgoing, exposed
 from submarine_ray.core.outgoing import CheckedTransport
-from submarine_ray.core.settings import Settings
+from submarine_ray.core.settings import Settings, explained
 
 CLOSED = (
     "127.0.0.1", "127.8.8.8", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "0.0.0.0", "0.1.2.3",
@@ -49,9 +49,12 @@ def test_the_setting_reads_lists_as_people_write_them(monkeypatch: pytest.Monkey
     for text in ("127.0.0.0/8,10.0.0.1", '["127.0.0.0/8", "10.0.0.1"]'):
         monkeypatch.setenv("SUBMARINE_ALLOW_CLUSTER_NETWORKS", text)
         assert [str(one) for one in Settings().allow_cluster_networks] == ["127.0.0.0/8", "10.0.0.1/32"]
-    monkeypatch.setenv("SUBMARINE_ALLOW_CLUSTER_NETWORKS", "home")
-    with pytest.raises(ValueError, match="home"):
-        Settings()
+    for text in ("home", "127.0.0.0/99"):
+        monkeypatch.setenv("SUBMARINE_ALLOW_CLUSTER_NETWORKS", text)
+        with pytest.raises(ValueError) as caught:
+            Settings()
+        said = explained(caught.value)
+        assert said.count("SUBMARINE_ALLOW_CLUSTER_NETWORKS") == 1 and repr(text) in said and "10.1.0.0/16" in said
 
 
 @pytest.fixture

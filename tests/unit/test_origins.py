@@ -166,3 +166,16 @@ def test_what_is_no_host_is_refused_at_the_start(entry: str) -> None:
     assert "SUBMARINE_ALLOWED_HOSTS" in explained(caught.value) and "NAME:PORT" in explained(caught.value)
     with pytest.raises(ValidationError, match="SUBMARINE_PUBLIC_URL"):
         Settings(public_url="ml.example.org")
+
+
+def test_further_hosts_are_read_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ('["box", "https://ml.example.org"]', "box, https://ml.example.org", "box,https://ml.example.org,"):
+        monkeypatch.setenv("SUBMARINE_ALLOWED_HOSTS", text)
+        assert Settings().allowed_hosts == ["box", PUBLIC]
+    for text, hosts in (("", []), ("[]", []), ("[::1]:80", ["[::1]:80"])):
+        monkeypatch.setenv("SUBMARINE_ALLOWED_HOSTS", text)
+        assert Settings().allowed_hosts == hosts
+    monkeypatch.setenv("SUBMARINE_ALLOWED_HOSTS", '["box"')
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert "'[\"box\"' is not NAME" in explained(caught.value)
