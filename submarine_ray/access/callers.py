@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
-from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.access.principals import MISSING_OR_WRONG, Principal, PrincipalKind
 from submarine_ray.core.errors import Forbidden, Unauthorized
 
 
@@ -12,7 +12,7 @@ def caller(connection: HTTPConnection) -> Principal:
     """Who sent a request or opened a page. Raises Unauthorized where the gate let it pass without asking."""
     principal: Principal | None = getattr(connection.state, "principal", None)
     if principal is None:
-        raise Unauthorized("The token is missing or wrong; send 'Authorization: Bearer <token>'.")
+        raise Unauthorized(MISSING_OR_WRONG)
     return principal
 
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from starlette.requests import HTTPConnection
 
 from submarine_ray.access import connections
-from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.access.principals import MISSING_OR_WRONG, Principal, PrincipalKind
 from submarine_ray.access.sessions import Session, Sessions
 from submarine_ray.access.throttle import Throttle
 from submarine_ray.access.tokens import is_ours
@@ -89,7 +89,7 @@ class Identity:
     def refusal(self) -> str:
         """What is said to who is not known."""
         if self._token is not None:
-            return "The token is missing or wrong; send 'Authorization: Bearer <token>'."
+            return MISSING_OR_WRONG
         return (
             f"This service answers its own user alone (uid {os.geteuid()}), and the request comes from another one or "
             "through a proxy. Others sign in by a link that `submarine sign-in` prints for that user, or with a token: "

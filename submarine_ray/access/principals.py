@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+MISSING_OR_WRONG = (
+    "The token is missing or wrong; send 'Authorization: Bearer <token>'. The CLI and the SDK send what "
+    "SUBMARINE_TOKEN holds where they run."
+)
+
 
 class PrincipalKind(StrEnum):
     """An administrator may do everything; a notebook acts for its user; an attempt reaches its own run alone, an

@@ -26,7 +26,7 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sig
 max-width:24rem;padding:0 1rem;color:#1f2937}}input,button{{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;
 margin-top:.5rem}}.problem{{color:#b91c1c}}</style></head><body><h1>Sign in</h1>
 <p class="problem" role="alert">{problem}</p>{form}
-<p>Without the token at hand: the service's user runs <code>submarine sign-in</code>, which prints a link.</p>
+<p>Without the token at hand: who has it runs <code>submarine sign-in</code>, which prints a link for you.</p>
 </body></html>"""
 _FORM = """<form method="post" action="/login"><label>Token of this service<input type="password" name="token" autofocus
 required autocomplete="current-password"></label><input type="hidden" name="next" value="{next}">

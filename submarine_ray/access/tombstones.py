@@ -51,7 +51,7 @@ def bury(session: Session, kind: str, subject: str, name: str | None = None) -> 
 
     @event.listens_for(session, "after_commit", once=True)
     def tell(_session: Session) -> None:
-        log.info("deleted", kind=kind, id=subject, name=name or subject, by=by[1], as_=by[0])
+        log.info("deleted", kind=kind, id=subject, name=name or subject, by=by[1], by_kind=by[0])
 
 
 class Tombstones:
