@@ -6,6 +6,7 @@ import os
 import pwd
 from collections.abc import Callable, Iterable
 
+from submarine_ray.access.origins import served_by
 from submarine_ray.core.settings import Settings
 
 _FIRST_ACCOUNT, _LAST_ACCOUNT = 1000, 60_000  # of people, by convention (login.defs)
@@ -31,10 +32,15 @@ class Exposure:
 def _of_the_service(settings: Settings) -> Iterable[str]:
     if settings.is_loopback:
         return
-    if not (settings.public_url or "").startswith("https://"):
+    if all(one.scheme != "https" for one in served_by(settings)):
         yield (
             f"The service listens at {settings.host}:{settings.port} without TLS: tokens cross the network in clear. "
             "Put a proxy in front that ends TLS, and set SUBMARINE_PUBLIC_URL=https://..."
+        )
+    elif (settings.public_url or "").startswith("http://"):
+        yield (
+            f"Users come by https, but experiments come to {settings.public_url} (SUBMARINE_PUBLIC_URL): their tokens "
+            "cross that network in clear. Let nobody else listen there, or set an https address."
         )
 
 

@@ -57,7 +57,7 @@ class Gate:
         self._sessions = sessions
         self._origins = Origins(settings)
         self._identity = Identity(settings, tokens, sessions, Throttle())
-        self._signin = signin.SignIn(sessions, self._identity) if sessions else None
+        self._signin = signin.SignIn(sessions, self._identity, self._origins) if sessions else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

@@ -55,6 +55,17 @@ class Origins:
             return _not_from_here(scope)
         return _question(scope) if scope["path"].startswith(_STARTING) else None
 
+    def is_https(self, scope: Scope) -> bool:
+        """Whether the browser that sent a request reaches us by https; a proxy in front may have ended TLS."""
+        if scope.get("scheme") == "https" or any(one.startswith("https://") for one in _values(scope, b"origin")):
+            return True
+        # Who follows a link sends no Origin: then the settings tell how this host is reached.
+        here = self._host(_values(scope, b"host"))
+        named = {
+            one.scheme for one in self._origins if here and one.host == here.host and here.port in (None, one.port)
+        }
+        return named == {"https"}
+
     def _host(self, given: list[str]) -> Served | None:
         """The Host header, if it is one of ours."""
         entry = Served.parsed(given[0]) if len(given) == 1 else None

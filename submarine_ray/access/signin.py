@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from submarine_ray.access.identity import Identity, Known, TooManyAttempts, address_of
+from submarine_ray.access.origins import Origins
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.sessions import Sessions
 from submarine_ray.core import cookies
@@ -43,9 +44,10 @@ _USED = "This link has been used, or is too old. `submarine sign-in` prints anot
 class SignIn:
     """Answers /login and /logout."""
 
-    def __init__(self, sessions: Sessions, identity: Identity) -> None:
+    def __init__(self, sessions: Sessions, identity: Identity, origins: Origins) -> None:
         self._sessions = sessions
         self._identity = identity
+        self._origins = origins
 
     async def answer(self, request: Request, known: Known | None) -> Response:
         """What becomes of a request to one of the two. Raises DatabaseUnavailable."""
@@ -86,8 +88,7 @@ class SignIn:
     async def _signed_in(self, request: Request, principal: Principal, target: str) -> Response:
         secret = await run_in_threadpool(self._sessions.begin, principal, address_of(request.scope))
         answer = RedirectResponse(target, HTTPStatus.SEE_OTHER, _HEADERS)
-        # Behind a proxy that ends TLS, the form's origin tells how the browser sees us.
-        is_secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
+        is_secure = self._origins.is_https(request.scope)
         name = cookies.SESSION_COOKIES[1 if is_secure else 0]
         answer.set_cookie(name, secret, self._sessions.seconds, httponly=True, samesite="lax", secure=is_secure)
         return answer

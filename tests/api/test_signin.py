@@ -192,6 +192,25 @@ def test_over_https_the_cookie_is_for_it_alone(database: Database) -> None:
     assert http.get("/api/v1/things", headers={"Cookie": said.split(";")[0]}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("settings", "host", "is_https"),
+    [
+        ({"public_url": "https://ml.example.org"}, "ml.example.org", True),
+        ({"public_url": "https://ml.example.org"}, "ml.example.org:32080", False),  # directly, beside the proxy
+        ({"public_url": "http://inside", "allowed_hosts": ["https://ml.example.org"]}, "ml.example.org", True),
+        ({"public_url": "http://ml.example.org"}, "ml.example.org", False),
+        ({"public_url": "https://ml.example.org"}, "127.0.0.1:32080", False),
+    ],
+)
+def test_a_links_cookie_is_for_https_alone_too(
+    database: Database, settings: dict[str, Any], host: str, is_https: bool
+) -> None:
+    http = browser(database, **settings)
+    path = http.post("/api/v1/session/link", headers=BEARER).json()["result"]["path"]
+    said = http.get(path, headers={"Host": host}).headers["set-cookie"]  # no Origin: a browser follows a link
+    assert said.startswith("__Host-submarine_session=") == is_https and ("; Secure" in said) == is_https
+
+
 def test_a_link_signs_in_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     http = browser(database)
     path = http.post("/api/v1/session/link", headers=BEARER).json()["result"]["path"]

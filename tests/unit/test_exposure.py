@@ -49,6 +49,9 @@ def test_what_is_open_is_told_with_what_to_do(people: list[pwd.struct_passwd], m
     assert "0.0.0.0:32080 without TLS" in said and "SUBMARINE_PUBLIC_URL=https://" in said
     behind = Settings(host="0.0.0.0", token=TOKEN, public_url="https://ml.example.org")  # type: ignore[arg-type]
     assert Exposure(behind).found() == []
+    ingress = {"public_url": "http://submarine.submarine:32080", "allowed_hosts": ["https://ml.example.org"]}
+    (said,) = Exposure(Settings(host="0.0.0.0", token=TOKEN, **ingress)).found()  # type: ignore[arg-type]
+    assert said.startswith("Users come by https, but experiments come to http://submarine.submarine:32080")
     people.append(pwd.struct_passwd(("eve", "x", 1001, 1001, "", "/home/eve", "/bin/zsh")))
     people.append(pwd.struct_passwd(("backup", "x", 1002, 1002, "", "/", "/usr/sbin/nologin")))
     (said,) = Exposure(Settings()).found()
