@@ -10,6 +10,41 @@ from websockets.asyncio.client import connect
 
 from submarine_ray.core.networks import AddressRefused, Outgoing
 
+LONGEST_ANSWER = 64 * 2**20
+_OF_THE_WAY = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+
+
+def fetched(client: httpx.Client, method: str, url: str, **options: Any) -> httpx.Response:
+    """The answer to a request as `client.request` gives it, of LONGEST_ANSWER at most: others write it.
+
+    Raises httpx.HTTPError.
+    """
+    with client.stream(method, url, **options) as answer:
+        content = bytearray()
+        for piece in answer.iter_bytes():
+            _add(content, piece, answer)
+    return _whole(answer, content)
+
+
+async def fetched_async(client: httpx.AsyncClient, method: str, url: str, **options: Any) -> httpx.Response:
+    """The same for asyncio."""
+    async with client.stream(method, url, **options) as answer:
+        content = bytearray()
+        async for piece in answer.aiter_bytes():
+            _add(content, piece, answer)
+    return _whole(answer, content)
+
+
+def _add(content: bytearray, piece: bytes, answer: httpx.Response) -> None:
+    content += piece
+    if len(content) > LONGEST_ANSWER:
+        raise httpx.ReadError(f"its answer is longer than {LONGEST_ANSWER} bytes", request=answer.request)
+
+
+def _whole(answer: httpx.Response, content: bytearray) -> httpx.Response:
+    headers = [(name, value) for name, value in answer.headers.raw if name.lower() not in _OF_THE_WAY]
+    return httpx.Response(answer.status_code, headers=headers, content=bytes(content), request=answer.request)
+
 
 def no_cookies() -> CookieJar:
     """A jar that stays empty: what one user's request brought must not travel with another's."""

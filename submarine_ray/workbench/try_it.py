@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import httpx
 from nicegui import ui
 
 from submarine_ray.core.networks import Outgoing
-from submarine_ray.core.outgoing import CheckedAsyncTransport
+from submarine_ray.core.outgoing import CheckedAsyncTransport, fetched_async
 from submarine_ray.workbench import parts
 
 Check = Callable[[], Outgoing | None]
@@ -105,9 +106,10 @@ class _Form:
         self._answer.clear()
         try:
             checked = await asyncio.to_thread(self._outgoing)
+            begun = time.monotonic()
             async with httpx.AsyncClient(timeout=TRY_SECONDS, transport=CheckedAsyncTransport()) as client:
-                answer = await client.post(self._url, json=body, extensions={"outgoing": checked})
-            took = answer.elapsed.total_seconds() * 1000
+                answer = await fetched_async(client, "POST", self._url, json=body, extensions={"outgoing": checked})
+            took = (time.monotonic() - begun) * 1000
             said, status = answer.text[:100_000], f"{answer.status_code} in {took:.0f} ms"
         except httpx.HTTPError as failure:
             said, status = f"The endpoint does not answer: {failure or type(failure).__name__}", "No answer"

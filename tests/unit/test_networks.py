@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.dashboards import Dashboard
+from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.core.networks import AddressRefused, Outgoing, exposed
-from submarine_ray.core.outgoing import CheckedTransport
+from submarine_ray.core.outgoing import LONGEST_ANSWER, CheckedTransport, fetched, fetched_async
 from submarine_ray.core.settings import Settings, explained
 
 CLOSED = (
@@ -99,6 +106,39 @@ def test_the_checked_address_is_the_one_that_is_connected_to(names: Callable[...
             client.get(f"http://rebound.example:{closed.getsockname()[1]}/")
         with pytest.raises(TimeoutError):
             closed.accept()
+
+
+BOMB = gzip.compress(bytes(LONGEST_ANSWER + 1))
+
+
+def bomb(_request: httpx.Request) -> httpx.Response:
+    """64 KiB that become 64 MiB, from whoever answers for a cluster."""
+    return httpx.Response(200, content=BOMB, headers={"Content-Encoding": "gzip"})
+
+
+def test_of_an_answer_no_more_is_read_than_the_bound(tmp_path: Path) -> None:
+    jobs = RayJobs(Dashboard("http://ray"), PackageStore(tmp_path), 1)
+    jobs._http = httpx.Client(base_url="http://ray", transport=httpx.MockTransport(bomb))
+    with pytest.raises(Unreachable, match="longer than 67108864 bytes"):
+        jobs.applications()
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(bomb)) as client:
+            await fetched_async(client, "POST", "http://endpoint/")
+
+    with pytest.raises(httpx.ReadError, match="longer than"):
+        asyncio.run(ask())
+
+
+def test_an_answer_is_read_as_it_is() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        content = gzip.compress(request.read() + "é".encode("latin-1"))
+        kind = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=latin-1"}
+        return httpx.Response(201, content=content, headers=kind)
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        found = fetched(client, "POST", "http://ray/", content=b"x")
+    assert (found.status_code, found.text) == (201, "xé")
 
 
 def test_a_grant_of_metadata_services_is_told() -> None:

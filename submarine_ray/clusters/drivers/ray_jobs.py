@@ -36,7 +36,7 @@ from submarine_ray.clusters.drivers.disk import Disk
 from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.unfetched import unfetched
 from submarine_ray.clusters.launches import Launches
-from submarine_ray.core.outgoing import CheckedTransport, no_cookies
+from submarine_ray.core.outgoing import CheckedTransport, fetched, no_cookies
 from submarine_ray.spec.launch import (
     BEGIN_VARIABLE,
     GRACE_MARGIN,
@@ -233,7 +233,7 @@ class RayJobs:
             for target in targets:
                 # Nodes may be where only the dashboard can reach them, and not every target is up.
                 with contextlib.suppress(httpx.HTTPError):
-                    found.append(client.get(f"http://{target}/metrics").raise_for_status().text)
+                    found.append(fetched(client, "GET", f"http://{target}/metrics").raise_for_status().text)
         return found
 
     def replicas(self, endpoint: str) -> list[dict[str, Any]]:
@@ -294,7 +294,7 @@ class RayJobs:
 
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, **arguments)
+            answer = fetched(self._http, method, path, **arguments)
         except httpx.HTTPError as failure:
             raise Unreachable(
                 f"{self._dashboard.url} does not answer: {failure or type(failure).__name__}"

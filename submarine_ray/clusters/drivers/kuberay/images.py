@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from submarine_ray.core import outgoing
 from submarine_ray.core.networks import AddressRefused
 
 LOOK_SECONDS = 5.0
@@ -60,7 +61,7 @@ def _anonymous(challenge: str, client: httpx.Client) -> str | None:
     realm = asked.pop("realm", "")
     if not challenge.lower().startswith("bearer") or not realm.startswith("https://"):
         return None
-    answer = client.get(realm, params=asked)
+    answer = outgoing.fetched(client, "GET", realm, params=asked)
     document = answer.json() if answer.status_code == 200 else {}
     token = document.get("token") or document.get("access_token")
     return str(token) if token else None
