@@ -158,6 +158,21 @@ def test_mlflow_gets_no_json_that_it_cannot_read(api: httpx.Client) -> None:
         assert found.status_code == 200 and found.json()["experiments"], found.text
 
 
+@pytest.mark.parametrize("field", ["filter", "order_by"])
+def test_filters_are_bounded_before_they_are_parsed(api: httpx.Client, field: str) -> None:
+    text = "a = 1 AND " * 7000  # MLflow's parser would take a second
+    search = "/mlflow/api/2.0/mlflow/{}/search".format
+    for kind in ("runs", "experiments"):
+        refused = api.post(search(kind), json={field: text if field == "filter" else [text], "max_results": 1})
+        assert refused.status_code == 400 and f"{field} has more than 65536" in refused.text, kind
+    refused = api.get(search("model-versions"), params={field: text[:60_000]})  # in an address 64 KiB end before
+    assert refused.status_code in (400, 431)
+    found = api.post(
+        search("runs"), json={"experiment_ids": ["0"], "filter": "params.a = 'b' AND " * 90 + "params.a = 'b'"}
+    )
+    assert found.status_code == 200, found.text
+
+
 def test_graphql_is_bounded_before_it_is_parsed(api: httpx.Client) -> None:
     wide = "{" + " ".join(f"a{number}: __typename" for number in range(10_000)) + "}"
     for query, status in (("{a" * 20_000, 400), (wide, 413)):
