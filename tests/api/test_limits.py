@@ -165,8 +165,6 @@ def test_filters_are_bounded_before_they_are_parsed(api: httpx.Client, field: st
     for kind in ("runs", "experiments"):
         refused = api.post(search(kind), json={field: text if field == "filter" else [text], "max_results": 1})
         assert refused.status_code == 400 and f"{field} has more than 65536" in refused.text, kind
-    refused = api.get(search("model-versions"), params={field: text[:60_000]})  # in an address 64 KiB end before
-    assert refused.status_code in (400, 431)
     found = api.post(
         search("runs"), json={"experiment_ids": ["0"], "filter": "params.a = 'b' AND " * 90 + "params.a = 'b'"}
     )
