@@ -58,16 +58,34 @@ def documents(found: Sequence[Any]) -> list[dict[str, Any]]:
 def _trial(number: int, run: Any) -> dict[str, Any]:
     tags, info = run.data.tags, run.info
     return {
-        "trialId": tags[TRIAL_TAG],
+        "trialId": tags.get(TRIAL_TAG, info.run_id),
         "number": number,
         "status": tags.get(STATE_TAG, TrialState.RUNNING),
         "message": tags.get(MESSAGE_TAG) or None,
-        "params": json.loads(tags.get(PARAMS_TAG, "{}")),
+        "params": _params(tags.get(PARAMS_TAG, "{}")),
         "metrics": {key: stored(value) for key, value in sorted(run.data.metrics.items())},
         "checkpoint": tags.get(CHECKPOINT_TAG),
         "modelVersion": tags.get(REGISTERED_TAG),
         "runId": info.run_id,
-        "startedTime": iso(info.start_time),
-        "finishedTime": iso(info.end_time),
+        "startedTime": _time(info.start_time),
+        "finishedTime": _time(info.end_time),
         "seconds": round((info.end_time - info.start_time) / 1000, 3) if info.end_time else None,
     }
+
+
+# Scripts may write tags and times of their runs by themselves: an odd one hides no other trial.
+
+
+def _params(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _time(ms: int | None) -> str | None:
+    try:
+        return iso(ms)
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999
+        return None

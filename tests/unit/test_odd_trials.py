@@ -1,0 +1,24 @@
+"""Runs of a sweep whose tags and times a script has written by itself."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, TRIAL_TAG
+from submarine_ray.tracking.trials import documents
+
+
+def run(id: str, start: int = 1, **tags: str) -> Any:
+    info = SimpleNamespace(run_id=id, start_time=start, end_time=start + 1)
+    return SimpleNamespace(info=info, data=SimpleNamespace(tags={IS_TRIAL_TAG: "true", **tags}, metrics={}))
+
+
+@pytest.mark.parametrize("params", ["{", "[1]", "5", "[" * 100_000])
+def test_an_odd_trial_hides_no_other(params: str) -> None:
+    good = run("good", **{TRIAL_TAG: "t1", PARAMS_TAG: '{"lr": 1}'})
+    found = documents([good, run("odd", 2**62, **{PARAMS_TAG: params})])
+    assert [(one["trialId"], one["params"]) for one in found] == [("t1", {"lr": 1}), ("odd", {})]
+    assert found[0]["startedTime"] and found[1]["startedTime"] is None
