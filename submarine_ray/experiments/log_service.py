@@ -11,7 +11,7 @@ from starlette.concurrency import iterate_in_threadpool
 
 from submarine_ray.clusters.drivers.base import BEGINNING, Mark, UnknownJob, Unreachable
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.core.errors import Busy, ClusterUnavailable
+from submarine_ray.core.errors import ClusterUnavailable, Unavailable
 from submarine_ray.experiments import log_parts, logs
 from submarine_ray.experiments.answers import replica_names
 from submarine_ray.experiments.log_parts import Part, Window
@@ -39,7 +39,7 @@ class LogService:
     async def parts(self, experiment_id: str) -> list[Part]:
         """The last attempt's log as it is now, by who wrote it: replicas by their names, then the platform and Ray.
 
-        Raises NotFound, ClusterUnavailable, Busy.
+        Raises NotFound, ClusterUnavailable, Busy, Unavailable.
         """
         row = await to_thread.run_sync(self._row, experiment_id)
         if row.archived and row.run_id:
@@ -93,7 +93,7 @@ class LogService:
         """Each replica's last lines, and up to where of the job's log they are; `told` counts what was before."""
         try:
             snapshot = await self._look(row)
-        except (UnknownJob, Unreachable, Busy):
+        except (UnknownJob, Unreachable, Unavailable):
             return  # then from the beginning
         for one, part in zip(snapshot.written, log_parts.of_snapshot(snapshot), strict=True):
             told[one.name] = one.lines

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from submarine_ray.clusters.drivers.base import LOG_SECONDS, Driver, LogBeganAnew, Mark
+from submarine_ray.core.errors import Unavailable
 from submarine_ray.experiments.split import Split, Written
 
 IDLE_SECONDS = 600.0
@@ -41,6 +42,17 @@ class _Spool:
     used: float = 0.0
 
 
+@contextmanager
+def _whole_or_anew(spool: _Spool) -> Iterator[None]:
+    """Where the disk takes no more, the copy has a hole: the next look begins anew. Raises Unavailable."""
+    try:
+        yield
+    except OSError as failure:
+        spool.split = None
+        why = failure.strerror or str(failure)
+        raise Unavailable(f"The log cannot be copied to this service's disk now: {why}.") from failure
+
+
 class Spools:
     """One directory for each job, below `directory`; only one service uses that."""
 
@@ -55,9 +67,9 @@ class Spools:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def look(self, driver: Driver, submission_id: str, names: Sequence[str]) -> Snapshot:
-        """What the job's replicas have written so far. Raises UnknownJob, Unreachable."""
+        """What the job's replicas have written so far. Raises UnknownJob, Unreachable, Unavailable."""
         with self._holding(submission_id) as spool:
-            with spool.lock:
+            with spool.lock, _whole_or_anew(spool):
                 split = self._caught_up(spool, driver, submission_id, names, LOG_SECONDS)
                 snapshot = Snapshot(split.written(), split.mark)
             self._hold(spool)
@@ -70,10 +82,10 @@ class Spools:
     ) -> Iterator[Path]:
         """A directory with the log of each replica of a job that has ended; it goes with the context if all went well.
 
-        Raises UnknownJob, Unreachable.
+        Raises UnknownJob, Unreachable, Unavailable.
         """
         with self._holding(submission_id) as spool:
-            with spool.lock:
+            with spool.lock, _whole_or_anew(spool):
                 split = self._caught_up(spool, driver, submission_id, names, patience)
                 split.end()
                 spool.split = None  # a second look begins anew

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from submarine_ray.clusters.drivers import ray_logs
 from submarine_ray.clusters.drivers.base import LogBeganAnew, Mark
+from submarine_ray.core.errors import Unavailable
 from submarine_ray.experiments import lines as indexed
 from submarine_ray.experiments import log_parts, logs
 from submarine_ray.experiments.lines import LineIndex, read
@@ -158,3 +159,19 @@ def test_a_stream_is_taken_up_behind_the_lines_that_are_known() -> None:
     assert list(ray_logs._from([b"abc", b"def", b"ghi"], 4, "job")) == [b"ef", b"ghi"]
     with pytest.raises(LogBeganAnew):
         list(ray_logs._from([b"abc"], 4, "job"))
+
+
+def test_a_full_disk_leaves_no_hole_in_a_copied_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spools, cluster = Spools(tmp_path / "spool"), Cluster(b"[worker-0] a\n")
+    assert spools.look(cluster, "job", ["worker-0"]).written  # type: ignore[arg-type]
+    cluster.log += b"[worker-0] b\n" * 10_000
+    with monkeypatch.context() as patched:
+        patched.setattr(Split, "_file", lambda _self, _name: Path("/dev/full"))
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="No space left"):
+                spools.look(cluster, "job", ["worker-0"])  # type: ignore[arg-type]
+        with pytest.raises(Unavailable), spools.whole(cluster, "job", ["worker-0"]):  # type: ignore[arg-type]
+            pass
+    with spools.whole(cluster, "job", ["worker-0"]) as directory:  # type: ignore[arg-type]
+        assert (directory / "worker-0.log").read_bytes() == b"a\n" + b"b\n" * 10_000
+    assert not list((tmp_path / "spool").iterdir())
