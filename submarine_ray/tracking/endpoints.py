@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 
+from submarine_ray.access.callers import caller
+from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import Unavailable
 from submarine_ray.spec.answers import BatchStored
@@ -17,6 +20,8 @@ from submarine_ray.tracking.intake import Intake
 # They have threads of their own, and few: a flood of batches delays the other requests by no more than these.
 AT_ONCE = 4
 MOST = 68
+# Bodies of one attempt, which may send them as slowly as the bounds of input let it: half is left to the others.
+MOST_OF_ONE = MOST // 2
 
 _SCHEMA = {"$ref": f"#/components/schemas/{MetricBatch.__name__}"}
 _BODY = {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}
@@ -28,17 +33,26 @@ class Queue:
     def __init__(self) -> None:
         self._threads = CapacityLimiter(AT_ONCE)
         self._inside = 0
+        self._of = Counter[str]()
 
     @contextmanager
-    def place(self) -> Iterator[Callable[[Callable[[], int]], Awaitable[int]]]:
-        """What runs work on one of the threads. Raises Unavailable: too many are here."""
-        if self._inside >= MOST:
+    def place(self, sender: Principal | None = None) -> Iterator[Callable[[Callable[[], int]], Awaitable[int]]]:
+        """What runs work on one of the threads; `sender` is whose body it is.
+
+        Raises Unavailable: too many are here, in all or of one attempt.
+        """
+        whose = sender.name if sender and sender.kind is PrincipalKind.ATTEMPT else ""
+        if self._inside >= MOST or (whose and self._of[whose] >= MOST_OF_ONE):
             raise Unavailable("Too many batches wait to be stored; send this one again in a moment.")
         self._inside += 1
+        self._of[whose] += 1
         try:
             yield lambda work: to_thread.run_sync(work, limiter=self._threads)
         finally:
             self._inside -= 1
+            self._of[whose] -= 1
+            if not self._of[whose]:
+                del self._of[whose]
 
 
 def router(intake: Intake) -> APIRouter:
@@ -53,7 +67,7 @@ def router(intake: Intake) -> APIRouter:
     )
     async def append(run_id: str, request: Request) -> Response:
         encoding = request.headers.get("content-encoding", "")
-        with queue.place() as on_thread:
+        with queue.place(caller(request)) as on_thread:
             body = await request.body()
             return ok({"sequence": await on_thread(lambda: intake.take(run_id, body, encoding))})
 

@@ -6,11 +6,14 @@ import gzip
 import json
 import threading
 import zlib
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 
+from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.core.errors import Unavailable
 from submarine_ray.spec.points import MAX_EXPANDED_BYTES, MAX_KEYS, MAX_POINTS, Points, path
 from submarine_ray.tracking import endpoints
 from submarine_ray.tracking.intake import Intake
@@ -162,6 +165,22 @@ def test_a_flood_is_told_to_come_again(api: httpx.Client, run: str, monkeypatch:
         sender.join()
     assert [answer.status_code for answer in answers] == [200, 200]
     assert api.get(path(run), params={"writer": "w"}).status_code == 200
+
+
+def test_one_attempt_leaves_room_for_others() -> None:
+    """Senders that are as slow as they may be hold their places for long."""
+    queue = endpoints.Queue()
+    slow, other = Principal(PrincipalKind.ATTEMPT, "slow"), Principal(PrincipalKind.ATTEMPT, "other")
+    with ExitStack() as inside:
+        for _ in range(endpoints.MOST_OF_ONE):
+            inside.enter_context(queue.place(slow))
+        with pytest.raises(Unavailable), queue.place(slow):
+            pass
+        for free in (other, Principal(PrincipalKind.ADMINISTRATOR, "token"), None):
+            with queue.place(free):
+                pass
+    with queue.place(slow):
+        pass
 
 
 def test_runs_that_take_nothing(api: httpx.Client, run: str) -> None:
