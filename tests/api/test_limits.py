@@ -17,6 +17,7 @@ from fastapi import Response
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
+from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.app import build
 from submarine_ray.core.documents import DocumentRoute
 from submarine_ray.core.http import Receive, Scope, Send
@@ -108,6 +109,44 @@ def test_what_is_streamed_is_counted(tmp_path: Path, path: str) -> None:
     compressed = gzip.compress(bytes(1_000_000))
     assert client.put(path, content=compressed, headers={"Content-Encoding": "gzip"}).text == "stored"
     assert kept == [compressed]
+
+
+def test_who_sends_slowly_holds_no_more_than_a_share(tmp_path: Path) -> None:
+    """All bodies together have a bound; four times sixteen MiB that never end must not use it up for all others."""
+    bodies = Bodies(Response("read"), Settings(home=tmp_path))
+
+    async def sent(kind: PrincipalKind, name: str, first: bytes, rest: asyncio.Event | None = None) -> int:
+        statuses = []
+
+        async def receive() -> Any:
+            nonlocal first
+            if first:
+                piece, first = first, b""
+                return {"type": "http.request", "body": piece, "more_body": rest is not None}
+            if rest:
+                await rest.wait()
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status"))
+
+        scope = {"type": "http", "method": "POST", "path": "/mlflow/x", "headers": [(b"transfer-encoding", b"chunked")]}
+        await bodies({**scope, "state": {"principal": Principal(kind, name)}}, receive, send)
+        return int(statuses[0])
+
+    async def scenario() -> None:
+        rest, large = asyncio.Event(), b"x" * 100_000
+        slow = [asyncio.create_task(sent(PrincipalKind.ATTEMPT, "slow", bytes(16 * 2**20), rest)) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert await sent(PrincipalKind.ATTEMPT, "slow", large) == 503
+        assert await sent(PrincipalKind.ATTEMPT, "slow", b"small") == 200
+        assert await sent(PrincipalKind.ATTEMPT, "other", large) == 200
+        assert await sent(PrincipalKind.ADMINISTRATOR, "slow", large) == 200
+        rest.set()
+        assert await asyncio.gather(*slow) == [200] * 4
+        assert await sent(PrincipalKind.ATTEMPT, "slow", large) == 200
+
+    asyncio.run(scenario())
 
 
 YAML_OF_380_BYTES = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(

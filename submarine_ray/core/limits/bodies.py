@@ -6,6 +6,7 @@ What our own API gets as JSON or YAML is read here, in a thread, and once; `core
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -25,6 +26,7 @@ DOCUMENT = "submarine.document"
 """Where in the scope a body lies that has been read; or why it was not, which a route may say later."""
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 WHOLE_BODIES = 256 * MIB  # of all requests together, as they are sent
+OF_ONE = WHOLE_BODIES // 4  # of one experiment, notebook or endpoint, which may send as slowly as it is let
 READ_DOCUMENTS = 512 * MIB  # of all requests together, as Python has them
 WEIGHT = 32  # a byte of JSON is up to so many bytes of Python's objects
 SMALL = 2**16  # bodies up to here find room whatever others hold
@@ -46,6 +48,7 @@ class Bodies:
         self._app = app
         self._table = Table(settings)
         self._held = 0
+        self._held_of = Counter[str]()
         self._room = Room(READ_DOCUMENTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +72,7 @@ class Bodies:
         self, bound: Bound, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send
     ) -> None:
         encodings = _encodings(headers)
-        async with self._read(receive, bound) as sent:
+        async with self._read(receive, bound, _sender(scope)) as sent:
             if sent is None:
                 return  # the client has gone
             body = sent
@@ -92,7 +95,7 @@ class Bodies:
             await self._app(with_body(scope, body) if encodings else scope, replayed(body, receive), send)
 
     @asynccontextmanager
-    async def _read(self, receive: Receive, bound: Bound) -> AsyncIterator[bytes | None]:
+    async def _read(self, receive: Receive, bound: Bound, sender: str) -> AsyncIterator[bytes | None]:
         """The whole body, as long as it is needed; None if the client went away before its end."""
         pieces: list[bytes] = []
         size = counted = 0
@@ -106,19 +109,34 @@ class Bodies:
                 size += len(pieces[-1])
                 if size > bound.bytes:
                     raise _too_large(bound)
-                if size > SMALL and self._held + size - counted > WHOLE_BODIES:
+                if size > SMALL and not self._has_room(size - counted, sender):
                     raise Refused(
                         HTTPStatus.SERVICE_UNAVAILABLE,
                         "Too many large requests are being read; send it again in a moment.",
                         {"Retry-After": "1"},
                     )
-                self._held += size - counted
+                self._hold(size - counted, sender)
                 counted = size
                 if not message.get("more_body"):
                     break
             yield b"".join(pieces)
         finally:
-            self._held -= counted
+            self._hold(-counted, sender)
+
+    def _has_room(self, more: int, sender: str) -> bool:
+        return self._held + more <= WHOLE_BODIES and (not sender or self._held_of[sender] + more <= OF_ONE)
+
+    def _hold(self, more: int, sender: str) -> None:
+        self._held += more
+        self._held_of[sender] += more
+        if not self._held_of[sender]:
+            del self._held_of[sender]
+
+
+def _sender(scope: Scope) -> str:
+    """Who sends a body, where that is nobody who may do everything anyway."""
+    principal = scope.get("state", {}).get("principal")
+    return "" if principal is None or principal.kind == "administrator" else f"{principal.kind} {principal.name}"
 
 
 def _check_length(said: bytes | None, bound: Bound) -> None:
