@@ -23,6 +23,8 @@ _OF_THE_ORIGIN = frozenset(
     (b"strict-transport-security", b"clear-site-data", b"alt-svc", b"service-worker-allowed", b"nel", b"report-to",
      b"reporting-endpoints", b"accept-ch", b"critical-ch", b"public-key-pins", b"origin-trial", b"set-login")
 )  # fmt: skip
+# The server writes its own, and proxies in front complain of two.
+_OF_THE_SERVER = frozenset((b"date", b"server"))
 _COOKIE_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OUR_COOKIE = re.compile(rb"(__(host|secure)-)?submarine", re.IGNORECASE)
 _PREFIXED = re.compile(rb"__(host|http)", re.IGNORECASE)  # a browser takes these with Path=/ alone
@@ -65,7 +67,7 @@ def to_target(headers: Iterable[Header], also_dropped: Iterable[bytes] = ()) -> 
 def from_target(headers: Iterable[Header], path: str) -> list[Header]:
     """What of a target's answer the client sees; cookies are confined to `path`."""
     headers = [(name.lower(), value) for name, value in headers]
-    dropped = _HOP_BY_HOP | _nominated(headers) | _OF_THE_ORIGIN
+    dropped = _HOP_BY_HOP | _nominated(headers) | _OF_THE_ORIGIN | _OF_THE_SERVER
     if any(name == b"transfer-encoding" for name, _ in headers):
         dropped |= {b"content-length"}  # which is wrong then, and gone (RFC 9112, section 6.3)
     kept = []
