@@ -463,6 +463,8 @@ def _answer(row: ClusterRow) -> dict[str, Any]:
         "mode": kube.mode if kube else None,
         "namespace": kube.namespace if kube else None,
         "context": kube.context if kube else None,
+        "allow": kube.allow.model_dump(mode="json", by_alias=True) if kube else None,
+        "trustExperiments": kube.trust_experiments if kube else None,
         "labels": registered.labels if registered else {},
         "gpuType": registered.gpu_type if registered else None,
         "createdTime": iso(row.created_ms),

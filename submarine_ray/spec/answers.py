@@ -430,6 +430,10 @@ class Cluster(Answer):
     """On Kubernetes: where everything is made."""
     context: str | None
     """On Kubernetes: the kubeconfig's context."""
+    allow: dict[str, list[str]] | None
+    """On Kubernetes: patterns of what experiments may name there."""
+    trust_experiments: bool | None
+    """On Kubernetes: whether they may name everything but the platform's own."""
     labels: dict[str, str]
     """What placement can ask for."""
     gpu_type: str | None

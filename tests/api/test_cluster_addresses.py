@@ -19,6 +19,11 @@ KUBECONFIG = {
     "current-context": "one",
 }
 IN_A_FILE = {"name": "from-file", "kind": "ray", "address": "http://127.0.0.1:8265"}
+PODS = {
+    "name": "pods",
+    "kind": "kuberay",
+    "kubeconfig": yaml.safe_dump(KUBECONFIG).replace("169.254.169.254", "10.1.2.3"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +32,9 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     (configurations / "a.yaml").write_text(yaml.safe_dump_all([IN_A_FILE, {**IN_A_FILE, "name": "b"}]))
     (configurations / "b.yaml").write_text(
         yaml.safe_dump({"name": "good", "kind": "ray", "address": "http://10.1.2.3:8265"})
+    )
+    (configurations / "c.yaml").write_text(
+        yaml.safe_dump({**PODS, "allow": {"secrets": ["aws-*"], "nfs": ["n:/data"]}})
     )
     settings = Settings(home=tmp_path_factory.mktemp("strict"), cluster_configurations=configurations)
     return without_mlflow(build(settings), "http://127.0.0.1:32080")
@@ -55,3 +63,13 @@ def test_an_address_of_this_machine_or_a_metadata_service_is_refused(strict: Tes
 def test_a_file_with_such_an_address_is_left_out_and_the_service_starts(strict: TestClient) -> None:
     names = {one["name"] for one in strict.get("/api/v1/cluster").json()["result"]}
     assert "good" in names and not {"from-file", "b"} & names
+
+
+def test_users_can_look_up_what_experiments_may_name(strict: TestClient) -> None:
+    found = strict.get("/api/v1/cluster/pods").json()["result"]
+    assert {kind: names for kind, names in found["allow"].items() if names} == {
+        "secrets": ["aws-*"],
+        "nfs": ["n:/data"],
+    }
+    assert "claims" in found["allow"] and found["trustExperiments"] is False
+    assert strict.get("/api/v1/cluster/good").json()["result"]["allow"] is None
