@@ -3,7 +3,13 @@
 # make-secret.sh production DATABASE_URL MLFLOW_DATABASE_URL
 # Writes overlays/OVERLAY/secret.env, of which kustomize makes the Secret: a token and a key of its own each time. Not for git.
 set -eu
-overlay=${1:?"kind or production"}
+usage() {
+    echo "usage: $0 kind" >&2
+    echo "       $0 production DATABASE_URL MLFLOW_DATABASE_URL" >&2
+    echo "       (a URL is mysql+pymysql://user:password@host:3306/name)" >&2
+    exit 2
+}
+case "$#${1-}" in 1kind | 3production) overlay=$1 ;; *) usage ;; esac
 file=$(cd "$(dirname "$0")" && pwd)/overlays/$overlay/secret.env
 umask 077
 if [ -e "$file" ]; then
@@ -15,8 +21,8 @@ if [ "$overlay" = kind ]; then
     database=mysql+pymysql://submarine:$password@mariadb:3306/submarine
     mlflow=mysql+pymysql://submarine:$password@mariadb:3306/mlflow
 else
-    database=${2:?"mysql+pymysql://user:password@host:3306/submarine"}
-    mlflow=${3:?"mysql+pymysql://user:password@host:3306/mlflow"}
+    database=$2
+    mlflow=$3
 fi
 cat > "$file" <<END
 SUBMARINE_TOKEN=$(openssl rand -hex 32)

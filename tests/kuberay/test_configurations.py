@@ -163,6 +163,9 @@ def test_each_overlay_has_a_token_of_its_own(
     assert kustomization["secretGenerator"] == [generated]
     again = subprocess.run(command, capture_output=True, timeout=20)
     assert again.returncode == 1 and b"is there already" in again.stderr
+    for wrong in ([], ["prod"], ["kind", "x"], ["production", "mysql://db"]):
+        refused = subprocess.run([*command[:2], *wrong], capture_output=True, timeout=20)
+        assert refused.returncode == 2 and b"production DATABASE_URL MLFLOW_DATABASE_URL" in refused.stderr
 
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("ray/*.yaml")), ids=lambda file: file.name)
