@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def test_population_based_training_hands_on_checkpoints_and_changes_parameters(p
         for trial, done in zip(found["trialId"], found["metrics.done"], strict=True)
     )
     # It has asked for more room than it used, again and again. Nothing of that stays reserved.
-    wait_until(lambda: "0.0/" in cpus_in_use(platform), 60, "all CPUs to be free")
+    wait_until(lambda: cpus_in_use(platform) == 0, 60, "all CPUs to be free")
 
 
 @pytest.mark.long
@@ -345,12 +346,12 @@ def test_a_winner_without_a_model_is_told(platform: RunningPlatform, code: Path)
         handle.wait(120)
 
 
-def cpus_in_use(platform: RunningPlatform) -> str:
+def cpus_in_use(platform: RunningPlatform) -> float:
     """As Ray counts them: "0.5/4.0 CPU"."""
     ray = json.loads(platform.home.ray_state.read_text())["address"]
     headers = {"Authorization": f"Bearer {platform.home.ray_token.read_text().strip()}"}
     shown = httpx.get(f"{ray}/api/cluster_status?format=1", headers=headers, timeout=20).json()["data"]["clusterStatus"]
-    return next(line.strip() for line in shown.splitlines() if line.endswith(" CPU"))
+    return float(re.findall(r"([\d.]+)/[\d.]+ CPU", shown)[0])
 
 
 def driver_pid(id: str) -> int:
