@@ -84,6 +84,7 @@ from submarine_ray.templates import endpoints as template_endpoints
 from submarine_ray.templates import library
 from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking import endpoints as tracking_endpoints
+from submarine_ray.tracking.deletions import MlflowDeletions
 from submarine_ray.tracking.intake import Intake
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.ownership import Ownership
@@ -264,6 +265,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     if workbench:
         _add_workbench(app, platform, feed)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app, is_decided=lambda: platform.tracking.is_decided)
+    app.add_middleware(MlflowDeletions, tombstones=platform.tombstones)
     content = _content(platform, proxy)
     platform.exposure.add(lambda: exposed(content.origins, settings.trust_content))
     platform.exposure.add(lambda: networks.exposed(settings.allow_cluster_networks))

@@ -19,6 +19,13 @@ class DeletedKind(StrEnum):
     ENDPOINT = "endpoint"
     CLUSTER = "cluster"
     PACKAGE = "package"
+    # By MLflow's own API and pages.
+    RUN = "run"
+    MLFLOW_EXPERIMENT = "mlflow-experiment"
+    LOGGED_MODEL = "logged-model"
+    DATASET = "dataset"
+    TRACES = "traces"
+    ARTIFACT = "artifact"
 
 
 class Deletion(Answer):

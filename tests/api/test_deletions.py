@@ -57,6 +57,38 @@ def test_what_is_deleted_is_told_with_who_did_it(api: httpx.Client) -> None:
     assert api.get(f"{BASE}/deletion", params={"cursor": "x"}).status_code == 400
 
 
+@pytest.mark.parametrize("way", ["api", "ajax-api"])
+def test_what_is_deleted_by_mlflows_own_api_is_told_too(api: httpx.Client, way: str) -> None:
+    name = f"by-mlflow-{uuid.uuid4().hex[:8]}"
+    mlflow = f"/mlflow/{way}/2.0/mlflow"
+
+    def call(method: str, path: str, **body: Any) -> dict[str, Any]:
+        answer = api.request(method, f"{mlflow}/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    experiment = call("POST", "experiments/create", name=name)["experiment_id"]
+    run = call("POST", "runs/create", experiment_id=experiment)["run"]["info"]["run_id"]
+    call("POST", "registered-models/create", name=name)
+    call("POST", "model-versions/create", name=name, source=f"runs:/{run}/model", run_id=run)
+    artifact = f"{experiment}/{run}/artifacts/note.txt"
+    files = f"/mlflow/{way}/2.0/mlflow-artifacts/artifacts"
+    assert api.put(f"{files}/{artifact}", content=b"x").status_code == 200
+    assert api.delete(f"{files}/{artifact}").status_code == 200
+    call("DELETE", "model-versions/delete", name=name, version="1")
+    call("DELETE", "registered-models/delete", name=name)
+    call("POST", "runs/delete", run_id=run)
+    call("POST", "experiments/delete", experiment_id=experiment)
+    found = [(one["kind"], one["id"], one["name"], one["byKind"]) for one in told(api, limit=5)]
+    assert found == [
+        ("mlflow-experiment", experiment, experiment, "administrator"), ("run", run, run, "administrator"),
+        ("model", name, name, "administrator"), ("model-version", f"{name}/1", name, "administrator"),
+        ("artifact", artifact, artifact, "administrator"),
+    ]  # fmt: skip
+    assert api.post(f"{mlflow}/runs/delete", json={"run_id": "none"}).status_code == 404
+    assert told(api, limit=1)[0]["kind"] == "mlflow-experiment"
+
+
 def test_a_deletion_that_is_undone_leaves_none(tmp_path: Any) -> None:
     database = Database(f"sqlite:///{tmp_path}/test.db")
     database.migrate()
