@@ -168,6 +168,8 @@ _MLFLOW_KEEPS = {
     "mlflow.tracking._model_registry.utils": ("_registry_uri",),
 }
 
+_shared_mlflow: list[tuple[dict[tuple[str, str], Any], dict[str, str]]] = []
+
 
 def _mlflow_keeps() -> Iterator[tuple[Any, str]]:
     for module, names in _MLFLOW_KEEPS.items():
@@ -176,17 +178,29 @@ def _mlflow_keeps() -> Iterator[tuple[Any, str]]:
                 yield sys.modules[module], name
 
 
+def _mlflow_now() -> tuple[dict[tuple[str, str], Any], dict[str, str]]:
+    found = {(module.__name__, name): getattr(module, name) for module, name in _mlflow_keeps()}
+    return found, {name: value for name, value in os.environ.items() if "MLFLOW" in name}
+
+
 @contextmanager
 def mlflow_kept() -> Iterator[None]:
-    """Afterwards MLflow's server is the one that it was, whatever other services were started in this process."""
-    before = {(module.__name__, name): getattr(module, name) for module, name in _mlflow_keeps()}
-    environment = {name: value for name, value in os.environ.items() if "MLFLOW" in name}
+    """Afterwards MLflow's server is the one that it was, whatever other services were started in this process; or that
+    of the shared app, where it was started meanwhile.
+    """
+    known, before = len(_shared_mlflow), _mlflow_now()
     yield
+    found, environment = _shared_mlflow[-1] if len(_shared_mlflow) > known else before
     for module, name in _mlflow_keeps():
-        setattr(module, name, before.get((module.__name__, name)))
+        setattr(module, name, found.get((module.__name__, name)))
     for name in [name for name in os.environ if "MLFLOW" in name]:
         del os.environ[name]
     os.environ.update(environment)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """MLflow's server is once a process: who starts another comes after those that share the first."""
+    items.sort(key=lambda item: item.get_closest_marker("own_mlflow") is not None)
 
 
 @contextmanager
@@ -203,14 +217,7 @@ def mlflow_of_its_own() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def mlflow_outlives_the_module() -> Iterator[None]:
-    """Of what the module's own fixtures start."""
-    with mlflow_kept():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def mlflow_outlives_the_test() -> Iterator[None]:
-    """Of what the test starts."""
+    """Of what its own fixtures and tests start. Not by the test: a module's service loads MLflow in the background."""
     with mlflow_kept():
         yield
 
@@ -369,6 +376,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with TestClient(app, base_url="http://127.0.0.1:32080", raise_server_exceptions=False) as client:
         # Alembic does one migration at a time in a process: another app's must not meet MLflow's in the background.
         wait_until(lambda: client.get("/ready").status_code == 200, 60, "MLflow is loaded")
+        _shared_mlflow.append(_mlflow_now())
         yield client
 
 

@@ -20,6 +20,8 @@ from tests.conftest import mlflow_of_its_own, run, spec, wait_until
 from tests.kuberay.heads import ScriptedHead
 from tests.unit.test_packages import FILE, one, zipped
 
+pytestmark = pytest.mark.own_mlflow
+
 PATH = "/api/v1/package"
 LIMIT = 200_000
 

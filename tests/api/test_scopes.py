@@ -32,6 +32,8 @@ from submarine_ray.spec.launch import BEGIN_VARIABLE, BEGUN_BEFORE_STATUS, TICKE
 from submarine_ray.spec.trials import EXPERIMENT_TAG
 from tests.conftest import free_port, mlflow_of_its_own, spec, wait_until
 
+pytestmark = pytest.mark.own_mlflow
+
 ADMINISTRATOR = "0d1c2b3a49586776859403a2b1c0dfee"
 MLFLOW = "/mlflow/api/2.0/mlflow"
 FILES = "/mlflow/api/2.0/mlflow-artifacts/artifacts"

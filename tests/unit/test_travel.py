@@ -228,7 +228,13 @@ def test_a_hostile_upload_is_refused(tmp_path: Path, members: list[tuple[str, in
     assert why in str(refused.value)
 
 
-def test_links_in_archives_are_kept_inside_and_never_written_through(tmp_path: Path) -> None:
+# Debian 12's Python is older; a cluster's that is says so, and asks for a zip.
+unpacks_tars = pytest.mark.skipif(
+    not hasattr(tarfile, "data_filter"), reason="needs Python 3.11.4, which unpacks tars safely"
+)
+
+
+def test_links_in_zips_are_kept_inside_and_never_written_through(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     members = [
@@ -240,6 +246,12 @@ def test_links_in_archives_are_kept_inside_and_never_written_through(tmp_path: P
     assert (tmp_path / "zip/good/x").read_text() == "1" and not list(outside.iterdir())
     assert not any(os.path.lexists(tmp_path / "zip" / name) for name in ("sly", "loop", "code.zip"))
     assert "the archive: leaves out sly, which leads out of it" in told and (tmp_path / "zip/out/evil").exists()
+
+
+@unpacks_tars
+def test_links_in_tars_are_kept_inside_and_never_written_through(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
     with tarfile.open(tmp_path / "code.tar.xz", "w:xz") as archive:
         for name, target in (("good", "real"), ("out", str(outside)), ("up", "../..")):
             link = tarfile.TarInfo(name)
@@ -254,7 +266,7 @@ def test_links_in_archives_are_kept_inside_and_never_written_through(tmp_path: P
     assert not (tmp_path / "evil").exists() and "the archive: leaves out ../evil, which leads out of it" in told
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+@pytest.mark.parametrize("name", ["a.zip", pytest.param("a.tar.gz", marks=unpacks_tars)])
 def test_a_broken_archive_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(CodeSyncFailed, match=r"cannot be read: the (zip|tar) is broken"):
