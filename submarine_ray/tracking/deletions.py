@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
 from submarine_ray.access.asked import Asked, Unreadable
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.errors import DatabaseUnavailable
+from submarine_ray.core.http import App, Message, Receive, Scope, Send
 from submarine_ray.spec.deletions import DeletedKind as Kind
+from submarine_ray.tracking.mlflow_app import PREFIX
 
 log = structlog.get_logger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-PREFIX = "/mlflow/"
 # By what stands behind /api/2.0/mlflow/ and its like: what it deletes, and which fields of the request say which one.
 _BY_BODY = {
     "experiments/delete": (Kind.MLFLOW_EXPERIMENT, ("experiment_id",)),
@@ -51,7 +45,7 @@ class MlflowDeletions:
         self._tombstones = tombstones
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in ("POST", "DELETE") or _words(scope["path"]) is None:
+        if scope["type"] != "http" or not _may_delete(scope):
             await self._app(scope, receive, send)
             return
         body = bytearray()
@@ -99,10 +93,16 @@ def deleted(scope: Scope, body: bytes) -> Deleted | None:
     return None
 
 
+def _may_delete(scope: Scope) -> bool:
+    """Whether it is worth a look: what logs metrics, the most by far, is passed on as it is."""
+    words = _words(scope["path"])
+    return words is not None and (scope["method"] == "DELETE" or "/".join(words[1:]) in _BY_BODY)
+
+
 def _words(path: str) -> list[str] | None:
     """What follows /mlflow/api/2.0/ in a path; None of pages and of what is not MLflow's."""
-    if not path.startswith(PREFIX):
+    if not path.startswith(f"{PREFIX}/"):
         return None
-    words = [word for word in path.removeprefix(PREFIX).split("/") if word]
+    words = [word for word in path.removeprefix(f"{PREFIX}/").split("/") if word]
     is_api = len(words) > 3 and words[0] in ("api", "ajax-api")
     return words[2:] if is_api else None

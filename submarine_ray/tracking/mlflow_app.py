@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from submarine_ray.access.origins import served_by
 from submarine_ray.core.envelope import error
+from submarine_ray.core.http import App, Message, Receive, Scope, Send
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec import private
 from submarine_ray.spec.hosts import PORTS
@@ -28,10 +28,6 @@ from submarine_ray.tracking.strict import refuse_what_is_not_understood
 PREFIX = "/mlflow"
 DECIDED_SECONDS = 0.05
 UPLOADS = tuple(f"{PREFIX}/{api}/2.0/mlflow-artifacts/artifacts/" for api in ("api", "ajax-api"))
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def load(settings: Settings) -> App:
@@ -115,7 +111,7 @@ def _streamed(scope: Scope) -> Scope:
 def _sandboxed(send: Send) -> Send:
     """Whatever a browser takes an artifact for, it runs no script and has no origin (docs/security.md)."""
 
-    async def sandboxed(message: MutableMapping[str, Any]) -> None:
+    async def sandboxed(message: Message) -> None:
         if message["type"] == "http.response.start":
             own = ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
             kept = [one for one in message.get("headers", ()) if one[0].lower() != b"x-content-type-options"]

@@ -6,7 +6,7 @@ slowly somebody reads. So MLflow finds and checks the file, and names it; the fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,7 @@ from typing import Any
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
+from submarine_ray.core.http import Message, Scope
 
 _FRAMING = frozenset({b"content-length", b"content-range", b"accept-ranges", b"transfer-encoding", b"etag"})
 

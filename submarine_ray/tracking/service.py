@@ -14,6 +14,7 @@ from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import TrackingUnavailable
+from submarine_ray.core.http import App
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
@@ -27,7 +28,7 @@ from submarine_ray.spec.trials import (
 )
 from submarine_ray.tracking import artifacts, curves, tensorboard, trials
 from submarine_ray.tracking.artifacts import Artifact
-from submarine_ray.tracking.mlflow_app import PREFIX, App, load
+from submarine_ray.tracking.mlflow_app import PREFIX, load
 from submarine_ray.tracking.points import MetricPoints
 
 log = structlog.get_logger(__name__)
