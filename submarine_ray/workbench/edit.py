@@ -8,7 +8,7 @@ from nicegui import ui
 
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.spec.experiment import ExperimentSpec
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.problems import parsed
 
 
@@ -20,8 +20,7 @@ def tag_list(written: str) -> list[str]:
 async def edit(experiments: ExperimentService, found: dict[str, Any]) -> bool:
     """Ask for an experiment's name, owner, team, tags and notes, and change them; whether something was saved."""
     meta = found["spec"]["meta"]
-    with ui.dialog() as dialog, ui.card().classes("dialog"):
-        parts.heading("Edit")
+    with dialogs.dialog("Edit") as dialog:
         parts.text("Nothing runs for it: what has run stays as it is.", "p", "quiet")
         name = ui.input("Name", value=meta["name"]).props("outlined dense autofocus")
         owner = ui.input("Owner", value=meta.get("owner") or "").props("outlined dense")
@@ -41,4 +40,4 @@ async def edit(experiments: ExperimentService, found: dict[str, Any]) -> bool:
             elif done:
                 dialog.submit(True)
 
-        return bool(await parts.submitted(dialog, "Save", save))
+        return bool(await dialogs.submitted(dialog, "Save", save))

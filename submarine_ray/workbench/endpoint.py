@@ -12,7 +12,7 @@ from starlette.requests import Request
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.serving.service import ServingService
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
-from submarine_ray.workbench import addresses, charts, parts, try_it
+from submarine_ray.workbench import addresses, charts, dialogs, parts, try_it
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.parts import Column
@@ -161,13 +161,12 @@ class _Endpoint:
         found = await parts.attempt(self._serving.ask, self._serving.replica_log, *self._at, replica_id, LOG_LINES)
         if found is None:
             return
-        with ui.dialog() as dialog, ui.card().classes("dialog broad"):
-            parts.heading(f"The last lines of {replica_id}")
+        with dialogs.dialog(f"The last lines of {replica_id}", broad=True) as dialog:
             parts.block(found.value or "It has written nothing.", f"Log of {replica_id}")
             with parts.row():
                 parts.row("grow")
                 parts.button("Close", lambda: dialog.submit(None), kind="main")
-        await parts.answered(dialog)
+        await dialogs.answered(dialog)
 
     async def look(self) -> None:
         if self._is_gone:
@@ -180,8 +179,7 @@ class _Endpoint:
         await self._look_at_replicas()
 
     async def _scale(self) -> None:
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            parts.heading("Scale")
+        with dialogs.dialog("Scale") as dialog:
             parts.text("New replicas answer before old ones leave: no request is lost.", "p", "quiet")
             number = ui.number("Replicas", value=self._found["replicas"], min=1, format="%d")
             number.props("outlined dense autofocus")
@@ -191,13 +189,13 @@ class _Endpoint:
                 if patch and await parts.attempt(self._serving.scale, *self._at, patch):
                     dialog.submit(True)
 
-            changed = await parts.submitted(dialog, "Scale", scale)
+            changed = await dialogs.submitted(dialog, "Scale", scale)
         if changed:
             await self.look()
 
     async def _delete(self) -> None:
         name, version = self._at
-        if not await parts.confirmed(
+        if not await dialogs.confirmed(
             f"Delete the endpoint of {name} v{version}?", "It stops answering at once.", "Delete"
         ):
             return

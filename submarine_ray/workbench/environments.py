@@ -9,7 +9,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import parsed
 
@@ -61,8 +61,7 @@ class _Environments:
         """A form for a new environment, or for `spec`'s changes."""
         shown = spec or {}
         kernel = shown.get("kernelSpec") or {}
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            parts.heading(f"Edit {shown['name']}" if spec else "New environment")
+        with dialogs.dialog(f"Edit {shown['name']}" if spec else "New environment") as dialog:
             name = ui.input("Name", value=shown.get("name", "")).props("outlined dense autofocus")
             name.set_enabled(spec is None)
             image = ui.input("Container image", value=shown.get("dockerImage") or shown.get("image") or "")
@@ -93,12 +92,12 @@ class _Environments:
                     if patch and await parts.attempt(self._environments.patch, spec["name"], patch):
                         dialog.submit(True)
 
-            made = await parts.submitted(dialog, "Save" if spec else "Create", save)
+            made = await dialogs.submitted(dialog, "Save" if spec else "Create", save)
         if made:
             await self._load()
 
     async def _delete(self, name: str) -> None:
-        if not await parts.confirmed(f"Delete {name}?", "What runs in it goes on: it has its own copy.", "Delete"):
+        if not await dialogs.confirmed(f"Delete {name}?", "What runs in it goes on: it has its own copy.", "Delete"):
             return
         kept = await parts.attempt(self._environments.spec, name)
         if kept and await parts.attempt(self._environments.delete, name):

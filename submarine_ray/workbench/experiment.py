@@ -13,7 +13,7 @@ from starlette.requests import Request
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.models import ModelVersionSpec
-from submarine_ray.workbench import addresses, artifacts, metrics, parts, trials
+from submarine_ray.workbench import addresses, artifacts, dialogs, metrics, parts, trials
 from submarine_ray.workbench.edit import edit
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.looks import looked
@@ -231,7 +231,7 @@ class _Experiment:
             await self._look()
 
     async def _stop(self) -> None:
-        if not await parts.confirmed(f"Stop {self._name}?", "It keeps its history, logs and models.", "Stop"):
+        if not await dialogs.confirmed(f"Stop {self._name}?", "It keeps its history, logs and models.", "Stop"):
             return
         if await parts.attempt(self._services.experiments.stop, self.id):
             parts.tell("Asked to stop")
@@ -239,14 +239,13 @@ class _Experiment:
 
     async def _delete(self) -> None:
         consequence = "Its record and logs go, and what runs is stopped. Registered models stay."
-        if not await parts.confirmed(f"Delete {self._name} for good?", consequence, "Delete"):
+        if not await dialogs.confirmed(f"Delete {self._name} for good?", consequence, "Delete"):
             return
         if await parts.attempt(self._services.experiments.delete, self.id):
             ui.navigate.to("/experiments")
 
     async def _register(self) -> None:
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            parts.heading("Register its model")
+        with dialogs.dialog("Register its model") as dialog:
             parts.text("A new version of the model of this name; a new model if there is none yet.", "p", "quiet")
             name = ui.input("Model name", value=self._name).props("outlined dense autofocus")
             path = ui.input("Which one, if it saved several (its directory in the artifacts)").props("outlined dense")
@@ -259,7 +258,7 @@ class _Experiment:
                 if spec and (made := await parts.attempt(create, spec, path.value or None)):
                     dialog.submit(made.value)
 
-            version = await parts.submitted(dialog, "Register", register)
+            version = await dialogs.submitted(dialog, "Register", register)
         if version is not None:
             ui.navigate.to(addresses.model(version["name"], version["version"]))
 

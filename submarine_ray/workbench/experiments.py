@@ -12,7 +12,7 @@ from starlette.requests import Request
 from submarine_ray.core.clock import now_ms
 from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.parts import Column
@@ -205,12 +205,12 @@ class _Table:
             parts.button("Delete", lambda: self._delete(ids), "delete", "danger")
 
     async def _stop(self, ids: list[str]) -> None:
-        if await parts.confirmed(f"Stop {len(ids)} running?", "They keep their history, logs and models.", "Stop"):
+        if await dialogs.confirmed(f"Stop {len(ids)} running?", "They keep their history, logs and models.", "Stop"):
             await self._each(self._experiments.stop, ids, "Asked to stop")
 
     async def _delete(self, ids: list[str]) -> None:
         consequence = "Their records and logs go, and what runs is stopped. Registered models stay."
-        if await parts.confirmed(f"Delete {len(ids)} for good?", consequence, "Delete"):
+        if await dialogs.confirmed(f"Delete {len(ids)} for good?", consequence, "Delete"):
             await self._each(self._experiments.delete, ids, "Deleted")
 
     async def _each(self, action: Any, ids: list[str], said: str) -> None:

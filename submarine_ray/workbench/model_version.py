@@ -13,7 +13,7 @@ from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.models.service import STAGES
 from submarine_ray.spec.models import ModelVersionPatch
 from submarine_ray.spec.serving import EndpointStatus, ServeSpec
-from submarine_ray.workbench import addresses, parts, try_it
+from submarine_ray.workbench import addresses, dialogs, parts, try_it
 from submarine_ray.workbench.endpoint import state
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import parsed
@@ -123,8 +123,7 @@ class _Version:
 
     async def _edit(self) -> None:
         name, version = self._at
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            parts.heading("Describe it")
+        with dialogs.dialog("Describe it") as dialog:
             dataset = ui.input("Dataset it was trained on", value=self._found["dataset"] or "")
             dataset.props("outlined dense autofocus")
             note = ui.textarea("Description", value=self._found["description"] or "").props("outlined autogrow")
@@ -135,21 +134,20 @@ class _Version:
                 if patch and await parts.attempt(self._models.patch_version, patch):
                     dialog.submit(True)
 
-            saved = await parts.submitted(dialog, "Save", save)
+            saved = await dialogs.submitted(dialog, "Save", save)
         if saved:
             await self._refresh()
 
     async def _delete(self) -> None:
         name, version = self._at
-        if await parts.confirmed(
+        if await dialogs.confirmed(
             f"Delete version {version} of {name}?", "Its files stay with its experiment.", "Delete"
         ) and await parts.attempt(self._models.delete_version, name, version):
             ui.navigate.to(addresses.model(name))
 
     async def _deploy(self) -> None:
         clusters = await asyncio.to_thread(self._clusters.names)
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            parts.heading("Deploy")
+        with dialogs.dialog("Deploy") as dialog:
             parts.text("Its stage becomes Production.", "p", "quiet")
             replicas = ui.number("Replicas", value=1, min=1, format="%d").props("outlined dense autofocus")
             resources = ui.input("Resources of each, such as cpu=1,gpu=1").props("outlined dense")
@@ -164,6 +162,6 @@ class _Version:
                 if spec and await parts.attempt(self._serving.create, spec):
                     dialog.submit(True)
 
-            asked = await parts.submitted(dialog, "Deploy", deploy)
+            asked = await dialogs.submitted(dialog, "Deploy", deploy)
         if asked:
             ui.navigate.to(addresses.endpoint(*self._at))

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound
 from submarine_ray.spec.models import RegisteredModelPatch
-from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.endpoint import unregistered
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
@@ -99,8 +99,7 @@ class _Model:
             await self._refresh()
 
     async def _describe(self) -> None:
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            parts.heading("Describe it")
+        with dialogs.dialog("Describe it") as dialog:
             name = ui.input("Name", value=self._name).props("outlined dense autofocus")
             note = ui.textarea("Description", value=self._found["description"] or "").props("outlined autogrow")
 
@@ -109,7 +108,7 @@ class _Model:
                 if patch and await parts.attempt(self._models.patch, self._name, patch):
                     dialog.submit(patch.name)
 
-            renamed = await parts.submitted(dialog, "Save", save)
+            renamed = await dialogs.submitted(dialog, "Save", save)
         if renamed == self._name:
             await self._refresh()
         elif renamed:
@@ -117,7 +116,7 @@ class _Model:
 
     async def _delete(self) -> None:
         question = f"Delete {self._name} with all its versions?"
-        if await parts.confirmed(question, "This cannot be undone.", "Delete") and await parts.attempt(
+        if await dialogs.confirmed(question, "This cannot be undone.", "Delete") and await parts.attempt(
             self._models.delete, self._name
         ):
             ui.navigate.to("/models")

@@ -16,7 +16,7 @@ from submarine_ray.core.errors import NotFound
 from submarine_ray.spec.documents import NotYaml, dump, load
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.problems import message
-from submarine_ray.workbench import addresses, parts, script
+from submarine_ray.workbench import addresses, dialogs, parts, script
 from submarine_ray.workbench.edit import tag_list
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import all_problems
@@ -310,7 +310,7 @@ class _Form:
         experiments = self._services.experiments
         if not self._patched:
             done = await parts.attempt(experiments.create, spec, self._cloned or None)
-        elif await parts.confirmed(f"Run {spec.meta.name} again?", _RERUNS, "Rerun"):
+        elif await dialogs.confirmed(f"Run {spec.meta.name} again?", _RERUNS, "Rerun"):
             done = await parts.attempt(experiments.patch, self._patched, spec, True)
         else:
             return

@@ -9,7 +9,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.spec.notebooks import NotebookSpec, NotebookStatus
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import parsed
 
@@ -84,7 +84,7 @@ class _Notebooks:
 
     async def _delete(self, id: str, name: str) -> None:
         consequence = "It ends; its files stay where they lie on the cluster."
-        if not await parts.confirmed(f"Delete {name}?", consequence, "Delete"):
+        if not await dialogs.confirmed(f"Delete {name}?", consequence, "Delete"):
             return
         again = await parts.attempt(self._notebooks.spec, id)  # under the same name it finds the same files
         if again and await parts.attempt(self._notebooks.delete, id):
@@ -94,8 +94,7 @@ class _Notebooks:
 
     async def create(self) -> None:
         found, _ = await asyncio.to_thread(self._services.environments.list_page, None, None)
-        with ui.dialog() as dialog, ui.card().classes("dialog"):
-            parts.heading("New notebook")
+        with dialogs.dialog("New notebook") as dialog:
             name = ui.input("Name").props("outlined dense autofocus")
             size = ui.select({key: f"{key} ({value})" for key, value in SIZES.items()}, label="Size", value="S")
             size.props("outlined dense")
@@ -110,6 +109,6 @@ class _Notebooks:
                 if spec and await parts.attempt(self._notebooks.create, spec):
                     dialog.submit(True)
 
-            made = await parts.submitted(dialog, "Create", create)
+            made = await dialogs.submitted(dialog, "Create", create)
         if made:
             await self.load()

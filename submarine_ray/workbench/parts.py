@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
+from nicegui.helpers import should_await
 
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.spec.numbers import is_finite, to_json
@@ -148,6 +149,25 @@ def card(title: str | None = None, classes: str = "") -> ui.element:
     return made
 
 
+def _of_page(action: Callable[[], Any] | None) -> Callable[[], Any] | None:
+    """The action, in the page's context: its button may be drawn anew, and so be deleted, before it has ended."""
+    if action is None:
+        return None
+
+    def act() -> Any:
+        content = ui.context.client.content
+        with content:
+            done = action()
+        return _within(content, done) if should_await(done) else done
+
+    return act
+
+
+async def _within(content: ui.element, action: Awaitable[Any]) -> None:
+    with content:
+        await action
+
+
 def button(
     label: str, action: Callable[..., Any] | None = None, icon: str | None = None, kind: str = "flat"
 ) -> ui.button:
@@ -158,11 +178,11 @@ def button(
         "flat": "flat color=primary",
         "danger": "flat color=negative",
     }
-    return ui.button(label, icon=icon, on_click=action, color=None).props(f"no-caps {looks[kind]}")
+    return ui.button(label, icon=icon, on_click=_of_page(action), color=None).props(f"no-caps {looks[kind]}")
 
 
 def icon_button(label: str, icon: str, action: Callable[..., Any] | None = None) -> ui.button:
-    made = ui.button(icon=icon, on_click=action, color=None).props("flat round dense")
+    made = ui.button(icon=icon, on_click=_of_page(action), color=None).props("flat round dense")
     made._props["aria-label"] = label
     with made:
         ui.tooltip(label)
@@ -227,38 +247,6 @@ def notice(message: str, bad: bool = False) -> TextElement:
     made = text(message, "div", f"notice {'bad' if bad else ''}")
     made._props["role"] = "status"
     return made
-
-
-async def confirmed(question: str, consequence: str, action: str) -> bool:
-    """Ask before what cannot be undone."""
-    with ui.dialog() as dialog, ui.card().classes("dialog"):
-        heading(question)
-        text(consequence, "p", "quiet anywhere")
-        with row():
-            ui.element("div").classes("grow")
-            button("Cancel", lambda: dialog.submit(False)).props("autofocus")
-            button(action, lambda: dialog.submit(True), kind="danger")
-    return bool(await answered(dialog))
-
-
-async def submitted(dialog: ui.dialog, action: str, send: Callable[[], Any]) -> Any:
-    """Close the dialog's form with its buttons, and wait: what `send` submits, or None if the user gives up.
-
-    Call it within the dialog's card.
-    """
-    with row():
-        row("grow")
-        button("Cancel", lambda: dialog.submit(None))
-        button(action, send, kind="main")
-    return await answered(dialog)
-
-
-async def answered(dialog: ui.dialog) -> Any:
-    """What a dialog is answered with, or None; afterwards it is gone."""
-    answer = await dialog
-    if not dialog.is_deleted:  # as it is when its page has been left
-        dialog.delete()
-    return answer
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from submarine_ray.spec.serving import ServeSpec
 from submarine_ray.spec.templates import TemplateSubmission
-from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.services import Services
 
 # Of the library: one process, one CPU, seconds, and scikit-learn is wherever this platform is.
@@ -20,8 +20,7 @@ async def run_template(services: Services) -> None:
     """Choose a template, and run it as it stands; one that wants values has its form instead."""
     found, _ = await asyncio.to_thread(services.templates.list_page, None, None)
     specs = {one["experimentTemplateSpec"]["name"]: one["experimentTemplateSpec"] for one in found}
-    with ui.dialog() as dialog, ui.card().classes("dialog"):
-        parts.heading("Run a template")
+    with dialogs.dialog("Run a template") as dialog:
         template = ui.select(list(specs), label="Template", value=_first(specs))
         template.props("outlined dense autofocus")
         note = parts.text("", "p", "quiet anywhere")
@@ -38,7 +37,7 @@ async def run_template(services: Services) -> None:
             if made := await parts.attempt(services.templates.submit, template.value, TemplateSubmission(params={})):
                 dialog.submit(made.value)
 
-        made = await parts.submitted(dialog, "Run", run)
+        made = await dialogs.submitted(dialog, "Run", run)
     if made:
         ui.navigate.to(addresses.experiment(made["experimentId"]))
 
@@ -72,8 +71,7 @@ async def deploy_model(services: Services) -> None:
     """Choose a version of a model, the newest of each first, and serve it."""
     newest = await asyncio.to_thread(services.models.newest_versions)
     choices = {(one["name"], int(one["version"])): f"{one['name']} v{one['version']}" for one in newest}
-    with ui.dialog() as dialog, ui.card().classes("dialog"):
-        parts.heading("Deploy a model")
+    with dialogs.dialog("Deploy a model") as dialog:
         if not choices:
             parts.text("No model is registered yet: a finished experiment's page registers one.", "p", "quiet")
         model = ui.select(choices, label="Model", value=next(iter(choices), None)).props("outlined dense autofocus")
@@ -85,6 +83,6 @@ async def deploy_model(services: Services) -> None:
             if await parts.attempt(services.serving.create, ServeSpec(model_name=name, model_version=version)):
                 dialog.submit((name, version))
 
-        made = await parts.submitted(dialog, "Deploy", deploy)
+        made = await dialogs.submitted(dialog, "Deploy", deploy)
     if made:
         ui.navigate.to(addresses.endpoint(*made))

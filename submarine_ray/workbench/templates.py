@@ -12,7 +12,7 @@ from starlette.requests import Request
 from submarine_ray.core.errors import InvalidSpec, SubmarineError
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
-from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.new_experiment import said
 
@@ -109,7 +109,7 @@ class _Run:
         parts.tell_failure(str(failure))
 
     async def _delete(self) -> None:
-        if not await parts.confirmed(f"Delete {self._spec['name']}?", "Experiments made from it stay.", "Delete"):
+        if not await dialogs.confirmed(f"Delete {self._spec['name']}?", "Experiments made from it stay.", "Delete"):
             return
         kept = await parts.attempt(self._templates.spec, self._spec["name"])
         if kept and await parts.attempt(self._templates.delete, self._spec["name"]):

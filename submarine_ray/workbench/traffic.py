@@ -8,7 +8,7 @@ from nicegui import ui
 
 from submarine_ray.core.errors import NotFound
 from submarine_ray.spec.serving import TrafficSpec
-from submarine_ray.workbench import parts
+from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.endpoint import state
 from submarine_ray.workbench.problems import parsed
 from submarine_ray.workbench.services import Services
@@ -73,7 +73,7 @@ class Traffic:
 
     async def _stop(self) -> None:
         consequence = "The common URL goes; each version's own goes on answering."
-        if await parts.confirmed(f"Stop sharing {self._name}'s requests?", consequence, "Stop sharing") and (
+        if await dialogs.confirmed(f"Stop sharing {self._name}'s requests?", consequence, "Stop sharing") and (
             await parts.attempt(self._traffic.delete, self._name)
         ):
             await self._refresh()

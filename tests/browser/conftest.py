@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from submarine_ray.core import sealed
 from submarine_ray.core.clock import now_ms
@@ -45,12 +46,42 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+# Of a page that did not do what a test wanted: is it connected, and what of its parts has not come.
+STATE = """() => ({
+    handshake: window.did_handshake, connected: window.socket?.connected, next: window.nextMessageId,
+    came: performance.getEntriesByType("resource").map(one =>
+        `${one.responseStatus} ${Math.round(one.startTime)}-${Math.round(one.responseEnd)} ms ${one.name}`),
+})"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside a failure stands how its page was."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and isinstance(page, Page):
+        told = [*getattr(page, "told", ())]
+        try:
+            told.append(json.dumps(page.evaluate(STATE), indent=1))
+            told.append(page.locator("body").inner_text()[:4000])
+        except PlaywrightError as failure:
+            told.append(f"The page does not answer: {failure}")
+        report.sections.append((f"the page {page.url}", "\n".join(told)))
+    return report
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(30_000)
     opened = context.new_page()
     problems: list[str] = []
+    told: list[str] = []
+    opened.told = told  # type: ignore[attr-defined]
+    opened.on("requestfailed", lambda one: told.append(f"failed: {one.url}: {one.failure}"))
+    opened.on("response", lambda one: told.append(f"{one.status}: {one.url}") if one.status >= 400 else None)
+    opened.on("websocket", lambda one: one.on("close", lambda _: told.append(f"closed: {one.url}")))
+    opened.on("console", lambda one: told.append(f"console: {one.type}: {one.text}"))
 
     def refused(message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text:  # the page goes on without what was refused
@@ -149,12 +180,15 @@ class Service:
         version = {"name": model, "source": f"{found['run']['info']['artifact_uri']}/model", "run_id": run}
         for path, body in (("registered-models", {"name": model}), ("model-versions", version)):
             httpx.post(f"{registry}/{path}/create", json=body, timeout=30).raise_for_status()
-        row = EndpointRow(
+        with self.database.session(write=True) as session:
+            session.add(self.endpoint(model))
+
+    @staticmethod
+    def endpoint(model: str) -> EndpointRow:
+        return EndpointRow(
             name=f"{model}-1", model_name=model, model_version=1, model_uri="", cluster="local", replicas=1, cpu=0,
             gpu=0, status="Creating", created_ms=now_ms(), changed_ms=now_ms(),
         )  # fmt: skip
-        with self.database.session(write=True) as session:
-            session.add(row)
 
     def log(self, run: str, texts: dict[str, list[str]]) -> None:
         """What an ended experiment's replicas have written, kept with its run."""
