@@ -86,6 +86,9 @@ class Feed:
                 drawn = await asyncio.to_thread(self._drawn)
             except SubmarineError:  # the database is away: pages show what they have
                 changed, drawn = set(), set()
+            except Exception:  # a mistake of ours must not end the liveness of every page
+                log.exception("workbench.feed_failed")
+                changed, drawn = set(), set()
             if changed or drawn or slow >= ALL_SECONDS:
                 self._looks.forget()
             for page in list(self._pages):

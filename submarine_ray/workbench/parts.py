@@ -165,7 +165,10 @@ def _of_page(action: Callable[[], Any] | None) -> Callable[[], Any] | None:
 
 async def _within(content: ui.element, action: Awaitable[Any]) -> None:
     with content:
-        await action
+        try:
+            await action
+        except SubmarineError as failure:  # such as a database that is away: nobody shall press in vain
+            tell_failure(str(failure))
 
 
 def button(

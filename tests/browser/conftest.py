@@ -24,7 +24,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.home import Home
-from tests.conftest import SUBMARINE, free_port, users_environment, wait_until
+from tests.conftest import SUBMARINE, RunningPlatform, free_port, users_environment, wait_until
 
 # The shell has no window of its own to draw, which costs as much as the pages.
 CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
@@ -58,7 +58,8 @@ STATE = """() => ({
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Beside a failure stands how its page was."""
     report = yield
-    page = getattr(item, "funcargs", {}).get("page")
+    given = getattr(item, "funcargs", {})
+    page = given.get("page")
     if report.when == "call" and report.failed and isinstance(page, Page):
         told = [*getattr(page, "told", ())]
         try:
@@ -67,6 +68,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         except PlaywrightError as failure:
             told.append(f"The page does not answer: {failure}")
         report.sections.append((f"the page {page.url}", "\n".join(told)))
+        if isinstance(platform := given.get("platform"), RunningPlatform):
+            report.sections.append(("the service's log", platform.home.service_log.read_text()[-8000:]))
     return report
 
 
