@@ -32,9 +32,7 @@ from submarine_ray.access.sessions import Sessions
 from submarine_ray.access.tokens import PURPOSE, Tokens
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.clusters import endpoints as cluster_endpoints
-from submarine_ray.clusters import uploads
 from submarine_ray.clusters.dashboard import DashboardPlace
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.reconcile import ClusterReconciler
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.content import listener
@@ -74,6 +72,9 @@ from submarine_ray.notebooks import endpoints as notebook_endpoints
 from submarine_ray.notebooks.proxy import NotebookPlace
 from submarine_ray.notebooks.reconcile import NotebookReconciler
 from submarine_ray.notebooks.service import NotebookService
+from submarine_ray.packages import endpoints as package_endpoints
+from submarine_ray.packages.service import PackageService
+from submarine_ray.packages.store import PackageStore
 from submarine_ray.serving import endpoints as serving_endpoints
 from submarine_ray.serving.reconcile import ServingReconciler
 from submarine_ray.serving.service import ServingService
@@ -117,8 +118,9 @@ class Platform:
         self.attempts = Attempts(self.database)
         self.content_key = secrets.derived("content")
         changes = Changes()
-        self.packages = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
         self.tombstones = Tombstones(self.database)
+        package_store = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
+        self.packages = PackageService(package_store, self.tombstones)
         self.tracking = TrackingService(settings, self.tokens)
         self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages, self.tokens)
@@ -175,7 +177,7 @@ class Platform:
         sealed.check_key(self.database)
         self.clusters.ensure_local()
         self.clusters.load_configurations()
-        self.templates.load_library(library.load(self.clusters))
+        self.templates.load_library(library.load(self.packages))
         self.experiment_reconciler.recover()
         self.tracking.start()
         self.health.start()
@@ -257,7 +259,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         cluster_endpoints.router(platform.clusters),
         access_endpoints.router(platform.sessions, platform.exposure),
         deletions.router(platform.tombstones),
-        uploads.router(platform.packages, settings.max_package_bytes),
+        package_endpoints.router(platform.packages, settings.max_package_bytes),
         tracking_endpoints.router(Intake(platform.tracking)),
     ):
         app.include_router(router)
@@ -307,6 +309,7 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
         serving=platform.serving,
         traffic=platform.traffic,
         clusters=platform.clusters,
+        packages=platform.packages,
         tracking=platform.tracking,
         health=platform.health,
     )

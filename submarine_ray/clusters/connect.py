@@ -18,13 +18,13 @@ from submarine_ray.clusters.drivers.kuberay.credentials import Credentials, pars
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
 from submarine_ray.clusters.drivers.kuberay.shared import SharedCluster
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.networks import AddressRefused, Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
+from submarine_ray.packages.service import PackageService
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, KubeRayClusterSpec
 
 
@@ -56,7 +56,7 @@ class Connections:
         self,
         settings: Settings,
         secrets: SecretBox,
-        packages: PackageStore,
+        packages: PackageService,
         launches: Launches,
         notify: Callable[[frozenset[str]], None],
     ) -> None:

@@ -18,7 +18,6 @@ from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, 
 from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kuberay import allowed, checks
 from submarine_ray.clusters.drivers.kuberay.services import service_name
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.holdings import Holder, Holdings, lack
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.placement import Candidate, choose, shortage
@@ -31,6 +30,7 @@ from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.core.waiting import Waiting
+from submarine_ray.packages.service import PackageService
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec, KubeRayClusterSpec
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
@@ -65,7 +65,7 @@ class ClusterService:
     """Keeps the clusters, and hands out drivers to the reconcilers."""
 
     def __init__(
-        self, database: Database, settings: Settings, secrets: SecretBox, packages: PackageStore, tokens: Tokens
+        self, database: Database, settings: Settings, secrets: SecretBox, packages: PackageService, tokens: Tokens
     ) -> None:
         self._database = database
         self._settings = settings

@@ -12,7 +12,6 @@ from dataclasses import replace
 import structlog
 from prometheus_client import Counter
 
-from submarine_ray.access.tombstones import bury
 from submarine_ray.clusters.drivers.base import (
     AlreadySubmitted,
     Blocked,
@@ -38,7 +37,6 @@ from submarine_ray.experiments.outcomes import Outcome, Values
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.unsubmittable import Unsubmittable
-from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.kubernetes import JobOptions
@@ -138,10 +136,7 @@ class ExperimentReconciler:
         """Drop uploaded packages that no experiment refers to any more."""
         with self._database.session() as session:
             referred = repository.packages(session)
-        dropped = self._clusters.packages.prune(referred, UNUSED_PACKAGE_SECONDS)
-        with self._database.session(write=True) as session:
-            for url in dropped:
-                bury(session, DeletedKind.PACKAGE, url)
+        self._clusters.packages.prune(referred, UNUSED_PACKAGE_SECONDS)
         self._tidy_after = time.monotonic() + TIDY_SECONDS
 
     def close(self) -> None:

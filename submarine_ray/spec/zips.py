@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -84,6 +85,15 @@ def check(archive: zipfile.ZipFile, bounds: Bounds) -> None:
     _check_links(archive, members)
     for member in members:
         _read_through(archive, member)
+
+
+def zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """A zip of (path in it, content), with a fixed date: the same files have the same hash, and are kept once."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files:
+            archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), content)
+    return buffer.getvalue()
 
 
 def is_link(member: zipfile.ZipInfo) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from submarine_ray.clusters.service import ClusterService
+from submarine_ray.packages.service import PackageService
 from submarine_ray.spec import documents
 from submarine_ray.spec.templates import TemplateSpec
 
@@ -24,18 +24,18 @@ def directory() -> Path:
     return installed if installed.exists() else package.parent / "templates"
 
 
-def load(clusters: ClusterService, root: Path | None = None) -> list[TemplateSpec]:
+def load(packages: PackageService, root: Path | None = None) -> list[TemplateSpec]:
     """All of the library's templates, their code stored as packages that are never pruned."""
     folders = sorted(file.parent for file in (root or directory()).glob("*/template.yaml"))
-    return [_template(folder, clusters) for folder in folders]
+    return [_template(folder, packages) for folder in folders]
 
 
-def _template(folder: Path, clusters: ClusterService) -> TemplateSpec:
+def _template(folder: Path, packages: PackageService) -> TemplateSpec:
     document: dict[str, Any] = documents.load((folder / "template.yaml").read_bytes())
     included = [folder / name for name in document.pop("include", [])]
     if files := [*_code(folder), *((file.name, file) for file in included)]:
-        url = clusters.packages.add_files(files)
-        clusters.packages.pin(url)
+        url = packages.add_files(files)
+        packages.pin(url)
         document["experimentSpec"]["code"] = {"syncMode": "package", "url": url}
     return TemplateSpec.model_validate(document)
 

@@ -52,7 +52,7 @@ def _script_of(bench: Bench, document: dict[str, Any]) -> str:
     if code.get("syncMode") != "package":
         return ""
     with contextlib.suppress(NotFound):  # dropped since: what it was is not known any more
-        content = bench.services.clusters.packages.read(code["url"])
+        content = bench.services.packages.read(code["url"])
         found, name = script.unpack(content), script.name_in(document["meta"].get("cmd"))
         if found and name and script.pack(name, found).url == code["url"]:
             return found
@@ -237,7 +237,7 @@ class _Form:
     async def _upload(self) -> bool:
         """Keep the script where the experiment will look for it."""
         is_used = self._packed and _read(self._document, "code.url") == self._packed.url
-        packages = self._services.clusters.packages
+        packages = self._services.packages
         return not (is_used and self._packed) or bool(await parts.attempt(packages.add, self._packed.content))
 
     def _from_fields(self) -> None:

@@ -8,7 +8,7 @@ import shlex
 import zipfile
 from dataclasses import dataclass
 
-from submarine_ray.clusters.drivers.packages import zipped
+from submarine_ray.spec.zips import zipped
 
 MAX_BYTES = 500_000
 # In the browser: hand over what was chosen, and let the same file be chosen again.

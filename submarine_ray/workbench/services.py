@@ -11,6 +11,7 @@ from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks.service import NotebookService
+from submarine_ray.packages.service import PackageService
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.templates.service import TemplateService
@@ -31,5 +32,6 @@ class Services:
     serving: ServingService
     traffic: TrafficService
     clusters: ClusterService
+    packages: PackageService
     tracking: TrackingService
     health: Health

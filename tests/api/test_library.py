@@ -65,7 +65,7 @@ def test_a_new_start_brings_new_versions_and_drops_what_is_gone_but_not_users_ow
         app = build(Settings(home=tmp_path / home, database_url=f"sqlite:///{tmp_path}/shared.db"))  # type: ignore[arg-type]
         platform = app.state.platform
         platform.database.migrate()
-        platform.templates.load_library(library.load(platform.clusters))
+        platform.templates.load_library(library.load(platform.packages))
         return TestClient(app, base_url="http://127.0.0.1:32080")
 
     monkeypatch.setattr(library, "directory", lambda: tmp_path / "library")

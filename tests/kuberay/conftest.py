@@ -17,12 +17,12 @@ from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ApiServer, Object, now
 from tests.kuberay.heads import ScriptedHead
+from tests.packages import packages_at
 
 # For drivers without a service around them: its tokens, and no launches.
 NO_LAUNCHES = Launches(None, None, Tokens(b"key"), "http://127.0.0.1:32080")  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def dedicated(server: ApiServer, directory: Path) -> tuple[Namespace, DedicatedC
     """A driver of the simulated namespace by itself, without a service around it."""
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace=server.namespace)
     api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
-    at = Namespace(Place(spec, "uid-12345678", api, PackageStore(directory), 5, NO_LAUNCHES, lambda ids: None))
+    at = Namespace(Place(spec, "uid-12345678", api, packages_at(directory), 5, NO_LAUNCHES, lambda ids: None))
     return at, DedicatedClusters(at)
 
 

@@ -20,12 +20,12 @@ from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.launch import Launch, Replica
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ApiServer, Refused, now
 from tests.kuberay.conftest import NO_LAUNCHES, Kube, kubeconfig_file
+from tests.packages import packages_at
 
 
 def test_from_accepted_to_gone(kube: Kube) -> None:
@@ -469,7 +469,7 @@ def test_a_queue_that_suspends(make_kube: Callable[..., Kube]) -> None:
 def driver_on(source: Credentials, tmp_path: Path) -> DedicatedClusters:
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml")
     place = Place(
-        spec, "uid-1", KubeApi(source, 5), PackageStore(tmp_path / "packages"), 5, NO_LAUNCHES, lambda ids: None
+        spec, "uid-1", KubeApi(source, 5), packages_at(tmp_path / "packages"), 5, NO_LAUNCHES, lambda ids: None
     )
     return DedicatedClusters(Namespace(place))
 
@@ -504,7 +504,7 @@ def test_two_control_services_make_one_rayjob(server: ApiServer, tmp_path: Path)
 def test_what_is_gone_does_not_come_back_with_a_late_answer(server: ApiServer, tmp_path: Path) -> None:
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml")
     api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
-    at = Namespace(Place(spec, "uid-1", api, PackageStore(tmp_path / "packages"), 5, NO_LAUNCHES, lambda ids: None))
+    at = Namespace(Place(spec, "uid-1", api, packages_at(tmp_path / "packages"), 5, NO_LAUNCHES, lambda ids: None))
     driver = DedicatedClusters(at)
     driver.submit(submission())
     made = server.store.get("rayjobs", "experiment-1-0001")
@@ -579,7 +579,7 @@ def test_client_certificates(tmp_path: Path) -> None:
 def test_inside_the_cluster_heads_are_reached_directly(server: ApiServer, tmp_path: Path) -> None:
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml", access="direct")
     api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
-    at = Namespace(Place(spec, "uid-1", api, PackageStore(tmp_path), 1, NO_LAUNCHES, lambda ids: None))
+    at = Namespace(Place(spec, "uid-1", api, packages_at(tmp_path), 1, NO_LAUNCHES, lambda ids: None))
     server.store.create("secrets", {"metadata": {"name": "c"}, "data": {"auth_token": base64.b64encode(b"t").decode()}})
     with pytest.raises(Unreachable, match=r"http://c-head-svc\.ml\.svc\.cluster\.local:8265 does not answer"):
         at.dashboard("c").observe(["experiment-1-0001"])

@@ -21,7 +21,6 @@ from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.clusters import launches as module
 from submarine_ray.clusters.drivers.base import AlreadySubmitted, Job, JobState, Submission
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import Dashboard, RayJobs
 from submarine_ray.clusters.drivers.unfetched import LATE_MS, unfetched
 from submarine_ray.clusters.launches import Launches
@@ -42,6 +41,7 @@ from submarine_ray.spec.launch import (
     Replica,
     Tracking,
 )
+from tests.packages import packages_at
 
 SECRETS = (
     "planted-variable",
@@ -82,7 +82,7 @@ def sent(launches: Launches, tmp_path: Path) -> tuple[RayJobs, list[httpx.Reques
             )
         return httpx.Response(200, json={})
 
-    jobs = RayJobs(Dashboard("http://ray"), PackageStore(tmp_path / "packages"), 5, launches=launches)
+    jobs = RayJobs(Dashboard("http://ray"), packages_at(tmp_path / "packages"), 5, launches=launches)
     jobs._http = httpx.Client(base_url="http://ray", transport=httpx.MockTransport(answer))
     return jobs, asked
 

@@ -14,11 +14,11 @@ import pytest
 
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.core.networks import AddressRefused, Outgoing, exposed
 from submarine_ray.core.outgoing import LONGEST_ANSWER, CheckedTransport, fetched, fetched_async
 from submarine_ray.core.settings import Settings, explained
+from tests.packages import packages_at
 
 CLOSED = (
     "127.0.0.1", "127.8.8.8", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "0.0.0.0", "0.1.2.3",
@@ -117,7 +117,7 @@ def bomb(_request: httpx.Request) -> httpx.Response:
 
 
 def test_of_an_answer_no_more_is_read_than_the_bound(tmp_path: Path) -> None:
-    jobs = RayJobs(Dashboard("http://ray"), PackageStore(tmp_path), 1)
+    jobs = RayJobs(Dashboard("http://ray"), packages_at(tmp_path), 1)
     jobs._http = httpx.Client(base_url="http://ray", transport=httpx.MockTransport(bomb))
     with pytest.raises(Unreachable, match="longer than 67108864 bytes"):
         jobs.applications()

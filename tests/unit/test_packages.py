@@ -21,12 +21,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from submarine_ray.clusters import uploads
+from submarine_ray.clusters.drivers import uploaded
 from submarine_ray.clusters.drivers.base import Blocked, CodeRefused
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.core.errors import InvalidSpec, TooLarge, Unavailable
+from submarine_ray.packages.service import PackageNotReady, PackageUnusable
 from submarine_ray.spec import zips
+from submarine_ray.spec.deletions import DeletedKind
 from tests.conftest import run
+from tests.packages import packages_at, tombstones_at
 
 DAY = 24 * 3600.0
 FILE, LINK = stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777
@@ -120,7 +122,7 @@ CASES = {name: (zipped(*members), why) for name, (members, why) in HOSTILE.items
 def test_what_cannot_be_unpacked_is_refused_by_its_name_and_leaves_nothing(tmp_path: Path, name: str) -> None:
     content, why = CASES[name]
     with pytest.raises(InvalidSpec, match=r"^the zip (holds|is broken)") as refused:
-        PackageStore(tmp_path).add(content)
+        packages_at(tmp_path).add(content)
     assert why in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -141,7 +143,7 @@ def test_what_holds_too_much_is_refused_as_too_large(
 ) -> None:
     monkeypatch.setattr(zips, bound, value)
     with pytest.raises(TooLarge) as refused:
-        PackageStore(tmp_path, max_unpacked=100_000).add(content)
+        packages_at(tmp_path, max_unpacked=100_000).add(content)
     assert why in str(refused.value) and list(tmp_path.iterdir()) == []
 
 
@@ -150,18 +152,18 @@ def test_a_list_of_a_million_entries_is_not_read(tmp_path: Path) -> None:
     entries = entry * 200_000  # 9 MB, of which zipfile would make 200,000 objects
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(entries), 0, 0)
     with pytest.raises(TooLarge, match="holds more than 100000 entries"):
-        PackageStore(tmp_path).add(entries + end)
+        packages_at(tmp_path).add(entries + end)
 
 
 def test_thousands_of_tangled_links_take_no_time(tmp_path: Path) -> None:
     names = [f"l{n}" for n in range(3000)]
     links = [(name, LINK, f"{'./' * 1000}{after}") for name, after in itertools.pairwise(names)]
     with pytest.raises(InvalidSpec, match="in a circle"):
-        PackageStore(tmp_path).add(zipped(*links))
+        packages_at(tmp_path).add(zipped(*links))
 
 
 def test_what_a_linux_disk_tells_apart_stays_apart(tmp_path: Path) -> None:
-    store = PackageStore(tmp_path)
+    store = packages_at(tmp_path)
     content = zipped(("A", FILE, "1"), ("a", FILE, "2"), ("d/", stat.S_IFDIR, ""), ("d/", stat.S_IFDIR, ""),
                      ("./", stat.S_IFDIR, ""), ("run", stat.S_IFREG | 0o4755, ""), ("l", LINK, "d"))  # fmt: skip
     got = store.unpack(store.add(content))
@@ -178,7 +180,7 @@ def test_what_is_accepted_can_be_unpacked(tmp_path_factory: pytest.TempPathFacto
         place = data.draw(st.integers(0, len(content) - 1))
         content[place] = data.draw(st.integers(0, 255))
     directory = tmp_path_factory.mktemp("store")
-    store = PackageStore(directory)
+    store = packages_at(directory)
     try:
         url = store.add(bytes(content))
     except (InvalidSpec, TooLarge):
@@ -194,9 +196,9 @@ def test_an_upload_is_not_held_in_memory_and_is_kept_whole(tmp_path: Path) -> No
         for start in range(0, len(content), 65_536):
             yield content[start : start + 65_536]
 
-    store = PackageStore(tmp_path)
+    store = packages_at(tmp_path)
     tracemalloc.start()
-    url = run(uploads.receive(store, pieces(), 2**30, CapacityLimiter(1)))
+    url = run(store.receive(pieces(), 2**30, CapacityLimiter(1)))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 8 * 2**20 and store.read(url) == content
@@ -216,7 +218,7 @@ def test_an_upload_that_fails_leaves_nothing(tmp_path: Path, failure: Exception 
         yield b"PK" * 1_000_000
 
     with pytest.raises(told):
-        run(uploads.receive(PackageStore(tmp_path), pieces(), 3_000_000, CapacityLimiter(1)))
+        run(packages_at(tmp_path).receive(pieces(), 3_000_000, CapacityLimiter(1)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -224,7 +226,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    store = PackageStore(tmp_path)
+    store = packages_at(tmp_path)
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(Unavailable, match="cannot be stored: No space left on device; try again later"):
         store.add(one("x"))
@@ -234,32 +236,32 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 def test_a_package_that_never_can_be_unpacked_is_told_from_one_that_cannot_be_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = PackageStore(tmp_path / "packages")
+    store = packages_at(tmp_path / "packages")
     url = store.add(one("x" * 5000))
     file = store.file(url)
     with monkeypatch.context() as full:
         full.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 100}))
-        with pytest.raises(Blocked, match="unpacks to 5000 bytes, and the disk has room for 100"):
+        with pytest.raises(PackageNotReady, match="unpacks to 5000 bytes, and the disk has room for 100"):
             store.unpack(url)
     assert list(file.parent.iterdir()) == [file]  # tried for ever, it would fill the disk with what is left each time
     whole = file.read_bytes()
     file.write_bytes(whole[:-40])
-    with pytest.raises(CodeRefused, match=r"^The code cannot be unpacked: the zip is broken"):
+    with pytest.raises(PackageUnusable, match=r"^The code cannot be unpacked: the zip is broken"):
         store.unpack(url)
     assert store.add(whole) == url and (store.unpack(url) / "file").read_text() == "x" * 5000  # uploaded again
     file.unlink()
     (file.parent / f"{file.stem}.unpacked").rename(tmp_path / "away")
     for use in (store.unpack, store.wrapped):
-        with pytest.raises(CodeRefused, match=r"^The code is gone: .*upload it again"):
+        with pytest.raises(PackageUnusable, match=r"^The code is gone: .*upload it again"):
             use(url)
     assert list(file.parent.iterdir()) == []
     file.parent.rename(tmp_path / "not mounted")
-    with pytest.raises(Blocked, match="is not there"):
+    with pytest.raises(PackageNotReady, match="is not there"):
         store.unpack(url)
 
 
 def test_half_of_a_directory_is_not_taken_for_a_package(tmp_path: Path) -> None:
-    store = PackageStore(tmp_path)
+    store = packages_at(tmp_path)
     url = store.add(zipped(("a", FILE, "1"), ("b", FILE, "2")))
     directory = store.unpack(url)
     (directory / "a").unlink()
@@ -273,7 +275,7 @@ def age(path: Path, seconds: float) -> None:
 
 
 def test_old_packages_that_nobody_refers_to_go_with_their_directories(tmp_path: Path) -> None:
-    store = PackageStore(tmp_path)
+    store = packages_at(tmp_path)
     kept, dropped, fresh = (store.add(one(text)) for text in ("kept", "dropped", "fresh"))
     directory = store.unpack(dropped)
     for url in (kept, dropped):
@@ -285,7 +287,7 @@ def test_old_packages_that_nobody_refers_to_go_with_their_directories(tmp_path: 
 
 
 def test_what_a_killed_service_left_goes_once_it_is_old(tmp_path: Path) -> None:
-    store = PackageStore(tmp_path)
+    store = packages_at(tmp_path)
     old = ("incoming-abc", "unpacking-abc", "leaving-abc", "tmp1234abcd")
     for name in old:
         (tmp_path / name).mkdir()
@@ -298,8 +300,32 @@ def test_what_a_killed_service_left_goes_once_it_is_old(tmp_path: Path) -> None:
 
 
 def test_a_package_that_is_uploaded_again_is_young_again(tmp_path: Path) -> None:
-    store = PackageStore(tmp_path)
+    store = packages_at(tmp_path)
     url = store.add(one("x"))
     age(store.file(url), 2 * DAY)
     store.add(one("x"))
     assert store.prune(set(), DAY) == []
+
+
+def test_what_is_pinned_stays_and_what_goes_is_told(tmp_path: Path) -> None:
+    store = packages_at(tmp_path / "packages")
+    pinned, dropped = (store.add(one(text)) for text in ("pinned", "dropped"))
+    store.pin(pinned)
+    for url in (pinned, dropped):
+        age(store.file(url), 2 * DAY)
+    assert store.prune((), DAY) == [dropped] and store.has(pinned)
+    assert tombstones_at(tmp_path).which(DeletedKind.PACKAGE, {pinned, dropped}) == {dropped}
+    assert store.prune((), DAY) == []
+
+
+def test_an_attempt_is_told_whether_waiting_helps(tmp_path: Path) -> None:
+    store = packages_at(tmp_path / "packages")
+    url = store.add(one("x"))
+    store.file(url).unlink()
+    for use in (uploaded.unpacked, uploaded.wrapped):
+        with pytest.raises(CodeRefused, match=r"^The code is gone: .*upload it again"):
+            use(store, url)
+    (tmp_path / "packages").rename(tmp_path / "not mounted")
+    with pytest.raises(Blocked, match="is not there") as waits:
+        uploaded.unpacked(store, url)
+    assert waits.value.reason == "CodeWaits"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from submarine_ray.clusters.drivers.packages import zipped
+from submarine_ray.spec.zips import zipped
 from submarine_ray.workbench import script
 
 

@@ -16,11 +16,11 @@ import pytest
 from submarine_ray.client import package
 from submarine_ray.client.ignored import Ignored
 from submarine_ray.client.package import TooMuch, pack_directory
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.runner import code
 from submarine_ray.runner.errors import CodeSyncFailed
 from submarine_ray.spec.launch import Code
+from tests.packages import packages_at
 
 
 def write(root: Path, **files: str) -> Path:
@@ -83,7 +83,7 @@ def test_a_package_has_all_that_can_travel_and_says_the_rest(odd: Path, tmp_path
         "(a link in a circle)",
     ):
         assert sentence in said, sentence
-    directory = PackageStore(tmp_path / "store").unpack(PackageStore(tmp_path / "store").add(content))
+    directory = packages_at(tmp_path / "store").unpack(packages_at(tmp_path / "store").add(content))
     code.fetch(Code("package", str(directory)), tmp_path / "replica")
     got = tmp_path / "replica"
     assert (got / "data/a.csv").read_text() == "1" and (got / "logs").is_dir() and (got / "a\\b.txt").exists()
@@ -109,7 +109,7 @@ def test_local_code_is_copied_as_it_is(odd: Path, tmp_path: Path) -> None:
 def test_a_package_reaches_a_cluster_without_our_disk_whole(
     odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = PackageStore(tmp_path / "store")
+    store = packages_at(tmp_path / "store")
     unpacked_by_ray = tmp_path / "working_dir"
     with zipfile.ZipFile(io.BytesIO(store.wrapped(store.add(pack_directory(odd))))) as archive:
         archive.extractall(unpacked_by_ray)  # without modes, as some unpackers do
@@ -224,7 +224,7 @@ FILE = stat.S_IFREG | 0o644
 )
 def test_a_hostile_upload_is_refused(tmp_path: Path, members: list[tuple[str, int, str]], why: str) -> None:
     with pytest.raises(InvalidSpec, match="the zip holds") as refused:
-        PackageStore(tmp_path).add(zipped(*members))
+        packages_at(tmp_path).add(zipped(*members))
     assert why in str(refused.value)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import httpx
 
-from submarine_ray.clusters.drivers import pip, ray_logs
+from submarine_ray.clusters.drivers import pip, ray_logs, uploaded
 from submarine_ray.clusters.drivers.activity import Activity
 from submarine_ray.clusters.drivers.base import (
     BEGINNING,
@@ -33,10 +33,11 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.disk import Disk
-from submarine_ray.clusters.drivers.packages import PackageStore
+from submarine_ray.clusters.drivers.runner_code import runner_code
 from submarine_ray.clusters.drivers.unfetched import unfetched
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.core.outgoing import CheckedTransport, fetched, no_cookies
+from submarine_ray.packages.service import PackageService
 from submarine_ray.spec.launch import (
     BEGIN_VARIABLE,
     GRACE_MARGIN,
@@ -68,7 +69,7 @@ class RayJobs:
     def __init__(
         self,
         dashboard: Dashboard,
-        packages: PackageStore,
+        packages: PackageService,
         timeout: float,
         disk: Disk | None = None,
         launches: Launches | None = None,
@@ -102,9 +103,11 @@ class RayJobs:
             entrypoint = "exec python -m submarine_ray.runner"
             # Whoever may look at the cluster reads this: no launch, only a ticket that is spent when the job begins.
             runtime_env["env_vars"] = self._ticket(launch)
-            runtime_env["py_modules"] = [self._upload(*self._packages.runner())]
+            runtime_env["py_modules"] = [self._upload(*runner_code())]
             if launch.code and launch.code.mode == "package":
-                runtime_env["working_dir"] = self._upload(launch.code.url, self._packages.wrapped(launch.code.url))
+                runtime_env["working_dir"] = self._upload(
+                    launch.code.url, uploaded.wrapped(self._packages, launch.code.url)
+                )
         if self._disk is None or launch.grace_seconds > GRACE_SECONDS:  # what a cluster of ours was started with
             patience = str(launch.grace_seconds + GRACE_MARGIN)
             runtime_env["env_vars"] = {**runtime_env.get("env_vars", {}), RAY_STOP_VARIABLE: patience}
@@ -270,7 +273,7 @@ class RayJobs:
             work = f"{base}/{launch.submission_id}"
             return replace(launch, work_dir=work, tensorboard_dir=f"{base}/tensorboard", storage_dir=f"{base}/storage")
         if launch.code and launch.code.mode == "package":
-            launch = replace(launch, code=Code("package", str(self._packages.unpack(launch.code.url))))
+            launch = replace(launch, code=Code("package", str(uploaded.unpacked(self._packages, launch.code.url))))
         return self._disk.place(launch)
 
     def _ticket(self, launch: Launch) -> dict[str, str]:

@@ -14,9 +14,10 @@ from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
 from submarine_ray.clusters.drivers.kuberay.ground import Ground
 from submarine_ray.clusters.drivers.kuberay.informer import Informer
-from submarine_ray.clusters.drivers.packages import PackageStore
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
+from submarine_ray.clusters.drivers.runner_code import runner_code
 from submarine_ray.clusters.launches import Launches
+from submarine_ray.packages.service import PackageService
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 
 QUOTA_PAUSE_MS = 15_000
@@ -35,7 +36,7 @@ class Place:
     spec: KubeRayClusterSpec
     uid: str
     api: KubeApi
-    packages: PackageStore
+    packages: PackageService
     timeout: float
     launches: Launches
     notify: Notify
@@ -90,7 +91,7 @@ class Namespace:
     def ensure_runner(self) -> str:
         """The ConfigMap with the runner's code; made once. Raises Blocked, SubmissionRefused."""
         if self._runner is None:
-            digest, content = self.packages.runner()
+            digest, content = runner_code()
             self.create("configmaps", manifests.runner_map(self.spec, self.uid, digest, content))
             self._runner = manifests.runner_name(self.uid, digest)
         return self._runner

@@ -1,40 +1,28 @@
-"""Uploaded code by its content's hash, and this project's own runner as a package for clusters that lack it."""
+"""The directory of uploaded packages: zips by their content's hash, and beside each what it unpacks to."""
 
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
-import io
 import re
 import shutil
 import tempfile
 import time
-import zipfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from submarine_ray.clusters.drivers.base import Blocked, CodeRefused
 from submarine_ray.core.errors import InvalidSpec, NotFound, TooLarge, Unavailable
 from submarine_ray.spec import zips
 from submarine_ray.spec.code import PACKAGE_URL
 from submarine_ray.spec.unzip import extract
 
-# What the runner needs in the cluster, beside the applications that Serve runs; the control plane stays here.
-RUNNER_PARTS = ("spec", "client", "runner", "ml")
 MAX_UNPACKED = 2**30
 # Names that no package has: what is being written, and what is on its way out.
 _PASSING = ("incoming-", "unpacking-", "leaving-")
 _OLD_PASSING = re.compile(r"tmp[a-z0-9_]{8}")  # as earlier versions named them
 STALE_SECONDS = 3600.0
-BLOCKED_MS = 30_000
-# The service's own lacks, which pass: no room, no handles, no right, a disk that is not there.
-_PASSING_FAILURES = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EACCES,
-     errno.EPERM, errno.ESTALE, errno.ENOENT, errno.ETIMEDOUT}
-)  # fmt: skip
 
 
 class Incoming:
@@ -67,17 +55,6 @@ class PackageStore:
     def __init__(self, directory: Path, max_unpacked: int = MAX_UNPACKED) -> None:
         self._directory = directory
         self._max_unpacked = max_unpacked
-        self._pinned: set[str] = set()
-
-    def add(self, content: bytes) -> str:
-        """Keep a zip; its `package://` URL. Raises InvalidSpec, TooLarge if it cannot be unpacked, Unavailable."""
-        with self.incoming() as incoming:
-            incoming.write(content)
-            return self.keep(incoming)
-
-    def add_files(self, files: Iterable[tuple[str, Path]]) -> str:
-        """Keep files, given as (path in the package, file), as one package; its URL."""
-        return self.add(zipped((name, file.read_bytes()) for name, file in files))
 
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:
@@ -104,16 +81,8 @@ class PackageStore:
             raise _unavailable(failure) from failure
         return f"package://{incoming.digest}"
 
-    def pin(self, url: str) -> None:
-        """Never prune this package."""
-        self._pinned.add(url)
-
     def has(self, url: str) -> bool:
         return self._path(url).exists()
-
-    def read(self, url: str) -> bytes:
-        """A package's zip. Raises NotFound."""
-        return self.file(url).read_bytes()
 
     def file(self, url: str) -> Path:
         """The file of a package, given by its URL or by what that ends with. Raises NotFound."""
@@ -124,23 +93,20 @@ class PackageStore:
             raise NotFound(f"The package {url} is not here; upload it again.")
         return path
 
-    def wrapped(self, url: str) -> bytes:
-        """A package inside of a zip, for stores that unpack zips in their own way. Raises CodeRefused, Blocked."""
-        buffer = io.BytesIO()
-        with self._usable(url) as path, zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr(zipfile.ZipInfo(zips.PACKED), path.read_bytes())
-        return buffer.getvalue()
+    def present(self, url: str) -> Path:
+        """The file of a package. Raises NotFound, and OSError where the directory itself is not there."""
+        if not self._directory.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"{self._directory} is not there")
+        return self.file(url)
 
     def unpack(self, url: str) -> Path:
-        """A package as a directory that nobody writes to: replicas copy it.
-
-        Raises CodeRefused if it never can be one, Blocked if it cannot be one now.
-        """
+        """A package as a directory that nobody writes to: replicas copy it. Raises NotFound, zips.Refused, OSError."""
         target = self._unpacked(url)
         complete = target / "complete"  # what an interrupted removal takes away first
         if complete.exists():
             return target / "content"
-        with self._usable(url) as path, self._passing(_PASSING[1]) as partial:
+        path = self.present(url)
+        with self._passing(_PASSING[1]) as partial:
             self._leave(target)
             content = partial / "content"
             content.mkdir()
@@ -162,8 +128,11 @@ class PackageStore:
         removed = []
         for path in self._directory.glob("*.zip"):
             url = f"package://{path.stem}"
-            if url not in keep and url not in self._pinned and _age(path) > older_than:
-                path.unlink(missing_ok=True)
+            if url not in keep and _age(path) > older_than:
+                try:
+                    path.unlink()
+                except FileNotFoundError:  # another control service was first, and has told of it
+                    continue
                 self._leave(self._unpacked(url))
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)  # where earlier versions unpacked it
                 removed.append(url)
@@ -171,10 +140,6 @@ class PackageStore:
             if (path.name.startswith(_PASSING) or _OLD_PASSING.fullmatch(path.name)) and _age(path) > STALE_SECONDS:
                 _remove(path)
         return removed
-
-    def runner(self) -> tuple[str, bytes]:
-        """The name and zip of the runner's own modules."""
-        return _runner_package()
 
     def _check(self, incoming: Incoming) -> None:
         try:
@@ -184,22 +149,6 @@ class PackageStore:
             raise TooLarge(f"The zip {failure}.") from failure
         except zips.Refused as failure:
             raise InvalidSpec(f"the zip {failure}") from failure
-
-    @contextmanager
-    def _usable(self, url: str) -> Iterator[Path]:
-        """A package's file for an attempt that needs it; failures as what they mean for the attempt."""
-        try:
-            if not self._directory.is_dir():
-                raise FileNotFoundError(errno.ENOENT, f"{self._directory} is not there")
-            yield self.file(url)
-        except NotFound as failure:
-            raise CodeRefused(f"The code is gone: {failure}") from failure
-        except zips.Refused as failure:
-            raise CodeRefused(f"The code cannot be unpacked: the zip {failure}.") from failure
-        except OSError as failure:
-            if failure.errno not in _PASSING_FAILURES:
-                raise CodeRefused(f"The code cannot be unpacked: {failure}.") from failure
-            raise Blocked("CodeWaits", f"The code cannot be unpacked now: {failure}.", BLOCKED_MS) from failure
 
     @contextmanager
     def _passing(self, prefix: str) -> Iterator[Path]:
@@ -242,22 +191,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-@functools.cache
-def _runner_package() -> tuple[str, bytes]:
-    root = Path(__file__).parent.parent.parent
-    directories = [*(root / part for part in RUNNER_PARTS), root.parent / "serve_apps"]
-    found = [path for directory in directories for path in sorted(directory.rglob("*"))]
-    files = [root / "__init__.py", *(path for path in found if path.suffix in (".py", ".ipynb"))]
-    content = zipped((str(file.relative_to(root.parent)), file.read_bytes()) for file in files)
-    return hashlib.sha256(content).hexdigest(), content
-
-
-def zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
-    """A zip of (path in it, content), with a fixed date: the same files have the same hash, and are kept once."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files:
-            archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), content)
-    return buffer.getvalue()
