@@ -7,12 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
+from submarine_ray.serving.tables import EndpointRow, TrafficRow
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import EndpointStatus
 
 IMPORT_PATH = "serve_apps.mlflow_model:build"
 SPLIT_IMPORT_PATH = "serve_apps.traffic:build"
 TOKEN = "tracking_token"  # noqa: S105 (the argument's name)
+# A splitter waits for models and computes little. One with more requests than this at a time gets another beside it.
+SPLITTER_REQUESTS = 50
+MOST_SPLITTERS = 4
+SPLITTER_CPU = 0.25
 # A line a request would cost throughput, and hide the lines that matter; figures.py has the numbers.
 LOGGING = {"enable_access_log": False}
 
@@ -74,17 +81,52 @@ def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Split:
-    """A model's requests, shared out to its versions by weight."""
+    """A model's requests, shared out to its versions by weight.
+
+    `replicas` is how many processes answer behind it, `nodes` how many nodes its cluster has.
+    """
 
     model_name: str
     weights: Mapping[int, int]
     endpoints: Mapping[int, str]
     cpu: float
+    replicas: int = 1
+    nodes: int = 1
+
+    @property
+    def most(self) -> int:
+        """The splitter's own replicas under load: no more than those that it fronts."""
+        return max(1, min(self.replicas, MOST_SPLITTERS))
+
+    @property
+    def least(self) -> int:
+        """Its replicas at rest: two where there are two nodes for them, so that one node's loss does not stop it."""
+        return max(1, min(self.most, 2, self.nodes))
+
+    @property
+    def demand(self) -> Resources:
+        """What its replicas may hold together."""
+        return Resources(cpu=self.cpu).times(self.most)
 
 
 def split_name(model_name: str) -> str:
     """The application that shares out; a colon is in no endpoint's name."""
     return f"traffic:{model_name}"
+
+
+def split_of(traffic: TrafficRow, endpoints: Iterable[EndpointRow], nodes: int = 1) -> Split:
+    """How a model's requests are shared out to those of a cluster's `endpoints` that have a weight."""
+    weights = {int(version): int(weight) for version, weight in orjson.loads(traffic.weights).items()}
+    fronted = {one.model_version: one for one in endpoints if one.model_name == traffic.model_name}
+    fronted = {version: one for version, one in fronted.items() if version in weights}
+    return Split(
+        traffic.model_name,
+        {version: weights[version] for version in fronted},
+        {version: one.name for version, one in fronted.items()},
+        min(max((one.cpu for one in fronted.values()), default=0.0), SPLITTER_CPU),
+        sum(one.replicas for version, one in fronted.items() if weights[version]),
+        nodes,
+    )
 
 
 def split_application(split: Split) -> dict[str, Any]:
@@ -94,7 +136,13 @@ def split_application(split: Split) -> dict[str, Any]:
     ]
     deployment = {
         "name": "traffic",
-        "num_replicas": 1,
+        # Serve spreads replicas over the nodes where it can (deployment_scheduler.py). To insist on it
+        # (max_replicas_per_node) would leave one waiting after a node's loss, and a change of it restarts them all.
+        "autoscaling_config": {
+            "min_replicas": split.least,
+            "max_replicas": split.most,
+            "target_ongoing_requests": SPLITTER_REQUESTS,
+        },
         "ray_actor_options": {"num_cpus": split.cpu},
         "max_ongoing_requests": 1000,
         "user_config": {"routes": routes},  # changed in place: no replica is started for new weights

@@ -79,24 +79,23 @@ class ServingReconciler:
     ) -> str | None:
         """PUT if the cluster shall have, or has, something else; note what it shows. The new applied state."""
         driver = self._clusters.driver(cluster)
-        incarnation = self._clusters.capacity(cluster).incarnation
+        capacity = self._clusters.capacity(cluster)
         staying = [row for row in rows if row.status != EndpointStatus.DELETING]
         config = decide.configuration(
             [self._desired(row) for row in staying],
-            [_split(row, staying) for row in traffic],
+            [decide.split_of(row, staying, len(capacity.nodes)) for row in traffic],
             self._tracking_uri,
             self._clusters.serve_http_options(cluster),
             partial(self._clusters.serve_hosts, cluster),
         )
         # A cluster that was started anew has lost its applications, so its incarnation counts as a change.
-        wanted = hashlib.sha256(orjson.dumps(config) + incarnation.encode()).hexdigest() if rows else ""
+        wanted = hashlib.sha256(orjson.dumps(config) + capacity.incarnation.encode()).hexdigest() if rows else ""
         serve = driver.applications()
         names = [row.name for row in staying] + [decide.split_name(row.model_name) for row in traffic]
         missing = any(decide.gone(name, serve) for name in names)
         cramped: list[InPlace] = []
         if is_new := wanted != (applied or "") or missing:
-            total = self._clusters.capacity(cluster).total
-            cramped = room.arrange(config, serve, total, self._clusters.in_use(cluster))
+            cramped = room.arrange(config, serve, capacity.total, self._clusters.in_use(cluster))
         elif stuck := room.stuck(serve):
             cramped = room.in_place(config, serve, stuck)
         if is_new or cramped:
@@ -165,10 +164,3 @@ class ServingReconciler:
             if not self._clusters.serve_answers(cluster, row.name, path):
                 return decide.changing(row.status), "The replicas run; Serve's HTTP proxy does not answer yet."
         return status, message
-
-
-def _split(row: TrafficRow, endpoints: list[EndpointRow]) -> decide.Split:
-    names = {one.model_version: one for one in endpoints if one.model_name == row.model_name}
-    weights = {int(version): weight for version, weight in orjson.loads(row.weights).items() if int(version) in names}
-    cpu = max((one.cpu for version, one in names.items() if version in weights), default=0.0)
-    return decide.Split(row.model_name, weights, {version: names[version].name for version in weights}, min(cpu, 0.25))

@@ -20,7 +20,7 @@ from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, Busy, ClusterUnavailable, Conflict, InvalidSpec, NotFound
 from submarine_ray.models.service import ModelService
-from submarine_ray.serving import repository
+from submarine_ray.serving import decide, repository
 from submarine_ray.serving.decide import route
 from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.tables import EndpointRow
@@ -199,15 +199,17 @@ class ServingService:
 
     def in_use(self, cluster: str) -> Resources:
         """See ClusterUser."""
-        with self._database.session() as session:
-            rows = repository.on_cluster(session, cluster)
-        return sum((row.each.times(row.replicas) for row in rows), Resources())
+        return sum((one.resources for one in self.holders(cluster)), Resources())
 
     def holders(self, cluster: str) -> list[Holder]:
         """See ClusterUser."""
         with self._database.session() as session:
             rows = repository.on_cluster(session, cluster)
-        return [Holder(holder(row), row.each.times(row.replicas)) for row in rows]
+            splits = [decide.split_of(row, rows) for row in repository.list_traffic(session, cluster)]
+        return [
+            *(Holder(holder(row), row.each.times(row.replicas)) for row in rows),
+            *(Holder(f"traffic of model {split.model_name}", split.demand) for split in splits),
+        ]
 
     def unfinished(self, cluster: str) -> int:
         """See ClusterUser."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.serving import decide
 from submarine_ray.serving.reconcile import ServingReconciler
-from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.serving.tables import EndpointRow, TrafficRow
+from submarine_ray.spec.quantities import Resources
 
 ROW = {"name": "m-1", "model_name": "m", "model_version": 1}
 
@@ -118,3 +120,30 @@ def test_all_of_a_clusters_endpoints_are_one_configuration() -> None:
     assert shared["deployments"][0]["user_config"]["routes"] == [
         {"version": "1", "application": "m-1", "weight": 90}, {"version": "2", "application": "m-2", "weight": 10},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weights", "nodes", "least", "most"),
+    [
+        ((1, 1), (1, 1), 1, 1, 2),
+        ((1, 1), (1, 1), 3, 2, 2),  # on two nodes: one's loss does not stop it
+        ((8, 8), (1, 1), 3, 2, decide.MOST_SPLITTERS),
+        ((1, 8), (1, 0), 3, 1, 1),  # a version without weight is asked nothing
+        ((1, 8), (1, 1), 0, 1, decide.MOST_SPLITTERS),  # on a cluster whose nodes come when they are asked for
+    ],
+)
+def test_the_splitter_has_replicas_by_what_it_fronts(
+    replicas: tuple[int, int], weights: tuple[int, int], nodes: int, least: int, most: int
+) -> None:
+    rows = [
+        EndpointRow(name=f"m-{n}", model_name="m", model_version=n, replicas=count, cpu=0.5)
+        for n, count in enumerate(replicas, 1)
+    ]
+    other = EndpointRow(name="o-1", model_name="o", model_version=1, replicas=9, cpu=1.0)
+    shared = json.dumps({str(n): weight for n, weight in enumerate(weights, 1)})
+    split = decide.split_of(TrafficRow(model_name="m", weights=shared), [*rows, other], nodes)
+    (application,) = decide.configuration([], [split], "", {})["applications"]
+    (deployment,) = application["deployments"]
+    scaling = deployment["autoscaling_config"]
+    assert (scaling["min_replicas"], scaling["max_replicas"], "num_replicas" in deployment) == (least, most, False)
+    assert split.demand == Resources(cpu=most * decide.SPLITTER_CPU)
