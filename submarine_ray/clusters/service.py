@@ -13,11 +13,11 @@ import httpx
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.access.tombstones import bury
 from submarine_ray.clusters import register, removal, repository
-from submarine_ray.clusters.connect import Connections, kube_spec
+from submarine_ray.clusters.connect import Connections
+from submarine_ray.clusters.drivers import kinds
 from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
-from submarine_ray.clusters.drivers.kuberay import allowed, checks
-from submarine_ray.clusters.drivers.kuberay.services import service_name
+from submarine_ray.clusters.drivers.kinds import Capabilities, Check, Means
 from submarine_ray.clusters.holdings import Holder, Holdings, lack
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.placement import Candidate, choose, shortage
@@ -31,10 +31,9 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.core.waiting import Waiting
 from submarine_ray.packages.service import PackageService
-from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec, KubeRayClusterSpec
+from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
-from submarine_ray.spec.kubernetes import JobOptions, check_image
 from submarine_ray.spec.plan import trials_at_once
 from submarine_ray.spec.quantities import UNBOUNDED, Resources
 
@@ -73,7 +72,9 @@ class ClusterService:
         self.packages = packages
         self.waiting = Waiting()  # for requests that ask a cluster
         self.launches = Launches(database, secrets, tokens, settings.url)
-        self._connections = Connections(settings, secrets, packages, self.launches, self._tell)
+        outgoing = Outgoing(settings.allow_cluster_networks)
+        self._means = Means(settings, secrets, packages, self.launches, outgoing, self._tell)
+        self._connections = Connections(self._means)
         self._seen: dict[str, tuple[float, Capacity]] = {}
         self._users: list[ClusterUser] = []
         self._holdings = Holdings(lambda name: [one for user in self._users for one in user.holders(name)])
@@ -83,7 +84,7 @@ class ClusterService:
         """The local cluster is always listed, running or not."""
         with self._database.session(write=True) as session:
             if repository.find(session, LOCAL_CLUSTER) is None:
-                repository.add(session, ClusterRow(name=LOCAL_CLUSTER, kind="local", created_ms=now_ms()))
+                repository.add(session, ClusterRow(name=LOCAL_CLUSTER, kind=LOCAL_CLUSTER, created_ms=now_ms()))
 
     def create(self, spec: ClusterSpec) -> dict[str, Any]:
         """Register a cluster. Raises AlreadyExists, InvalidSpec."""
@@ -117,15 +118,15 @@ class ClusterService:
     def check(self, name: str) -> list[dict[str, Any]]:
         """Look at everything that a cluster needs; each with what to do where it lacks. Takes as long as it takes."""
         row = self._row(name)
-        if row.kind != "kuberay":
-            return [_check_of_ray(self, name).answer()]
-        api = self._connections.kube_api(row)
+        found = self._connections.checks(row)
+        return [one.answer() for one in (found if found is not None else [self._answers(name)])]
+
+    def _answers(self, name: str) -> Check:
         try:
-            return [
-                one.answer() for one in checks.run(api, kube_spec(row), self._settings.url, self._connections.outgoing)
-            ]
-        finally:
-            api.close()
+            capacity = self.capacity(name, fresh=True)
+        except Unreachable as failure:
+            return Check("reachable", False, str(failure), "Is it running, and the token right?")
+        return Check("reachable", True, f"{len(capacity.nodes)} nodes answer.")
 
     def delete(self, name: str, force: bool = False) -> dict[str, Any]:
         """Forget a cluster, and take away what was made on it. Raises NotFound; Conflict for the local one, and while
@@ -193,7 +194,7 @@ class ClusterService:
 
     def has_neighbours(self, name: str) -> bool:
         """Whether more than one thing may be using the same nodes there."""
-        return not self.is_container(name) and self._unfinished(name) > 1
+        return not self.capabilities(name).has_pods and self._unfinished(name) > 1
 
     def _unfinished(self, name: str) -> int:
         return sum(user.unfinished(name) for user in self._users)
@@ -231,20 +232,7 @@ class ClusterService:
     def check_pods(self, name: str, spec: ExperimentSpec, environment: EnvironmentSpec | None) -> None:
         """Refuse what its pods may not be or cannot be. Raises InvalidSpec."""
         row = self._known(name)
-        if row.kind != "kuberay":
-            return
-        images = {f"spec.{role}.image": task.image for role, task in spec.spec.items()}
-        for field, image in {
-            "environment.image": environment.container_image if environment else None,
-            **images,
-        }.items():
-            if image:
-                try:
-                    check_image(image)
-                except ValueError as failure:
-                    raise InvalidSpec(str(failure), field) from failure
-        if why := allowed.refusal(kube_spec(row), spec.kubernetes or JobOptions()):
-            raise InvalidSpec(why.message, why.field)
+        kinds.of(row).check_experiment(row, spec, environment)
 
     def place(self, spec: ExperimentSpec) -> str:
         """The cluster of an experiment: the one it names, or the one its placement finds. Raises InvalidSpec."""
@@ -270,7 +258,7 @@ class ClusterService:
             total=_total(row),
             largest_node=_node(row),
             used=self.in_use(row.name),
-            why="it is not running" if row.kind == LOCAL_CLUSTER and not row.healthy else None,
+            why="it is not running" if kinds.of(row).capabilities(row).is_here and not row.healthy else None,
         )
 
     def trials_at_once(self, name: str, spec: ExperimentSpec) -> int:
@@ -279,7 +267,7 @@ class ClusterService:
             return 1
         row = self._find(name)
         total = _total(row) if row else None
-        if total is None and row is not None and row.kind == "kuberay":
+        if total is None and row is not None and kinds.of(row).capabilities(row).makes_room:
             total = spec.demand.times(spec.tune.max_concurrent_trials or UNBOUNDED_TRIALS)
         return trials_at_once(spec, total)
 
@@ -302,7 +290,7 @@ class ClusterService:
 
     def check_packages(self, name: str, kernel: KernelSpec) -> None:
         """Refuse conda packages where this service knows that there is no conda. Raises InvalidSpec."""
-        if kernel.conda_dependencies and self.is_local(name) and shutil.which("conda") is None:
+        if kernel.conda_dependencies and self.capabilities(name).is_here and shutil.which("conda") is None:
             raise InvalidSpec(
                 f"cluster {name!r} has no conda; install it there, or list the packages as pipDependencies",
                 "environment.kernelSpec.condaDependencies",
@@ -356,25 +344,18 @@ class ClusterService:
 
     def outgoing(self, name: str) -> Outgoing | None:
         """What checks the addresses that this cluster's registration names; None for the platform's own."""
-        return None if name == LOCAL_CLUSTER else self._connections.outgoing
+        return None if self.capabilities(name).is_here else self._means.outgoing
 
     def serve_url(self, name: str, endpoint: str) -> str:
         """Where an endpoint of this cluster answers, as users reach it."""
         row = self._row(name)
-        if row.kind == LOCAL_CLUSTER:
-            state = self._connections.local_state()
-            return f"http://{state['serveHost']}:{state['servePort']}" if state else "http://127.0.0.1:8000"
-        if row.kind == "kuberay":
-            spec = kube_spec(row)
-            service = f"http://{{endpoint}}-serve-svc.{spec.namespace}.svc.cluster.local:8000"
-            return (spec.serve_url or service).replace("{endpoint}", service_name(endpoint)).rstrip("/")
-        return row.serve_url or f"http://{(row.address or '').split('//')[-1].split(':')[0]}:8000"
+        return kinds.of(row).serve_url(row, endpoint, self._settings)
 
     def serve_answers(self, name: str, endpoint: str, path: str) -> bool:
         """Whether Serve answers at `path`. Of other clusters than the local one it is assumed: this service may stand
         where their endpoints cannot be reached from.
         """
-        if not self.is_local(name):
+        if not self.capabilities(name).is_here:
             return True
         try:
             url = f"{self.serve_url(name, endpoint)}{path}"
@@ -388,19 +369,12 @@ class ClusterService:
 
     def serve_http_options(self, name: str) -> dict[str, Any]:
         """Serve's HTTP options for this cluster; fixed at Serve's first start there."""
-        state = self._connections.local_state() if self._row(name).kind == LOCAL_CLUSTER else None
-        return {"host": state["serveHost"], "port": state["servePort"]} if state else {"host": "0.0.0.0", "port": 8000}  # noqa: S104 (inside a remote cluster)
+        return kinds.of(self._row(name)).serve_http_options(self._settings)
 
-    def is_local(self, name: str) -> bool:
-        return self._row(name).kind == LOCAL_CLUSTER
-
-    def is_kubernetes(self, name: str) -> bool:
-        return self._row(name).kind == "kuberay"
-
-    def is_container(self, name: str) -> bool:
-        """Whether each experiment there has pods of its own, with its own image."""
-        registered = register.registered(self._row(name))
-        return isinstance(registered, KubeRayClusterSpec) and registered.mode == "dedicated"
+    def capabilities(self, name: str) -> Capabilities:
+        """What the cluster can do. Raises NotFound."""
+        row = self._row(name)
+        return kinds.of(row).capabilities(row)
 
     def close(self) -> None:
         self.waiting.close()
@@ -427,14 +401,6 @@ def _node(row: ClusterRow) -> Resources | None:
     return None if row.node_cpu is None else Resources(row.node_cpu, row.node_memory or 0, row.node_gpu or 0)
 
 
-def _check_of_ray(clusters: ClusterService, name: str) -> checks.Check:
-    try:
-        capacity = clusters.capacity(name, fresh=True)
-    except Unreachable as failure:
-        return checks.Check("reachable", False, str(failure), "Is it running, and the token right?")
-    return checks.Check("reachable", True, f"{len(capacity.nodes)} nodes answer.")
-
-
 def _observed(capacity: Capacity) -> dict[str, Any]:
     total, largest = capacity.total, capacity.largest_node
     return {
@@ -453,18 +419,14 @@ def _observed(capacity: Capacity) -> dict[str, Any]:
 
 def _answer(row: ClusterRow) -> dict[str, Any]:
     registered = register.registered(row)
-    kube = registered if isinstance(registered, KubeRayClusterSpec) else None
     sizes = {"cpu": row.total_cpu, "memory": row.total_memory, "gpu": row.total_gpu}
     return {
         "name": row.name,
         "kind": row.kind,
         "address": row.address,
         "serveUrl": row.serve_url,
-        "mode": kube.mode if kube else None,
-        "namespace": kube.namespace if kube else None,
-        "context": kube.context if kube else None,
-        "allow": kube.allow.model_dump(mode="json", by_alias=True) if kube else None,
-        "trustExperiments": kube.trust_experiments if kube else None,
+        **dict.fromkeys(("mode", "namespace", "context", "allow", "trustExperiments")),
+        **kinds.of(row).described(row),
         "labels": registered.labels if registered else {},
         "gpuType": registered.gpu_type if registered else None,
         "createdTime": iso(row.created_ms),

@@ -389,7 +389,7 @@ class ExperimentService:
         environment = answers.stored_environment(row)
         found = [Event("NoShell", warning) for warning in spec.command_warnings]
         found += answers.told_of_packages(environment)
-        if self._clusters.is_container(row.cluster):
+        if self._clusters.capabilities(row.cluster).has_pods:
             return found
         images = {environment.container_image} if environment else set()
         images |= {task.image for task in spec.spec.values()}

@@ -196,7 +196,7 @@ class NotebookReconciler:
             return _observe(row, decide.Observe(Status.FAILED, str(failure)), None)
         kernel = environment.kernel_spec
         pip = tuple(kernel.pip_dependencies or ()) if kernel else ()
-        if not self._clusters.is_local(row.cluster):
+        if not self._clusters.capabilities(row.cluster).is_here:
             pip = (JUPYTERLAB, *pip)
         conda = tuple(kernel.conda_dependencies or ()) if kernel else ()
         submission = Submission(launch, pip, conda, image=environment.container_image)

@@ -157,7 +157,7 @@ class ServingReconciler:
     def _seen(self, cluster: str, row: EndpointRow, serve: dict[str, object]) -> tuple[str, str | None]:
         """What Serve says of an endpoint; but it runs only once it answers: the proxy may start after the replicas."""
         status, message = decide.observed(row.name, serve, row.status, row.replicas)
-        if room.waits(message) and not self._clusters.is_kubernetes(cluster):
+        if room.waits(message) and self._clusters.capabilities(cluster).shares_serve:
             message = self._clusters.why_waiting(cluster, row.each, holder(row))
         if status == EndpointStatus.RUNNING and row.status != EndpointStatus.RUNNING:
             path = f"{decide.route(row.model_name, row.model_version)}/v2/health/ready"

@@ -62,7 +62,7 @@ class ServingService:
             name=endpoint_name(spec.model_name, spec.model_version),
             model_name=spec.model_name,
             model_version=spec.model_version,
-            model_uri=path if self._clusters.is_local(cluster) else uri,
+            model_uri=path if self._clusters.capabilities(cluster).is_here else uri,
             cluster=cluster,
             replicas=spec.replicas,
             cpu=each.cpu,
@@ -234,7 +234,7 @@ class ServingService:
             asked = parse_resources(text or "")
         except ValueError as failure:
             raise InvalidSpec(str(failure), "resources") from failure
-        cpu = asked.cpu or (DEFAULT_CPU_LOCAL if self._clusters.is_local(cluster) else DEFAULT_CPU)
+        cpu = asked.cpu or (DEFAULT_CPU_LOCAL if self._clusters.capabilities(cluster).is_here else DEFAULT_CPU)
         each = Resources(cpu, asked.memory, asked.gpu)
         self._clusters.check_one(cluster, each, "resources")
         return each

@@ -40,7 +40,7 @@ class TrafficService:
             clusters = sorted({endpoint.cluster for endpoint in served.values() if endpoint})
             if len(clusters) > 1:
                 raise InvalidSpec(f"its versions are on several clusters: {', '.join(clusters)}", "weights")
-            if self._clusters.is_kubernetes(clusters[0]):
+            if not self._clusters.capabilities(clusters[0]).shares_serve:
                 raise InvalidSpec(
                     "on Kubernetes each endpoint has a Ray cluster of its own; weigh its Services in your gateway",
                     "weights",

@@ -58,12 +58,18 @@ def add(bench: Bench) -> None:
 
 def with_use(services: Services) -> list[dict[str, Any]]:
     """All clusters, and how much of each the platform's own jobs hold."""
-    return [one | {"inUse": services.clusters.in_use(one["name"])} for one in services.clusters.list_all()]
+    return [_with_use(services, one) for one in services.clusters.list_all()]
+
+
+def _with_use(services: Services, cluster: dict[str, Any]) -> dict[str, Any]:
+    name = cluster["name"]
+    has_dashboard = services.clusters.capabilities(name).has_dashboard
+    return cluster | {"inUse": services.clusters.in_use(name), "hasDashboard": has_dashboard}
 
 
 def _look(services: Services, name: str) -> dict[str, Any]:
     """The cluster, and all that the platform has on it."""
-    cluster = services.clusters.get(name) | {"inUse": services.clusters.in_use(name)}
+    cluster = _with_use(services, services.clusters.get(name))
     jobs = {
         status: services.experiments.summaries(Filter(status=status, cluster=name), 1, SHOWN)
         for status in (ExperimentStatus.RUNNING, ExperimentStatus.CREATED, ExperimentStatus.ACCEPTED)
@@ -132,7 +138,7 @@ def _draw_card(one: dict[str, Any]) -> None:
             ]
         )
         usage(one["resources"], one["inUse"])
-        if one["kind"] != "kuberay":
+        if one["hasDashboard"]:
             parts.link("Ray dashboard", addresses.dashboard(one["name"]), new_tab=True)
 
 

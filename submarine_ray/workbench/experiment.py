@@ -203,7 +203,7 @@ class _Experiment:
                 parts.link("MLflow run", f"/mlflow/#/runs/{self._found['runId']}", new_tab=True)
             if self._services.experiments.has_tensorboard:
                 parts.link("TensorBoard", "/tensorboard/", new_tab=True)
-            if not self._services.clusters.is_container(self._found["cluster"]):
+            if self._services.clusters.capabilities(self._found["cluster"]).has_dashboard:
                 parts.link("Ray dashboard", f"{addresses.dashboard(self._found['cluster'])}#/jobs", new_tab=True)
 
     def _draw_params(self, params: list[dict[str, str]]) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.kinds import Check
 from submarine_ray.clusters.drivers.kuberay import ground, images
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
 from submarine_ray.core.networks import Outgoing
@@ -42,19 +41,6 @@ PROXY_RIGHT = ("", "services/proxy", ("get", "create", "update", "delete"))
 # Where Kubernetes tells a pod its namespace.
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at. `ok` is None where it could not be found out."""
-
-    check: str
-    ok: bool | None
-    message: str
-    fix: str | None = None
-
-    def answer(self) -> dict[str, Any]:
-        return {"check": self.check, "ok": self.ok, "message": self.message, "fix": None if self.ok else self.fix}
 
 
 def run(api: KubeApi, spec: KubeRayClusterSpec, service_url: str, outgoing: Outgoing) -> list[Check]:

@@ -1,0 +1,1 @@
+"""The Ray cluster that `submarine up` starts on this machine."""

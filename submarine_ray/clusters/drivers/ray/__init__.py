@@ -1,0 +1,1 @@
+"""A Ray cluster that runs already, reached through its dashboard."""
