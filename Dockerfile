@@ -4,12 +4,17 @@ FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 RUN python -m venv /venv
-COPY constraints.txt pyproject.toml README.md ./
+COPY constraints.txt pyproject.toml README.md mkdocs.yml ./
 COPY submarine_ray submarine_ray
 COPY serve_apps serve_apps
 COPY templates templates
+COPY docs docs
 # boto3: artifacts in S3.
 RUN /venv/bin/pip install -c constraints.txt . boto3
+# The documentation is built with tools that the image does not keep, and is part of the package that is installed.
+RUN /venv/bin/pip install -c constraints.txt --target /docs-tools mkdocs-material 'mkdocstrings[python]' \
+    && PYTHONPATH=/docs-tools NO_MKDOCS_2_WARNING=1 /venv/bin/python -m mkdocs build --strict --quiet \
+    && /venv/bin/pip install --no-deps --force-reinstall .
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin submarine

@@ -11,7 +11,7 @@ EXTRA_tensorflow := tensorflow
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\)$$/\1/p' constraints.txt)
 TF_KERAS := $(shell sed -n 's/^\(tf_keras==.*\)$$/\1/p' constraints.txt)
 
-.PHONY: help quickstart test soak check format bench benchgpu screenshots clean
+.PHONY: help quickstart test soak check format bench benchgpu docs screenshots clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,7 +34,11 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.dev: .venv/.pytorch .venv/.tensorflow
-	$(PIP) -e '.[dev,tabular]'
+	$(PIP) -e '.[dev,docs,tabular]'
+	@touch $@
+
+.venv/.docs: .venv/.base
+	$(PIP) -e '.[docs]'
 	@touch $@
 
 # Submarine's published SDK has pins of its own (SQLAlchemy before 2), so it lives apart.
@@ -71,8 +75,11 @@ bench: .venv/.dev ## performance, as ratios measured side by side
 benchgpu: .venv/.pytorch ## what a GPU does on this machine, within five minutes and without a network
 	$(BIN)/python -m benchmarks.gpu
 
+docs: .venv/.docs ## build the documentation, which the service serves at /help
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 screenshots: .venv/.dev ## pictures of the running platform's pages, into docs/images
 	$(BIN)/python -m tests.browser.screenshots
 
 clean: ## remove what was built; data in SUBMARINE_HOME stays
-	rm -rf .venv .venv-compat .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-compat submarine_ray/help .pytest_cache .mypy_cache .ruff_cache

@@ -91,6 +91,7 @@ from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.ownership import Ownership
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.tracking.tensorboard import TensorBoard, TensorBoardPlace
+from submarine_ray.workbench import documentation
 from submarine_ray.workbench.feed import Feed
 
 log = structlog.get_logger(__name__)
@@ -264,6 +265,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     ):
         app.include_router(router)
     _add_operations(app, platform)
+    documentation.attach(app)
     if workbench:
         _add_workbench(app, platform, feed)
     app.add_middleware(TrackingMount, loaded=platform.tracking.app, is_decided=lambda: platform.tracking.is_decided)

@@ -24,10 +24,13 @@ class RemoteLog:
 
 @contextlib.contextmanager
 def remote_log() -> Iterator[RemoteLog]:
-    """Inside, what Ray tasks, actors and trainers give to the log is logged by this process, as it comes.
+    """A log that Ray tasks, actors and trainers may be given: this process logs what they send to it, as it comes.
 
-    with submarine.remote_log() as log:
-        TorchTrainer(train, train_loop_config={"log": log}, ...).fit()  # in train: config["log"]({"loss": 0.1}, step)
+        with submarine.remote_log() as log:
+            # in train: config["log"]({"loss": 0.1}, step)
+            TorchTrainer(train, train_loop_config={"log": log}, ...).fit()
+
+    It is for processes on other nodes, which know nothing of the experiment.
     """
     from ray.util.queue import Queue
 

@@ -79,7 +79,9 @@ def run(
         name: default the script's or function's name.
         workers: number of processes.
         framework: PyTorch, TensorFlow, XGBoost, Python, Shell or Ray; default PyTorch for several workers, else Python.
-        cpus_per_worker, gpus_per_worker, memory_per_worker: what each process gets (memory as `2Gi`).
+        cpus_per_worker: CPUs of each process.
+        gpus_per_worker: GPUs of each process; a part of one, such as 0.5, shares it.
+        memory_per_worker: memory of each process, as `2Gi`.
         env: environment variables.
         pip: packages to install for it.
         working_dir: a directory to send along; the command runs in a copy of it. What .gitignore and .submarineignore
@@ -90,6 +92,7 @@ def run(
         timeout: seconds after which an attempt is stopped, and has failed.
         grace_period: seconds between SIGTERM and SIGKILL when it is stopped, to save what it has; default 30.
         queue: wait for a cluster that is too small now, instead of being refused.
+        client: the client of the control service; default one for the service that the environment names.
 
     Raises:
         ApiError, ServiceUnreachable: the service refused, or does not answer.

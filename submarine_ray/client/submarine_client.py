@@ -22,8 +22,13 @@ class SubmarineClient:
     """Logs to experiments by their ids, saves models, and serves them.
 
     Args:
-        db_uri, s3_registry_uri, aws_access_key_id, aws_secret_access_key: Submarine's; not needed here, and not used.
-        host, token, patience: as of ExperimentClient.
+        db_uri: accepted for Submarine's sake, and not used.
+        s3_registry_uri: accepted for Submarine's sake, and not used.
+        aws_access_key_id: accepted for Submarine's sake, and not used.
+        aws_secret_access_key: accepted for Submarine's sake, and not used.
+        host: the control service's URL, as of ExperimentClient.
+        token: the token for it.
+        patience: seconds to try again for while the service does not answer.
 
     Source: Submarine's "Submarine Client".
     """

@@ -83,9 +83,10 @@ def tune(
     Args:
         target: a command with `{{lr}}` where a parameter's value goes; or a function that takes the parameters as a
             dict and reports with `ray.train.report` or `submarine.log_metric`.
-        search_space: what to try: `{"lr": {"type": "loguniform", "low": 1e-4, "high": 0.1}}`. docs/tuning.md has all
-            types.
-        metric, mode: what trials are compared by, and whether `"min"` or `"max"` of it is good.
+        search_space: what to try: `{"lr": {"type": "loguniform", "low": 1e-4, "high": 0.1}}`. docs/tuning.md lists
+            all types.
+        metric: what trials are compared by.
+        mode: whether `"min"` or `"max"` of it is good.
         num_samples: number of trials; with values of type grid, for each combination of them.
         max_concurrent_trials: how many run at once; default as many as there is room for.
         algorithm: random, grid, optuna (TPE), cma-es, bayesian or pbt.
@@ -95,8 +96,18 @@ def tune(
         seed: the same draws the same parameters.
         max_failures: how often a failed trial begins again.
         register_best: the best trial's saved model becomes this model's next version.
-        name, workers, framework, cpus_per_worker, gpus_per_worker, memory_per_worker, env, pip, working_dir, cluster,
-            queue: of each trial, as `submarine.run` has them.
+        name: of the experiment; default the script's or function's.
+        workers: processes of each trial. This and the following are the same as in `submarine.run`.
+        framework: PyTorch, TensorFlow, XGBoost, Python, Shell or Ray.
+        cpus_per_worker: CPUs of each process.
+        gpus_per_worker: GPUs of each process.
+        memory_per_worker: memory of each process, as `2Gi`.
+        env: environment variables.
+        pip: packages to install for it.
+        working_dir: a directory to send along.
+        cluster: where to run; default the local one.
+        queue: wait for a cluster that is too small now, instead of being refused.
+        client: the client of the control service; default one for the service that the environment names.
 
     Raises:
         ApiError, ServiceUnreachable: the service refused, or does not answer.

@@ -29,7 +29,7 @@ _PLACES = (
         ("Endpoints", "/endpoints", "bolt"),
         ("Clusters", "/clusters", "dns"),
     ),
-    (("MLflow", "/mlflow/", "query_stats"), ("API", "/docs", "api")),
+    (("MLflow", "/mlflow/", "query_stats"), ("API", "/docs", "api"), ("Help", "/help/", "menu_book")),
     (("Settings", "/settings", "settings"),),
 )
 

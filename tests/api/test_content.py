@@ -148,7 +148,7 @@ def test_without_a_pass_a_page_goes_to_the_main_origin_and_a_script_gets_nothing
 
 @pytest.mark.parametrize(
     "path", ["/", "/api/v1/experiment", "/api/v1/cluster", "/mlflow/", "/login", "/docs", "/health", "/metrics",
-             "/experiments", "/_nicegui_ws/socket.io/", "/workbench-static/workbench.css", "/openapi.json"],
+             "/experiments", "/_nicegui_ws/socket.io/", "/workbench-static/workbench.css", "/openapi.json", "/help/"],
 )  # fmt: skip
 def test_nothing_of_the_service_is_on_the_contents_origin(content: TestClient, path: str) -> None:
     for headers in (KNOWN, {**CLICK, "Cookie": "submarine_session=x"}):

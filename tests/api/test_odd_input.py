@@ -49,7 +49,7 @@ PATHS = [
     "/health?%ff", "/docs?%00", "/mlflow/api/2.0/mlflow/experiments/get?experiment_id=%00",
     "/mlflow/api/2.0/mlflow/experiments/get?experiment_id=99999999999999999999", "/mlflow/api/2.0/mlflow/runs/get?run_id=%00",
     "/experiment/%00", "/experiments/%ff", "/model/%00", "/experiments?page=99999999999999999999", "/experiments?status=%00",
-    "/api/v1/package/%00", "/api/v1/package/..%2Fx", "/workbench-static/%00", "/workbench-static/%ff", "/_nicegui/%00", "/_nicegui/a/b/%2e%2e",
+    "/api/v1/package/%00", "/api/v1/package/..%2Fx", "/workbench-static/%00", "/workbench-static/%ff", "/help/%00", "/help/%ff", "/_nicegui/%00", "/_nicegui/a/b/%2e%2e",
 ]  # fmt: skip
 
 
