@@ -26,10 +26,10 @@ from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import due_ms, now_ms
 from submarine_ray.core.database import Database
+from submarine_ray.core.engine.change_queue import ChangeQueue
 from submarine_ray.core.errors import DatabaseUnavailable, InvalidSpec, SecretLost, SubmarineError
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
-from submarine_ray.core.news import News
 from submarine_ray.experiments import archive, decide, leftovers, logs, outcomes, repository
 from submarine_ray.experiments.answers import stored_environment, stored_spec
 from submarine_ray.experiments.marks import Marks
@@ -96,7 +96,7 @@ class ExperimentReconciler:
         self._stranded: set[str] = set()
         self._next_tick_ms = math.inf
         self._tidy_after = 0.0
-        self._news = News(wake)
+        self._news = ChangeQueue(wake)
         clusters.add_listener(self._news.add)
 
     def recover(self) -> None:

@@ -206,6 +206,11 @@ class TwoServices(RuleBasedStateMachine):
         self.world.set_ms += by
         if self.server:
             self.world.server_set_ms += by
+            for clock, lessee in zip(self.clocks, self.lessees, strict=True):  # each looks every second
+                use(clock)
+                clock.agree(self.world.server())
+                with self.database.session(write=True) as session:
+                    leases.agreed_ms(session, ExperimentRow, lessee)
 
     @rule(number=st.sampled_from([0, 1]), dies=st.booleans())
     def work(self, number: int, dies: bool) -> None:

@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from submarine_ray.core import news
-from submarine_ray.core.news import News
+from submarine_ray.core.engine import change_queue
+from submarine_ray.core.engine.change_queue import ChangeQueue
 
 
 def test_changes_are_gathered_for_a_moment_and_then_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news, "GATHER_SECONDS", 0.05)
+    monkeypatch.setattr(change_queue, "GATHER_SECONDS", 0.05)
     woken = threading.Event()
-    told = News(woken.set)
+    told = ChangeQueue(woken.set)
     told.add({"a"})
     told.add({"b", "a"})
     assert told.take() == []
@@ -22,8 +22,8 @@ def test_changes_are_gathered_for_a_moment_and_then_taken_once(monkeypatch: pyte
 
 
 def test_what_is_being_worked_on_is_told_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news, "GATHER_SECONDS", 0.0)
-    told = News(lambda: None)
+    monkeypatch.setattr(change_queue, "GATHER_SECONDS", 0.0)
+    told = ChangeQueue(lambda: None)
     told.hold(["a"])
     told.add({"a", "b"})
     assert told.take() == ["b"]
@@ -32,8 +32,8 @@ def test_what_is_being_worked_on_is_told_afterwards(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_next_to_work_on_it_may_begin_before_the_last_has_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news, "GATHER_SECONDS", 0.0)
-    told = News(lambda: None)
+    monkeypatch.setattr(change_queue, "GATHER_SECONDS", 0.0)
+    told = ChangeQueue(lambda: None)
     told.hold(["a"])
     told.hold(["a"])
     told.let_go(["a"])

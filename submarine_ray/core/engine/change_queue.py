@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 GATHER_SECONDS = 0.15
 
 
-class News:
+class ChangeQueue:
     """Ids of what has changed, gathered for a moment; then `wake` is called.
 
     Those that are being worked on are kept back until they are let go: the work may have looked before the change, and

@@ -1,0 +1,155 @@
+"""The engine's invariants (docs/engine.md), stepped by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from submarine_ray.core.engine.engine import Bounds
+from tests.reconcile import fakes
+from tests.reconcile.fakes import LEASE_MS, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with fakes.world(tmp_path) as made:
+        yield made
+
+
+def test_what_is_desired_comes_about(world: World) -> None:
+    service = world.service("a")
+    world.add("x", "y")
+    world.add("z", cluster="two")
+    service.work()
+    assert world.statuses() == {"x": "made", "y": "made", "z": "made"}
+    assert {row.next_check_ms for row in world.rows().values()} == {None}
+    world.desire("y", "other")
+    service.work()
+    assert world.statuses() == {"x": "made", "y": "other", "z": "made"}
+    assert world.clusters["one"].calls == [("x", "made"), ("y", "made"), ("y", "other")]
+
+
+def test_a_step_longer_than_three_leases_is_done_once_and_kept(world: World) -> None:
+    one, other = world.service("a"), world.service("b")
+    world.add("x")
+
+    def long(_key: str) -> None:
+        for _ in range(10):
+            world.now_ms += LEASE_MS // 3
+            one.engine.heartbeat()
+            other.work()
+            one.tick()  # nor is it claimed again by the service that has it in hand
+
+    world.clusters["one"].making = long
+    one.work()
+    assert world.clusters["one"].calls == [("x", "made")]
+    assert world.statuses() == {"x": "made"}
+
+
+def test_who_hangs_without_a_heartbeat_loses_the_row_and_writes_nothing(world: World) -> None:
+    one, other = world.service("a"), world.service("b")
+    world.add("x")
+
+    def stopped(_key: str) -> None:
+        world.clusters["one"].making = lambda _key: None
+        world.now_ms += LEASE_MS + 1
+        other.work()
+        assert world.statuses() == {"x": "made"}
+        world.desire("x", "other")
+
+    world.clusters["one"].making = stopped
+    one.tick()
+    one.workers.run()
+    assert world.statuses() == {"x": "made"} and world.rows()["x"].next_check_ms is not None
+    other.work()
+    assert world.statuses() == {"x": "other"}
+
+
+def test_a_resumed_service_takes_no_step_of_what_it_has_lost(world: World) -> None:
+    one, other = world.service("a"), world.service("b")
+    world.add("x", "y")
+    one.tick()
+    one.workers.work.pop(0)()  # the look: two steps wait for a worker
+    world.now_ms += LEASE_MS + 1  # SIGSTOP, then SIGCONT
+    other.work()
+    one.workers.run()
+    assert sorted(world.clusters["one"].calls) == [("x", "made"), ("y", "made")]
+
+
+@pytest.mark.parametrize("failure", [ValueError("its spec cannot be read"), fakes.Away("half of it is away")])
+def test_a_poisoned_row_delays_nobody_and_is_told_once(world: World, failure: Exception) -> None:
+    service = world.service("a")
+    service.feature.poisoned["bad"] = failure
+    world.add("bad", "good", "well")
+    for _ in range(8):
+        service.work()
+        world.now_ms += 400_000
+    assert world.statuses() == {"bad": "asked", "good": "made", "well": "made"}
+    (told,) = service.feature.told
+    assert told[0] == "bad" and ("ValueError" in told[1] or str(failure) in told[1])
+    del service.feature.poisoned["bad"]
+    service.work()
+    assert world.statuses()["bad"] == "made"
+
+
+def test_a_row_that_breaks_the_look_is_found_among_the_others(world: World) -> None:
+    service = world.service("a")
+    world.add("bad", "good")
+
+    def looking(keys: object) -> None:
+        if "bad" in list(keys):  # type: ignore[call-overload]
+            raise KeyError("of one row")
+
+    world.clusters["one"].looking = looking
+    service.work()
+    assert world.statuses() == {"bad": "asked", "good": "made"}
+
+
+def test_a_cluster_that_hangs_delays_only_its_own(world: World) -> None:
+    service = world.service("a", Bounds(looks=4, looks_of_cluster=1))
+    world.add("x", cluster="hangs")
+    world.add("y", cluster="well")
+    hung = []
+
+    def hang(_keys: object) -> None:
+        if hung:
+            return
+        hung.append(True)
+        world.add("late", cluster="well")
+        world.add("later", cluster="hangs")
+        service.work()  # the other workers, meanwhile
+        assert world.statuses() == {"x": "asked", "y": "made", "late": "made", "later": "asked"}
+
+    world.clusters["hangs"].looking = hang
+    service.work()
+    service.work()
+    assert set(world.statuses().values()) == {"made"}
+
+
+def test_a_cluster_that_is_away_changes_no_row_and_is_asked_rarely(world: World) -> None:
+    service = world.service("a")
+    world.add("x")
+    there, asked = world.clusters["one"], []
+    there.is_away = True
+    there.looking = lambda _keys: asked.append(world.now_ms)
+    before = world.rows()["x"].next_check_ms
+    for _ in range(60):
+        service.work()
+        world.now_ms += 1_000
+    assert 3 <= len(asked) <= 9 and world.rows()["x"].next_check_ms == before
+    there.is_away = False
+    world.now_ms += 60_000
+    service.work()
+    assert world.statuses() == {"x": "made"}
+
+
+def test_no_row_is_claimed_without_a_free_worker(world: World) -> None:
+    service = world.service("a", Bounds(looks=2))
+    for number in range(5):
+        world.add(f"x{number}", cluster=f"c{number}")
+    service.tick()
+    assert sum(row.lock_token is not None for row in world.rows().values()) == 2
+    service.work()
+    assert set(world.statuses().values()) == {"made"}
