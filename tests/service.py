@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 from submarine_ray.access.connections import PeerProtocol
 from submarine_ray.app import Platform, build
 from submarine_ray.core.settings import Settings
+from submarine_ray.tracking.runs import OpenedRun
 from submarine_ray.tracking.service import TrackingService
 from tests.conftest import free_port, wait_until
 
@@ -59,6 +61,11 @@ def put_texts(tracking: TrackingService, run: str, texts: dict[str, str]) -> Non
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         tracking.put_directory(run, Path(directory))
+
+
+def own_run(tracking: TrackingService, experiment_id: str, name: str = "test") -> OpenedRun:
+    """The MLflow run of an experiment, as the reconciler makes it."""
+    return tracking.open_run(uuid.uuid4().hex, name, experiment_id, "worker-0", {})
 
 
 def read_artifact(tracking: TrackingService, run: str, path: str) -> bytes:

@@ -42,6 +42,7 @@ from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.plan import plan_launch, plan_replicas
 from submarine_ray.spec.quantities import Resources
+from submarine_ray.tracking.runs import OpenedRun
 from submarine_ray.tracking.service import TrackingService
 
 log = structlog.get_logger(__name__)
@@ -92,7 +93,6 @@ class ExperimentReconciler:
         self._outages: dict[str, float] = {}
         self._marks = Marks()
         self._unsubmittable = Unsubmittable()
-        self._started_ms = now_ms()
         self._stranded: set[str] = set()
         self._next_tick_ms = math.inf
         self._tidy_after = 0.0
@@ -319,15 +319,9 @@ class ExperimentReconciler:
         spec = stored_spec(row)
         if impossible := self._impossible(row, spec):
             return outcomes.observed(row, impossible, None)
-        if row.run_id is None:
-            leader = plan_replicas(spec)[0].name
-            tags = {"submarine.framework": spec.meta.framework, "submarine.cluster": row.cluster}
-            look_first = not self._started_ms <= row.accepted_ms <= now_ms()
-            run = self._tracking.create_run(spec.meta.name, row.id, leader, tags, look_first)
-            with self._database.session(write=True) as session:
-                repository.note_run(session, row, run.run_id, run.experiment_id)
-            row.run_id, row.mlflow_experiment_id = run.run_id, run.experiment_id
-        tracking = self._tracking.reference(row.submission_id, row.run_id, row.mlflow_experiment_id or "")
+        if not (run := self._opened_run(row, spec)):
+            return {"next_check_ms": due_ms()}, []
+        tracking = self._tracking.reference(row.submission_id, run.run_id, run.mlflow_experiment_id)
         at_once = self._clusters.trials_at_once(row.cluster, spec)
         launch = plan_launch(
             spec,
@@ -370,6 +364,20 @@ class ExperimentReconciler:
             "next_check_ms": due_ms() + SUPERVISOR_MS,
         }
         return values | {"reason": None, "message": None}, [submitted, *outcomes.limited(row, spec, at_once), *hurried]
+
+    def _opened_run(self, row: ExperimentRow, spec: ExperimentSpec) -> OpenedRun | None:
+        """The MLflow run of the experiment, noted in its row; None if another service has the row by now."""
+        leader = plan_replicas(spec)[0].name
+        tags = {"submarine.framework": spec.meta.framework, "submarine.cluster": row.cluster}
+        known = row.run_id
+        run = self._tracking.open_run(known or row.new_run_id, spec.meta.name, row.id, leader, tags)
+        if run.told or not known:
+            with self._database.session(write=True) as session:
+                happened = [Event("TrackingRestored", run.told)] if run.told else []
+                if not repository.note_run(session, row, run.run_id, run.mlflow_experiment_id, happened):
+                    return None
+        row.run_id, row.mlflow_experiment_id = run.run_id, run.mlflow_experiment_id
+        return run
 
     def _queue(self, row: ExperimentRow) -> Outcome:
         values: Values = {"next_check_ms": due_ms() + QUEUED_PAUSE_MS}

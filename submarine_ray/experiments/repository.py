@@ -180,14 +180,19 @@ def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happe
     return applied
 
 
-def note_run(session: Session, row: ExperimentRow, run_id: str, mlflow_experiment_id: str) -> None:
-    """Keep the MLflow run of a leased row; the lease stays."""
-    session.execute(
+def note_run(
+    session: Session, row: ExperimentRow, run_id: str, mlflow_experiment_id: str, happened: Sequence[Event]
+) -> bool:
+    """Keep the MLflow run of a leased row, which stays leased; False if the lease is another's by now."""
+    noted = session.execute(
         update(ExperimentRow)
-        .where(ExperimentRow.id == row.id, ExperimentRow.run_id.is_(None))
+        .where(ExperimentRow.id == row.id, ExperimentRow.lock_token == row.lock_token)
         .values(run_id=run_id, mlflow_experiment_id=mlflow_experiment_id)
         .execution_options(synchronize_session=False)
-    )
+    ).rowcount  # type: ignore[attr-defined]
+    if noted:
+        events.record(session, row.id, happened)
+    return bool(noted)
 
 
 def in_use(session: Session, cluster: str) -> Resources:

@@ -75,6 +75,11 @@ class ExperimentRow(Wished, Table):
         return submission_id(self.id, self.attempt)
 
     @property
+    def new_run_id(self) -> str:
+        """The id of the MLflow run to make: whoever makes it, it is the same."""
+        return self.uid.replace("-", "")
+
+    @property
     def superseded_ids(self) -> tuple[str, ...]:
         return tuple(self.superseded.split())
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from submarine_ray.access.tombstones import Tombstones
-from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SubmarineError
+from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
 from submarine_ray.models import signatures, tags
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 from submarine_ray.spec.trials import EXPERIMENT_TAG
+from submarine_ray.tracking.failures import translated
+from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.service import TrackingService
 
 STAGES = {
@@ -25,12 +26,6 @@ STAGES = {
 }
 _STAGE_TAG = "submarine.stage"
 _DATASET_TAG = "submarine.dataset"
-_MAX_RESULTS = 1000
-_KINDS: dict[str, type[SubmarineError]] = {
-    "RESOURCE_DOES_NOT_EXIST": NotFound,
-    "RESOURCE_ALREADY_EXISTS": AlreadyExists,
-    "INVALID_PARAMETER_VALUE": InvalidSpec,
-}
 
 
 class ModelService:
@@ -50,46 +45,46 @@ class ModelService:
 
     def create(self, spec: RegisteredModelSpec) -> None:
         """Raises AlreadyExists."""
-        with self._registry() as client:
-            client.create_registered_model(spec.name, tags.as_mlflow(spec.tags), spec.description)
+        client = self._client()
+        client.create_registered_model(spec.name, tags.as_mlflow(spec.tags), spec.description)
 
     def list_all(self) -> list[dict[str, Any]]:
-        return [_model(found) for found in _all(self._client().search_registered_models)]
+        return [_model(found) for found in every(self._client().search_registered_models)]
 
     def get(self, name: str) -> dict[str, Any]:
-        with self._registry() as client:
-            return _model(client.get_registered_model(name))
+        client = self._client()
+        return _model(client.get_registered_model(name))
 
     def patch(self, name: str, patch: RegisteredModelPatch) -> None:
         """Rename, describe; versions and tags follow. Raises NotFound, AlreadyExists, and Conflict for a new name
         while a version is served: its endpoint has the old one.
         """
-        with self._registry() as client:
-            client.get_registered_model(name)
-            new_name = patch.name or name
-            if new_name != name:  # first: this may be refused, and then nothing has changed
-                self._check_unserved(name)
-                client.rename_registered_model(name, new_name)
-            if patch.description is not None:
-                client.update_registered_model(new_name, patch.description)
+        client = self._client()
+        client.get_registered_model(name)
+        new_name = patch.name or name
+        if new_name != name:  # first: this may be refused, and then nothing has changed
+            self._check_unserved(name)
+            client.rename_registered_model(name, new_name)
+        if patch.description is not None:
+            client.update_registered_model(new_name, patch.description)
 
     def tag(self, name: str, tag: str, wanted: bool) -> None:
         """Give a model a tag, or take it away. Raises NotFound, InvalidSpec."""
         key, value = tags.keyed(tag)
-        with self._registry() as client:
-            present = key in client.get_registered_model(name).tags
-            if wanted:
-                client.set_registered_model_tag(name, key, value)
-            elif present:
-                client.delete_registered_model_tag(name, key)
+        client = self._client()
+        present = key in client.get_registered_model(name).tags
+        if wanted:
+            client.set_registered_model_tag(name, key, value)
+        elif present:
+            client.delete_registered_model_tag(name, key)
 
     def delete(self, name: str) -> None:
         """Raises NotFound, and Conflict while a version is served or in Production."""
         self._check_unserved(name)
         for version in self.versions(name):
             _check_stage(version)
-        with self._registry() as client:
-            client.delete_registered_model(name)
+        client = self._client()
+        client.delete_registered_model(name)
         self._tombstones.bury(DeletedKind.MODEL, name)
 
     def create_version(self, spec: ModelVersionSpec, base_dir: str | None) -> dict[str, Any]:
@@ -100,33 +95,33 @@ class ModelService:
         kept = tags.as_mlflow(spec.tags) | {EXPERIMENT_TAG: spec.experiment_id, _STAGE_TAG: stage}
         if spec.dataset:
             kept[_DATASET_TAG] = spec.dataset
-        with self._registry() as client:
-            try:
-                client.get_registered_model(spec.name)
-            except Exception:  # noqa: BLE001 (MLflow has one class for all; if it was another trouble, the next call meets it)
-                client.create_registered_model(spec.name)
-            model_id = uri.removeprefix("models:/")
-            made = client.create_model_version(
-                spec.name, uri, run_id, kept, description=spec.description, model_id=model_id
-            )
-            return _version(made)
+        client = self._client()
+        try:
+            client.get_registered_model(spec.name)
+        except NotFound:
+            client.create_registered_model(spec.name)
+        model_id = uri.removeprefix("models:/")
+        made = client.create_model_version(
+            spec.name, uri, run_id, kept, description=spec.description, model_id=model_id
+        )
+        return _version(made)
 
     def versions(self, name: str) -> list[dict[str, Any]]:
         self.get(name)
         client = self._client()
-        found = _all(lambda **page: client.search_model_versions(f"name = '{name}'", **page))
+        found = every(client.search_model_versions, f"name = '{name}'")
         return sorted((_version(item) for item in found), key=lambda version: int(version["version"]))
 
     def newest_versions(self) -> list[dict[str, Any]]:
         """Every model's newest version, the model last changed first."""
-        with self._registry() as client:
-            models = [one for one in _all(client.search_registered_models) if one.latest_versions]
-            found = [_version(max(one.latest_versions, key=lambda version: int(version.version))) for one in models]
+        client = self._client()
+        models = [one for one in every(client.search_registered_models) if one.latest_versions]
+        found = [_version(max(one.latest_versions, key=lambda version: int(version.version))) for one in models]
         return sorted(found, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)
 
     def version(self, name: str, version: int) -> dict[str, Any]:
-        with self._registry() as client:
-            return _version(client.get_model_version(name, str(version)))
+        client = self._client()
+        return _version(client.get_model_version(name, str(version)))
 
     def signature(self, name: str, version: int) -> dict[str, Any]:
         """What a version takes and gives, and an example of a request. Raises NotFound."""
@@ -139,7 +134,7 @@ class ModelService:
             except NotFound:
                 return None
 
-        with self._registry():
+        with translated():
             try:
                 return signatures.read(text)
             except (signatures.NotReadable, InvalidSpec) as failure:
@@ -149,38 +144,38 @@ class ModelService:
         """Describe a version, move it to a stage, name its dataset. Raises NotFound, InvalidSpec."""
         version = str(patch.version)
         stage = _stage(patch.current_stage) if patch.current_stage is not None else None
-        with self._registry() as client:
-            client.get_model_version(patch.name, version)
-            if patch.description is not None:
-                client.update_model_version(patch.name, version, patch.description)
-            if stage is not None:
-                client.set_model_version_tag(patch.name, version, _STAGE_TAG, stage)
-            if patch.dataset is not None:
-                client.set_model_version_tag(patch.name, version, _DATASET_TAG, patch.dataset)
+        client = self._client()
+        client.get_model_version(patch.name, version)
+        if patch.description is not None:
+            client.update_model_version(patch.name, version, patch.description)
+        if stage is not None:
+            client.set_model_version_tag(patch.name, version, _STAGE_TAG, stage)
+        if patch.dataset is not None:
+            client.set_model_version_tag(patch.name, version, _DATASET_TAG, patch.dataset)
 
     def tag_version(self, name: str, version: int, tag: str, wanted: bool) -> None:
         """Give a version a tag, or take it away. Raises NotFound, InvalidSpec."""
         key, value = tags.keyed(tag)
-        with self._registry() as client:
-            present = key in client.get_model_version(name, str(version)).tags
-            if wanted:
-                client.set_model_version_tag(name, str(version), key, value)
-            elif present:
-                client.delete_model_version_tag(name, str(version), key)
+        client = self._client()
+        present = key in client.get_model_version(name, str(version)).tags
+        if wanted:
+            client.set_model_version_tag(name, str(version), key, value)
+        elif present:
+            client.delete_model_version_tag(name, str(version), key)
 
     def delete_version(self, name: str, version: int) -> None:
         """Raises NotFound, and Conflict while the version is served or in Production."""
         found = self.version(name, version)
         self._check_unserved(name, version)
         _check_stage(found)
-        with self._registry() as client:
-            client.delete_model_version(name, str(version))
+        client = self._client()
+        client.delete_model_version(name, str(version))
         self._tombstones.bury(DeletedKind.MODEL_VERSION, f"{name}/{version}", name)
 
     def location(self, name: str, version: int) -> tuple[str, str]:
         """A version's `models:/` URI, and where its files lie as this service reads them. Raises NotFound."""
-        with self._registry() as client:
-            uri = client.get_model_version_download_uri(name, str(version))
+        client = self._client()
+        uri = client.get_model_version_download_uri(name, str(version))
         if uri.startswith("models:/"):
             uri = str(self._client().get_logged_model(uri.removeprefix("models:/")).artifact_location)
         uri = self._tracking.storage_uri(uri)
@@ -191,8 +186,8 @@ class ModelService:
         return f"models:/{name}/{version}", uri
 
     def set_stage(self, name: str, version: int, stage: str) -> None:
-        with self._registry() as client:
-            client.set_model_version_tag(name, str(version), _STAGE_TAG, _stage(stage))
+        client = self._client()
+        client.set_model_version_tag(name, str(version), _STAGE_TAG, _stage(stage))
 
     def _check_unserved(self, name: str, version: int | None = None) -> None:
         """Raises Conflict while the version, or any of the model's, is served."""
@@ -223,34 +218,8 @@ class ModelService:
         raise InvalidSpec(f"experiment {experiment_id} saved no model {wanted[:80]!r}; it saved: {saved}", "baseDir")
 
     def _client(self) -> Any:
+        """MLflow's client; it raises our errors."""
         return self._tracking.client()
-
-    @contextmanager
-    def _registry(self) -> Iterator[Any]:
-        """MLflow's client, its error codes as ours."""
-        client = self._client()
-        # Only now: two threads that import MLflow at once leave it broken, and `_client` waits for the first.
-        from mlflow.exceptions import MlflowException
-
-        try:
-            yield client
-        except MlflowException as failure:
-            kind = _KINDS.get(failure.error_code)
-            if kind is None:
-                raise
-            raise kind(failure.message) from failure
-
-
-def _all(search: Callable[..., Any]) -> list[Any]:
-    """Every result of one of MLflow's searches, which answer in pages."""
-    found: list[Any] = []
-    token: str | None = None
-    while True:
-        page = search(max_results=_MAX_RESULTS, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
 
 
 def _stage(stage: str | None) -> str:

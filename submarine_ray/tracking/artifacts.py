@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from submarine_ray.core.errors import InvalidSpec, NotFound
+from submarine_ray.core.errors import InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.spec import passing
+from submarine_ray.tracking.failures import ours, translated
 from submarine_ray.tracking.locations import is_inside
 
 
@@ -35,7 +36,9 @@ def repository(uri: str, stored_at: str, root: str) -> Any:
 
 def listed(repository: Any, path: str) -> list[Artifact]:
     """What lies directly below `path`. Raises InvalidSpec for a path that leads out of the run."""
-    found = repository.list_artifacts(inside(path) or None)
+    wanted = inside(path)
+    with translated():
+        found = repository.list_artifacts(wanted or None)
     return [Artifact(f.path, f.is_dir, f.file_size) for f in found]
 
 
@@ -48,12 +51,18 @@ def opened(repository: Any, path: str) -> Iterator[Path]:
     if root := _local_root(repository):
         yield _local(root, safe)
         return
-    if any(found.is_dir for found in repository.list_artifacts(_above(safe)) if found.path == safe):
+    with translated():
+        beside = repository.list_artifacts(_above(safe))
+    if any(found.is_dir for found in beside if found.path == safe):
         raise InvalidSpec(f"{safe!r} is a directory; list it instead", "path")
     with passing.passing("artifact") as directory:
         try:
             local = Path(repository.download_artifacts(safe, str(directory)))
-        except Exception as failure:  # each artifact store has its own errors for "is not there"
+        except Exception as failure:
+            found = ours(failure)
+            if isinstance(found, TrackingUnavailable) and not isinstance(failure, FileNotFoundError):
+                raise found from failure
+            # Each artifact store has its own errors for "is not there".
             raise NotFound(f"There is no artifact {safe!r}.") from failure
         yield local
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from submarine_ray.core.errors import InvalidSpec, TrackingUnavailable
 from submarine_ray.tracking.batches import check_writer, expanded, parsed
+from submarine_ray.tracking.failures import translated
 from submarine_ray.tracking.points import MetricPoints
 from submarine_ray.tracking.service import TrackingService
 
@@ -31,24 +32,18 @@ class Intake:
     def _points(self, run_id: str) -> MetricPoints:
         if not self._tracking.is_ready:  # senders come again; a thread that waits would be missing elsewhere
             raise TrackingUnavailable("MLflow is still starting; try again in a moment.")
-        from mlflow.exceptions import MlflowException
         from mlflow.utils.validation import _validate_run_id
 
-        try:
+        with translated():
             _validate_run_id(run_id)
-        except MlflowException as failure:
-            raise InvalidSpec(failure.message) from failure
         return self._tracking.points
 
 
 def _check_key(key: str, number: int) -> None:
     """Raises InvalidSpec for what MLflow would not take as a metric's name."""
-    from mlflow.exceptions import MlflowException
     from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
     if len(key) > MAX_ENTITY_KEY_LENGTH:  # before a pattern sees it
         raise InvalidSpec(f"it has {len(key)} characters; at most {MAX_ENTITY_KEY_LENGTH} are kept", f"keys[{number}]")
-    try:
+    with translated():
         _validate_metric_name(key, f"keys[{number}]")
-    except MlflowException as failure:
-        raise InvalidSpec(failure.message) from failure

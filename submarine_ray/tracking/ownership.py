@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from submarine_ray.access.reach import Served
-from submarine_ray.core.errors import TrackingUnavailable
+from submarine_ray.core.errors import InvalidSpec, NotFound
 from submarine_ray.spec.trials import EXPERIMENT_TAG, SWEEP_TAG
+from submarine_ray.tracking.failures import translated
+from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.service import TrackingService
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -20,7 +22,6 @@ DEEPEST = 8
 MOST_OWN_RUNS = 500
 # Versions may be deleted, and their files are nobody's to read then.
 REGISTERED_SECONDS = 30.0
-_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
 
 
@@ -93,13 +94,13 @@ class Ownership:
 
     def narrowed(self, filter: str, experiment_id: str) -> str:
         """See Runs."""
-        from mlflow.exceptions import MlflowException
         from mlflow.utils.search_utils import SearchUtils
 
         try:
-            asked = SearchUtils.parse_search_filter(filter)
-        except MlflowException as failure:
-            raise ValueError(failure.message) from failure
+            with translated():
+                asked = SearchUtils.parse_search_filter(filter)
+        except InvalidSpec as failure:
+            raise ValueError(str(failure)) from failure
         if any(self._pins(one, experiment_id) for one in asked):
             return filter
         return _and(f"tags.`{EXPERIMENT_TAG}` = '{experiment_id}'", filter)
@@ -113,12 +114,12 @@ class Ownership:
 
     def narrowed_models(self, filter: str, experiment_id: str, run_id: str) -> str:
         """See Runs."""
-        from mlflow.exceptions import MlflowException
         from mlflow.utils.search_logged_model_utils import parse_filter_string
 
         try:
-            parse_filter_string(filter)
-        except (MlflowException, ValueError, SyntaxError) as failure:
+            with translated():
+                parse_filter_string(filter)
+        except (InvalidSpec, ValueError, SyntaxError) as failure:
             raise ValueError(f"The filter cannot be read: {failure}"[:500]) from failure
         own = [run_id, *(found for found in self._tracking.runs(run_id) if found != run_id)][:MOST_OWN_RUNS]
         listed = ", ".join(f"'{found}'" for found in own)
@@ -172,7 +173,7 @@ class Ownership:
         return root
 
     def _is_version_of_run(self, client: Any, run_id: str, path: str) -> bool:
-        found = client.search_model_versions(f"run_id = '{run_id}'", max_results=1000)
+        found = every(client.search_model_versions, f"run_id = '{run_id}'")
         roots = filter(None, (_below_root(str(version.source)) for version in found))
         return any(_is_below(path, root) for root in roots)
 
@@ -206,15 +207,10 @@ class Ownership:
 
     def _found(self, ask: Callable[[Any], Any]) -> Any:
         """What MLflow has; None where it has not. Raises TrackingUnavailable where it cannot say."""
-        client = self._tracking.client()
-        from mlflow.exceptions import MlflowException
-
         try:
-            return ask(client)
-        except MlflowException as failure:
-            if failure.error_code in _NOT_THERE:
-                return None
-            raise TrackingUnavailable(f"MLflow cannot be asked now: {failure.message}"[:500]) from failure
+            return ask(self._tracking.client())
+        except (NotFound, InvalidSpec):
+            return None
 
     def _remember(self, where: dict[str, Any], key: str, value: Any) -> None:
         with self._lock:

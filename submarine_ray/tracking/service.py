@@ -13,7 +13,7 @@ import structlog
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import TrackingUnavailable
+from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.core.http import App
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.launch import Tracking
@@ -28,15 +28,17 @@ from submarine_ray.spec.trials import (
 )
 from submarine_ray.tracking import artifacts, curves, tensorboard, trials
 from submarine_ray.tracking.artifacts import Artifact
+from submarine_ray.tracking.failures import Translated, translated
 from submarine_ray.tracking.mlflow_app import PREFIX, load
+from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.points import MetricPoints
+from submarine_ray.tracking.runs import NewRun, OpenedRun, OwnRuns
 
 log = structlog.get_logger(__name__)
 
 LOAD_SECONDS = 120
 ENDED = ("FINISHED", "FAILED", "KILLED")
 REPLICA_TAG = "submarine.replica"
-MAX_CHILD_RUNS = 1000
 
 
 class TrackingService:
@@ -51,7 +53,7 @@ class TrackingService:
         self._mlflow: Any = None
         self._database: Database | None = None
         self._points: MetricPoints | None = None
-        self._experiments: dict[str, str] = {}
+        self._own: OwnRuns | None = None
 
     @property
     def uri(self) -> str:
@@ -108,29 +110,19 @@ class TrackingService:
         return self._app
 
     def client(self) -> Any:
-        """An `MlflowClient` on the stores themselves."""
+        """An `MlflowClient` on the stores themselves; it raises our errors (tracking/failures.py)."""
         self.wait_ready()
         return self._mlflow
 
-    def create_run(
-        self, name: str, experiment_id: str, replica: str, tags: dict[str, str], look_first: bool
-    ) -> Tracking:
-        """The experiment's run, below the MLflow experiment `name`.
+    def open_run(self, run_id: str, name: str, experiment_id: str, replica: str, tags: dict[str, str]) -> OpenedRun:
+        """The experiment's run, in the MLflow experiment `name`: made with this id, unless it is there.
 
-        With `look_first`, a run that an earlier process made and had no time to note is used again.
+        Raises DatabaseUnavailable, TrackingUnavailable.
         """
-        client = self.client()
-        mlflow_experiment = self._experiment(name)
-        if look_first:
-            found = self._runs(mlflow_experiment, experiment_id)
-            if found:
-                return Tracking(self.uri, found[0].info.run_id, mlflow_experiment)
-        run = client.create_run(
-            mlflow_experiment,
-            run_name=experiment_id,
-            tags={EXPERIMENT_TAG: experiment_id, REPLICA_TAG: replica, "mlflow.source.name": "submarine", **tags},
-        )
-        return Tracking(self.uri, run.info.run_id, mlflow_experiment)
+        self.wait_ready()
+        assert self._own is not None  # noqa: S101 (wait_ready has said so)
+        of_ours = {EXPERIMENT_TAG: experiment_id, REPLICA_TAG: replica, "mlflow.source.name": "submarine"}
+        return self._own.open(NewRun(run_id, name, experiment_id, of_ours | tags))
 
     def replica_run(self, run_id: str, experiment_id: str, replica: str) -> str:
         """A new run of a replica's, below the experiment's: as the replica itself makes it (client/mlflow_rest.py)."""
@@ -141,14 +133,12 @@ class TrackingService:
 
     def log_params(self, run_id: str, params: Sequence[Param]) -> list[str]:
         """Store parameters; what MLflow does not take of them, in words."""
-        from mlflow.exceptions import MlflowException
-
         refused = []
         for param in params:
             try:
                 self.client().log_param(run_id, param.key, param.value)
-            except MlflowException as failure:
-                refused.append(f"{param}: {failure.message}")
+            except (InvalidSpec, NotFound, Conflict) as failure:
+                refused.append(f"{param}: {failure}")
         return refused
 
     def finish(self, run_id: str, succeeded: bool, stopped: bool = False) -> None:
@@ -228,7 +218,8 @@ class TrackingService:
 
     def put_directory(self, run_id: str, directory: Path, path: str = "") -> None:
         """Store what lies in `directory` as artifacts of the run, below `path`."""
-        self._artifacts(run_id).log_artifacts(str(directory), path or None)
+        with translated():
+            self._artifacts(run_id).log_artifacts(str(directory), path or None)
 
     def move_files(self, run_id: str, directory: str, into: str, is_own: Callable[[str], bool]) -> None:
         """Put the files directly in `directory` into another, where what comes next does not overwrite them; those
@@ -240,7 +231,7 @@ class TrackingService:
             return
         repository = self._artifacts(run_id)
         for path in paths:
-            with self.artifact(run_id, path) as file:
+            with self.artifact(run_id, path) as file, translated():
                 repository.log_artifact(str(file), into)
         try:
             for path in paths:
@@ -283,43 +274,18 @@ class TrackingService:
             from mlflow import MlflowClient
 
             self._app = app
-            self._mlflow = MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri)
+            self._mlflow = Translated(MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri))
+            self._own = OwnRuns(self._mlflow, database)
         except BaseException as failure:
             self._failure = failure
             log.exception("tracking.load_failed")
         self._ready.set()
 
-    def _experiment(self, name: str) -> str:
-        """The MLflow experiment of this name; made, or restored from MLflow's bin, where needed."""
-        if name in self._experiments:
-            return self._experiments[name]
-        from mlflow.exceptions import MlflowException
-
-        client = self.client()
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            try:
-                # The server's artifact proxy, not a path: replicas elsewhere can reach it too.
-                experiment_id = client.create_experiment(name, artifact_location=f"mlflow-artifacts:/{name}")
-            except MlflowException:  # somebody made it in the meantime
-                experiment_id = client.get_experiment_by_name(name).experiment_id
-        else:
-            experiment_id = found.experiment_id
-            if found.lifecycle_stage == "deleted":
-                client.restore_experiment(experiment_id)
-        self._experiments[name] = experiment_id
-        return str(experiment_id)
-
     def _runs(self, mlflow_experiment: str, experiment_id: str) -> list[Any]:
         """An experiment's runs: its own first, then the replicas'."""
-        return list(
-            self.client().search_runs(
-                [mlflow_experiment],
-                f"tags.`{EXPERIMENT_TAG}` = '{experiment_id}'",
-                max_results=MAX_CHILD_RUNS,
-                order_by=["attributes.start_time ASC"],
-            )
-        )
+        mine = f"tags.`{EXPERIMENT_TAG}` = '{experiment_id}'"
+        oldest_first = ["attributes.start_time ASC"]
+        return every(self.client().search_runs, [mlflow_experiment], mine, order_by=oldest_first)
 
     def _family(self, run_id: str) -> list[Any]:
         run = self.client().get_run(run_id)

@@ -21,8 +21,7 @@ from submarine_ray.spec.trials import (
     TRIAL_TAG,
     TrialState,
 )
-
-PAGE = 1000
+from submarine_ray.tracking.paged import every
 
 
 def runs(client: Any, run_id: str) -> list[Any]:
@@ -31,20 +30,8 @@ def runs(client: Any, run_id: str) -> list[Any]:
     experiment_id = run.data.tags.get(EXPERIMENT_TAG)
     if experiment_id is None:
         return []
-    found: list[Any] = []
-    token = None
-    while True:
-        page = client.search_runs(
-            [run.info.experiment_id],
-            f"tags.`{SWEEP_TAG}` = '{experiment_id}'",
-            max_results=PAGE,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-        found += page
-        token = page.token
-        if not token:
-            return found
+    of_sweep = f"tags.`{SWEEP_TAG}` = '{experiment_id}'"
+    return every(client.search_runs, [run.info.experiment_id], of_sweep, order_by=["attributes.start_time ASC"])
 
 
 def documents(found: Sequence[Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments import answers, logs
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import TOKEN, spec
-from tests.service import put_texts, read_artifact
+from tests.service import own_run, put_texts, read_artifact
 
 URL = "/api/v1/experiment"
 
@@ -129,7 +129,7 @@ def test_unknown_paths_and_methods_answer_in_the_envelope(api: httpx.Client) -> 
 def test_artifact_paths_do_not_lead_out(api: httpx.Client) -> None:
     id = api.post(URL, json=spec()).json()["result"]["experimentId"]
     platform = api.app.state.platform  # type: ignore[attr-defined]
-    run = platform.tracking.create_run("test", id, "worker-0", {}, False)
+    run = own_run(platform.tracking, id)
     put_texts(platform.tracking, run.run_id, {"kept/a.txt": "hello"})
     with platform.database.session(write=True) as session:
         session.get(ExperimentRow, id).run_id = run.run_id
@@ -274,7 +274,7 @@ def test_waiting_for_the_end_answers_at_once_when_there_is_news_and_in_time_when
 def test_big_artifacts_are_streamed_and_parts_can_be_asked_for(api: httpx.Client) -> None:
     id = api.post(URL, json=spec()).json()["result"]["experimentId"]
     platform = api.app.state.platform  # type: ignore[attr-defined]
-    run = platform.tracking.create_run("test", id, "worker-0", {}, False)
+    run = own_run(platform.tracking, id)
     text = "0123456789" * 2_000_000
     put_texts(platform.tracking, run.run_id, {"big/ü a.bin": text})
     with platform.database.session(write=True) as session:
@@ -362,7 +362,7 @@ def test_a_hidden_password_that_is_sent_back_stays_the_password(api: httpx.Clien
 
 def test_an_earlier_attempts_log_makes_room_for_the_next(api: httpx.Client) -> None:
     tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
-    run = tracking.create_run("test", "experiment-1-0042", "worker-0", {}, False).run_id
+    run = own_run(tracking, "experiment-1-0042").run_id
     tracking.move_files(run, "logs", "logs/attempt-1", logs.is_own)  # there may be none
     put_texts(tracking, run, {"logs/worker-0.log": "one ü", "logs/attempt-1/worker-0.log": "older"})
     tracking.move_files(run, "logs", "logs/attempt-2", logs.is_own)
@@ -372,7 +372,7 @@ def test_an_earlier_attempts_log_makes_room_for_the_next(api: httpx.Client) -> N
 
 def test_what_a_script_has_logged_beside_the_logs_stays_as_it_is(api: httpx.Client, tmp_path: Path) -> None:
     tracking = api.app.state.platform.tracking  # type: ignore[attr-defined]
-    run = tracking.create_run("test", "experiment-1-0043", "worker-0", {}, False).run_id
+    run = own_run(tracking, "experiment-1-0043").run_id
     (tmp_path / "events.out.tfevents").write_bytes(b"\x00\xff\x80")
     store = tracking._artifacts(run)
     store.log_artifact(str(tmp_path / "events.out.tfevents"), "logs")

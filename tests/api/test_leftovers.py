@@ -15,6 +15,7 @@ from submarine_ray.spec.records import Metric, Param
 from submarine_ray.tracking import leftovers
 from submarine_ray.tracking.batches import Batch
 from submarine_ray.tracking.service import TrackingService
+from tests.service import own_run
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def tracking(api: httpx.Client) -> TrackingService:
 
 
 def made(tracking: TrackingService, id: str) -> str:
-    return tracking.create_run("test", id, "worker-0", {}, False).run_id
+    return own_run(tracking, id).run_id
 
 
 def spool(path: Path, steps: range, key: str = "loss", writer: str | None = None) -> Path:

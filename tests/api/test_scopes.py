@@ -31,6 +31,7 @@ from submarine_ray.spec.examples import EXAMPLES
 from submarine_ray.spec.launch import BEGIN_VARIABLE, BEGUN_BEFORE_STATUS, TICKET_VARIABLE, Launch, Replica
 from submarine_ray.spec.trials import EXPERIMENT_TAG
 from tests.conftest import free_port, mlflow_of_its_own, spec, wait_until
+from tests.service import own_run
 
 pytestmark = pytest.mark.own_mlflow
 
@@ -63,12 +64,12 @@ class Service:
     def experiment(self, name: str) -> Experiment:
         meta = {"name": name, "framework": "Python", "cmd": "python train.py"}
         id = self.admin.post("/api/v1/experiment", json=spec(meta=meta)).json()["result"]["experimentId"]
-        made = self.platform.tracking.create_run(name, id, "worker-0", {}, False)
+        made = own_run(self.platform.tracking, id, name)
         with self.platform.database.session(write=True) as session:
             row = session.get(ExperimentRow, id)
-            row.run_id, row.mlflow_experiment_id = made.run_id, made.experiment_id
+            row.run_id, row.mlflow_experiment_id = made.run_id, made.mlflow_experiment_id
         token = self.platform.tokens.issue(PrincipalKind.ATTEMPT, id)
-        return Experiment(id, made.run_id, made.experiment_id, token)
+        return Experiment(id, made.run_id, made.mlflow_experiment_id, token)
 
     def change(self, table: Any, key: str, **values: Any) -> None:
         with self.platform.database.session(write=True) as session:
@@ -555,7 +556,7 @@ def test_what_cannot_be_found_out_now_is_no_refusal(
         raise MlflowException("the database is locked")
 
     http = service.client(own.token)
-    monkeypatch.setattr(service.platform.tracking.client(), "get_run", broken)
+    monkeypatch.setattr(service.platform.tracking.client()._client, "get_run", broken)
     unknown = {"run_id": "f" * 32}
     assert http.get(f"{MLFLOW}/runs/get", params=unknown).status_code == 503
     assert http.post(f"{MLFLOW}/runs/log-batch", json=unknown).status_code == 503

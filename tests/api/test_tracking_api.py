@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.experiments.tables import ExperimentRow
 from tests.conftest import spec
-from tests.service import put_texts
+from tests.service import own_run, put_texts
 
 URL = "/api/v1/experiment"
 BATCH = "/mlflow/api/2.0/mlflow/runs/log-batch"
@@ -30,7 +30,7 @@ def run(api: httpx.Client) -> tuple[str, str]:
 def make_run(api: httpx.Client, **changes: Any) -> tuple[str, str]:
     id = api.post(URL, json=spec(**changes)).json()["result"]["experimentId"]
     platform = api.app.state.platform  # type: ignore[attr-defined]
-    made = platform.tracking.create_run("test", id, "worker-0", {}, False)
+    made = own_run(platform.tracking, id)
     with platform.database.session(write=True) as session:
         session.get(ExperimentRow, id).run_id = made.run_id
     return id, made.run_id
@@ -96,7 +96,7 @@ def test_a_trial_that_diverged_never_wins(api: httpx.Client, client: ExperimentC
     for number, value in enumerate(values):
         tags = {"submarine.sweep_id": id, "submarine.is_trial": "1", "submarine.trial_id": f"t{number}",
                 "submarine.sweep_name": "s", "submarine.trial_params": "{}"}  # fmt: skip
-        trial = tracking.client().create_run(tracking._experiment("test"), tags=tags)
+        trial = tracking.client().create_run(tracking._own.experiment("test"), tags=tags)
         if value is not None:
             tracking.client().log_metric(trial.info.run_id, "loss", value)
     sweep = client.sweep(id)
