@@ -44,7 +44,7 @@ from submarine_ray.core import logging, networks, openapi, own_places, sealed
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import CLOCK, iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import DatabaseUnavailable
+from submarine_ray.core.errors import Conflict, DatabaseUnavailable
 from submarine_ray.core.health import Health, Report, Watched
 from submarine_ray.core.http import add_error_handlers
 from submarine_ray.core.instance import Instance
@@ -107,7 +107,8 @@ class Platform:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         home = settings.layout
-        self.name = Instance(home.root / "run").name
+        self.instance = Instance(home.root / "run", settings.is_shared)
+        self.name = self.instance.name
         lessee = Lessee(self.name, int(settings.lease_seconds * 1000))
         secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.tokens = Tokens(secrets.derived(PURPOSE))
@@ -126,7 +127,7 @@ class Platform:
         self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages, self.tokens)
         self.environments = EnvironmentService(self.database)
-        self.spools = Spools(home.spool)
+        self.spools = Spools(home.spool_of(self.instance.number))
         self.experiments = ExperimentService(
             self.database,
             self.clusters,
@@ -170,15 +171,16 @@ class Platform:
 
     def start(self) -> None:
         """Bring the schema up to date and begin the background work."""
-        CLOCK.keep(self.settings.layout.root / "run" / "clock.json")
+        CLOCK.keep(self.instance.directory / "clock.json")
         self.spools.clear()
-        self.database.migrate()
-        sealed.seal_all(self.database)
-        passwords.bring_in(self.database, self._secrets)
-        sealed.check_key(self.database)
-        self.clusters.ensure_local()
-        self.clusters.load_configurations()
-        self.templates.load_library(library.load(self.packages))
+        with self.database.alone("submarine_start"):  # services that start together bring it there one after the other
+            self.database.migrate()
+            sealed.seal_all(self.database)
+            passwords.bring_in(self.database, self._secrets)
+            sealed.check_key(self.database)
+            self.clusters.ensure_local()
+            self.clusters.load_configurations()
+            self.templates.load_library(library.load(self.packages))
         self.experiment_reconciler.recover()
         self.tracking.start()
         self.health.start()
@@ -194,6 +196,7 @@ class Platform:
         self.cluster_reconciler.close()
         self.clusters.close()
         self.database.close()
+        self.instance.release()
 
     def told(self, report: Report) -> dict[str, Any]:
         """A report as it is answered."""
@@ -371,9 +374,13 @@ def main() -> None:
         settings, sockets = listener.opened(settings)
     except listener.CannotListen as failure:
         sys.exit(f"The control service cannot start: {failure}")
+    try:
+        app = build(settings, workbench=True)
+    except Conflict as failure:
+        sys.exit(f"The control service cannot start: {failure}")
     connections = Connections(possible(settings.max_connections), settings.max_connections_per_peer)
     config = uvicorn.Config(
-        build(settings, workbench=True),
+        app,
         http=served(PeerProtocol, connections),
         ws=served(BoundedWebSocket, connections),
         ws_max_size=WEBSOCKET_BYTES,

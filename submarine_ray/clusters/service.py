@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 import uuid
@@ -25,7 +26,7 @@ from submarine_ray.clusters.serve_hosts import serve_hosts
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound, SecretLost
+from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SecretLost
 from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
@@ -106,7 +107,8 @@ class ClusterService:
                 if known is not None:
                     repository.change(session, spec.name, register.columns(spec, self._secrets))
             if known is None:
-                self.create(spec)
+                with contextlib.suppress(AlreadyExists):  # somebody registers it at this very moment
+                    self.create(spec)
 
     def get(self, name: str) -> dict[str, Any]:
         return _answer(self._row(name))

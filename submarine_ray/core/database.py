@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,8 @@ from submarine_ray.spec import private
 CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 20
 POOL_WAIT_SECONDS = 5
-MIGRATION_SECONDS = 15  # below STATEMENT_SECONDS
+LOCK_SECONDS = 10  # of one statement that waits; below STATEMENT_SECONDS
+ALONE_SECONDS = 300.0  # a migration of large tables takes its time
 
 # MySQL's TEXT ends at 64 KB; a spec with a long command must fit.
 LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
@@ -100,15 +103,23 @@ class Database:
 
     @contextmanager
     def alone(self, lock: str) -> Iterator[None]:
-        """Services that start together do this one after the other (MySQL; a SQLite file has one service)."""
+        """Services do this one after the other (MySQL; a SQLite file has one service). Raises DatabaseUnavailable."""
         if self.engine.dialect.name == "sqlite":
             yield
             return
         with self.engine.connect() as connection:
-            if not connection.scalar(text("SELECT GET_LOCK(:lock, :wait)"), {"lock": lock, "wait": MIGRATION_SECONDS}):
-                raise DatabaseUnavailable("Another control service has been changing the schema for too long.")
-            yield  # the lock goes with the connection's session
-            connection.execute(text("DO RELEASE_LOCK(:lock)"), {"lock": lock})
+            # Such locks are the server's; another installation may have its database there.
+            name = hashlib.sha256(f"{self.engine.url.database} {lock}".encode()).hexdigest()[:40]
+            deadline = time.monotonic() + ALONE_SECONDS
+            while not connection.scalar(text("SELECT GET_LOCK(:lock, :wait)"), {"lock": name, "wait": LOCK_SECONDS}):
+                if time.monotonic() > deadline:
+                    raise DatabaseUnavailable("Another control service has been starting for too long.")
+            try:
+                yield
+                connection.execute(text("DO RELEASE_LOCK(:lock)"), {"lock": name})
+            except BaseException:
+                connection.invalidate()  # the lock goes with the connection's session, which the pool would keep
+                raise
 
     def close(self) -> None:
         self.engine.dispose()

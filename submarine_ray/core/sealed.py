@@ -123,16 +123,18 @@ def check_key(database: Database) -> None:
 def _seal_column(database: Database, table: SqlTable, column: Column[Any]) -> int:
     (key,) = table.primary_key.columns
     raw = type_coerce(column, Text)
-    query = select(key, raw).where(raw.not_like(f"{PREFIX}%")).order_by(key).limit(BATCH).with_for_update()
+    in_clear = raw.not_like(f"{PREFIX}%")
     count = 0
     while True:
-        with database.session(write=True) as session:
-            rows = session.execute(query).all()
+        with database.session() as session:
+            keys = session.scalars(select(key).where(in_clear).order_by(key).limit(BATCH)).all()
+        if not keys:
+            return count
+        with database.session(write=True) as session:  # which locks these rows alone: other services may be at work
+            rows = session.execute(select(key, raw).where(key.in_(keys), in_clear).with_for_update()).all()
             for found, clear in rows:
                 session.execute(update(table).where(key == found).values({column: Kept(clear)}))
         count += len(rows)
-        if len(rows) < BATCH:
-            return count
 
 
 def _wipe(database: Database) -> None:

@@ -148,6 +148,11 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.layout.mlflow_database}"
 
     @property
+    def is_shared(self) -> bool:
+        """Whether several services may work on the same databases: one process owns a SQLite file."""
+        return not any(url.startswith("sqlite") for url in (self.sqlalchemy_url, self.mlflow_url))
+
+    @property
     def artifacts(self) -> str:
         return self.artifact_root or str(self.layout.artifacts)
 

@@ -64,6 +64,10 @@ class Home:
         """Logs of jobs that run, split by replica, while somebody reads them; made anew with each start."""
         return self.root / "spool"
 
+    def spool_of(self, number: int) -> Path:
+        """Those of one of several services that share this home; the first has number 1."""
+        return self.spool if number == 1 else self.root / f"spool-{number}"
+
     @property
     def secret_key(self) -> Path:
         return self.root / "secret.key"
