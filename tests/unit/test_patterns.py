@@ -34,6 +34,7 @@ SIZES = (250, 1_000, 4_000, 16_000, 64_000, 256_000, 1_024_000)
 SMALL = 4  # how many of SIZES every candidate is tried at; the slowest go on
 GROWTH = 12.0  # per four times the text: 4 is linear, 16 quadratic; what memory costs lies between
 NOTICEABLE = 0.01  # seconds; below, a clock tells no growth
+TOO_LONG = 1.0  # seconds of the processor's time: no linear pattern needs them, and the next size might need hours
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,8 @@ def _grows(run: Callable[[str], Any], candidate: tuple[str, str, str], sizes: tu
             allowed = GROWTH * max(before[1], NOTICEABLE / GROWTH)
             if took > allowed and min(_took(run, text) for _ in range(3)) > allowed:
                 return f"is slow on {candidate}: {before[1]:.4f} s for {before[0]} characters, {took:.4f} s for {size}"
+        if took > TOO_LONG:
+            return f"is slow on {candidate}: {took:.4f} s for {size} characters"
         before = (size, took)
     return None
 

@@ -10,7 +10,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.page import page
 
 from submarine_ray.spec import masks
-from submarine_ray.workbench import parts, template_form
+from submarine_ray.workbench import dialogs, template_form
 from submarine_ray.workbench.experiment import _draw_timeline
 
 
@@ -19,7 +19,7 @@ def test_a_question_whose_page_is_left_is_not_answered() -> None:
         client = Client(page(""))
         with client:
             dialog = ui.dialog()
-            asked = asyncio.create_task(parts.answered(dialog))
+            asked = asyncio.create_task(dialogs.answered(dialog))
             await asyncio.sleep(0)
             client.delete()
             return await asked
