@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import MutableMapping
 from functools import cache
@@ -34,19 +35,29 @@ class Kept:
             await self._app(scope, receive, send)
             return
         key = (scope["path"], b"gzip" in headers.get(b"accept-encoding", b""))
-        messages = self._kept.get(key) or await self._ask(key, scope, receive)
+        messages = self._kept.get(key) or await self._ask(key, scope)
         for message in messages:
             await send(dict(message))
 
-    async def _ask(self, key: tuple[str, bool], scope: Scope, receive: Receive) -> Messages:
+    async def _ask(self, key: tuple[str, bool], scope: Scope) -> Messages:
+        """The whole answer. Who asks first may leave before its end, and what is left then would be everybody's."""
         messages: Messages = []
+        is_read = False
+
+        async def nobody_leaves() -> MutableMapping[str, Any]:
+            nonlocal is_read
+            if is_read:
+                await asyncio.Event().wait()
+            is_read = True
+            return {"type": "http.request", "body": b"", "more_body": False}
 
         async def keep(message: MutableMapping[str, Any]) -> None:
             messages.append(message)
 
-        await self._app(scope, receive, keep)
+        await self._app(scope, nobody_leaves, keep)
         size = sum(len(message.get("body", b"")) for message in messages)
-        if messages[0]["status"] == HTTPStatus.OK and key not in self._kept and self._size + size <= MAX_KEPT:
+        is_good = messages[0]["status"] == HTTPStatus.OK and not messages[-1].get("more_body")
+        if is_good and key not in self._kept and self._size + size <= MAX_KEPT:
             self._kept[key] = messages
             self._size += size
         return messages
