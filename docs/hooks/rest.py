@@ -52,7 +52,7 @@ def _document() -> Schema:
 def _page(document: Schema) -> str:
     schemas: Schema = document["components"]["schemas"]
     by_tag: dict[str, list[str]] = {}
-    for path, methods in document["paths"].items():
+    for path, methods in sorted(document["paths"].items(), key=lambda item: item[0].count("/")):
         for method, operation in methods.items():
             text = _operation(f"{method.upper()} {path}", operation, schemas)
             by_tag.setdefault(operation["tags"][0], []).append(text)
@@ -62,7 +62,7 @@ def _page(document: Schema) -> str:
 
 
 def _operation(what: str, operation: Schema, schemas: Schema) -> str:
-    lines = [f"### `{what}`\n", f"{operation['summary']}.".replace("?.", "?"), operation.get("description", "")]
+    lines = [f"### {operation['summary']}\n\n`{what}`\n", operation.get("description", "")]
     if parameters := operation.get("parameters"):
         lines.append("\n| parameter | in | type | meaning |\n|---|---|---|---|")
         lines += [

@@ -62,7 +62,7 @@ def test_each_state(deployment: str, job: str, reason: str, state: JobState, err
 def test_no_row_is_without_a_test_or_a_line_in_the_documents() -> None:
     hit = {next(row for row in TABLE if row.covers(*given[:3])) for given in ROWS if given[0] != "SomethingNew"}
     assert hit == set(TABLE)
-    text = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "kubernetes.md").read_text()
     lines = [f"| {r.deployment or '(none)'} | {_any(r.job)} | {_any(r.reason)} |" for r in TABLE]
     assert not [line for line in lines if line not in text]
 
