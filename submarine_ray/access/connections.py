@@ -10,7 +10,7 @@ from typing import Any
 
 from submarine_ray.access import peers
 from submarine_ray.core.http import Scope
-from submarine_ray.core.limits.protocol import BoundedHttp
+from submarine_ray.core.limits.front import FrontedHttp
 from submarine_ray.spec.hosts import Served, is_loopback
 
 _STATE = "peer_uid"
@@ -18,7 +18,7 @@ _STATE = "peer_uid"
 _FORWARDED = re.compile(rb"forwarded|via|x-forwarded(-.*)?|x-real-ip", re.DOTALL)
 
 
-class PeerProtocol(BoundedHttp):
+class PeerProtocol(FrontedHttp):
     """uvicorn's protocol, which looks once a connection; requests and WebSockets find it in `scope["state"]`."""
 
     _uid: int | None = None

@@ -19,10 +19,11 @@ log = structlog.get_logger(__name__)
 def closed(settings: Settings) -> Settings:
     """The settings with which nobody is let in who is not known: with a token where users cannot be told apart."""
     file = settings.layout.token
-    if settings.token is not None or peers.can_be_known():
+    if settings.token is not None or (settings.socket is None and peers.can_be_known()):
         file.unlink(missing_ok=True)  # of an earlier start: clients would send it in vain
         return settings
-    log.warning("access.token_made", file=str(file), why="this system does not tell whose process a connection is of")
+    why = "what stands in front hides" if settings.socket else "this system does not tell"
+    log.warning("access.token_made", file=str(file), why=f"{why} whose process a connection is of")
     return settings.model_copy(update={"token": SecretStr(_kept(file))})
 
 

@@ -201,6 +201,13 @@ def temp_dir(home: Home) -> Path:
     return _short_dir(home) / "r"
 
 
+def short_directory(home: Home) -> Path:
+    """This home's directory in /tmp, this user's alone, for Unix sockets. Raises StartFailed."""
+    directory = _short_dir(home)
+    _make_private(directory)
+    return directory
+
+
 def _short_dir(home: Home) -> Path:
     return Path("/tmp") / f"submarine-ray-{os.getuid()}-{_digest(home)}"  # noqa: S108 (made by _make_private)
 

@@ -64,11 +64,14 @@ def _home() -> Any:
 def up(
     cpus: Annotated[int | None, typer.Option(min=1, help="CPUs that the local Ray cluster offers")] = None,
     gpus: Annotated[int | None, typer.Option(min=0, help="GPUs that it offers; default those that Ray finds")] = None,
+    services: Annotated[
+        int | None, typer.Option(min=1, max=16, help="control services behind one port; default one, or as before")
+    ] = None,
 ) -> None:
     """Start the platform on this machine, or what is missing of it."""
     from submarine_ray.cli import platform
 
-    started = platform.up(_home(), cpus, gpus)
+    started = platform.up(_home(), cpus, gpus, services)
     typer.echo(f"started: {', '.join(started)}" if started else "already running")
     typer.echo(f"Workbench {platform.url()}/  API {platform.url()}/docs  MLflow {platform.url()}/mlflow")
     if link := platform.sign_in_link():

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import httpx
 
 import serve_apps
 import submarine_ray
-from submarine_ray.cli import local_ray, processes
+from submarine_ray.cli import local_ray, processes, several
 from submarine_ray.cli.local_ray import StartFailed
 from submarine_ray.spec import private
 from submarine_ray.spec.home import DEFAULT_PORT, Home
@@ -58,21 +58,41 @@ def sign_in_link() -> str | None:
     return f"{url()}{Service(url()).call('POST', '/api/v1/session/link')['path']}"
 
 
-def up(home: Home, cpus: int | None = None, gpus: int | None = None) -> list[str]:
-    """Start what is missing, and return when the API answers; the names of what was started. Raises StartFailed."""
+def up(home: Home, cpus: int | None = None, gpus: int | None = None, services: int | None = None) -> list[str]:
+    """Start what is missing, and return when the API answers; the names of what was started. Raises StartFailed.
+
+    `services`: how many control services; default as many as there were before, or one.
+    """
     started = []
     token = os.environ.get("SUBMARINE_TOKEN")
     if token is not None and (problem := weakness(token.strip())):
         raise StartFailed(f"SUBMARINE_TOKEN {problem}; {HOW_TO_MAKE_ONE}")  # before Ray starts for nothing
     with own_places(home), _alone(home):
+        count = _count(home, services)
         needs_service = not service_answers(home)  # first: that a stranger has its port is said before Ray starts
         if not local_ray.is_running(home):
             local_ray.start(home, cpus, gpus=gpus)
             started.append("ray")
-        if needs_service:
+        if count > 1:
+            started += several.start(home, count, *_environment(home))
+        elif needs_service:
             _start_service(home)
             started.append("service")
     return started
+
+
+def _count(home: Home, asked: int | None) -> int:
+    """How many services there shall be. Raises StartFailed where others run, or so many cannot work together."""
+    before = several.known(home)
+    count = asked or before
+    if count != before and any(part.running for part in _service_parts(home)):
+        raise StartFailed(
+            f"{before} control service{'s run' if before > 1 else ' runs'} in this home; "
+            f"`submarine down` ends that, then `submarine up --services {count}`"
+        )
+    if count > 1:
+        several.check(count)
+    return count
 
 
 @contextmanager
@@ -95,6 +115,7 @@ def down(home: Home) -> list[str]:
     with _alone(home):
         stopped = [part.name for part in status(home) if part.running]
         known = processes.load(home.service_state)
+        several.stop(home)
         if known:
             processes.stop(known[0], SERVICE_STOP_SECONDS)
         local_ray.stop(home)
@@ -104,7 +125,7 @@ def down(home: Home) -> list[str]:
 
 def status(home: Home) -> list[Part]:
     """What runs, where, since when."""
-    return [_service_part(home), _ray_part(home)]
+    return [*_service_parts(home), _ray_part(home)]
 
 
 def service_answers(home: Home) -> bool:
@@ -129,11 +150,7 @@ def _start_service(home: Home) -> None:
     known = processes.load(home.service_state)
     if known:
         processes.stop(known[0], SERVICE_STOP_SECONDS)
-    env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
-    env |= processes.beside_proxies(env)
-    env |= {"SUBMARINE_HOME": str(home.root), "SUBMARINE_PORT": str(port()), "PYTHONUNBUFFERED": "1"}
-    content = _content_port(known[1] if known else {})
-    env |= {"SUBMARINE_CONTENT_PORT": str(content)} if content else {}
+    env, _, content = _environment(home)
     before = processes.size(home.service_log)
     started = processes.start([sys.executable, "-m", "submarine_ray.app"], env, home.service_log)
     processes.save(home.service_state, started, port=port(), contentPort=content)
@@ -152,7 +169,20 @@ def _start_service(home: Home) -> None:
     raise StartFailed(f"the control service did not answer; {home.service_log} says:\n{said}")
 
 
-def _content_port(before: dict[str, Any]) -> int | None:
+def _environment(home: Home) -> tuple[dict[str, str], int, int | None]:
+    """A service's environment, and the ports that it names: its own, and the content's unless the settings say that."""
+    known = processes.load(home.service_state)
+    env = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
+    env |= processes.beside_proxies(env)
+    env |= {"SUBMARINE_HOME": str(home.root), "SUBMARINE_PORT": str(port()), "PYTHONUNBUFFERED": "1"}
+    details: Mapping[str, Any] = known[1] if known else {}
+    runs_on = known is not None and known[0].process() is not None and "services" in details  # what has the ports
+    content = details["contentPort"] if runs_on else _content_port(details)
+    env |= {"SUBMARINE_CONTENT_PORT": str(content)} if content else {}
+    return env, port(), content
+
+
+def _content_port(before: Mapping[str, Any]) -> int | None:
     """Where notebooks and dashboards are shown: where they were, else the next free port. None: the settings say so."""
     if os.environ.get("SUBMARINE_CONTENT_URL") or os.environ.get("SUBMARINE_CONTENT_PORT"):
         return None
@@ -170,6 +200,23 @@ def _is_free(number: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _service_parts(home: Home) -> list[Part]:
+    """The control service; of several, what stands in front of them first."""
+    together = _service_part(home)
+    if several.known(home) == 1:
+        return [together]
+    found = [several.one(home, number) for number in several.numbers(home)]
+    return [together, *(_one_part(one) for one in found)]
+
+
+def _one_part(one: several.One) -> Part:
+    name = f"service {one.number}"
+    if one.process is None:
+        return Part(name, False, "", None, None, f"it has ended; see {one.log}, start it with `submarine up`")
+    details = f"does not answer; see {one.log}" if one.health is None else f"log {one.log}"
+    return Part(name, True, "", one.process.pid, one.process.create_time(), details)
 
 
 def _service_part(home: Home) -> Part:

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=lambda: Home.from_env().root, description="where everything lies")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
+    socket: Path | None = Field(
+        default=None, description="Unix socket to listen on instead, behind what listens on the ports for us"
+    )
     public_url: str | None = Field(default=None, description="how clusters and users reach this service")
     content_url: str | None = Field(
         default=None, description="where notebooks, dashboards and artifacts are shown; default: a second port"

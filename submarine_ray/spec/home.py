@@ -89,6 +89,21 @@ class Home:
     def service_state(self) -> Path:
         return self.root / "run" / "service.json"
 
+    def service_state_of(self, number: int) -> Path:
+        """One of several services' process; `service_state` is then of what stands in front of them."""
+        return self.root / "run" / f"service-{number}.json"
+
+    def service_log_of(self, number: int) -> Path:
+        return self.root / "logs" / f"service-{number}.log"
+
+    @property
+    def front_configuration(self) -> Path:
+        return self.root / "run" / "haproxy.cfg"
+
+    @property
+    def front_log(self) -> Path:
+        return self.root / "logs" / "front.log"
+
     @property
     def ray_state(self) -> Path:
         """The local cluster's process, ports and addresses, written by `submarine up`."""
