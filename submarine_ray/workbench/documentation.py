@@ -60,6 +60,9 @@ class _Site(StaticFiles):
         super().__init__(directory=directory, html=True, check_dir=False)
         self._start = directory / "index.html"
 
+    async def check_config(self) -> None:
+        """Its directory need not be there."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         if not self._start.is_file():
             return _page("The documentation is not built", _NOT_BUILT)

@@ -78,11 +78,13 @@ def test_what_is_not_there_leads_back_to_the_start(site: Path, path: str) -> Non
 
 
 def test_a_service_without_the_documentation_says_how_to_build_it(tmp_path: Path) -> None:
-    client = reader(tmp_path)
+    directory = tmp_path / "help"
+    client = reader(directory)
     answer = client.get("/help/")
     assert answer.status_code == 404
     assert "make docs" in answer.text
-    (tmp_path / "index.html").write_text("built")
+    directory.mkdir()
+    (directory / "index.html").write_text("built")
     assert client.get("/help/").text == "built"
 
 
