@@ -44,6 +44,7 @@ from submarine_ray.core import logging, networks, openapi, own_places, sealed
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import CLOCK, iso, now_ms
 from submarine_ray.core.database import Database
+from submarine_ray.core.engine.engine import Engine
 from submarine_ray.core.errors import Conflict, DatabaseUnavailable
 from submarine_ray.core.health import Health, Report, Watched
 from submarine_ray.core.http import add_error_handlers
@@ -69,8 +70,9 @@ from submarine_ray.experiments.tidying import Tidying
 from submarine_ray.models import endpoints as model_endpoints
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks import endpoints as notebook_endpoints
+from submarine_ray.notebooks.launching import Launching
+from submarine_ray.notebooks.perform import Notebooks
 from submarine_ray.notebooks.proxy import NotebookPlace
-from submarine_ray.notebooks.reconcile import NotebookReconciler
 from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.packages import endpoints as package_endpoints
 from submarine_ray.packages.service import PackageService
@@ -144,7 +146,7 @@ class Platform:
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
         self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_loop.wake())
         self.notebooks = NotebookService(
-            self.database, self.clusters, self.environments, secrets, lambda: self.notebook_loop.wake()
+            self.database, self.clusters, self.environments, secrets, lambda: self.notebook_engine.wake()
         )
         self.experiment_reconciler = ExperimentReconciler(
             self.database,
@@ -157,15 +159,21 @@ class Platform:
         )
         self.cluster_reconciler = ClusterReconciler(self.clusters)
         serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri, self.tokens)
-        notebook_reconciler = NotebookReconciler(
-            self.database, self.clusters, self.notebooks, secrets, settings, lessee, self.tracking.uri, self.tokens
-        )
+        launching = Launching(settings, secrets, self.tokens, self.tracking.uri)
+        notebooks = Notebooks(self.clusters, self.notebooks, launching)
+        self.notebook_engine = Engine(notebooks, self.database, lessee)
         self.experiment_loop = Loop("experiments", self.experiment_reconciler.tick)
-        self.notebook_loop = Loop("notebooks", notebook_reconciler.tick)
         self.serving_loop = Loop("serving", serving_reconciler.tick)
         self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
         self.housekeeping = Loop("housekeeping", Tidying(self.database, self.tombstones, home).tick)
-        self.loops = (self.experiment_loop, self.notebook_loop, self.serving_loop, self.cluster_loop, self.housekeeping)
+        self.background: tuple[Engine[Any, Any, Any] | Loop, ...] = (
+            self.experiment_loop,
+            self.notebook_engine,
+            self.serving_loop,
+            self.cluster_loop,
+            self.housekeeping,
+        )
+        self.loops = tuple(one.loop if isinstance(one, Engine) else one for one in self.background)
         self.health = Health(self._watched())
         self.started_ms = now_ms()
 
@@ -184,13 +192,13 @@ class Platform:
         self.experiment_reconciler.recover()
         self.tracking.start()
         self.health.start()
-        for loop in self.loops:
-            loop.start()
+        for work in self.background:
+            work.start()
 
     def stop(self) -> None:
         self.health.stop()
-        for loop in self.loops:
-            loop.stop()
+        for work in self.background:
+            work.stop()
         self.tensorboard.stop()
         self.experiment_reconciler.close()
         self.cluster_reconciler.close()

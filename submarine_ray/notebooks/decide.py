@@ -14,7 +14,7 @@ SHUT_DOWN = "The notebook was shut down from within; start it to go on with the 
 
 
 @dataclass(frozen=True)
-class Wish:
+class Desired:
     """The row's side; `submitted_to` is the incarnation of the cluster that has the current start."""
 
     status: str
@@ -27,12 +27,18 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Seen(Look):
-    """The cluster's side; whether it has room; what the runner has said: where JupyterLab listens, that it was idle."""
+class Said:
+    """What the runner has said in the job's log: where JupyterLab listens (host:port), that it was idle."""
 
-    has_room: bool = True
     address: str | None = None
     was_idle: bool = False
+
+
+@dataclass(frozen=True)
+class Observed(Look):
+    """The cluster's side; `said` is None until the job's log was read."""
+
+    said: Said | None = None
 
 
 class Step:
@@ -50,21 +56,22 @@ class Rest(Step):
 
 
 @dataclass(frozen=True)
-class Queue(Step):
-    """The cluster is full."""
-
-
-@dataclass(frozen=True)
 class Submit(Step):
-    """Start JupyterLab."""
+    """Start JupyterLab, if the cluster has room."""
 
 
 @dataclass(frozen=True)
-class Observe(Step):
-    """Note the state that the cluster shows."""
+class ReadLog(Step):
+    """The next step depends on what the runner has said: decide again once that is known."""
+
+
+@dataclass(frozen=True)
+class Note(Step):
+    """Note the state that the cluster shows; `address`: where JupyterLab listens."""
 
     status: str
     reason: str
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,56 +104,65 @@ class Purge(Step):
     known: bool
 
 
-def decide(wish: Wish, seen: Seen) -> Step:
+def decide(desired: Desired, observed: Observed) -> Step:
     """The next step. Each is safe to take twice, so a crash after any of them loses nothing."""
-    for submission_id in wish.superseded:
-        job = seen.jobs.get(submission_id)
-        if seen.is_active(job):
+    for submission_id in desired.superseded:
+        job = observed.jobs.get(submission_id)
+        if observed.is_active(job):
             return StopJob(submission_id)
-        if not seen.is_settling(job):
+        if not observed.is_settling(job):
             return Forget(submission_id, known=job is not None)
-    job = seen.jobs.get(wish.submission_id)
-    if wish.wanted != "run" and seen.is_active(job):
-        return StopJob(wish.submission_id)
-    if wish.wanted == "delete":
-        return Wait() if wish.superseded or seen.is_settling(job) else Purge(known=job is not None)
-    if wish.wanted == "stop" and wish.status not in (Status.STOPPED, Status.FAILED):
-        return Observe(Status.STOPPED, "The notebook instance is stopped")
-    if wish.status in (Status.STOPPED, Status.FAILED):
-        return Wait() if wish.superseded else Rest()
-    if wish.submitted_to is None and job is None:
-        return Submit() if seen.has_room else Queue()
-    return _follow(wish, job, seen)
+    job = observed.jobs.get(desired.submission_id)
+    if desired.wanted != "run" and observed.is_active(job):
+        return StopJob(desired.submission_id)
+    if desired.wanted == "delete":
+        return Wait() if desired.superseded or observed.is_settling(job) else Purge(known=job is not None)
+    if desired.wanted == "stop" and desired.status not in (Status.STOPPED, Status.FAILED):
+        return Note(Status.STOPPED, "The notebook instance is stopped")
+    if desired.status in (Status.STOPPED, Status.FAILED):
+        return Wait() if desired.superseded else Rest()
+    if desired.submitted_to is None and job is None:
+        return Submit()
+    return _follow(desired, job, observed)
 
 
-def _follow(wish: Wish, job: Job | None, seen: Seen) -> Step:
+def _follow(desired: Desired, job: Job | None, observed: Observed) -> Step:
     """Where the cluster says the current start is."""
     if job and (lacking := job.out_of_memory):
-        return _again(wish, seen, job, lacking)
-    if job is None or job.is_lost or seen.died_with_node(job):
+        return _again(desired, observed, job, lacking)
+    if job is None or job.is_lost or observed.died_with_node(job):
         return Restart("The cluster was restarted, or lost the node of the notebook; it starts again", counts=False)
     if job.state is JobState.PENDING:
-        restarted = wish.submitted_to not in (None, seen.incarnation)
+        restarted = desired.submitted_to not in (None, observed.incarnation)
         if restarted:
             return Restart("The cluster was restarted; the notebook starts again", counts=False)
-        if job.problem and gist(job.problem.message) != gist(wish.reason):
-            return Observe(Status.CREATING, job.problem.message)
-        has_passed = job.problem is None and wish.status == Status.CREATING and wish.reason not in (None, IS_CREATING)
-        return Observe(Status.CREATING, IS_CREATING) if has_passed else Wait()
+        if job.problem and gist(job.problem.message) != gist(desired.reason):
+            return Note(Status.CREATING, job.problem.message)
+        has_passed = (
+            job.problem is None and desired.status == Status.CREATING and desired.reason not in (None, IS_CREATING)
+        )
+        return Note(Status.CREATING, IS_CREATING) if has_passed else Wait()
     if job.state is JobState.RUNNING:
-        if wish.status == Status.RUNNING or seen.address is None:
+        if desired.status == Status.RUNNING:
             return Wait()
-        return Observe(Status.RUNNING, "The notebook instance is running")
+        if observed.said is None:
+            return ReadLog()
+        address = observed.said.address
+        return Note(Status.RUNNING, "The notebook instance is running", address) if address else Wait()
     if job.state is JobState.SUCCEEDED:
-        return Observe(Status.STOPPED, IDLE if seen.was_idle else SHUT_DOWN)
+        if observed.said is None:
+            return ReadLog()
+        return Note(Status.STOPPED, IDLE if observed.said.was_idle else SHUT_DOWN)
     if job.state is JobState.STOPPED:
-        return Observe(Status.STOPPED, "The notebook was stopped on its cluster")
-    return _again(wish, seen, job, job.why)
+        return Note(Status.STOPPED, "The notebook was stopped on its cluster")
+    return _again(desired, observed, job, job.why)
 
 
-def _again(wish: Wish, seen: Seen, job: Job, why: str) -> Step:
+def _again(desired: Desired, observed: Observed, job: Job, why: str) -> Step:
     """What ran and failed is started again, but not for ever."""
-    has_run = wish.status == Status.RUNNING or seen.address is not None
-    if has_run and wish.failures < MAX_RESTARTS and job.error_type != RUNTIME_ENV_FAILURE:
+    if desired.status != Status.RUNNING and observed.said is None:
+        return ReadLog()
+    has_run = desired.status == Status.RUNNING or (observed.said is not None and observed.said.address is not None)
+    if has_run and desired.failures < MAX_RESTARTS and job.error_type != RUNTIME_ENV_FAILURE:
         return Restart(f"{why} It starts again.", counts=True)
-    return Observe(Status.FAILED, why)
+    return Note(Status.FAILED, why)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from submarine_ray.core import events, leases
+from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
-from submarine_ray.core.leases import Lessee
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.spec.notebooks import NotebookStatus as Status
@@ -53,24 +50,13 @@ def page(session: Session, owner: str | None, limit: int | None, cursor: Cursor 
     return list(session.scalars(after(query, NotebookRow.created_ms, NotebookRow.id, limit, cursor)))
 
 
-def claim(session: Session, lessee: Lessee, limit: int) -> Sequence[NotebookRow]:
-    """Lease rows that are due."""
-    return leases.claim(session, NotebookRow, lessee, limit)
-
-
-def release_all(session: Session, lessee: Lessee) -> None:
-    leases.release_all(session, NotebookRow, lessee)
-
-
-def recover(session: Session, lessee: Lessee) -> None:
-    leases.recover(session, NotebookRow, lessee)
-
-
-def apply(session: Session, row: NotebookRow, values: Mapping[str, Any], happened: Sequence[Event]) -> bool:
-    """Write what was observed of a leased row, and what to tell of it; False if the lease or the wish has changed."""
-    applied = leases.apply(session, row, values)
+def write(session: Session, row: NotebookRow, outcome: Outcome) -> bool:
+    """What came of a step of a leased row, and what to tell of it; False if the lease or the wish has changed."""
+    if outcome.remove:
+        return purge(session, row)
+    applied = leases.apply(session, row, outcome.values)
     if applied:
-        events.record(session, row.id, happened)
+        events.record(session, row.id, outcome.events)
     return applied
 
 
@@ -92,11 +78,6 @@ def abandon(session: Session, cluster: str) -> None:
         row.status, row.reason, row.wanted = Status.FAILED, why, "stop"
         row.next_check_ms, row.superseded, row.address, row.incarnation = None, "", None, None
         row.generation += 1
-
-
-def next_due(session: Session) -> int | None:
-    """When the next row is due, in ms since 1970."""
-    return leases.next_due(session, NotebookRow)
 
 
 def in_use(session: Session, cluster: str) -> Resources:
@@ -125,8 +106,8 @@ def holders(session: Session, cluster: str) -> list[tuple[str, Resources]]:
     return [(f"{namespace}/{name}", Resources(cpu, memory, gpu)) for namespace, name, cpu, memory, gpu in rows]
 
 
-def purge(session: Session, row: NotebookRow) -> None:
-    """Drop a deleted notebook with its history; its files stay."""
+def purge(session: Session, row: NotebookRow) -> bool:
+    """Drop a deleted notebook with its history; its files stay. False if the lease has changed."""
     gone = session.execute(
         delete(NotebookRow)
         .where(NotebookRow.id == row.id, NotebookRow.lock_token == row.lock_token)
@@ -134,3 +115,4 @@ def purge(session: Session, row: NotebookRow) -> None:
     ).rowcount  # type: ignore[attr-defined]
     if gone:
         events.forget(session, row.id)
+    return bool(gone)

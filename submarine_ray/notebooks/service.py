@@ -8,7 +8,9 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.tombstones import bury
@@ -34,7 +36,10 @@ from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec
 from submarine_ray.spec.notebooks import NotebookSpec, path
 from submarine_ray.spec.notebooks import NotebookStatus as Status
+from submarine_ray.spec.problems import sentence
 from submarine_ray.spec.quantities import Resources
+
+DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 PLACE_SECONDS = 1.0  # a page of JupyterLab asks for hundreds of files
 
@@ -262,19 +267,30 @@ def _found(row: NotebookRow | None, notebook_id: str) -> NotebookRow:
 
 
 def stored_spec(row: NotebookRow) -> NotebookSpec:
-    return NotebookSpec.model_validate_json(row.spec.text)
+    """The spec as it was asked for. Raises Conflict if this version refuses what another accepted; SecretLost."""
+    return _read(NotebookSpec, row, row.spec)
 
 
 def stored_environment(row: NotebookRow) -> EnvironmentSpec:
-    """What the notebook's environment meant when it was created."""
-    return EnvironmentSpec.model_validate_json(row.environment.text)
+    """What the notebook's environment meant when it was created. Raises Conflict, SecretLost."""
+    return _read(EnvironmentSpec, row, row.environment)
+
+
+def _read(document: type[DocumentT], row: NotebookRow, kept: Kept) -> DocumentT:
+    try:
+        return document.model_validate_json(kept.text)
+    except ValidationError as failure:
+        raise Conflict(
+            f"The notebook {row.name!r} was accepted with a spec that this version refuses "
+            f"({sentence(failure.errors()[0])}). Delete it, and create it again under the same name: its files stay."
+        ) from failure
 
 
 def _shown(row: NotebookRow) -> dict[str, Any]:
     """Its spec as answered; where it cannot be read any more, what its other columns tell."""
     try:
         spec, environment = stored_spec(row), stored_environment(row)
-    except SecretLost:
+    except (SecretLost, Conflict):
         resources = f"cpu={row.demand_cpu or 1:g}" + (f",memory={row.demand_memory}" if row.demand_memory else "")
         meta = {"name": row.name, "namespace": row.namespace}
         spec = NotebookSpec.model_validate({"meta": meta, "spec": {"resources": resources}, "cluster": row.cluster})

@@ -9,6 +9,7 @@ from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Wished
 from submarine_ray.core.sealed import Kept, Sealed, Told
+from submarine_ray.spec.quantities import Resources
 
 
 class NotebookRow(Wished, Table):
@@ -51,6 +52,10 @@ class NotebookRow(Wished, Table):
     def submission_id(self) -> str:
         """Ray's id of the current start."""
         return submission_id(self.id, self.attempt)
+
+    @property
+    def demand(self) -> Resources:
+        return Resources(self.demand_cpu, self.demand_memory, self.demand_gpu)
 
     @property
     def superseded_ids(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def message(item: Mapping[str, Any]) -> str:
 
 def sentence(item: Mapping[str, Any]) -> str:
     """Where, what, and what was given."""
-    if item["type"] == "json_invalid":
+    if item["type"] == "json_invalid" and item["loc"]:
         why = item.get("ctx", {}).get("error", item["msg"])
         return f"The body is not valid JSON: {why} at position {item['loc'][-1]}"
     where = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))

@@ -149,18 +149,6 @@ def test_an_idle_notebook_is_stopped_and_starts_again_when_it_is_opened(notebook
     notebooks.until(id, "running")
 
 
-@pytest.mark.long
-def test_stop_and_start(notebooks: Notebooks) -> None:
-    id = notebooks.create()["notebookId"]
-    notebooks.until(id, "running")
-    assert notebooks.client.stop_notebook(id)["status"] == "terminating"
-    notebooks.until(id, "stopped")
-    assert notebooks.client.start_notebook(id)["status"] == "creating"
-    notebooks.until(id, "running")
-    told = [event["reason"] for event in notebooks.client.events(id)]
-    assert told == ["Accepted", "Submitted", "Running", "StopAsked", "Stopped", "StartAsked", "Submitted", "Running"]
-
-
 def test_a_notebook_that_cannot_start_says_why(notebooks: Notebooks, tmp_path: Path) -> None:
     (tmp_path / "jupyterlab.py").write_text("raise ImportError('this JupyterLab is <b>broken</b>')")
     created = notebooks.create(envVars={"PYTHONPATH": str(tmp_path)})
@@ -188,16 +176,6 @@ def test_a_package_of_the_environment_is_there(notebooks: Notebooks) -> None:
     kernel = notebooks.jupyter(notebooks.until(id, "running", 180)).kernel()
     assert "1.3.1" in kernel.run("import sniffio; sniffio.__version__")
     kernel.close()
-
-
-@pytest.mark.long
-def test_waits_for_room_and_takes_it(notebooks: Notebooks) -> None:
-    first = notebooks.create(resources="cpu=3")
-    notebooks.until(first["notebookId"], "running")
-    second = notebooks.create(resources="cpu=3")
-    assert "room" in notebooks.until(second["notebookId"], "waiting")["reason"]
-    notebooks.client.delete_notebook(first["notebookId"])
-    notebooks.until(second["notebookId"], "running")
 
 
 def test_the_command(notebooks: Notebooks, tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""A cluster of jobs in memory, as its driver shows it; hooks run in the middle of each call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from submarine_ray.clusters.drivers.base import (
+    AlreadySubmitted,
+    Capacity,
+    Job,
+    JobState,
+    Submission,
+    UnknownJob,
+    Unreachable,
+)
+from submarine_ray.spec.quantities import Resources
+
+
+class FakeJobs:
+    """`said` is each job's log. Jobs run as soon as they are submitted, and end when a test says so."""
+
+    watches = False
+
+    def __init__(self, cpu: float = 8) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.said: dict[str, bytes] = {}
+        self.submitted: list[str] = []
+        self.cpu = cpu
+        self.is_away = False
+        self.looking: Callable[[], None] = lambda: None
+        self.submitting: Callable[[str], None] = lambda _key: None
+        self.reading: Callable[[str], None] = lambda _key: None
+
+    def capacity(self) -> Capacity:
+        self._reach()
+        size = Resources(self.cpu, 2**34, 0)
+        return Capacity("head", size, size, frozenset({"node"}))
+
+    def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
+        self.looking()
+        self._reach()
+        return {key: self.jobs[key] for key in submission_ids if key in self.jobs}
+
+    def submit(self, submission: Submission) -> None:
+        key = submission.launch.submission_id
+        self.submitting(key)
+        self._reach()
+        if key in self.jobs:
+            raise AlreadySubmitted
+        self.submitted.append(key)
+        self.jobs[key] = Job(key, JobState.RUNNING, node_id="node")
+        self.said[key] = b"[submarine] notebook at 10.0.0.1:8888\n"
+
+    def read_log(self, submission_id: str) -> Iterator[bytes]:
+        self.reading(submission_id)
+        self._reach()
+        if submission_id not in self.said:
+            raise UnknownJob
+        yield self.said[submission_id]
+
+    def stop(self, submission_id: str) -> None:
+        self._reach()
+        self.end(submission_id, JobState.STOPPED)
+
+    def delete(self, submission_id: str) -> None:
+        self._reach()
+        self.jobs.pop(submission_id, None)
+
+    def end(self, submission_id: str, state: JobState) -> None:
+        self.jobs[submission_id] = replace(self.jobs[submission_id], state=state, end_ms=0)
+
+    def _reach(self) -> None:
+        if self.is_away:
+            raise Unreachable("it does not answer")
