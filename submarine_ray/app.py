@@ -255,7 +255,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         title="submarine-ray",
         version=VERSION,
         lifespan=lifespan,
-        description="Submarine's REST API, on Ray.",
+        description="Apache Submarine's REST API, on Ray.",
         responses=openapi.REFUSALS,
     )
     openapi.complete(app, settings.token is not None)
@@ -330,20 +330,20 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
 
 
 def _add_operations(app: FastAPI, platform: Platform) -> None:
-    @app.get("/health", tags=["operations"], summary="Is the service well?")
+    @app.get("/health", tags=["operations"], summary="Get the health of the service")
     async def health() -> dict[str, Any]:
         return platform.told(await platform.health.fresh())
 
     @app.get(
-        "/ready", tags=["operations"], summary="Can the service take requests?",
-        responses={503: {"description": "The database cannot be written to, or MLflow is not there yet"}},
+        "/ready", tags=["operations"], summary="Get whether the service is ready",
+        responses={503: {"description": "The database cannot be written to, or MLflow is not started yet"}},
     )  # fmt: skip
     async def ready() -> Response:
         report = await platform.health.fresh()
         well = report.can_write and platform.tracking.is_ready
         return JSONResponse(platform.told(report), HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
 
-    @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", tags=["operations"], summary="Get metrics for Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:
         try:
             counts = platform.experiments.count_by_state()

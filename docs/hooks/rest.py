@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from markdown.extensions.toc import slugify
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -16,6 +17,9 @@ PAGE = "reference/rest.md"
 _TITLES = {
     "run": "Metrics of runs", "model": "Models", "serve": "Endpoints", "session": "Access", "operations": "Operations",
 }  # fmt: skip
+_TAGS = [
+    "experiment", "template", "environment", "notebook", "model", "serve", "cluster", "run", "session", "operations",
+]  # fmt: skip
 _OPENING = """# REST API
 
 The service answers at `http://127.0.0.1:32080` unless [its settings](../configuration.md) say otherwise. The paths
@@ -27,7 +31,10 @@ Bodies are JSON, or YAML with `Content-Type: application/yaml`. With a token set
 `Authorization: Bearer $SUBMARINE_TOKEN`. An answer is an envelope:
 
 ```json
-{"status": "OK", "code": 200, "success": true, "message": null, "result": {}, "attributes": {}}
+{
+  "status": "OK", "code": 200, "success": true, "message": null,
+  "result": {}, "attributes": {}
+}
 ```
 
 `result` is the document that the operation names. A refused request has the same form with `success: false`; `message`
@@ -52,13 +59,20 @@ def _document() -> Schema:
 def _page(document: Schema) -> str:
     schemas: Schema = document["components"]["schemas"]
     by_tag: dict[str, list[str]] = {}
-    for path, methods in sorted(document["paths"].items(), key=lambda item: item[0].count("/")):
+    for path, methods in sorted(document["paths"].items(), key=_place):
         for method, operation in methods.items():
             text = _operation(f"{method.upper()} {path}", operation, schemas)
             by_tag.setdefault(operation["tags"][0], []).append(text)
     parts = [f"## {_TITLES.get(tag, tag.capitalize() + 's')}\n\n" + "".join(ops) for tag, ops in by_tag.items()]
     documents = "".join(_fields(name, schema) for name, schema in sorted(schemas.items()) if _is_shown(name))
     return f"{_OPENING}{''.join(parts)}## Documents\n\n{documents}"
+
+
+def _place(item: tuple[str, Schema]) -> tuple[int, int]:
+    """Features in the order of the guides, in each of them short paths first."""
+    path, methods = item
+    tag = next(iter(methods.values()))["tags"][0]
+    return _TAGS.index(tag) if tag in _TAGS else len(_TAGS), path.count("/")
 
 
 def _operation(what: str, operation: Schema, schemas: Schema) -> str:
@@ -104,7 +118,7 @@ def _told(field: Schema) -> str:
 
 def _type(schema: Schema, schemas: Schema) -> str:
     if name := schema.get("$ref", "").rpartition("/")[2]:
-        return f"[{_title(name)}](#{_title(name).lower().replace(' ', '-')})"
+        return f"[{_title(name)}](#{slugify(_title(name), '-')})"
     if options := schema.get("anyOf") or schema.get("oneOf"):
         return " or ".join(dict.fromkeys(_type(option, schemas) for option in options))
     if values := schema.get("enum"):
@@ -118,7 +132,7 @@ def _title(name: str) -> str:
     """`ExperimentSpec-Input` and `-Output` are one document to readers; a module's name before a class is left out."""
     if "__" in name:
         module, _, name = name.rpartition("__")
-        return f"{name} of {module.rpartition('__')[2]}"
+        return f"{name} ({module.rpartition('__')[2]})"
     return re.sub(r"-(Input|Output)$", "", name)
 
 
@@ -127,7 +141,7 @@ def _is_shown(name: str) -> bool:
 
 
 def _prose(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("{{", "{ {").replace("<", "&lt;")
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _row(*cells: str) -> str:

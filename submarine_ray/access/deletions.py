@@ -18,7 +18,7 @@ DEFAULT_LIMIT = 100
 def router(tombstones: Tombstones) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/deletion", tags=["operations"])
 
-    @routes.get("", response_model=Envelope[list[Deletion]], summary="What was deleted, by whom and when")
+    @routes.get("", response_model=Envelope[list[Deletion]], summary="List deletions, with who made them and when")
     def deletions(
         request: Request,
         kind: DeletedKind | None = None,

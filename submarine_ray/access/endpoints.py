@@ -16,7 +16,9 @@ from submarine_ray.spec.sign_ins import SignInLink, SignInSession
 def router(sessions: Sessions, exposure: Exposure) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", dependencies=[Depends(administrator)])
 
-    @routes.get("/exposure", tags=["operations"], response_model=Envelope[list[str]], summary="What is open to others")
+    @routes.get(
+        "/exposure", tags=["operations"], response_model=Envelope[list[str]], summary="List what is open to others"
+    )
     def exposed() -> Response:
         return ok(exposure.found())
 

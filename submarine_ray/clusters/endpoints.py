@@ -33,11 +33,11 @@ def router(clusters: ClusterService) -> APIRouter:
     def get(name: str) -> Response:
         return ok(clusters.get(name))
 
-    @routes.delete("/{name}", response_model=Envelope[Cluster], summary="Forget a cluster", dependencies=administrators)
+    @routes.delete("/{name}", response_model=Envelope[Cluster], summary="Remove a cluster", dependencies=administrators)
     async def delete(name: str, force: bool = False) -> Response:
         return ok(await clusters.waiting.ask(name, clusters.delete, name, force))
 
-    @routes.post("/{name}/check", response_model=Envelope[list[ClusterCheck]], summary="Is everything there?")
+    @routes.post("/{name}/check", response_model=Envelope[list[ClusterCheck]], summary="Check a cluster")
     async def check(name: str) -> Response:
         return ok(await clusters.waiting.ask(name, clusters.check, name))
 

@@ -36,15 +36,15 @@ def router(experiments: ExperimentService) -> APIRouter:
     _add_logs(routes, experiments)
     _add_tracking(routes, experiments)
 
-    @routes.get("/tensorboard", response_model=Envelope[Page], summary="Is there a TensorBoard, and where?")
+    @routes.get("/tensorboard", response_model=Envelope[Page], summary="Get the address of TensorBoard")
     def tensorboard() -> Response:
         return ok({"available": experiments.has_tensorboard, "url": "/tensorboard/"})
 
-    @routes.get("/mlflow", response_model=Envelope[Page], summary="Is MLflow there, and where?")
+    @routes.get("/mlflow", response_model=Envelope[Page], summary="Get the address of MLflow")
     def mlflow() -> Response:
         return ok({"available": experiments.has_tracking, "url": "/mlflow/"})
 
-    @routes.get("/ping", response_model=Envelope[str], summary="Is the API there?")
+    @routes.get("/ping", response_model=Envelope[str], summary="Ping the experiment API")
     def ping() -> Response:
         return ok("Pong")
 
@@ -72,7 +72,7 @@ def router(experiments: ExperimentService) -> APIRouter:
     def get(experiment_id: str) -> Response:
         return ok(experiments.get(experiment_id))
 
-    @routes.get("/{experiment_id}/end", response_model=One, summary="Get an experiment as soon as it has ended")
+    @routes.get("/{experiment_id}/end", response_model=One, summary="Wait for the end of an experiment")
     async def end(
         experiment_id: str,
         wait: Annotated[
@@ -91,11 +91,11 @@ def router(experiments: ExperimentService) -> APIRouter:
     def delete(experiment_id: str) -> Response:
         return ok(experiments.delete(experiment_id))
 
-    @routes.post("/{experiment_id}/tag", response_model=One, summary="Give an experiment a tag")
+    @routes.post("/{experiment_id}/tag", response_model=One, summary="Add a tag to an experiment")
     def add_tag(experiment_id: str, tag: str) -> Response:
         return ok(experiments.tag(experiment_id, tag, True))
 
-    @routes.delete("/{experiment_id}/tag", response_model=One, summary="Take a tag from an experiment")
+    @routes.delete("/{experiment_id}/tag", response_model=One, summary="Remove a tag from an experiment")
     def remove_tag(experiment_id: str, tag: str) -> Response:
         return ok(experiments.tag(experiment_id, tag, False))
 
@@ -106,7 +106,7 @@ def router(experiments: ExperimentService) -> APIRouter:
     @routes.post(
         "/{experiment_id}/begin",
         response_model=Envelope[Beginning],
-        summary="Ask whether a run may begin an attempt; asked by runners",
+        summary="Ask whether an attempt may begin; for runners",
     )
     def begin(
         experiment_id: str,
@@ -116,7 +116,7 @@ def router(experiments: ExperimentService) -> APIRouter:
     ) -> Response:
         return ok(experiments.ledger.begin(experiment_id, submission, run, caller(request)))
 
-    @routes.get("/{experiment_id}/events", response_model=Envelope[list[Event]], summary="The experiment's history")
+    @routes.get("/{experiment_id}/events", response_model=Envelope[list[Event]], summary="List the experiment's events")
     def history(experiment_id: str) -> Response:
         return ok(experiments.history(experiment_id))
 
@@ -129,14 +129,14 @@ def _told(trial: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
-    @routes.get("/logs", response_model=Envelope[list[ExperimentLog]], summary="Which logs there are")
+    @routes.get("/logs", response_model=Envelope[list[ExperimentLog]], summary="List the logs of experiments")
     def log_names(status: str | None = None) -> Response:
         return ok(experiments.log_names(status))
 
     @routes.get(
         "/logs/{experiment_id}",
         response_model=Envelope[ExperimentLog],
-        summary="The log of each replica",
+        summary="Get the log of each replica",
         description="All of it, or a page of each replica's lines: `limit` from `offset` on, or the last `tail`; then "
         "the attribute `lines` says how many there are.",
     )
@@ -166,7 +166,7 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
 
     @routes.get(
         "/logs/{experiment_id}/stream",
-        summary="Lines as they are written, as JSON lines {replica, line}",
+        summary="Follow the log, as JSON lines {replica, line}",
         description="From the beginning, or from the last `tail` lines of each replica, until the experiment ends; "
         "with `follow=false` what there is now, one replica after the other. A line that ends with a carriage return "
         "is not finished, such as a progress bar as it is now: the next line of the same replica takes its place.",

@@ -17,11 +17,11 @@ from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, Regis
 def router(models: ModelService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["model"], route_class=known_first(models.get))
 
-    @routes.get("/registered-model/ping", response_model=Envelope[str], summary="Is this API there?")
+    @routes.get("/registered-model/ping", response_model=Envelope[str], summary="Ping the model API")
     def ping_models() -> Response:
         return ok("Pong")
 
-    @routes.get("/model-version/ping", response_model=Envelope[str], summary="Is this API there?")
+    @routes.get("/model-version/ping", response_model=Envelope[str], summary="Ping the model version API")
     def ping_versions() -> Response:
         return ok("Pong")
 
@@ -53,7 +53,7 @@ def router(models: ModelService) -> APIRouter:
     @routes.get(
         "/model-version/{name}/{version}/signature",
         response_model=Envelope[ModelSignature],
-        summary="What a model version takes and gives",
+        summary="Get a model version's signature",
     )
     def signature(name: str, version: Version) -> Response:
         return ok(models.signature(name, version))
@@ -61,14 +61,14 @@ def router(models: ModelService) -> APIRouter:
     @routes.post(
         "/model-version",
         response_model=Envelope[ModelVersion],
-        summary="Register what an experiment saved",
+        summary="Register a model that an experiment saved",
     )
     def create_version(
         spec: ModelVersionSpec, base_dir: Annotated[str | None, Query(alias="baseDir")] = None
     ) -> Response:
         return ok(models.create_version(spec, base_dir), "Create a model version instance")
 
-    @routes.patch("/model-version", response_model=Envelope[None], summary="Describe, stage a version")
+    @routes.patch("/model-version", response_model=Envelope[None], summary="Change a version's description or stage")
     def patch_version(changes: ModelVersionPatch) -> Response:
         models.patch_version(changes)
         return ok(message="Update the model version instance")
@@ -92,22 +92,22 @@ def router(models: ModelService) -> APIRouter:
 def _add_tags(routes: APIRouter, models: ModelService) -> None:
     """Before the routes whose last part is a model's name: `tag` is none there."""
 
-    @routes.post("/registered-model/tag", response_model=Envelope[None], summary="Give a model a tag")
+    @routes.post("/registered-model/tag", response_model=Envelope[None], summary="Add a tag to a model")
     def add_tag(name: str, tag: str) -> Response:
         models.tag(name, tag, True)
         return ok(message="Create a registered model tag instance")
 
-    @routes.delete("/registered-model/tag", response_model=Envelope[None], summary="Take a tag from a model")
+    @routes.delete("/registered-model/tag", response_model=Envelope[None], summary="Remove a tag from a model")
     def remove_tag(name: str, tag: str) -> Response:
         models.tag(name, tag, False)
         return ok(message="Delete a registered model tag instance")
 
-    @routes.post("/model-version/tag", response_model=Envelope[None], summary="Give a version a tag")
+    @routes.post("/model-version/tag", response_model=Envelope[None], summary="Add a tag to a version")
     def add_version_tag(name: str, version: Version, tag: str) -> Response:
         models.tag_version(name, version, tag, True)
         return ok(message="Create a model version tag instance")
 
-    @routes.delete("/model-version/tag", response_model=Envelope[None], summary="Take a tag from a version")
+    @routes.delete("/model-version/tag", response_model=Envelope[None], summary="Remove a tag from a version")
     def remove_version_tag(name: str, version: Version, tag: str) -> Response:
         models.tag_version(name, version, tag, False)
         return ok(message="Delete a model version tag instance")

@@ -25,7 +25,7 @@ PUBLISHED_COMMAND = "4291d7da9005377ec9aec4a71ea837f"
 def router(notebooks: NotebookService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/notebook", tags=["notebook"], route_class=DocumentRoute)
 
-    @routes.get("/ping", response_model=Envelope[str], summary="Is this API there?")
+    @routes.get("/ping", response_model=Envelope[str], summary="Ping the notebook API")
     def ping() -> Response:
         return ok("Pong")
 
@@ -50,7 +50,7 @@ def router(notebooks: NotebookService) -> APIRouter:
     def delete(id: str) -> Response:
         return ok(notebooks.delete(id), "Delete the notebook instance")
 
-    @routes.post("/{id}/stop", response_model=One, summary="End a notebook's process; it can be started again")
+    @routes.post("/{id}/stop", response_model=One, summary="Stop a notebook; it can be started again")
     def stop(id: str) -> Response:
         return ok(notebooks.stop(id))
 
@@ -59,7 +59,7 @@ def router(notebooks: NotebookService) -> APIRouter:
         return ok(notebooks.start(id))
 
     @routes.post(
-        "/{id}/begin", response_model=Envelope[Beginning], summary="Fetch what a notebook's job runs; asked by runners"
+        "/{id}/begin", response_model=Envelope[Beginning], summary="Fetch what a notebook's job runs; for runners"
     )
     def begin(
         id: str,
@@ -69,7 +69,7 @@ def router(notebooks: NotebookService) -> APIRouter:
     ) -> Response:
         return ok(notebooks.begin(id, submission, run, caller(request)))
 
-    @routes.get("/{id}/events", response_model=Envelope[list[Event]], summary="A notebook's history")
+    @routes.get("/{id}/events", response_model=Envelope[list[Event]], summary="List a notebook's events")
     def history(id: str) -> Response:
         return ok(notebooks.history(id))
 

@@ -20,7 +20,7 @@ One = Envelope[Endpoint]
 def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/serve", tags=["serve"], route_class=DocumentRoute)
 
-    @routes.get("/ping", response_model=Envelope[str], summary="Is this API there?")
+    @routes.get("/ping", response_model=Envelope[str], summary="Ping the endpoint API")
     def ping() -> Response:
         return ok("Pong")
 
@@ -45,7 +45,7 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
     @routes.get(
         "/{model_name}/{model_version}/figures",
         response_model=Envelope[EndpointFigures],
-        summary="Requests, errors and latency of an endpoint",
+        summary="Get requests, errors and latency of an endpoint",
     )
     async def figures(model_name: str, model_version: Version) -> Response:
         return ok(await serving.ask(serving.figures, model_name, model_version))
@@ -53,7 +53,7 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
     @routes.get(
         "/{model_name}/{model_version}/replicas",
         response_model=Envelope[list[Replica]],
-        summary="The processes that answer for an endpoint",
+        summary="List an endpoint's replicas",
     )
     async def replicas(model_name: str, model_version: Version) -> Response:
         return ok(await serving.ask(serving.replicas, model_name, model_version))
@@ -61,7 +61,7 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
     @routes.get(
         "/{model_name}/{model_version}/replicas/{replica}/log",
         response_model=Envelope[str],
-        summary="The last lines that a replica has logged",
+        summary="Get the last lines of a replica's log",
     )
     async def replica_log(
         model_name: str, model_version: Version, replica: str, lines: Annotated[int, Query(ge=1, le=10_000)] = 500
@@ -79,15 +79,15 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
 def _add_traffic(routes: APIRouter, traffic: TrafficService) -> None:
     """Before the paths of versions, which `traffic` would be taken for."""
 
-    @routes.get("/{model_name}/traffic", response_model=Envelope[Traffic], summary="How requests are shared out")
+    @routes.get("/{model_name}/traffic", response_model=Envelope[Traffic], summary="Get the traffic split")
     def get_traffic(model_name: str) -> Response:
         return ok(traffic.get(model_name))
 
-    @routes.put("/{model_name}/traffic", response_model=Envelope[Traffic], summary="Share requests out to versions")
+    @routes.put("/{model_name}/traffic", response_model=Envelope[Traffic], summary="Split traffic between versions")
     def put_traffic(model_name: str, spec: TrafficSpec) -> Response:
         return ok(traffic.put(model_name, spec))
 
-    @routes.delete("/{model_name}/traffic", response_model=Envelope[None], summary="Share requests out no more")
+    @routes.delete("/{model_name}/traffic", response_model=Envelope[None], summary="End the traffic split")
     def delete_traffic(model_name: str) -> Response:
         traffic.delete(model_name)
         return ok(message="Only each version's own URL answers now")

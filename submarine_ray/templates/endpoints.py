@@ -34,7 +34,7 @@ def router(templates: TemplateService) -> APIRouter:
     def get(name: str) -> Response:
         return ok(templates.get(name))
 
-    @routes.patch("/template/{name}", response_model=One, summary="Put a new spec in place of a template's")
+    @routes.patch("/template/{name}", response_model=One, summary="Replace a template's spec")
     def patch(name: str, spec: TemplateSpec) -> Response:
         return ok(templates.patch(name, spec))
 

@@ -62,7 +62,7 @@ def router(intake: Intake) -> APIRouter:
     @routes.post(
         "/{run_id}/batch",
         response_model=Envelope[BatchStored],
-        summary="Store many points of a run's metrics, once",
+        summary="Store a batch of a run's metrics",
         openapi_extra={"requestBody": _BODY},
     )
     async def append(run_id: str, request: Request) -> Response:
@@ -74,7 +74,7 @@ def router(intake: Intake) -> APIRouter:
     @routes.get(
         "/{run_id}/batch",
         response_model=Envelope[BatchStored],
-        summary="How far a writer's points are stored",
+        summary="Get the number of a writer's last stored batch",
     )
     async def stored(run_id: str, writer: str) -> Response:
         with queue.place() as on_thread:
