@@ -141,7 +141,7 @@ class Platform:
         )
         self.templates = TemplateService(self.database, self.experiments)
         self.models = ModelService(
-            self.tracking, self.experiments.run_id, lambda name: self.serving.served(name), self.tombstones
+            self.tracking, self.experiments.results.run_id, lambda name: self.serving.served(name), self.tombstones
         )
         self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
         self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_loop.wake())

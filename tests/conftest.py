@@ -33,6 +33,7 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.spec.home import Home
 from submarine_ray.tracking.mlflow_app import PREFIX
+from tests.answers import checked
 
 # Tests assert no seconds: a machine that is busy draws examples slowly, and that is no fault.
 settings.register_profile("submarine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -377,6 +378,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         # Alembic does one migration at a time in a process: another app's must not meet MLflow's in the background.
         wait_until(lambda: client.get("/ready").status_code == 200, 60, "MLflow is loaded")
         _shared_mlflow.append(_mlflow_now())
+        client.event_hooks["response"].append(checked(app))
         yield client
 
 

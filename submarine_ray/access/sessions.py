@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session as OrmSession
@@ -27,6 +26,7 @@ from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec.sign_ins import SignInSession
 
 log = structlog.get_logger(__name__)
 
@@ -123,19 +123,19 @@ class Sessions:
             found = await asyncio.to_thread(self._look, key, find)
         return found if found is not None and found.expires_ms > now_ms() else None
 
-    def list_all(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[SignInSession]:
         """All that have not expired, newest first."""
         with self._database.session() as session:
             rows = [row for row in repository.list_all(session, now_ms()) if row.credential == self._credential]
         return [
-            {
-                "sessionId": row.id,
-                "signedInBy": row.name,
-                "address": row.address,
-                "createdTime": iso(row.created_ms),
-                "usedTime": iso(row.used_ms),
-                "expiresTime": iso(row.expires_ms),
-            }
+            SignInSession(
+                session_id=row.id,
+                signed_in_by=row.name,
+                address=row.address,
+                created_time=iso(row.created_ms),
+                used_time=iso(row.used_ms),
+                expires_time=iso(row.expires_ms),
+            )
             for row in rows
         ]
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import structlog
 from sqlalchemy import BigInteger, Index, Integer, String, event, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from submarine_ray.access.acting import acting
-from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core.clock import moment, now_ms
 from submarine_ray.core.database import Database, Table
 from submarine_ray.core.paging import Cursor, split
+from submarine_ray.spec.answers.base import Attributes
+from submarine_ray.spec.deletions import DeletedKind, Deletion
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +72,7 @@ class Tombstones:
         with self._database.session() as session:
             return set(session.scalars(query))
 
-    def page(self, kind: str | None, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def page(self, kind: str | None, limit: int, cursor: str | None) -> tuple[list[Deletion], Attributes]:
         """Deletions, the newest first, and the answer's attributes. Raises InvalidSpec for an odd cursor."""
         query = select(TombstoneRow).order_by(TombstoneRow.id.desc()).limit(limit + 1)
         if kind:
@@ -84,12 +85,12 @@ class Tombstones:
         return [_answer(row) for row in page], attributes
 
 
-def _answer(row: TombstoneRow) -> dict[str, Any]:
-    return {
-        "time": iso(row.time_ms),
-        "kind": row.kind,
-        "id": row.subject,
-        "name": row.name,
-        "by": row.principal,
-        "byKind": row.principal_kind,
-    }
+def _answer(row: TombstoneRow) -> Deletion:
+    return Deletion(
+        time=moment(row.time_ms),
+        kind=DeletedKind(row.kind),
+        id=row.subject,
+        name=row.name,
+        by=row.principal,
+        by_kind=row.principal_kind,
+    )

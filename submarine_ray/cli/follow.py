@@ -61,7 +61,7 @@ def outcome(client: ExperimentClient, id: str) -> int:
     try:
         client.wait_for_finish(id)
     except ExperimentFailed as failure:
-        sys.stderr.write(f"{id} {ExperimentStatus.seen(failure.experiment)}: {failure.experiment['message']}\n")
+        sys.stderr.write(f"{id} {ExperimentStatus.seen_of(failure.experiment)}: {failure.experiment['message']}\n")
         return 1
     sys.stderr.write(f"{id} {ExperimentStatus.SUCCEEDED}\n")
     return 0

@@ -311,7 +311,7 @@ def list_experiment(
         return
     rows = [
         (e["spec"]["meta"]["name"], e["experimentId"], ",".join(e["spec"]["meta"]["tags"]), e["finishedTime"],
-         e["createdTime"], e["runningTime"], ExperimentStatus.seen(e))
+         e["createdTime"], e["runningTime"], ExperimentStatus.seen_of(e))
         for e in found
     ]  # fmt: skip
     columns = ("Name", "Id", "Tags", "Finished Time", "Created Time", "Running Time", "Status")

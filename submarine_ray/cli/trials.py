@@ -36,7 +36,7 @@ def watch(client: ExperimentClient, id: str) -> None:
         while True:
             experiment = client.get_experiment(id)
             sweep = client.sweep(id)
-            title = f"Trials of {id} ({ExperimentStatus.seen(experiment)})"
+            title = f"Trials of {id} ({ExperimentStatus.seen_of(experiment)})"
             drawn = output.drawn(title, columns(sweep), rows(sweep)[:SHOWN_WHILE_RUNNING])
             drawn.caption, drawn.caption_justify = best_line(sweep), "left"
             live.update(drawn, refresh=True)
@@ -53,7 +53,7 @@ def client_wait(client: ExperimentClient, id: str) -> None:
     try:
         client.wait_for_finish(id)
     except ExperimentFailed as failure:
-        sys.stderr.write(f"{id} {ExperimentStatus.seen(failure.experiment)}: {failure.experiment['message']}\n")
+        sys.stderr.write(f"{id} {ExperimentStatus.seen_of(failure.experiment)}: {failure.experiment['message']}\n")
 
 
 def columns(sweep: dict[str, Any]) -> tuple[str, ...]:

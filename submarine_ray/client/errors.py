@@ -29,7 +29,7 @@ class ExperimentFailed(ClientError):
 
         self.experiment = experiment
         why = experiment.get("message") or experiment.get("reason") or "no reason given"
-        super().__init__(f"{experiment.get('experimentId')} is {ExperimentStatus.seen(experiment)}: {why}")
+        super().__init__(f"{experiment.get('experimentId')} is {ExperimentStatus.seen_of(experiment)}: {why}")
 
 
 class EndpointFailed(ClientError):

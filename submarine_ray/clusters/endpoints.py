@@ -8,7 +8,7 @@ from submarine_ray.access.callers import administrator
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.documents import DocumentRoute
 from submarine_ray.core.envelope import Envelope, ok
-from submarine_ray.spec.answers import Cluster, ClusterCheck
+from submarine_ray.spec.answers.clusters import Cluster, ClusterCheck
 from submarine_ray.spec.clusters import ClusterSpec
 
 

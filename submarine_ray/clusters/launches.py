@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
@@ -19,6 +18,7 @@ from submarine_ray.core.clock import due_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.spec.launch import Launch
+from submarine_ray.spec.ledger import Beginning
 
 # How long a job may wait in its cluster, for its packages or for room, before it fetches its launch.
 TICKET_MS = 24 * 3_600_000
@@ -71,11 +71,11 @@ class Launches:
             return Answer(why=f"its ticket was good for {TICKET_MS // 3_600_000} hours, and it started later than that")
         return Answer(self._secrets.open(sealed))
 
-    def handed_out(self, unwanted: str | None, submission: str, run: str) -> dict[str, Any]:
+    def handed_out(self, unwanted: str | None, submission: str, run: str) -> Beginning:
         """The answer to a runner that asks with its ticket; `unwanted` is why nobody wants the job any more."""
         answer = Answer(why=unwanted) if unwanted else self.take(submission, run)
         launch = json.loads(answer.launch) if answer.launch else None
-        return {"mayBegin": launch is not None, "why": answer.why, "launch": launch}
+        return Beginning(may_begin=launch is not None, why=answer.why, launch=launch)
 
     def waiting(self, submissions: Collection[str]) -> set[str]:
         """Those that nobody has fetched yet."""

@@ -117,5 +117,10 @@ def due_ms() -> int:
 
 
 def iso(ms: int | None) -> str | None:
+    """As `moment`, where there may be none."""
+    return None if ms is None else moment(ms)
+
+
+def moment(ms: int) -> str:
     """`2022-03-14T16:03:10.000+00:00`, the form of Submarine's documents."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

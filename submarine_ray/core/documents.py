@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from submarine_ray.core.envelope import Envelope, Reply
 from submarine_ray.core.limits.bodies import DOCUMENT, Refused
 from submarine_ray.core.limits.room import off_the_loop
 
@@ -24,7 +25,17 @@ class _Validated(Request):
         return self.value
 
 
-class DocumentRoute(APIRoute):
+class ReplyRoute(APIRoute):
+    """Knows what `result` is from the endpoint's `-> Reply[...]`, for the OpenAPI document and for tests."""
+
+    def __init__(self, path: str, endpoint: Callable[..., object], **options: Any) -> None:
+        declared = get_type_hints(endpoint).get("return")
+        if get_origin(declared) is Reply:
+            options["response_model"] = Envelope.__class_getitem__(get_args(declared))
+        super().__init__(path, endpoint, **options)
+
+
+class DocumentRoute(ReplyRoute):
     """Takes the body that `core.limits.bodies` has read, and validates it before FastAPI sees it."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import orjson
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic_core import to_json
 
 from submarine_ray.spec import masks
+from submarine_ray.spec.answers.base import Attributes
 
 T = TypeVar("T")
+# The charset is part of Submarine's contract: its SDK decodes by it.
+JSON = "application/json; charset=utf-8"
 
 
 class Envelope(BaseModel, Generic[T]):
@@ -29,30 +32,40 @@ class Envelope(BaseModel, Generic[T]):
     """A sentence of Submarine's, or null."""
     result: T | None = None
     """What was asked for."""
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, JsonValue] = {}
     """Of pages: how to go on."""
 
 
-def ok(result: Any = None, message: str | None = None, attributes: dict[str, Any] | None = None) -> Response:
+class Reply(Response, Generic[T]):
+    """An answer whose `result` is a T, written out already. Endpoints declare it: see `core/documents.py`."""
+
+
+def ok(result: T, message: str | None = None, attributes: Attributes | None = None) -> Reply[T]:
     """A successful answer."""
-    return _respond("OK", 200, True, message, result, attributes or {})
+    return Reply(_body("OK", 200, True, message, result, attributes), media_type=JSON)
+
+
+def done(message: str | None = None) -> Reply[None]:
+    """A successful answer that has nothing to tell but a sentence."""
+    return ok(None, message)
 
 
 def error(status: HTTPStatus, message: str) -> Response:
     """A refusal or failure; `message` is for the user. It may quote what was sent, but no password of a URL."""
-    return _respond(status.name, status.value, False, masks.text(message), None, {})
+    body = _body(status.name, status.value, False, masks.text(message), None, None)
+    return Response(body, status_code=status.value, media_type=JSON)
 
 
-def _respond(
-    status: str, code: int, success: bool, message: str | None, result: Any, attributes: dict[str, Any]
-) -> Response:
+def _body(
+    status: str, code: int, success: bool, message: str | None, result: object, attributes: Attributes | None
+) -> bytes:
+    """The envelope as JSON. The models in it are written in one go: nothing is copied into dictionaries first."""
     body = {
         "status": status,
         "code": code,
         "success": success,
         "message": message,
         "result": result,
-        "attributes": attributes,
+        "attributes": attributes or {},
     }
-    # The charset is part of Submarine's contract: its SDK decodes by it.
-    return Response(orjson.dumps(body), status_code=code, media_type="application/json; charset=utf-8")
+    return to_json(body, by_alias=True, inf_nan_mode="null")

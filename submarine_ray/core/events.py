@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlalchemy import BigInteger, Index, Integer, String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core.clock import moment, now_ms
 from submarine_ray.core.database import Table
 from submarine_ray.core.sealed import Told
 from submarine_ray.spec import masks
+from submarine_ray.spec.answers import events as answers
 
 
 class EventRow(Table):
@@ -86,19 +86,19 @@ def _earlier(session: Session, subject: str, event: Event) -> EventRow | None:
     return next((row for row in session.scalars(same) if gist(row.message) == gist(event.message)), None)
 
 
-def history(session: Session, subject: str) -> list[dict[str, Any]]:
+def history(session: Session, subject: str) -> list[answers.Event]:
     """A subject's events as answered to users, in the order in which each came last."""
     rows = session.scalars(select(EventRow).where(EventRow.subject == subject).order_by(EventRow.id))
     return [
-        {
-            "time": iso(row.time_ms),
-            "lastTime": iso(row.last_ms or row.time_ms),
-            "count": row.count,
-            "from": row.from_status,
-            "to": row.to_status,
-            "reason": row.reason,
-            "message": row.message,
-        }
+        answers.Event(
+            time=moment(row.time_ms),
+            last_time=moment(row.last_ms or row.time_ms),
+            count=row.count,
+            from_status=row.from_status,
+            to_status=row.to_status,
+            reason=row.reason,
+            message=row.message,
+        )
         for row in rows
     ]
 

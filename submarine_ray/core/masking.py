@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec import masks
+from submarine_ray.spec.base import unchecked
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,6 +28,17 @@ def restored(model: Model, kept: Callable[[], BaseModel] | None = None) -> Model
             masks.refuse_hidden(document)
             return model
         return type(model).model_validate(masks.restored(document, kept().model_dump(by_alias=True)))
+
+
+def shown(model: type[Model], text: str, context: Mapping[str, object] | None = None) -> Model:
+    """A kept document as answers show it, with masks for its secrets. What an earlier version has accepted, and this
+    one would not, is shown as it was written: one such row must not hide all others.
+    """
+    document = masks.masked(json.loads(text))
+    try:
+        return model.model_validate(document, context=context)
+    except ValidationError:
+        return unchecked(model, document)
 
 
 @contextmanager

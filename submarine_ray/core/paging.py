@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec import bounds
+from submarine_ray.spec.answers.base import Attributes, CursorPage
 
 MAX_LIMIT = 1000
 MAX_PAGE = 10**9  # its offset fits every database's integers
@@ -63,9 +64,9 @@ def after(
     return query.limit(limit + 1) if limit is not None else query
 
 
-def split(rows: Sequence[Row], limit: int | None, key: Any) -> tuple[list[Row], dict[str, Any]]:
+def split(rows: Sequence[Row], limit: int | None, key: Callable[[Row], Cursor]) -> tuple[list[Row], Attributes]:
     """The page's own rows, and the answer's attributes; `key` makes a row's Cursor."""
     if limit is None:
-        return list(rows), {}
+        return list(rows), Attributes()
     page = list(rows[:limit])
-    return page, {"limit": limit, "nextCursor": str(key(page[-1])) if len(rows) > limit else None}
+    return page, CursorPage(limit=limit, next_cursor=str(key(page[-1])) if len(rows) > limit else None)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from submarine_ray.access.tombstones import bury
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import InvalidSpec, NotFound, SecretLost
 from submarine_ray.core.ids import IdFactory
-from submarine_ray.core.masking import restored
+from submarine_ray.core.masking import restored, shown
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.sealed import Kept
 from submarine_ray.environments import repository
 from submarine_ray.environments.tables import EnvironmentRow
-from submarine_ray.spec import masks
+from submarine_ray.spec.answers.base import Attributes
+from submarine_ray.spec.answers.environments import Environment
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
 from submarine_ray.spec.experiment import EnvironmentSpec, KernelSpec
@@ -27,7 +26,7 @@ class EnvironmentService:
         self._database = database
         self._ids = IdFactory("environment", "_")
 
-    def create(self, spec: NewEnvironment) -> dict[str, Any]:
+    def create(self, spec: NewEnvironment) -> Environment:
         """Raises AlreadyExists, InvalidSpec."""
         kept = _kept(restored(spec))
         row = EnvironmentRow(name=spec.name, id=self._ids.next(), spec=kept, created_ms=now_ms(), changed_ms=now_ms())
@@ -35,7 +34,7 @@ class EnvironmentService:
             repository.add(session, row)
         return _answer(row)
 
-    def get(self, name: str) -> dict[str, Any]:
+    def get(self, name: str) -> Environment:
         with self._database.session() as session:
             return _answer(_found(repository.find(session, name), name))
 
@@ -44,14 +43,14 @@ class EnvironmentService:
         with self._database.session() as session:
             return _spec(_found(repository.find(session, name), name))
 
-    def list_page(self, limit: int | None, cursor: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def list_page(self, limit: int | None, cursor: str | None) -> tuple[list[Environment], Attributes]:
         """Environments, oldest first: all of them, or a page; and the answer's attributes."""
         with self._database.session() as session:
             rows = repository.page(session, limit, Cursor.parse(cursor))
         page, attributes = split(rows, limit, lambda row: Cursor(row.created_ms, row.id))
         return [_answer(row) for row in page], attributes
 
-    def patch(self, name: str, patch: EnvironmentPatch) -> dict[str, Any]:
+    def patch(self, name: str, patch: EnvironmentPatch) -> Environment:
         """Change what the patch names. Raises NotFound, InvalidSpec for a rename."""
         if patch.name not in (None, name):
             raise InvalidSpec(f"an environment cannot be renamed; create {patch.name[:80]!r} instead", "name")
@@ -62,7 +61,7 @@ class EnvironmentService:
             row.changed_ms = now_ms()
         return _answer(row)
 
-    def delete(self, name: str) -> dict[str, Any]:
+    def delete(self, name: str) -> Environment:
         """What runs in it goes on: it has its own copy. Raises NotFound."""
         with self._database.session(write=True) as session:
             row = _found(repository.find(session, name, lock=True), name)
@@ -103,12 +102,12 @@ def _kept(spec: EnvironmentSpec) -> Kept:
     return Kept(spec.model_dump_json(by_alias=True, exclude_none=True))
 
 
-def _answer(row: EnvironmentRow) -> dict[str, Any]:
+def _answer(row: EnvironmentRow) -> Environment:
     try:
-        spec = _spec(row)
+        spec = shown(EnvironmentSpec, row.spec.text)
     except SecretLost as failure:
         spec = EnvironmentSpec(name=row.name, description=str(failure))
-    return {"environmentId": row.id, "environmentSpec": masks.masked(spec.model_dump(by_alias=True, mode="json"))}
+    return Environment(environment_id=row.id, environment_spec=spec)
 
 
 def _found(row: EnvironmentRow | None, name: str) -> EnvironmentRow:

@@ -2,75 +2,67 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from pydantic import ValidationError
 
 from submarine_ray.core.clock import iso
 from submarine_ray.core.errors import Conflict, SecretLost
 from submarine_ray.core.events import Event
+from submarine_ray.core.masking import shown
 from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec import masks
-from submarine_ray.spec.experiment import STORED, EnvironmentSpec, ExperimentSpec
+from submarine_ray.spec.answers.experiments import Experiment, ExperimentSummary
+from submarine_ray.spec.base import unchecked
+from submarine_ray.spec.experiment import SHOWN, STORED, EnvironmentSpec, ExperimentSpec
 from submarine_ray.spec.plan import plan_replicas
 from submarine_ray.spec.problems import sentence
 
 
-def whole(row: ExperimentRow, spec: ExperimentSpec | None = None) -> dict[str, Any]:
-    """An experiment as Submarine answers with it. `spec`: the row's, where it is at hand."""
-    return {
-        "experimentId": row.id,
-        "uid": row.uid,
-        "status": row.status,
-        "acceptedTime": iso(row.accepted_ms),
-        "createdTime": iso(row.created_ms),
-        "runningTime": iso(row.running_ms),
-        "finishedTime": iso(row.finished_ms),
-        "spec": _shown(row, spec),
-        "reason": row.reason,
-        "message": row.message,
-        "attempt": row.attempt,
-        "cluster": row.cluster,
-        "runId": row.run_id,
-    }
+def whole(row: ExperimentRow) -> Experiment:
+    """An experiment as Submarine answers with it."""
+    return Experiment(
+        experiment_id=row.id,
+        uid=row.uid,
+        status=row.status,
+        accepted_time=iso(row.accepted_ms),
+        created_time=iso(row.created_ms),
+        running_time=iso(row.running_ms),
+        finished_time=iso(row.finished_ms),
+        spec=_shown(row),
+        reason=row.reason,
+        message=row.message,
+        attempt=row.attempt,
+        cluster=row.cluster,
+        run_id=row.run_id,
+    )
 
 
-def summary(row: ExperimentRow, tags: list[str]) -> dict[str, Any]:
+def summary(row: ExperimentRow, tags: list[str]) -> ExperimentSummary:
     """A row of a table of experiments: its spec is not read."""
-    return {
-        "experimentId": row.id,
-        "name": row.name,
-        "owner": row.owner,
-        "framework": row.framework,
-        "cluster": row.cluster,
-        "tags": tags,
-        "status": row.status,
-        "reason": row.reason,
-        "message": row.message,
-        "acceptedTime": iso(row.accepted_ms),
-        "runningTime": iso(row.running_ms),
-        "finishedTime": iso(row.finished_ms),
-    }
+    return ExperimentSummary(
+        experiment_id=row.id,
+        name=row.name,
+        owner=row.owner,
+        framework=row.framework,
+        cluster=row.cluster,
+        tags=tags,
+        status=row.status,
+        reason=row.reason,
+        message=row.message,
+        accepted_time=iso(row.accepted_ms),
+        running_time=iso(row.running_ms),
+        finished_time=iso(row.finished_ms),
+    )
 
 
-def _shown(row: ExperimentRow, spec: ExperimentSpec | None) -> dict[str, Any]:
+def _shown(row: ExperimentRow) -> ExperimentSpec:
     try:
-        shown = (spec or stored_spec(row)).answer()
-    except Conflict:  # as it was written: one such row must not hide all others
-        shown = json.loads(row.spec.text)
+        spec = shown(ExperimentSpec, row.spec.text, SHOWN)
     except SecretLost:  # what its other columns tell
-        meta: dict[str, Any] = {
-            "name": row.name,
-            "owner": row.owner,
-            "framework": row.framework,
-            "envVars": {},
-            "tags": [],
-        }
-        shown = {"meta": meta, "environment": None, "spec": {}, "code": None}
-    shown["meta"]["experimentId"] = row.id
-    return dict(masks.masked(shown))
+        meta = {"name": row.name, "owner": row.owner, "framework": row.framework}
+        spec = unchecked(ExperimentSpec, {"meta": meta, "spec": {}})
+    spec.meta.experiment_id = row.id
+    return spec
 
 
 def stored_spec(row: ExperimentRow) -> ExperimentSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
@@ -13,19 +13,19 @@ from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
 from submarine_ray.access.callers import caller
-from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.envelope import JSON, Envelope, Reply, ok
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
 from submarine_ray.experiments import log_parts
 from submarine_ray.experiments.log_parts import MOST_LINES, Window
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
-from submarine_ray.spec.answers import Event, Experiment, ExperimentLog, Metric, Page, Param, Trial
+from submarine_ray.spec.answers.base import Page
+from submarine_ray.spec.answers.events import Event
+from submarine_ray.spec.answers.experiments import Experiment, ExperimentLog, Metric, Param, Trial
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.ledger import Beginning
-from submarine_ray.spec.numbers import to_json
 
-One = Envelope[Experiment]
 Tail = Annotated[int | None, Query(ge=1, le=MOST_LINES)]
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 ASCII = re.compile(r"[^A-Za-z0-9_-]")
@@ -36,23 +36,25 @@ def router(experiments: ExperimentService) -> APIRouter:
     _add_logs(routes, experiments)
     _add_tracking(routes, experiments)
 
-    @routes.get("/tensorboard", response_model=Envelope[Page], summary="Get the address of TensorBoard")
-    def tensorboard() -> Response:
-        return ok({"available": experiments.has_tensorboard, "url": "/tensorboard/"})
+    @routes.get("/tensorboard", summary="Get the address of TensorBoard")
+    def tensorboard() -> Reply[Page]:
+        return ok(Page(available=experiments.results.has_tensorboard, url="/tensorboard/"))
 
-    @routes.get("/mlflow", response_model=Envelope[Page], summary="Get the address of MLflow")
-    def mlflow() -> Response:
-        return ok({"available": experiments.has_tracking, "url": "/mlflow/"})
+    @routes.get("/mlflow", summary="Get the address of MLflow")
+    def mlflow() -> Reply[Page]:
+        return ok(Page(available=experiments.results.has_tracking, url="/mlflow/"))
 
-    @routes.get("/ping", response_model=Envelope[str], summary="Ping the experiment API")
-    def ping() -> Response:
+    @routes.get("/ping", summary="Ping the experiment API")
+    def ping() -> Reply[str]:
         return ok("Pong")
 
-    @routes.post("", response_model=One, summary="Create an experiment")
-    def create(spec: ExperimentSpec, clone_of: Annotated[str | None, Query(alias="cloneOf")] = None) -> Response:
+    @routes.post("", summary="Create an experiment")
+    def create(
+        spec: ExperimentSpec, clone_of: Annotated[str | None, Query(alias="cloneOf")] = None
+    ) -> Reply[Experiment]:
         return ok(experiments.create(spec, clone_of))
 
-    @routes.get("", response_model=Envelope[list[Experiment]], summary="List experiments, newest first")
+    @routes.get("", summary="List experiments, newest first")
     def list_page(
         status: str | None = None,
         state: str | None = None,
@@ -61,51 +63,48 @@ def router(experiments: ExperimentService) -> APIRouter:
         page_size: Annotated[int | None, Query(alias="pageSize", ge=1, le=MAX_LIMIT)] = None,
         limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None,
         cursor: str | None = None,
-    ) -> Response:
+    ) -> Reply[list[Experiment]]:
         if limit is None:
             found, attributes = experiments.page(status, tag, page, page_size, state)
         else:
             found, attributes = experiments.page_after(status, tag, limit, cursor, state)
         return ok(found, attributes=attributes)
 
-    @routes.get("/{experiment_id}", response_model=One, summary="Get an experiment")
-    def get(experiment_id: str) -> Response:
+    @routes.get("/{experiment_id}", summary="Get an experiment")
+    def get(experiment_id: str) -> Reply[Experiment]:
         return ok(experiments.get(experiment_id))
 
-    @routes.get("/{experiment_id}/end", response_model=One, summary="Wait for the end of an experiment")
+    @routes.get("/{experiment_id}/end", summary="Wait for the end of an experiment")
     async def end(
         experiment_id: str,
         wait: Annotated[
             float, Query(ge=0, le=MAX_WAIT_SECONDS, description="answer after so many seconds anyway")
         ] = 20,
-    ) -> Response:
+    ) -> Reply[Experiment]:
         return ok(await experiments.ended(experiment_id, wait))
 
-    @routes.patch(
-        "/{experiment_id}", response_model=One, summary="Edit an experiment, or run a new spec as its next attempt"
-    )
-    def patch(experiment_id: str, spec: ExperimentSpec, rerun: bool = False) -> Response:
+    @routes.patch("/{experiment_id}", summary="Edit an experiment, or run a new spec as its next attempt")
+    def patch(experiment_id: str, spec: ExperimentSpec, rerun: bool = False) -> Reply[Experiment]:
         return ok(experiments.patch(experiment_id, spec, rerun))
 
-    @routes.delete("/{experiment_id}", response_model=One, summary="Delete an experiment")
-    def delete(experiment_id: str) -> Response:
+    @routes.delete("/{experiment_id}", summary="Delete an experiment")
+    def delete(experiment_id: str) -> Reply[Experiment]:
         return ok(experiments.delete(experiment_id))
 
-    @routes.post("/{experiment_id}/tag", response_model=One, summary="Add a tag to an experiment")
-    def add_tag(experiment_id: str, tag: str) -> Response:
+    @routes.post("/{experiment_id}/tag", summary="Add a tag to an experiment")
+    def add_tag(experiment_id: str, tag: str) -> Reply[Experiment]:
         return ok(experiments.tag(experiment_id, tag, True))
 
-    @routes.delete("/{experiment_id}/tag", response_model=One, summary="Remove a tag from an experiment")
-    def remove_tag(experiment_id: str, tag: str) -> Response:
+    @routes.delete("/{experiment_id}/tag", summary="Remove a tag from an experiment")
+    def remove_tag(experiment_id: str, tag: str) -> Reply[Experiment]:
         return ok(experiments.tag(experiment_id, tag, False))
 
-    @routes.post("/{experiment_id}/stop", response_model=One, summary="Stop a running experiment")
-    def stop(experiment_id: str) -> Response:
+    @routes.post("/{experiment_id}/stop", summary="Stop a running experiment")
+    def stop(experiment_id: str) -> Reply[Experiment]:
         return ok(experiments.stop(experiment_id))
 
     @routes.post(
         "/{experiment_id}/begin",
-        response_model=Envelope[Beginning],
         summary="Ask whether an attempt may begin; for runners",
     )
     def begin(
@@ -113,24 +112,19 @@ def router(experiments: ExperimentService) -> APIRouter:
         submission: Annotated[str, Query(max_length=128)],
         run: Annotated[str, Query(min_length=1, max_length=64)],
         request: Request,
-    ) -> Response:
+    ) -> Reply[Beginning]:
         return ok(experiments.ledger.begin(experiment_id, submission, run, caller(request)))
 
-    @routes.get("/{experiment_id}/events", response_model=Envelope[list[Event]], summary="List the experiment's events")
-    def history(experiment_id: str) -> Response:
+    @routes.get("/{experiment_id}/events", summary="List the experiment's events")
+    def history(experiment_id: str) -> Reply[list[Event]]:
         return ok(experiments.history(experiment_id))
 
     return routes
 
 
-def _told(trial: dict[str, Any]) -> dict[str, Any]:
-    """A trial as JSON can have it."""
-    return {**trial, "metrics": {key: to_json(value) for key, value in trial["metrics"].items()}}
-
-
 def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
-    @routes.get("/logs", response_model=Envelope[list[ExperimentLog]], summary="List the logs of experiments")
-    def log_names(status: str | None = None) -> Response:
+    @routes.get("/logs", summary="List the logs of experiments")
+    def log_names(status: str | None = None) -> Reply[list[ExperimentLog]]:
         return ok(experiments.log_names(status))
 
     @routes.get(
@@ -149,9 +143,7 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
     ) -> Response:
         parts = log_parts.replicas(await experiments.logs.parts(experiment_id), replica)
         window = Window(offset, limit, tail)
-        # The charset is part of Submarine's contract: its SDK decodes by it.
-        kind = "application/json; charset=utf-8"
-        return StreamingResponse(log_parts.answer(experiment_id, parts, window), media_type=kind)
+        return StreamingResponse(log_parts.answer(experiment_id, parts, window), media_type=JSON)
 
     @routes.get(
         "/logs/{experiment_id}/text",
@@ -193,33 +185,29 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
 
 
 def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
-    @routes.get("/{experiment_id}/metrics", response_model=Envelope[list[Metric]], summary="Metrics of each replica")
-    def metrics(experiment_id: str, key: str | None = None) -> Response:
-        found = experiments.metrics(experiment_id, key)
-        return ok([{**metric, "value": to_json(metric["value"])} for metric in found])
+    @routes.get("/{experiment_id}/metrics", summary="Metrics of each replica")
+    def metrics(experiment_id: str, key: str | None = None) -> Reply[list[Metric]]:
+        return ok(experiments.results.metrics(experiment_id, key))
 
-    @routes.get("/{experiment_id}/params", response_model=Envelope[list[Param]], summary="Parameters of each replica")
-    def params(experiment_id: str) -> Response:
-        return ok(experiments.params(experiment_id))
+    @routes.get("/{experiment_id}/params", summary="Parameters of each replica")
+    def params(experiment_id: str) -> Reply[list[Param]]:
+        return ok(experiments.results.params(experiment_id))
 
-    @routes.get("/{experiment_id}/trials", response_model=Envelope[list[Trial]], summary="A sweep's trials, best first")
-    def trials(experiment_id: str) -> Response:
-        found, attributes = experiments.trials(experiment_id)
-        if best := attributes.get("best"):
-            attributes["best"] = _told(best)
-        return ok([_told(trial) for trial in found], attributes=attributes)
+    @routes.get("/{experiment_id}/trials", summary="A sweep's trials, best first")
+    def trials(experiment_id: str) -> Reply[list[Trial]]:
+        found, attributes = experiments.results.trials(experiment_id)
+        return ok(found, attributes=attributes)
 
     @routes.get(
         "/artifacts/{experiment_id}",
-        response_model=Envelope[list[str]],
         summary="The saved models, or with `path` what lies in a directory of the artifacts",
     )
-    def artifacts(experiment_id: str, path: str | None = None) -> Response:
-        found = experiments.artifacts(experiment_id, path or "")
+    def artifacts(experiment_id: str, path: str | None = None) -> Reply[list[str]]:
+        found = experiments.results.artifacts(experiment_id, path or "")
         if path is not None:
             return ok([f"{item.path}/" if item.is_dir else item.path for item in found])
         # Submarine's form, which its SDK hands on as `base_dir`; then the files that lie beside no model.
-        models = experiments.saved_models(experiment_id)
+        models = experiments.results.saved_models(experiment_id)
         saved = [f"s3://submarine/experiment/{experiment_id}/{number}/" for number in range(1, models + 1)]
         return ok([*saved, *(item.path for item in found if not item.is_dir)])
 
@@ -231,7 +219,7 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
     )
     def artifact(experiment_id: str, path: str) -> Response:
         opened = ExitStack()
-        file = opened.enter_context(experiments.artifact(experiment_id, path))
+        file = opened.enter_context(experiments.results.artifact(experiment_id, path))
         # An attachment of an opaque type: an artifact is never shown as a page of this origin.
         return FileResponse(
             file,

@@ -6,8 +6,6 @@ Where the runner asks with a ticket, it is answered what to run as well.
 
 from __future__ import annotations
 
-from typing import Any
-
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.clusters.launches import Launches
@@ -15,6 +13,7 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.experiments import repository
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.ledger import Beginning
 
 
 class Ledger:
@@ -24,12 +23,12 @@ class Ledger:
         self._database = database
         self._launches = launches
 
-    def begin(self, experiment_id: str, submission: str, run: str, asks: Principal) -> dict[str, Any]:
+    def begin(self, experiment_id: str, submission: str, run: str, asks: Principal) -> Beginning:
         """Whether the run may begin the attempt, and then no other may; asking again is no error. See `Beginning`."""
         if asks.kind is PrincipalKind.TICKET:
             return self._launches.handed_out(self._unwanted(experiment_id, submission), submission, run)
         why = self.refusal(experiment_id, submission, run)
-        return {"mayBegin": why is None, "why": why, "launch": None}
+        return Beginning(may_begin=why is None, why=why, launch=None)
 
     def refusal(self, experiment_id: str, submission: str, run: str) -> str | None:
         """Why the run may not begin the attempt; None if it may."""

@@ -55,7 +55,7 @@ class ArtifactPlace:
         _, _, experiment_id, name = path.split("/", 3)  # as `find` has matched it
         opened = ExitStack()
         try:
-            file = opened.enter_context(self._experiments.artifact(experiment_id, name))
+            file = opened.enter_context(self._experiments.results.artifact(experiment_id, name))
         except SubmarineError as failure:
             return error(failure.status, str(failure))
         kind, coding = mimetypes.guess_type(name)

@@ -6,10 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from submarine_ray.access.tombstones import bury
 from submarine_ray.clusters.holdings import Holder
@@ -28,15 +25,16 @@ from submarine_ray.experiments import answers, edits, repository
 from submarine_ray.experiments.ledger import Ledger
 from submarine_ray.experiments.log_service import LogService
 from submarine_ray.experiments.repository import DAY_MS, Filter
+from submarine_ray.experiments.results import ResultService
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.answers.base import Attributes, NumberedPage
+from submarine_ray.spec.answers.events import Event as HistoryEvent
+from submarine_ray.spec.answers.experiments import Experiment, ExperimentLog, ExperimentSummary, PodLog
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.quantities import Resources
-from submarine_ray.spec.trials import TrialState, rank
-from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
@@ -59,15 +57,15 @@ class ExperimentService:
         self._database = database
         self._changes = changes
         self._clusters = clusters
-        self._tracking = tracking
         self._environments = environments
         self._wake = wake
         self._ids = IdFactory("experiment")
         self.ledger = Ledger(database, clusters.launches)
         self.logs = LogService(self._row, clusters, tracking, spools)
+        self.results = ResultService(self._row, tracking)
         clusters.add_user(self)
 
-    def create(self, spec: ExperimentSpec, clone_of: str | None = None) -> dict[str, Any]:
+    def create(self, spec: ExperimentSpec, clone_of: str | None = None) -> Experiment:
         """Accept an experiment: one row, and the reconciler does the rest. `clone_of` is the experiment whose secrets
         stand for the masks in the spec. Raises InvalidSpec, NotFound.
         """
@@ -94,12 +92,12 @@ class ExperimentService:
             except AlreadyExists:  # another control service made the same id in the same millisecond
                 continue
         self._wake()
-        return answers.whole(row, spec)
+        return answers.whole(row)
 
-    def get(self, experiment_id: str) -> dict[str, Any]:
+    def get(self, experiment_id: str) -> Experiment:
         return answers.whole(self._row(experiment_id))
 
-    async def ended(self, experiment_id: str, patience: float) -> dict[str, Any]:
+    async def ended(self, experiment_id: str, patience: float) -> Experiment:
         """The experiment as soon as it has ended, or after `patience` seconds as it is then. Raises NotFound."""
         until = time.monotonic() + patience
         with self._changes.heard(experiment_id) as changed:
@@ -114,15 +112,17 @@ class ExperimentService:
 
     def page(
         self, status: str | None, tag: str | None, number: int, size: int | None, state: str | None = None
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    ) -> tuple[list[Experiment], Attributes]:
         """Experiments, newest first: all of them, or a page by its number; and the answer's attributes."""
         wanted = Filter(_known_status(status), tag, state=_known_state(state))
         with self._database.session() as session:
             rows = repository.page(session, wanted, (number - 1) * (size or 0), size)
-            attributes = {"total": repository.count(session, wanted), "page": number, "pageSize": size} if size else {}
-        return [answers.whole(row) for row in rows], attributes
+            if not size:
+                return [answers.whole(row) for row in rows], Attributes()
+            total = repository.count(session, wanted)
+        return [answers.whole(row) for row in rows], NumberedPage(total=total, page=number, page_size=size)
 
-    def summaries(self, wanted: Filter, number: int, size: int) -> tuple[list[dict[str, Any]], int]:
+    def summaries(self, wanted: Filter, number: int, size: int) -> tuple[list[ExperimentSummary], int]:
         """A page of a table of experiments, newest first, without their specs; and how many there are in all."""
         _known_status(wanted.status)
         with self._database.session() as session:
@@ -138,7 +138,7 @@ class ExperimentService:
 
     def page_after(
         self, status: str | None, tag: str | None, limit: int, cursor: str | None, state: str | None = None
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    ) -> tuple[list[Experiment], Attributes]:
         """The page behind a cursor, newest first; and the answer's attributes."""
         wanted = Filter(_known_status(status), tag, state=_known_state(state))
         with self._database.session() as session:
@@ -146,7 +146,7 @@ class ExperimentService:
         rows, attributes = split(found, limit, lambda row: Cursor(row.accepted_ms, row.id))
         return [answers.whole(row) for row in rows], attributes
 
-    def tag(self, experiment_id: str, tag: str, wanted: bool) -> dict[str, Any]:
+    def tag(self, experiment_id: str, tag: str, wanted: bool) -> Experiment:
         """Give an experiment a tag, or take it away; neither is an error if it is so already. Raises NotFound."""
         try:
             check_tag(tag)
@@ -162,9 +162,9 @@ class ExperimentService:
                 raise InvalidSpec(f"an experiment has at most {MAX_TAGS} tags", "tag")
             row.spec = answers.kept(spec)
             repository.set_tags(session, row.id, spec.meta.tags)
-        return answers.whole(row, spec)
+        return answers.whole(row)
 
-    def edit(self, experiment_id: str, spec: ExperimentSpec) -> dict[str, Any] | None:
+    def edit(self, experiment_id: str, spec: ExperimentSpec) -> Experiment | None:
         """Change its name, tags, owner, team or notes in place, which runs nothing; None if the spec changes more."""
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
@@ -179,7 +179,7 @@ class ExperimentService:
         self._changes.tell(experiment_id)
         return answers.whole(row)
 
-    def patch(self, experiment_id: str, spec: ExperimentSpec, rerun: bool = False) -> dict[str, Any]:
+    def patch(self, experiment_id: str, spec: ExperimentSpec, rerun: bool = False) -> Experiment:
         """Give an experiment a new spec. What is only about it, as its name and tags, is changed in place; for all
         else, and with `rerun` in any case, the current attempt is stopped and the next one begins.
         """
@@ -210,9 +210,9 @@ class ExperimentService:
             events.record(session, row.id, [changed, *self._warnings(row, spec)])
             repository.set_tags(session, row.id, spec.meta.tags)
         self._wake()
-        return answers.whole(row, spec)
+        return answers.whole(row)
 
-    def delete(self, experiment_id: str) -> dict[str, Any]:
+    def delete(self, experiment_id: str) -> Experiment:
         """Delete an experiment: gone for users at once, stopped and cleaned up on its cluster right after."""
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
@@ -223,10 +223,10 @@ class ExperimentService:
             events.record(session, row.id, [gone])
         self._wake()
         self._changes.tell(experiment_id)
-        answer = answers.whole(row)
-        return answer | dict.fromkeys(("acceptedTime", "createdTime", "runningTime", "finishedTime"))
+        times = dict.fromkeys(("accepted_time", "created_time", "running_time", "finished_time"))
+        return answers.whole(row).model_copy(update=times)
 
-    def stop(self, experiment_id: str) -> dict[str, Any]:
+    def stop(self, experiment_id: str) -> Experiment:
         """Ask a running experiment to end; it keeps its history. Raises Conflict if it has ended."""
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
@@ -238,85 +238,22 @@ class ExperimentService:
         self._wake()
         return answers.whole(row)
 
-    def history(self, experiment_id: str) -> list[dict[str, Any]]:
+    def history(self, experiment_id: str) -> list[HistoryEvent]:
         self._row(experiment_id)
         with self._database.session() as session:
-            return list(events.history(session, experiment_id))
+            return events.history(session, experiment_id)
 
-    def log_names(self, status: str | None) -> list[dict[str, Any]]:
+    def log_names(self, status: str | None) -> list[ExperimentLog]:
         """Which logs there are: the replicas of each experiment."""
         with self._database.session() as session:
             rows = repository.page(session, Filter(_known_status(status)), 0, None)
         return [
-            {
-                "experimentId": row.id,
-                "logContent": [{"podName": f"{row.id}-{n}", "podLog": []} for n in answers.replica_names(row)],
-            }
+            ExperimentLog(
+                experiment_id=row.id,
+                log_content=[PodLog(pod_name=f"{row.id}-{name}", pod_log=[]) for name in answers.replica_names(row)],
+            )
             for row in rows
         ]
-
-    def metrics(self, experiment_id: str, key: str | None) -> list[dict[str, Any]]:
-        row = self._row(experiment_id)
-        return self._tracking.metrics(row.run_id, key) if row.run_id else []
-
-    def runs(self, experiment_id: str) -> dict[str, str]:
-        """The experiment's MLflow runs, and which replica each is of; none before the first."""
-        row = self._row(experiment_id)
-        return self._tracking.runs(row.run_id) if row.run_id else {}
-
-    def trials(self, experiment_id: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """A sweep's trials, the best first; and the answer's attributes."""
-        row = self._row(experiment_id)
-        tune = answers.stored_spec(row).tune
-        if tune is None:
-            return [], {}
-        found = self._tracking.trials(row.run_id) if row.run_id else []
-
-        def place(trial: dict[str, Any]) -> tuple[bool, float, int]:
-            is_out = trial["status"] == TrialState.FAILED
-            return is_out, rank(trial["metrics"].get(tune.metric), tune.mode), trial["number"]
-
-        found.sort(key=place)
-        best = next((t for t in found if not place(t)[0] and is_finite(t["metrics"].get(tune.metric))), None)
-        attributes = {"metric": tune.metric, "mode": tune.mode, "total": tune.trials, "best": best}
-        return found, attributes
-
-    def params(self, experiment_id: str) -> list[dict[str, str]]:
-        row = self._row(experiment_id)
-        return self._tracking.params(row.run_id) if row.run_id else []
-
-    def artifacts(self, experiment_id: str, path: str) -> list[Artifact]:
-        row = self._row(experiment_id)
-        return self._tracking.list_artifacts(row.run_id, path) if row.run_id else []
-
-    def saved_models(self, experiment_id: str) -> int:
-        """How many models the experiment has saved."""
-        row = self._row(experiment_id)
-        return len(self._tracking.saved_models(row.run_id)) if row.run_id else 0
-
-    @contextmanager
-    def artifact(self, experiment_id: str, path: str) -> Iterator[Path]:
-        """An artifact as a file, while the context lasts. Raises NotFound, InvalidSpec."""
-        row = self._row(experiment_id)
-        if row.run_id is None:
-            raise NotFound(f"{experiment_id} has no artifacts yet.")
-        with self._tracking.artifact(row.run_id, path) as file:
-            yield file
-
-    def run_id(self, experiment_id: str) -> str:
-        """The experiment's MLflow run. Raises NotFound, Conflict before there is one."""
-        row = self._row(experiment_id)
-        if row.run_id is None:
-            raise Conflict(f"{experiment_id} has not started yet, so it has nothing to register.")
-        return row.run_id
-
-    @property
-    def has_tracking(self) -> bool:
-        return self._tracking.is_ready
-
-    @property
-    def has_tensorboard(self) -> bool:
-        return self._tracking.has_tensorboard
 
     def count_by_state(self) -> dict[str, int]:
         """How many there are in each state as people see them: what was stopped has not failed."""
@@ -356,7 +293,7 @@ class ExperimentService:
         for experiment_id in ids:
             self._changes.tell(experiment_id)
 
-    def _values(self, spec: ExperimentSpec, cluster: str | None = None) -> dict[str, Any]:
+    def _values(self, spec: ExperimentSpec, cluster: str | None = None) -> dict[str, object]:
         """The columns that a user's spec decides, on `cluster` or the one that it asks for. Raises InvalidSpec."""
         cluster = cluster or self._clusters.place(spec)
         environment = self._environments.resolve(spec.environment)

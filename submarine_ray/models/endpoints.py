@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.envelope import Envelope, done, ok
 from submarine_ray.core.known import known_first
 from submarine_ray.models.service import ModelService
-from submarine_ray.spec.answers import ModelSignature, ModelVersion, RegisteredModel
+from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, RegisteredModel
 from submarine_ray.spec.base import Version
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 
@@ -30,7 +30,7 @@ def router(models: ModelService) -> APIRouter:
     @routes.post("/registered-model", response_model=Envelope[None], summary="Register a model")
     def create(spec: RegisteredModelSpec) -> Response:
         models.create(spec)
-        return ok(message="Create a registered model instance")
+        return done("Create a registered model instance")
 
     @routes.get("/registered-model", response_model=Envelope[list[RegisteredModel]], summary="List registered models")
     def list_all() -> Response:
@@ -43,12 +43,12 @@ def router(models: ModelService) -> APIRouter:
     @routes.patch("/registered-model/{name}", response_model=Envelope[None], summary="Rename or describe a model")
     def patch(name: str, changes: RegisteredModelPatch) -> Response:
         models.patch(name, changes)
-        return ok(message="Update the registered model instance")
+        return done("Update the registered model instance")
 
     @routes.delete("/registered-model/{name}", response_model=Envelope[None], summary="Delete a registered model")
     def delete(name: str) -> Response:
         models.delete(name)
-        return ok(message="Delete the registered model instance")
+        return done("Delete the registered model instance")
 
     @routes.get(
         "/model-version/{name}/{version}/signature",
@@ -71,7 +71,7 @@ def router(models: ModelService) -> APIRouter:
     @routes.patch("/model-version", response_model=Envelope[None], summary="Change a version's description or stage")
     def patch_version(changes: ModelVersionPatch) -> Response:
         models.patch_version(changes)
-        return ok(message="Update the model version instance")
+        return done("Update the model version instance")
 
     @routes.get("/model-version/{name}", response_model=Envelope[list[ModelVersion]], summary="List a model's versions")
     def versions(name: str) -> Response:
@@ -84,7 +84,7 @@ def router(models: ModelService) -> APIRouter:
     @routes.delete("/model-version/{name}/{version}", response_model=Envelope[None], summary="Delete a version")
     def delete_version(name: str, version: Version) -> Response:
         models.delete_version(name, version)
-        return ok(message="Delete the model version instance")
+        return done("Delete the model version instance")
 
     return routes
 
@@ -95,19 +95,19 @@ def _add_tags(routes: APIRouter, models: ModelService) -> None:
     @routes.post("/registered-model/tag", response_model=Envelope[None], summary="Add a tag to a model")
     def add_tag(name: str, tag: str) -> Response:
         models.tag(name, tag, True)
-        return ok(message="Create a registered model tag instance")
+        return done("Create a registered model tag instance")
 
     @routes.delete("/registered-model/tag", response_model=Envelope[None], summary="Remove a tag from a model")
     def remove_tag(name: str, tag: str) -> Response:
         models.tag(name, tag, False)
-        return ok(message="Delete a registered model tag instance")
+        return done("Delete a registered model tag instance")
 
     @routes.post("/model-version/tag", response_model=Envelope[None], summary="Add a tag to a version")
     def add_version_tag(name: str, version: Version, tag: str) -> Response:
         models.tag_version(name, version, tag, True)
-        return ok(message="Create a model version tag instance")
+        return done("Create a model version tag instance")
 
     @routes.delete("/model-version/tag", response_model=Envelope[None], summary="Remove a tag from a version")
     def remove_version_tag(name: str, version: Version, tag: str) -> Response:
         models.tag_version(name, version, tag, False)
-        return ok(message="Delete a model version tag instance")
+        return done("Delete a model version tag instance")

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,7 +22,7 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import Conflict, NotFound, SecretLost
 from submarine_ray.core.events import Event
 from submarine_ray.core.ids import IdFactory
-from submarine_ray.core.masking import restored
+from submarine_ray.core.masking import restored, shown
 from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.sealed import Kept
@@ -31,9 +31,12 @@ from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.notebooks import repository
 from submarine_ray.notebooks.decide import IS_CREATING
 from submarine_ray.notebooks.tables import NotebookRow
-from submarine_ray.spec import masks
+from submarine_ray.spec.answers.base import Attributes
+from submarine_ray.spec.answers.events import Event as HistoryEvent
+from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec
+from submarine_ray.spec.ledger import Beginning
 from submarine_ray.spec.notebooks import NotebookSpec, path
 from submarine_ray.spec.notebooks import NotebookStatus as Status
 from submarine_ray.spec.problems import sentence
@@ -80,7 +83,7 @@ class NotebookService:
         self._lock = threading.Lock()
         clusters.add_user(self)
 
-    def create(self, spec: NotebookSpec) -> dict[str, Any]:
+    def create(self, spec: NotebookSpec) -> Notebook:
         """Accept a notebook; the reconciler starts it. Raises AlreadyExists, InvalidSpec."""
         spec = restored(spec)
         cluster = spec.cluster or self._clusters.default
@@ -118,7 +121,7 @@ class NotebookService:
         self._wake()
         return _answer(row)
 
-    def get(self, notebook_id: str) -> dict[str, Any]:
+    def get(self, notebook_id: str) -> Notebook:
         return _answer(self._row(notebook_id))
 
     def is_wanted(self, notebook_id: str) -> bool:
@@ -127,7 +130,7 @@ class NotebookService:
             row = repository.find(session, notebook_id)
         return row is not None and row.wanted == "run"
 
-    def begin(self, notebook_id: str, submission: str, run: str, asks: Principal) -> dict[str, Any]:
+    def begin(self, notebook_id: str, submission: str, run: str, asks: Principal) -> Beginning:
         """What the notebook's job runs, for the runner that comes with its ticket; see `Beginning`."""
         with self._database.session() as session:
             row = repository.find(session, notebook_id)
@@ -140,26 +143,24 @@ class NotebookService:
             unwanted = "what a notebook runs is fetched with its job's ticket"
         return self._clusters.launches.handed_out(unwanted, submission, run)
 
-    def list_page(
-        self, owner: str | None, limit: int | None, cursor: str | None
-    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def list_page(self, owner: str | None, limit: int | None, cursor: str | None) -> tuple[list[Notebook], Attributes]:
         """Notebooks, oldest first: all of them or an owner's, whole or a page; and the answer's attributes."""
         with self._database.session() as session:
             rows = repository.page(session, owner, limit, Cursor.parse(cursor))
         page, attributes = split(rows, limit, lambda row: Cursor(row.created_ms, row.id))
         return [_answer(row) for row in page], attributes
 
-    def history(self, notebook_id: str) -> list[dict[str, Any]]:
+    def history(self, notebook_id: str) -> list[HistoryEvent]:
         self._row(notebook_id)
         with self._database.session() as session:
-            return list(events.history(session, notebook_id))
+            return events.history(session, notebook_id)
 
     def spec(self, notebook_id: str) -> NotebookSpec:
         """As it was asked for, secrets in clear. Raises NotFound."""
         with self._database.session() as session:
             return stored_spec(_found(repository.find(session, notebook_id), notebook_id))
 
-    def delete(self, notebook_id: str) -> dict[str, Any]:
+    def delete(self, notebook_id: str) -> Notebook:
         """Gone for users at once, ended on its cluster right after; its files stay. Raises NotFound."""
         with self._database.session(write=True) as session:
             row = _found(repository.find(session, notebook_id, lock=True), notebook_id)
@@ -168,7 +169,7 @@ class NotebookService:
             bury(session, DeletedKind.NOTEBOOK, row.id, row.name)
         return self._changed(row)
 
-    def stop(self, notebook_id: str) -> dict[str, Any]:
+    def stop(self, notebook_id: str) -> Notebook:
         """End its process; files and name stay. Raises NotFound, Conflict if it does not run."""
         with self._database.session(write=True) as session:
             row = _found(repository.find(session, notebook_id, lock=True), notebook_id)
@@ -182,7 +183,7 @@ class NotebookService:
             )
         return self._changed(row)
 
-    def start(self, notebook_id: str) -> dict[str, Any]:
+    def start(self, notebook_id: str) -> Notebook:
         """Start it again with the same files; no error if it runs. Raises NotFound."""
         with self._database.session(write=True) as session:
             row = _found(repository.find(session, notebook_id, lock=True), notebook_id)
@@ -222,7 +223,7 @@ class NotebookService:
         with self._lock:
             self._places.clear()
 
-    def _changed(self, row: NotebookRow) -> dict[str, Any]:
+    def _changed(self, row: NotebookRow) -> Notebook:
         self.forget_places()
         self._wake()
         return _answer(row)
@@ -286,37 +287,30 @@ def _read(document: type[DocumentT], row: NotebookRow, kept: Kept) -> DocumentT:
         ) from failure
 
 
-def _shown(row: NotebookRow) -> dict[str, Any]:
+def _shown(row: NotebookRow) -> NotebookSpec:
     """Its spec as answered; where it cannot be read any more, what its other columns tell."""
     try:
-        spec, environment = stored_spec(row), stored_environment(row)
-    except (SecretLost, Conflict):
+        spec = shown(NotebookSpec, row.spec.text)
+        spec.environment = shown(EnvironmentSpec, row.environment.text)
+    except SecretLost:
         resources = f"cpu={row.demand_cpu or 1:g}" + (f",memory={row.demand_memory}" if row.demand_memory else "")
         meta = {"name": row.name, "namespace": row.namespace}
         spec = NotebookSpec.model_validate({"meta": meta, "spec": {"resources": resources}, "cluster": row.cluster})
-        environment = EnvironmentSpec()
-    labels = (spec.meta.labels or {}) | {"notebook-owner-id": row.owner, "notebook-id": row.id}
-    pod = spec.spec.model_dump(by_alias=True, mode="json")
-    for addition in ("idleSeconds", "secretVars"):
-        if pod[addition] is None:
-            del pod[addition]
-    answered = {
-        "meta": {"name": row.name, "namespace": row.namespace, "ownerId": row.owner, "labels": labels},
-        "environment": environment.model_dump(by_alias=True, mode="json"),
-        "spec": pod,
-    }
-    return dict(masks.masked(answered | ({"cluster": spec.cluster} if spec.cluster else {})))
+        spec.environment = EnvironmentSpec()
+    spec.meta.owner_id = row.owner
+    spec.meta.labels = (spec.meta.labels or {}) | {"notebook-owner-id": row.owner or "", "notebook-id": row.id}
+    return spec
 
 
-def _answer(row: NotebookRow) -> dict[str, Any]:
-    return {
-        "notebookId": row.id,
-        "name": row.name,
-        "uid": row.uid,
-        "url": f"{path(row.namespace, row.name)}/lab",
-        "status": row.status,
-        "reason": row.reason,
-        "createdTime": iso(row.created_ms),
-        "deletedTime": iso(row.deleted_ms),
-        "spec": _shown(row),
-    }
+def _answer(row: NotebookRow) -> Notebook:
+    return Notebook(
+        notebook_id=row.id,
+        name=row.name,
+        uid=row.uid,
+        url=f"{path(row.namespace, row.name)}/lab",
+        status=row.status,
+        reason=row.reason,
+        created_time=iso(row.created_ms),
+        deleted_time=iso(row.deleted_ms),
+        spec=_shown(row),
+    )

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from submarine_ray.core.documents import DocumentRoute
-from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.envelope import Envelope, done, ok
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
-from submarine_ray.spec.answers import Endpoint, EndpointFigures, Replica, Traffic
+from submarine_ray.spec.answers.serving import Endpoint, EndpointFigures, Replica, Traffic
 from submarine_ray.spec.base import Version
 from submarine_ray.spec.serving import EndpointPatch, ServeSpec, TrafficSpec
 
@@ -71,7 +71,7 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
     @routes.delete("", response_model=Envelope[None], summary="Stop serving a model version")
     def delete(spec: ServeSpec) -> Response:
         serving.delete(spec)
-        return ok(message="Delete the model serve instance")
+        return done("Delete the model serve instance")
 
     return routes
 
@@ -90,4 +90,4 @@ def _add_traffic(routes: APIRouter, traffic: TrafficService) -> None:
     @routes.delete("/{model_name}/traffic", response_model=Envelope[None], summary="End the traffic split")
     def delete_traffic(model_name: str) -> Response:
         traffic.delete(model_name)
-        return ok(message="Only each version's own URL answers now")
+        return done("Only each version's own URL answers now")

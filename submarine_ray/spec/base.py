@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -20,7 +21,38 @@ class Document(BaseModel):
     )
 
 
-def as_text(value: Any) -> Any:
+def is_none(value: object) -> bool:
+    """For `Field(exclude_if=is_none)`: an addition to Submarine's contract stands in answers only where it is set."""
+    return value is None
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def unchecked(model: type[Model], document: Mapping[str, object]) -> Model:
+    """What `model` refuses, as the model all the same: as it is written, with defaults for what it lacks."""
+    known = {}
+    for name, field in model.model_fields.items():
+        key = name if name in document else field.alias or name
+        if key in document:
+            known[name] = _unchecked_value(field.annotation, document[key])
+    return model.model_construct(None, **known)
+
+
+def _unchecked_value(annotation: object, value: object) -> object:
+    """`value` with models wherever the annotation has some: `Model | None`, `dict[str, Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return unchecked(annotation, value) if isinstance(value, Mapping) else value
+    inner = get_args(annotation)
+    if get_origin(annotation) is dict and isinstance(value, Mapping):
+        return {key: _unchecked_value(inner[-1], one) for key, one in value.items()}
+    for one in inner:
+        if (found := _unchecked_value(one, value)) is not value:
+            return found
+    return value
+
+
+def as_text(value: object) -> object:
     """YAML and hurried JSON write numbers and booleans where Submarine's contract has text."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from submarine_ray.spec.base import Document, Text
+from submarine_ray.spec.base import Document, Text, is_none
 
 _NOT_IN_REFERENCES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)")
 REFERENCE_LENGTH = 240  # of a file's name, which it becomes
@@ -64,13 +64,13 @@ class CodeSpec(Document):
 
     sync_mode: SyncMode = "git"
     """How the code is fetched."""
-    git: GitSpec | None = None
+    git: GitSpec | None = Field(default=None, exclude_if=is_none)
     """The repository, for syncMode git."""
-    url: str | None = None
+    url: str | None = Field(default=None, exclude_if=is_none)
     """What to copy, for the other modes: a URL that fsspec reads, or the package:// URL of an upload."""
-    branch: Text | None = None
+    branch: Text | None = Field(default=None, exclude_if=is_none)
     """Short for git.branch."""
-    ref: Text | None = None
+    ref: Text | None = Field(default=None, exclude_if=is_none)
     """Short for git.ref."""
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from submarine_ray.spec.answers import Answer
+from submarine_ray.spec.answers.base import Answer
 
 
 class DeletedKind(StrEnum):

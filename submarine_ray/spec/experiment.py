@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from submarine_ray.spec import commands, space, without_shell
-from submarine_ray.spec.base import Document, Text, check_name
+from submarine_ray.spec.base import Document, Text, check_name, is_none
 from submarine_ray.spec.clusters import Placement
 from submarine_ray.spec.code import CodeSpec
 from submarine_ray.spec.kubernetes import JobOptions
@@ -28,16 +28,14 @@ MAX_TIMEOUT = 365 * 86_400
 MAX_GRACE = 3_600
 # As context of a validation: what was accepted once is read back, whatever is asked of new specs.
 STORED = {"stored": True}
+# Of what is only shown, in which masks stand for secrets.
+SHOWN = {**STORED, "shown": True}
 # A sweep that was lost resumes where it was, and that costs nothing that was paid for already.
 SWEEP_RETRIES = 3
 NOTES_LENGTH = 20_000
 TAG_LENGTH = 256
 MAX_TAGS = 64
 
-_ADDITIONS = (
-    "experimentHandlerSpec", "cluster", "placement", "kubernetes", "timeout", "gracePeriod", "maxRetries", "queue",
-    "trainFunction", "tune",
-)  # fmt: skip
 FRAMEWORKS = ("PyTorch", "TensorFlow", "XGBoost", "Python", "Shell", "Ray")
 _CANONICAL = {name.lower(): name for name in FRAMEWORKS} | {"standalone": "Python"}
 
@@ -78,11 +76,11 @@ class ExperimentMeta(HasVariables):
     """Environment variables of every replica: each a value, or {value: ..., secret: true}."""
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
     """Words to find the experiment by."""
-    owner: Text | None = Field(default=None, max_length=63)
+    owner: Text | None = Field(default=None, exclude_if=is_none, max_length=63)
     """Whose it is; a label of its pods."""
-    team: Text | None = Field(default=None, max_length=63)
+    team: Text | None = Field(default=None, exclude_if=is_none, max_length=63)
     """Whose team's it is; a label of its pods."""
-    notes: Text | None = Field(default=None, max_length=NOTES_LENGTH)
+    notes: Text | None = Field(default=None, exclude_if=is_none, max_length=NOTES_LENGTH)
     """For people: what it was for, what came of it."""
 
     @field_validator("framework")
@@ -94,7 +92,7 @@ class ExperimentMeta(HasVariables):
 
     @field_validator("env_vars", "tags", mode="before")
     @classmethod
-    def _absent(cls, value: Any, info: Any) -> Any:
+    def _absent(cls, value: object, info: ValidationInfo) -> object:
         return ({} if info.field_name == "env_vars" else []) if value is None else value
 
 
@@ -175,31 +173,31 @@ class ExperimentSpec(Document):
     """Packages and image that it needs."""
     spec: dict[str, TaskSpec] = Field(min_length=1)
     """Its roles by name: Master, Worker, Ps, Chief or Evaluator, as the framework has them."""
-    experiment_handler_spec: dict[str, str] | None = None
+    experiment_handler_spec: dict[str, str] | None = Field(default=None, exclude_if=is_none)
     """Submarine's prehandlers; kept and answered, not run."""
     code: CodeSpec | None = None
     """Code to fetch into each replica's working directory."""
-    cluster: str | None = None
+    cluster: str | None = Field(default=None, exclude_if=is_none)
     """Where to run; default the local cluster, or what the service was told."""
-    placement: Placement | None = None
+    placement: Placement | None = Field(default=None, exclude_if=is_none)
     """Instead of a cluster: let the platform choose one."""
-    kubernetes: JobOptions | None = None
+    kubernetes: JobOptions | None = Field(default=None, exclude_if=is_none)
     """Where its pods run and what they see, on clusters that have pods."""
-    timeout: int | None = Field(default=None, ge=1, le=MAX_TIMEOUT)
+    timeout: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_TIMEOUT)
     """How many seconds an attempt may run; then it is stopped, and has failed."""
-    grace_period: int | None = Field(default=None, ge=0, le=MAX_GRACE)
+    grace_period: int | None = Field(default=None, exclude_if=is_none, ge=0, le=MAX_GRACE)
     """How many seconds its processes have between SIGTERM and SIGKILL when it is stopped; default 30."""
-    max_retries: int | None = Field(default=None, ge=0, le=MAX_RETRIES)
+    max_retries: int | None = Field(default=None, exclude_if=is_none, ge=0, le=MAX_RETRIES)
     """How many new attempts follow a failed or lost one."""
-    queue: bool | None = None
+    queue: bool | None = Field(default=None, exclude_if=is_none)
     """Wait for a cluster that is too small now, instead of being refused."""
-    train_function: bool | None = None
+    train_function: bool | None = Field(default=None, exclude_if=is_none)
     """The uploaded package holds a function for Ray Train instead of a command."""
-    tune: TuneSpec | None = None
+    tune: TuneSpec | None = Field(default=None, exclude_if=is_none)
     """Makes a sweep of it: many trials of this experiment, each with its own parameters. See docs/tuning.md."""
 
     @model_validator(mode="after")
-    def _roles(self) -> ExperimentSpec:
+    def _roles(self, info: ValidationInfo) -> ExperimentSpec:
         allowed = {role.lower(): role for role in ROLES[self.meta.framework]}
         roles: dict[str, TaskSpec] = {}
         for role, task in self.spec.items():
@@ -227,14 +225,14 @@ class ExperimentSpec(Document):
         if self.meta.framework == "Ray" and roles["Worker"].replicas != 1:
             raise ValueError("spec.Worker.replicas: a Ray script is one driver that uses the cluster itself; use 1")
         self.spec = roles
-        if self.tune:
+        if self.tune and info.context != SHOWN:
             self._check_sweep(self.tune)
         return self
 
     @model_validator(mode="after")
     def _commands(self, info: ValidationInfo) -> ExperimentSpec:
         """Refuse what only a shell could run, where none does."""
-        if info.context == STORED:
+        if info.context in (STORED, SHOWN):
             return self
         for where, command in self._unshelled():
             try:
@@ -309,26 +307,6 @@ class ExperimentSpec(Document):
         """What all replicas ask for together; of a sweep, those of one trial."""
         return sum((task.quantities.times(task.replicas) for task in self.spec.values()), Resources())
 
-    def answer(self) -> dict[str, Any]:
-        """The document as answers show it once it is masked: every contract field, additions only where set."""
-        document = self.model_dump(by_alias=True, mode="json")
-        for addition in _ADDITIONS:
-            if document[addition] is None:
-                del document[addition]
-        for addition in ("owner", "team", "notes", "secretVars"):
-            if document["meta"][addition] is None:
-                del document["meta"][addition]
-        for task in document["spec"].values():
-            if task["secretVars"] is None:
-                del task["secretVars"]
-        if self.kubernetes:
-            document["kubernetes"] = self.kubernetes.model_dump(by_alias=True, mode="json", exclude_defaults=True)
-        if self.tune:
-            document["tune"] = self.tune.model_dump(by_alias=True, mode="json", exclude_none=True)
-        if self.code is not None:
-            document["code"] = {k: v for k, v in document["code"].items() if v is not None}
-        return document
-
 
 class ExperimentStatus:
     """The states of an experiment, in the order it passes them."""
@@ -346,10 +324,15 @@ class ExperimentStatus:
     SEEN = (ACCEPTED, CREATED, RUNNING, SUCCEEDED, FAILED, STOPPED)
 
     @classmethod
-    def seen(cls, experiment: Mapping[str, Any]) -> str:
-        """The state of an answered experiment as people see it: its status, but Stopped for what was stopped."""
-        status = str(experiment["status"])
-        return cls.STOPPED if status == cls.FAILED and experiment.get("reason") == cls.STOPPED else status
+    def seen(cls, status: str, reason: str | None) -> str:
+        """The state of an experiment as people see it: its status, but Stopped for what was stopped."""
+        return cls.STOPPED if status == cls.FAILED and reason == cls.STOPPED else status
+
+    @classmethod
+    def seen_of(cls, experiment: Mapping[str, object]) -> str:
+        """The same of an experiment as the SDK has it, in JSON."""
+        reason = experiment.get("reason")
+        return cls.seen(str(experiment["status"]), reason if isinstance(reason, str) else None)
 
 
 def documented(document: dict[str, Any]) -> dict[str, Any]:

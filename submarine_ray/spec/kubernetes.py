@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from submarine_ray.spec.base import Document, Text
 from submarine_ray.spec.quantities import parse_memory
 
+_ANYTHING: TypeAdapter[object] = TypeAdapter(object)
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
@@ -231,3 +243,17 @@ class JobOptions(PodOptions):
     """Ray's autoscaler may add workers up to so many; for scripts and sweeps that use the cluster themselves."""
     deletion: Deletion | None = None
     """When the pods go."""
+
+    @model_serializer(mode="plain")
+    def _said(self) -> dict[str, object]:
+        """What was said of pods, without the many fields that nobody has set."""
+        return {
+            to_camel(name): _ANYTHING.dump_python(value, mode="json", by_alias=True, exclude_defaults=True)
+            for name, value in self
+            if value != type(self).model_fields[name].get_default(call_default_factory=True)
+        }
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The fields, for the OpenAPI document: `_said` leaves some out and adds none."""
+        return handler(cast(CoreSchema, {key: value for key, value in core_schema.items() if key != "serialization"}))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import JsonValue
 
-from submarine_ray.spec.answers import Answer
+from submarine_ray.spec.answers.base import Answer
 
 
 class Beginning(Answer):
@@ -14,5 +14,5 @@ class Beginning(Answer):
     """Whether this run may run the attempt."""
     why: str | None
     """Why not, in a sentence."""
-    launch: dict[str, Any] | None
+    launch: dict[str, JsonValue] | None
     """What it is to run, for who asks with the job's ticket."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_validator
 
-from submarine_ray.spec.base import NAME_LENGTH, Document, Text
+from submarine_ray.spec.base import NAME_LENGTH, Document, Text, is_none
 from submarine_ray.spec.experiment import EnvironmentSpec
 from submarine_ray.spec.quantities import Resources, parse_resources
 from submarine_ray.spec.variables import HasVariables, Variables
@@ -58,7 +58,7 @@ class NotebookPodSpec(HasVariables):
     """Environment variables of the notebook: each a value, or {value: ..., secret: true}."""
     resources: str
     """`cpu=1,memory=1Gi,nvidia.com/gpu=1`."""
-    idle_seconds: int | None = Field(default=None, ge=0, le=MAX_IDLE_SECONDS)
+    idle_seconds: int | None = Field(default=None, exclude_if=is_none, ge=0, le=MAX_IDLE_SECONDS)
     """Stop it after so long without work; 0: never; default the service's own setting."""
 
     @field_validator("resources")
@@ -81,7 +81,7 @@ class NotebookSpec(Document):
     """Packages that it needs."""
     spec: NotebookPodSpec
     """What its process gets."""
-    cluster: str | None = None
+    cluster: str | None = Field(default=None, exclude_if=is_none)
     """Where to run; default the local cluster."""
 
 

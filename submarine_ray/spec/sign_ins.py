@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from submarine_ray.spec.answers import Answer
+from submarine_ray.spec.answers.base import Answer
 
 
 class SignInSession(Answer):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from submarine_ray.spec import space
-from submarine_ray.spec.base import MODEL_NAME_LENGTH, Document, check_name
+from submarine_ray.spec.base import MODEL_NAME_LENGTH, Document, check_name, is_none
 from submarine_ray.spec.quantities import Quantities
 
 MAX_TRIALS = 10_000
@@ -40,13 +40,13 @@ class SchedulerSpec(Document):
 
     type: str = "fifo"
     """fifo (none), asha, hyperband, median-stopping or pbt."""
-    max_iterations: int | None = Field(default=None, ge=1, le=MAX_ITERATIONS)
+    max_iterations: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_ITERATIONS)
     """After how many reports a trial is done; default stop.iterations, else 100."""
-    grace_period: int | None = Field(default=None, ge=1, le=MAX_ITERATIONS)
+    grace_period: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_ITERATIONS)
     """How many reports each trial may make before it can be ended; default 1."""
-    reduction_factor: float | None = Field(default=None, gt=1, le=100)
+    reduction_factor: float | None = Field(default=None, exclude_if=is_none, gt=1, le=100)
     """asha and hyperband: of so many trials one goes on; default 4 and 3."""
-    perturbation_interval: int | None = Field(default=None, ge=1, le=MAX_ITERATIONS)
+    perturbation_interval: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_ITERATIONS)
     """pbt: after how many reports trials are compared; default 5."""
 
     @field_validator("type")
@@ -60,11 +60,11 @@ class SchedulerSpec(Document):
 class StopSpec(Document):
     """When a trial ends though it would go on."""
 
-    iterations: int | None = Field(default=None, ge=1, le=MAX_ITERATIONS)
+    iterations: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_ITERATIONS)
     """After so many reports of the metric."""
-    time: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
+    time: float | None = Field(default=None, exclude_if=is_none, gt=0, le=MAX_SECONDS)
     """After so many seconds."""
-    metric: float | None = Field(default=None, allow_inf_nan=False)
+    metric: float | None = Field(default=None, exclude_if=is_none, allow_inf_nan=False)
     """Once the metric is as good as this."""
 
 
@@ -79,25 +79,25 @@ class TuneSpec(Document):
     """Whether a small or a large metric is good."""
     num_samples: int = Field(default=10, ge=1, le=MAX_TRIALS)
     """How many trials; with values of type grid, how many for each combination of them."""
-    max_concurrent_trials: int | None = Field(default=None, ge=1, le=MAX_TRIALS)
+    max_concurrent_trials: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_TRIALS)
     """How many run at once; default as many as the cluster has room for."""
     algorithm: str = "random"
     """random, grid, optuna (TPE), cma-es, bayesian or pbt."""
-    scheduler: SchedulerSpec | None = None
+    scheduler: SchedulerSpec | None = Field(default=None, exclude_if=is_none)
     """Which trials end early: a word (fifo, asha, hyperband, median-stopping, pbt), or that with its options."""
-    stop: StopSpec | None = None
+    stop: StopSpec | None = Field(default=None, exclude_if=is_none)
     """When a trial ends."""
-    time_budget: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
+    time_budget: float | None = Field(default=None, exclude_if=is_none, gt=0, le=MAX_SECONDS)
     """Seconds after which the whole sweep ends with what it has found."""
-    resources_per_trial: Quantities | None = None
+    resources_per_trial: Quantities | None = Field(default=None, exclude_if=is_none)
     """Of a trial with one replica, instead of the role's: `cpu=2,memory=4Gi`."""
-    seed: int | None = Field(default=None, ge=0, le=2**32 - 1)
+    seed: int | None = Field(default=None, exclude_if=is_none, ge=0, le=2**32 - 1)
     """Makes the same search draw the same parameters."""
     max_failures: int = Field(default=0, ge=0, le=100)
     """How often a trial that fails, or whose process is lost, begins again before it counts as failed."""
     register_best: Annotated[
         str | None, AfterValidator(lambda v: v if v is None else check_name(v, "a model", MODEL_NAME_LENGTH))
-    ] = None
+    ] = Field(default=None, exclude_if=is_none)
     """Registers the model that the best trial saved as this name's next version."""
 
     @field_validator("search_space")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from submarine_ray.spec.base import Document, Text, as_text, check_variables
+from submarine_ray.spec.base import Document, Text, as_text, check_variables, is_none
 
 MAX_MARKS = 1_000
 
@@ -28,12 +28,12 @@ Variables = Annotated[dict[str, Variable], AfterValidator(check_variables)]
 class HasVariables(Document):
     """What has `envVars`: each a value, or {value: ..., secret: true}, which is kept as its name in `secretVars`."""
 
-    secret_vars: list[Text] | None = Field(default=None, max_length=MAX_MARKS)
+    secret_vars: list[Text] | None = Field(default=None, exclude_if=is_none, max_length=MAX_MARKS)
     """Names of variables whose values answers hide, beside those whose names say so (HF_TOKEN, DB_PASSWORD)."""
 
     @model_validator(mode="before")
     @classmethod
-    def _marked(cls, document: Any) -> Any:
+    def _marked(cls, document: object) -> object:
         return plain(document) if isinstance(document, dict) else document
 
 

@@ -4,46 +4,45 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
-from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.envelope import Reply, ok
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT
-from submarine_ray.spec.answers import Experiment, Template
+from submarine_ray.spec.answers.experiments import Experiment
+from submarine_ray.spec.answers.templates import Template
 from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
 from submarine_ray.templates.service import TemplateService
-
-One = Envelope[Template]
 
 
 def router(templates: TemplateService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["template"], route_class=known_first(templates.get))
 
-    @routes.post("/template", response_model=One, summary="Create a template")
-    def create(spec: TemplateSpec) -> Response:
+    @routes.post("/template", summary="Create a template")
+    def create(spec: TemplateSpec) -> Reply[Template]:
         return ok(templates.create(spec))
 
-    @routes.get("/template", response_model=Envelope[list[Template]], summary="List templates")
+    @routes.get("/template", summary="List templates")
     def list_page(
         limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None, cursor: str | None = None
-    ) -> Response:
+    ) -> Reply[list[Template]]:
         found, attributes = templates.list_page(limit, cursor)
         return ok(found, attributes=attributes)
 
-    @routes.get("/template/{name}", response_model=One, summary="Get a template")
-    def get(name: str) -> Response:
+    @routes.get("/template/{name}", summary="Get a template")
+    def get(name: str) -> Reply[Template]:
         return ok(templates.get(name))
 
-    @routes.patch("/template/{name}", response_model=One, summary="Replace a template's spec")
-    def patch(name: str, spec: TemplateSpec) -> Response:
+    @routes.patch("/template/{name}", summary="Replace a template's spec")
+    def patch(name: str, spec: TemplateSpec) -> Reply[Template]:
         return ok(templates.patch(name, spec))
 
-    @routes.delete("/template/{name}", response_model=One, summary="Delete a template")
-    def delete(name: str) -> Response:
+    @routes.delete("/template/{name}", summary="Delete a template")
+    def delete(name: str) -> Reply[Template]:
         return ok(templates.delete(name))
 
-    @routes.post("/experiment/{template}", response_model=Envelope[Experiment], summary="Run a template")
-    def submit(template: str, submission: TemplateSubmission) -> Response:
+    @routes.post("/experiment/{template}", summary="Run a template")
+    def submit(template: str, submission: TemplateSubmission) -> Reply[Experiment]:
         return ok(templates.submit(template, submission))
 
     return routes

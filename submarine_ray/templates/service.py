@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 
@@ -17,6 +16,9 @@ from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.spec import masks
+from submarine_ray.spec.answers.base import Attributes
+from submarine_ray.spec.answers.experiments import Experiment
+from submarine_ray.spec.answers.templates import StoredTemplate, Template, TemplateId
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import documented
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec, TemplateSubmission
@@ -55,7 +57,7 @@ class TemplateService:
             elif not _is_same(row, spec):
                 row.spec, row.changed_ms = _kept(spec), now_ms()
 
-    def create(self, spec: TemplateSpec) -> dict[str, Any]:
+    def create(self, spec: TemplateSpec) -> Template:
         """Raises AlreadyExists, InvalidSpec for one that no values could make an experiment of."""
         spec = self._complete(restored(spec))
         row = TemplateRow(name=spec.name, spec=_kept(spec), created_ms=now_ms(), changed_ms=now_ms())
@@ -63,7 +65,7 @@ class TemplateService:
             repository.add(session, row)
         return _answer(row)
 
-    def get(self, name: str) -> dict[str, Any]:
+    def get(self, name: str) -> Template:
         with self._database.session() as session:
             return _answer(_found(repository.find(session, name), name))
 
@@ -72,7 +74,7 @@ class TemplateService:
         with self._database.session() as session:
             return _spec(_found(repository.find(session, name), name))
 
-    def list_page(self, limit: int | None, cursor: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def list_page(self, limit: int | None, cursor: str | None) -> tuple[list[Template], Attributes]:
         """Templates, oldest first: all of them, or a page; and the answer's attributes."""
         last = Cursor.parse(cursor)
         with self._database.session() as session:
@@ -80,7 +82,7 @@ class TemplateService:
         page, attributes = split(rows, limit, lambda row: Cursor(row.id, row.name))
         return [_answer(row) for row in page], attributes
 
-    def patch(self, name: str, spec: TemplateSpec) -> dict[str, Any]:
+    def patch(self, name: str, spec: TemplateSpec) -> Template:
         """Put a new spec in place of the stored one. Raises NotFound, InvalidSpec for a rename,
         Conflict for the library's.
         """
@@ -92,7 +94,7 @@ class TemplateService:
             row.spec, row.changed_ms = _kept(spec), now_ms()
         return _answer(row)
 
-    def delete(self, name: str) -> dict[str, Any]:
+    def delete(self, name: str) -> Template:
         """Experiments made from it stay. Raises NotFound, Conflict for the library's."""
         with self._database.session(write=True) as session:
             row = _own(repository.find(session, name, lock=True), name)
@@ -111,7 +113,7 @@ class TemplateService:
         rendering.check(spec)
         return spec
 
-    def submit(self, name: str, submission: TemplateSubmission) -> dict[str, Any]:
+    def submit(self, name: str, submission: TemplateSubmission) -> Experiment:
         """Create an experiment from a template. Raises NotFound, InvalidSpec."""
         with self._database.session() as session:
             row = _found(repository.find(session, name), name)
@@ -133,7 +135,7 @@ def _is_same(row: TemplateRow, spec: TemplateSpec) -> bool:
         return False
 
 
-def _answer(row: TemplateRow) -> dict[str, Any]:
+def _answer(row: TemplateRow) -> Template:
     try:
         spec = _spec(row)
     except SecretLost as failure:
@@ -141,23 +143,16 @@ def _answer(row: TemplateRow) -> dict[str, Any]:
     return _described(row, spec, rendering.with_implicit(spec))
 
 
-def _described(row: TemplateRow, spec: TemplateSpec, parameters: Sequence[TemplateParameter]) -> dict[str, Any]:
-    added = {"base": spec.base, "version": spec.version, "readOnly": row.library or None}
-    return {
-        "experimentTemplateId": {"id": row.id, "serverTimestamp": row.created_ms},
-        "experimentTemplateSpec": masks.masked({
-            "name": spec.name,
-            "author": spec.author,
-            "description": spec.description,
-            "parameters": [_parameter(one) for one in parameters],
-            "experimentSpec": documented(spec.experiment_spec),
-            **{key: value for key, value in added.items() if value is not None},
-        }),
-    }  # fmt: skip
-
-
-def _parameter(parameter: TemplateParameter) -> dict[str, Any]:
-    return parameter.model_dump(by_alias=True, exclude={"secret"} if parameter.secret is None else None)
+def _described(row: TemplateRow, spec: TemplateSpec, parameters: Sequence[TemplateParameter]) -> Template:
+    document = spec.model_dump(by_alias=True, exclude={"parameters", "experiment_spec"}) | {
+        "parameters": [one.model_dump(by_alias=True) for one in parameters],
+        "experimentSpec": documented(spec.experiment_spec),
+        "readOnly": row.library,
+    }
+    return Template(
+        experiment_template_id=TemplateId(id=row.id, server_timestamp=row.created_ms),
+        experiment_template_spec=StoredTemplate.model_validate(masks.masked(document)),
+    )
 
 
 def _own(row: TemplateRow | None, name: str) -> TemplateRow:

@@ -13,7 +13,7 @@ from submarine_ray.access.callers import caller
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import Unavailable
-from submarine_ray.spec.answers import BatchStored
+from submarine_ray.spec.answers.tracking import BatchStored
 from submarine_ray.spec.batch import MetricBatch
 from submarine_ray.tracking.intake import Intake
 

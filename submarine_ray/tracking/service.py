@@ -16,6 +16,8 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.core.http import App
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec.answers import experiments as answers
+from submarine_ray.spec.answers.experiments import Metric, Trial
 from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.records import Param
@@ -160,9 +162,9 @@ class TrackingService:
             if run.info.lifecycle_stage == "active":
                 client.delete_run(run.info.run_id)
 
-    def metrics(self, run_id: str, key: str | None = None) -> list[dict[str, Any]]:
+    def metrics(self, run_id: str, key: str | None = None) -> list[Metric]:
         """The last value of each metric of each replica, or with `key` that metric's whole history."""
-        points = []
+        points: list[Metric] = []
         for run in self._family(run_id):
             replica = _logged_by(run)
             if key is None:
@@ -170,7 +172,7 @@ class TrackingService:
             else:
                 found = self.client().get_metric_history(run.info.run_id, key) if key in run.data.metrics else []
             points += [
-                {"replica": replica, "key": m.key, "value": stored(m.value), "step": m.step, "timestamp": m.timestamp}
+                Metric(replica=replica, key=m.key, value=stored(m.value), step=m.step, timestamp=m.timestamp)
                 for m in found
             ]
         return points
@@ -205,13 +207,13 @@ class TrackingService:
         assert self._database is not None  # noqa: S101 (wait_ready has said so)
         return self._database
 
-    def trials(self, run_id: str) -> list[dict[str, Any]]:
+    def trials(self, run_id: str) -> list[Trial]:
         """The trials below a sweep's run, in the order they began; after a patch, those of the new sweep."""
         return trials.documents(trials.runs(self.client(), run_id))
 
-    def params(self, run_id: str) -> list[dict[str, str]]:
+    def params(self, run_id: str) -> list[answers.Param]:
         return [
-            {"replica": _logged_by(run), "key": key, "value": value}
+            answers.Param(replica=_logged_by(run), key=key, value=value)
             for run in self._family(run_id)
             for key, value in sorted(run.data.params.items())
         ]

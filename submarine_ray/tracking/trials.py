@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from submarine_ray.core.clock import iso
+from submarine_ray.spec.answers.experiments import Trial
 from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.trials import (
     CHECKPOINT_TAG,
@@ -34,7 +35,7 @@ def runs(client: Any, run_id: str) -> list[Any]:
     return every(client.search_runs, [run.info.experiment_id], of_sweep, order_by=["attributes.start_time ASC"])
 
 
-def documents(found: Sequence[Any]) -> list[dict[str, Any]]:
+def documents(found: Sequence[Any]) -> list[Trial]:
     """What users are shown of the newest sweep's trials."""
     of_trials = [run for run in found if IS_TRIAL_TAG in run.data.tags]
     newest = of_trials[-1].data.tags.get(SWEEP_NAME_TAG) if of_trials else None
@@ -42,22 +43,22 @@ def documents(found: Sequence[Any]) -> list[dict[str, Any]]:
     return [_trial(number, run) for number, run in enumerate(of_newest, start=1)]
 
 
-def _trial(number: int, run: Any) -> dict[str, Any]:
+def _trial(number: int, run: Any) -> Trial:
     tags, info = run.data.tags, run.info
-    return {
-        "trialId": tags.get(TRIAL_TAG, info.run_id),
-        "number": number,
-        "status": tags.get(STATE_TAG, TrialState.RUNNING),
-        "message": tags.get(MESSAGE_TAG) or None,
-        "params": _params(tags.get(PARAMS_TAG, "{}")),
-        "metrics": {key: stored(value) for key, value in sorted(run.data.metrics.items())},
-        "checkpoint": tags.get(CHECKPOINT_TAG),
-        "modelVersion": tags.get(REGISTERED_TAG),
-        "runId": info.run_id,
-        "startedTime": _time(info.start_time),
-        "finishedTime": _time(info.end_time),
-        "seconds": round((info.end_time - info.start_time) / 1000, 3) if info.end_time else None,
-    }
+    return Trial(
+        trial_id=tags.get(TRIAL_TAG, info.run_id),
+        number=number,
+        status=tags.get(STATE_TAG, TrialState.RUNNING),
+        message=tags.get(MESSAGE_TAG) or None,
+        params=_params(tags.get(PARAMS_TAG, "{}")),
+        metrics={key: stored(value) for key, value in sorted(run.data.metrics.items())},
+        checkpoint=tags.get(CHECKPOINT_TAG),
+        model_version=tags.get(REGISTERED_TAG),
+        run_id=info.run_id,
+        started_time=_time(info.start_time),
+        finished_time=_time(info.end_time),
+        seconds=round((info.end_time - info.start_time) / 1000, 3) if info.end_time else None,
+    )
 
 
 # Scripts may write tags and times of their runs by themselves: an odd one hides no other trial.

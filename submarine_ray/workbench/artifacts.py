@@ -35,7 +35,7 @@ async def draw(services: Services, experiment_id: str, path: str) -> None:
             parts.text("/", classes="quiet")
             _link(experiment_id, str(part), part.name)
     try:
-        found = await asyncio.to_thread(services.experiments.artifacts, experiment_id, path)
+        found = await asyncio.to_thread(services.experiments.results.artifacts, experiment_id, path)
         listed_as_itself = [one.path for one in found] == [path]
         if path and (not found or listed_as_itself):
             await _draw_file(services, experiment_id, path)
@@ -46,7 +46,7 @@ async def draw(services: Services, experiment_id: str, path: str) -> None:
     if not found:
         with parts.empty("No artifacts yet", "What the code logs through MLflow, its models and its logs appear here."):
             return
-    rows = [
+    rows: list[parts.Row] = [
         {
             "name": PurePosixPath(one.path).name + ("/" if one.is_dir else ""),
             "size": "" if one.is_dir else size(one.size),
@@ -78,7 +78,7 @@ async def _draw_file(services: Services, experiment_id: str, path: str) -> None:
     limit = MAX_IMAGE if suffix in _IMAGES or suffix == ".ipynb" else MAX_TEXT
 
     def read() -> tuple[bytes, int]:
-        with services.experiments.artifact(experiment_id, path) as file, file.open("rb") as opened:
+        with services.experiments.results.artifact(experiment_id, path) as file, file.open("rb") as opened:
             return opened.read(limit), file.stat().st_size
 
     content, total = await asyncio.to_thread(read)

@@ -21,7 +21,8 @@ _AXIS = {
     "splitLine": {"lineStyle": {"color": _GREY, "opacity": 0.18}},
     "nameTextStyle": {"color": _GREY},
 }
-Series = Mapping[str, Sequence[tuple[Any, float | None]]]
+Options = dict[str, Any]  # ECharts'
+Series = Mapping[str, Sequence[tuple[object, float | None]]]
 
 
 def smoothed(values: Sequence[float | None], weight: float) -> list[float | None]:
@@ -56,13 +57,13 @@ def unfinished(points: Sequence[Point], x_axis: Axis) -> str:
     return ", ".join(found)
 
 
-def axis(kind: str = "value", **more: Any) -> dict[str, Any]:
+def axis(kind: str = "value", **more: object) -> Options:
     return {"type": kind, **_AXIS, **more}
 
 
-def lines(series: Series, x: str = "value", log: bool = False, weight: float = 0.0) -> dict[str, Any]:
+def lines(series: Series, x: str = "value", log: bool = False, weight: float = 0.0) -> Options:
     """Curves. `x`: value, time (milliseconds) or category; with `weight`, smoothed above their faint originals."""
-    drawn: list[dict[str, Any]] = []
+    drawn: list[Options] = []
     for number, (name, points) in enumerate(series.items()):
         line = {
             "name": name,
@@ -95,7 +96,7 @@ def lines(series: Series, x: str = "value", log: bool = False, weight: float = 0
     }
 
 
-def bars(values: Mapping[str, float], horizontal: bool = False) -> dict[str, Any]:
+def bars(values: Mapping[str, float], horizontal: bool = False) -> Options:
     """One bar a name."""
     whole = all(float(number).is_integer() for number in values.values())
     names, value = axis("category", data=list(values)), axis("value", minInterval=1 if whole else 0)
@@ -109,7 +110,7 @@ def bars(values: Mapping[str, float], horizontal: bool = False) -> dict[str, Any
     }
 
 
-def pie(values: Mapping[str, float], colours: Mapping[str, str] | None = None) -> dict[str, Any]:
+def pie(values: Mapping[str, float], colours: Mapping[str, str] | None = None) -> Options:
     """A ring of shares."""
     data = [
         {"name": name, "value": number, "itemStyle": {"color": (colours or {}).get(name, COLOURS[i % len(COLOURS)])}}
@@ -125,7 +126,7 @@ def pie(values: Mapping[str, float], colours: Mapping[str, str] | None = None) -
     }
 
 
-def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[Any]], colour_by: Sequence[float]) -> dict[str, Any]:
+def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[Any]], colour_by: Sequence[float]) -> Options:
     """Parallel coordinates: a line a row, coloured by a value."""
     axes = []
     for number, name in enumerate(dimensions):
@@ -133,7 +134,7 @@ def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[Any]], colour_by
         kind = "value" if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) else "category"
         if kind == "value" and min(values) > 0 and max(values) / min(values) > SPREAD:
             kind = "log"  # as learning rates are: else all but the largest would be one line
-        one: dict[str, Any] = {"dim": number, "name": name, "type": kind, **_AXIS, "scale": True}
+        one: Options = {"dim": number, "name": name, "type": kind, **_AXIS, "scale": True}
         if kind == "category":
             one["data"] = sorted({str(value) for value in values})
         axes.append(one)
@@ -151,14 +152,14 @@ def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[Any]], colour_by
     }  # fmt: skip
 
 
-def show(options: dict[str, Any], label: str, classes: str = "chart") -> ui.echart:
+def show(options: Options, label: str, classes: str = "chart") -> ui.echart:
     """Draw a chart; `label` tells people who cannot see it what it is."""
     made = ui.echart(options, renderer="canvas").classes(classes)
     made._props.update({"role": "img", "aria-label": label})
     return made
 
 
-def later(options: dict[str, Any], label: str, classes: str = "chart") -> None:
+def later(options: Options, label: str, classes: str = "chart") -> None:
     """Keep the chart's place, and draw it once the page answers: its library is the half of all that a page loads."""
     place = ui.element("div").classes(classes)
 
@@ -174,7 +175,7 @@ def later(options: dict[str, Any], label: str, classes: str = "chart") -> None:
         client.on_connect(draw)
 
 
-def replace(chart: ui.echart, options: dict[str, Any]) -> None:
+def replace(chart: ui.echart, options: Options) -> None:
     """Draw other options, if they differ: series that are gone go."""
     if chart.options != options:
         chart.options.clear()

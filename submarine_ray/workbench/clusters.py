@@ -9,6 +9,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.experiments.repository import Filter
+from submarine_ray.spec.answers.experiments import ExperimentSummary
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.workbench import addresses, parts
@@ -81,7 +82,7 @@ def _look(services: Services, name: str) -> dict[str, Any]:
         # Created ones are with the cluster already, accepted ones wait for room.
         "waiting": jobs[ExperimentStatus.CREATED][0] + jobs[ExperimentStatus.ACCEPTED][0],
         "waiting_count": jobs[ExperimentStatus.CREATED][1] + jobs[ExperimentStatus.ACCEPTED][1],
-        "notebooks": [one for one in notebooks if (one["spec"].get("cluster") or services.clusters.default) == name],
+        "notebooks": [one for one in notebooks if (one.spec.cluster or services.clusters.default) == name],
         "endpoints": [one for one in services.serving.list_all() if one["cluster"] == name],
     }
 
@@ -99,19 +100,19 @@ def _draw_cluster(found: dict[str, Any]) -> None:
                 parts.text(f"endpoint × {one['replicas']}", classes="quiet small")
         for one in found["notebooks"]:
             with parts.row():
-                parts.link(one["name"], "/notebooks").classes("grow anywhere")
+                parts.link(one.name, "/notebooks").classes("grow anywhere")
                 parts.text("notebook", classes="quiet small")
         if not found["endpoints"] and not found["notebooks"]:
             parts.text("No endpoint and no notebook.", "p", "quiet")
 
 
-def _draw_jobs(title: str, jobs: list[dict[str, Any]], cluster: str, status: str) -> None:
+def _draw_jobs(title: str, jobs: list[ExperimentSummary], cluster: str, status: str) -> None:
     with parts.card(title):
         for one in jobs:
             with parts.row():
-                parts.link(one["name"], addresses.experiment(one["experimentId"])).classes("grow anywhere")
-                parts.text(one["owner"] or "", classes="quiet small")
-                parts.ago(one["acceptedTime"])
+                parts.link(one.name, addresses.experiment(one.experiment_id)).classes("grow anywhere")
+                parts.text(one.owner or "", classes="quiet small")
+                parts.ago(one.accepted_time)
         if not jobs:
             parts.text("Nothing.", "p", "quiet")
         parts.link("All of this cluster", addresses.experiments(cluster=cluster, status=status))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound
-from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.answers.experiments import Experiment
+from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.layout import Bench
@@ -42,8 +44,21 @@ def add(bench: Bench) -> None:
             await _draw_curves(bench.services, there)
 
 
-async def _look(services: Services, id: str) -> dict[str, Any] | None:
-    """What is known of an experiment, or of a sweep's trial: `experiment/trial`; None if it is not there."""
+@dataclass(frozen=True)
+class _Column:
+    """What is known of an experiment, or of a sweep's trial."""
+
+    id: str
+    name: str
+    spec: ExperimentSpec
+    run: str | None
+    status: str
+    params: Mapping[str, object]
+    latest: Mapping[str, float]
+
+
+async def _look(services: Services, id: str) -> _Column | None:
+    """Of an experiment, or a sweep's trial: `experiment/trial`; None if it is not there."""
     experiment_id, _, trial_id = id.partition("/")
     try:
         found = await looked(services.experiments.get, experiment_id)
@@ -54,46 +69,48 @@ async def _look(services: Services, id: str) -> dict[str, Any] | None:
         return None
 
 
-def _look_at_experiment(services: Services, found: dict[str, Any]) -> dict[str, Any]:
-    experiment_id = found["experimentId"]
-    runs = services.experiments.runs(experiment_id)
+def _look_at_experiment(services: Services, found: Experiment) -> _Column:
+    id = found.experiment_id
+    runs = services.experiments.results.runs(id)
     own = next(iter(runs), None)
-    logged = services.experiments.params(experiment_id)
-    params = {one["key"]: one["value"] for one in logged if own and one["replica"] == runs[own]}
+    logged = services.experiments.results.params(id)
+    params = {one.key: one.value for one in logged if own and one.replica == runs[own]}
     latest = {one.key: one.value for one in services.tracking.latest([own])} if own else {}
-    return {"id": experiment_id, "name": found["spec"]["meta"]["name"], "spec": found["spec"], "run": own,
-            "status": ExperimentStatus.seen(found), "params": params, "latest": latest}  # fmt: skip
+    return _Column(id, found.name, found.spec, own, found.seen, params, latest)
 
 
-async def _look_at_trial(services: Services, sweep: dict[str, Any], trial_id: str) -> dict[str, Any] | None:
-    trials, _ = await looked(services.experiments.trials, sweep["experimentId"])
-    trial = next((one for one in trials if one["trialId"] == trial_id), None)
+async def _look_at_trial(services: Services, sweep: Experiment, trial_id: str) -> _Column | None:
+    trials, _ = await looked(services.experiments.results.trials, sweep.experiment_id)
+    trial = next((one for one in trials if one.trial_id == trial_id), None)
     if trial is None:
         return None
-    return {"id": sweep["experimentId"], "name": f"trial {trial['number']}", "spec": sweep["spec"],
-            "run": trial["runId"], "status": trial["status"], "params": trial["params"],
-            "latest": trial["metrics"]}  # fmt: skip
+    name = f"trial {trial.number}"
+    return _Column(sweep.experiment_id, name, sweep.spec, trial.run_id, trial.status, trial.params, trial.metrics)
 
 
-def _sections(found: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
+def _sections(found: list[_Column]) -> dict[str, dict[str, list[str]]]:
     """The table's rows by section: a parameter and a metric may have one name, and so may a row of ours."""
     about = {
-        "Framework": [one["spec"]["meta"]["framework"] for one in found],
-        "Command": [one["spec"]["meta"].get("cmd") or "" for one in found],
+        "Framework": [one.spec.meta.framework for one in found],
+        "Command": [one.spec.meta.cmd or "" for one in found],
     }
-    return {"About": about, "Parameters": _values(found, "params"), "Metrics": _values(found, "latest")}
+    return {
+        "About": about,
+        "Parameters": _values([one.params for one in found]),
+        "Metrics": _values([one.latest for one in found]),
+    }
 
 
-def _values(found: list[dict[str, Any]], kind: str) -> dict[str, list[str]]:
-    keys = sorted({key for one in found for key in one[kind]})
-    return {key: [_said(one[kind].get(key)) for one in found] for key in keys}
+def _values(found: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
+    keys = sorted({key for one in found for key in one})
+    return {key: [_said(one.get(key)) for one in found] for key in keys}
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     return "" if value is None else str(parts.short(value))
 
 
-def _draw_table(found: list[dict[str, Any]]) -> None:
+def _draw_table(found: list[_Column]) -> None:
     with ui.element("div").classes("card scroll").props('tabindex=0 role=region aria-label="Differences"'):
         parts.text("What differs is marked.", "p", "quiet small")
         with ui.element("table").classes("plain"):
@@ -101,9 +118,9 @@ def _draw_table(found: list[dict[str, Any]]) -> None:
                 parts.text("", "td")
                 for one in found:
                     with ui.element("th"):
-                        parts.link(one["name"], addresses.experiment(one["id"]))
+                        parts.link(one.name, addresses.experiment(one.id))
                         ui.element("br")
-                        parts.badge(one["status"])
+                        parts.badge(one.status)
             for title, rows in _sections(found).items():
                 if rows:
                     _draw_section(title, rows, len(found))
@@ -120,23 +137,23 @@ def _draw_section(title: str, rows: dict[str, list[str]], width: int) -> None:
                     parts.text(value, "td", "mono diff" if len(set(values)) > 1 else "mono")
 
 
-async def _draw_curves(services: Services, found: list[dict[str, Any]]) -> None:
-    keys = sorted({key for one in found for key in one["latest"]})[:CHARTS]
-    runs = [one["run"] for one in found if one["run"]]
+async def _draw_curves(services: Services, found: list[_Column]) -> None:
+    keys = sorted({key for one in found for key in one.latest})[:CHARTS]
+    drawn = [(one, one.run) for one in found if one.run]
     if not keys:
         return
-    curves = await asyncio.to_thread(services.tracking.curves, runs, keys, "step")
+    curves = await asyncio.to_thread(services.tracking.curves, [run for _, run in drawn], keys, "step")
     with ui.element("div").classes("tiles wide"):
         for key in keys:
             series = {
-                _label(one): [(point.x, point.value) for point in curves[one["run"], key]]
-                for one in found
-                if (one["run"], key) in curves
+                _label(one): [(point.x, point.value) for point in curves[run, key]]
+                for one, run in drawn
+                if (run, key) in curves
             }
             with parts.card(key):
                 charts.show(charts.lines(series), f"The course of {key} of each experiment")
 
 
-def _label(one: dict[str, Any]) -> str:
+def _label(one: _Column) -> str:
     """A name that no other curve has: several experiments may have one name."""
-    return f"{one['name']} ({one['id'][-4:]})"
+    return f"{one.name} ({one.id[-4:]})"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nicegui import ui
 
 from submarine_ray.experiments.service import ExperimentService
+from submarine_ray.spec.answers.experiments import Experiment
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.problems import parsed
@@ -17,24 +16,25 @@ def tag_list(written: str) -> list[str]:
     return list(dict.fromkeys(tag.strip() for tag in written.split(",") if tag.strip()))
 
 
-async def edit(experiments: ExperimentService, found: dict[str, Any]) -> bool:
+async def edit(experiments: ExperimentService, found: Experiment) -> bool:
     """Ask for an experiment's name, owner, team, tags and notes, and change them; whether something was saved."""
-    meta = found["spec"]["meta"]
+    meta = found.spec.meta
     with dialogs.dialog("Edit") as dialog:
         parts.text("Nothing runs for it: what has run stays as it is.", "p", "quiet")
-        name = ui.input("Name", value=meta["name"]).props("outlined dense autofocus")
-        owner = ui.input("Owner", value=meta.get("owner") or "").props("outlined dense")
-        team = ui.input("Team", value=meta.get("team") or "").props("outlined dense")
-        tags = ui.input("Tags, separated by commas", value=", ".join(meta["tags"])).props("outlined dense")
-        notes = ui.textarea("Notes", value=meta.get("notes") or "").props("outlined autogrow")
+        name = ui.input("Name", value=meta.name).props("outlined dense autofocus")
+        owner = ui.input("Owner", value=meta.owner or "").props("outlined dense")
+        team = ui.input("Team", value=meta.team or "").props("outlined dense")
+        tags = ui.input("Tags, separated by commas", value=", ".join(meta.tags)).props("outlined dense")
+        notes = ui.textarea("Notes", value=meta.notes or "").props("outlined autogrow")
 
         async def save() -> None:
             said = {
                 "name": name.value, "owner": owner.value or None, "team": team.value or None,
                 "tags": tag_list(tags.value or ""), "notes": notes.value or None,
             }  # fmt: skip
-            spec = parsed(ExperimentSpec, {**found["spec"], "meta": {**meta, **said}}, name)
-            done = await parts.attempt(experiments.edit, found["experimentId"], spec) if spec else None
+            document = found.spec.model_dump(mode="json", by_alias=True)
+            spec = parsed(ExperimentSpec, document | {"meta": document["meta"] | said}, name)
+            done = await parts.attempt(experiments.edit, found.experiment_id, spec) if spec else None
             if done and done.value is None:
                 parts.tell_failure("Somebody has changed what it runs since; reload the page and edit it there.")
             elif done:

@@ -158,7 +158,9 @@ class _Endpoint:
                     parts.button(f"Log of {id}", lambda id=id: self._show_log(id), "article")
 
     async def _show_log(self, replica_id: str) -> None:
-        found = await parts.attempt(self._serving.ask, self._serving.replica_log, *self._at, replica_id, LOG_LINES)
+        found = await parts.attempt(
+            partial(self._serving.ask, self._serving.replica_log), *self._at, replica_id, LOG_LINES
+        )
         if found is None:
             return
         with dialogs.dialog(f"The last lines of {replica_id}", broad=True) as dialog:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
+from submarine_ray.spec.experiment import EnvironmentSpec, KernelSpec
 from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import parsed
@@ -37,42 +37,42 @@ class _Environments:
         self._content.clear()
         with self._content:
             for one in found:
-                self._draw_card(one["environmentSpec"])
+                self._draw_card(one.environment_spec)
             if not found:
                 parts.empty(
                     "No environments yet", "Packages and an image under one name, for experiments and notebooks."
                 )
 
-    def _draw_card(self, spec: dict[str, Any]) -> None:
-        kernel = spec.get("kernelSpec") or {}
-        packages = [*(kernel.get("pipDependencies") or []), *(kernel.get("condaDependencies") or [])]
+    def _draw_card(self, spec: EnvironmentSpec) -> None:
+        name, kernel = spec.name or "", spec.kernel_spec or KernelSpec()
+        packages = [*(kernel.pip_dependencies or []), *(kernel.conda_dependencies or [])]
         with parts.card():
             with parts.row():
-                parts.heading(spec["name"]).classes("grow anywhere")
-                parts.icon_button(f"Edit {spec['name']}", "edit", lambda: self._open(spec))
-                parts.icon_button(f"Delete {spec['name']}", "delete", lambda: self._delete(spec["name"]))
-            parts.text(spec.get("description") or "", "p", "quiet anywhere")
-            parts.facts([("Image", spec.get("dockerImage") or spec.get("image"))])
+                parts.heading(name).classes("grow anywhere")
+                parts.icon_button(f"Edit {name}", "edit", lambda: self._open(spec))
+                parts.icon_button(f"Delete {name}", "delete", lambda: self._delete(name))
+            parts.text(spec.description or "", "p", "quiet anywhere")
+            parts.facts([("Image", spec.docker_image or spec.image)])
             with parts.row():
                 for package in packages:
                     parts.text(package, classes="chip mono")
 
-    async def _open(self, spec: dict[str, Any] | None = None) -> None:
+    async def _open(self, spec: EnvironmentSpec | None = None) -> None:
         """A form for a new environment, or for `spec`'s changes."""
-        shown = spec or {}
-        kernel = shown.get("kernelSpec") or {}
-        with dialogs.dialog(f"Edit {shown['name']}" if spec else "New environment") as dialog:
-            name = ui.input("Name", value=shown.get("name", "")).props("outlined dense autofocus")
+        shown = spec or EnvironmentSpec()
+        kernel = shown.kernel_spec or KernelSpec()
+        with dialogs.dialog(f"Edit {shown.name}" if spec else "New environment") as dialog:
+            name = ui.input("Name", value=shown.name or "").props("outlined dense autofocus")
             name.set_enabled(spec is None)
-            image = ui.input("Container image", value=shown.get("dockerImage") or shown.get("image") or "")
+            image = ui.input("Container image", value=shown.docker_image or shown.image or "")
             image.props("outlined dense")
             pip, conda = (
-                ui.textarea(f"{kind} packages, one a line", value="\n".join(kernel.get(f"{kind}Dependencies") or []))
-                for kind in ("pip", "conda")
+                ui.textarea(f"{kind} packages, one a line", value="\n".join(packages or []))
+                for kind, packages in (("pip", kernel.pip_dependencies), ("conda", kernel.conda_dependencies))
             )
             for field in (pip, conda):
                 field.props("outlined dense autogrow")
-            note = ui.input("Description", value=shown.get("description") or "").props("outlined dense")
+            note = ui.input("Description", value=shown.description or "").props("outlined dense")
 
             async def save() -> None:
                 packages = {"pipDependencies": _lines(pip.value), "condaDependencies": _lines(conda.value)}
@@ -89,7 +89,7 @@ class _Environments:
                         dialog.submit(True)
                 else:
                     patch = parsed(EnvironmentPatch, given, name)
-                    if patch and await parts.attempt(self._environments.patch, spec["name"], patch):
+                    if patch and await parts.attempt(self._environments.patch, spec.name or "", patch):
                         dialog.submit(True)
 
             made = await dialogs.submitted(dialog, "Save" if spec else "Create", save)
@@ -100,11 +100,12 @@ class _Environments:
         if not await dialogs.confirmed(f"Delete {name}?", "What runs in it goes on: it has its own copy.", "Delete"):
             return
         kept = await parts.attempt(self._environments.spec, name)
-        if kept and await parts.attempt(self._environments.delete, name):
-            again = NewEnvironment.model_validate({**kept.value.model_dump(), "name": name})
-            # Before its card goes, and the button with it that asked for this.
-            parts.offer_undo(f"{name} is deleted", self._environments.create, again, then=self._load)
-            await self._load()
+        if kept is None or await parts.attempt(self._environments.delete, name) is None:
+            return
+        again = NewEnvironment.model_validate({**kept.value.model_dump(), "name": name})
+        # Before its card goes, and the button with it that asked for this.
+        parts.offer_undo(f"{name} is deleted", self._environments.create, again, then=self._load)
+        await self._load()
 
 
 def _lines(text: str | None) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import quote
 
 from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
 from starlette.requests import Request
 
+from submarine_ray.spec.answers.events import Event
+from submarine_ray.spec.answers.experiments import Experiment, Param
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.models import ModelVersionSpec
@@ -30,24 +32,24 @@ def add(bench: Bench) -> None:
     ) -> None:
         async with bench.page(request, experiment_id, "/experiments", has_charts=True) as page:
             found = await asyncio.to_thread(bench.services.experiments.get, experiment_id)
-            ui.page_title(f"{found['spec']['meta']['name']} · submarine-ray")
+            ui.page_title(f"{found.name} · submarine-ray")
             await _Experiment(bench, page, found, path, show == "failure").draw(tab)
 
 
 class _Experiment:
-    def __init__(self, bench: Bench, page: Page, found: dict[str, Any], path: str, show_failure: bool) -> None:
+    def __init__(self, bench: Bench, page: Page, found: Experiment, path: str, show_failure: bool) -> None:
         self._services = bench.services
         self._page = page
         self._found = found
         self._path = path
         self._show_failure = show_failure
-        self._overview: Any = None
-        self.id: str = found["experimentId"]
-        self._name: str = found["spec"]["meta"]["name"]
+        self._overview: tuple[object, ...] | None = None
+        self.id = found.experiment_id
+        self._name = found.name
         self._refresh: Callable[[], Awaitable[None]] | None = None
 
     async def draw(self, tab: str) -> None:
-        names = [*TABS[:2], *(["trials"] if self._found["spec"].get("tune") else []), *TABS[2:]]
+        names = [*TABS[:2], *(["trials"] if self._found.spec.tune else []), *TABS[2:]]
         parts.element("experiment-opened", **{"data-id": self.id, "data-name": self._name})
         with parts.row():
             parts.link("Experiments", "/experiments", classes="quiet")
@@ -56,7 +58,7 @@ class _Experiment:
             parts.copy_button(self.id, "Copy the id")
         with parts.row():
             self._title = parts.heading(self._name, 1)
-            self._badge = parts.badge(ExperimentStatus.seen(self._found))
+            self._badge = parts.badge(self._found.seen)
             parts.row("grow")
             self._actions = parts.row()
         self._why = ui.element("div")
@@ -73,12 +75,13 @@ class _Experiment:
         self._subscription = self._page.live(self._look, self.id)
         await self._watch_runs()
 
-    async def _switch(self, event: Any) -> None:
-        if event.value == self._tab:
+    async def _switch(self, event: ValueChangeEventArguments[ui.tab | ui.tab_panel | str | None]) -> None:
+        tab = event.value
+        if not isinstance(tab, str) or tab == self._tab:
             return
-        self._tab = event.value
-        ui.navigate.history.replace(f"{addresses.experiment(self.id)}?tab={event.value}")
-        await self._open(event.value)
+        self._tab = tab
+        ui.navigate.history.replace(f"{addresses.experiment(self.id)}?tab={tab}")
+        await self._open(tab)
 
     async def _open(self, tab: str) -> None:
         self._content.clear()
@@ -92,10 +95,10 @@ class _Experiment:
                 await artifacts.draw(self._services, self.id, self._path)
             elif tab == "logs":
                 address = f"/api/v1/experiment/logs/{quote(self.id)}"
-                if self._found["attempt"] > 1:
+                if self._found.attempt > 1:
                     earlier = f"{addresses.experiment(self.id)}?tab=artifacts&path=logs"
                     parts.link("Logs of earlier attempts", earlier)
-                why = self._found["message"] if self._show_failure else None
+                why = self._found.message if self._show_failure else None
                 parts.element("log-view", src=address, name=self.id, why=why)
             else:
                 self._refresh = await self._draw_overview()
@@ -110,15 +113,15 @@ class _Experiment:
 
     async def _watch_runs(self) -> None:
         """Hear of new metrics too, while there can be any."""
-        going = self._found["runId"] and self._found["status"] == ExperimentStatus.RUNNING
-        self._subscription.runs = tuple(await looked(self._services.experiments.runs, self.id)) if going else ()
+        going = self._found.run_id and self._found.status == ExperimentStatus.RUNNING
+        self._subscription.runs = tuple(await looked(self._services.experiments.results.runs, self.id)) if going else ()
 
     def _draw_state(self) -> None:
         found = self._found
-        ended = found["status"] in ExperimentStatus.ENDED
-        seen = ExperimentStatus.seen(found)
+        ended = found.status in ExperimentStatus.ENDED
+        seen = found.seen
         parts.show_badge(self._badge, seen)
-        self._name = found["spec"]["meta"]["name"]
+        self._name = found.name
         self._title.set_text(self._name)
         self._actions.clear()
         with self._actions:
@@ -128,15 +131,15 @@ class _Experiment:
             parts.button("Clone", lambda: ui.navigate.to(f"/experiments/new?clone={self.id}"), "content_copy")
             again = f"/experiments/new?patch={self.id}"
             parts.button("Rerun with changes", lambda: ui.navigate.to(again), "replay")
-            if found["status"] == ExperimentStatus.SUCCEEDED:
+            if found.status == ExperimentStatus.SUCCEEDED:
                 parts.button("Register model", self._register, "category", "main")
             parts.button("Delete", self._delete, "delete", "danger")
         self._why.clear()
-        if found["message"] and found["status"] not in (ExperimentStatus.RUNNING, ExperimentStatus.SUCCEEDED):
+        if found.message and found.status not in (ExperimentStatus.RUNNING, ExperimentStatus.SUCCEEDED):
             with self._why:
-                said = f"{found['reason']}: {found['message']}" if found["reason"] else found["message"]
+                said = f"{found.reason}: {found.message}" if found.reason else found.message
                 parts.notice(said, bad=seen == ExperimentStatus.FAILED)
-                if seen == ExperimentStatus.FAILED and found["runId"]:
+                if seen == ExperimentStatus.FAILED and found.run_id:
                     place = f"{addresses.experiment(self.id)}?tab=logs&show=failure"
                     parts.button("Show in the log", lambda: ui.navigate.to(place), "article")
 
@@ -146,7 +149,7 @@ class _Experiment:
         async def draw() -> None:
             happened, params = await asyncio.gather(
                 looked(self._services.experiments.history, self.id),
-                looked(self._services.experiments.params, self.id),
+                looked(self._services.experiments.results.params, self.id),
             )
             state = (self._found, happened, params)
             if self._overview == state and pair.default_slot.children:
@@ -156,14 +159,14 @@ class _Experiment:
             with pair:
                 with ui.element("div").classes("stack"):
                     self._draw_facts()
-                    if notes := self._found["spec"]["meta"].get("notes"):
+                    if notes := self._found.spec.meta.notes:
                         with parts.card("Notes"):
                             parts.text(notes, "p", "anywhere").style("white-space: pre-wrap")
                     self._draw_params(params)
                 with ui.element("div").classes("stack"):
                     _draw_timeline(happened)
                     with parts.card():
-                        spec = dump(written(self._found["spec"]))
+                        spec = dump(written(self._found.spec))
                         with parts.row():
                             parts.heading("Specification").classes("grow")
                             parts.link("Save as template", f"/templates/new?experiment={quote(self.id)}")
@@ -174,51 +177,48 @@ class _Experiment:
         return draw
 
     def _draw_facts(self) -> None:
-        found, meta = self._found, self._found["spec"]["meta"]
-        roles = found["spec"]["spec"].items()
+        found, meta = self._found, self._found.spec.meta
+        roles = found.spec.spec.items()
         with parts.card("Overview"):
             parts.facts(
                 [
-                    ("Command", lambda: parts.text(meta.get("cmd") or "–", "code", "anywhere")),
-                    ("Framework", meta["framework"]),
-                    *(
-                        (name, f"{task.get('replicas', 1)} × {task.get('resources') or 'default'}")
-                        for name, task in roles
-                    ),
-                    ("Cluster", lambda: parts.link(found["cluster"], addresses.cluster(found["cluster"]))),
-                    ("Owner", meta.get("owner")),
-                    ("Team", meta.get("team")),
-                    ("Tags", lambda: parts.tags(meta.get("tags") or [], self._tag)),
-                    ("Attempt", str(found["attempt"])),
-                    ("Created", lambda: parts.ago(found["acceptedTime"])),
-                    ("Started", lambda: parts.ago(found["runningTime"])),
-                    ("Duration", lambda: parts.taken(found["runningTime"], found["finishedTime"])),
+                    ("Command", lambda: parts.text(meta.cmd or "–", "code", "anywhere")),
+                    ("Framework", meta.framework),
+                    *((name, f"{task.replicas} × {task.resources or 'default'}") for name, task in roles),
+                    ("Cluster", lambda: parts.link(found.cluster, addresses.cluster(found.cluster))),
+                    ("Owner", meta.owner),
+                    ("Team", meta.team),
+                    ("Tags", lambda: parts.tags(meta.tags, self._tag)),
+                    ("Attempt", str(found.attempt)),
+                    ("Created", lambda: parts.ago(found.accepted_time)),
+                    ("Started", lambda: parts.ago(found.running_time)),
+                    ("Duration", lambda: parts.taken(found.running_time, found.finished_time)),
                     ("Elsewhere", self._draw_links),
                 ]
             )
 
     def _draw_links(self) -> None:
         with parts.row():
-            if self._found["runId"]:
-                parts.link("MLflow run", f"/mlflow/#/runs/{self._found['runId']}", new_tab=True)
-            if self._services.experiments.has_tensorboard:
+            if self._found.run_id:
+                parts.link("MLflow run", f"/mlflow/#/runs/{self._found.run_id}", new_tab=True)
+            if self._services.experiments.results.has_tensorboard:
                 parts.link("TensorBoard", "/tensorboard/", new_tab=True)
-            if self._services.clusters.capabilities(self._found["cluster"]).has_dashboard:
-                parts.link("Ray dashboard", f"{addresses.dashboard(self._found['cluster'])}#/jobs", new_tab=True)
+            if self._services.clusters.capabilities(self._found.cluster).has_dashboard:
+                parts.link("Ray dashboard", f"{addresses.dashboard(self._found.cluster)}#/jobs", new_tab=True)
 
-    def _draw_params(self, params: list[dict[str, str]]) -> None:
+    def _draw_params(self, params: list[Param]) -> None:
         with parts.card("Parameters"):
             if not params:
                 parts.text("None logged. submarine_ray.log_params({…}) logs some.", "p", "quiet")
                 return
-            several = len({param["replica"] for param in params}) > 1
+            several = len({param.replica for param in params}) > 1
             columns = [
                 parts.Column("key", "Name", "mono", sortable=True),
                 parts.Column("value", "Value", "wrap", sortable=True),
             ]
             if several:
                 columns.insert(0, parts.Column("replica", "Replica", sortable=True))
-            rows = [param | {"id": f"{param['replica']} {param['key']}"} for param in params]
+            rows = [one.model_dump() | {"id": f"{one.replica} {one.key}"} for one in params]
             parts.table(columns, rows, "id", "Parameters", page=25 if len(rows) > 25 else 0)
 
     async def _tag(self, tag: str, wanted: bool) -> None:
@@ -263,14 +263,14 @@ class _Experiment:
             ui.navigate.to(addresses.model(version["name"], version["version"]))
 
 
-def _draw_timeline(happened: list[dict[str, Any]]) -> None:
+def _draw_timeline(happened: list[Event]) -> None:
     with parts.card("Timeline"), ui.element("ol").classes("timeline"):
         for event in reversed(happened):
             with ui.element("li"):
                 with parts.row():
-                    parts.text(event["reason"], "strong")
+                    parts.text(event.reason, "strong")
                     with ui.element("span").classes("quiet small"):
-                        if event["count"] > 1:
-                            parts.text(f"{event['count']} times, last", "span")
-                        parts.ago(event["lastTime"])
-                parts.text(event["message"], "p", "quiet")
+                        if event.count > 1:
+                            parts.text(f"{event.count} times, last", "span")
+                        parts.ago(event.last_time)
+                parts.text(event.message, "p", "quiet")

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.experiments.repository import Filter
+from submarine_ray.spec.answers.experiments import ExperimentSummary
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.layout import Bench, Page
@@ -83,16 +84,16 @@ class View:
         )
 
 
-def shown(summary: dict[str, Any]) -> dict[str, Any]:
+def shown(summary: ExperimentSummary) -> dict[str, object]:
     """An experiment as a row of a table."""
-    seen = ExperimentStatus.seen(summary)
-    return summary | {
+    seen = summary.seen
+    return summary.model_dump(by_alias=True) | {
         "seen": seen,
-        "why": summary["message"] if seen in _TOLD else None,
-        "href": addresses.experiment(summary["experimentId"]),
+        "why": summary.message if seen in _TOLD else None,
+        "href": addresses.experiment(summary.experiment_id),
         "state": parts.state(seen),
-        "from": summary["runningTime"],
-        "to": summary["finishedTime"],
+        "from": summary.running_time,
+        "to": summary.finished_time,
     }
 
 
@@ -160,7 +161,7 @@ class _Table:
             await self._show(page=-(-total // SIZE))
             return
         parts.replace_rows(self._table, [shown(summary) for summary in found])
-        kept = {row["experimentId"] for row in found}
+        kept = {one.experiment_id for one in found}
         self._table.selected = [row for row in self._table.selected if row["experimentId"] in kept]
         self._table.set_visibility(bool(found))
         self._draw_paging(total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from nicegui import ui
@@ -9,6 +10,8 @@ from starlette.requests import Request
 
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.experiments.repository import Filter
+from submarine_ray.spec.answers.experiments import ExperimentSummary
+from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import health, usage, with_use
@@ -27,6 +30,21 @@ _COLOURS = {
     ExperimentStatus.CREATED: "#56b4e9",
     ExperimentStatus.ACCEPTED: "#cc79a7",
 }
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the page shows."""
+
+    recent: list[ExperimentSummary]
+    total: int
+    failed: list[ExperimentSummary]
+    counts: dict[str, int]
+    clusters: list[dict[str, Any]]
+    notebooks: list[Notebook]
+    models: list[dict[str, Any]]
+    frameworks: dict[str, int]
+    days: dict[str, int]
 
 
 def add(bench: Bench) -> None:
@@ -48,7 +66,7 @@ def add(bench: Bench) -> None:
                     endpoints = ui.element("div")
                     right = ui.element("div").classes("stack")
 
-            def draw(found: dict[str, Any]) -> None:
+            def draw(found: _Found) -> None:
                 _draw_charts(found)
                 for place, fill in ((left, _draw_recent), (right, _draw_rest)):
                     place.clear()
@@ -66,7 +84,7 @@ def add(bench: Bench) -> None:
             page.live(look, "experiment-", "notebook-", "endpoint")
 
 
-def _look(services: Services) -> dict[str, Any]:
+def _look(services: Services) -> _Found:
     recent, total = services.experiments.summaries(Filter(), 1, RECENT)
     failed, _ = services.experiments.summaries(Filter(state=ExperimentStatus.FAILED), 1, 4)
     counts = services.experiments.count_by_state()
@@ -74,45 +92,45 @@ def _look(services: Services) -> dict[str, Any]:
         models = services.models.list_all() if services.tracking.is_ready else []
     except SubmarineError:
         models = []
-    return {
-        "recent": recent,
-        "total": total,
-        "failed": failed,
-        "counts": {status: counts.get(status, 0) for status in _COLOURS},
-        "clusters": with_use(services),
-        "notebooks": services.notebooks.list_page(None, None, None)[0],
-        "models": sorted(models, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)[:5],
-        "frameworks": services.experiments.count_by_framework(),
-        "days": services.experiments.count_by_day(14),
-    }
+    return _Found(
+        recent=recent,
+        total=total,
+        failed=failed,
+        counts={status: counts.get(status, 0) for status in _COLOURS},
+        clusters=with_use(services),
+        notebooks=services.notebooks.list_page(None, None, None)[0],
+        models=sorted(models, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)[:5],
+        frameworks=services.experiments.count_by_framework(),
+        days=services.experiments.count_by_day(14),
+    )
 
 
-def _draw_charts(found: dict[str, Any]) -> None:
+def _draw_charts(found: _Found) -> None:
     with parts.card("Experiments by state"):
-        counts = {status: number for status, number in found["counts"].items() if number}
+        counts = {status: number for status, number in found.counts.items() if number}
         _chart(counts, charts.pie(counts, _COLOURS), "Experiments by state")
     with parts.card("Created a day"):
-        _chart(found["days"], charts.bars(found["days"]), "Experiments created on each of the last 14 days")
+        _chart(found.days, charts.bars(found.days), "Experiments created on each of the last 14 days")
     with parts.card("Frameworks"):
-        _chart(found["frameworks"], charts.bars(found["frameworks"], horizontal=True), "Experiments by framework")
+        _chart(found.frameworks, charts.bars(found.frameworks, horizontal=True), "Experiments by framework")
     with parts.card("Clusters"):
-        _draw_clusters(found["clusters"])
+        _draw_clusters(found.clusters)
 
 
-def _draw_recent(found: dict[str, Any]) -> None:
+def _draw_recent(found: _Found) -> None:
     with parts.card("Recent experiments"):
-        if found["recent"]:
+        if found.recent:
             # Plain, as a first page must stand at once: the library's tables compile a template for each column.
             with parts.element("table", aria_label="Recent experiments").classes("plain"):
-                for one in found["recent"]:
+                for one in found.recent:
                     _draw_row(one)
-            parts.link(f"All {found['total']:,}", "/experiments")
+            parts.link(f"All {found.total:,}", "/experiments")
         else:
             with parts.empty("No experiments yet", "A template is the quickest way to the first one."):
                 parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="outline")
 
 
-def _chart(values: dict[str, Any], options: dict[str, Any], label: str) -> None:
+def _chart(values: dict[str, int], options: charts.Options, label: str) -> None:
     if any(values.values()):
         charts.later(options, label, "chart low")
     else:
@@ -127,17 +145,17 @@ def _draw_clusters(clusters: list[dict[str, Any]]) -> None:
         usage(cluster["resources"], cluster["inUse"])
 
 
-def _draw_failed(failed: list[dict[str, Any]]) -> None:
+def _draw_failed(failed: list[ExperimentSummary]) -> None:
     with parts.card("Failed lately"):
         if not failed:
             parts.text("Nothing has failed.", "p", "quiet")
         for one in failed:
             with ui.element("div"):
                 with parts.row():
-                    parts.link(one["name"], addresses.experiment(one["experimentId"])).classes("grow anywhere")
+                    parts.link(one.name, addresses.experiment(one.experiment_id)).classes("grow anywhere")
                     with ui.element("span").classes("quiet small"):
-                        parts.ago(one["finishedTime"] or one["acceptedTime"])
-                parts.text(one["message"] or one["reason"] or "", "p", "quiet small anywhere")
+                        parts.ago(one.finished_time or one.accepted_time)
+                parts.text(one.message or one.reason or "", "p", "quiet small anywhere")
 
 
 def _draw_endpoints(found: list[dict[str, Any]]) -> None:
@@ -151,35 +169,35 @@ def _draw_endpoints(found: list[dict[str, Any]]) -> None:
             parts.text("A registered model becomes one at a click.", "p", "quiet")
 
 
-def _draw_row(one: dict[str, Any]) -> None:
+def _draw_row(one: ExperimentSummary) -> None:
     with ui.element("tr"):
         with ui.element("td"):
-            parts.link(one["name"], addresses.experiment(one["experimentId"]))
+            parts.link(one.name, addresses.experiment(one.experiment_id))
         with ui.element("td"):
-            parts.badge(ExperimentStatus.seen(one))
-        parts.text(one["owner"] or "", "td", "quiet wide-only")
+            parts.badge(one.seen)
+        parts.text(one.owner or "", "td", "quiet wide-only")
         with ui.element("td").classes("quiet"):
-            parts.ago(one["acceptedTime"])
+            parts.ago(one.accepted_time)
         with ui.element("td").classes("quiet wide-only"):
-            parts.taken(one["runningTime"], one["finishedTime"])
+            parts.taken(one.running_time, one.finished_time)
 
 
-def _draw_rest(found: dict[str, Any]) -> None:
+def _draw_rest(found: _Found) -> None:
     with parts.card("Open recent"):
         ui.element("open-recent")
-    _draw_failed(found["failed"])
+    _draw_failed(found.failed)
     with parts.card("Recent models"):
-        for one in found["models"]:
+        for one in found.models:
             with parts.row():
                 parts.link(one["name"], addresses.model(one["name"])).classes("grow anywhere")
                 with ui.element("span").classes("quiet small"):
                     parts.ago(one["lastUpdatedTime"])
-        if not found["models"]:
+        if not found.models:
             parts.text("A finished experiment's model can be registered from its page.", "p", "quiet")
     with parts.card("Notebooks"):
-        for one in found["notebooks"][:5]:
+        for notebook in found.notebooks[:5]:
             with parts.row():
-                parts.link(one["name"], "/notebooks").classes("grow anywhere")
-                parts.badge(one["status"])
-        if not found["notebooks"]:
+                parts.link(notebook.name, "/notebooks").classes("grow anywhere")
+                parts.badge(notebook.status)
+        if not found.notebooks:
             parts.text("JupyterLab on a cluster, in a tab.", "p", "quiet")

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import ParamSpec, TypeVar, overload
+
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
 
 
-async def off_the_loop(action: Callable[..., Any], *arguments: Any) -> Any:
+@overload
+async def off_the_loop(
+    action: Callable[Asked, Awaitable[Found]], *arguments: Asked.args, **options: Asked.kwargs
+) -> Found: ...
+@overload
+async def off_the_loop(action: Callable[Asked, Found], *arguments: Asked.args, **options: Asked.kwargs) -> Found: ...
+async def off_the_loop(action: Callable[..., object], *arguments: object, **options: object) -> object:
     """What `action` answers, in a thread; what waits for a cluster does so by itself, elsewhere (core/waiting.py)."""
     if inspect.iscoroutinefunction(action):
-        return await action(*arguments)
-    return await asyncio.to_thread(action, *arguments)
+        return await action(*arguments, **options)
+    return await asyncio.to_thread(action, *arguments, **options)
 
 
 class Looks:
     """What has been looked at since the last change."""
 
     def __init__(self) -> None:
-        self._found: dict[Hashable, asyncio.Task[Any]] = {}
+        self._found: dict[Hashable, asyncio.Task[object]] = {}
 
     def forget(self) -> None:
         """Something has changed: look anew."""
         self._found.clear()
 
-    async def at(self, key: Hashable, look: Callable[..., Any], *arguments: Hashable) -> Any:
+    async def at(self, key: Hashable, look: Callable[..., object], *arguments: Hashable) -> object:
         task = self._found.get(key)
         if task is None:
             task = self._found[key] = asyncio.create_task(off_the_loop(look, *arguments))
@@ -52,9 +61,13 @@ def shared(looks: Looks) -> Iterator[None]:
         _SHARED.reset(before)
 
 
-async def looked(look: Callable[..., Any], *arguments: Hashable) -> Any:
+@overload
+async def looked(look: Callable[Asked, Awaitable[Found]], *arguments: Asked.args, **options: Asked.kwargs) -> Found: ...
+@overload
+async def looked(look: Callable[Asked, Found], *arguments: Asked.args, **options: Asked.kwargs) -> Found: ...
+async def looked(look: Callable[..., object], *arguments: object, **options: object) -> object:
     """What a service answers, off the event loop. It may be others' too: do not change it."""
     looks = _SHARED.get()
-    if looks is None:
-        return await off_the_loop(look, *arguments)
+    if looks is None or options:
+        return await off_the_loop(look, *arguments, **options)
     return await looks.at((look, arguments), look, *arguments)

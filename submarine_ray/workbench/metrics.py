@@ -46,7 +46,7 @@ class _Metrics:
         self._nothing = ui.element("div")
 
     async def refresh(self) -> None:
-        self._runs = await looked(self._services.experiments.runs, self._id)
+        self._runs = await looked(self._services.experiments.results.runs, self._id)
         keys = sorted({one.key for one in await looked(self._services.tracking.latest, tuple(self._runs))})
         if keys != self._keys or not keys:
             self._keys = keys

@@ -41,7 +41,7 @@ def add(bench: Bench) -> None:
             document, text = _BEGINNING, script.EXAMPLE
             if clone or patch:
                 found = await asyncio.to_thread(bench.services.experiments.get, clone or patch)
-                document = written(found["spec"])
+                document = written(found.spec)
                 text = await asyncio.to_thread(_script_of, bench, document)
             await _Form(bench, title, document, (patch, clone), text).draw()
 
@@ -59,14 +59,12 @@ def _script_of(bench: Bench, document: dict[str, Any]) -> str:
     return ""
 
 
-def written(spec: dict[str, Any]) -> dict[str, Any]:
+def written(spec: ExperimentSpec) -> dict[str, Any]:
     """An answered spec as a person would write it: nothing that says nothing."""
-    meta = {key: value for key, value in spec["meta"].items() if key != "experimentId"}
-    try:
-        parsed = ExperimentSpec.model_validate({**spec, "meta": meta})
-    except ValidationError:  # what this version refuses, or what is stored and cannot be read any more
-        return dict(said({**spec, "meta": meta}))
-    return dict(parsed.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True))
+    left_out: dict[str, Any] = {"meta": {"experiment_id"}, "spec": {role: {"resource_map"} for role in spec.spec}}
+    return spec.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=left_out, warnings=False
+    )
 
 
 def said(document: Any) -> Any:
@@ -315,7 +313,7 @@ class _Form:
         else:
             return
         if done:
-            ui.navigate.to(addresses.experiment(done.value["experimentId"]))
+            ui.navigate.to(addresses.experiment(done.value.experiment_id))
 
     async def _copy(self, make: Any) -> None:
         if self._validate() is None:

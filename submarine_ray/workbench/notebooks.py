@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
 
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.notebooks import NotebookSpec, NotebookStatus
 from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.layout import Bench
@@ -43,10 +44,10 @@ class _Notebooks:
             parts.button("New notebook", self.create, "add", "main")
         self.load = await parts.redrawn(ui.element("div").classes("tiles"), self._draw_cards, self._look)
 
-    def _look(self) -> list[dict[str, Any]]:
+    def _look(self) -> list[Notebook]:
         return self._notebooks.list_page(None, None, None)[0]
 
-    def _draw_cards(self, found: list[dict[str, Any]]) -> None:
+    def _draw_cards(self, found: list[Notebook]) -> None:
         for one in found:
             self._draw_card(one)
         if not found:
@@ -54,31 +55,31 @@ class _Notebooks:
                 "No notebooks yet", "JupyterLab with your packages, on a cluster; its files stay when it stops."
             )
 
-    def _draw_card(self, one: dict[str, Any]) -> None:
-        status, id, name = one["status"], one["notebookId"], one["name"]
+    def _draw_card(self, one: Notebook) -> None:
+        status, id, name = one.status, one.notebook_id, one.name
         with parts.card():
             with parts.row():
                 parts.heading(name).classes("grow anywhere")
                 parts.badge(status)
-            if one["reason"] and status != NotebookStatus.RUNNING:
-                parts.text(one["reason"], "p", "quiet anywhere")
+            if one.reason and status != NotebookStatus.RUNNING:
+                parts.text(one.reason, "p", "quiet anywhere")
             parts.facts(
                 [
-                    ("Cluster", one["spec"].get("cluster")),
-                    ("Resources", one["spec"]["spec"]["resources"]),
-                    ("Created", lambda: parts.ago(one["createdTime"])),
+                    ("Cluster", one.spec.cluster),
+                    ("Resources", one.spec.spec.resources),
+                    ("Created", lambda: parts.ago(one.created_time)),
                 ]
             )
             with parts.row():
                 if status == NotebookStatus.RUNNING:
-                    parts.link("Open", one["url"], new_tab=True).style("font-weight: 600")
+                    parts.link("Open", one.url, new_tab=True).style("font-weight: 600")
                 if status in (NotebookStatus.STOPPED, NotebookStatus.FAILED):
                     parts.button("Start", lambda: self._do(self._notebooks.start, id), "play_arrow", "outline")
                 elif status != NotebookStatus.TERMINATING:
                     parts.button("Stop", lambda: self._do(self._notebooks.stop, id), "stop")
                 parts.button("Delete", lambda: self._delete(id, name), "delete", "danger")
 
-    async def _do(self, action: Any, id: str) -> None:
+    async def _do(self, action: Callable[[str], Notebook], id: str) -> None:
         if await parts.attempt(action, id):
             await self.load()
 
@@ -87,22 +88,27 @@ class _Notebooks:
         if not await dialogs.confirmed(f"Delete {name}?", consequence, "Delete"):
             return
         again = await parts.attempt(self._notebooks.spec, id)  # under the same name it finds the same files
-        if again and await parts.attempt(self._notebooks.delete, id):
-            # Before its card goes, and the button with it that asked for this.
-            parts.offer_undo(f"{name} is deleted", self._notebooks.create, again.value, then=self.load)
-            await self.load()
+        if again is None or await parts.attempt(self._notebooks.delete, id) is None:
+            return
+        # Before its card goes, and the button with it that asked for this.
+        parts.offer_undo(f"{name} is deleted", self._notebooks.create, again.value, then=self.load)
+        await self.load()
 
     async def create(self) -> None:
         found, _ = await asyncio.to_thread(self._services.environments.list_page, None, None)
+        specs = [one.environment_spec for one in found]
         with dialogs.dialog("New notebook") as dialog:
             name = ui.input("Name").props("outlined dense autofocus")
             size = ui.select({key: f"{key} ({value})" for key, value in SIZES.items()}, label="Size", value="S")
             size.props("outlined dense")
-            names = {"": "None", **{one["environmentSpec"]["name"]: one["environmentSpec"]["name"] for one in found}}
+            names = {"": "None", **{one.name: one.name for one in specs if one.name}}
             environment = ui.select(names, label="Environment", value="").props("outlined dense")
 
             async def create() -> None:
-                document: dict[str, Any] = {"meta": {"name": name.value}, "spec": {"resources": SIZES[size.value]}}
+                document: dict[str, dict[str, str]] = {
+                    "meta": {"name": name.value},
+                    "spec": {"resources": SIZES[size.value]},
+                }
                 if environment.value:
                     document["environment"] = {"name": environment.value}
                 spec = parsed(NotebookSpec, document, name)

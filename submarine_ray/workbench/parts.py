@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, overload
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
+from nicegui.elements.mixins.validation_element import ValidationElement
 from nicegui.helpers import should_await
 
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.spec.numbers import is_finite, to_json
-from submarine_ray.workbench.looks import looked, off_the_loop
+from submarine_ray.workbench.looks import Asked, Found, looked, off_the_loop
 
 UNDO_SECONDS = 15.0
+Row = dict[str, Any]  # of a table: JSON for the browser
 Refresh = Callable[[], Awaitable[None]]
 
 _STATES = {
@@ -28,16 +30,24 @@ _STATE_OF = {status: state for state, statuses in _STATES.items() for status in 
 
 
 @dataclass(frozen=True)
-class Done:
+class Done(Generic[Found]):
     """What an action answered."""
 
-    value: Any
+    value: Found
 
 
-async def attempt(action: Callable[..., Any], *arguments: Any) -> Done | None:
+@overload
+async def attempt(
+    action: Callable[Asked, Awaitable[Found]], *arguments: Asked.args, **options: Asked.kwargs
+) -> Done[Found] | None: ...
+@overload
+async def attempt(
+    action: Callable[Asked, Found], *arguments: Asked.args, **options: Asked.kwargs
+) -> Done[Found] | None: ...
+async def attempt(action: Callable[..., object], *arguments: object, **options: object) -> Done[Any] | None:
     """Do something that may be refused, off the event loop; a refusal is shown to the user, and None answered."""
     try:
-        return Done(await off_the_loop(action, *arguments))
+        return Done(await off_the_loop(action, *arguments, **options))
     except SubmarineError as failure:
         tell_failure(str(failure))
         return None
@@ -51,7 +61,7 @@ def tell_failure(message: str) -> None:
     ui.notify(message, type="negative", position="bottom", timeout=0, close_button="Close", multi_line=True)
 
 
-def offer_undo(message: str, action: Callable[..., Any], *arguments: Any, then: Refresh) -> None:
+def offer_undo(message: str, action: Callable[..., object], *arguments: object, then: Refresh) -> None:
     """Say what was done, with a button that does `action` to undo it, and `then`; it goes after some seconds."""
     with ui.context.client.content, row("toast").props("role=status") as bar:
         text(message)
@@ -66,7 +76,9 @@ def offer_undo(message: str, action: Callable[..., Any], *arguments: Any, then: 
         ui.timer(UNDO_SECONDS, lambda: None if bar.is_deleted else bar.delete(), once=True)
 
 
-def deleted(content: ui.element, what: str, back: tuple[str, str], action: Callable[..., Any], *arguments: Any) -> None:
+def deleted(
+    content: ui.element, what: str, back: tuple[str, str], action: Callable[..., object], *arguments: object
+) -> None:
     """Stand in place of a page whose subject is gone: the way back, and what undoes it."""
     content.clear()
 
@@ -123,7 +135,7 @@ def taken(begun: str | None, ended: str | None) -> ui.element:
     return element("time-taken", **{"from": begun or "", "to": ended or ""})
 
 
-def short(value: Any) -> Any:
+def short(value: object) -> object:
     """A number to read: six digits of it, NaN and the infinities in words; anything else as it is."""
     if not isinstance(value, float):
         return value
@@ -149,12 +161,12 @@ def card(title: str | None = None, classes: str = "") -> ui.element:
     return made
 
 
-def _of_page(action: Callable[[], Any] | None) -> Callable[[], Any] | None:
+def _of_page(action: Callable[[], object] | None) -> Callable[[], object] | None:
     """The action, in the page's context: its button may be drawn anew, and so be deleted, before it has ended."""
     if action is None:
         return None
 
-    def act() -> Any:
+    def act() -> object:
         content = ui.context.client.content
         with content:
             done = action()
@@ -172,7 +184,7 @@ async def _within(content: ui.element, action: Awaitable[Any]) -> None:
 
 
 def button(
-    label: str, action: Callable[..., Any] | None = None, icon: str | None = None, kind: str = "flat"
+    label: str, action: Callable[..., object] | None = None, icon: str | None = None, kind: str = "flat"
 ) -> ui.button:
     """`kind`: main (one a page), outline, flat or danger."""
     looks = {
@@ -184,7 +196,7 @@ def button(
     return ui.button(label, icon=icon, on_click=_of_page(action), color=None).props(f"no-caps {looks[kind]}")
 
 
-def icon_button(label: str, icon: str, action: Callable[..., Any] | None = None) -> ui.button:
+def icon_button(label: str, icon: str, action: Callable[..., object] | None = None) -> ui.button:
     made = ui.button(icon=icon, on_click=_of_page(action), color=None).props("flat round dense")
     made._props["aria-label"] = label
     with made:
@@ -213,7 +225,7 @@ def copyable(content: str, label: str) -> None:
         block(content, label)
 
 
-def facts(pairs: Iterable[tuple[str, str | Callable[[], Any] | None]]) -> None:
+def facts(pairs: Iterable[tuple[str, str | Callable[[], object] | None]]) -> None:
     """A list of terms; a value is text, or what draws it. Those without a value are left out."""
     with ui.element("div").classes("facts"):
         for term, value in pairs:
@@ -289,7 +301,7 @@ _SELECT = (
 
 
 def table(
-    columns: Sequence[Column], rows: list[dict[str, Any]], key: str, label: str, select: bool = False, page: int = 0
+    columns: Sequence[Column], rows: list[Row], key: str, label: str, select: bool = False, page: int = 0
 ) -> ui.table:
     """A table; `rows` of it may be replaced. `page`: rows a page, 0 for all."""
     made = ui.table(
@@ -320,30 +332,36 @@ def table(
 
 
 async def redrawn(
-    content: ui.element, draw: Callable[[Any], None], look: Callable[..., Any], *arguments: Hashable
+    content: ui.element,
+    draw: Callable[[Found], None],
+    look: Callable[Asked, Found],
+    *arguments: Asked.args,
+    **options: Asked.kwargs,
 ) -> Refresh:
     """Fill `content` with what `draw` makes of what `look` finds; answers what does so again if that has changed."""
-    refresh = _redrawing(content, draw, look, *arguments)
+    refresh = _redrawing(content, draw, lambda: looked(look, *arguments, **options))
     await refresh()
     return refresh
 
 
 def redrawn_later(
-    content: ui.element, draw: Callable[[Any], None], look: Callable[..., Any], *arguments: Hashable
+    content: ui.element,
+    draw: Callable[[Found], None],
+    look: Callable[Asked, Awaitable[Found]],
+    *arguments: Asked.args,
+    **options: Asked.kwargs,
 ) -> Refresh:
     """The same for what must be asked of a cluster: it comes once the page is there, which does not wait for it."""
-    refresh = _redrawing(content, draw, look, *arguments)
+    refresh = _redrawing(content, draw, lambda: looked(look, *arguments, **options))
     ui.timer(0, refresh, once=True)
     return refresh
 
 
-def _redrawing(
-    content: ui.element, draw: Callable[[Any], None], look: Callable[..., Any], *arguments: Hashable
-) -> Refresh:
-    before: list[Any] = []
+def _redrawing(content: ui.element, draw: Callable[[Found], None], look: Callable[[], Awaitable[Found]]) -> Refresh:
+    before: list[Found] = []
 
     async def refresh() -> None:
-        found = await looked(look, *arguments)
+        found = await look()
         if before != [found] and not content.is_deleted:
             before[:] = [found]
             content.clear()
@@ -353,13 +371,13 @@ def _redrawing(
     return refresh
 
 
-def replace_rows(shown: ui.table, rows: list[dict[str, Any]]) -> None:
+def replace_rows(shown: ui.table, rows: list[Row]) -> None:
     """Send rows only if something in them has changed."""
     if shown.rows != rows:
         shown.rows = rows
 
 
-def field_problem(field: Any, message: str | None) -> None:
+def field_problem(field: ValidationElement[Any], message: str | None) -> None:
     """Say beside a field what is wrong with it, or that nothing is."""
     field.error = message
     field.update()

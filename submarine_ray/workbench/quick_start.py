@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from nicegui import ui
 
+from submarine_ray.spec.answers.templates import StoredTemplate
 from submarine_ray.spec.serving import ServeSpec
 from submarine_ray.spec.templates import TemplateSubmission
 from submarine_ray.workbench import addresses, dialogs, parts
@@ -19,7 +19,7 @@ BEGIN_WITH = "sklearn-tabular"
 async def run_template(services: Services) -> None:
     """Choose a template, and run it as it stands; one that wants values has its form instead."""
     found, _ = await asyncio.to_thread(services.templates.list_page, None, None)
-    specs = {one["experimentTemplateSpec"]["name"]: one["experimentTemplateSpec"] for one in found}
+    specs = {one.experiment_template_spec.name: one.experiment_template_spec for one in found}
     with dialogs.dialog("Run a template") as dialog:
         template = ui.select(list(specs), label="Template", value=_first(specs))
         template.props("outlined dense autofocus")
@@ -39,10 +39,10 @@ async def run_template(services: Services) -> None:
 
         made = await dialogs.submitted(dialog, "Run", run)
     if made:
-        ui.navigate.to(addresses.experiment(made["experimentId"]))
+        ui.navigate.to(addresses.experiment(made.experiment_id))
 
 
-def _first(specs: dict[str, dict[str, Any]]) -> str | None:
+def _first(specs: dict[str, StoredTemplate]) -> str | None:
     """What to offer at first: it runs as it stands, on any cluster, and ends soon."""
     if BEGIN_WITH in specs:
         return BEGIN_WITH
@@ -50,16 +50,16 @@ def _first(specs: dict[str, dict[str, Any]]) -> str | None:
     return next(iter([*plain, *specs]), None)
 
 
-def _is_ready(spec: dict[str, Any]) -> bool:
-    return all(parameter["required"] != "true" or parameter["value"] for parameter in spec["parameters"])
+def _is_ready(spec: StoredTemplate) -> bool:
+    return all(parameter.required != "true" or parameter.value for parameter in spec.parameters)
 
 
-def _is_sweep(spec: dict[str, Any]) -> bool:
-    return bool(spec["experimentSpec"].get("tune"))
+def _is_sweep(spec: StoredTemplate) -> bool:
+    return bool(spec.experiment_spec.get("tune"))
 
 
-def _describe(spec: dict[str, Any]) -> str:
-    said = [spec.get("description") or ""]
+def _describe(spec: StoredTemplate) -> str:
+    said = [spec.description or ""]
     if not _is_ready(spec):
         said.append("It needs values: Run leads to its form.")
     if _is_sweep(spec):

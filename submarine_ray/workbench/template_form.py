@@ -42,13 +42,13 @@ def add(bench: Bench) -> None:
 def _document(bench: Bench, template: str, experiment: str) -> dict[str, Any]:
     """What to begin with: a template, an experiment's spec, or an example. Raises NotFound."""
     if template:
-        found = bench.services.templates.get(template)["experimentTemplateSpec"]
-        known = ("name", "author", "description", "base", "version", "parameters", "experimentSpec")
-        document = {key: found[key] for key in known if found.get(key)}
+        found = bench.services.templates.get(template).experiment_template_spec
+        shown = found.model_dump(by_alias=True, exclude={"read_only"})
+        document = {key: value for key, value in shown.items() if value}
         # Over a base, an empty value is said for the sake of being empty.
         return document if "base" in document else dict(said(document))
     if experiment:
-        spec = written(bench.services.experiments.get(experiment)["spec"])
+        spec = written(bench.services.experiments.get(experiment).spec)
         return {"name": spec["meta"]["name"], "parameters": asked_for(spec), "experimentSpec": spec}
     return dict(_BEGINNING)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from nicegui import ui
 
+from submarine_ray.spec.answers.base import Attributes
+from submarine_ray.spec.answers.experiments import SweepAttributes, Trial
 from submarine_ray.spec.numbers import is_finite
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
@@ -18,16 +19,16 @@ async def draw(services: Services, experiment_id: str) -> parts.Refresh:
     """Draw the trials; answers what brings them up to date."""
     content = ui.element("div").classes("stack")
     return await parts.redrawn(
-        content, lambda found: _draw(experiment_id, *found), services.experiments.trials, experiment_id
+        content, lambda found: _draw(experiment_id, *found), services.experiments.results.trials, experiment_id
     )
 
 
-def _draw(experiment_id: str, found: list[dict[str, Any]], attributes: dict[str, Any]) -> None:
-    if not found:
+def _draw(experiment_id: str, found: list[Trial], attributes: Attributes) -> None:
+    if not found or not isinstance(attributes, SweepAttributes):
         with parts.empty("No trials yet", "Each trial appears here as it begins."):
             return
-    metric, mode = attributes["metric"], attributes["mode"]
-    names = sorted({name for trial in found for name in trial["params"]})
+    metric, mode = attributes.metric, attributes.mode
+    names = sorted({name for trial in found for name in trial.params})
     columns = [parts.Column("number", "#", sortable=True), parts.Column("status", "Status", "status", sortable=True)]
     columns += [parts.Column(f"p {name}", name, sortable=True) for name in names]
     columns += [
@@ -37,10 +38,10 @@ def _draw(experiment_id: str, found: list[dict[str, Any]], attributes: dict[str,
     ]
     rows = [
         {
-            **trial,
-            **{f"p {name}": parts.short(trial["params"].get(name)) for name in names},
-            "metric": parts.short(trial["metrics"].get(metric)),
-            "state": parts.state(trial["status"]),
+            **trial.model_dump(by_alias=True, exclude={"params", "metrics"}),
+            **{f"p {name}": parts.short(trial.params.get(name)) for name in names},
+            "metric": parts.short(trial.metrics.get(metric)),
+            "state": parts.state(trial.status),
         }
         for trial in found
     ]
@@ -55,7 +56,7 @@ def _draw(experiment_id: str, found: list[dict[str, Any]], attributes: dict[str,
     compare.set_enabled(False)
     table.on_select(lambda: compare.set_enabled(2 <= len(chosen()) <= MAX_COMPARED))
     compare.on_click(lambda: ui.navigate.to(addresses.compare(chosen())))
-    scored = [trial for trial in found if is_finite(trial["metrics"].get(metric))]
+    scored = [trial for trial in found if is_finite(trial.metrics.get(metric))]
     if len(scored) < 2:
         return
     with ui.element("div").classes("tiles wide"):
@@ -65,35 +66,34 @@ def _draw(experiment_id: str, found: list[dict[str, Any]], attributes: dict[str,
             parts.text(f"How closely the ranks of each parameter and of {metric} go together.", "p", "quiet small")
             charts.show(charts.bars(importance(scored, names, metric), horizontal=True), "Parameter importance")
     with parts.card("Parallel coordinates"):
-        lines = [[*(trial["params"].get(name) for name in names), trial["metrics"][metric]] for trial in scored]
-        charts.show(
-            charts.parallel([*names, metric], lines, [line[-1] for line in lines]), "Parallel coordinates", "chart tall"
-        )
+        values = [trial.metrics[metric] for trial in scored]
+        lines = [[*map(trial.params.get, names), value] for trial, value in zip(scored, values, strict=True)]
+        charts.show(charts.parallel([*names, metric], lines, values), "Parallel coordinates", "chart tall")
 
 
-def _history(scored: list[dict[str, Any]], metric: str, mode: str) -> charts.Series:
+def _history(scored: list[Trial], metric: str, mode: str) -> charts.Series:
     better = min if mode == "min" else max
     values: list[tuple[int, float]] = []
     best: list[tuple[int, float]] = []
-    for trial in sorted(scored, key=lambda one: int(one["number"])):
-        value = trial["metrics"][metric]
-        values.append((trial["number"], value))
-        best.append((trial["number"], better(value, best[-1][1]) if best else value))
+    for trial in sorted(scored, key=lambda one: one.number):
+        value = trial.metrics[metric]
+        values.append((trial.number, value))
+        best.append((trial.number, better(value, best[-1][1]) if best else value))
     return {metric: values, "best so far": best}
 
 
-def importance(scored: Sequence[dict[str, Any]], names: Sequence[str], metric: str) -> dict[str, float]:
+def importance(scored: Sequence[Trial], names: Sequence[str], metric: str) -> dict[str, float]:
     """Spearman's rank correlation of each parameter with the metric, without its sign; the largest first."""
-    values = _ranks([trial["metrics"][metric] for trial in scored])
-    found = {name: abs(_correlation(_ranks([trial["params"].get(name) for trial in scored]), values)) for name in names}
+    values = _ranks([trial.metrics[metric] for trial in scored])
+    found = {name: abs(_correlation(_ranks([trial.params.get(name) for trial in scored]), values)) for name in names}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _ranks(values: Sequence[Any]) -> list[float]:
+def _ranks(values: Sequence[object]) -> list[float]:
     """Each value's rank; equal ones share the mean of theirs."""
     numeric = all(isinstance(value, (int, float)) for value in values)
     keys = list(values) if numeric else [str(value) for value in values]
-    ranks: dict[Any, float] = {}
+    ranks: dict[object, float] = {}
     before = 0
     for key, number in sorted(Counter(keys).items()):
         ranks[key] = before + (number - 1) / 2

@@ -13,6 +13,7 @@ from submarine_ray.access.acting import act_for
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.tombstones import Tombstones, bury
 from submarine_ray.core.database import Database
+from submarine_ray.spec.answers.base import CursorPage
 from submarine_ray.spec.examples import EXAMPLES
 from tests.conftest import spec
 
@@ -102,8 +103,8 @@ def test_a_deletion_that_is_undone_leaves_none(tmp_path: Any) -> None:
     tombstones = Tombstones(database)
     tombstones.bury("package", "package://a")
     found, attributes = tombstones.page(None, 10, None)
-    assert [(one["id"], one["by"], one["byKind"]) for one in found] == [
+    assert [(one.id, one.by, one.by_kind) for one in found] == [
         ("package://a", "service", "service"), ("gone", "notebook-1", "notebook"),
     ]  # fmt: skip
-    assert attributes["nextCursor"] is None
+    assert isinstance(attributes, CursorPage) and attributes.next_cursor is None
     database.close()

@@ -85,10 +85,10 @@ def test_what_was_accepted_once_is_read_back() -> None:
 def test_the_time_of_grace_reaches_the_launch_and_a_shorter_one_is_said() -> None:
     asked = ExperimentSpec.model_validate(document("a", gracePeriod=120))
     assert plan_launch(asked, "e", "e").grace_seconds == 120
-    assert asked.answer()["gracePeriod"] == 120
+    assert asked.model_dump(by_alias=True)["gracePeriod"] == 120
     default = ExperimentSpec.model_validate(document("a"))
     assert plan_launch(default, "e", "e").grace_seconds == 30
-    assert "gracePeriod" not in default.answer()
+    assert "gracePeriod" not in default.model_dump(by_alias=True)
     with pytest.raises(ValidationError, match="gracePeriod"):
         ExperimentSpec.model_validate(document("a", gracePeriod=-1))
     row = ExperimentRow(cluster="k8s")

@@ -10,6 +10,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.page import page
 
 from submarine_ray.spec import masks
+from submarine_ray.spec.answers.events import Event
 from submarine_ray.workbench import dialogs, template_form
 from submarine_ray.workbench.experiment import _draw_timeline
 
@@ -29,10 +30,11 @@ def test_a_question_whose_page_is_left_is_not_answered() -> None:
 
 
 def test_what_recurs_is_one_line_of_the_timeline_with_its_number() -> None:
-    times = {"time": "2026-11-27T09:00:00.000+00:00", "lastTime": "2026-11-27T09:05:00.000+00:00"}
+    told = (("Submitted", "It was submitted.", 1), ("PodNotCreated", "A pod cannot be made.", 12))
+    first, last = "2026-11-27T09:00:00.000+00:00", "2026-11-27T09:05:00.000+00:00"
     happened = [
-        {**times, "count": 1, "reason": "Submitted", "message": "It was submitted."},
-        {**times, "count": 12, "reason": "PodNotCreated", "message": "A pod cannot be made."},
+        Event(time=first, last_time=last, count=count, from_status=None, to_status=None, reason=reason, message=message)
+        for reason, message, count in told
     ]
 
     async def drawn() -> list[str]:
