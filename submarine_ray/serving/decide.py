@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from submarine_ray.clusters.drivers.base import Fence
 from submarine_ray.serving.tables import EndpointRow, TrafficRow
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import EndpointStatus
@@ -173,6 +175,20 @@ def configuration(
         if allowed := hosts(one["name"]):
             one["args"]["allowed_hosts"] = list(allowed)
     return {"proxy_location": "HeadOnly", "http_options": http_options, "applications": applications}
+
+
+def digest(config: dict[str, Any]) -> str:
+    """What tells a configuration from others."""
+    return hashlib.sha256(orjson.dumps(config)).hexdigest()[:16]
+
+
+def differs(config: dict[str, Any], fence: Fence, serve: Mapping[str, Any]) -> bool:
+    """Whether a cluster, which shows `serve`, has something else than this: it was not told yet, was started anew, or
+    was told something older since. A cluster that has nothing and shall have nothing is left alone.
+    """
+    names = {application["name"] for application in config["applications"]}
+    declared = set(serve["declared"])
+    return declared != names or (bool(names) and serve["fence"] != fence)
 
 
 _STATES = {

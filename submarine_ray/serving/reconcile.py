@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from functools import partial
 from typing import Any
 
-import orjson
 import structlog
 
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
-from submarine_ray.clusters.drivers.base import Driver, SubmissionRefused, Unreachable
+from submarine_ray.clusters.drivers.base import ClusterError, Driver, Fence, SubmissionRefused, Superseded
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import SubmarineError
@@ -50,34 +48,28 @@ class ServingReconciler:
         return min(pauses, default=STEADY_PAUSE)
 
     def _cluster(self, cluster: str) -> float:
-        with self._database.session() as session:
-            rows = repository.on_cluster(session, cluster)
-            traffic = repository.list_traffic(session, cluster)
-            applied = repository.applied(session, cluster)
-        steady = {row.status for row in rows} | {row.status for row in traffic} <= {EndpointStatus.RUNNING}
-        if steady and time.monotonic() < self._look_after.get(cluster, 0):
-            return STEADY_PAUSE
-        if not rows and applied in (None, ""):
-            return STEADY_PAUSE
+        if time.monotonic() < self._look_after.get(cluster, 0):
+            with self._database.session() as session:
+                if repository.is_steady(session, cluster):
+                    return STEADY_PAUSE
         with self._database.session(write=True) as session:
             token = repository.lock(session, cluster, self._lessee)
         if token is None:
             return CHANGING_PAUSE
-        now_applied: str | None = None
         try:
-            now_applied = self._bring_together(cluster, rows, traffic, applied)
-        except (Unreachable, SubmarineError) as failure:
+            self._bring_together(cluster, token)
+        except (ClusterError, SubmarineError) as failure:
             log.warning("serving.cluster_unreachable", cluster=cluster, why=str(failure))
         finally:
             with self._database.session(write=True) as session:
-                repository.unlock(session, cluster, token, now_applied)
+                repository.unlock(session, cluster, token)
         self._look_after[cluster] = time.monotonic() + STEADY_PAUSE
-        return STEADY_PAUSE if steady else CHANGING_PAUSE
+        return CHANGING_PAUSE
 
-    def _bring_together(
-        self, cluster: str, rows: list[EndpointRow], traffic: list[TrafficRow], applied: str | None
-    ) -> str | None:
-        """PUT if the cluster shall have, or has, something else; note what it shows. The new applied state."""
+    def _bring_together(self, cluster: str, token: str) -> None:
+        """PUT if the cluster has something else than it shall have; note what it shows."""
+        with self._database.session() as session:
+            generation, rows, traffic = repository.desired(session, cluster, token)
         driver = self._clusters.driver(cluster)
         capacity = self._clusters.capacity(cluster)
         staying = [row for row in rows if row.status != EndpointStatus.DELETING]
@@ -88,24 +80,24 @@ class ServingReconciler:
             self._clusters.serve_http_options(cluster),
             partial(self._clusters.serve_hosts, cluster),
         )
-        # A cluster that was started anew has lost its applications, so its incarnation counts as a change.
-        wanted = hashlib.sha256(orjson.dumps(config) + capacity.incarnation.encode()).hexdigest() if rows else ""
+        fence = Fence(generation, decide.digest(config), partial(self._is_held, cluster, token, generation))
         serve = driver.applications()
-        names = [row.name for row in staying] + [decide.split_name(row.model_name) for row in traffic]
-        missing = any(decide.gone(name, serve) for name in names)
         cramped: list[InPlace] = []
-        if is_new := wanted != (applied or "") or missing:
+        if is_new := decide.differs(config, fence, serve):
             cramped = room.arrange(config, serve, capacity.total, self._clusters.in_use(cluster))
         elif stuck := room.stuck(serve):
             cramped = room.in_place(config, serve, stuck)
         if is_new or cramped:
-            if not self._put(driver, config, staying):
-                return None
+            if not self._put(cluster, driver, config, fence, staying):
+                return
             self._tell(cramped, staying)
             serve = driver.applications()
         self._note(cluster, rows, serve)
         self._note_traffic(traffic, serve)
-        return wanted
+
+    def _is_held(self, cluster: str, token: str, generation: int) -> bool:
+        with self._database.session() as session:
+            return repository.is_held(session, cluster, token, generation)
 
     def _desired(self, row: EndpointRow) -> decide.Desired:
         is_on_disk = row.model_uri.startswith("/")
@@ -121,15 +113,23 @@ class ServingReconciler:
                 repository.tell(session, one.name, happened)
                 log.info("endpoint.replaced_in_place", endpoint=one.name)
 
-    def _put(self, driver: Driver, config: dict[str, object], staying: list[EndpointRow]) -> bool:
+    def _put(
+        self, cluster: str, driver: Driver, config: dict[str, Any], fence: Fence, staying: list[EndpointRow]
+    ) -> bool:
         try:
-            driver.put_applications(config)
+            driver.put_applications(config, fence)
         except SubmissionRefused as failure:
             log.warning("serving.refused", why=str(failure))
             with self._database.session(write=True) as session:
                 for row in staying:
                     if row.status != EndpointStatus.RUNNING:
                         repository.set_status(session, row, EndpointStatus.FAILED, str(failure))
+            return False
+        except Superseded as failure:
+            log.warning("serving.superseded", cluster=cluster, why=str(failure))
+            if failure.number is not None and fence.is_held():
+                with self._database.session(write=True) as session:
+                    repository.outrun(session, cluster, failure.number)
             return False
         return True
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from submarine_ray.access.tombstones import bury
 from submarine_ray.core import events, leases
-from submarine_ray.core.clock import now_ms
+from submarine_ray.core.clock import due_ms, now_ms
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.leases import Lessee
@@ -16,6 +16,9 @@ from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import GIB, Resources
 from submarine_ray.spec.serving import EndpointStatus
+
+# A PUT takes seconds at most to be taken; with less left of the lease it is not begun.
+PUT_MARGIN_MS = 500
 
 
 def subject(name: str) -> str:
@@ -29,6 +32,7 @@ def add(session: Session, row: EndpointRow) -> None:
         session.flush()
     except IntegrityError as failure:
         raise AlreadyExists(row.name) from failure
+    desire(session, row.cluster)
     events.record(session, subject(row.name), [Event("Asked", "A user asked for the endpoint.", None, row.status)])
 
 
@@ -49,6 +53,7 @@ def change(session: Session, row: EndpointRow, replicas: int, each: Resources) -
     told = f"A user asked for {' and '.join(said) or 'it again'}."
     row.replicas, row.message, row.changed_ms = replicas, None, now_ms()
     row.cpu, row.memory, row.gpu = each.cpu, each.memory, each.gpu
+    desire(session, row.cluster)
     events.record(session, subject(row.name), [Event(reason, told, before, row.status)])
 
 
@@ -83,10 +88,9 @@ def clusters(session: Session) -> list[str]:
     return list(session.scalars(select(ServingRow.cluster)))
 
 
-def set_deleting(session: Session, name: str) -> None:
-    session.execute(
-        update(EndpointRow).where(EndpointRow.name == name).values(status=EndpointStatus.DELETING, changed_ms=now_ms())
-    )
+def set_deleting(session: Session, row: EndpointRow) -> None:
+    row.status, row.changed_ms = EndpointStatus.DELETING, now_ms()
+    desire(session, row.cluster)
 
 
 def set_status(session: Session, seen: EndpointRow, status: str, message: str | None) -> None:
@@ -146,10 +150,53 @@ def abandon(session: Session, cluster: str) -> None:
     session.execute(delete(ServingRow).where(ServingRow.cluster == cluster))
 
 
-def ensure_cluster(session: Session, cluster: str) -> None:
-    if session.get(ServingRow, cluster) is None:
-        session.add(ServingRow(cluster=cluster))
-        session.flush()
+def desire(session: Session, cluster: str) -> None:
+    """Count a change of what users want of a cluster's Serve, and have it looked at."""
+    change = update(ServingRow).where(ServingRow.cluster == cluster)
+    change = change.values(generation=ServingRow.generation + 1, next_check_ms=due_ms())
+    if session.execute(change.execution_options(synchronize_session=False)).rowcount:  # type: ignore[attr-defined]
+        return
+    try:
+        with session.begin_nested():
+            session.add(ServingRow(cluster=cluster, next_check_ms=due_ms()))
+    except IntegrityError:  # somebody else was the first on this cluster
+        session.execute(change.execution_options(synchronize_session=False))
+
+
+def desired(session: Session, cluster: str, token: str) -> tuple[int, list[EndpointRow], list[TrafficRow]]:
+    """What a leased cluster shall have, and its generation. That is read first: what is newer has a higher one."""
+    row = session.scalars(select(ServingRow).where(ServingRow.cluster == cluster, ServingRow.lock_token == token)).one()
+    return row.generation, on_cluster(session, cluster), list_traffic(session, cluster)
+
+
+def is_held(session: Session, cluster: str, token: str, generation: int) -> bool:
+    """Whether the lease on a cluster lasts for a while, and users still want the same of it."""
+    found = select(ServingRow.cluster).where(
+        ServingRow.cluster == cluster,
+        ServingRow.lock_token == token,
+        ServingRow.generation == generation,
+        ServingRow.lock_expires_ms > due_ms() + PUT_MARGIN_MS,
+    )
+    return session.scalar(found) is not None
+
+
+def outrun(session: Session, cluster: str, number: int) -> None:
+    """A cluster shows a higher generation than its row has, which another database counted, or this one before it was
+    restored: outdo it.
+    """
+    session.execute(
+        update(ServingRow)
+        .where(ServingRow.cluster == cluster, ServingRow.generation <= number)
+        .values(generation=number + 1, next_check_ms=due_ms())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def is_steady(session: Session, cluster: str) -> bool:
+    """Whether all of a cluster's endpoints and traffic are as users want them."""
+    statuses = {row.status for row in on_cluster(session, cluster)}
+    statuses |= {row.status for row in list_traffic(session, cluster)}
+    return statuses <= {EndpointStatus.RUNNING}
 
 
 def lock(session: Session, cluster: str, lessee: Lessee) -> str | None:
@@ -157,18 +204,5 @@ def lock(session: Session, cluster: str, lessee: Lessee) -> str | None:
     return leases.claim_one(session, ServingRow, ServingRow.cluster == cluster, lessee)
 
 
-def unlock(session: Session, cluster: str, token: str, applied: str | None) -> None:
-    """Let go of the lock, noting what is now on the cluster."""
-    values: dict[str, str | None] = {"lock_token": None, "lock_expires_ms": None}
-    if applied is not None:
-        values["applied"] = applied
-    session.execute(
-        update(ServingRow)
-        .where(ServingRow.cluster == cluster, ServingRow.lock_token == token)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def applied(session: Session, cluster: str) -> str | None:
-    return session.scalar(select(ServingRow.applied).where(ServingRow.cluster == cluster))
+def unlock(session: Session, cluster: str, token: str) -> None:
+    leases.release(session, ServingRow, [token])

@@ -73,7 +73,6 @@ class ServingService:
             changed_ms=now_ms(),
         )
         with self._database.session(write=True) as session:
-            repository.ensure_cluster(session, cluster)
             present = repository.find(session, row.name)
             if present is None:
                 repository.add(session, row)
@@ -90,12 +89,13 @@ class ServingService:
         """Raises NotFound; Conflict while it takes a share of its model's traffic."""
         name = endpoint_name(spec.model_name, spec.model_version)
         with self._database.session(write=True) as session:
-            if repository.living(session, name) is None:
+            row = repository.living(session, name)
+            if row is None:
                 raise _not_served(spec.model_name, spec.model_version)
             traffic = repository.find_traffic(session, spec.model_name)
             if traffic and orjson.loads(traffic.weights).get(str(spec.model_version)) is not None:
                 raise Conflict(f"{name} takes a share of {spec.model_name}'s traffic; change the weights first.")
-            repository.set_deleting(session, name)
+            repository.set_deleting(session, row)
             bury(session, DeletedKind.ENDPOINT, name)
         with contextlib.suppress(NotFound):  # the model may have been deleted before its endpoint
             self._models.set_stage(spec.model_name, spec.model_version, "None")

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Double, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
-from submarine_ray.core.leases import Locked
+from submarine_ray.core.leases import Leased
 from submarine_ray.core.sealed import Told
 from submarine_ray.spec.quantities import Resources
 
@@ -50,10 +50,13 @@ class TrafficRow(Table):
     changed_ms: Mapped[int] = mapped_column(BigInteger)
 
 
-class ServingRow(Locked, Table):
-    """A cluster's lock for Serve, whose REST replaces everything at once, and what was last put there."""
+class ServingRow(Leased, Table):
+    """All that a cluster's Serve shall have: its REST API replaces everything at once. Whoever holds the lease writes.
+
+    `generation` counts the changes of what users want there. The cluster shows the one that was last put (Fence).
+    """
 
     __tablename__ = "serving"
 
     cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
-    applied: Mapped[str | None] = mapped_column(LongText)
+    generation: Mapped[int] = mapped_column(Integer, default=1, server_default="1")

@@ -49,6 +49,8 @@ class TrafficService:
             if row is None:
                 row = TrafficRow(model_name=model_name, created_ms=now_ms())
                 session.add(row)
+            for cluster in {row.cluster, clusters[0]} - {None}:
+                repository.desire(session, cluster)
             row.cluster, row.status, row.message = clusters[0], EndpointStatus.CREATING, None
             row.weights = orjson.dumps({str(version): weight for version, weight in spec.weights.items()}).decode()
             row.changed_ms = now_ms()
@@ -74,6 +76,7 @@ class TrafficService:
             if row is None:
                 raise _not_shared(model_name)
             session.delete(row)
+            repository.desire(session, row.cluster)
         self._wake()
 
     def _answer(self, row: TrafficRow) -> dict[str, Any]:

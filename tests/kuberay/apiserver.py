@@ -120,9 +120,11 @@ class Store:
             self._finalize(plural, name)
             return found
 
-    def delete(self, plural: str, name: str) -> None:
+    def delete(self, plural: str, name: str, version: str | None = None) -> None:
         with self.changed:
             there = deepcopy(self._found(plural, name))
+            if version and version != there["metadata"]["resourceVersion"]:
+                raise Refused(409, "Conflict", f"the ResourceVersion in the precondition ({version}) does not match")
             if there["metadata"].get("finalizers"):
                 if not there["metadata"].get("deletionTimestamp"):
                     there["metadata"]["deletionTimestamp"] = now()
@@ -399,7 +401,7 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
             if method == "PATCH":
                 return server.store.patch(plural, name, body, sub == "status")
             if method == "DELETE":
-                server.store.delete(plural, name)
+                server.store.delete(plural, name, (body.get("preconditions") or {}).get("resourceVersion"))
                 return {"kind": "Status", "status": "Success"}
             return server.store.get(plural, name)
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from submarine_ray.access.principals import PrincipalKind
+from submarine_ray.clusters.drivers.base import Fence, Superseded
 from submarine_ray.clusters.drivers.kuberay.pods import DEFAULT_MEMORY
 from submarine_ray.serving import decide
 from tests.conftest import wait_until
@@ -34,7 +35,7 @@ class Endpoint:
 
     def ask(self, replicas: int, cpu: float = 0.25, memory: int = 0) -> None:
         wanted = decide.Desired(NAME, "m", 1, "models:/m/1", replicas, cpu, 0, memory)
-        self.driver.put_applications(decide.configuration([wanted], [], "http://service/mlflow", {}))
+        self.driver.put_applications(decide.configuration([wanted], [], "http://service/mlflow", {}), Fence())
 
     def service(self) -> Object:
         return self.store.get("rayservices", NAME)
@@ -197,7 +198,7 @@ def test_the_token_that_reads_its_model_is_in_a_secret_of_its_own(server: ApiSer
             )
             for name in names
         ]
-        made.driver.put_applications(decide.configuration(wanted, [], "http://service/mlflow", {}))
+        made.driver.put_applications(decide.configuration(wanted, [], "http://service/mlflow", {}), Fence())
 
     def kept() -> dict[str, str]:
         found = made.store.list("secrets")[0]
@@ -217,3 +218,43 @@ def test_the_token_that_reads_its_model_is_in_a_secret_of_its_own(server: ApiSer
     put("m-2")
     assert set(kept()) == {"m-2-token"}
     made.close()
+
+
+def told(server: ApiServer, driver: Any, fence: Fence, *names: str) -> list[str]:
+    """What has a RayService once a driver was told a wish."""
+    wanted = [decide.Desired(name, "m", n, f"models:/m/{n}", 1, 0.25, 0) for n, name in enumerate(names, 1)]
+    driver.put_applications(decide.configuration(wanted, [], "http://service/mlflow", {}), fence)
+    return sorted(one["metadata"]["name"] for one in server.store.list("rayservices")[0])
+
+
+def test_an_older_wish_never_overwrites_a_newer_one(server: ApiServer, tmp_path: Path) -> None:
+    """Two control services; what one of them has seen may be old, as its watch and its wish may."""
+    drivers = [dedicated(server, tmp_path / name)[1] for name in ("one", "other")]
+    one, other = drivers
+    assert told(server, one, Fence(5, "a"), "m-1", "m-2") == ["m-1", "m-2"]
+    assert told(server, other, Fence(6, "b"), "m-2", "m-3") == ["m-2", "m-3"]
+    wait_until(lambda: one.applications()["declared"] == ["m-2", "m-3"], 5, "the other's watch shows it")
+    for names in (["m-1", "m-2"], ["m-2"], []):  # made otherwise, nothing to change but the others, nothing to keep
+        with pytest.raises(Superseded) as refused:
+            told(server, one, Fence(5, "a"), *names)
+        assert refused.value.number == 6
+    with pytest.raises(Superseded):
+        told(server, one, Fence(7, "c", lambda: False), "m-4")
+    assert sorted(one["metadata"]["name"] for one in server.store.list("rayservices")[0]) == ["m-2", "m-3"]
+    assert other.applications()["fence"] == Fence(6, "b")
+    for driver in drivers:
+        driver.close()
+
+
+def test_a_wish_that_changes_nothing_of_an_endpoint_is_noted_all_the_same(server: ApiServer, tmp_path: Path) -> None:
+    _, driver = dedicated(server, tmp_path)
+    told(server, driver, Fence(1, "a"), "m-1")
+    before = server.store.get("rayservices", "m-1")["spec"]
+    server.conflicts = 2  # others change it meanwhile
+    told(server, driver, Fence(2, "b"), "m-1")
+    found = server.store.get("rayservices", "m-1")
+    assert found["spec"] == before and found["metadata"]["annotations"]["submarine-ray/fence"] == "2 b"
+    writes = len(server.requests)
+    told(server, driver, Fence(2, "b"), "m-1")
+    assert [r for r in server.requests[writes:] if r[1] in ("PUT", "DELETE") and "rayservices" in r[2]] == []
+    driver.close()

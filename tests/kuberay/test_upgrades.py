@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from submarine_ray.clusters.drivers.base import Fence
 from submarine_ray.serving import decide
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ApiServer
@@ -29,7 +30,7 @@ class Endpoint:
 
     def ask(self, replicas: int, memory: int = 0) -> None:
         wanted = decide.Desired(NAME, "m", 1, "models:/m/1", replicas, 0.25, 0, memory)
-        self.driver.put_applications(decide.configuration([wanted], [], "http://service/mlflow", {}))
+        self.driver.put_applications(decide.configuration([wanted], [], "http://service/mlflow", {}), Fence())
 
     def state(self) -> tuple[str, str]:
         found = self.driver.applications()["applications"].get(NAME) or {"status": "", "message": ""}

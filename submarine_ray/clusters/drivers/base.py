@@ -6,7 +6,7 @@ These errors never reach HTTP: the reconcilers turn them into states and events.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -111,6 +111,27 @@ class Blocked(ClusterError):
         super().__init__(message)
         self.reason = reason
         self.pause_ms = pause_ms
+
+
+class Superseded(ClusterError):
+    """Nothing was written: a newer wish is there, whose number is `number`, or may be there (None)."""
+
+    def __init__(self, why: str, number: int | None = None) -> None:
+        super().__init__(f"A newer wish is not overwritten: {why}.")
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Which wish something comes from that is declared as a whole: written with it, and shown again by the cluster.
+
+    `number` grows with each change of the wish; `digest` tells what was made of it. `is_held`: whether who writes still
+    holds the lease that lets it write, asked immediately before.
+    """
+
+    number: int = 0
+    digest: str = ""
+    is_held: Callable[[], bool] = field(default=lambda: True, compare=False)
 
 
 class JobState(StrEnum):
@@ -294,10 +315,12 @@ class Driver(Protocol):
         """Mend what is the driver's own on the cluster, and take away what was left behind."""
 
     def applications(self) -> dict[str, Any]:
-        """The state of Ray Serve: GET /api/serve/applications/."""
+        """The state of Ray Serve, as of GET /api/serve/applications/; beside it, `fence`: that of what was last put
+        there (the oldest, where applications are put one by one), and `declared`: the names of the applications in it.
+        """
 
-    def put_applications(self, config: dict[str, Any]) -> None:
-        """Replace all served applications. Raises SubmissionRefused."""
+    def put_applications(self, config: dict[str, Any], fence: Fence) -> None:
+        """Replace all served applications. Raises SubmissionRefused, Superseded."""
 
     def serve_metrics(self) -> list[str]:
         """Prometheus texts with what has passed Serve's proxies; none where they cannot be had from here."""

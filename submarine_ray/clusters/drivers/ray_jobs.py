@@ -16,13 +16,14 @@ from urllib.parse import quote
 
 import httpx
 
-from submarine_ray.clusters.drivers import pip, ray_logs, uploaded
+from submarine_ray.clusters.drivers import fences, pip, ray_logs, uploaded
 from submarine_ray.clusters.drivers.activity import Activity
 from submarine_ray.clusters.drivers.base import (
     BEGINNING,
     LOG_SECONDS,
     AlreadySubmitted,
     Capacity,
+    Fence,
     Job,
     JobState,
     Mark,
@@ -216,10 +217,11 @@ class RayJobs:
         )
 
     def applications(self) -> dict[str, Any]:
-        return dict(self._ok("GET", "/api/serve/applications/").json())
+        return fences.unfenced(self._ok("GET", "/api/serve/applications/").json())
 
-    def put_applications(self, config: dict[str, Any]) -> None:
-        answer = self._call("PUT", "/api/serve/applications/", json=config, timeout=60)
+    def put_applications(self, config: dict[str, Any], fence: Fence) -> None:
+        fences.check(self.applications()["fence"], fence)
+        answer = self._call("PUT", "/api/serve/applications/", json=fences.fenced(config, fence), timeout=60)
         if answer.status_code == 400:
             raise SubmissionRefused(_last_line(answer.text))
         if answer.status_code != 200:

@@ -83,10 +83,15 @@ class KubeApi:
         """A merge patch: it has no version, so it conflicts with nobody's."""
         return self._json("PATCH", path, {}, body, MERGE_PATCH)
 
-    def delete(self, path: str) -> None:
-        """No error if it is gone already. What it owns goes after it."""
+    def delete(self, path: str, version: str | None = None) -> None:
+        """No error if it is gone already. What it owns goes after it. With `version` it is a conflict if the object has
+        another resourceVersion by now.
+        """
+        options: Object = {"propagationPolicy": "Background"}
+        if version is not None:
+            options["preconditions"] = {"resourceVersion": version}
         try:
-            self._json("DELETE", path, {}, {"propagationPolicy": "Background"})
+            self._json("DELETE", path, {}, options)
         except ApiError as failure:
             if failure.status != 404:
                 raise

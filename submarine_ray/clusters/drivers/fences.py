@@ -1,0 +1,53 @@
+"""The fencing number in Serve's configuration, and how it is read again.
+
+Serve's REST API replaces everything at once and compares nothing. So the configuration itself says which wish it comes
+from: one application more, without replicas or a route, whose `user_config` Serve stores and shows. Who has put a newer
+wish there finds an older one by its number, and puts its own again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from submarine_ray.clusters.drivers.base import Fence, Superseded
+
+APPLICATION = "submarine:fence"  # a colon is in no endpoint's name
+_DEPLOYMENT = "fence"
+
+
+def fenced(config: Mapping[str, Any], fence: Fence) -> dict[str, Any]:
+    """Serve's configuration with the number of the wish that it comes from."""
+    deployment = {
+        "name": _DEPLOYMENT,
+        "autoscaling_config": {"min_replicas": 0, "max_replicas": 1},
+        "ray_actor_options": {"num_cpus": 0},
+        "user_config": {"number": fence.number, "digest": fence.digest},
+    }
+    carrier: dict[str, Any] = {
+        "name": APPLICATION,
+        "route_prefix": None,
+        "import_path": "serve_apps.fence:build",
+        "args": {},
+        "deployments": [deployment],
+    }
+    return {**config, "applications": [*config["applications"], carrier]}
+
+
+def unfenced(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Serve's status document as drivers give it: see Driver.applications."""
+    applications = dict(document.get("applications") or {})
+    carrier = applications.pop(APPLICATION, {}).get("deployed_app_config") or {}
+    said = next((one.get("user_config") or {} for one in carrier.get("deployments") or []), {})
+    # What is being deleted, or was started with serve.run, has none; a PUT does nothing to either.
+    declared = sorted(name for name, one in applications.items() if one.get("deployed_app_config"))
+    fence = Fence(int(said.get("number", 0)), str(said.get("digest", "")))
+    return {**document, "applications": applications, "declared": declared, "fence": fence}
+
+
+def check(found: Fence, own: Fence) -> None:
+    """Raises Superseded where a newer wish was put than `own`, or where that may be."""
+    if found.number > own.number:
+        raise Superseded(f"it has wish {found.number} already, and this one is {own.number}", found.number)
+    if not own.is_held():
+        raise Superseded("the lease on it has ended: another service may have put a newer wish there")
