@@ -32,7 +32,7 @@ from benchmarks.sweeps import sweeps
 from submarine_ray.cli import local_ray, platform, processes
 from submarine_ray.client.run import run
 from submarine_ray.runner.network import free_port
-from submarine_ray.serving import decide
+from submarine_ray.serving import applications
 from submarine_ray.spec.examples import EXAMPLES
 from submarine_ray.spec.home import Home
 
@@ -142,8 +142,8 @@ def _default_serve(bench: Bench, endpoint: dict[str, Any]) -> Iterator[str]:
         known = processes.load(home.ray_state)
         assert known
         headers = {"Authorization": f"Bearer {home.ray_token.read_text().strip()}"}
-        desired = decide.Desired("m-1", "m", 1, bench.model_path(endpoint), endpoint["replicas"], 0, 0)
-        application = decide.application(desired, f"{platform.url()}/mlflow")
+        desired = applications.Desired("m-1", "m", 1, bench.model_path(endpoint), endpoint["replicas"], 0, 0)
+        application = applications.application(desired, f"{platform.url()}/mlflow")
         options = {"host": "127.0.0.1", "port": known[1]["servePort"]}
         config = {"http_options": options, "proxy_location": "HeadOnly", "applications": [application]}
         httpx.put(

@@ -78,7 +78,7 @@ from submarine_ray.packages import endpoints as package_endpoints
 from submarine_ray.packages.service import PackageService
 from submarine_ray.packages.store import PackageStore
 from submarine_ray.serving import endpoints as serving_endpoints
-from submarine_ray.serving.reconcile import ServingReconciler
+from submarine_ray.serving.perform import Serving
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.experiment import ExperimentStatus
@@ -143,8 +143,8 @@ class Platform:
         self.models = ModelService(
             self.tracking, self.experiments.results.run_id, lambda name: self.serving.served(name), self.tombstones
         )
-        self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_loop.wake())
-        self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_loop.wake())
+        self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_engine.wake())
+        self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_engine.wake())
         self.notebooks = NotebookService(
             self.database, self.clusters, self.environments, secrets, lambda: self.notebook_engine.wake()
         )
@@ -158,18 +158,18 @@ class Platform:
             self.spools,
         )
         self.cluster_reconciler = ClusterReconciler(self.clusters)
-        serving_reconciler = ServingReconciler(self.database, self.clusters, lessee, self.tracking.uri, self.tokens)
+        serving = Serving(self.database, self.clusters, lessee, self.tracking.uri, self.tokens)
+        self.serving_engine = Engine(serving, self.database, lessee)
         launching = Launching(settings, secrets, self.tokens, self.tracking.uri)
         notebooks = Notebooks(self.clusters, self.notebooks, launching)
         self.notebook_engine = Engine(notebooks, self.database, lessee)
         self.experiment_loop = Loop("experiments", self.experiment_reconciler.tick)
-        self.serving_loop = Loop("serving", serving_reconciler.tick)
         self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
         self.housekeeping = Loop("housekeeping", Tidying(self.database, self.tombstones, home).tick)
         self.background: tuple[Engine[Any, Any, Any] | Loop, ...] = (
             self.experiment_loop,
             self.notebook_engine,
-            self.serving_loop,
+            self.serving_engine,
             self.cluster_loop,
             self.housekeeping,
         )

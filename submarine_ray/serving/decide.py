@@ -1,188 +1,122 @@
-"""The pure heart of serving: rows in, Serve's declarative configuration out; Serve's status in, endpoint states out."""
+"""The pure heart of serving: what a cluster's Serve shows in, the next step and endpoints' states out."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import orjson
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from submarine_ray.clusters.drivers.base import Fence
-from submarine_ray.serving.tables import EndpointRow, TrafficRow
+from submarine_ray.serving import room
+from submarine_ray.serving.applications import split_name
+from submarine_ray.serving.room import InPlace
+from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import EndpointStatus
 
-IMPORT_PATH = "serve_apps.mlflow_model:build"
-SPLIT_IMPORT_PATH = "serve_apps.traffic:build"
-TOKEN = "tracking_token"  # noqa: S105 (the argument's name)
-# A splitter waits for models and computes little. One with more requests than this at a time gets another beside it.
-SPLITTER_REQUESTS = 50
-MOST_SPLITTERS = 4
-SPLITTER_CPU = 0.25
-# A line a request would cost throughput, and hide the lines that matter; figures.py has the numbers.
-LOGGING = {"enable_access_log": False}
+# When a cluster is looked at again, in ms: once it was told something, while something changes there, when all is as it
+# shall be, and when it has nothing. The last two find what was told late by a service that had been stopped.
+TOLD, CHANGING, STEADY, EMPTY = 200, 500, 5_000, 60_000
+
+
+Row = TypeVar("Row", EndpointRow, TrafficRow)
 
 
 @dataclass(frozen=True)
-class Desired:
-    """An endpoint that shall be there; `token` reads its model from MLflow, unless the cluster has it on its disk."""
+class Observed:
+    """What a cluster shall have, read under its lease, and what it shows. `digest` tells `config` from others."""
 
-    name: str
-    model_name: str
-    model_version: int
-    model_uri: str
-    replicas: int
-    cpu: float
-    gpu: float
-    memory: int = 0
-    token: str | None = None
+    endpoints: Sequence[EndpointRow] = ()
+    traffic: Sequence[TrafficRow] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+    serve: Mapping[str, Any] = field(default_factory=dict)
+    total: Resources | None = None
+    used: Resources = field(default_factory=Resources)
+    answering: Collection[str] = ()
+    """Endpoints that Serve's proxy answers for, of those that Serve began to call running."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """Why endpoints find no room."""
+    is_registered: bool = True
 
-
-def route(model_name: str, model_version: int) -> str:
-    """The path prefix of an endpoint."""
-    return f"/{model_name}/{model_version}"
-
-
-def actor_options(size: Resources) -> dict[str, Any]:
-    """What a replica asks of Ray. Memory only where it is asked for: a key more would be a change to Serve."""
-    options: dict[str, Any] = {"num_cpus": size.cpu, "num_gpus": size.gpu}
-    return options | ({"memory": size.memory} if size.memory else {})
-
-
-def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
-    """One application in the form of Ray Serve's REST API."""
-    deployment = {
-        "name": "model",
-        "num_replicas": endpoint.replicas,
-        "ray_actor_options": actor_options(Resources(endpoint.cpu, endpoint.memory, endpoint.gpu)),
-        # A probe is a request too, and must not wait behind predictions; the replica limits those itself.
-        "max_ongoing_requests": 2000,
-        # A replica that says that it is broken, or has crashed, is replaced in seconds.
-        "health_check_period_s": 2,
-        # The new replica first, then the old one away: no gap in a rolling update.
-        "max_surge_percent": 100,
-    }
-    return {
-        "name": endpoint.name,
-        "route_prefix": route(endpoint.model_name, endpoint.model_version),
-        "import_path": IMPORT_PATH,
-        "args": {
-            "model_uri": endpoint.model_uri,
-            "model_name": endpoint.model_name,
-            "model_version": str(endpoint.model_version),
-            "tracking_uri": tracking_uri,
-            **({TOKEN: endpoint.token} if endpoint.token else {}),
-        },
-        "logging_config": LOGGING,
-        "deployments": [deployment],
-    }
+    @property
+    def staying(self) -> list[EndpointRow]:
+        return [row for row in self.endpoints if row.status != EndpointStatus.DELETING]
 
 
 @dataclass(frozen=True)
-class Split:
-    """A model's requests, shared out to its versions by weight.
+class Put:
+    """Tell Serve all that it shall have. `cramped`: endpoints that are replaced in place, and why."""
 
-    `replicas` is how many processes answer behind it, `nodes` how many nodes its cluster has.
-    """
-
-    model_name: str
-    weights: Mapping[int, int]
-    endpoints: Mapping[int, str]
-    cpu: float
-    replicas: int = 1
-    nodes: int = 1
-
-    @property
-    def most(self) -> int:
-        """The splitter's own replicas under load: no more than those that it fronts."""
-        return max(1, min(self.replicas, MOST_SPLITTERS))
-
-    @property
-    def least(self) -> int:
-        """Its replicas at rest: two where there are two nodes for them, so that one node's loss does not stop it."""
-        return max(1, min(self.most, 2, self.nodes))
-
-    @property
-    def demand(self) -> Resources:
-        """What its replicas may hold together."""
-        return Resources(cpu=self.cpu).times(self.most)
+    config: dict[str, Any]
+    digest: str
+    cramped: Sequence[InPlace] = ()
 
 
-def split_name(model_name: str) -> str:
-    """The application that shares out; a colon is in no endpoint's name."""
-    return f"traffic:{model_name}"
+@dataclass(frozen=True)
+class Note:
+    """Write what Serve shows: a status and a message for each endpoint and each model's traffic that has changed."""
+
+    endpoints: Sequence[tuple[EndpointRow, str, str | None]] = ()
+    traffic: Sequence[tuple[TrafficRow, str, str | None]] = ()
+    ended: Sequence[str] = ()
+    """Endpoints that were to be deleted and are gone."""
+    pause_ms: int = STEADY
 
 
-def split_of(traffic: TrafficRow, endpoints: Iterable[EndpointRow], nodes: int = 1) -> Split:
-    """How a model's requests are shared out to those of a cluster's `endpoints` that have a weight."""
-    weights = {int(version): int(weight) for version, weight in orjson.loads(traffic.weights).items()}
-    fronted = {one.model_version: one for one in endpoints if one.model_name == traffic.model_name}
-    fronted = {version: one for version, one in fronted.items() if version in weights}
-    return Split(
-        traffic.model_name,
-        {version: weights[version] for version in fronted},
-        {version: one.name for version, one in fronted.items()},
-        min(max((one.cpu for one in fronted.values()), default=0.0), SPLITTER_CPU),
-        sum(one.replicas for version, one in fronted.items() if weights[version]),
-        nodes,
-    )
+@dataclass(frozen=True)
+class Forget:
+    """The cluster is not registered any more, and nothing is to be served there."""
 
 
-def split_application(split: Split) -> dict[str, Any]:
-    routes = [
-        {"version": str(version), "application": split.endpoints[version], "weight": weight}
-        for version, weight in sorted(split.weights.items())
-    ]
-    deployment = {
-        "name": "traffic",
-        # Serve spreads replicas over the nodes where it can (deployment_scheduler.py). To insist on it
-        # (max_replicas_per_node) would leave one waiting after a node's loss, and a change of it restarts them all.
-        "autoscaling_config": {
-            "min_replicas": split.least,
-            "max_replicas": split.most,
-            "target_ongoing_requests": SPLITTER_REQUESTS,
-        },
-        "ray_actor_options": {"num_cpus": split.cpu},
-        "max_ongoing_requests": 1000,
-        "user_config": {"routes": routes},  # changed in place: no replica is started for new weights
-    }
-    return {
-        "name": split_name(split.model_name),
-        "route_prefix": f"/{split.model_name}",  # the versions' own, which are longer, win
-        "import_path": SPLIT_IMPORT_PATH,
-        "args": {},
-        "logging_config": LOGGING,
-        "deployments": [deployment],
-    }
+Step = Put | Note | Forget
 
 
-def configuration(
-    endpoints: Iterable[Desired],
-    splits: Iterable[Split],
-    tracking_uri: str,
-    http_options: dict[str, Any],
-    hosts: Callable[[str], Sequence[str]] = lambda _application: (),
-) -> dict[str, Any]:
-    """All of a cluster's applications: Serve's PUT replaces everything. `hosts` are further names one answers to."""
-    applications = [
-        *(application(endpoint, tracking_uri) for endpoint in endpoints),
-        *(split_application(split) for split in splits),
-    ]
-    for one in applications:
-        if allowed := hosts(one["name"]):
-            one["args"]["allowed_hosts"] = list(allowed)
-    return {"proxy_location": "HeadOnly", "http_options": http_options, "applications": applications}
+def next_step(row: ServingRow, observed: Observed) -> Step:
+    """PUT if the cluster has something else than it shall have; else note what it shows."""
+    if not observed.is_registered:
+        return Forget()
+    config = deepcopy(dict(observed.config))
+    if differs(config, Fence(row.generation, observed.digest), observed.serve):
+        cramped = room.arrange(config, observed.serve, observed.total, observed.used)
+        return Put(config, observed.digest, cramped)
+    if stuck := room.stuck(observed.serve):
+        return Put(config, observed.digest, room.in_place(config, observed.serve, stuck))
+    return _note(observed)
 
 
-def digest(config: dict[str, Any]) -> str:
-    """What tells a configuration from others."""
-    return hashlib.sha256(orjson.dumps(config)).hexdigest()[:16]
+def refused(observed: Observed, why: str) -> list[tuple[EndpointRow, str, str | None]]:
+    """What a cluster's refusal means: to those that run already, nothing."""
+    late = [row for row in observed.staying if row.status != EndpointStatus.RUNNING]
+    return _changed([(row, EndpointStatus.FAILED, why) for row in late])
 
 
-def differs(config: dict[str, Any], fence: Fence, serve: Mapping[str, Any]) -> bool:
+def _note(observed: Observed) -> Note:
+    leaving = [row.name for row in observed.endpoints if row.status == EndpointStatus.DELETING]
+    ended = [name for name in leaving if gone(name, observed.serve)]
+    endpoints = [(row, *state(row, observed)) for row in observed.staying]
+    traffic = [(row, *shown(split_name(row.model_name), observed.serve)) for row in observed.traffic]
+    statuses = {status for _, status, _ in endpoints} | {status for _, status, _ in traffic}
+    is_changing = len(ended) < len(leaving) or not statuses <= {EndpointStatus.RUNNING}
+    pause = CHANGING if is_changing else STEADY if statuses else EMPTY
+    return Note(_changed(endpoints), _changed(traffic), ended, pause)
+
+
+def _changed(found: Sequence[tuple[Row, str, str | None]]) -> list[tuple[Row, str, str | None]]:
+    return [(row, status, message) for row, status, message in found if (status, message) != (row.status, row.message)]
+
+
+def state(row: EndpointRow, observed: Observed) -> tuple[str, str | None]:
+    """What Serve says of an endpoint; but it runs only once it answers: the proxy may start after the replicas."""
+    status, message = shown(row.name, observed.serve, row.status, row.replicas)
+    if status == EndpointStatus.RUNNING != row.status and row.name not in observed.answering:
+        return changing(row.status), "The replicas run; Serve's HTTP proxy does not answer yet."
+    return status, observed.waiting.get(row.name, message)
+
+
+def differs(config: Mapping[str, Any], fence: Fence, serve: Mapping[str, Any]) -> bool:
     """Whether a cluster, which shows `serve`, has something else than this: it was not told yet, was started anew, or
     was told something older since. A cluster that has nothing and shall have nothing is left alone.
     """
@@ -203,8 +137,8 @@ def changing(before: str) -> str:
     return EndpointStatus.UPDATING if before == EndpointStatus.UPDATING else EndpointStatus.CREATING
 
 
-def observed(
-    name: str, serve: dict[str, Any], before: str = EndpointStatus.CREATING, replicas: int | None = None
+def shown(
+    name: str, serve: Mapping[str, Any], before: str = EndpointStatus.CREATING, replicas: int | None = None
 ) -> tuple[str, str | None]:
     """An endpoint's status and message, from Serve's status document, its status `before`, and how many `replicas` it
     shall have.
@@ -240,5 +174,5 @@ def _lacks(application: dict[str, Any], replicas: int | None) -> str | None:
     return None if there == replicas else f"{there} replicas answer; {replicas} are wanted."
 
 
-def gone(name: str, serve: dict[str, Any]) -> bool:
+def gone(name: str, serve: Mapping[str, Any]) -> bool:
     return name not in serve.get("applications", {})

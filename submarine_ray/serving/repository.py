@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -9,9 +12,9 @@ from sqlalchemy.orm import Session
 from submarine_ray.access.tombstones import bury
 from submarine_ray.core import events, leases
 from submarine_ray.core.clock import due_ms, now_ms
+from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
-from submarine_ray.core.leases import Lessee
 from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import GIB, Resources
@@ -27,12 +30,12 @@ def subject(name: str) -> str:
 
 def add(session: Session, row: EndpointRow) -> None:
     """Raises AlreadyExists."""
+    desire(session, row.cluster)
     session.add(row)
     try:
         session.flush()
     except IntegrityError as failure:
         raise AlreadyExists(row.name) from failure
-    desire(session, row.cluster)
     events.record(session, subject(row.name), [Event("Asked", "A user asked for the endpoint.", None, row.status)])
 
 
@@ -48,12 +51,12 @@ def change(session: Session, row: EndpointRow, replicas: int, each: Resources) -
     answers = row.status in (EndpointStatus.RUNNING, EndpointStatus.UPDATING)
     if not said and row.status not in (EndpointStatus.DELETING, EndpointStatus.FAILED):
         return
+    desire(session, row.cluster)
     before, row.status = row.status, EndpointStatus.UPDATING if answers else EndpointStatus.CREATING
     reason = "Asked" if not said else "Scaled" if row.each == each else "Changed"
     told = f"A user asked for {' and '.join(said) or 'it again'}."
     row.replicas, row.message, row.changed_ms = replicas, None, now_ms()
     row.cpu, row.memory, row.gpu = each.cpu, each.memory, each.gpu
-    desire(session, row.cluster)
     events.record(session, subject(row.name), [Event(reason, told, before, row.status)])
 
 
@@ -83,41 +86,32 @@ def on_cluster(session: Session, cluster: str) -> list[EndpointRow]:
     return list(session.scalars(select(EndpointRow).where(EndpointRow.cluster == cluster).order_by(EndpointRow.name)))
 
 
-def clusters(session: Session) -> list[str]:
-    """Clusters that have, or have had, endpoints."""
-    return list(session.scalars(select(ServingRow.cluster)))
-
-
 def set_deleting(session: Session, row: EndpointRow) -> None:
-    row.status, row.changed_ms = EndpointStatus.DELETING, now_ms()
     desire(session, row.cluster)
+    row.status, row.changed_ms = EndpointStatus.DELETING, now_ms()
 
 
-def set_status(session: Session, seen: EndpointRow, status: str, message: str | None) -> None:
-    """Note what was observed of an endpoint as `seen`, unless the user has changed the wish since."""
-    wish = (
-        EndpointRow.replicas == seen.replicas,
-        EndpointRow.cpu == seen.cpu,
-        EndpointRow.memory == seen.memory,
-        EndpointRow.gpu == seen.gpu,
-    )
-    name, before = seen.name, seen.status
-    changed = session.execute(
+def _set_status(session: Session, seen: EndpointRow, status: str, message: str | None) -> None:
+    """Note what was observed of an endpoint; its cluster's row is leased and locked, so users want the same as then."""
+    session.execute(
         update(EndpointRow)
-        .where(EndpointRow.name == name, EndpointRow.status == before, *wish)
+        .where(EndpointRow.name == seen.name)
         .values(status=status, message=message, changed_ms=now_ms())
         .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    if changed and before != status:
-        events.record(session, subject(name), [Event(status, message or f"The endpoint is {status}.", before, status)])
+    )
+    if seen.status != status:
+        happened = Event(status, message or f"The endpoint is {status}.", seen.status, status)
+        events.record(session, subject(seen.name), [happened])
 
 
-def tell(session: Session, name: str, happened: Event) -> None:
-    """Note what happened to an endpoint where its users look."""
-    events.record(session, subject(name), [happened])
+def _tell_late(session: Session, cluster: str, happened: Sequence[Event]) -> None:
+    """Tell those of a cluster's endpoints that are not yet as users want them."""
+    for row in on_cluster(session, cluster):
+        if row.status != EndpointStatus.RUNNING:
+            events.record(session, subject(row.name), happened)
 
 
-def remove(session: Session, name: str) -> None:
+def _remove(session: Session, name: str) -> None:
     session.execute(delete(EndpointRow).where(EndpointRow.name == name, EndpointRow.status == EndpointStatus.DELETING))
     events.forget(session, subject(name))
 
@@ -132,7 +126,7 @@ def list_traffic(session: Session, cluster: str | None = None) -> list[TrafficRo
     return list(session.scalars(query if cluster is None else query.where(TrafficRow.cluster == cluster)))
 
 
-def set_traffic_status(session: Session, model_name: str, status: str, message: str | None) -> None:
+def _set_traffic_status(session: Session, model_name: str, status: str, message: str | None) -> None:
     """Note what was observed."""
     session.execute(
         update(TrafficRow).where(TrafficRow.model_name == model_name).values(status=status, message=message)
@@ -141,17 +135,19 @@ def set_traffic_status(session: Session, model_name: str, status: str, message: 
 
 def abandon(session: Session, cluster: str) -> None:
     """Forget a cluster's endpoints."""
+    session.execute(delete(ServingRow).where(ServingRow.cluster == cluster))
     session.execute(delete(TrafficRow).where(TrafficRow.cluster == cluster))
     for row in on_cluster(session, cluster):
         events.forget(session, subject(row.name))
         if row.status != EndpointStatus.DELETING:
             bury(session, DeletedKind.ENDPOINT, row.name)
     session.execute(delete(EndpointRow).where(EndpointRow.cluster == cluster))
-    session.execute(delete(ServingRow).where(ServingRow.cluster == cluster))
 
 
 def desire(session: Session, cluster: str) -> None:
-    """Count a change of what users want of a cluster's Serve, and have it looked at."""
+    """Count a change of what users want of a cluster's Serve, and have it looked at. Before the change: whoever writes
+    what was seen locks this row first too, and neither waits for the other in a ring.
+    """
     change = update(ServingRow).where(ServingRow.cluster == cluster)
     change = change.values(generation=ServingRow.generation + 1, next_check_ms=due_ms())
     if session.execute(change.execution_options(synchronize_session=False)).rowcount:  # type: ignore[attr-defined]
@@ -163,46 +159,51 @@ def desire(session: Session, cluster: str) -> None:
         session.execute(change.execution_options(synchronize_session=False))
 
 
-def desired(session: Session, cluster: str, token: str) -> tuple[int, list[EndpointRow], list[TrafficRow]]:
-    """What a leased cluster shall have, and its generation. That is read first: what is newer has a higher one."""
-    row = session.scalars(select(ServingRow).where(ServingRow.cluster == cluster, ServingRow.lock_token == token)).one()
-    return row.generation, on_cluster(session, cluster), list_traffic(session, cluster)
-
-
-def is_held(session: Session, cluster: str, token: str, generation: int) -> bool:
-    """Whether the lease on a cluster lasts for a while, and users still want the same of it."""
+def is_held(session: Session, claimed: ServingRow, now: int) -> bool:
+    """Whether the lease on a cluster lasts for a while yet, and users still want the same of it."""
     found = select(ServingRow.cluster).where(
-        ServingRow.cluster == cluster,
-        ServingRow.lock_token == token,
-        ServingRow.generation == generation,
-        ServingRow.lock_expires_ms > due_ms() + PUT_MARGIN_MS,
+        ServingRow.cluster == claimed.cluster,
+        ServingRow.lock_token == claimed.lock_token,
+        ServingRow.generation == claimed.generation,
+        ServingRow.lock_expires_ms > now + PUT_MARGIN_MS,
     )
     return session.scalar(found) is not None
 
 
-def outrun(session: Session, cluster: str, number: int) -> None:
-    """A cluster shows a higher generation than its row has, which another database counted, or this one before it was
-    restored: outdo it.
+@dataclass(frozen=True)
+class Noted(Outcome):
+    """What is written of a cluster's endpoints beside its own row: statuses with messages, which have ended, and what
+    users are told of them.
     """
-    session.execute(
-        update(ServingRow)
-        .where(ServingRow.cluster == cluster, ServingRow.generation <= number)
-        .values(generation=number + 1, next_check_ms=due_ms())
-        .execution_options(synchronize_session=False)
-    )
+
+    endpoints: Sequence[tuple[EndpointRow, str, str | None]] = ()
+    traffic: Sequence[tuple[TrafficRow, str, str | None]] = ()
+    ended: Sequence[str] = ()
+    told: Sequence[tuple[EndpointRow, Event]] = ()
 
 
-def is_steady(session: Session, cluster: str) -> bool:
-    """Whether all of a cluster's endpoints and traffic are as users want them."""
-    statuses = {row.status for row in on_cluster(session, cluster)}
-    statuses |= {row.status for row in list_traffic(session, cluster)}
-    return statuses <= {EndpointStatus.RUNNING}
+def write(session: Session, claimed: ServingRow, outcome: Outcome) -> bool:
+    """Write what came of a step, if the lease and what users want are still the same. The cluster's row goes first."""
+    if outcome.remove:
+        return _forget(session, claimed)
+    if not leases.apply(session, claimed, outcome.values):
+        return False
+    if outcome.events:
+        _tell_late(session, claimed.cluster, outcome.events)
+    if isinstance(outcome, Noted):
+        for endpoint, event in outcome.told:
+            events.record(session, subject(endpoint.name), [event])
+        for endpoint, status, message in outcome.endpoints:
+            _set_status(session, endpoint, status, message)
+        for traffic, status, message in outcome.traffic:
+            _set_traffic_status(session, traffic.model_name, status, message)
+        for name in outcome.ended:
+            _remove(session, name)
+    return True
 
 
-def lock(session: Session, cluster: str, lessee: Lessee) -> str | None:
-    """Take the cluster's Serve lock; its token, or None if another service has it."""
-    return leases.claim_one(session, ServingRow, ServingRow.cluster == cluster, lessee)
-
-
-def unlock(session: Session, cluster: str, token: str) -> None:
-    leases.release(session, ServingRow, [token])
+def _forget(session: Session, claimed: ServingRow) -> bool:
+    """Remove a cluster's row that is leased; whether it was as it was claimed."""
+    mine = (ServingRow.lock_token == claimed.lock_token, ServingRow.generation == claimed.generation)
+    gone = delete(ServingRow).where(ServingRow.cluster == claimed.cluster, *mine)
+    return bool(session.execute(gone).rowcount)  # type: ignore[attr-defined]

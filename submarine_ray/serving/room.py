@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,9 @@ class InPlace:
     message: str
 
 
-def arrange(config: dict[str, Any], serve: dict[str, Any], total: Resources | None, used: Resources) -> list[InPlace]:
+def arrange(
+    config: dict[str, Any], serve: Mapping[str, Any], total: Resources | None, used: Resources
+) -> list[InPlace]:
     """Tell Serve, in `config`, which changed applications to replace in place; what is to be told of them.
 
     `used` is what is held once all is as `config` has it; `total` is None where the cluster has no bound.
@@ -50,7 +52,7 @@ def waits(message: str | None) -> bool:
     return _WAITS in (message or "")
 
 
-def stuck(serve: dict[str, Any]) -> list[str]:
+def stuck(serve: Mapping[str, Any]) -> list[str]:
     """Applications whose new replica waits for room that their own old ones have: no book had said so."""
     found = []
     for name, application in serve.get("applications", {}).items():
@@ -63,7 +65,7 @@ def stuck(serve: dict[str, Any]) -> list[str]:
     return found
 
 
-def in_place(config: dict[str, Any], serve: dict[str, Any], names: list[str]) -> list[InPlace]:
+def in_place(config: dict[str, Any], serve: Mapping[str, Any], names: list[str]) -> list[InPlace]:
     """Have Serve replace these in place after all, and leave the others as they are."""
     for wanted in config["applications"]:
         running = _running(serve, wanted["name"])
@@ -73,13 +75,13 @@ def in_place(config: dict[str, Any], serve: dict[str, Any], names: list[str]) ->
     return [InPlace(name, _say("the cluster has no room for another replica")) for name in names]
 
 
-def _running(serve: dict[str, Any], name: str) -> dict[str, Any] | None:
+def _running(serve: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     """The configuration that an application's deployment has now; None where Serve tells none."""
     config = serve.get("applications", {}).get(name, {}).get("deployed_app_config") or {}
     return next((one for one in config.get("deployments", []) if one.get("name") == "model"), None)
 
 
-def _same(serve: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def _same(serve: Mapping[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether no replica need be replaced."""
     there = serve["applications"][wanted["name"]]["deployed_app_config"]
     running = _running(serve, wanted["name"]) or {}

@@ -20,8 +20,8 @@ from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, Busy, ClusterUnavailable, Conflict, InvalidSpec, NotFound
 from submarine_ray.models.service import ModelService
-from submarine_ray.serving import decide, repository
-from submarine_ray.serving.decide import route
+from submarine_ray.serving import applications, repository
+from submarine_ray.serving.applications import route
 from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.deletions import DeletedKind
@@ -205,7 +205,7 @@ class ServingService:
         """See ClusterUser."""
         with self._database.session() as session:
             rows = repository.on_cluster(session, cluster)
-            splits = [decide.split_of(row, rows) for row in repository.list_traffic(session, cluster)]
+            splits = [applications.split_of(row, rows) for row in repository.list_traffic(session, cluster)]
         return [
             *(Holder(holder(row), row.each.times(row.replicas)) for row in rows),
             *(Holder(f"traffic of model {split.model_name}", split.demand) for split in splits),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Double, Integer, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
-from submarine_ray.core.leases import Leased
+from submarine_ray.core.leases import Claimable
 from submarine_ray.core.sealed import Told
 from submarine_ray.spec.quantities import Resources
 
@@ -50,8 +50,8 @@ class TrafficRow(Table):
     changed_ms: Mapped[int] = mapped_column(BigInteger)
 
 
-class ServingRow(Leased, Table):
-    """All that a cluster's Serve shall have: its REST API replaces everything at once. Whoever holds the lease writes.
+class ServingRow(Claimable, Table):
+    """All that a cluster's Serve shall have: its REST API replaces everything at once. Who holds the lease writes.
 
     `generation` counts the changes of what users want there. The cluster shows the one that was last put (Fence).
     """
@@ -59,4 +59,7 @@ class ServingRow(Leased, Table):
     __tablename__ = "serving"
 
     cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
-    generation: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+
+    @classmethod
+    def key(cls) -> InstrumentedAttribute[str]:
+        return cls.cluster

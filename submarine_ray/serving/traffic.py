@@ -12,7 +12,7 @@ from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import InvalidSpec, NotFound
 from submarine_ray.serving import repository
-from submarine_ray.serving.decide import split_name
+from submarine_ray.serving.applications import split_name
 from submarine_ray.serving.service import endpoint_name
 from submarine_ray.serving.tables import TrafficRow
 from submarine_ray.spec.serving import EndpointStatus, TrafficSpec
@@ -46,11 +46,11 @@ class TrafficService:
                     "weights",
                 )
             row = repository.find_traffic(session, model_name)
+            for cluster in sorted({clusters[0], row.cluster if row else clusters[0]}):
+                repository.desire(session, cluster)
             if row is None:
                 row = TrafficRow(model_name=model_name, created_ms=now_ms())
                 session.add(row)
-            for cluster in {row.cluster, clusters[0]} - {None}:
-                repository.desire(session, cluster)
             row.cluster, row.status, row.message = clusters[0], EndpointStatus.CREATING, None
             row.weights = orjson.dumps({str(version): weight for version, weight in spec.weights.items()}).decode()
             row.changed_ms = now_ms()
@@ -75,8 +75,8 @@ class TrafficService:
             row = repository.find_traffic(session, model_name)
             if row is None:
                 raise _not_shared(model_name)
-            session.delete(row)
             repository.desire(session, row.cluster)
+            session.delete(row)
         self._wake()
 
     def _answer(self, row: TrafficRow) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import yaml
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.clusters.drivers.base import Fence, Superseded
 from submarine_ray.clusters.drivers.kuberay.pods import DEFAULT_MEMORY
-from submarine_ray.serving import decide
+from submarine_ray.serving import applications
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ApiServer, Object
 from tests.kuberay.conftest import dedicated
@@ -34,8 +34,8 @@ class Endpoint:
         self.cluster = ""
 
     def ask(self, replicas: int, cpu: float = 0.25, memory: int = 0) -> None:
-        wanted = decide.Desired(NAME, "m", 1, "models:/m/1", replicas, cpu, 0, memory)
-        self.driver.put_applications(decide.configuration([wanted], [], "http://service/mlflow", {}), Fence())
+        wanted = applications.Desired(NAME, "m", 1, "models:/m/1", replicas, cpu, 0, memory)
+        self.driver.put_applications(applications.configuration([wanted], [], "http://service/mlflow", {}), Fence())
 
     def service(self) -> Object:
         return self.store.get("rayservices", NAME)
@@ -193,12 +193,12 @@ def test_the_token_that_reads_its_model_is_in_a_secret_of_its_own(server: ApiSer
 
     def put(*names: str) -> None:
         wanted = [
-            decide.Desired(
+            applications.Desired(
                 name, name, 1, f"models:/{name}/1", 1, 0.25, 0, 0, tokens.issue(PrincipalKind.ENDPOINT, name)
             )
             for name in names
         ]
-        made.driver.put_applications(decide.configuration(wanted, [], "http://service/mlflow", {}), Fence())
+        made.driver.put_applications(applications.configuration(wanted, [], "http://service/mlflow", {}), Fence())
 
     def kept() -> dict[str, str]:
         found = made.store.list("secrets")[0]
@@ -222,8 +222,8 @@ def test_the_token_that_reads_its_model_is_in_a_secret_of_its_own(server: ApiSer
 
 def told(server: ApiServer, driver: Any, fence: Fence, *names: str) -> list[str]:
     """What has a RayService once a driver was told a wish."""
-    wanted = [decide.Desired(name, "m", n, f"models:/m/{n}", 1, 0.25, 0) for n, name in enumerate(names, 1)]
-    driver.put_applications(decide.configuration(wanted, [], "http://service/mlflow", {}), fence)
+    wanted = [applications.Desired(name, "m", n, f"models:/m/{n}", 1, 0.25, 0) for n, name in enumerate(names, 1)]
+    driver.put_applications(applications.configuration(wanted, [], "http://service/mlflow", {}), fence)
     return sorted(one["metadata"]["name"] for one in server.store.list("rayservices")[0])
 
 
@@ -256,5 +256,5 @@ def test_a_wish_that_changes_nothing_of_an_endpoint_is_noted_all_the_same(server
     assert found["spec"] == before and found["metadata"]["annotations"]["submarine-ray/fence"] == "2 b"
     writes = len(server.requests)
     told(server, driver, Fence(2, "b"), "m-1")
-    assert [r for r in server.requests[writes:] if r[1] in ("PUT", "DELETE") and "rayservices" in r[2]] == []
+    assert [r for r in list(server.requests)[writes:] if r[1] in ("PUT", "DELETE") and "rayservices" in r[2]] == []
     driver.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from submarine_ray.clusters.drivers.base import Fence
-from submarine_ray.serving import decide
+from submarine_ray.serving import applications
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ApiServer
 from tests.kuberay.conftest import Kube, dedicated
@@ -29,8 +29,8 @@ class Endpoint:
         _, self.driver = dedicated(server, directory)
 
     def ask(self, replicas: int, memory: int = 0) -> None:
-        wanted = decide.Desired(NAME, "m", 1, "models:/m/1", replicas, 0.25, 0, memory)
-        self.driver.put_applications(decide.configuration([wanted], [], "http://service/mlflow", {}), Fence())
+        wanted = applications.Desired(NAME, "m", 1, "models:/m/1", replicas, 0.25, 0, memory)
+        self.driver.put_applications(applications.configuration([wanted], [], "http://service/mlflow", {}), Fence())
 
     def state(self) -> tuple[str, str]:
         found = self.driver.applications()["applications"].get(NAME) or {"status": "", "message": ""}

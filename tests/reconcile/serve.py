@@ -24,6 +24,7 @@ class FakeServe:
         self.before_put: Callable[[], None] = lambda: None
         self.before_look: Callable[[], None] = lambda: None
         self.refusal: str | None = None
+        self.is_away = False
 
     def names(self) -> list[str]:
         """What is declared there, without the fence."""
@@ -38,9 +39,8 @@ class FakeServe:
         self.applications = {one["name"]: one for one in config["applications"]}
         self.puts.append(self.names())
 
-    def restart(self) -> None:
-        """The cluster was started anew, with nothing."""
-        self.applications = {}
+    def replicas(self, name: str) -> int:
+        return int(self.applications[name]["deployments"][0]["num_replicas"])
 
     def driver(self) -> RayJobs:
         made = RayJobs(Dashboard("http://ray"), None, 5.0)  # type: ignore[arg-type]
@@ -49,6 +49,8 @@ class FakeServe:
         return made
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self.is_away:
+            raise httpx.ConnectError("nobody is there")
         if request.method == "GET":
             self.before_look()
             return httpx.Response(200, json={"applications": self._shown()})

@@ -13,7 +13,7 @@ import pytest
 from serve_apps import hosts
 from submarine_ray.cli import haproxy
 from submarine_ray.clusters.serve_hosts import serve_hosts
-from submarine_ray.serving import decide
+from submarine_ray.serving import applications
 from tests.conftest import free_port, wait_until
 
 SERVED = [
@@ -60,10 +60,10 @@ def test_an_endpoint_is_told_the_names_that_lead_to_it(monkeypatch: pytest.Monke
         "http://box",
     ):
         assert serve_hosts([], url) == []
-    split = decide.Split("m", {1: 1}, {1: "m-1"}, 0.1)
-    (found,) = decide.configuration([], [split], "", {}, lambda name: [f"{name}.example"])["applications"]
+    split = applications.Split("m", {1: 1}, {1: "m-1"}, 0.1)
+    (found,) = applications.configuration([], [split], "", {}, lambda name: [f"{name}.example"])["applications"]
     assert found["args"]["allowed_hosts"] == ["traffic:m.example"]
-    (found,) = decide.configuration([], [split], "", {})["applications"]
+    (found,) = applications.configuration([], [split], "", {})["applications"]
     assert "allowed_hosts" not in found["args"]  # or every endpoint would be started anew for nothing
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from submarine_ray.clusters.holdings import GIB, Holder, lack
-from submarine_ray.serving import decide, room
+from submarine_ray.serving import applications, room
 from submarine_ray.spec.quantities import Resources
 
 RESNET = Holder("endpoint resnet 1", Resources(gpu=0.7))
@@ -40,8 +40,8 @@ def test_what_is_missing_and_who_has_it(demand: Resources, holders: list[Holder]
 
 
 def config(gpu: float, replicas: int = 1, version_uri: str = "uri", memory: int = 0) -> dict[str, Any]:
-    endpoint = decide.Desired("m-1", "m", 1, version_uri, replicas, 0.0, gpu, memory)
-    return decide.configuration([endpoint], [], "http://tracking", {})
+    endpoint = applications.Desired("m-1", "m", 1, version_uri, replicas, 0.0, gpu, memory)
+    return applications.configuration([endpoint], [], "http://tracking", {})
 
 
 def deployed(document: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.access.tokens import Tokens
-from submarine_ray.serving import decide
-from submarine_ray.serving.reconcile import ServingReconciler
+from submarine_ray.serving import applications, decide
 from submarine_ray.serving.tables import EndpointRow, TrafficRow
 from submarine_ray.spec.quantities import Resources
 
@@ -24,33 +22,20 @@ serve_apps.errors.CannotServe: The model cannot be loaded: RuntimeError: the wei
 """
 
 
-class Clusters:
-    """Whether Serve's HTTP proxy answers, and at which paths it was asked."""
-
-    def __init__(self, answers: bool) -> None:
-        self.answers, self.asked = answers, []
-
-    def serve_answers(self, cluster: str, endpoint: str, path: str) -> bool:
-        self.asked.append((cluster, path))
-        return self.answers
-
-
 @pytest.mark.parametrize(
-    ("before", "answers", "status", "asked"),
+    ("before", "answers", "status"),
     [
-        ("Creating", False, "Creating", [("local", "/m/1/v2/health/ready")]),
-        ("Creating", True, "Running", [("local", "/m/1/v2/health/ready")]),
-        ("Updating", False, "Updating", [("local", "/m/1/v2/health/ready")]),
-        ("Running", False, "Running", []),  # it has answered; its health is Serve's business from there on
+        ("Creating", False, "Creating"),
+        ("Creating", True, "Running"),
+        ("Updating", False, "Updating"),
+        ("Running", False, "Running"),  # it has answered; its health is Serve's business from there on
     ],
 )
-def test_an_endpoint_runs_once_it_answers(before: str, answers: bool, status: str, asked: list[Any]) -> None:
-    clusters = Clusters(answers)
-    reconciler = ServingReconciler(None, clusters, None, "", Tokens(b"key"))  # type: ignore[arg-type]
-    seen = reconciler._seen(
-        "local", EndpointRow(**ROW, status=before), {"applications": {"m-1": {"status": "RUNNING"}}}
-    )
-    assert (seen[0], clusters.asked) == (status, asked)
+def test_an_endpoint_runs_once_it_answers(before: str, answers: bool, status: str) -> None:
+    serve = {"applications": {"m-1": {"status": "RUNNING"}}}
+    observed = decide.Observed(serve=serve, answering={"m-1"} if answers else ())
+    found, message = decide.state(EndpointRow(**ROW, status=before), observed)
+    assert found == status and (message is None) == (status == "Running")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +58,7 @@ def test_an_endpoint_runs_once_it_answers(before: str, answers: bool, status: st
     ],
 )  # fmt: skip
 def test_serves_states_in_our_words(serve: dict[str, Any], status: str, message: str | None) -> None:
-    assert decide.observed("m-1", {"applications": {"m-1": serve}} if serve else {}) == (status, message)
+    assert decide.shown("m-1", {"applications": {"m-1": serve}} if serve else {}) == (status, message)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +79,12 @@ def test_a_changed_endpoint_runs_once_it_has_as_many_replicas_as_asked(
 ) -> None:
     replicas = [{"state": state} for state in states]
     found = {"m-1": {"status": serve, "deployments": {"model": {"replicas": replicas}}}}
-    assert decide.observed("m-1", {"applications": found}, before, 2) == (status, message)
+    assert decide.shown("m-1", {"applications": found}, before, 2) == (status, message)
 
 
 def test_a_replica_asks_ray_for_its_memory_and_one_without_is_as_before() -> None:
-    config = decide.configuration(
-        [decide.Desired("m-1", "m", 1, "/m", 1, 0.5, 0), decide.Desired("m-2", "m", 2, "/m", 1, 0.5, 1, 2**31)],
+    config = applications.configuration(
+        [applications.Desired("m-1", "m", 1, "/m", 1, 0.5, 0), applications.Desired("m-2", "m", 2, "/m", 1, 0.5, 1, 2**31)],
         [], "http://tracking", {},
     )  # fmt: skip
     assert [a["deployments"][0]["ray_actor_options"] for a in config["applications"]] == [
@@ -108,9 +93,9 @@ def test_a_replica_asks_ray_for_its_memory_and_one_without_is_as_before() -> Non
 
 
 def test_all_of_a_clusters_endpoints_are_one_configuration() -> None:
-    desired = [decide.Desired(f"m-{n}", "m", n, f"/models/{n}", n, 0.5, 0) for n in (1, 2)]
-    split = decide.Split("m", {2: 10, 1: 90}, {1: "m-1", 2: "m-2"}, 0.25)
-    config = decide.configuration(desired, [split], "http://tracking", {"host": "127.0.0.1", "port": 1})
+    desired = [applications.Desired(f"m-{n}", "m", n, f"/models/{n}", n, 0.5, 0) for n in (1, 2)]
+    split = applications.Split("m", {2: 10, 1: 90}, {1: "m-1", 2: "m-2"}, 0.25)
+    config = applications.configuration(desired, [split], "http://tracking", {"host": "127.0.0.1", "port": 1})
     models, shared = config["applications"][:2], config["applications"][2]
     assert [(a["name"], a["route_prefix"], a["args"]["model_uri"]) for a in models] == [
         ("m-1", "/m/1", "/models/1"), ("m-2", "/m/2", "/models/2"),
@@ -127,9 +112,9 @@ def test_all_of_a_clusters_endpoints_are_one_configuration() -> None:
     [
         ((1, 1), (1, 1), 1, 1, 2),
         ((1, 1), (1, 1), 3, 2, 2),  # on two nodes: one's loss does not stop it
-        ((8, 8), (1, 1), 3, 2, decide.MOST_SPLITTERS),
+        ((8, 8), (1, 1), 3, 2, applications.MOST_SPLITTERS),
         ((1, 8), (1, 0), 3, 1, 1),  # a version without weight is asked nothing
-        ((1, 8), (1, 1), 0, 1, decide.MOST_SPLITTERS),  # on a cluster whose nodes come when they are asked for
+        ((1, 8), (1, 1), 0, 1, applications.MOST_SPLITTERS),  # on a cluster whose nodes come when they are asked for
     ],
 )
 def test_the_splitter_has_replicas_by_what_it_fronts(
@@ -141,9 +126,9 @@ def test_the_splitter_has_replicas_by_what_it_fronts(
     ]
     other = EndpointRow(name="o-1", model_name="o", model_version=1, replicas=9, cpu=1.0)
     shared = json.dumps({str(n): weight for n, weight in enumerate(weights, 1)})
-    split = decide.split_of(TrafficRow(model_name="m", weights=shared), [*rows, other], nodes)
-    (application,) = decide.configuration([], [split], "", {})["applications"]
+    split = applications.split_of(TrafficRow(model_name="m", weights=shared), [*rows, other], nodes)
+    (application,) = applications.configuration([], [split], "", {})["applications"]
     (deployment,) = application["deployments"]
     scaling = deployment["autoscaling_config"]
     assert (scaling["min_replicas"], scaling["max_replicas"], "num_replicas" in deployment) == (least, most, False)
-    assert split.demand == Resources(cpu=most * decide.SPLITTER_CPU)
+    assert split.demand == Resources(cpu=most * applications.SPLITTER_CPU)

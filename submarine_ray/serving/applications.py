@@ -1,0 +1,179 @@
+"""All that a cluster's Serve shall have, in the form of its REST API: rows in, declarative configuration out. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from submarine_ray.serving.tables import EndpointRow, TrafficRow
+from submarine_ray.spec.quantities import Resources
+
+IMPORT_PATH = "serve_apps.mlflow_model:build"
+SPLIT_IMPORT_PATH = "serve_apps.traffic:build"
+TOKEN = "tracking_token"  # noqa: S105 (the argument's name)
+# A splitter waits for models and computes little. One with more requests than this at a time gets another beside it.
+SPLITTER_REQUESTS = 50
+MOST_SPLITTERS = 4
+SPLITTER_CPU = 0.25
+# A line a request would cost throughput, and hide the lines that matter; figures.py has the numbers.
+LOGGING = {"enable_access_log": False}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """An endpoint that shall be there; `token` reads its model from MLflow, unless the cluster has it on its disk."""
+
+    name: str
+    model_name: str
+    model_version: int
+    model_uri: str
+    replicas: int
+    cpu: float
+    gpu: float
+    memory: int = 0
+    token: str | None = None
+
+
+def route(model_name: str, model_version: int) -> str:
+    """The path prefix of an endpoint."""
+    return f"/{model_name}/{model_version}"
+
+
+def actor_options(size: Resources) -> dict[str, Any]:
+    """What a replica asks of Ray. Memory only where it is asked for: a key more would be a change to Serve."""
+    options: dict[str, Any] = {"num_cpus": size.cpu, "num_gpus": size.gpu}
+    return options | ({"memory": size.memory} if size.memory else {})
+
+
+def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
+    """One application in the form of Ray Serve's REST API."""
+    deployment = {
+        "name": "model",
+        "num_replicas": endpoint.replicas,
+        "ray_actor_options": actor_options(Resources(endpoint.cpu, endpoint.memory, endpoint.gpu)),
+        # A probe is a request too, and must not wait behind predictions; the replica limits those itself.
+        "max_ongoing_requests": 2000,
+        # A replica that says that it is broken, or has crashed, is replaced in seconds.
+        "health_check_period_s": 2,
+        # The new replica first, then the old one away: no gap in a rolling update.
+        "max_surge_percent": 100,
+    }
+    return {
+        "name": endpoint.name,
+        "route_prefix": route(endpoint.model_name, endpoint.model_version),
+        "import_path": IMPORT_PATH,
+        "args": {
+            "model_uri": endpoint.model_uri,
+            "model_name": endpoint.model_name,
+            "model_version": str(endpoint.model_version),
+            "tracking_uri": tracking_uri,
+            **({TOKEN: endpoint.token} if endpoint.token else {}),
+        },
+        "logging_config": LOGGING,
+        "deployments": [deployment],
+    }
+
+
+@dataclass(frozen=True)
+class Split:
+    """A model's requests, shared out to its versions by weight.
+
+    `replicas` is how many processes answer behind it, `nodes` how many nodes its cluster has.
+    """
+
+    model_name: str
+    weights: Mapping[int, int]
+    endpoints: Mapping[int, str]
+    cpu: float
+    replicas: int = 1
+    nodes: int = 1
+
+    @property
+    def most(self) -> int:
+        """The splitter's own replicas under load: no more than those that it fronts."""
+        return max(1, min(self.replicas, MOST_SPLITTERS))
+
+    @property
+    def least(self) -> int:
+        """Its replicas at rest: two where there are two nodes for them, so that one node's loss does not stop it."""
+        return max(1, min(self.most, 2, self.nodes))
+
+    @property
+    def demand(self) -> Resources:
+        """What its replicas may hold together."""
+        return Resources(cpu=self.cpu).times(self.most)
+
+
+def split_name(model_name: str) -> str:
+    """The application that shares out; a colon is in no endpoint's name."""
+    return f"traffic:{model_name}"
+
+
+def split_of(traffic: TrafficRow, endpoints: Iterable[EndpointRow], nodes: int = 1) -> Split:
+    """How a model's requests are shared out to those of a cluster's `endpoints` that have a weight."""
+    weights = {int(version): int(weight) for version, weight in orjson.loads(traffic.weights).items()}
+    fronted = {one.model_version: one for one in endpoints if one.model_name == traffic.model_name}
+    fronted = {version: one for version, one in fronted.items() if version in weights}
+    return Split(
+        traffic.model_name,
+        {version: weights[version] for version in fronted},
+        {version: one.name for version, one in fronted.items()},
+        min(max((one.cpu for one in fronted.values()), default=0.0), SPLITTER_CPU),
+        sum(one.replicas for version, one in fronted.items() if weights[version]),
+        nodes,
+    )
+
+
+def split_application(split: Split) -> dict[str, Any]:
+    routes = [
+        {"version": str(version), "application": split.endpoints[version], "weight": weight}
+        for version, weight in sorted(split.weights.items())
+    ]
+    deployment = {
+        "name": "traffic",
+        # Serve spreads replicas over the nodes where it can (deployment_scheduler.py). To insist on it
+        # (max_replicas_per_node) would leave one waiting after a node's loss, and a change of it restarts them all.
+        "autoscaling_config": {
+            "min_replicas": split.least,
+            "max_replicas": split.most,
+            "target_ongoing_requests": SPLITTER_REQUESTS,
+        },
+        "ray_actor_options": {"num_cpus": split.cpu},
+        "max_ongoing_requests": 1000,
+        "user_config": {"routes": routes},  # changed in place: no replica is started for new weights
+    }
+    return {
+        "name": split_name(split.model_name),
+        "route_prefix": f"/{split.model_name}",  # the versions' own, which are longer, win
+        "import_path": SPLIT_IMPORT_PATH,
+        "args": {},
+        "logging_config": LOGGING,
+        "deployments": [deployment],
+    }
+
+
+def configuration(
+    endpoints: Iterable[Desired],
+    splits: Iterable[Split],
+    tracking_uri: str,
+    http_options: dict[str, Any],
+    hosts: Callable[[str], Sequence[str]] = lambda _application: (),
+) -> dict[str, Any]:
+    """All of a cluster's applications: Serve's PUT replaces everything. `hosts` are further names one answers to."""
+    applications = [
+        *(application(endpoint, tracking_uri) for endpoint in endpoints),
+        *(split_application(split) for split in splits),
+    ]
+    for one in applications:
+        if allowed := hosts(one["name"]):
+            one["args"]["allowed_hosts"] = list(allowed)
+    return {"proxy_location": "HeadOnly", "http_options": http_options, "applications": applications}
+
+
+def digest(config: dict[str, Any]) -> str:
+    """What tells a configuration from others."""
+    return hashlib.sha256(orjson.dumps(config)).hexdigest()[:16]
