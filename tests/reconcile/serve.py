@@ -25,6 +25,8 @@ class FakeServe:
         self.before_look: Callable[[], None] = lambda: None
         self.refusal: str | None = None
         self.is_away = False
+        self.is_late = False
+        self.overwritten = 0
 
     def names(self) -> list[str]:
         """What is declared there, without the fence."""
@@ -35,9 +37,16 @@ class FakeServe:
         (deployment,) = self.applications["submarine:fence"]["deployments"]
         return int(deployment["user_config"]["number"])
 
+    def seen(self) -> int:
+        """The number of the wish that is there; 0: none."""
+        return self.number() if "submarine:fence" in self.applications else 0
+
     def put(self, config: dict[str, Any]) -> None:
+        before = self.seen()
         self.applications = {one["name"]: one for one in config["applications"]}
         self.puts.append(self.names())
+        self.overwritten += self.seen() < before and not self.is_late
+        self.is_late = False
 
     def replicas(self, name: str) -> int:
         return int(self.applications[name]["deployments"][0]["num_replicas"])

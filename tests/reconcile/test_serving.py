@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from submarine_ray.access.tokens import Tokens
@@ -134,9 +137,41 @@ class House:
         with self.database.session(write=True) as session:
             session.get_one(ServingRow, cluster).next_check_ms = self.now_ms
 
-    def statuses(self) -> dict[str, str]:
+    def happen(self, services: list[Service], what: str, number: int) -> None:
+        """One of the things that may come in any order."""
+        there = self.statuses().get(f"m-{number}")
+        if what == "ask" and there is None:
+            self.ask(number)
+        elif what == "scale" and there:
+            self.scale(number, 1 + self.generation() % 3)
+        elif what == "delete" and there:
+            self.delete(number)
+        elif what == "restart":
+            self.serve.applications = {}
+        elif what == "tick":
+            services[number].engine.tick()
+        elif what == "run" and services[number].workers.work:
+            services[number].workers.work.pop(0)()
+        elif what == "beat":
+            services[number].engine.heartbeat()
+        elif what == "wait":
+            self.now_ms += number
+        elif what == "stopped in a PUT":
+            self.serve.before_put = partial(self._stopped, services[1 - number])
+
+    def _stopped(self, other: Service) -> None:
+        """Whoever was about to PUT is stopped, and another takes over."""
+        self.serve.before_put = lambda: None
+        self.stop()
+        other.work()
+        self.serve.is_late = True
+
+    def rows(self) -> list[EndpointRow]:
         with self.database.session() as session:
-            return {row.name: row.status for row in repository.list_all(session)}
+            return repository.list_all(session)
+
+    def statuses(self) -> dict[str, str]:
+        return {row.name: row.status for row in self.rows()}
 
     def history(self, name: str) -> list[str]:
         with self.database.session() as session:
@@ -370,3 +405,42 @@ def test_a_cluster_that_is_not_registered_any_more_is_forgotten(house: House) ->
     one.work(61)
     with house.database.session() as session:
         assert session.get(ServingRow, "a") is None
+
+
+VERSIONS = st.integers(1, 3)
+SERVICES = st.integers(0, 1)
+HAPPENINGS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["ask", "scale", "delete", "restart"]), VERSIONS),
+        st.tuples(st.sampled_from(["tick", "run", "beat", "stopped in a PUT"]), SERVICES),
+        st.tuples(st.just("wait"), st.sampled_from([200, 5_000, LEASE_MS + 1])),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(HAPPENINGS)
+def test_whatever_happens_each_wish_is_carried_out_in_the_end(
+    tmp_path: Path, empty: Path, happenings: list[tuple[str, int]]
+) -> None:
+    """Two services whose workers, leases, stops and PUTs come in any order. No older wish replaces a newer one but one
+    that was under way, and that is put right.
+    """
+    shutil.copy(empty, tmp_path / "test.db")
+    house = House(f"sqlite:///{tmp_path}/test.db")
+    services = [house.service("one"), house.service("other")]
+    try:
+        for what, number in happenings:
+            house.happen(services, what, number)
+        for service in services:
+            service.engine.tick()
+            service.workers.run()
+        house.stop()
+        services[0].work(65)
+        wanted = house.statuses()
+        assert set(wanted.values()) <= {"Running"} and house.serve.names() == sorted(wanted)
+        assert all(house.serve.replicas(row.name) == row.replicas for row in house.rows())
+        assert house.serve.overwritten == 0
+    finally:
+        house.database.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from submarine_ray.clusters.drivers.base import Fence
 from submarine_ray.serving import applications, decide
 from submarine_ray.serving.tables import EndpointRow, TrafficRow
 from submarine_ray.spec.quantities import Resources
@@ -132,3 +133,22 @@ def test_the_splitter_has_replicas_by_what_it_fronts(
     scaling = deployment["autoscaling_config"]
     assert (scaling["min_replicas"], scaling["max_replicas"], "num_replicas" in deployment) == (least, most, False)
     assert split.demand == Resources(cpu=most * applications.SPLITTER_CPU)
+
+
+@pytest.mark.parametrize(
+    ("names", "declared", "fence", "told"),
+    [
+        (["m-1"], ["m-1"], Fence(2, "d"), False),
+        (["m-1"], ["m-1"], Fence(1, "d"), True),  # the same again: but one in between must not come after it
+        (["m-1"], ["m-1"], Fence(2, "other"), True),
+        (["m-1"], [], Fence(2, "d"), True),
+        (["m-1"], ["m-1", "m-2"], Fence(2, "d"), True),
+        ([], ["m-1"], Fence(2, "d"), True),
+        ([], [], Fence(1, "old"), False),  # Serve is not started to be told of nothing
+    ],
+)
+def test_a_cluster_is_told_what_it_does_not_show(
+    names: list[str], declared: list[str], fence: Fence, told: bool
+) -> None:
+    config = {"applications": [{"name": name} for name in names]}
+    assert decide.differs(config, Fence(2, "d"), {"declared": declared, "fence": fence}) is told
