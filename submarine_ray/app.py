@@ -62,10 +62,12 @@ from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import endpoints as experiment_endpoints
 from submarine_ray.experiments import passwords
 from submarine_ray.experiments.attempts import Attempts
+from submarine_ray.experiments.feature import ExperimentFeature
 from submarine_ray.experiments.pages import ArtifactPlace
-from submarine_ray.experiments.reconcile import ExperimentReconciler
+from submarine_ray.experiments.perform import Performer
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.experiments.spool import Spools
+from submarine_ray.experiments.submit import Submitter
 from submarine_ray.experiments.tidying import Tidying
 from submarine_ray.models import endpoints as model_endpoints
 from submarine_ray.models.service import ModelService
@@ -136,7 +138,7 @@ class Platform:
             self.tracking,
             self.environments,
             changes,
-            lambda: self.experiment_loop.wake(),
+            lambda: self.experiment_engine.wake(),
             self.spools,
         )
         self.templates = TemplateService(self.database, self.experiments)
@@ -148,26 +150,27 @@ class Platform:
         self.notebooks = NotebookService(
             self.database, self.clusters, self.environments, secrets, lambda: self.notebook_engine.wake()
         )
-        self.experiment_reconciler = ExperimentReconciler(
+        submitter = Submitter(self.database, self.clusters, self.tracking)
+        experiments = ExperimentFeature(
             self.database,
             self.clusters,
             self.tracking,
-            lessee,
+            Performer(self.clusters, self.tracking, self.spools, submitter),
             changes,
-            lambda: self.experiment_loop.wake(),
-            self.spools,
+            lambda: self.experiment_engine.wake(),
         )
+        self.experiment_engine = Engine(experiments, self.database, lessee)
+        self.clusters.add_listener(self.experiment_engine.changes.add)
         self.cluster_reconciler = ClusterReconciler(self.clusters)
         serving = Serving(self.database, self.clusters, lessee, self.tracking.uri, self.tokens)
         self.serving_engine = Engine(serving, self.database, lessee)
         launching = Launching(settings, secrets, self.tokens, self.tracking.uri)
         notebooks = Notebooks(self.clusters, self.notebooks, launching)
         self.notebook_engine = Engine(notebooks, self.database, lessee)
-        self.experiment_loop = Loop("experiments", self.experiment_reconciler.tick)
         self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
-        self.housekeeping = Loop("housekeeping", Tidying(self.database, self.tombstones, home).tick)
+        self.housekeeping = Loop("housekeeping", Tidying(self.database, self.packages, self.tombstones, home).tick)
         self.background: tuple[Engine[Any, Any, Any] | Loop, ...] = (
-            self.experiment_loop,
+            self.experiment_engine,
             self.notebook_engine,
             self.serving_engine,
             self.cluster_loop,
@@ -189,7 +192,6 @@ class Platform:
             self.clusters.ensure_local()
             self.clusters.load_configurations()
             self.templates.load_library(library.load(self.packages))
-        self.experiment_reconciler.recover()
         self.tracking.start()
         self.health.start()
         for work in self.background:
@@ -200,7 +202,6 @@ class Platform:
         for work in self.background:
             work.stop()
         self.tensorboard.stop()
-        self.experiment_reconciler.close()
         self.cluster_reconciler.close()
         self.clusters.close()
         self.database.close()

@@ -58,10 +58,11 @@ def summary(row: ExperimentRow, tags: list[str]) -> ExperimentSummary:
 def _shown(row: ExperimentRow) -> ExperimentSpec:
     try:
         spec = shown(ExperimentSpec, row.spec.text, SHOWN)
-    except SecretLost:  # what its other columns tell
+        spec.meta.experiment_id = row.id
+    except (SecretLost, ValueError, AttributeError):  # its key is gone, or it is no document: what other columns tell
         meta = {"name": row.name, "owner": row.owner, "framework": row.framework}
         spec = unchecked(ExperimentSpec, {"meta": meta, "spec": {}})
-    spec.meta.experiment_id = row.id
+        spec.meta.experiment_id = row.id
     return spec
 
 
@@ -72,11 +73,15 @@ def stored_spec(row: ExperimentRow) -> ExperimentSpec:
     try:
         return ExperimentSpec.model_validate_json(row.spec.text, context=STORED)
     except ValidationError as failure:
-        why = sentence(failure.errors()[0])
-        raise Conflict(
-            f"Experiment {row.id} was accepted with a spec that this version refuses ({why}). "
-            "Patch it with one that is right, or delete it."
-        ) from failure
+        raise _refused(row, "a spec", failure) from failure
+
+
+def _refused(row: ExperimentRow, what: str, failure: ValidationError) -> Conflict:
+    why = sentence(failure.errors()[0])
+    return Conflict(
+        f"Experiment {row.id} was accepted with {what} that this version refuses ({why}). "
+        "Patch it with one that is right, or delete it."
+    )
 
 
 def kept(spec: ExperimentSpec | EnvironmentSpec) -> Kept:
@@ -85,8 +90,13 @@ def kept(spec: ExperimentSpec | EnvironmentSpec) -> Kept:
 
 
 def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
-    """What the experiment's environment meant when it was accepted."""
-    return EnvironmentSpec.model_validate_json(row.environment.text) if row.environment else None
+    """What the experiment's environment meant when it was accepted. Raises Conflict, SecretLost, as `stored_spec`."""
+    if row.environment is None:
+        return None
+    try:
+        return EnvironmentSpec.model_validate_json(row.environment.text)
+    except ValidationError as failure:
+        raise _refused(row, "an environment", failure) from failure
 
 
 def told_of_packages(environment: EnvironmentSpec | None) -> list[Event]:

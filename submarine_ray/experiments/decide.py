@@ -139,6 +139,10 @@ class Purge(Step):
     known: bool
 
 
+# The steps that ask nobody: they only change the row.
+NOTES = (Wait, Settle, Queue, Observe, Retry, Tell)
+
+
 def decide(wish: Wish, seen: Seen) -> Step:
     """The next step. Each is safe to take twice, so a crash after any of them loses nothing."""
     for submission_id in wish.superseded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from submarine_ray.clusters.drivers.base import Driver
+from submarine_ray.core.errors import DatabaseUnavailable, TrackingUnavailable
 from submarine_ray.core.events import Event
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.tracking import leftovers
@@ -10,10 +11,14 @@ from submarine_ray.tracking.service import TrackingService
 
 
 def store(tracking: TrackingService, driver: Driver, row: ExperimentRow, key: str) -> list[Event]:
-    """Store what the attempt `key` left on a disk that the service sees. Raises DatabaseUnavailable."""
+    """Store what the attempt `key` left on a disk that the service sees. Raises TrackingUnavailable."""
     spools = driver.spools(row.id, key) if row.run_id else {}
     told = []
-    for left in leftovers.load(tracking, row.run_id or "", row.id, spools) if spools else ():
+    try:
+        found = leftovers.load(tracking, row.run_id or "", row.id, spools) if spools else ()
+    except DatabaseUnavailable as failure:  # MLflow's: the row's own database may be well
+        raise TrackingUnavailable("MLflow's database does not answer; try again in a moment.") from failure
+    for left in found:
         if left.points:
             told.append(Event("MetricsLoaded", f"{left.points:,} points that {left.replica} had left are stored now."))
         if left.refused:

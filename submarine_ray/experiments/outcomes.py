@@ -6,6 +6,7 @@ from typing import Any
 
 from submarine_ray.clusters.drivers.base import Blocked, Job, Problem, gist, submission_id
 from submarine_ray.core.clock import CLOCK, due_ms, now_ms
+from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.events import Event
 from submarine_ray.experiments import decide
 from submarine_ray.experiments.tables import ExperimentRow
@@ -18,7 +19,6 @@ LOOKS_IN_AN_AGE = 12
 WATCHED_PAUSE_MS = 300_000
 
 Values = dict[str, Any]
-Outcome = tuple[Values, list[Event]]
 
 
 def observed(row: ExperimentRow, step: decide.Observe, job: Job | None, watches: bool = False) -> Outcome:
@@ -42,7 +42,7 @@ def observed(row: ExperimentRow, step: decide.Observe, job: Job | None, watches:
     elif watches and job is not None and job.problem is None:
         deadline = values.get("deadline_ms", row.deadline_ms)
         values["next_check_ms"] = due_ms() + _watched_pause(job, deadline)
-    return values, [Event(step.reason, step.message, row.status, step.status)]
+    return Outcome(values, [Event(step.reason, step.message, row.status, step.status)])
 
 
 def limited(row: ExperimentRow, spec: ExperimentSpec, at_once: int) -> list[Event]:
@@ -85,7 +85,7 @@ def retried(row: ExperimentRow, step: decide.Retry) -> Outcome:
         "message": step.message,
         "next_check_ms": due_ms(),
     }
-    return values, [told]
+    return Outcome(values, [told])
 
 
 def submitted(row: ExperimentRow) -> tuple[str, ...]:
@@ -102,19 +102,19 @@ def told(problem: Problem | None, pause_ms: int) -> Outcome:
     """Note a problem where users look; or that it has passed."""
     values: Values = {"next_check_ms": due_ms() + pause_ms, "reason": None, "message": None}
     if problem is None:
-        return values, [Event("Resolved", "What held the attempt up has passed.", recurs=True)]
+        return Outcome(values, [Event("Resolved", "What held the attempt up has passed.", recurs=True)])
     event = Event(problem.reason, problem.message, recurs=True)
-    return values | {"reason": problem.reason, "message": problem.message}, [event]
+    return Outcome(values | {"reason": problem.reason, "message": problem.message}, [event])
 
 
 def blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
     """Wait for what is missing: said once, and tried rarely."""
     values: Values = {"next_check_ms": due_ms() + failure.pause_ms}
     if row.status != Status.ACCEPTED:
-        return values, []
+        return Outcome(values)
     values |= {"reason": failure.reason, "message": str(failure)}
     said = (row.reason, gist(row.message)) == (failure.reason, gist(str(failure)))
-    return values, [] if said else [Event(failure.reason, str(failure), recurs=True)]
+    return Outcome(values, [] if said else [Event(failure.reason, str(failure), recurs=True)])
 
 
 def pause(row: ExperimentRow, watches: bool, seen: decide.Seen) -> int:

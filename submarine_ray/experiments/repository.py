@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from submarine_ray.core import events, leases
 from submarine_ray.core.clock import due_ms, now_ms
+from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
-from submarine_ray.core.leases import Lessee
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.experiments.tables import BegunRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
@@ -159,25 +159,17 @@ def which(session: Session, ids: Collection[str]) -> set[str]:
     return set(session.scalars(select(ExperimentRow.id).where(ExperimentRow.id.in_(ids))))
 
 
-def claim(session: Session, lessee: Lessee, limit: int) -> list[ExperimentRow]:
-    """Lease rows that are due."""
-    return list(leases.claim(session, ExperimentRow, lessee, limit))
-
-
-def recover(session: Session, lessee: Lessee) -> None:
-    leases.recover(session, ExperimentRow, lessee)
-
-
-def release(session: Session, tokens: Collection[str]) -> None:
-    leases.release(session, ExperimentRow, tokens)
-
-
 def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happened: Sequence[Event]) -> bool:
     """Write what was observed of a leased row, and what to tell of it; False if the lease or the wish has changed."""
     applied = leases.apply(session, row, values)
     if applied:
         events.record(session, row.id, happened)
     return applied
+
+
+def write(session: Session, row: ExperimentRow, outcome: Outcome) -> bool:
+    """Write what came of a step of a leased row; False if the lease or the wish has changed."""
+    return purge(session, row) if outcome.remove else apply(session, row, outcome.values, outcome.events)
 
 
 def note_run(
@@ -289,11 +281,6 @@ def unfinished(session: Session, cluster: str) -> int:
     return leases.unfinished(session, ExperimentRow, ExperimentRow.cluster == cluster)
 
 
-def next_due(session: Session) -> int | None:
-    """When the next row is due, in ms since 1970."""
-    return leases.next_due(session, ExperimentRow)
-
-
 def packages(session: Session) -> set[str]:
     """The package URLs that experiments still refer to."""
     query = select(ExperimentRow.package).where(ExperimentRow.package.is_not(None)).distinct()
@@ -306,8 +293,8 @@ def with_password(session: Session, after: str, limit: int) -> list[ExperimentRo
     return list(session.scalars(query.order_by(ExperimentRow.id).limit(limit).with_for_update()))
 
 
-def purge(session: Session, row: ExperimentRow) -> None:
-    """Drop a deleted experiment with its history."""
+def purge(session: Session, row: ExperimentRow) -> bool:
+    """Drop a deleted experiment with its history; False if the lease is another's by now."""
     gone = session.execute(
         delete(ExperimentRow)
         .where(ExperimentRow.id == row.id, ExperimentRow.lock_token == row.lock_token)
@@ -317,3 +304,4 @@ def purge(session: Session, row: ExperimentRow) -> None:
         session.execute(delete(BegunRow).where(BegunRow.experiment_id == row.id))
         events.forget(session, row.id)
         set_tags(session, row.id, ())
+    return bool(gone)

@@ -1,4 +1,6 @@
-"""Takes away what processes that were killed have left on this machine's disk: only what is certainly ours, and old."""
+"""Takes away what nobody needs any more: files that killed processes left on this machine's disk, and packages of code
+that no experiment refers to. Only what is certainly ours, and old.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ import structlog
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.database import Database
 from submarine_ray.experiments import repository
+from submarine_ray.packages.service import PackageService
 from submarine_ray.spec import passing
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.home import Home
@@ -20,13 +23,15 @@ log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 3600.0
 AT_ONCE = 500
+UNUSED_PACKAGE_SECONDS = 24 * 3600.0
 
 
 class Tidying:
-    """Looks once an hour: at the system's temporary files, and at the home's directories of deleted experiments."""
+    """Looks once an hour: at temporary files, at the home's directories of deleted experiments, and at packages."""
 
-    def __init__(self, database: Database, tombstones: Tombstones, home: Home) -> None:
+    def __init__(self, database: Database, packages: PackageService, tombstones: Tombstones, home: Home) -> None:
         self._database = database
+        self._packages = packages
         self._tombstones = tombstones
         self._home = home
         self._look_after = 0.0
@@ -38,7 +43,14 @@ class Tidying:
             for path in passing.sweep():
                 log.info("tidying.removed", directory=str(path))
             self.sweep_home()
+            self.sweep_packages()
         return max(0.0, self._look_after - time.monotonic())
+
+    def sweep_packages(self) -> None:
+        """Drop uploaded packages that no experiment refers to any more."""
+        with self._database.session() as session:
+            referred = repository.packages(session)
+        self._packages.prune(referred, UNUSED_PACKAGE_SECONDS)
 
     def sweep_home(self) -> list[Path]:
         """Remove directories of experiments that somebody has deleted. One that the database merely does not know

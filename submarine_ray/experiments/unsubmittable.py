@@ -5,10 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from submarine_ray.core.clock import due_ms
+from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import SecretLost, SubmarineError
 from submarine_ray.core.events import Event
 from submarine_ray.experiments import decide, outcomes
-from submarine_ray.experiments.outcomes import Outcome
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 
@@ -44,4 +44,4 @@ class Unsubmittable:
             self.submitted(row)
             return outcomes.observed(row, decide.Observe(Status.FAILED, "ServiceError", why), None)
         told = [] if row.reason == "ServiceError" else [Event("ServiceError", why, recurs=True)]
-        return {"reason": "ServiceError", "message": why, "next_check_ms": due_ms() + PAUSE_MS}, told
+        return Outcome({"reason": "ServiceError", "message": why, "next_check_ms": due_ms() + PAUSE_MS}, told)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, TrackingUnavailable
+from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable, TrackingUnavailable
 
 TRIES = 3
 ACTIVE = "active"
@@ -52,13 +52,15 @@ class OwnRuns:
     def open(self, new: NewRun) -> OpenedRun:
         """The run, which is made if there is none of this id, and taken out of MLflow's bin if it lies there.
 
-        Raises DatabaseUnavailable, TrackingUnavailable.
+        Raises TrackingUnavailable.
         """
         for _ in range(TRIES):
             try:
                 opened = self._open(new, self.experiment(new.experiment))
             except IntegrityError:  # another service has just made it
                 continue
+            except DatabaseUnavailable as failure:
+                raise TrackingUnavailable("MLflow's database does not answer; try again in a moment.") from failure
             if opened:
                 return opened
             self._experiments.pop(new.experiment, None)  # removed for good since it was remembered

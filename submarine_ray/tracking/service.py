@@ -119,7 +119,7 @@ class TrackingService:
     def open_run(self, run_id: str, name: str, experiment_id: str, replica: str, tags: dict[str, str]) -> OpenedRun:
         """The experiment's run, in the MLflow experiment `name`: made with this id, unless it is there.
 
-        Raises DatabaseUnavailable, TrackingUnavailable.
+        Raises TrackingUnavailable.
         """
         self.wait_ready()
         assert self._own is not None  # noqa: S101 (wait_ready has said so)

@@ -164,7 +164,7 @@ def test_code_that_cannot_be_unpacked_now_waits_and_lets_others_pass(
 def test_an_error_of_the_services_own_ends_one_experiment_after_some_tries(
     service: httpx.Client, head: ScriptedHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from submarine_ray.experiments import reconcile, unsubmittable
+    from submarine_ray.experiments import submit, unsubmittable
 
     monkeypatch.setattr(unsubmittable, "PAUSE_MS", 10)
     tried = []
@@ -173,7 +173,7 @@ def test_an_error_of_the_services_own_ends_one_experiment_after_some_tries(
         tried.append(one)
         raise KeyError("a field that is not there")
 
-    monkeypatch.setattr(reconcile, "plan_launch", broken)
+    monkeypatch.setattr(submit, "plan_launch", broken)
     id = service.post("/api/v1/experiment", json=spec()).json()["result"]["experimentId"]
     wait_until(lambda: get(service, id)["status"] == "Failed", 20, "the end of the experiment")
     assert len(tried) == TRIES and "by an error of its own (KeyError)" in get(service, id)["message"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from submarine_ray.core import sealed
+from submarine_ray.core import leases, sealed
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable, SecretLost
@@ -66,7 +66,7 @@ def test_a_row_is_leased_once(database: Database) -> None:
         try:
             for _ in range(10):
                 with database.session(write=True) as session:
-                    won.extend(r.id for r in repository.claim(session, Lessee(name, 60_000), 10))
+                    won.extend(r.id for r in leases.claim(session, ExperimentRow, Lessee(name, 60_000), 10))
         except BaseException as failure:
             failed.append(failure)
 
@@ -82,7 +82,7 @@ def test_a_row_is_leased_once(database: Database) -> None:
 def test_a_lost_lease_or_a_changed_wish_writes_nothing(database: Database) -> None:
     add(database, row("a"), row("b"))
     with database.session(write=True) as session:
-        claimed = {r.id: r for r in repository.claim(session, Lessee("one", 60_000), 10)}
+        claimed = {r.id: r for r in leases.claim(session, ExperimentRow, Lessee("one", 60_000), 10)}
     with database.session(write=True) as session:
         found = repository.find(session, "b", lock=True)
         assert found
@@ -104,13 +104,13 @@ def test_a_lost_lease_or_a_changed_wish_writes_nothing(database: Database) -> No
 def test_a_restarted_service_frees_only_its_own_leases(database: Database) -> None:
     add(database, row("a"), row("b"))
     with database.session(write=True) as session:
-        repository.claim(session, Lessee("one", 60_000), 1)
+        leases.claim(session, ExperimentRow, Lessee("one", 60_000), 1)
     with database.session(write=True) as session:
-        repository.claim(session, Lessee("two", 60_000), 1)
+        leases.claim(session, ExperimentRow, Lessee("two", 60_000), 1)
     with database.session(write=True) as session:
-        repository.recover(session, Lessee("one", 60_000))
+        leases.recover(session, ExperimentRow, Lessee("one", 60_000))
     with database.session(write=True) as session:
-        assert len(repository.claim(session, Lessee("three", 60_000), 10)) == 1
+        assert len(leases.claim(session, ExperimentRow, Lessee("three", 60_000), 10)) == 1
 
 
 def test_an_id_is_taken_once(database: Database) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from submarine_ray.clusters.drivers.base import (
+    LOG_SECONDS,
     AlreadySubmitted,
     Capacity,
     Job,
@@ -26,11 +28,14 @@ class FakeJobs:
         self.jobs: dict[str, Job] = {}
         self.said: dict[str, bytes] = {}
         self.submitted: list[str] = []
+        self.stopped: list[str] = []
         self.cpu = cpu
         self.is_away = False
         self.looking: Callable[[], None] = lambda: None
         self.submitting: Callable[[str], None] = lambda _key: None
         self.reading: Callable[[str], None] = lambda _key: None
+        self.stopping: Callable[[str], None] = lambda _key: None
+        self.deleting: Callable[[str], None] = lambda _key: None
 
     def capacity(self) -> Capacity:
         self._reach()
@@ -52,20 +57,29 @@ class FakeJobs:
         self.jobs[key] = Job(key, JobState.RUNNING, node_id="node")
         self.said[key] = b"[submarine] notebook at 10.0.0.1:8888\n"
 
-    def read_log(self, submission_id: str) -> Iterator[bytes]:
+    def read_log(self, submission_id: str, offset: int = 0, patience: float = LOG_SECONDS) -> Iterator[bytes]:
         self.reading(submission_id)
         self._reach()
         if submission_id not in self.said:
             raise UnknownJob
-        yield self.said[submission_id]
+        yield self.said[submission_id][offset:]
 
     def stop(self, submission_id: str) -> None:
+        self.stopping(submission_id)
         self._reach()
+        self.stopped.append(submission_id)
         self.end(submission_id, JobState.STOPPED)
 
     def delete(self, submission_id: str) -> None:
+        self.deleting(submission_id)
         self._reach()
         self.jobs.pop(submission_id, None)
+
+    def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
+        return {}
+
+    def purge(self, experiment_id: str) -> None:
+        self._reach()
 
     def end(self, submission_id: str, state: JobState) -> None:
         self.jobs[submission_id] = replace(self.jobs[submission_id], state=state, end_ms=0)

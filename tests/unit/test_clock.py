@@ -117,7 +117,7 @@ def test_a_restarted_service_goes_on_with_its_clock(
 def test_an_experiment_times_out_after_its_timeout_whatever_the_clock_says(world: World, by: int) -> None:
     running = row("e")
     job = decide.Job("e", decide.JobState.RUNNING)
-    values, _ = outcomes.observed(running, decide.Observe("Running", "Running", ""), job)
+    values = outcomes.observed(running, decide.Observe("Running", "Running", ""), job).values
     for name, value in values.items():
         setattr(running, name, value)
     world.set_ms += by
@@ -195,7 +195,7 @@ class TwoServices(RuleBasedStateMachine):
             if self.server:
                 clock.agree(self.world.server())
             with self.database.session(write=True) as session:
-                repository.recover(session, lessee)
+                leases.recover(session, ExperimentRow, lessee)
 
     @rule(seconds=st.sampled_from([0, 1, 7, 29, 31, 200]))
     def pass_time(self, seconds: int) -> None:
@@ -218,7 +218,7 @@ class TwoServices(RuleBasedStateMachine):
         with self.database.session(write=True) as session:
             if self.server:
                 clocks.CLOCK.agree(self.world.server())
-            rows = repository.claim(session, self.lessees[number], 10)
+            rows = leases.claim(session, ExperimentRow, self.lessees[number], 10)
         now = self.world.true_ms
         if self.held:
             holder, since, _ = self.held
@@ -278,8 +278,8 @@ def test_what_was_due_by_another_clock_is_looked_at_after_a_restart(world: World
             update(ExperimentRow).values(next_check_ms=START + HOUR, lock_token="me:1", lock_expires_ms=START + HOUR)
         )
     with database.session(write=True) as session:
-        repository.recover(session, Lessee("me", LEASE_MS))
-        assert repository.claim(session, Lessee("me", LEASE_MS), 1)
+        leases.recover(session, ExperimentRow, Lessee("me", LEASE_MS))
+        assert leases.claim(session, ExperimentRow, Lessee("me", LEASE_MS), 1)
     database.close()
 
 

@@ -13,6 +13,8 @@ import pytest
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.database import Database
 from submarine_ray.experiments.tidying import Tidying
+from submarine_ray.packages.service import PackageService
+from submarine_ray.packages.store import PackageStore
 from submarine_ray.spec import passing
 from submarine_ray.spec.home import Home
 
@@ -75,7 +77,8 @@ def test_only_directories_of_experiments_that_were_deleted_go(tmp_path: Path) ->
                 aged(place / id)
     (home.work / "experiment-1-0003").mkdir()  # the database does not know it: perhaps it is the database's fault
     aged(home.work / "experiment-1-0003")
-    removed = Tidying(database, tombstones, home).sweep_home()
+    packages = PackageService(PackageStore(home.packages, 2**30), tombstones)
+    removed = Tidying(database, packages, tombstones, home).sweep_home()
     assert sorted(removed) == [home.tensorboard / "experiment-1-0001", home.work / "experiment-1-0001"]
     assert sorted(path.name for path in home.work.iterdir()) == ["experiment-1-0002", "experiment-1-0003"]
     database.close()

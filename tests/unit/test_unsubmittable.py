@@ -17,8 +17,8 @@ def row() -> ExperimentRow:
 @pytest.mark.parametrize("failure", [InvalidSpec("no"), NotFound("gone"), SecretLost("no key")])
 def test_what_would_be_the_same_next_time_is_final(failure: Exception) -> None:
     end = Unsubmittable().refused(row(), failure)
-    assert end is not None and end[0]["status"] == "Failed" and end[0]["message"] == str(failure)
-    assert [event.reason for event in end[1]] == ["NotSubmittable"]
+    assert end is not None and end.values["status"] == "Failed" and end.values["message"] == str(failure)
+    assert [event.reason for event in end.events] == ["NotSubmittable"]
 
 
 @pytest.mark.parametrize("failure", [Unavailable("soon"), TrackingUnavailable("soon"), Unreachable("soon")])
@@ -29,11 +29,11 @@ def test_what_may_pass_is_not(failure: Exception) -> None:
 def test_errors_of_our_own_are_tried_again_some_times_unless_others_cause_them() -> None:
     tried, one = Unsubmittable(), row()
     for _ in range(TRIES - 1):
-        values, told = tried.broken(one, KeyError("x"))
-        assert "status" not in values and len(told) == (one.reason is None)
-        one.reason = values["reason"]
-    assert tried.broken(one, KeyError("x"))[0]["status"] == "Failed"
+        outcome = tried.broken(one, KeyError("x"))
+        assert "status" not in outcome.values and len(outcome.events) == (one.reason is None)
+        one.reason = outcome.values["reason"]
+    assert tried.broken(one, KeyError("x")).values["status"] == "Failed"
     for _ in range(3 * TRIES):  # a database, say, that is away for an hour
-        assert "status" not in tried.broken(one, OSError("away"))[0]
+        assert "status" not in tried.broken(one, OSError("away")).values
     tried.submitted(one)
-    assert "status" not in tried.broken(one, KeyError("x"))[0]
+    assert "status" not in tried.broken(one, KeyError("x")).values

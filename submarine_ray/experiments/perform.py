@@ -1,0 +1,142 @@
+"""The steps of an experiment: what was decided is done here, on its cluster and in MLflow. Each may be taken twice."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from submarine_ray.clusters.drivers.base import Driver, Job, attempt_number
+from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core.clock import due_ms
+from submarine_ray.core.engine.feature import Outcome
+from submarine_ray.core.errors import InvalidSpec, NotFound, SecretLost
+from submarine_ray.core.events import Event
+from submarine_ray.experiments import archive, decide, leftovers, logs, outcomes
+from submarine_ray.experiments.answers import stored_environment, stored_spec
+from submarine_ray.experiments.spool import Spools
+from submarine_ray.experiments.submit import Submitter
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.experiment import ExperimentStatus as Status
+from submarine_ray.spec.quantities import Resources
+from submarine_ray.tracking.service import TrackingService
+
+QUEUED_PAUSE_MS = 3_000
+SETTLING_PAUSE_MS = 1_000
+STOPPING_PAUSE_MS = 300
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One look at a cluster: its driver, what it showed, and which of the experiments that wait may start."""
+
+    driver: Driver
+    seen: decide.Seen
+    admitted: frozenset[str]
+
+
+class Performer:
+    """Takes the steps. Its methods raise what clusters and MLflow raise."""
+
+    def __init__(
+        self, clusters: ClusterService, tracking: TrackingService, spools: Spools, submitter: Submitter
+    ) -> None:
+        self._clusters = clusters
+        self._tracking = tracking
+        self._spools = spools
+        self._submitter = submitter
+
+    def perform(self, row: ExperimentRow, step: decide.Step, observed: Observed) -> Outcome:
+        """Do what was decided; what came of it."""
+        driver, seen = observed.driver, observed.seen
+        match step:
+            case decide.Submit() | decide.Queue() if unfit := self._unfit(row, step):
+                return outcomes.observed(row, unfit, None)
+            case decide.Submit():
+                return self._submitter.submit(driver, row, seen.incarnation)
+            case decide.Queue():
+                return self._queue(row)
+            case decide.Observe():
+                return outcomes.observed(row, step, seen.jobs.get(row.submission_id), driver.watches)
+            case decide.Retry():
+                return outcomes.retried(row, step)
+            case decide.Tell(problem):
+                return outcomes.told(problem, outcomes.pause(row, driver.watches, seen))
+            case decide.Settle():
+                return Outcome({"next_check_ms": due_ms() + SETTLING_PAUSE_MS})
+            case decide.StopJob(key):
+                driver.stop(key)
+                return Outcome({"next_check_ms": due_ms() + STOPPING_PAUSE_MS})
+            case decide.Discard(key, known):
+                return self._discard(driver, row, key, seen.jobs.get(key) if known else None, seen)
+            case decide.Archive():
+                told = self._store_log(driver, row, row.submission_id, "logs", seen)
+                return Outcome({"archived": True, "next_check_ms": due_ms()}, told)
+            case decide.Close(known):
+                return self._close(driver, row, known)
+            case decide.Purge(known):
+                return self._purge(driver, row, known)
+        return Outcome({"next_check_ms": due_ms() + outcomes.pause(row, driver.watches, seen)})
+
+    def _unfit(self, row: ExperimentRow, step: decide.Step) -> decide.Observe | None:
+        """The end of what can never start here: its secrets are lost, or its cluster can never hold it. It may have
+        been accepted before the cluster was first seen.
+        """
+        if isinstance(step, decide.Queue) and row.reason == "Queued":
+            return None  # it was looked at when it began to wait
+        try:
+            spec = stored_spec(row)
+            stored_environment(row)
+            self._clusters.check_demand(row.cluster, spec)
+        except SecretLost as failure:  # waiting would not bring the key back
+            return decide.Observe(Status.FAILED, "SecretLost", str(failure))
+        except InvalidSpec as failure:
+            return decide.Observe(Status.FAILED, "Unschedulable", str(failure))
+        return None
+
+    def _queue(self, row: ExperimentRow) -> Outcome:
+        values = {"next_check_ms": due_ms() + QUEUED_PAUSE_MS}
+        message = self._clusters.why_waiting(row.cluster, Resources(row.demand_cpu, row.demand_memory, row.demand_gpu))
+        if row.reason == "Queued":
+            return Outcome(values | ({"message": message} if row.message != message else {}))
+        return Outcome(values | {"reason": "Queued", "message": message}, [Event("Queued", message, recurs=True)])
+
+    def _discard(self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, seen: decide.Seen) -> Outcome:
+        told: list[Event] = []
+        path = f"logs/attempt-{attempt_number(row.id, key)}"
+        if job is not None:
+            told = self._store_log(driver, row, key, path, seen)
+            driver.delete(key)
+        elif row.run_id:  # it had ended and was put away: the next attempt's log must not replace its own
+            with contextlib.suppress(NotFound):
+                self._tracking.move_files(row.run_id, "logs", path, logs.is_own)
+        told += leftovers.store(self._tracking, driver, row, key)
+        left = " ".join(other for other in row.superseded_ids if other != key)
+        return Outcome({"superseded": left, "next_check_ms": due_ms()}, told)
+
+    def _store_log(self, driver: Driver, row: ExperimentRow, key: str, path: str, seen: decide.Seen) -> list[Event]:
+        """Store an attempt's log with the run; what it tells that users should not have to look for."""
+        if row.run_id is None:
+            return []
+        node_is_gone = seen.died_with_node(seen.jobs[key])
+        try:
+            return archive.store(self._spools, self._tracking, driver, row, key, path, node_is_gone)
+        except NotFound as failure:
+            return [Event("LogNotKept", f"The log of {key} is not kept, for its place in MLflow is gone: {failure}")]
+
+    def _close(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
+        if known:
+            driver.delete(row.submission_id)
+        told = leftovers.store(self._tracking, driver, row, row.submission_id)
+        if row.run_id:
+            with contextlib.suppress(NotFound):  # somebody has removed the run from MLflow
+                self._tracking.finish(row.run_id, row.status == Status.SUCCEEDED, row.reason == Status.STOPPED)
+        return Outcome({"next_check_ms": None, "archived": True}, told)
+
+    def _purge(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
+        if known:
+            driver.delete(row.submission_id)
+        driver.purge(row.id)
+        if row.run_id:
+            with contextlib.suppress(NotFound):
+                self._tracking.delete(row.run_id)
+        return Outcome(remove=True)
