@@ -10,6 +10,7 @@ from typing import Any
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
 from submarine_ray.models import signatures, tags
+from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, RegisteredModel
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 from submarine_ray.spec.trials import EXPERIMENT_TAG
@@ -48,10 +49,10 @@ class ModelService:
         client = self._client()
         client.create_registered_model(spec.name, tags.as_mlflow(spec.tags), spec.description)
 
-    def list_all(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[RegisteredModel]:
         return [_model(found) for found in every(self._client().search_registered_models)]
 
-    def get(self, name: str) -> dict[str, Any]:
+    def get(self, name: str) -> RegisteredModel:
         client = self._client()
         return _model(client.get_registered_model(name))
 
@@ -87,7 +88,7 @@ class ModelService:
         client.delete_registered_model(name)
         self._tombstones.bury(DeletedKind.MODEL, name)
 
-    def create_version(self, spec: ModelVersionSpec, base_dir: str | None) -> dict[str, Any]:
+    def create_version(self, spec: ModelVersionSpec, base_dir: str | None) -> ModelVersion:
         """Register a model that an experiment saved: the one at `base_dir` in its artifacts, or its only one."""
         run_id = self._run_of(spec.experiment_id)
         uri = self._saved_model(spec.experiment_id, run_id, base_dir)
@@ -106,24 +107,24 @@ class ModelService:
         )
         return _version(made)
 
-    def versions(self, name: str) -> list[dict[str, Any]]:
+    def versions(self, name: str) -> list[ModelVersion]:
         self.get(name)
         client = self._client()
         found = every(client.search_model_versions, f"name = '{name}'")
-        return sorted((_version(item) for item in found), key=lambda version: int(version["version"]))
+        return sorted((_version(item) for item in found), key=lambda one: one.version)
 
-    def newest_versions(self) -> list[dict[str, Any]]:
+    def newest_versions(self) -> list[ModelVersion]:
         """Every model's newest version, the model last changed first."""
         client = self._client()
         models = [one for one in every(client.search_registered_models) if one.latest_versions]
         found = [_version(max(one.latest_versions, key=lambda version: int(version.version))) for one in models]
-        return sorted(found, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)
+        return sorted(found, key=lambda one: one.last_updated_time or "", reverse=True)
 
-    def version(self, name: str, version: int) -> dict[str, Any]:
+    def version(self, name: str, version: int) -> ModelVersion:
         client = self._client()
         return _version(client.get_model_version(name, str(version)))
 
-    def signature(self, name: str, version: int) -> dict[str, Any]:
+    def signature(self, name: str, version: int) -> ModelSignature:
         """What a version takes and gives, and an example of a request. Raises NotFound."""
         _, location = self.location(name, version)
 
@@ -231,40 +232,40 @@ def _stage(stage: str | None) -> str:
     return known
 
 
-def _check_stage(version: dict[str, Any]) -> None:
+def _check_stage(version: ModelVersion) -> None:
     """Raises Conflict while the version is in Production."""
-    if version["currentStage"] == STAGES["production"]:
-        raise Conflict(f"Version {version['version']} of {version['name']!r} is in Production; change its stage first.")
+    if version.current_stage == STAGES["production"]:
+        raise Conflict(f"Version {version.version} of {version.name!r} is in Production; change its stage first.")
 
 
 def _time(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _model(model: Any) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "creationTime": _time(model.creation_timestamp),
-        "lastUpdatedTime": _time(model.last_updated_timestamp),
-        "description": model.description or None,
-        "tags": tags.of_mlflow(model.tags),
-    }
+def _model(model: Any) -> RegisteredModel:
+    return RegisteredModel(
+        name=model.name,
+        creation_time=_time(model.creation_timestamp),
+        last_updated_time=_time(model.last_updated_timestamp),
+        description=model.description or None,
+        tags=tags.of_mlflow(model.tags),
+    )
 
 
-def _version(version: Any) -> dict[str, Any]:
+def _version(version: Any) -> ModelVersion:
     kept = version.tags
-    return {
-        "name": version.name,
-        "version": int(version.version),
-        "id": kept.get("submarine.model_id"),
-        "userId": version.user_id or "",
-        "experimentId": kept.get(EXPERIMENT_TAG),
-        "modelType": kept.get("submarine.model_type"),
-        "currentStage": kept.get(_STAGE_TAG, "None"),
-        "creationTime": _time(version.creation_timestamp),
-        "lastUpdatedTime": _time(version.last_updated_timestamp),
-        "source": version.source,
-        "dataset": kept.get(_DATASET_TAG),
-        "description": version.description or None,
-        "tags": tags.of_mlflow(kept),
-    }
+    return ModelVersion(
+        name=version.name,
+        version=int(version.version),
+        id=kept.get("submarine.model_id"),
+        user_id=version.user_id or "",
+        experiment_id=kept.get(EXPERIMENT_TAG),
+        model_type=kept.get("submarine.model_type"),
+        current_stage=kept.get(_STAGE_TAG, "None"),
+        creation_time=_time(version.creation_timestamp),
+        last_updated_time=_time(version.last_updated_timestamp),
+        source=version.source,
+        dataset=kept.get(_DATASET_TAG),
+        description=version.description or None,
+        tags=tags.of_mlflow(kept),
+    )

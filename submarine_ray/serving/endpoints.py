@@ -4,72 +4,67 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from submarine_ray.core.documents import DocumentRoute
-from submarine_ray.core.envelope import Envelope, done, ok
+from submarine_ray.core.envelope import Reply, done, ok
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
-from submarine_ray.spec.answers.serving import Endpoint, EndpointFigures, Replica, Traffic
+from submarine_ray.spec.answers.serving import Endpoint, EndpointFigures, EndpointWithEvents, Replica, Traffic
 from submarine_ray.spec.base import Version
 from submarine_ray.spec.serving import EndpointPatch, ServeSpec, TrafficSpec
-
-One = Envelope[Endpoint]
 
 
 def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/serve", tags=["serve"], route_class=DocumentRoute)
 
-    @routes.get("/ping", response_model=Envelope[str], summary="Ping the endpoint API")
-    def ping() -> Response:
+    @routes.get("/ping", summary="Ping the endpoint API")
+    def ping() -> Reply[str]:
         return ok("Pong")
 
-    @routes.post("", response_model=One, summary="Serve a model version")
-    def create(spec: ServeSpec) -> Response:
+    @routes.post("", summary="Serve a model version")
+    def create(spec: ServeSpec) -> Reply[Endpoint]:
         return ok(serving.create(spec), "Create a serve instance")
 
-    @routes.get("", response_model=Envelope[list[Endpoint]], summary="List endpoints")
-    def list_all() -> Response:
+    @routes.get("", summary="List endpoints")
+    def list_all() -> Reply[list[Endpoint]]:
         return ok(serving.list_all())
 
     _add_traffic(routes, traffic)
 
-    @routes.get("/{model_name}/{model_version}", response_model=One, summary="Get an endpoint and its history")
-    def get(model_name: str, model_version: Version) -> Response:
+    @routes.get("/{model_name}/{model_version}", summary="Get an endpoint and its history")
+    def get(model_name: str, model_version: Version) -> Reply[EndpointWithEvents]:
         return ok(serving.get(model_name, model_version))
 
-    @routes.patch("/{model_name}/{model_version}", response_model=One, summary="Scale an endpoint")
-    def scale(model_name: str, model_version: Version, patch: EndpointPatch) -> Response:
+    @routes.patch("/{model_name}/{model_version}", summary="Scale an endpoint")
+    def scale(model_name: str, model_version: Version, patch: EndpointPatch) -> Reply[Endpoint]:
         return ok(serving.scale(model_name, model_version, patch))
 
     @routes.get(
         "/{model_name}/{model_version}/figures",
-        response_model=Envelope[EndpointFigures],
         summary="Get requests, errors and latency of an endpoint",
     )
-    async def figures(model_name: str, model_version: Version) -> Response:
+    async def figures(model_name: str, model_version: Version) -> Reply[EndpointFigures]:
         return ok(await serving.ask(serving.figures, model_name, model_version))
 
     @routes.get(
         "/{model_name}/{model_version}/replicas",
-        response_model=Envelope[list[Replica]],
         summary="List an endpoint's replicas",
     )
-    async def replicas(model_name: str, model_version: Version) -> Response:
+    async def replicas(model_name: str, model_version: Version) -> Reply[list[Replica]]:
         return ok(await serving.ask(serving.replicas, model_name, model_version))
 
     @routes.get(
         "/{model_name}/{model_version}/replicas/{replica}/log",
-        response_model=Envelope[str],
         summary="Get the last lines of a replica's log",
     )
     async def replica_log(
         model_name: str, model_version: Version, replica: str, lines: Annotated[int, Query(ge=1, le=10_000)] = 500
-    ) -> Response:
+    ) -> Reply[str]:
         return ok(await serving.ask(serving.replica_log, model_name, model_version, replica, lines))
 
-    @routes.delete("", response_model=Envelope[None], summary="Stop serving a model version")
-    def delete(spec: ServeSpec) -> Response:
+    @routes.delete("", summary="Stop serving a model version")
+    def delete(spec: ServeSpec) -> Reply[None]:
         serving.delete(spec)
         return done("Delete the model serve instance")
 
@@ -79,15 +74,15 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
 def _add_traffic(routes: APIRouter, traffic: TrafficService) -> None:
     """Before the paths of versions, which `traffic` would be taken for."""
 
-    @routes.get("/{model_name}/traffic", response_model=Envelope[Traffic], summary="Get the traffic split")
-    def get_traffic(model_name: str) -> Response:
+    @routes.get("/{model_name}/traffic", summary="Get the traffic split")
+    def get_traffic(model_name: str) -> Reply[Traffic]:
         return ok(traffic.get(model_name))
 
-    @routes.put("/{model_name}/traffic", response_model=Envelope[Traffic], summary="Split traffic between versions")
-    def put_traffic(model_name: str, spec: TrafficSpec) -> Response:
+    @routes.put("/{model_name}/traffic", summary="Split traffic between versions")
+    def put_traffic(model_name: str, spec: TrafficSpec) -> Reply[Traffic]:
         return ok(traffic.put(model_name, spec))
 
-    @routes.delete("/{model_name}/traffic", response_model=Envelope[None], summary="End the traffic split")
-    def delete_traffic(model_name: str) -> Response:
+    @routes.delete("/{model_name}/traffic", summary="End the traffic split")
+    def delete_traffic(model_name: str) -> Reply[None]:
         traffic.delete(model_name)
         return done("Only each version's own URL answers now")

@@ -10,9 +10,10 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from submarine_ray.spec.answers.serving import EndpointFigures, EndpointRates, Latency, TrafficPoint
 
 FAMILY = "ray_serve_http_request_latency_ms_bucket"
 # Ray exports its metrics every ten seconds: over less, a rate would jump between nothing and twice.
@@ -83,39 +84,44 @@ class Course:
     def add(self, found: Counts) -> None:
         self._kept.append(found)
 
-    def now(self) -> dict[str, Any]:
+    def now(self) -> EndpointRates:
         """The last half minute, and everything."""
         kept = list(self._kept)
         whole = kept[-1] if kept else Counts(0.0)
         last = _rates(kept, len(kept) - 1) if len(kept) > 1 else None
-        return {
-            "requests": int(whole.requests),
-            "errors": int(whole.errors),
-            "requestsPerSecond": last["requestsPerSecond"] if last else None,
-            "errorsPerSecond": last["errorsPerSecond"] if last else None,
+        return EndpointRates(
+            requests=int(whole.requests),
+            errors=int(whole.errors),
+            requests_per_second=last.requests_per_second if last else None,
+            errors_per_second=last.errors_per_second if last else None,
             # Without a request lately, how fast they were answered before.
-            "latency": last["latency"] if last and last["latency"]["p50"] is not None else _latency(whole),
-        }
+            latency=last.latency if last and last.latency.p50 is not None else _latency(whole),
+        )
 
-    def figures(self) -> dict[str, Any]:
-        """The same, and the course: `time` (ms), `requestsPerSecond` and `latency` in turn."""
+    def figures(self, known: bool = True) -> EndpointFigures:
+        """The same, and the course. `known`: whether the cluster's metrics can be had."""
         kept = list(self._kept)
-        return self.now() | {"course": [_rates(kept, number) for number in range(1, len(kept))]}
+        course = [_rates(kept, number) for number in range(1, len(kept))]
+        return EndpointFigures(**dict(self.now()), course=course, known=known)
 
 
-def _rates(kept: Sequence[Counts], number: int) -> dict[str, Any]:
+def _rates(kept: Sequence[Counts], number: int) -> TrafficPoint:
     """What passed in the window that ends with the `number`th."""
     last = kept[number]
     begin = next(one for one in kept if last.at - one.at <= WINDOW_SECONDS or one is kept[number - 1])
     passed, seconds = last.since(begin), max(last.at - begin.at, 0.001)
-    return {
-        "time": int(last.at * 1000),
-        "requestsPerSecond": round(passed.requests / seconds, 3),
-        "errorsPerSecond": round(passed.errors / seconds, 3),
-        "latency": _latency(passed),
-    }
+    return TrafficPoint(
+        time=int(last.at * 1000),
+        requests_per_second=round(passed.requests / seconds, 3),
+        errors_per_second=round(passed.errors / seconds, 3),
+        latency=_latency(passed),
+    )
 
 
-def _latency(passed: Counts) -> dict[str, float | None]:
-    found = {f"p{share * 100:.0f}": quantile(share, passed) for share in QUANTILES}
-    return {name: None if value is None else round(value, 2) for name, value in found.items()}
+def _latency(passed: Counts) -> Latency:
+    p50, p90, p99 = (quantile(share, passed) for share in QUANTILES)
+    return Latency(p50=_rounded(p50), p90=_rounded(p90), p99=_rounded(p99))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

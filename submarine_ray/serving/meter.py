@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import Any
 
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.serving.figures import Course, counts
+from submarine_ray.spec.answers.serving import EndpointFigures, EndpointRates
 
 FRESH_SECONDS = 9.0  # Ray brings new numbers every ten
 
@@ -24,12 +24,12 @@ class Meter:
         self._known: dict[str, bool] = {}
         self._courses: dict[tuple[str, str], Course] = {}
 
-    def of(self, cluster: str, endpoint: str) -> dict[str, Any]:
+    def of(self, cluster: str, endpoint: str) -> EndpointFigures:
         """Figures of an endpoint with their course, not older than ten seconds. Raises Unreachable."""
         self.look(cluster)
-        return self._course(cluster, endpoint).figures() | {"known": self._known.get(cluster, False)}
+        return self._course(cluster, endpoint).figures(self._known.get(cluster, False))
 
-    def now(self, cluster: str, endpoint: str) -> dict[str, Any]:
+    def now(self, cluster: str, endpoint: str) -> EndpointRates:
         """Those of the last half minute, as they were last seen."""
         return self._course(cluster, endpoint).now()
 

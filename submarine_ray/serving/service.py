@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 from anyio import to_thread
@@ -24,6 +24,7 @@ from submarine_ray.serving import applications, repository
 from submarine_ray.serving.applications import route
 from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.spec.answers.serving import Endpoint, EndpointFigures, EndpointRates, EndpointWithEvents, Replica
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import Resources, parse_resources, resources_text
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
@@ -48,7 +49,7 @@ class ServingService:
         self._meter = Meter(clusters)
         clusters.add_user(self)
 
-    def create(self, spec: ServeSpec) -> dict[str, Any]:
+    def create(self, spec: ServeSpec) -> Endpoint:
         """Ask for an endpoint; asking again for the same is no error.
 
         Raises NotFound for an unknown version, InvalidSpec for a replica that no node of the cluster can ever hold.
@@ -113,13 +114,13 @@ class ServingService:
             row = repository.living(session, name)
         return Served(row.model_name, row.model_version) if row else None
 
-    def get(self, model_name: str, model_version: int) -> dict[str, Any]:
+    def get(self, model_name: str, model_version: int) -> EndpointWithEvents:
         row = self._find(model_name, model_version)
         with self._database.session() as session:
             history = events.history(session, repository.subject(row.name))
-        return self._answer(row) | {"events": history}
+        return EndpointWithEvents(**dict(self._answer(row)), events=history)
 
-    def scale(self, model_name: str, model_version: int, patch: EndpointPatch) -> dict[str, Any]:
+    def scale(self, model_name: str, model_version: int, patch: EndpointPatch) -> Endpoint:
         """Answer with other many replicas, or ones of another size, without a gap. Raises NotFound, InvalidSpec."""
         cluster = self._find(model_name, model_version).cluster
         each = None if patch.resources is None else self._size(cluster, patch.resources)
@@ -133,14 +134,14 @@ class ServingService:
         self._wake()
         return self._answer(row)
 
-    async def ask(self, question: Callable[..., Answer], model_name: str, model_version: int, *more: Any) -> Answer:
+    async def ask(self, question: Callable[..., Answer], model_name: str, model_version: int, *more: object) -> Answer:
         """What one of this service's questions that ask the cluster answers: `figures`, `replicas`, `replica_log`. On
         threads of those who wait for that cluster. Raises what the question raises, and Busy.
         """
         cluster = (await to_thread.run_sync(self._find, model_name, model_version)).cluster
         return await self._clusters.waiting.ask(cluster, question, model_name, model_version, *more)
 
-    def figures(self, model_name: str, model_version: int) -> dict[str, Any]:
+    def figures(self, model_name: str, model_version: int) -> EndpointFigures:
         """How much it is asked, how fast it answers, how often it fails.
 
         Raises NotFound, ClusterUnavailable.
@@ -149,7 +150,7 @@ class ServingService:
         with _reaching(row.cluster):
             return self._meter.of(row.cluster, row.name)
 
-    def all_figures(self) -> dict[str, dict[str, Any]]:
+    def all_figures(self) -> dict[str, EndpointRates]:
         """The last known figures of all endpoints by their names, without their courses. Waits for no cluster."""
         with self._database.session() as session:
             rows = repository.list_all(session)
@@ -167,19 +168,19 @@ class ServingService:
         with self._database.session() as session:
             return {row.cluster for row in repository.list_all(session)}
 
-    def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:
+    def replicas(self, model_name: str, model_version: int) -> list[Replica]:
         """The processes that answer, as Ray Serve knows them now. Raises NotFound, ClusterUnavailable."""
         row = self._find(model_name, model_version)
         with _reaching(row.cluster):
             found = self._clusters.driver(row.cluster).replicas(row.name)
         return [
-            {
-                "replicaId": one["replica_id"],
-                "state": one["state"],
-                "node": one.get("node_ip"),  # not before it has one
-                "pid": one.get("pid"),
-                "startedTime": iso(int(one["start_time_s"] * 1000)) if one.get("start_time_s") else None,
-            }
+            Replica(
+                replica_id=one["replica_id"],
+                state=one["state"],
+                node=one.get("node_ip"),  # not before it has one
+                pid=one.get("pid"),
+                started_time=iso(int(one["start_time_s"] * 1000)) if one.get("start_time_s") else None,
+            )
             for one in found
         ]
 
@@ -192,7 +193,7 @@ class ServingService:
         except UnknownJob as failure:
             raise NotFound(f"Endpoint {row.name} has no replica {replica_id[:80]!r} now.") from failure
 
-    def list_all(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[Endpoint]:
         with self._database.session() as session:
             rows = repository.list_all(session)
         return [self._answer(row) for row in rows]
@@ -239,21 +240,21 @@ class ServingService:
         self._clusters.check_one(cluster, each, "resources")
         return each
 
-    def _answer(self, row: EndpointRow) -> dict[str, Any]:
+    def _answer(self, row: EndpointRow) -> Endpoint:
         base = self._clusters.serve_url(row.cluster, row.name) + route(row.model_name, row.model_version)
-        return {
-            "url": f"{base}/v2/models/{row.model_name}/infer",
-            "invocationsUrl": f"{base}/invocations",
-            "name": row.name,
-            "modelName": row.model_name,
-            "modelVersion": row.model_version,
-            "cluster": row.cluster,
-            "replicas": row.replicas,
-            "resources": resources_text(row.each) or None,
-            "status": row.status,
-            "message": row.message,
-            "createdTime": iso(row.created_ms),
-        }
+        return Endpoint(
+            url=f"{base}/v2/models/{row.model_name}/infer",
+            invocations_url=f"{base}/invocations",
+            name=row.name,
+            model_name=row.model_name,
+            model_version=row.model_version,
+            cluster=row.cluster,
+            replicas=row.replicas,
+            resources=resources_text(row.each) or None,
+            status=row.status,
+            message=row.message,
+            created_time=iso(row.created_ms),
+        )
 
 
 def endpoint_name(model_name: str, model_version: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import orjson
 
@@ -15,6 +14,7 @@ from submarine_ray.serving import repository
 from submarine_ray.serving.applications import split_name
 from submarine_ray.serving.service import endpoint_name
 from submarine_ray.serving.tables import TrafficRow
+from submarine_ray.spec.answers.serving import Traffic
 from submarine_ray.spec.serving import EndpointStatus, TrafficSpec
 
 
@@ -26,7 +26,7 @@ class TrafficService:
         self._clusters = clusters
         self._wake = wake
 
-    def put(self, model_name: str, spec: TrafficSpec) -> dict[str, Any]:
+    def put(self, model_name: str, spec: TrafficSpec) -> Traffic:
         """Share requests out; weights that are there already are replaced, without a gap.
 
         Raises InvalidSpec for a version that is not served, versions on several clusters, and clusters on Kubernetes,
@@ -57,7 +57,7 @@ class TrafficService:
         self._wake()
         return self._answer(row)
 
-    def get(self, model_name: str) -> dict[str, Any]:
+    def get(self, model_name: str) -> Traffic:
         """Raises NotFound."""
         with self._database.session() as session:
             row = repository.find_traffic(session, model_name)
@@ -65,7 +65,7 @@ class TrafficService:
             raise _not_shared(model_name)
         return self._answer(row)
 
-    def list_all(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[Traffic]:
         with self._database.session() as session:
             return [self._answer(row) for row in repository.list_traffic(session)]
 
@@ -79,16 +79,16 @@ class TrafficService:
             session.delete(row)
         self._wake()
 
-    def _answer(self, row: TrafficRow) -> dict[str, Any]:
+    def _answer(self, row: TrafficRow) -> Traffic:
         base = self._clusters.serve_url(row.cluster, split_name(row.model_name))
-        return {
-            "modelName": row.model_name,
-            "weights": orjson.loads(row.weights),
-            "invocationsUrl": f"{base}/{row.model_name}/invocations",
-            "cluster": row.cluster,
-            "status": row.status,
-            "message": row.message,
-        }
+        return Traffic(
+            model_name=row.model_name,
+            weights=orjson.loads(row.weights),
+            invocations_url=f"{base}/{row.model_name}/invocations",
+            cluster=row.cluster,
+            status=row.status,
+            message=row.message,
+        )
 
 
 def _not_shared(model_name: str) -> NotFound:

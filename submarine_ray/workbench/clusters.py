@@ -83,7 +83,7 @@ def _look(services: Services, name: str) -> dict[str, Any]:
         "waiting": jobs[ExperimentStatus.CREATED][0] + jobs[ExperimentStatus.ACCEPTED][0],
         "waiting_count": jobs[ExperimentStatus.CREATED][1] + jobs[ExperimentStatus.ACCEPTED][1],
         "notebooks": [one for one in notebooks if (one.spec.cluster or services.clusters.default) == name],
-        "endpoints": [one for one in services.serving.list_all() if one["cluster"] == name],
+        "endpoints": [one for one in services.serving.list_all() if one.cluster == name],
     }
 
 
@@ -97,7 +97,7 @@ def _draw_cluster(found: dict[str, Any]) -> None:
         for one in found["endpoints"]:
             with parts.row():
                 endpoint_link(one)
-                parts.text(f"endpoint × {one['replicas']}", classes="quiet small")
+                parts.text(f"endpoint × {one.replicas}", classes="quiet small")
         for one in found["notebooks"]:
             with parts.row():
                 parts.link(one.name, "/notebooks").classes("grow anywhere")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
 
 from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.serving.service import ServingService
+from submarine_ray.spec.answers.models import ModelSignature
+from submarine_ray.spec.answers.serving import Endpoint, EndpointFigures, EndpointWithEvents, Replica
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
 from submarine_ray.workbench import addresses, charts, dialogs, parts, try_it
 from submarine_ray.workbench.layout import Bench
@@ -34,10 +35,10 @@ def state(status: str) -> str:
     return "good" if status == EndpointStatus.RUNNING else parts.state(status)
 
 
-def endpoint_link(found: dict[str, Any]) -> None:
+def endpoint_link(found: Endpoint) -> None:
     """An endpoint in a list of a card."""
-    address = addresses.endpoint(found["modelName"], found["modelVersion"])
-    parts.link(f"{found['modelName']} v{found['modelVersion']}", address).classes("grow anywhere")
+    address = addresses.endpoint(found.model_name, found.model_version)
+    parts.link(f"{found.model_name} v{found.model_version}", address).classes("grow anywhere")
 
 
 def is_registered(services: Services, name: str, version: int) -> bool:
@@ -72,8 +73,7 @@ def add(bench: Bench) -> None:
             page.live(shown.look, "endpoint")
 
 
-def latency(found: dict[str, Any], share: str) -> str:
-    value = found["latency"][share]
+def latency(value: float | None) -> str:
     return "–" if value is None else f"{value:,.3g} ms" if value < 1000 else f"{value / 1000:,.3g} s"
 
 
@@ -82,13 +82,13 @@ def per_second(value: float | None) -> str:
 
 
 class _Endpoint:
-    def __init__(self, bench: Bench, found: dict[str, Any], content: ui.element) -> None:
+    def __init__(self, bench: Bench, found: EndpointWithEvents, content: ui.element) -> None:
         self._content = content
         self._is_gone = False
         self._services = bench.services
         self._serving = bench.services.serving
         self._found = found
-        self._at = (found["modelName"], int(found["modelVersion"]))
+        self._at = (found.model_name, found.model_version)
 
     async def draw(self) -> None:
         name, version = self._at
@@ -107,15 +107,15 @@ class _Endpoint:
         )
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
-                outgoing = partial(self._services.clusters.outgoing, self._found["cluster"])
-                try_it.draw(self._found["invocationsUrl"], await asyncio.to_thread(self._signature), outgoing)
+                outgoing = partial(self._services.clusters.outgoing, self._found.cluster)
+                try_it.draw(self._found.invocations_url, await asyncio.to_thread(self._signature), outgoing)
             with ui.element("div").classes("stack"):
                 self._facts = ui.element("div")
                 replicas = ui.element("div")
         self._show()
         self._look_at_replicas = parts.redrawn_later(replicas, self._draw_replicas, _replicas, self._serving, *self._at)
 
-    def _signature(self) -> dict[str, Any] | None:
+    def _signature(self) -> ModelSignature | None:
         try:
             return self._services.models.signature(*self._at)
         except SubmarineError:  # the model may have been deleted before its endpoint
@@ -123,38 +123,39 @@ class _Endpoint:
 
     def _show(self) -> None:
         found = self._found
-        parts.show_badge(self._badge, found["status"], state(found["status"]))
+        parts.show_badge(self._badge, found.status, state(found.status))
         self._why.clear()
-        if found["message"]:
+        if found.message:
             with self._why:
-                parts.notice(found["message"], bad=found["status"] == EndpointStatus.FAILED)
+                parts.notice(found.message, bad=found.status == EndpointStatus.FAILED)
         self._facts.clear()
         with self._facts, parts.card("Endpoint"):
             parts.facts(
                 [
-                    ("URL", lambda: parts.text(found["invocationsUrl"], "code", "anywhere")),
-                    ("Replicas", str(found["replicas"])),
-                    ("Resources", found["resources"]),
-                    ("Cluster", lambda: parts.link(found["cluster"], addresses.cluster(found["cluster"]))),
-                    ("Model", lambda: parts.link(found["modelName"], addresses.model(*self._at))),
-                    ("Created", lambda: parts.ago(found["createdTime"])),
+                    ("URL", lambda: parts.text(found.invocations_url, "code", "anywhere")),
+                    ("Replicas", str(found.replicas)),
+                    ("Resources", found.resources),
+                    ("Cluster", lambda: parts.link(found.cluster, addresses.cluster(found.cluster))),
+                    ("Model", lambda: parts.link(found.model_name, addresses.model(*self._at))),
+                    ("Created", lambda: parts.ago(found.created_time)),
                 ]
             )
 
-    def _draw_replicas(self, found: list[dict[str, Any]] | None) -> None:
+    def _draw_replicas(self, found: list[Replica] | None) -> None:
         with parts.card("Replicas"):
             if not found:
                 said = "None yet." if found is not None else "The cluster does not say now."
                 parts.text(said, "p", "quiet")
                 return
             rows = [
-                one | {"status": one["state"].capitalize(), "state": "good" if one["state"] == "RUNNING" else "wait"}
+                one.model_dump(by_alias=True)
+                | {"status": one.state.capitalize(), "state": "good" if one.state == "RUNNING" else "wait"}
                 for one in found
             ]
             parts.table(_REPLICAS, rows, "replicaId", "Replicas", page=20 if len(rows) > 20 else 0)
             with parts.row():
                 for one in found[:MAX_LOGS]:
-                    id = one["replicaId"]
+                    id = one.replica_id
                     parts.button(f"Log of {id}", lambda id=id: self._show_log(id), "article")
 
     async def _show_log(self, replica_id: str) -> None:
@@ -183,7 +184,7 @@ class _Endpoint:
     async def _scale(self) -> None:
         with dialogs.dialog("Scale") as dialog:
             parts.text("New replicas answer before old ones leave: no request is lost.", "p", "quiet")
-            number = ui.number("Replicas", value=self._found["replicas"], min=1, format="%d")
+            number = ui.number("Replicas", value=self._found.replicas, min=1, format="%d")
             number.props("outlined dense autofocus")
 
             async def scale() -> None:
@@ -204,56 +205,60 @@ class _Endpoint:
         if await parts.attempt(self._serving.delete, ServeSpec(model_name=name, model_version=version)):
             self._is_gone = True
             found = self._found
-            kept = {key: found[key] for key in ("modelName", "modelVersion", "replicas", "resources", "cluster")}
-            again = ServeSpec.model_validate(kept)
+            again = ServeSpec(
+                model_name=name, model_version=version, replicas=found.replicas, resources=found.resources,
+                cluster=found.cluster,
+            )  # fmt: skip
             back = ("Endpoints", "/endpoints")
             parts.deleted(self._content, f"The endpoint of {name} v{version}", back, self._serving.create, again)
 
 
-async def _figures(serving: ServingService, name: str, version: int) -> dict[str, Any] | None:
+async def _figures(serving: ServingService, name: str, version: int) -> EndpointFigures | None:
     try:
         return await serving.ask(serving.figures, name, version)
     except SubmarineError:
         return None
 
 
-async def _replicas(serving: ServingService, name: str, version: int) -> list[dict[str, Any]] | None:
+async def _replicas(serving: ServingService, name: str, version: int) -> list[Replica] | None:
     try:
         return await serving.ask(serving.replicas, name, version)
     except SubmarineError:
         return None
 
 
-def _draw_figures(found: dict[str, Any] | None) -> None:
-    if found is None or not found["known"]:
+def _draw_figures(found: EndpointFigures | None) -> None:
+    if found is None or not found.known:
         with parts.card():
             said = "This cluster's request figures are in its own Prometheus; they cannot be read from here."
             parts.text(said, "p", "quiet")
         return
     with ui.element("div").classes("tiles small"):
         for label, value in (
-            ("Requests", per_second(found["requestsPerSecond"])),
-            ("Errors", per_second(found["errorsPerSecond"])),
-            ("Half within", latency(found, "p50")),
-            ("90 % within", latency(found, "p90")),
-            ("99 % within", latency(found, "p99")),
-            ("Requests so far", f"{found['requests']:,}"),
+            ("Requests", per_second(found.requests_per_second)),
+            ("Errors", per_second(found.errors_per_second)),
+            ("Half within", latency(found.latency.p50)),
+            ("90 % within", latency(found.latency.p90)),
+            ("99 % within", latency(found.latency.p99)),
+            ("Requests so far", f"{found.requests:,}"),
         ):
             with parts.card(classes="figure"):
                 parts.text(value, classes="number")
                 parts.text(label, classes="quiet small")
-    course = found["course"]
+    course = found.course
     if len(course) < 2:
         return
     with ui.element("div").classes("tiles wide"):
         with parts.card("Requests a second"):
             asked = {
-                "requests": [(point["time"], point["requestsPerSecond"]) for point in course],
-                "errors": [(point["time"], point["errorsPerSecond"]) for point in course],
+                "requests": [(point.time, point.requests_per_second) for point in course],
+                "errors": [(point.time, point.errors_per_second) for point in course],
             }
             charts.show(charts.lines(asked, "time"), "Requests and errors a second")
         with parts.card("Latency, ms"):
             slow = {
-                share: [(point["time"], point["latency"][share]) for point in course] for share in ("p50", "p90", "p99")
+                "p50": [(point.time, point.latency.p50) for point in course],
+                "p90": [(point.time, point.latency.p90) for point in course],
+                "p99": [(point.time, point.latency.p99) for point in course],
             }
             charts.show(charts.lines(slow, "time"), "Percentiles of the latency")

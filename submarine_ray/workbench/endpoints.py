@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
 
 from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.serving.service import ServingService
+from submarine_ray.spec.answers.serving import Endpoint, EndpointRates
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.endpoint import latency, per_second, state
 from submarine_ray.workbench.layout import Bench
@@ -38,35 +39,37 @@ def add(bench: Bench) -> None:
             page.live(parts.redrawn_later(content, _draw_table, fresh_figures, serving), "endpoint")
 
 
-async def fresh_figures(serving: ServingService) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Asked:
+    """An endpoint, and what it has to do."""
+
+    endpoint: Endpoint
+    rates: EndpointRates
+
+
+async def fresh_figures(serving: ServingService) -> list[Asked]:
     """All endpoints, and what each has to do now. Waits for their clusters."""
     await serving.look_at_figures()
     return await asyncio.to_thread(with_figures, serving)
 
 
-def with_figures(serving: ServingService) -> list[dict[str, Any]]:
+def with_figures(serving: ServingService) -> list[Asked]:
     """All endpoints, and what each has to do, as far as that is known already."""
     figures = serving.all_figures()
-    return [
-        one
-        | {
-            "requests": per_second(figures[one["name"]]["requestsPerSecond"]),
-            "latency": latency(figures[one["name"]], "p50"),
-        }
-        for one in serving.list_all()
-        if one["name"] in figures
-    ]
+    return [Asked(one, figures[one.name]) for one in serving.list_all() if one.name in figures]
 
 
-def _draw_table(found: list[dict[str, Any]]) -> None:
+def _draw_table(found: list[Asked]) -> None:
     rows = [
-        one
+        one.model_dump(by_alias=True)
         | {
-            "label": f"{one['modelName']} v{one['modelVersion']}",
-            "href": addresses.endpoint(one["modelName"], one["modelVersion"]),
-            "state": state(one["status"]),
+            "label": f"{one.model_name} v{one.model_version}",
+            "href": addresses.endpoint(one.model_name, one.model_version),
+            "state": state(one.status),
+            "requests": per_second(rates.requests_per_second),
+            "latency": latency(rates.latency.p50),
         }
-        for one in found
+        for one, rates in ((asked.endpoint, asked.rates) for asked in found)
     ]
     if rows:
         parts.table(_COLUMNS, rows, "name", "Endpoints")

@@ -260,7 +260,7 @@ class _Experiment:
 
             version = await dialogs.submitted(dialog, "Register", register)
         if version is not None:
-            ui.navigate.to(addresses.model(version["name"], version["version"]))
+            ui.navigate.to(addresses.model(version.name, version.version))
 
 
 def _draw_timeline(happened: list[Event]) -> None:

@@ -11,12 +11,13 @@ from starlette.requests import Request
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.answers.experiments import ExperimentSummary
+from submarine_ray.spec.answers.models import RegisteredModel
 from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import health, usage, with_use
-from submarine_ray.workbench.endpoint import endpoint_link, state
-from submarine_ray.workbench.endpoints import fresh_figures, with_figures
+from submarine_ray.workbench.endpoint import endpoint_link, latency, per_second, state
+from submarine_ray.workbench.endpoints import Asked, fresh_figures, with_figures
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.quick_start import deploy_model, run_template
 from submarine_ray.workbench.services import Services
@@ -42,7 +43,7 @@ class _Found:
     counts: dict[str, int]
     clusters: list[dict[str, Any]]
     notebooks: list[Notebook]
-    models: list[dict[str, Any]]
+    models: list[RegisteredModel]
     frameworks: dict[str, int]
     days: dict[str, int]
 
@@ -99,7 +100,7 @@ def _look(services: Services) -> _Found:
         counts={status: counts.get(status, 0) for status in _COLOURS},
         clusters=with_use(services),
         notebooks=services.notebooks.list_page(None, None, None)[0],
-        models=sorted(models, key=lambda one: one["lastUpdatedTime"] or "", reverse=True)[:5],
+        models=sorted(models, key=lambda one: one.last_updated_time or "", reverse=True)[:5],
         frameworks=services.experiments.count_by_framework(),
         days=services.experiments.count_by_day(14),
     )
@@ -158,13 +159,14 @@ def _draw_failed(failed: list[ExperimentSummary]) -> None:
                 parts.text(one.message or one.reason or "", "p", "quiet small anywhere")
 
 
-def _draw_endpoints(found: list[dict[str, Any]]) -> None:
+def _draw_endpoints(found: list[Asked]) -> None:
     with parts.card("Endpoints"):
         for one in found:
             with parts.row():
-                endpoint_link(one)
-                parts.text(f"{one['requests']} · {one['latency']}", classes="quiet small")
-                parts.badge(one["status"], state(one["status"]))
+                endpoint_link(one.endpoint)
+                said = f"{per_second(one.rates.requests_per_second)} · {latency(one.rates.latency.p50)}"
+                parts.text(said, classes="quiet small")
+                parts.badge(one.endpoint.status, state(one.endpoint.status))
         if not found:
             parts.text("A registered model becomes one at a click.", "p", "quiet")
 
@@ -187,11 +189,11 @@ def _draw_rest(found: _Found) -> None:
         ui.element("open-recent")
     _draw_failed(found.failed)
     with parts.card("Recent models"):
-        for one in found.models:
+        for model in found.models:
             with parts.row():
-                parts.link(one["name"], addresses.model(one["name"])).classes("grow anywhere")
+                parts.link(model.name, addresses.model(model.name)).classes("grow anywhere")
                 with ui.element("span").classes("quiet small"):
-                    parts.ago(one["lastUpdatedTime"])
+                    parts.ago(model.last_updated_time)
         if not found.models:
             parts.text("A finished experiment's model can be registered from its page.", "p", "quiet")
     with parts.card("Notebooks"):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
 
 from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
 from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.models.service import STAGES
+from submarine_ray.spec.answers.models import ModelSignature, ModelVersion
+from submarine_ray.spec.answers.serving import Endpoint
 from submarine_ray.spec.models import ModelVersionPatch
 from submarine_ray.spec.serving import EndpointStatus, ServeSpec
 from submarine_ray.workbench import addresses, dialogs, parts, try_it
@@ -52,68 +54,68 @@ class _Version:
         self._refresh = await parts.redrawn(facts, self._draw_facts, self._models.version, *self._at)
         self.look = await parts.redrawn(served, lambda found: self._draw_endpoint(found, signature), self._endpoint)
 
-    async def _draw_signature(self) -> dict[str, Any] | None:
+    async def _draw_signature(self) -> ModelSignature | None:
         try:
             found = await asyncio.to_thread(self._models.signature, *self._at)
         except SubmarineError as failure:
             parts.text(str(failure), "p", "quiet")
             return None
-        if not found["inputs"]:
+        if not found.inputs:
             said = "It was saved without one. Give save_model an example of its input, and it has one."
             parts.text(said, "p", "quiet")
-        for side, label in (("inputs", "Takes"), ("outputs", "Gives")):
-            if found[side]:
+        for columns, label in ((found.inputs, "Takes"), (found.outputs, "Gives")):
+            if columns:
                 parts.text(label).style("font-weight: 600")
-                for column in found[side]:
+                for column in columns:
                     parts.text(try_it.describe([column]), "code", "anywhere")
         return found
 
-    def _endpoint(self) -> dict[str, Any] | None:
+    def _endpoint(self) -> Endpoint | None:
         try:
             return self._serving.get(*self._at)
         except NotFound:
             return None
 
-    def _draw_endpoint(self, found: dict[str, Any] | None, signature: dict[str, Any] | None) -> None:
+    def _draw_endpoint(self, found: Endpoint | None, signature: ModelSignature | None) -> None:
         if found is None:
             with parts.empty("Not served", "As an endpoint it answers over HTTP, and can be tried here."):
                 parts.button("Deploy", self._deploy, "bolt", "main")
             return
         with parts.card("Endpoint"), parts.row():
-            parts.link(found["invocationsUrl"], addresses.endpoint(*self._at), classes="anywhere")
+            parts.link(found.invocations_url, addresses.endpoint(*self._at), classes="anywhere")
             parts.row("grow")
-            parts.badge(found["status"], state(found["status"]))
-        if found["status"] == EndpointStatus.RUNNING:
-            outgoing = partial(self._clusters.outgoing, found["cluster"])
-            try_it.draw(found["invocationsUrl"], signature, outgoing)
+            parts.badge(found.status, state(found.status))
+        if found.status == EndpointStatus.RUNNING:
+            outgoing = partial(self._clusters.outgoing, found.cluster)
+            try_it.draw(found.invocations_url, signature, outgoing)
 
-    def _draw_facts(self, found: dict[str, Any]) -> None:
+    def _draw_facts(self, found: ModelVersion) -> None:
         self._found = found
 
-        async def move(event: Any) -> None:
+        async def move(event: ValueChangeEventArguments[str]) -> None:
             patch = ModelVersionPatch(name=self._at[0], version=self._at[1], current_stage=event.value)
             if await parts.attempt(self._models.patch_version, patch):
                 parts.tell(f"In stage {event.value} now")
 
         def draw_stage() -> None:
-            stages = [*dict.fromkeys([*STAGES.values(), found["currentStage"]])]
-            stage = ui.select(stages, value=found["currentStage"], on_change=move)
+            stages = [*dict.fromkeys([*STAGES.values(), found.current_stage])]
+            stage = ui.select(stages, value=found.current_stage, on_change=move)
             stage.props('dense outlined aria-label="Stage"')
 
-        def draw_experiment() -> None:
-            parts.link(found["experimentId"], addresses.experiment(found["experimentId"]))
+        def draw_experiment(id: str) -> None:
+            parts.link(id, addresses.experiment(id))
 
         with parts.card("Version"):
             parts.facts(
                 [
                     ("Stage", draw_stage),
-                    ("Experiment", draw_experiment if found["experimentId"] else None),
-                    ("Dataset", found["dataset"]),
-                    ("Type", found["modelType"]),
-                    ("Description", found["description"]),
-                    ("Tags", lambda: parts.tags(found["tags"], self._tag)),
-                    ("Created", lambda: parts.ago(found["creationTime"])),
-                    ("Source", lambda: parts.text(found["source"] or "–", "code", "anywhere")),
+                    ("Experiment", partial(draw_experiment, found.experiment_id) if found.experiment_id else None),
+                    ("Dataset", found.dataset),
+                    ("Type", found.model_type),
+                    ("Description", found.description),
+                    ("Tags", lambda: parts.tags(found.tags, self._tag)),
+                    ("Created", lambda: parts.ago(found.creation_time)),
+                    ("Source", lambda: parts.text(found.source or "–", "code", "anywhere")),
                 ]
             )
 
@@ -124,9 +126,9 @@ class _Version:
     async def _edit(self) -> None:
         name, version = self._at
         with dialogs.dialog("Describe it") as dialog:
-            dataset = ui.input("Dataset it was trained on", value=self._found["dataset"] or "")
+            dataset = ui.input("Dataset it was trained on", value=self._found.dataset or "")
             dataset.props("outlined dense autofocus")
-            note = ui.textarea("Description", value=self._found["description"] or "").props("outlined autogrow")
+            note = ui.textarea("Description", value=self._found.description or "").props("outlined autogrow")
 
             async def save() -> None:
                 said = {"name": name, "version": version, "description": note.value, "dataset": dataset.value}

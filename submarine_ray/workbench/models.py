@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound
+from submarine_ray.spec.answers.models import ModelVersion, RegisteredModel
 from submarine_ray.spec.models import RegisteredModelPatch
 from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.endpoint import unregistered
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
-from submarine_ray.workbench.traffic import Traffic
+from submarine_ray.workbench.traffic import TrafficCard
 
 _MODELS = (
     Column("name", "Name", "link", sortable=True),
@@ -41,7 +41,7 @@ def add(bench: Bench) -> None:
             found = await asyncio.to_thread(models.list_all)
             parts.heading("Models", 1)
             if found:
-                rows = [one | {"href": addresses.model(one["name"])} for one in found]
+                rows = [one.model_dump(by_alias=True) | {"href": addresses.model(one.name)} for one in found]
                 parts.table(_MODELS, rows, "name", "Models", page=50 if len(rows) > 50 else 0)
             else:
                 with parts.empty("No models yet", "An experiment that saved a model can register it, from its page."):
@@ -61,7 +61,7 @@ def add(bench: Bench) -> None:
             else:
                 for version in served.keys() - there:
                     unregistered(name, version)
-            traffic = await Traffic(bench.services, name).draw()
+            traffic = await TrafficCard(bench.services, name).draw()
             page.live(traffic, "endpoint")
 
 
@@ -79,18 +79,19 @@ class _Model:
             parts.button("Describe", self._describe, "edit", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         self._refresh = await parts.redrawn(ui.element("div").classes("stack"), self._draw, self._look)
-        return {int(one["version"]) for one in looked[1]}
+        return {one.version for one in looked[1]}
 
-    def _look(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def _look(self) -> tuple[RegisteredModel, list[ModelVersion]]:
         return self._models.get(self._name), self._models.versions(self._name)
 
-    def _draw(self, looked: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+    def _draw(self, looked: tuple[RegisteredModel, list[ModelVersion]]) -> None:
         self._found, versions = looked
-        parts.text(self._found["description"] or "", "p", "quiet anywhere")
-        parts.tags(self._found["tags"], self._tag)
+        parts.text(self._found.description or "", "p", "quiet anywhere")
+        parts.tags(self._found.tags, self._tag)
         rows = [
-            one | {"label": f"Version {one['version']}", "href": addresses.model(self._name, one["version"])}
-            for one in sorted(versions, key=lambda one: -int(one["version"]))
+            one.model_dump(by_alias=True)
+            | {"label": f"Version {one.version}", "href": addresses.model(self._name, one.version)}
+            for one in sorted(versions, key=lambda one: -one.version)
         ]
         parts.table(_VERSIONS, rows, "version", "Versions", page=50 if len(rows) > 50 else 0)
 
@@ -101,7 +102,7 @@ class _Model:
     async def _describe(self) -> None:
         with dialogs.dialog("Describe it") as dialog:
             name = ui.input("Name", value=self._name).props("outlined dense autofocus")
-            note = ui.textarea("Description", value=self._found["description"] or "").props("outlined autogrow")
+            note = ui.textarea("Description", value=self._found.description or "").props("outlined autogrow")
 
             async def save() -> None:
                 patch = parsed(RegisteredModelPatch, {"name": name.value, "description": note.value}, name)

@@ -70,7 +70,7 @@ def _describe(spec: StoredTemplate) -> str:
 async def deploy_model(services: Services) -> None:
     """Choose a version of a model, the newest of each first, and serve it."""
     newest = await asyncio.to_thread(services.models.newest_versions)
-    choices = {(one["name"], int(one["version"])): f"{one['name']} v{one['version']}" for one in newest}
+    choices = {(one.name, one.version): f"{one.name} v{one.version}" for one in newest}
     with dialogs.dialog("Deploy a model") as dialog:
         if not choices:
             parts.text("No model is registered yet: a finished experiment's page registers one.", "p", "quiet")

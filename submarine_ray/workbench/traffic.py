@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nicegui import ui
 
 from submarine_ray.core.errors import NotFound
+from submarine_ray.spec.answers.serving import Endpoint, Traffic
 from submarine_ray.spec.serving import TrafficSpec
 from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.endpoint import state
@@ -14,7 +13,7 @@ from submarine_ray.workbench.problems import parsed
 from submarine_ray.workbench.services import Services
 
 
-class Traffic:
+class TrafficCard:
     """The card of one model; nothing is drawn until one of its versions is served."""
 
     def __init__(self, services: Services, model_name: str) -> None:
@@ -27,32 +26,32 @@ class Traffic:
         self._refresh = await parts.redrawn(ui.element("div"), self._draw, self._look)
         return self._refresh
 
-    def _look(self) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-        served = [one for one in self._serving.list_all() if one["modelName"] == self._name]
+    def _look(self) -> tuple[list[Endpoint], Traffic | None]:
+        served = [one for one in self._serving.list_all() if one.model_name == self._name]
         try:
             return served, self._traffic.get(self._name)
         except NotFound:
             return served, None
 
-    def _draw(self, looked: tuple[list[dict[str, Any]], dict[str, Any] | None]) -> None:
+    def _draw(self, looked: tuple[list[Endpoint], Traffic | None]) -> None:
         served, shared = looked
         if not served:
             return
-        weights = {int(version): weight for version, weight in (shared or {"weights": {}})["weights"].items()}
+        weights = shared.weights if shared else {}
         with parts.card("Traffic"):
             if shared:
                 with parts.row():
-                    parts.text(shared["invocationsUrl"], "code", "anywhere grow")
-                    parts.badge(shared["status"], state(shared["status"]))
-                if shared["message"]:
-                    parts.notice(shared["message"])
+                    parts.text(shared.invocations_url, "code", "anywhere grow")
+                    parts.badge(shared.status, state(shared.status))
+                if shared.message:
+                    parts.notice(shared.message)
             else:
                 parts.text("One URL for several versions: each takes its share of the requests.", "p", "quiet")
             fields: dict[int, ui.number] = {}
             whole = sum(weights.values())
             with ui.element("div").classes("fields"):
                 for one in served:
-                    version = int(one["modelVersion"])
+                    version = one.model_version
                     weight = weights.get(version, 0 if shared else 100)
                     label = f"Weight of version {version}" + (f" ({weight / whole:.0%})" if whole else "")
                     fields[version] = ui.number(label, value=weight, min=0, format="%d").props("outlined dense")

@@ -11,46 +11,48 @@ from typing import Any
 
 import httpx
 from nicegui import ui
+from pydantic import JsonValue
 
 from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.outgoing import CheckedAsyncTransport, fetched_async
+from submarine_ray.spec.answers.models import ModelColumn, ModelSignature
 from submarine_ray.workbench import parts
 
 Check = Callable[[], Outgoing | None]
 
 TRY_SECONDS = 30.0
 MAX_FIELDS = 40
-_EXAMPLE = {"inputs": [[1.0, 2.0]]}
+_EXAMPLE: dict[str, JsonValue] = {"inputs": [[1.0, 2.0]]}
 _NUMBERS = {"double": float, "float": float, "long": int, "integer": int}
 
 
-def describe(columns: list[dict[str, Any]]) -> str:
+def describe(columns: list[ModelColumn]) -> str:
     """A signature's side in words: `age double, sex string` or `float32 [-1, 64]`."""
     return ", ".join(
-        " ".join(filter(None, (one["name"], one["type"], str(one["shape"]) if one["shape"] else "", _optional(one))))
+        " ".join(filter(None, (one.name, one.type, str(one.shape) if one.shape else "", _optional(one))))
         for one in columns
     )
 
 
-def _optional(column: dict[str, Any]) -> str:
-    return "" if column["required"] else "(optional)"
+def _optional(column: ModelColumn) -> str:
+    return "" if column.required else "(optional)"
 
 
-def draw(url: str, signature: dict[str, Any] | None, outgoing: Check) -> None:
+def draw(url: str, signature: ModelSignature | None, outgoing: Check) -> None:
     """The form for the invocations at `url`, reached as `outgoing()` allows; without a signature, only the request."""
-    _Form(url, signature or {"inputs": [], "outputs": [], "example": None}, outgoing).draw()
+    _Form(url, signature or ModelSignature(inputs=[], outputs=[], example=None), outgoing).draw()
 
 
 class _Form:
-    def __init__(self, url: str, signature: dict[str, Any], outgoing: Check) -> None:
+    def __init__(self, url: str, signature: ModelSignature, outgoing: Check) -> None:
         self._url = url
         self._outgoing = outgoing
         self._signature = signature
-        self._document: dict[str, Any] = signature["example"] or _EXAMPLE
+        self._document: dict[str, JsonValue] = signature.example or _EXAMPLE
         self._fields: dict[str, Any] = {}
 
     def draw(self) -> None:
-        columns = self._signature["inputs"]
+        columns = self._signature.inputs
         with parts.card("Try it"):
             if columns:
                 parts.text(f"Takes {describe(columns)}", "p", "quiet small anywhere")
@@ -58,7 +60,7 @@ class _Form:
             if row is not None and len(columns) <= MAX_FIELDS:
                 with ui.element("div").classes("fields"):
                     for column in columns:
-                        self._draw_field(column, row.get(column["name"]))
+                        self._draw_field(column, row.get(column.name or ""))
             self._body = ui.textarea("Request, as JSON", value=json.dumps(self._document))
             self._body.props("outlined autogrow spellcheck=false").classes("mono")
             with parts.row():
@@ -66,26 +68,30 @@ class _Form:
                 parts.button("Copy as curl", self._copy)
             self._answer = ui.element("div")
 
-    def _first_row(self) -> dict[str, Any] | None:
+    def _first_row(self) -> dict[str, JsonValue] | None:
         """The example's first row by column, if the model takes named columns."""
-        columns = self._signature["inputs"]
-        if not columns or any(one["shape"] is not None or not one["name"] for one in columns):
+        columns = self._signature.inputs
+        if not columns or any(one.shape is not None or not one.name for one in columns):
             return None
         split, inputs = self._document.get("dataframe_split"), self._document.get("inputs")
         if isinstance(split, dict) and split.get("data"):
-            return dict(zip(map(str, split["columns"]), split["data"][0], strict=False))
+            names, data = split.get("columns"), split["data"]
+            if isinstance(names, list) and isinstance(data, list) and isinstance(data[0], list):
+                return dict(zip(map(str, names), data[0], strict=False))
         if isinstance(inputs, dict):
             return {
                 name: values[0] if isinstance(values, list) and values else values for name, values in inputs.items()
             }
         return {}
 
-    def _draw_field(self, column: dict[str, Any], value: Any) -> None:
-        name, kind = column["name"], column["type"]
+    def _draw_field(self, column: ModelColumn, value: JsonValue) -> None:
+        name, kind = column.name or "", column.type
         if kind == "boolean":
             field: Any = ui.switch(name, value=bool(value))
         elif kind in _NUMBERS:
-            field = ui.number(name, value=value).props("outlined dense debounce=200")
+            field = ui.number(name, value=value if isinstance(value, (int, float)) else None).props(
+                "outlined dense debounce=200"
+            )
         else:
             field = ui.input(name, value="" if value is None else str(value)).props("outlined dense debounce=200")
         field.on_value_change(self._from_fields)

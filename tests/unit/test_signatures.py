@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from submarine_ray.models.signatures import NotReadable, signature
+from submarine_ray.spec.answers.models import ModelColumn, ModelSignature
 
 
 def model(inputs: Any, outputs: Any = None) -> Any:
@@ -40,15 +41,15 @@ COLUMNS = [
     ],
 )
 def test_without_a_saved_example_one_is_made_of_zeros(inputs: list[Any], example: Any) -> None:
-    assert signature(model(inputs), None)["example"] == example
+    assert signature(model(inputs), None).example == example
 
 
 def test_columns_say_their_type_and_whether_they_are_needed() -> None:
     found = signature(model(COLUMNS, [tensor([-1])]), None)
-    assert [(one["name"], one["type"], one["required"]) for one in found["inputs"]][:2] == [
+    assert [(one.name, one.type, one.required) for one in found.inputs][:2] == [
         ("age", "double", True), ("rooms", "long", False),
     ]  # fmt: skip
-    assert found["outputs"] == [{"name": None, "type": "float32", "shape": [-1], "required": True}]
+    assert found.outputs == [ModelColumn(name=None, type="float32", shape=[-1], required=True)]
 
 
 @pytest.mark.parametrize(
@@ -62,21 +63,21 @@ def test_columns_say_their_type_and_whether_they_are_needed() -> None:
     ],
 )
 def test_a_saved_example_is_shown_by_its_first_row(saved: Any, shown: Any) -> None:
-    assert signature(model([tensor([-1, 1])]), json.dumps(saved))["example"] == shown
+    assert signature(model([tensor([-1, 1])]), json.dumps(saved)).example == shown
 
 
 def test_an_example_too_long_for_people_gives_way_to_zeros() -> None:
     saved = json.dumps({"inputs": [[0.123456] * 5000]})
-    assert signature(model([tensor([-1, 2])]), saved)["example"] == {"inputs": [[0.0, 0.0]]}
+    assert signature(model([tensor([-1, 2])]), saved).example == {"inputs": [[0.0, 0.0]]}
 
 
 def test_a_model_without_a_signature_has_none() -> None:
-    assert signature(None, None) == {"inputs": [], "outputs": [], "example": None}
+    assert signature(None, None) == ModelSignature(inputs=[], outputs=[], example=None)
 
 
 def test_a_shape_without_end_makes_no_example() -> None:
-    assert signature(model([tensor([-1, 10**6, 10**6])]), None)["example"] is None
-    assert signature(model([tensor([10**6]), *COLUMNS]), "[1]")["example"] is None
+    assert signature(model([tensor([-1, 10**6, 10**6])]), None).example is None
+    assert signature(model([tensor([10**6]), *COLUMNS]), "[1]").example is None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import JsonValue
 
 from submarine_ray.spec.answers.base import Answer
 
@@ -73,5 +73,5 @@ class ModelSignature(Answer):
     """What it takes."""
     outputs: list[ModelColumn]
     """What it gives."""
-    example: dict[str, Any] | None
+    example: dict[str, JsonValue] | None
     """A body for /invocations: what was saved as an example, else zeros."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from submarine_ray.spec.answers.base import Answer
+from submarine_ray.spec.answers.events import Event
 
 
 class Endpoint(Answer):
@@ -32,6 +33,13 @@ class Endpoint(Answer):
     """When it was asked for."""
 
 
+class EndpointWithEvents(Endpoint):
+    """An endpoint, and what has happened to it."""
+
+    events: list[Event]
+    """The oldest first."""
+
+
 class Latency(Answer):
     """How long answers took, in milliseconds: null without any."""
 
@@ -56,8 +64,8 @@ class TrafficPoint(Answer):
     """Of these requests."""
 
 
-class EndpointFigures(Answer):
-    """What an endpoint has to do. The course begins when somebody first looks."""
+class EndpointRates(Answer):
+    """What an endpoint has to do now."""
 
     requests: int
     """Predictions asked for since Serve's proxy has started."""
@@ -69,10 +77,15 @@ class EndpointFigures(Answer):
     """Likewise."""
     latency: Latency
     """Of the last half minute; without a request in it, of all."""
-    known: bool
-    """Whether the cluster's metrics can be had from here."""
+
+
+class EndpointFigures(EndpointRates):
+    """What an endpoint has to do. The course begins when somebody first looks."""
+
     course: list[TrafficPoint]
     """The last half hour, a point every ten seconds that somebody looked."""
+    known: bool
+    """Whether the cluster's metrics can be had from here."""
 
 
 class Traffic(Answer):
