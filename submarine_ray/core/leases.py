@@ -10,7 +10,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, String, Table, func, inspect, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    String,
+    Table,
+    event,
+    func,
+    inspect,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from submarine_ray.core.clock import CLOCK, Clock, due_ms
@@ -93,9 +106,10 @@ def agreed_ms(session: Session, table: type[Locked], lessee: Lessee) -> int:
     if session.get_bind().dialect.name != "sqlite":
         clock.agree(int(session.scalar(_SERVER_MS) or 0))
     now, name = clock.due_ms(), table.__name__
-    if lessee.mended.setdefault(name, clock.server_jumps) != clock.server_jumps:
-        lessee.mended[name] = clock.server_jumps
+    jumps = clock.server_jumps
+    if lessee.mended.setdefault(name, jumps) != jumps:
         _mend(session, table, now, lessee)
+        event.listen(session, "after_commit", lambda _: lessee.mended.update({name: jumps}), once=True)
     return now
 
 

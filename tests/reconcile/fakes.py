@@ -55,6 +55,7 @@ class Cluster:
     """What there is on a cluster; `calls` counts each change that was asked of it. Hooks run in the middle of a call."""
 
     things: dict[str, str] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     looking: Callable[[Sequence[str]], None] = lambda _keys: None
     making: Callable[[str], None] = lambda _key: None
@@ -73,6 +74,7 @@ class Things:
         self.clock = clock
         self.poisoned: dict[str, Exception] = {}
         self.told: list[tuple[str, str]] = []
+        self.writing: Callable[[str], None] = lambda _key: None
 
     def ready(self) -> None:
         pass
@@ -105,6 +107,8 @@ class Things:
         return None
 
     def write(self, session: Session, row: ThingRow, outcome: Outcome) -> bool:
+        if "status" in outcome.values:
+            self.writing(row.id)
         if not leases.apply(session, row, outcome.values):
             return False
         self.told += [(row.id, event.message) for event in outcome.events]

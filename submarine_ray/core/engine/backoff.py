@@ -7,6 +7,8 @@ import threading
 
 FIRST_MS, LONGEST_MS = 2_000, 300_000
 JITTER = 0.25
+MOST = 10_000
+"""Keys that are remembered. What fails longest ago is forgotten first: rows may be deleted while they fail."""
 
 
 class Backoff:
@@ -24,7 +26,10 @@ class Backoff:
     def failed(self, key: str) -> tuple[int, int]:
         """Note a failure; how many there were in a row, and the pause in ms."""
         with self._lock:
-            count = self._failures[key] = self._failures.get(key, 0) + 1
+            count = self._failures.pop(key, 0) + 1
+            self._failures[key] = count  # the latest is the last in a dict
+            if len(self._failures) > MOST:
+                del self._failures[next(iter(self._failures))]
         pause = min(self._longest_ms, self._first_ms * 2 ** min(count - 1, 20))
         return count, int(pause * (1 + self._chance.uniform(-JITTER, JITTER)))
 

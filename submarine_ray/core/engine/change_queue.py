@@ -45,6 +45,11 @@ class ChangeQueue:
             self._changed -= ready
             return sorted(ready)
 
+    def put_back(self, ids: Iterable[str]) -> None:
+        """What was taken could not be dealt with: it is there to be taken again."""
+        with self._lock:
+            self._changed |= set(ids)
+
     def hold(self, ids: Iterable[str]) -> None:
         """Somebody begins to work on these, perhaps before the one before has let go of them."""
         with self._lock:

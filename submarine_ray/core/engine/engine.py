@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic
@@ -27,6 +27,7 @@ from submarine_ray.core.loop import Loop
 log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 60.0
+STOP_SECONDS = 10.0
 TOLD_AFTER = 3
 """After how many failures of the world in a row a user is told; of our own mistakes after the first."""
 LONGEST_OUTAGE_MS = 30_000
@@ -93,6 +94,8 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         self._looks.close(wait=True)
         self._steps.close(wait=True)
         self._stopping.set()
+        if self._beat.is_alive():
+            self._beat.join(STOP_SECONDS)
         if left := self._hand.tokens():
             try:
                 with self._database.session(write=True) as session:
@@ -115,7 +118,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
             for row in rows:
                 by_cluster.setdefault(row.row_lane, []).append(row)
             for cluster, group in by_cluster.items():
-                self._looks.put(cluster, partial(self._work, cluster, group))
+                self._looks.put(cluster, partial(self._surely, group, partial(self._work, cluster, group)))
         return self._pause()
 
     def _catch_up(self) -> None:
@@ -123,19 +126,25 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         with self._lock:
             stranded = dict(self._stranded)
         changed = self.changes.take()
-        if stranded or changed:
+        if not (stranded or changed):
+            return
+        try:
             with self._database.session(write=True) as session:
                 if stranded:
                     leases.give_back(session, self._feature.table, stranded)
                 if changed:
                     leases.wake(session, self._feature.table, changed, self._lessee.clock.due_ms())
-            with self._lock:
-                for key in stranded:
-                    self._stranded.pop(key, None)
+        except DatabaseUnavailable:
+            self.changes.put_back(changed)
+            raise
+        with self._lock:
+            for key, token in stranded.items():
+                if self._stranded.get(key) == token:
+                    del self._stranded[key]
 
     def _claim(self, free: int) -> Sequence[RowT]:
         held, full = self._hand.keys(), self._full()
-        table = self._feature.table
+        table, begun = self._feature.table, self._lessee.clock.even_ms()
         with self._database.session() as session:  # the write lock is for those who have something to write
             asked = leases.agreed_ms(session, table, self._lessee)
             due = leases.next_due(session, table, asked, held, full)
@@ -143,7 +152,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
             return []
         with self._database.session(write=True) as session:
             rows = leases.claim(session, table, self._lessee, self._bounds.batch, free, held, full)
-        self._hand.take(rows, asked)
+        self._hand.take(rows, begun)
         self.changes.hold(row.row_key for row in rows)
         return rows
 
@@ -160,8 +169,9 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         with self._lock:
             back = min((until for until in self._away.values() if until > now), default=math.inf)
         self._passed_over = self._full()
+        full = self._passed_over & self._full()  # of those that are free from here on, `_freed` tells
         with self._database.session() as session:
-            due = leases.next_due(session, self._feature.table, now, self._hand.keys(), self._passed_over)
+            due = leases.next_due(session, self._feature.table, now, self._hand.keys(), full)
         self._next_tick_ms = min(back, math.inf if due is None else due)
         return max(0.02, min(IDLE_SECONDS, (self._next_tick_ms - now) / 1000))
 
@@ -205,13 +215,24 @@ class Engine(Generic[RowT, ObservedT, StepT]):
                 if outcome := self._taken(row, step, observed):
                     notes.append((row, outcome))
             else:
-                self._steps.put(cluster, partial(self._step, row, step, observed, stale))
+                going = partial(self._step, row, step, observed, stale)
+                self._steps.put(cluster, partial(self._surely, [row], going))
         self._write(notes)
+
+    def _surely(self, rows: Sequence[RowT], work: Callable[[], None]) -> None:
+        """Whatever ends a work, its rows are not kept in hand by a heartbeat that nobody works under."""
+        try:
+            work()
+        except BaseException as failure:  # such as SystemExit of a library
+            log.exception("reconcile.work_broken", feature=self._feature.name, rows=[row.row_key for row in rows])
+            self._strand([row for row in rows if self._hand.tokens().get(row.row_key) == row.lock_token], failure)
+            raise
 
     def _still_held(self, rows: Sequence[RowT]) -> list[RowT]:
         """Those whose leases have not ended while they waited for a worker; of the others nothing is done."""
         held = [row for row in rows if self._hand.holds(row.row_key)]
-        self._let_go(row.row_key for row in rows if row not in held)
+        if len(held) < len(rows):  # perhaps nobody has taken them, and a heartbeat was late but in time
+            self._give_back([row for row in rows if row not in held])
         return held
 
     def _outage(self, cluster: str, rows: Sequence[RowT], failure: Exception) -> None:
@@ -251,7 +272,6 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         except Exception as failure:  # noqa: BLE001 (of this row alone)
             self._failed(row, step, failure)
             return None
-        self._rows.succeeded(row.row_key)
         return outcome
 
     def _failed(self, row: RowT, step: StepT | None, failure: Exception) -> None:
@@ -285,6 +305,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
             return
         # In one order everywhere: on MySQL two transactions would otherwise wait for one another.
         ordered = sorted(taken, key=lambda one: one[0].row_key)
+        self._hand.ending(row.row_key for row, _ in ordered)
         try:
             with self._database.session(write=True) as session:
                 written = [one for one in ordered if self._feature.write(session, *one)]
@@ -302,6 +323,8 @@ class Engine(Generic[RowT, ObservedT, StepT]):
                 self._failed(ordered[0][0], None, failure)
             return
         for row, outcome in written:
+            if not is_failure or self._due(outcome) == math.inf:
+                self._rows.succeeded(row.row_key)
             try:
                 self._feature.written(row, outcome)
             except Exception:  # it is kept: whoever waits looks again by himself
@@ -331,7 +354,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         else:
             self._let_go(row.row_key for row in rows)
 
-    def _strand(self, rows: Sequence[RowT], failure: Exception) -> None:
+    def _strand(self, rows: Sequence[RowT], failure: BaseException) -> None:
         """The database went away while rows were in hand: the next tick that reaches it gives them back."""
         why = str(failure.__cause__ or failure)
         log.warning("reconcile.stranded", feature=self._feature.name, rows=len(rows), why=why)

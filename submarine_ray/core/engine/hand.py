@@ -15,11 +15,15 @@ LONGEST_STEP_MS = 3_600_000
 
 @dataclass
 class Claim:
-    """A row in hand. `until_ms`: when its lease ends unless it is renewed, by the process's own clock."""
+    """A row in hand. `until_ms`: when its lease ends unless it is renewed, by a clock that nobody can set.
+
+    `is_ending`: what came of it is being written, which frees the row: a heartbeat that misses it lost nothing.
+    """
 
     token: str
     taken_ms: int
     until_ms: int
+    is_ending: bool = False
     is_lost: bool = False
 
 
@@ -33,11 +37,18 @@ class Hand:
         self._lock = threading.Lock()
         self._claims: dict[str, Claim] = {}
 
-    def take(self, rows: Iterable[Claimable], asked_ms: int) -> None:
-        """Note rows that were claimed; `asked_ms`: when the claim was begun, from which its lease is reckoned."""
+    def take(self, rows: Iterable[Claimable], begun_ms: int) -> None:
+        """Note rows that were claimed; their leases are reckoned from `begun_ms` (Clock.even_ms), before the claim."""
         with self._lock:
             for row in rows:
-                self._claims[row.row_key] = Claim(row.lock_token or "", asked_ms, asked_ms + self._lessee.lease_ms)
+                self._claims[row.row_key] = Claim(row.lock_token or "", begun_ms, begun_ms + self._lessee.lease_ms)
+
+    def ending(self, keys: Iterable[str]) -> None:
+        """Note that what came of these is about to be written."""
+        with self._lock:
+            for key in keys:
+                if claim := self._claims.get(key):
+                    claim.is_ending = True
 
     def let_go(self, keys: Iterable[str]) -> None:
         with self._lock:
@@ -56,7 +67,7 @@ class Hand:
         """Whether a row's lease has surely not ended. Time goes on while a process is stopped: it finds out here."""
         with self._lock:
             claim = self._claims.get(key)
-            return claim is not None and not claim.is_lost and self._lessee.clock.due_ms() < claim.until_ms
+            return claim is not None and not claim.is_lost and self._lessee.clock.even_ms() < claim.until_ms
 
     def renew(self) -> set[str]:
         """One heartbeat: make all leases as long as new ones; the keys of those that are lost now.
@@ -64,7 +75,7 @@ class Hand:
         A lost row stays in hand until the worker that has it lets go: this process does not claim it meanwhile.
         Raises DatabaseUnavailable: then the leases run on, and the next heartbeat may still be in time.
         """
-        now = self._lessee.clock.due_ms()
+        now = self._lessee.clock.even_ms()
         with self._lock:
             claims = {key: claim.token for key, claim in self._claims.items() if not claim.is_lost}
             hanging = {key for key in claims if now - self._claims[key].taken_ms >= LONGEST_STEP_MS}
@@ -78,7 +89,7 @@ class Hand:
                     continue  # what was let go of meanwhile was not lost
                 if key in kept:
                     claim.until_ms = now + self._lessee.lease_ms
-                else:
+                elif not claim.is_ending:
                     claim.is_lost = True
                     lost.add(key)
         return lost
