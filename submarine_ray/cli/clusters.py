@@ -17,19 +17,19 @@ cluster_app = typer.Typer(no_args_is_help=True, help="The clusters that experime
 
 @cluster_app.command("add")
 def add(
-    name: Annotated[str | None, typer.Argument(help="what experiments call it")] = None,
-    file: Annotated[Path | None, typer.Option("-f", "--file", help="its registration, YAML or JSON")] = None,
+    name: Annotated[str | None, typer.Argument(help="the name by which experiments select it")] = None,
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="the registration, YAML or JSON")] = None,
     address: Annotated[str | None, typer.Option(help="a running Ray cluster's dashboard: http://host:8265")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="where that dashboard's token is")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="a file with that dashboard's token")] = None,
     kuberay: Annotated[bool, typer.Option("--kuberay", help="KubeRay on Kubernetes")] = False,
     kubeconfig: Annotated[Path | None, typer.Option(help="default $KUBECONFIG, else ~/.kube/config")] = None,
     upload: Annotated[
         bool, typer.Option("--upload", help="send the kubeconfig's text, for a service elsewhere")
     ] = False,
     in_cluster: Annotated[bool, typer.Option("--in-cluster", help="the service runs in a pod there")] = False,
-    context: Annotated[str | None, typer.Option(help="which of the kubeconfig's contexts")] = None,
-    namespace: Annotated[str | None, typer.Option(help="where everything is made")] = None,
-    mode: Annotated[str | None, typer.Option(help="dedicated: a Ray cluster an experiment; or shared")] = None,
+    context: Annotated[str | None, typer.Option(help="a context of the kubeconfig")] = None,
+    namespace: Annotated[str | None, typer.Option(help="the namespace for all objects")] = None,
+    mode: Annotated[str | None, typer.Option(help="dedicated: a Ray cluster for each experiment; or shared")] = None,
     image: Annotated[str | None, typer.Option(help="the pods' image")] = None,
 ) -> None:
     """Register a cluster: `submarine cluster add kind --kuberay --context kind-kind`."""
@@ -83,7 +83,7 @@ def check(name: str, form: Output = Format.TABLE) -> None:
 def delete(
     name: str,
     force: Annotated[
-        bool, typer.Option("--force", help="give up what runs there, be it that the cluster is gone")
+        bool, typer.Option("--force", help="give up what runs there, also if the cluster does not answer")
     ] = False,
 ) -> None:
     """Forget a cluster, and take away what was made on it."""

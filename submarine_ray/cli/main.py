@@ -10,23 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from submarine_ray.cli import output, resources
-from submarine_ray.cli.clusters import cluster_app
+from submarine_ray.cli.groups import app, config_app, create_app, delete_app, get_app, list_app
 from submarine_ray.cli.output import Format, Problem
 from submarine_ray.cli.resources import Output
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Machine learning on Ray."
-)
-list_app = typer.Typer(no_args_is_help=True, help="List things.")
-get_app = typer.Typer(no_args_is_help=True, help="Show one thing.")
-delete_app = typer.Typer(no_args_is_help=True, help="Delete one thing.")
-create_app = typer.Typer(no_args_is_help=True, help="Create one thing.")
-config_app = typer.Typer(no_args_is_help=True, help="Which control service to talk to.")
-for name, group in (
-    ("list", list_app), ("get", get_app), ("delete", delete_app), ("create", create_app), ("config", config_app),
-):  # fmt: skip
-    app.add_typer(group, name=name)
-app.add_typer(cluster_app, name="cluster")
 resources.add_to(list_app, get_app, delete_app, create_app)
 
 
@@ -68,19 +55,20 @@ def up(
         int | None, typer.Option(min=1, max=16, help="control services behind one port; default one, or as before")
     ] = None,
 ) -> None:
-    """Start the platform on this machine, or what is missing of it."""
+    """Start the platform on this machine, or those of its processes that do not run."""
     from submarine_ray.cli import platform
 
     started = platform.up(_home(), cpus, gpus, services)
     typer.echo(f"started: {', '.join(started)}" if started else "already running")
-    typer.echo(f"Workbench {platform.url()}/  API {platform.url()}/docs  MLflow {platform.url()}/mlflow")
+    url = platform.url()
+    typer.echo(f"Workbench {url}/  API {url}/docs  MLflow {url}/mlflow  Help {url}/help")
     if link := platform.sign_in_link():
         typer.echo(f"Sign in, once, within ten minutes: {link}")
 
 
 @app.command("sign-in")
 def sign_in() -> None:
-    """Print a link that signs a browser in to the control service: once, within ten minutes."""
+    """Print a link that signs a browser in. It works once, within ten minutes."""
     service = client().service
     typer.echo(f"{service.host}{service.call('POST', '/api/v1/session/link')['path']}")
 
@@ -96,7 +84,7 @@ def down() -> None:
 
 @app.command()
 def status(form: Output = Format.TABLE) -> None:
-    """What runs on this machine, where, since when. Exit status 1 if a part does not."""
+    """Show the platform's processes on this machine. The exit status is 1 if one of them does not run."""
     from dataclasses import asdict
     from datetime import datetime
 
@@ -125,7 +113,7 @@ def quickstart(
         Path | None, typer.Option(help="directory with MNIST IDX files; default scikit-learn's digits")
     ] = None,
 ) -> None:
-    """Train on two workers, register, serve and ask the model, from nothing, in one command."""
+    """Start the platform, train on two workers, register the model, serve it, and send it requests."""
     from submarine_ray.cli import quickstart as main_job
 
     main_job.run(framework, data)
@@ -140,7 +128,7 @@ def run(
     framework: Annotated[str | None, typer.Option(help="PyTorch, TensorFlow, XGBoost, Python, Shell or Ray")] = None,
     env: Annotated[list[str] | None, typer.Option(help="K=V, or K for your own; may be given many times")] = None,
     name: Annotated[str | None, typer.Option(help="the experiment's name")] = None,
-    working_dir: Annotated[Path, typer.Option(help="directory to send along", exists=True, file_okay=False)] = Path(),
+    working_dir: Annotated[Path, typer.Option(help="directory to send with it", exists=True, file_okay=False)] = Path(),
     no_working_dir: Annotated[bool, typer.Option("--no-working-dir", help="send no directory")] = False,
     max_retries: Annotated[int, typer.Option(min=0)] = 0,
     cluster: Annotated[str | None, typer.Option(help="where to run; default the local cluster")] = None,
@@ -230,7 +218,7 @@ def run_template(
 @app.command()
 def logs(
     id: Annotated[str, typer.Argument(help="the experiment")],
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until it ends")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="continue until it ends")] = False,
     replica: Annotated[str | None, typer.Option(help="one replica, such as worker-1")] = None,
     tail: Annotated[int | None, typer.Option(help="only the last lines of each replica", min=1, max=10_000)] = None,
 ) -> None:
@@ -273,11 +261,11 @@ def stop(id: Annotated[str, typer.Argument(help="the experiment")]) -> None:
 def serve(
     model: str,
     version: int,
-    replicas: Annotated[int, typer.Option(min=1, help="how many processes answer")] = 1,
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs of each of them; less than 1: a part of one")] = 0,
-    cpus: Annotated[float, typer.Option(min=0, help="CPUs of each of them; default few")] = 0,
-    memory: Annotated[str | None, typer.Option(help="memory of each of them, such as 2Gi")] = None,
-    cluster: Annotated[str | None, typer.Option(help="where; default the local cluster")] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="number of processes that answer")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs per replica; less than 1: a share of one")] = 0,
+    cpus: Annotated[float, typer.Option(min=0, help="CPUs per replica; 0: a small default")] = 0,
+    memory: Annotated[str | None, typer.Option(help="memory per replica, such as 2Gi")] = None,
+    cluster: Annotated[str | None, typer.Option(help="where to serve it; default the local cluster")] = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait until it answers; 0: do not wait")] = 180,
 ) -> None:
     """Serve a model version, and print where it answers."""

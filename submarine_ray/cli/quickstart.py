@@ -162,6 +162,9 @@ def _urls(home: Home, endpoint: dict[str, Any]) -> None:
         *([("Sign in, once", link)] if (link := platform.sign_in_link()) else []),
         ("API docs", f"{platform.url()}/docs"),
         ("MLflow", f"{platform.url()}/mlflow"),
+        ("Help", f"{platform.url()}/help/"),
+        ("Help", f"{platform.url()}/help/"),
+        ("Help", f"{platform.url()}/help/"),
         ("Ray dashboard", f"{dashboard}  (token in {home.ray_token})"),
         ("Endpoint", endpoint["invocationsUrl"]),
     ]

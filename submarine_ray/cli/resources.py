@@ -11,9 +11,9 @@ import typer
 from submarine_ray.cli import output
 from submarine_ray.cli.output import Format, Problem
 
-Output = Annotated[Format, typer.Option("--output", "-o", help="how to print")]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="say what became of it")]
-File = Annotated[Path, typer.Option("-f", "--file", help="its spec, YAML or JSON")]
+Output = Annotated[Format, typer.Option("--output", "-o", help="output format")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="print the result")]
+File = Annotated[Path, typer.Option("-f", "--file", help="the spec, YAML or JSON")]
 
 
 def connect() -> Any:
@@ -187,7 +187,8 @@ def _endpoints(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
 def _notebooks(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
     @list_app.command("notebook")
     def list_notebook(
-        owner: Annotated[str | None, typer.Option(help="whose: an ownerId")] = None, form: Output = Format.TABLE
+        owner: Annotated[str | None, typer.Option(help="only notebooks of this ownerId")] = None,
+        form: Output = Format.TABLE,
     ) -> None:
         """List notebooks."""
         from urllib.parse import quote

@@ -95,7 +95,7 @@ async def _draw_file(services: Services, experiment_id: str, path: str) -> None:
         elif suffix == ".ipynb" and _draw_notebook(content):
             return
         elif b"\0" in content[:4096]:
-            parts.text("This is not text; download it to look at it.", "p", "quiet")
+            parts.text("This file is not text. Download it to view it.", "p", "quiet")
         elif suffix in _TABLES:
             _draw_table(content.decode(errors="replace"), _TABLES[suffix])
         else:

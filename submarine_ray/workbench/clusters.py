@@ -103,7 +103,7 @@ def _draw_cluster(found: dict[str, Any]) -> None:
                 parts.link(one.name, "/notebooks").classes("grow anywhere")
                 parts.text("notebook", classes="quiet small")
         if not found["endpoints"] and not found["notebooks"]:
-            parts.text("No endpoint and no notebook.", "p", "quiet")
+            parts.text("No endpoints and no notebooks.", "p", "quiet")
 
 
 def _draw_jobs(title: str, jobs: list[ExperimentSummary], cluster: str, status: str) -> None:
@@ -115,7 +115,7 @@ def _draw_jobs(title: str, jobs: list[ExperimentSummary], cluster: str, status: 
                 parts.ago(one.accepted_time)
         if not jobs:
             parts.text("Nothing.", "p", "quiet")
-        parts.link("All of this cluster", addresses.experiments(cluster=cluster, status=status))
+        parts.link("All experiments of this cluster", addresses.experiments(cluster=cluster, status=status))
 
 
 def _draw_cards(found: list[dict[str, Any]]) -> None:

@@ -30,7 +30,7 @@ def add(bench: Bench) -> None:
             if len(wanted) < 2:
                 with parts.empty(
                     "Nothing to compare yet",
-                    "Select from 2 to 20 experiments in their table, or trials in a sweep's, then Compare.",
+                    "Select 2 to 20 experiments in the table, or trials of a sweep, then Compare.",
                 ):
                     parts.button("Choose experiments", lambda: ui.navigate.to("/experiments"), kind="outline")
                 return
@@ -39,7 +39,7 @@ def add(bench: Bench) -> None:
             there = [one for one in found if one]
             for id, one in zip(wanted, found, strict=True):
                 if one is None:
-                    parts.notice(f"There is no experiment {id[:80]} any more.")
+                    parts.notice(f"The experiment {id[:80]} does not exist.")
             _draw_table(there)
             await _draw_curves(bench.services, there)
 
@@ -112,7 +112,7 @@ def _said(value: object) -> str:
 
 def _draw_table(found: list[_Column]) -> None:
     with ui.element("div").classes("card scroll").props('tabindex=0 role=region aria-label="Differences"'):
-        parts.text("What differs is marked.", "p", "quiet small")
+        parts.text("Differences are marked.", "p", "quiet small")
         with ui.element("table").classes("plain"):
             with ui.element("tr"):
                 parts.text("", "td")
@@ -151,7 +151,7 @@ async def _draw_curves(services: Services, found: list[_Column]) -> None:
                 if (run, key) in curves
             }
             with parts.card(key):
-                charts.show(charts.lines(series), f"The course of {key} of each experiment")
+                charts.show(charts.lines(series), f"{key} of each experiment over time")
 
 
 def _label(one: _Column) -> str:

@@ -144,7 +144,7 @@ class _Endpoint:
     def _draw_replicas(self, found: list[Replica] | None) -> None:
         with parts.card("Replicas"):
             if not found:
-                said = "None yet." if found is not None else "The cluster does not say now."
+                said = "None yet." if found is not None else "The cluster does not answer now."
                 parts.text(said, "p", "quiet")
                 return
             rows = [
@@ -183,7 +183,7 @@ class _Endpoint:
 
     async def _scale(self) -> None:
         with dialogs.dialog("Scale") as dialog:
-            parts.text("New replicas answer before old ones leave: no request is lost.", "p", "quiet")
+            parts.text("New replicas answer before old ones end: no request is lost.", "p", "quiet")
             number = ui.number("Replicas", value=self._found.replicas, min=1, format="%d")
             number.props("outlined dense autofocus")
 
@@ -230,7 +230,7 @@ async def _replicas(serving: ServingService, name: str, version: int) -> list[Re
 def _draw_figures(found: EndpointFigures | None) -> None:
     if found is None or not found.known:
         with parts.card():
-            said = "This cluster's request figures are in its own Prometheus; they cannot be read from here."
+            said = "This cluster's request metrics are in its own Prometheus and cannot be read from here."
             parts.text(said, "p", "quiet")
         return
     with ui.element("div").classes("tiles small"):
@@ -249,16 +249,16 @@ def _draw_figures(found: EndpointFigures | None) -> None:
     if len(course) < 2:
         return
     with ui.element("div").classes("tiles wide"):
-        with parts.card("Requests a second"):
+        with parts.card("Requests per second"):
             asked = {
                 "requests": [(point.time, point.requests_per_second) for point in course],
                 "errors": [(point.time, point.errors_per_second) for point in course],
             }
-            charts.show(charts.lines(asked, "time"), "Requests and errors a second")
+            charts.show(charts.lines(asked, "time"), "Requests and errors per second")
         with parts.card("Latency, ms"):
             slow = {
                 "p50": [(point.time, point.latency.p50) for point in course],
                 "p90": [(point.time, point.latency.p90) for point in course],
                 "p99": [(point.time, point.latency.p99) for point in course],
             }
-            charts.show(charts.lines(slow, "time"), "Percentiles of the latency")
+            charts.show(charts.lines(slow, "time"), "Latency percentiles")

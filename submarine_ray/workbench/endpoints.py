@@ -74,5 +74,5 @@ def _draw_table(found: list[Asked]) -> None:
     if rows:
         parts.table(_COLUMNS, rows, "name", "Endpoints")
         return
-    with parts.empty("No endpoints yet", "A registered model's version becomes one with Deploy."):
+    with parts.empty("No endpoints yet", "Deploy a registered model version to create one."):
         parts.button("Models", lambda: ui.navigate.to("/models"), kind="outline")

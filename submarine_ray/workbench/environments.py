@@ -67,7 +67,7 @@ class _Environments:
             image = ui.input("Container image", value=shown.docker_image or shown.image or "")
             image.props("outlined dense")
             pip, conda = (
-                ui.textarea(f"{kind} packages, one a line", value="\n".join(packages or []))
+                ui.textarea(f"{kind} packages, one per line", value="\n".join(packages or []))
                 for kind, packages in (("pip", kernel.pip_dependencies), ("conda", kernel.conda_dependencies))
             )
             for field in (pip, conda):
@@ -97,7 +97,9 @@ class _Environments:
             await self._load()
 
     async def _delete(self, name: str) -> None:
-        if not await dialogs.confirmed(f"Delete {name}?", "What runs in it goes on: it has its own copy.", "Delete"):
+        if not await dialogs.confirmed(
+            f"Delete {name}?", "Running experiments and notebooks keep their own copy.", "Delete"
+        ):
             return
         kept = await parts.attempt(self._environments.spec, name)
         if kept is None or await parts.attempt(self._environments.delete, name) is None:

@@ -209,7 +209,7 @@ class _Experiment:
     def _draw_params(self, params: list[Param]) -> None:
         with parts.card("Parameters"):
             if not params:
-                parts.text("None logged. submarine_ray.log_params({…}) logs some.", "p", "quiet")
+                parts.text("No parameters logged. Log one with submarine_ray.log_param(name, value).", "p", "quiet")
                 return
             several = len({param.replica for param in params}) > 1
             columns = [
@@ -234,21 +234,21 @@ class _Experiment:
         if not await dialogs.confirmed(f"Stop {self._name}?", "It keeps its history, logs and models.", "Stop"):
             return
         if await parts.attempt(self._services.experiments.stop, self.id):
-            parts.tell("Asked to stop")
+            parts.tell("Stop requested")
             await self._look()
 
     async def _delete(self) -> None:
-        consequence = "Its record and logs go, and what runs is stopped. Registered models stay."
-        if not await dialogs.confirmed(f"Delete {self._name} for good?", consequence, "Delete"):
+        consequence = "It is stopped if it runs, and its record and logs are deleted. Registered models stay."
+        if not await dialogs.confirmed(f"Delete {self._name} permanently?", consequence, "Delete"):
             return
         if await parts.attempt(self._services.experiments.delete, self.id):
             ui.navigate.to("/experiments")
 
     async def _register(self) -> None:
         with dialogs.dialog("Register its model") as dialog:
-            parts.text("A new version of the model of this name; a new model if there is none yet.", "p", "quiet")
+            parts.text("Creates a new version of this model, or a new model if the name is unused.", "p", "quiet")
             name = ui.input("Model name", value=self._name).props("outlined dense autofocus")
-            path = ui.input("Which one, if it saved several (its directory in the artifacts)").props("outlined dense")
+            path = ui.input("Directory in the artifacts, if it saved several models").props("outlined dense")
             note = ui.input("Description").props("outlined dense")
 
             async def register() -> None:

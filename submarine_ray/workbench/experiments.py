@@ -210,8 +210,8 @@ class _Table:
             await self._each(self._experiments.stop, ids, "Asked to stop")
 
     async def _delete(self, ids: list[str]) -> None:
-        consequence = "Their records and logs go, and what runs is stopped. Registered models stay."
-        if await dialogs.confirmed(f"Delete {len(ids)} for good?", consequence, "Delete"):
+        consequence = "Running ones are stopped, and their records and logs are deleted. Registered models stay."
+        if await dialogs.confirmed(f"Delete {len(ids)} permanently?", consequence, "Delete"):
             await self._each(self._experiments.delete, ids, "Deleted")
 
     async def _each(self, action: Any, ids: list[str], said: str) -> None:
@@ -227,7 +227,7 @@ class _Table:
             return
         with self._nothing:
             if self._view.is_filtered:
-                with parts.empty("No experiment is like that", "Fewer filters show more."):
+                with parts.empty("No experiment matches the filters", "Fewer filters show more."):
                     parts.button("Clear all filters", lambda: ui.navigate.to("/experiments"), kind="outline")
             else:
                 with (

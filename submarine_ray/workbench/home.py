@@ -110,7 +110,7 @@ def _draw_charts(found: _Found) -> None:
     with parts.card("Experiments by state"):
         counts = {status: number for status, number in found.counts.items() if number}
         _chart(counts, charts.pie(counts, _COLOURS), "Experiments by state")
-    with parts.card("Created a day"):
+    with parts.card("Created per day"):
         _chart(found.days, charts.bars(found.days), "Experiments created on each of the last 14 days")
     with parts.card("Frameworks"):
         _chart(found.frameworks, charts.bars(found.frameworks, horizontal=True), "Experiments by framework")
@@ -127,7 +127,7 @@ def _draw_recent(found: _Found) -> None:
                     _draw_row(one)
             parts.link(f"All {found.total:,}", "/experiments")
         else:
-            with parts.empty("No experiments yet", "A template is the quickest way to the first one."):
+            with parts.empty("No experiments yet", "Run a template to create the first one."):
                 parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="outline")
 
 
@@ -147,7 +147,7 @@ def _draw_clusters(clusters: list[dict[str, Any]]) -> None:
 
 
 def _draw_failed(failed: list[ExperimentSummary]) -> None:
-    with parts.card("Failed lately"):
+    with parts.card("Recent failures"):
         if not failed:
             parts.text("Nothing has failed.", "p", "quiet")
         for one in failed:
@@ -168,7 +168,7 @@ def _draw_endpoints(found: list[Asked]) -> None:
                 parts.text(said, classes="quiet small")
                 parts.badge(one.endpoint.status, state(one.endpoint.status))
         if not found:
-            parts.text("A registered model becomes one at a click.", "p", "quiet")
+            parts.text("Deploy a registered model to create one.", "p", "quiet")
 
 
 def _draw_row(one: ExperimentSummary) -> None:
@@ -195,11 +195,11 @@ def _draw_rest(found: _Found) -> None:
                 with ui.element("span").classes("quiet small"):
                     parts.ago(model.last_updated_time)
         if not found.models:
-            parts.text("A finished experiment's model can be registered from its page.", "p", "quiet")
+            parts.text("Register the model of a finished experiment on its page.", "p", "quiet")
     with parts.card("Notebooks"):
         for notebook in found.notebooks[:5]:
             with parts.row():
                 parts.link(notebook.name, "/notebooks").classes("grow anywhere")
                 parts.badge(notebook.status)
         if not found.notebooks:
-            parts.text("JupyterLab on a cluster, in a tab.", "p", "quiet")
+            parts.text("JupyterLab on a cluster, in a browser tab.", "p", "quiet")

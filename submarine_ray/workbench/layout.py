@@ -159,11 +159,11 @@ def remember_theme(theme: str) -> None:
 
 def missing(message: str) -> None:
     """Say that something is not there, and where to go instead."""
-    with parts.empty("There is nothing here", message), parts.row():
+    with parts.empty("Not found", message), parts.row():
         parts.link("Home", "/")
         parts.link("Experiments", "/experiments")
 
 
 def _unavailable(message: str) -> None:
-    with parts.empty("This cannot be shown now", message):
+    with parts.empty("This page cannot be shown now", message):
         parts.button("Try again", ui.navigate.reload, kind="main")

@@ -58,7 +58,7 @@ class _Metrics:
         self._tools.clear()
         self._nothing.clear()
         if not self._keys:
-            with self._nothing, parts.empty("No metrics yet", "They appear here as the code logs them:"):
+            with self._nothing, parts.empty("No metrics yet", "Log metrics in your code to see them here:"):
                 parts.block('import submarine_ray as submarine\nsubmarine.log_metric("loss", 0.3, step)', "Example")
             return
         with self._tools:

@@ -61,7 +61,7 @@ class _Version:
             parts.text(str(failure), "p", "quiet")
             return None
         if not found.inputs:
-            said = "It was saved without one. Give save_model an example of its input, and it has one."
+            said = "The model was saved without a signature. Pass an input example to save_model to add one."
             parts.text(said, "p", "quiet")
         for columns, label in ((found.inputs, "Takes"), (found.outputs, "Gives")):
             if columns:
@@ -78,7 +78,9 @@ class _Version:
 
     def _draw_endpoint(self, found: Endpoint | None, signature: ModelSignature | None) -> None:
         if found is None:
-            with parts.empty("Not served", "As an endpoint it answers over HTTP, and can be tried here."):
+            with parts.empty(
+                "Not served", "Deploy it as an endpoint to send it requests over HTTP and to try it here."
+            ):
                 parts.button("Deploy", self._deploy, "bolt", "main")
             return
         with parts.card("Endpoint"), parts.row():
@@ -95,7 +97,7 @@ class _Version:
         async def move(event: ValueChangeEventArguments[str]) -> None:
             patch = ModelVersionPatch(name=self._at[0], version=self._at[1], current_stage=event.value)
             if await parts.attempt(self._models.patch_version, patch):
-                parts.tell(f"In stage {event.value} now")
+                parts.tell(f"Stage is now {event.value}")
 
         def draw_stage() -> None:
             stages = [*dict.fromkeys([*STAGES.values(), found.current_stage])]
@@ -143,16 +145,16 @@ class _Version:
     async def _delete(self) -> None:
         name, version = self._at
         if await dialogs.confirmed(
-            f"Delete version {version} of {name}?", "Its files stay with its experiment.", "Delete"
+            f"Delete version {version} of {name}?", "Its files stay in its experiment's artifacts.", "Delete"
         ) and await parts.attempt(self._models.delete_version, name, version):
             ui.navigate.to(addresses.model(name))
 
     async def _deploy(self) -> None:
         clusters = await asyncio.to_thread(self._clusters.names)
         with dialogs.dialog("Deploy") as dialog:
-            parts.text("Its stage becomes Production.", "p", "quiet")
+            parts.text("The version gets the stage Production.", "p", "quiet")
             replicas = ui.number("Replicas", value=1, min=1, format="%d").props("outlined dense autofocus")
-            resources = ui.input("Resources of each, such as cpu=1,gpu=1").props("outlined dense")
+            resources = ui.input("Resources per replica, such as cpu=1,gpu=1").props("outlined dense")
             cluster = ui.select(clusters, label="Cluster", value=self._clusters.default).props("outlined dense")
 
             async def deploy() -> None:

@@ -44,7 +44,7 @@ def add(bench: Bench) -> None:
                 rows = [one.model_dump(by_alias=True) | {"href": addresses.model(one.name)} for one in found]
                 parts.table(_MODELS, rows, "name", "Models", page=50 if len(rows) > 50 else 0)
             else:
-                with parts.empty("No models yet", "An experiment that saved a model can register it, from its page."):
+                with parts.empty("No models yet", "Register a model on the page of the experiment that saved it."):
                     parts.button("Experiments", lambda: ui.navigate.to("/experiments?status=Succeeded"), kind="outline")
 
     @bench.route("/models/{name}")
@@ -57,7 +57,7 @@ def add(bench: Bench) -> None:
                 if not served:
                     raise
                 parts.heading(name, 1)
-                parts.notice(f"There is no registered model {name} any more; its endpoints outlived it.", bad=True)
+                parts.notice(f"The registered model {name} was deleted; its endpoints still exist.", bad=True)
             else:
                 for version in served.keys() - there:
                     unregistered(name, version)

@@ -68,7 +68,7 @@ def attach(app: FastAPI, services: Services, feed: Feed) -> None:
     async def nowhere(request: Request, _failure: Exception) -> Response:
         with Client(page(""), request=request) as client:
             async with bench.page(request, "Not found", ""):
-                missing("The address leads nowhere; it may be of something that was deleted.")
+                missing("This address does not exist, or its object was deleted.")
         return client.build_response(request, 404)
 
     app.mount(STATIC_PATH, StaticFiles(directory=STATIC))

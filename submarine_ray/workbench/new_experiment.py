@@ -28,7 +28,7 @@ _BEGINNING: dict[str, Any] = {
 }
 
 _RERUNS = (
-    "A new attempt begins with what stands here, and one that runs is stopped. To change only the name, tags, owner, "
+    "A running attempt is stopped, and a new attempt starts with this spec. To change only the name, tags, owner, "
     "team or notes, use Edit on the experiment's page: nothing runs for that."
 )
 
@@ -151,7 +151,7 @@ class _Form:
 
     def _draw_environment(self, environments: list[str]) -> None:
         self._field("environment.name", ui.select(environments, label="Stored environment"))
-        self._field("environment.image", ui.input("Container image, where the cluster has containers"))
+        self._field("environment.image", ui.input("Container image, for clusters with containers"))
 
     def _draw_code(self) -> None:
         self._named = parts.text("", "p", "quiet")
@@ -167,12 +167,12 @@ class _Form:
 
     def _draw_workers(self, clusters: list[str]) -> None:
         self._field("spec.Worker.replicas", ui.number("Replicas", format="%d"))
-        self._field("spec.Worker.resources", ui.input("Resources of each, such as cpu=2,memory=4G,gpu=1"))
+        self._field("spec.Worker.resources", ui.input("Resources per replica, such as cpu=2,memory=4G,gpu=1"))
         self._field("cluster", ui.select(clusters, label="Cluster"))
         self._field("timeout", ui.number("Timeout, seconds", format="%d"))
 
     def _draw_tune(self) -> None:
-        said = "A sweep over parameters that the command names as {{name}}; leave empty for one run."
+        said = "Parameters that the command uses as {{name}}. Leave empty for a single run."
         parts.text(said, "p", "quiet")
         self._field("tune.searchSpace", ui.textarea("Search space, as YAML").props("autogrow"))
         self._field("tune.metric", ui.input("Metric"))
@@ -209,7 +209,7 @@ class _Form:
         """An uploaded file is the script, and the command runs it if it ran none."""
         name, text = event.args["name"], event.args["text"]
         if text is None or "\ufffd" in text:
-            parts.tell_failure(f"{name} is no text, or larger than {script.MAX_BYTES // 1000} kB.")
+            parts.tell_failure(f"{name} is not text, or is larger than {script.MAX_BYTES // 1000} kB.")
             return
         self._script.set_value(text)
         if script.name_in(self._fields["meta.cmd"].value) is None and script.name_in(shlex.quote(name)):
@@ -221,9 +221,9 @@ class _Form:
         others = bool(code) and code.get("url") != (self._packed.url if self._packed else None)
         text = self._script.value or ""
         self._named.set_text(
-            f"Sent along as {name}, which the command runs."
+            f"Sent as {name}, which the command runs."
             if name
-            else "Sent along once the command runs a script, such as python train.py."
+            else "Sent if the command runs a script, such as python train.py."
         )
         if others:
             return

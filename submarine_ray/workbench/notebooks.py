@@ -84,7 +84,7 @@ class _Notebooks:
             await self.load()
 
     async def _delete(self, id: str, name: str) -> None:
-        consequence = "It ends; its files stay where they lie on the cluster."
+        consequence = "The notebook is stopped. Its files stay on the cluster."
         if not await dialogs.confirmed(f"Delete {name}?", consequence, "Delete"):
             return
         again = await parts.attempt(self._notebooks.spec, id)  # under the same name it finds the same files

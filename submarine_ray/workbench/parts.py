@@ -86,7 +86,7 @@ def deleted(
         if await attempt(action, *arguments):
             ui.navigate.reload()
 
-    with content, empty(f"{what} is deleted", "It can still be put back as it was."), row():
+    with content, empty(f"{what} is deleted", "The deletion can be undone."), row():
         button("Undo", undo, "undo", "outline")
         link(back[0], back[1])
 

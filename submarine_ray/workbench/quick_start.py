@@ -61,9 +61,9 @@ def _is_sweep(spec: StoredTemplate) -> bool:
 def _describe(spec: StoredTemplate) -> str:
     said = [spec.description or ""]
     if not _is_ready(spec):
-        said.append("It needs values: Run leads to its form.")
+        said.append("The template needs values: Run opens its form.")
     if _is_sweep(spec):
-        said.append("It is a sweep of many trials, and may take minutes.")
+        said.append("This is a sweep of many trials and may take minutes.")
     return ". ".join(one.rstrip(".") for one in said if one) + "."
 
 
@@ -73,7 +73,7 @@ async def deploy_model(services: Services) -> None:
     choices = {(one.name, one.version): f"{one.name} v{one.version}" for one in newest}
     with dialogs.dialog("Deploy a model") as dialog:
         if not choices:
-            parts.text("No model is registered yet: a finished experiment's page registers one.", "p", "quiet")
+            parts.text("No model is registered yet. Register one on the page of a finished experiment.", "p", "quiet")
         model = ui.select(choices, label="Model", value=next(iter(choices), None)).props("outlined dense autofocus")
 
         async def deploy() -> None:

@@ -20,7 +20,7 @@ def add(bench: Bench) -> None:
             token = bench.services.settings.token is not None
             with parts.card("Appearance"):
                 choice = ui.toggle(
-                    {"auto": "As the system", "light": "Light", "dark": "Dark"},
+                    {"auto": "System", "light": "Light", "dark": "Dark"},
                     value=request.cookies.get(THEME_COOKIE, "auto"),
                     on_change=_choose,
                 )

@@ -1,4 +1,4 @@
-"""Experiments that are ready but for a few values."""
+"""Ready experiments with a few parameters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add(bench: Bench) -> None:
             with parts.row():
                 parts.heading("Templates", 1).classes("grow")
                 parts.button("New template", lambda: ui.navigate.to("/templates/new"), "add", "main")
-            parts.text("Experiments that are ready but for a few values.", "p", "quiet")
+            parts.text("Ready experiments with a few parameters.", "p", "quiet")
             with ui.element("div").classes("tiles"):
                 for one in found:
                     _draw_card(one.experiment_template_spec)

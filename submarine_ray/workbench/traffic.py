@@ -46,7 +46,7 @@ class TrafficCard:
                 if shared.message:
                     parts.notice(shared.message)
             else:
-                parts.text("One URL for several versions: each takes its share of the requests.", "p", "quiet")
+                parts.text("One URL for several versions; each gets its share of the requests.", "p", "quiet")
             fields: dict[int, ui.number] = {}
             whole = sum(weights.values())
             with ui.element("div").classes("fields"):
@@ -59,7 +59,7 @@ class TrafficCard:
                 parts.link("Endpoints", "/endpoints")
                 parts.row("grow")
                 if shared:
-                    parts.button("Stop sharing", self._stop, kind="danger")
+                    parts.button("End the traffic split", self._stop, kind="danger")
                 parts.button("Change" if shared else "Share", lambda: self._share(fields), kind="outline")
 
     async def _share(self, fields: dict[int, ui.number]) -> None:
@@ -72,7 +72,7 @@ class TrafficCard:
 
     async def _stop(self) -> None:
         consequence = "The common URL goes; each version's own goes on answering."
-        if await dialogs.confirmed(f"Stop sharing {self._name}'s requests?", consequence, "Stop sharing") and (
-            await parts.attempt(self._traffic.delete, self._name)
-        ):
+        if await dialogs.confirmed(
+            f"End the traffic split {self._name}'s requests?", consequence, "End the traffic split"
+        ) and (await parts.attempt(self._traffic.delete, self._name)):
             await self._refresh()

@@ -46,7 +46,7 @@ def _draw(experiment_id: str, found: list[Trial], attributes: Attributes) -> Non
         for trial in found
     ]
     with parts.row():
-        parts.text("Choose from 2 to 20 to compare them.", classes="quiet small grow")
+        parts.text("Select 2 to 20 trials to compare them.", classes="quiet small grow")
         compare = parts.button("Compare", icon="compare_arrows")
     table = parts.table(columns, rows, "trialId", "Trials", select=True, page=25 if len(rows) > 25 else 0)
 
@@ -63,7 +63,7 @@ def _draw(experiment_id: str, found: list[Trial], attributes: Attributes) -> Non
         with parts.card("History"):
             charts.show(charts.lines(_history(scored, metric, mode)), "The best value after each trial")
         with parts.card("Parameter importance"):
-            parts.text(f"How closely the ranks of each parameter and of {metric} go together.", "p", "quiet small")
+            parts.text(f"Rank correlation of each parameter with {metric}.", "p", "quiet small")
             charts.show(charts.bars(importance(scored, names, metric), horizontal=True), "Parameter importance")
     with parts.card("Parallel coordinates"):
         values = [trial.metrics[metric] for trial in scored]

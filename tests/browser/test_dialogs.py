@@ -18,13 +18,13 @@ def test_a_question_stays_while_its_experiment_ends(service: Service, page: Page
     page.goto(f"{service.url}/experiments/{id}")
     page.get_by_role("button", name="Delete").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("for good?")
+    expect(dialog).to_contain_text("permanently?")
     with service.database.session(write=True) as session:
         row = session.get_one(ExperimentRow, id)
         row.status, row.finished_ms = "Succeeded", row.running_ms
         events.record(session, id, [events.Event("Succeeded", "It has ended.", "Running", "Succeeded")])
     expect(page.locator(".badge", has_text="Succeeded")).to_be_visible()  # the buttons are others now
-    expect(dialog).to_contain_text("for good?")
+    expect(dialog).to_contain_text("permanently?")
     dialog.get_by_role("button", name="Delete").click()
     expect(page).to_have_url(re.compile("/experiments$"))
 

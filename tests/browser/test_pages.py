@@ -47,7 +47,7 @@ def test_search_and_filters_are_in_the_url(service: Service, page: Page) -> None
     page.goto(f"{service.url}/experiments?owner=ada&status=Failed&tag=nightly&since=day")
     expect(page.locator(NAMES)).to_have_text(["one-of-a-kind"])
     page.goto(f"{service.url}/experiments?q=100%25_none")
-    expect(page.get_by_text("No experiment is like that")).to_be_visible()
+    expect(page.get_by_text("No experiment matches the filters")).to_be_visible()
 
 
 def test_what_was_stopped_has_not_failed(service: Service, page: Page) -> None:
@@ -60,8 +60,8 @@ def test_what_was_stopped_has_not_failed(service: Service, page: Page) -> None:
         expect(page.locator(NAMES)).to_have_text(names)
         expect(badge).to_have_count(int("halted-one" in names))
     page.goto(service.url)
-    expect(page.locator(".card", has_text="Failed lately")).to_contain_text("halted-two")
-    expect(page.locator(".card", has_text="Failed lately")).not_to_contain_text("halted-one")
+    expect(page.locator(".card", has_text="Recent failures")).to_contain_text("halted-two")
+    expect(page.locator(".card", has_text="Recent failures")).not_to_contain_text("halted-one")
     expect(page.get_by_role("table", name="Recent experiments").locator("tr", has_text="halted-one")).to_contain_text(
         "Stopped"
     )
@@ -85,7 +85,7 @@ def test_why_it_failed_is_told_and_leads_to_its_place_in_the_log(service: Servic
     service.log(run, {"worker-0": [*lines, *(f"closing {n}" for n in range(300))], "submarine": [why]})
     (id,) = service.add(1, "told", status="Failed", reason="ReplicaFailed", message=why, run_id=run)
     page.goto(service.url)
-    expect(page.locator(".card", has_text="Failed lately")).to_contain_text(why)
+    expect(page.locator(".card", has_text="Recent failures")).to_contain_text(why)
     page.goto(f"{service.url}/experiments?q=told")
     expect(page.locator(".q-table tbody tr")).to_contain_text("ValueError: bad shape")
     page.goto(f"{service.url}/experiments/{id}")
@@ -98,7 +98,7 @@ def test_why_it_failed_is_told_and_leads_to_its_place_in_the_log(service: Servic
 
 def test_a_new_experiment_appears_by_itself(service: Service, page: Page) -> None:
     page.goto(f"{service.url}/experiments?q=comes-later")
-    expect(page.get_by_text("No experiment is like that")).to_be_visible()
+    expect(page.get_by_text("No experiment matches the filters")).to_be_visible()
     spec = {"meta": {"name": "comes-later", "framework": "Shell", "cmd": "true"}, "spec": {"Worker": {}}}
     assert httpx.post(f"{service.url}/api/v1/experiment", json=spec, timeout=20).status_code == 200
     expect(page.locator(NAMES)).to_have_text(["comes-later"])
@@ -115,7 +115,7 @@ def test_chosen_experiments_are_deleted_after_a_question(service: Service, page:
     expect(page.locator(NAMES)).to_have_count(3)
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("No experiment is like that")).to_be_visible()
+    expect(page.get_by_text("No experiment matches the filters")).to_be_visible()
     (told,) = httpx.get(f"{service.url}/api/v1/deletion?kind=experiment&limit=1", timeout=30).json()["result"]
     assert told["byKind"] == "administrator", "what a page deletes is its user's"
 
@@ -260,7 +260,7 @@ def test_user_strings_are_never_markup(service: Service, page: Page) -> None:
 def test_what_is_not_there_has_a_page_that_says_so(service: Service, page: Page, path: str) -> None:
     answer = page.goto(f"{service.url}{path}")
     assert answer is not None and answer.status == 404
-    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()
 
 
 def test_the_api_answers_programs_as_before(service: Service) -> None:
@@ -369,7 +369,7 @@ def test_keys_lead_to_places(service: Service, page: Page) -> None:
 
 def test_a_restarted_service_is_found_again(service: Service, page: Page) -> None:
     page.goto(f"{service.url}/experiments?q=after-the-restart")
-    expect(page.get_by_text("No experiment is like that")).to_be_visible()
+    expect(page.get_by_text("No experiment matches the filters")).to_be_visible()
     service.kill()
     expect(page.locator("#popup")).to_have_attribute("aria-hidden", "false", timeout=60_000)
     service.add(1, "after-the-restart")
@@ -463,11 +463,11 @@ def test_environments_are_made_changed_and_deleted(service: Service, page: Page)
     dialog.get_by_role("button", name="Create").click()
     expect(dialog.get_by_role("alert")).to_contain_text("name")
     dialog.get_by_label("Name").fill("browsed")
-    dialog.get_by_label("pip packages, one a line").fill("numpy==2.2.6\n\npandas")
+    dialog.get_by_label("pip packages, one per line").fill("numpy==2.2.6\n\npandas")
     dialog.get_by_role("button", name="Create").click()
     expect(page.locator(".card", has_text="browsed")).to_contain_text("pandas")
     page.get_by_role("button", name="Edit browsed").click()
-    dialog.get_by_label("pip packages, one a line").fill("numpy==2.2.6")
+    dialog.get_by_label("pip packages, one per line").fill("numpy==2.2.6")
     dialog.get_by_label("Description").fill("Only numbers")
     dialog.get_by_role("button", name="Save").click()
     expect(page.locator(".card", has_text="browsed")).to_contain_text("Only numbers")
