@@ -40,6 +40,15 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
     assert found == []
 
 
+def test_pages_have_no_script_that_their_policy_refuses(site: Path) -> None:
+    """`workbench/documentation.py` allows `<script>` by its hash, and no code in attributes."""
+    for file in site.rglob("*.html"):
+        page = file.read_text()
+        inline = [tag for tag in re.findall(r"<script\b[^>]*>", page) if "src=" not in tag]
+        assert {tag for tag in inline if tag != "<script>" and 'type="application/json"' not in tag} == set(), file
+        assert not re.search(r"<[^<>]+\son(click|load|error|change|submit)=", page), file
+
+
 def test_every_page_of_the_docs_is_in_the_menu(site: Path) -> None:
     menu = (site / "index.html").read_text()
     pages = [file.stem for file in (ROOT / "docs").glob("*.md") if file.stem != "index"]
