@@ -151,7 +151,7 @@ async def _draw_curves(services: Services, found: list[_Column]) -> None:
                 if (run, key) in curves
             }
             with parts.card(key):
-                charts.show(charts.lines(series), f"{key} of each experiment over time")
+                charts.show(charts.lines(series), f"The course of {key} of each experiment")
 
 
 def _label(one: _Column) -> str:

@@ -101,6 +101,17 @@ def test_one_name_is_taken_once(api: httpx.Client) -> None:
     assert api.post(URL, json=body).status_code == 200  # a deleted notebook's name is free at once
 
 
+def test_stop_start_and_history(api: httpx.Client) -> None:
+    id = api.post(URL, json=notebook()).json()["result"]["notebookId"]
+    assert api.post(f"{URL}/{id}/stop").json()["result"]["status"] == "terminating"
+    assert api.post(f"{URL}/{id}/start").json()["result"]["status"] == "creating"
+    history = api.get(f"{URL}/{id}/events").json()["result"]
+    assert [event["reason"] for event in history] == ["Accepted", "StopAsked", "StartAsked"]
+    unknown = f"{URL}/notebook_1_9999"
+    answers = api.post(f"{unknown}/stop"), api.post(f"{unknown}/start"), api.get(f"{unknown}/events")
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+
+
 def test_a_cluster_that_is_still_needed_is_not_forgotten(api: httpx.Client) -> None:
     name = f"vm-{uuid.uuid4().hex[:8]}"
     assert api.post("/api/v1/cluster", json={"name": name, "address": "http://127.0.0.1:9"}).status_code == 200
