@@ -31,6 +31,7 @@ from submarine_ray.access.scopes import Scopes, behind_the_gate
 from submarine_ray.access.sessions import Sessions
 from submarine_ray.access.tokens import PURPOSE, Tokens
 from submarine_ray.access.tombstones import Tombstones
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters.dashboard import DashboardPlace
 from submarine_ray.clusters.reconcile import ClusterReconciler
@@ -130,11 +131,13 @@ class Platform:
         self.tracking = TrackingService(settings, self.tokens)
         self.tensorboard = TensorBoard(home.tensorboard)
         self.clusters = ClusterService(self.database, settings, secrets, self.packages, self.tokens)
+        self.admission = Admission(self.database, self.clusters)
         self.environments = EnvironmentService(self.database)
         self.spools = Spools(home.spool_of(self.instance.number))
         self.experiments = ExperimentService(
             self.database,
             self.clusters,
+            self.admission,
             self.tracking,
             self.environments,
             changes,
@@ -145,27 +148,35 @@ class Platform:
         self.models = ModelService(
             self.tracking, self.experiments.results.run_id, lambda name: self.serving.served(name), self.tombstones
         )
-        self.serving = ServingService(self.database, self.clusters, self.models, lambda: self.serving_engine.wake())
+        self.serving = ServingService(
+            self.database, self.clusters, self.admission, self.models, lambda: self.serving_engine.wake()
+        )
         self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_engine.wake())
         self.notebooks = NotebookService(
-            self.database, self.clusters, self.environments, secrets, lambda: self.notebook_engine.wake()
+            self.database,
+            self.clusters,
+            self.admission,
+            self.environments,
+            secrets,
+            lambda: self.notebook_engine.wake(),
         )
         submitter = Submitter(self.database, self.clusters, self.tracking)
         experiments = ExperimentFeature(
             self.database,
             self.clusters,
+            self.admission,
             self.tracking,
-            Performer(self.clusters, self.tracking, self.spools, submitter),
+            Performer(self.admission, self.tracking, self.spools, submitter),
             changes,
             lambda: self.experiment_engine.wake(),
         )
         self.experiment_engine = Engine(experiments, self.database, lessee)
         self.clusters.add_listener(self.experiment_engine.changes.add)
         self.cluster_reconciler = ClusterReconciler(self.clusters)
-        serving = Serving(self.database, self.clusters, lessee, self.tracking.uri, self.tokens)
+        serving = Serving(self.database, self.clusters, self.admission, lessee, self.tracking.uri, self.tokens)
         self.serving_engine = Engine(serving, self.database, lessee)
         launching = Launching(settings, secrets, self.tokens, self.tracking.uri)
-        notebooks = Notebooks(self.clusters, self.notebooks, launching)
+        notebooks = Notebooks(self.clusters, self.admission, self.notebooks, launching)
         self.notebook_engine = Engine(notebooks, self.database, lessee)
         self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
         self.housekeeping = Loop("housekeeping", Tidying(self.database, self.packages, self.tombstones, home).tick)
@@ -323,6 +334,7 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
         serving=platform.serving,
         traffic=platform.traffic,
         clusters=platform.clusters,
+        admission=platform.admission,
         packages=platform.packages,
         tracking=platform.tracking,
         health=platform.health,

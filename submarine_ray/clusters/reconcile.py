@@ -38,7 +38,7 @@ class ClusterReconciler:
     def _probe(self, name: str) -> None:
         try:
             self._clusters.driver(name).maintain()
-            self._clusters.capacity(name)
+            self._clusters.note_health(name)
             self._note(name, True, "")
         except (ClusterError, SubmarineError) as failure:
             self._clusters.note_outage(name, str(failure))

@@ -6,7 +6,8 @@ import contextlib
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
@@ -19,9 +20,7 @@ from submarine_ray.clusters.drivers import kinds
 from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kinds import Capabilities, Check, Means
-from submarine_ray.clusters.holdings import Holder, Holdings, lack
 from submarine_ray.clusters.launches import Launches
-from submarine_ray.clusters.placement import Candidate, choose, shortage
 from submarine_ray.clusters.serve_hosts import serve_hosts
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import iso, now_ms
@@ -35,30 +34,36 @@ from submarine_ray.packages.service import PackageService
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
-from submarine_ray.spec.plan import trials_at_once
 from submarine_ray.spec.quantities import UNBOUNDED, Resources
 
 # A capacity this old is asked for again.
 CAPACITY_SECONDS = 5.0
 PROBE_SECONDS = 3.0
-# Of a sweep that does not say how many may run at once, where nothing else bounds it.
-UNBOUNDED_TRIALS = 8
 
 
 class ClusterUser(Protocol):
-    """A feature that runs jobs on clusters."""
-
-    def in_use(self, cluster: str) -> Resources:
-        """What its jobs hold of a cluster."""
-
-    def holders(self, cluster: str) -> list[Holder]:
-        """The same, one by one."""
+    """A feature that has things on clusters."""
 
     def unfinished(self, cluster: str) -> int:
         """How many of its things still need the cluster, be it to end there."""
 
     def abandon(self, cluster: str) -> None:
         """The cluster is given up: what runs there has failed, and nobody will put it away."""
+
+
+@dataclass(frozen=True)
+class LastSeen:
+    """A cluster as it is registered, and as it was last seen: `total` and `largest_node` are None where there is no
+    bound, or none is known.
+    """
+
+    name: str
+    healthy: bool | None
+    total: Resources | None
+    largest_node: Resources | None
+    labels: Mapping[str, str]
+    gpu_type: str | None
+    is_here: bool
 
 
 class ClusterService:
@@ -78,7 +83,6 @@ class ClusterService:
         self._connections = Connections(self._means)
         self._seen: dict[str, tuple[float, Capacity]] = {}
         self._users: list[ClusterUser] = []
-        self._holdings = Holdings(lambda name: [one for user in self._users for one in user.holders(name)])
         self._listeners: list[Callable[[frozenset[str]], None]] = []
 
     def ensure_local(self) -> None:
@@ -191,7 +195,7 @@ class ClusterService:
             listener(ids)
 
     def add_user(self, user: ClusterUser) -> None:
-        """Reckon with a feature's jobs."""
+        """Reckon with a feature's things when a cluster is deleted."""
         self._users.append(user)
 
     def has_neighbours(self, name: str) -> bool:
@@ -201,85 +205,19 @@ class ClusterService:
     def _unfinished(self, name: str) -> int:
         return sum(user.unfinished(name) for user in self._users)
 
-    def in_use(self, name: str) -> Resources:
-        """What all features' jobs hold of a cluster."""
-        return sum((user.in_use(name) for user in self._users), Resources())
+    def seen(self, name: str) -> LastSeen:
+        """A cluster that experiments may be sent to. Raises InvalidSpec."""
+        return _last_seen(self._known(name))
 
-    def why_waiting(self, name: str, demand: Resources, holder: str = "") -> str:
-        """What there is no room for, and who holds it, in a sentence; `holder` itself waits. Raises Unreachable."""
-        total = self.capacity(name).total
-        others = [one for one in self._holdings.of(name) if one.name != holder]
-        lacks = lack(demand, total, others) if total else None
-        return f"Waiting for room on cluster {name!r}: {lacks or 'others are before it'}."
-
-    def check_one(self, name: str, demand: Resources, field: str) -> None:
-        """Refuse at once a process that no node of the cluster can ever hold. Raises InvalidSpec."""
-        self._check_node(self._known(name), demand, field, "; ask for less, or choose another cluster")
-
-    def check_demand(self, name: str, spec: ExperimentSpec) -> None:
-        """Refuse at once what the cluster can never run. Raises InvalidSpec; an unseen cluster is given the benefit."""
-        row = self._known(name)
-        if spec.queue:
-            return
-        hint = "; ask for less, choose another cluster, or set queue: true to wait for the cluster to grow"
-        for role, task in spec.spec.items():
-            self._check_node(row, task.quantities, f"spec.{role}.resources", hint)
-        total = _total(row)
-        if total is not None and not spec.demand.fits(total):
-            raise InvalidSpec(
-                f"all replicas together need {shortage(spec.demand, total)} in the whole of cluster {name!r}{hint}",
-                "spec",
-            )
+    def all_seen(self) -> list[LastSeen]:
+        """All clusters that are not being deleted."""
+        with self._database.session() as session:
+            return [_last_seen(row) for row in repository.list_all(session) if not row.deleting]
 
     def check_pods(self, name: str, spec: ExperimentSpec, environment: EnvironmentSpec | None) -> None:
         """Refuse what its pods may not be or cannot be. Raises InvalidSpec."""
         row = self._known(name)
         kinds.of(row).check_experiment(row, spec, environment)
-
-    def place(self, spec: ExperimentSpec) -> str:
-        """The cluster of an experiment: the one it names, or the one its placement finds. Raises InvalidSpec."""
-        if spec.placement is None:
-            return spec.cluster or self.default
-        with self._database.session() as session:
-            rows = repository.list_all(session)
-        candidates = [self._candidate(row) for row in rows if not row.deleting]
-        replicas = [task.quantities for task in spec.spec.values()]
-        choice = choose(candidates, spec.placement, replicas, spec.demand)
-        if choice.name is None:
-            reasons = "; ".join(f"{name}: {why}" for name, why in choice.refusals.items())
-            raise InvalidSpec(f"no cluster can ever run it ({reasons})", "placement")
-        return choice.name
-
-    def _candidate(self, row: ClusterRow) -> Candidate:
-        registered = register.registered(row)
-        return Candidate(
-            name=row.name,
-            healthy=row.healthy,
-            labels=registered.labels if registered else {},
-            gpu_type=registered.gpu_type if registered else None,
-            total=_total(row),
-            largest_node=_node(row),
-            used=self.in_use(row.name),
-            why="it is not running" if kinds.of(row).capabilities(row).is_here and not row.healthy else None,
-        )
-
-    def trials_at_once(self, name: str, spec: ExperimentSpec) -> int:
-        """How many runs of the experiment go on together on this cluster: several only of a sweep."""
-        if spec.tune is None:
-            return 1
-        row = self._find(name)
-        total = _total(row) if row else None
-        if total is None and row is not None and kinds.of(row).capabilities(row).makes_room:
-            total = spec.demand.times(spec.tune.max_concurrent_trials or UNBOUNDED_TRIALS)
-        return trials_at_once(spec, total)
-
-    @staticmethod
-    def _check_node(row: ClusterRow, demand: Resources, field: str, hint: str) -> None:
-        node = _node(row)
-        if node is not None and not demand.fits(node):
-            raise InvalidSpec(
-                f"{shortage(demand, node)} on one node, and no node of cluster {row.name!r} has that{hint}", field
-            )
 
     def _known(self, name: str) -> ClusterRow:
         row = self._find(name)
@@ -311,20 +249,23 @@ class ClusterService:
         self._forget(name)
 
     def capacity(self, name: str, fresh: bool = False) -> Capacity:
-        """What the cluster has, at most some seconds old, noted for users to see. Raises Unreachable."""
+        """What the cluster has, at most some seconds old. Raises Unreachable."""
         seen = None if fresh else self._seen.get(name)
         if seen and time.monotonic() - seen[0] < CAPACITY_SECONDS:
             return seen[1]
         try:
             capacity = self.driver(name).capacity()
-        except Unreachable as failure:
+        except Unreachable:
             self._seen.pop(name, None)
-            self.note_outage(name, str(failure))
             raise
         self._seen[name] = (time.monotonic(), capacity)
+        return capacity
+
+    def note_health(self, name: str) -> None:
+        """Look at the cluster, and let users see what it has. Raises Unreachable."""
+        capacity = self.capacity(name)
         with self._database.session(write=True) as session:
             repository.record(session, name, _observed(capacity))
-        return capacity
 
     def note_outage(self, name: str, why: str) -> None:
         """Let users see what is wrong with a cluster."""
@@ -401,6 +342,19 @@ def _total(row: ClusterRow) -> Resources | None:
 def _node(row: ClusterRow) -> Resources | None:
     """The largest node, likewise."""
     return None if row.node_cpu is None else Resources(row.node_cpu, row.node_memory or 0, row.node_gpu or 0)
+
+
+def _last_seen(row: ClusterRow) -> LastSeen:
+    registered = register.registered(row)
+    return LastSeen(
+        name=row.name,
+        healthy=row.healthy,
+        total=_total(row),
+        largest_node=_node(row),
+        labels=registered.labels if registered else {},
+        gpu_type=registered.gpu_type if registered else None,
+        is_here=kinds.of(row).capabilities(row).is_here,
+    )
 
 
 def _observed(capacity: Capacity) -> dict[str, Any]:

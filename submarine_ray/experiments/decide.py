@@ -53,7 +53,7 @@ class Wish:
 class Seen(Look):
     """The cluster's side: whether it has room for the experiment, and whether others run beside it."""
 
-    has_room: bool = True
+    units: int = 1
     has_neighbours: bool = False
 
 
@@ -166,7 +166,7 @@ def decide(wish: Wish, seen: Seen) -> Step:
         if job is None or job.state is not JobState.SUCCEEDED:
             return Observe(Status.FAILED, STOPPED, "Stopped by the user.")
     if job is None and wish.status == Status.ACCEPTED:
-        return Submit() if seen.has_room else Queue()
+        return Submit() if seen.units else Queue()
     if job is not None and seen.died_with_node(job):
         return _failed(wish, LOST, "The node that ran this attempt is gone.")
     if job is not None and job.state is not JobState.SUCCEEDED and _is_overdue(wish, job, seen):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import structlog
 from prometheus_client import Counter
 
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.drivers.base import Blocked, ClusterError
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.changes import Changes
@@ -26,10 +27,6 @@ from submarine_ray.tracking.service import TrackingService
 
 log = structlog.get_logger(__name__)
 
-QUEUE_LOOK = 32
-# How many that wait are looked at again when one has ended.
-WOKEN = 8
-
 TRANSITIONS = Counter("submarine_experiment_transitions", "Changes of experiments' states", ["to", "reason"])
 
 
@@ -45,6 +42,7 @@ class ExperimentFeature:
         self,
         database: Database,
         clusters: ClusterService,
+        admission: Admission,
         tracking: TrackingService,
         performer: Performer,
         changes: Changes,
@@ -52,6 +50,7 @@ class ExperimentFeature:
     ) -> None:
         self._database = database
         self._clusters = clusters
+        self._admission = admission
         self._tracking = tracking
         self._performer = performer
         self._changes = changes
@@ -71,13 +70,13 @@ class ExperimentFeature:
         if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
             # A node that is new or gone: only a look of now tells which.
             capacity = self._clusters.capacity(cluster, fresh=True)
-        waits = any(row.status == Status.ACCEPTED for row in rows)
+        wanting = [row.demand for row in rows if row.status == Status.ACCEPTED and row.wanted == "run"]
         crowded = any(job.out_of_memory for job in jobs.values()) and self._clusters.has_neighbours(cluster)
         seen = Seen(jobs, capacity.incarnation, capacity.nodes, now_ms(), has_neighbours=crowded)
-        return Observed(driver, seen, self._admitted(cluster, rows) if waits else frozenset())
+        return Observed(driver, seen, self._admission.admit(cluster, wanting) if wanting else {})
 
     def decide(self, row: ExperimentRow, observed: Observed) -> Step:
-        seen = replace(observed.seen, has_room=row.id in observed.admitted)
+        seen = replace(observed.seen, units=observed.admitted.get(row.id, 0))
         return decide(self._marks.onto(_wish(row), row), seen)
 
     def is_note(self, step: Step) -> bool:
@@ -112,33 +111,15 @@ class ExperimentFeature:
             self._wake_queue(row.cluster)
 
     def _wake_queue(self, cluster: str) -> None:
-        """Something has ended on the cluster: others may wait for its room."""
-        with self._database.session() as session:
-            waiting = [key for key, _ in repository.queue(session, cluster, WOKEN)]
+        """Something has ended on the cluster: it may be the turn of others."""
+        try:
+            waiting = self._admission.next_in_line(cluster)
+        except self.expected:
+            return
         if waiting:
             with self._database.session(write=True) as session:
                 repository.wake(session, waiting)
             self._wake()
-
-    def _admitted(self, cluster: str, rows: Sequence[ExperimentRow]) -> frozenset[str]:
-        """The experiments that may start now: in order, as many as fit beside those that run."""
-        capacity = self._clusters.capacity(cluster)
-        total = capacity.total
-        if total is None:
-            return frozenset(row.id for row in rows)
-        used = self._clusters.in_use(cluster)
-        with self._database.session() as session:
-            starting = repository.count_starting(session, cluster)
-            waiting = repository.queue(session, cluster, QUEUE_LOOK)
-        admitted: set[str] = set()
-        for experiment_id, demand in waiting:
-            if not demand.fits(total):
-                continue  # the cluster must grow first; it does not hold up those behind it
-            if starting >= capacity.starting or not (used + demand).fits(total):
-                break
-            used, starting = used + demand, starting + 1
-            admitted.add(experiment_id)
-        return frozenset(admitted)
 
 
 def _wish(row: ExperimentRow) -> Wish:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.drivers.base import Driver, Job, attempt_number
-from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.clock import due_ms
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import InvalidSpec, NotFound, SecretLost
@@ -17,7 +18,6 @@ from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.submit import Submitter
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.quantities import Resources
 from submarine_ray.tracking.service import TrackingService
 
 QUEUED_PAUSE_MS = 3_000
@@ -27,20 +27,18 @@ STOPPING_PAUSE_MS = 300
 
 @dataclass(frozen=True)
 class Observed:
-    """One look at a cluster: its driver, what it showed, and which of the experiments that wait may start."""
+    """One look at a cluster: its driver, what it showed, and who of those that wait may start, with how many trials."""
 
     driver: Driver
     seen: decide.Seen
-    admitted: frozenset[str]
+    admitted: Mapping[str, int]
 
 
 class Performer:
     """Takes the steps. Its methods raise what clusters and MLflow raise."""
 
-    def __init__(
-        self, clusters: ClusterService, tracking: TrackingService, spools: Spools, submitter: Submitter
-    ) -> None:
-        self._clusters = clusters
+    def __init__(self, admission: Admission, tracking: TrackingService, spools: Spools, submitter: Submitter) -> None:
+        self._admission = admission
         self._tracking = tracking
         self._spools = spools
         self._submitter = submitter
@@ -52,7 +50,7 @@ class Performer:
             case decide.Submit() | decide.Queue() if unfit := self._unfit(row, step):
                 return outcomes.observed(row, unfit, None)
             case decide.Submit():
-                return self._submitter.submit(driver, row, seen.incarnation)
+                return self._submitter.submit(driver, row, seen.incarnation, observed.admitted[row.id])
             case decide.Queue():
                 return self._queue(row)
             case decide.Observe():
@@ -86,7 +84,7 @@ class Performer:
         try:
             spec = stored_spec(row)
             stored_environment(row)
-            self._clusters.check_demand(row.cluster, spec)
+            self._admission.placements.check_demand(row.cluster, spec)
         except SecretLost as failure:  # waiting would not bring the key back
             return decide.Observe(Status.FAILED, "SecretLost", str(failure))
         except InvalidSpec as failure:
@@ -95,7 +93,7 @@ class Performer:
 
     def _queue(self, row: ExperimentRow) -> Outcome:
         values = {"next_check_ms": due_ms() + QUEUED_PAUSE_MS}
-        message = self._clusters.why_waiting(row.cluster, Resources(row.demand_cpu, row.demand_memory, row.demand_gpu))
+        message = self._admission.why_waiting(row.cluster, row.demand.unit, row.id)
         if row.reason == "Queued":
             return Outcome(values | ({"message": message} if row.message != message else {}))
         return Outcome(values | {"reason": "Queued", "message": message}, [Event("Queued", message, recurs=True)])

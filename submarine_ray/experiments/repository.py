@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from submarine_ray.core import events, leases
 from submarine_ray.core.clock import due_ms, now_ms
@@ -18,9 +18,11 @@ from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.experiments.tables import BegunRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.quantities import Resources
+from submarine_ray.spec.quantities import SLACK, Resources
 
 DAY_MS = 86_400_000
+# Whoever waits for room asks again within this; whoever does not has failed, and holds up nobody.
+LONGEST_QUEUE_PAUSE_MS = 5_000
 _ALIVE = ExperimentRow.status != ExperimentStatus.DELETED
 ACTIVE = (ExperimentStatus.CREATED, ExperimentStatus.RUNNING)
 
@@ -187,47 +189,49 @@ def note_run(
     return bool(noted)
 
 
-def in_use(session: Session, cluster: str) -> Resources:
-    """What the cluster's active experiments asked for together."""
-    row = session.execute(
-        select(
-            func.coalesce(func.sum(ExperimentRow.demand_cpu), 0.0),
-            func.coalesce(func.sum(ExperimentRow.demand_memory), 0),
-            func.coalesce(func.sum(ExperimentRow.demand_gpu), 0.0),
-        ).where(ExperimentRow.cluster == cluster, ExperimentRow.status.in_(ACTIVE))
-    ).one()
-    return Resources(float(row[0]), int(row[1]), float(row[2]))
+# What admission needs of a row: no spec.
+_SIZE = load_only(
+    ExperimentRow.status,
+    ExperimentRow.accepted_ms,
+    ExperimentRow.units,
+    ExperimentRow.demand_cpu,
+    ExperimentRow.demand_memory,
+    ExperimentRow.demand_gpu,
+)
 
 
-def holders(session: Session, cluster: str) -> list[tuple[str, Resources]]:
-    """The cluster's active experiments, and what each asked for."""
-    rows = session.execute(
-        select(ExperimentRow.id, ExperimentRow.demand_cpu, ExperimentRow.demand_memory, ExperimentRow.demand_gpu)
-        .where(ExperimentRow.cluster == cluster, ExperimentRow.status.in_(ACTIVE))
-        .order_by(ExperimentRow.id)
-    )
-    return [(key, Resources(cpu, memory, gpu)) for key, cpu, memory, gpu in rows]
+def active(session: Session, cluster: str) -> list[ExperimentRow]:
+    """The cluster's experiments that hold what they asked for."""
+    query = select(ExperimentRow).where(ExperimentRow.cluster == cluster, ExperimentRow.status.in_(ACTIVE))
+    return list(session.scalars(query.options(_SIZE).order_by(ExperimentRow.id)))
 
 
-def count_starting(session: Session, cluster: str) -> int:
-    """How many of the cluster's experiments are submitted and do not run yet."""
-    starting = select(func.count()).where(
-        ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.CREATED
-    )
-    return session.scalar(starting) or 0
-
-
-def queue(session: Session, cluster: str, limit: int) -> list[tuple[str, Resources]]:
-    """The experiments that wait for room on a cluster, in their order; none that waits for something else just now."""
-    waits_for_room = or_(ExperimentRow.reason.is_(None), ExperimentRow.reason == "Queued")
-    rows = session.execute(
-        select(ExperimentRow.id, ExperimentRow.demand_cpu, ExperimentRow.demand_memory, ExperimentRow.demand_gpu)
-        .where(ExperimentRow.cluster == cluster, ExperimentRow.status == ExperimentStatus.ACCEPTED)
-        .where(ExperimentRow.wanted == "run", or_(waits_for_room, ExperimentRow.next_check_ms <= due_ms()))
+def waiting(session: Session, cluster: str, within: Resources, limit: int) -> list[ExperimentRow]:
+    """The experiments that wait for room on a cluster and ask for no more than `within`, in their order."""
+    rows = session.scalars(
+        select(ExperimentRow)
+        .where(ExperimentRow.cluster == cluster, *_waits_for_room())
+        .where(ExperimentRow.demand_cpu <= within.cpu + SLACK, ExperimentRow.demand_memory <= within.memory)
+        .where(ExperimentRow.demand_gpu <= within.gpu + SLACK)
+        .options(_SIZE)
         .order_by(ExperimentRow.accepted_ms, ExperimentRow.id)
         .limit(limit)
     )
-    return [(key, Resources(cpu, memory, gpu)) for key, cpu, memory, gpu in rows]
+    return list(rows)
+
+
+def still_waiting(session: Session, ids: Collection[str]) -> list[ExperimentRow]:
+    """Those of the ids that wait for room."""
+    query = select(ExperimentRow).where(ExperimentRow.id.in_(ids), *_waits_for_room()).options(_SIZE)
+    return list(session.scalars(query))
+
+
+def _waits_for_room() -> Iterator[ColumnElement[bool]]:
+    """It may start as soon as there is room: it waits for nothing else now, and is not left alone after a failure."""
+    yield from (ExperimentRow.status == ExperimentStatus.ACCEPTED, ExperimentRow.wanted == "run")
+    for_room = or_(ExperimentRow.reason.is_(None), ExperimentRow.reason == "Queued")
+    asks_soon = ExperimentRow.next_check_ms <= due_ms() + LONGEST_QUEUE_PAUSE_MS
+    yield or_(and_(for_room, asks_soon), ExperimentRow.next_check_ms <= due_ms())
 
 
 def wake(session: Session, ids: Sequence[str]) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from submarine_ray.access.tombstones import bury
-from submarine_ray.clusters.holdings import Holder
+from submarine_ray.admission.decide import Demand
+from submarine_ray.admission.explain import Holder
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.changes import Changes
@@ -48,6 +50,7 @@ class ExperimentService:
         self,
         database: Database,
         clusters: ClusterService,
+        admission: Admission,
         tracking: TrackingService,
         environments: EnvironmentService,
         changes: Changes,
@@ -57,6 +60,7 @@ class ExperimentService:
         self._database = database
         self._changes = changes
         self._clusters = clusters
+        self._admission = admission
         self._environments = environments
         self._wake = wake
         self._ids = IdFactory("experiment")
@@ -64,6 +68,7 @@ class ExperimentService:
         self.logs = LogService(self._row, clusters, tracking, spools)
         self.results = ResultService(self._row, tracking)
         clusters.add_user(self)
+        admission.add_claimant(self)
 
     def create(self, spec: ExperimentSpec, clone_of: str | None = None) -> Experiment:
         """Accept an experiment: one row, and the reconciler does the rest. `clone_of` is the experiment whose secrets
@@ -271,15 +276,21 @@ class ExperimentService:
             found = repository.count_by_day(session, first)
         return {(iso(day * DAY_MS) or "")[5:10]: found.get(day, 0) for day in range(first, first + days)}
 
-    def in_use(self, cluster: str) -> Resources:
-        """See ClusterUser."""
-        with self._database.session() as session:
-            return repository.in_use(session, cluster)
-
     def holders(self, cluster: str) -> list[Holder]:
-        """See ClusterUser."""
+        """See admission.Claimant."""
         with self._database.session() as session:
-            return [Holder(f"experiment {key}", held) for key, held in repository.holders(session, cluster)]
+            rows = repository.active(session, cluster)
+        return [Holder.of(row.demand, starting=row.status == Status.CREATED) for row in rows]
+
+    def waiting(self, cluster: str, within: Resources, limit: int) -> list[Demand]:
+        """See admission.Claimant."""
+        with self._database.session() as session:
+            return [row.demand for row in repository.waiting(session, cluster, within, limit)]
+
+    def still_waiting(self, ids: Collection[str]) -> list[Demand]:
+        """See admission.Claimant."""
+        with self._database.session() as session:
+            return [row.demand for row in repository.still_waiting(session, ids)]
 
     def unfinished(self, cluster: str) -> int:
         """See ClusterUser."""
@@ -295,16 +306,16 @@ class ExperimentService:
 
     def _values(self, spec: ExperimentSpec, cluster: str | None = None) -> dict[str, object]:
         """The columns that a user's spec decides, on `cluster` or the one that it asks for. Raises InvalidSpec."""
-        cluster = cluster or self._clusters.place(spec)
+        cluster = cluster or self._admission.placements.place(spec)
         environment = self._environments.resolve(spec.environment)
         if spec.code and spec.code.sync_mode == "package" and not self._clusters.packages.has(spec.code.url or ""):
             raise InvalidSpec("no such package was uploaded; PUT /api/v1/package uploads one", "code.url")
-        self._clusters.check_demand(cluster, spec)
+        self._admission.placements.check_demand(cluster, spec)
         self._clusters.check_pods(cluster, spec, environment)
         if environment and environment.kernel_spec:
             self._clusters.check_packages(cluster, environment.kernel_spec)
         stored = spec.model_copy(update={"meta": spec.meta.model_copy(update={"experiment_id": None})})
-        demand = spec.demand.times(self._clusters.trials_at_once(cluster, spec))
+        demand = spec.demand
         return {
             "name": spec.meta.name,
             "owner": spec.meta.owner,
@@ -319,6 +330,7 @@ class ExperimentService:
             "demand_cpu": demand.cpu,
             "demand_memory": demand.memory,
             "demand_gpu": demand.gpu,
+            "units": self._admission.placements.most_trials(cluster, spec),
         }
 
     def _warnings(self, row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:

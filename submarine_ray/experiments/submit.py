@@ -35,13 +35,16 @@ class Submitter:
         self._clusters = clusters
         self._tracking = tracking
 
-    def submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None) -> Outcome:
-        """Start the row's attempt; what came of it. Raises what clusters and MLflow raise."""
+    def submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None, units: int) -> Outcome:
+        """Start the row's attempt, of a sweep `units` trials at once; what came of it.
+
+        Raises what clusters and MLflow raise.
+        """
         spec = stored_spec(row)
         run = self._opened_run(row, spec)
         if run is None:
             return Outcome({"next_check_ms": due_ms()})
-        at_once = self._clusters.trials_at_once(row.cluster, spec)
+        at_once = units if spec.tune else 1
         launch = plan_launch(
             spec,
             row.id,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Double, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from submarine_ray.admission.decide import Demand
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Wished
 from submarine_ray.core.sealed import Kept, Sealed, Told
 from submarine_ray.spec.experiment import TAG_LENGTH
+from submarine_ray.spec.quantities import Resources
 
 
 class BegunRow(Table):
@@ -64,10 +66,18 @@ class ExperimentRow(Wished, Table):
     demand_cpu: Mapped[float] = mapped_column(Double, default=0.0)
     demand_memory: Mapped[int] = mapped_column(BigInteger, default=0)
     demand_gpu: Mapped[float] = mapped_column(Double, default=0.0)
+    # How many times its demand it would like at most: a sweep's trials. Null in rows from before there was admission.
+    units: Mapped[int | None] = mapped_column(Integer)
     accepted_ms: Mapped[int] = mapped_column(BigInteger)
     created_ms: Mapped[int | None] = mapped_column(BigInteger)
     running_ms: Mapped[int | None] = mapped_column(BigInteger)
     finished_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+    @property
+    def demand(self) -> Demand:
+        """What it waits for."""
+        unit = Resources(self.demand_cpu, self.demand_memory, self.demand_gpu)
+        return Demand(self.id, unit, self.units or 1, self.accepted_ms, name=f"experiment {self.id}")
 
     @property
     def submission_id(self) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.drivers.base import (
     AlreadySubmitted,
     Blocked,
@@ -27,7 +27,6 @@ from submarine_ray.notebooks.launching import Launching, listen
 from submarine_ray.notebooks.service import NotebookService, stored_environment
 from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.spec.notebooks import NotebookStatus as Status
-from submarine_ray.spec.quantities import Resources
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +41,10 @@ JUPYTERLAB = "jupyterlab>=4.4,<5"
 
 @dataclass(frozen=True)
 class View:
-    """One look at a cluster: what `decide` sees of it, what it has in all, and who is asked for more."""
+    """One look at a cluster: what `decide` sees of it, and who is asked for more."""
 
     driver: Driver
     observed: decide.Observed
-    total: Resources | None
 
 
 class Notebooks:
@@ -57,12 +55,13 @@ class Notebooks:
     expected: tuple[type[Exception], ...] = (ClusterError, SubmarineError)
     write = staticmethod(repository.write)
 
-    def __init__(self, clusters: ClusterService, notebooks: NotebookService, launching: Launching) -> None:
+    def __init__(
+        self, clusters: ClusterService, admission: Admission, notebooks: NotebookService, launching: Launching
+    ) -> None:
         self._clusters = clusters
+        self._admission = admission
         self._notebooks = notebooks
         self._launching = launching
-        self._lock = threading.Lock()
-        self._starting: dict[str, tuple[str, Resources]] = {}
 
     def ready(self) -> None:
         """Notebooks need nothing but their clusters."""
@@ -74,7 +73,7 @@ class Notebooks:
         if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
             capacity = self._clusters.capacity(cluster, fresh=True)  # tells a new node from one that is gone
         observed = decide.Observed(jobs, capacity.incarnation, capacity.nodes, now_ms())
-        return View(driver, observed, capacity.total)
+        return View(driver, observed)
 
     def decide(self, row: NotebookRow, view: View) -> Step:
         return decide.decide(
@@ -100,7 +99,8 @@ class Notebooks:
                 known = replace(view, observed=observed)
                 return self.perform(row, self.decide(row, known), known)
             case decide.Submit():
-                return self._submit(row, view) if self._has_room(row, view.total) else self._queue(row)
+                admitted = self._admission.admit(row.cluster, [row.demand])
+                return self._submit(row, view) if admitted else self._queue(row)
             case decide.Note():
                 return _noted(row, step)
             case decide.Restart():
@@ -130,23 +130,10 @@ class Notebooks:
         return replace(outcome, values={**outcome.values, "next_check_ms": due_ms() + failure.pause_ms})
 
     def written(self, row: NotebookRow, outcome: Outcome) -> None:
-        with self._lock:
-            self._starting.pop(row.id, None)  # from now on its row says what it holds
         if outcome.events:
             self._notebooks.forget_places()
         for event in outcome.events:
             log.info("notebook.status", notebook=row.id, to=event.to_status, reason=event.reason)
-
-    def _has_room(self, row: NotebookRow, total: Resources | None) -> bool:
-        """Whether the cluster has room beside what runs and what other workers are just starting; then it is taken."""
-        if total is None:
-            return True
-        with self._lock:
-            others = [size for key, (where, size) in self._starting.items() if where == row.cluster and key != row.id]
-            used = sum(others, self._clusters.in_use(row.cluster))
-            if fits := (used + row.demand).fits(total):
-                self._starting[row.id] = (row.cluster, row.demand)
-        return fits
 
     def _submit(self, row: NotebookRow, view: View) -> Outcome:
         try:
@@ -170,7 +157,7 @@ class Notebooks:
         return Outcome(values | {"next_check_ms": due_ms() + SUPERVISOR_MS}, [submitted])
 
     def _queue(self, row: NotebookRow) -> Outcome:
-        reason = self._clusters.why_waiting(row.cluster, row.demand)
+        reason = self._admission.why_waiting(row.cluster, row.demand.unit, row.id)
         values = {"status": Status.WAITING, "reason": reason, "next_check_ms": due_ms() + QUEUED_PAUSE_MS}
         is_new = row.status != Status.WAITING
         return Outcome(values, [Event("Queued", reason, row.status, Status.WAITING)] if is_new else ())

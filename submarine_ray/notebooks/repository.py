@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, select
+from collections.abc import Collection, Iterator
+
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from submarine_ray.core import events, leases
+from submarine_ray.core.clock import due_ms
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.spec.notebooks import NotebookStatus as Status
-from submarine_ray.spec.quantities import Resources
+from submarine_ray.spec.quantities import SLACK, Resources
 
+# Whoever waits for room asks again within this.
+LONGEST_QUEUE_PAUSE_MS = 5_000
 HOLDING = (Status.CREATING, Status.RUNNING, Status.TERMINATING)
 
 
@@ -80,30 +85,46 @@ def abandon(session: Session, cluster: str) -> None:
         row.generation += 1
 
 
-def in_use(session: Session, cluster: str) -> Resources:
-    """What the cluster's notebooks hold, together."""
-    row = session.execute(
-        select(
-            func.coalesce(func.sum(NotebookRow.demand_cpu), 0.0),
-            func.coalesce(func.sum(NotebookRow.demand_memory), 0),
-            func.coalesce(func.sum(NotebookRow.demand_gpu), 0.0),
-        ).where(NotebookRow.cluster == cluster, NotebookRow.incarnation.is_not(None), NotebookRow.status.in_(HOLDING))
-    ).one()
-    return Resources(float(row[0]), int(row[1]), float(row[2]))
+# What admission needs of a row: no spec.
+_SIZE = load_only(
+    NotebookRow.namespace,
+    NotebookRow.name,
+    NotebookRow.demand_cpu,
+    NotebookRow.demand_memory,
+    NotebookRow.demand_gpu,
+)
 
 
-def holders(session: Session, cluster: str) -> list[tuple[str, Resources]]:
-    """The names of the cluster's notebooks, and what each holds."""
-    rows = session.execute(
-        select(
-            NotebookRow.namespace,
-            NotebookRow.name,
-            NotebookRow.demand_cpu,
-            NotebookRow.demand_memory,
-            NotebookRow.demand_gpu,
-        ).where(NotebookRow.cluster == cluster, NotebookRow.incarnation.is_not(None), NotebookRow.status.in_(HOLDING))
+def active(session: Session, cluster: str) -> list[NotebookRow]:
+    """The cluster's notebooks that hold what they asked for."""
+    query = select(NotebookRow).where(NotebookRow.cluster == cluster, NotebookRow.incarnation.is_not(None))
+    return list(session.scalars(query.where(NotebookRow.status.in_(HOLDING)).options(_SIZE)))
+
+
+def waiting(session: Session, cluster: str, within: Resources, limit: int) -> list[NotebookRow]:
+    """The notebooks that wait for room on a cluster and ask for no more than `within`, the oldest first."""
+    rows = session.scalars(
+        select(NotebookRow)
+        .where(NotebookRow.cluster == cluster, *_waits_for_room())
+        .where(NotebookRow.demand_cpu <= within.cpu + SLACK, NotebookRow.demand_memory <= within.memory)
+        .where(NotebookRow.demand_gpu <= within.gpu + SLACK)
+        .options(_SIZE)
+        .order_by(NotebookRow.created_ms, NotebookRow.id)
+        .limit(limit)
     )
-    return [(f"{namespace}/{name}", Resources(cpu, memory, gpu)) for namespace, name, cpu, memory, gpu in rows]
+    return list(rows)
+
+
+def still_waiting(session: Session, ids: Collection[str]) -> list[NotebookRow]:
+    """Those of the ids that wait for room."""
+    return list(session.scalars(select(NotebookRow).where(NotebookRow.id.in_(ids), *_waits_for_room()).options(_SIZE)))
+
+
+def _waits_for_room() -> Iterator[ColumnElement[bool]]:
+    """It may start as soon as there is room, and asks for it soon: one that is left alone holds up nobody."""
+    yield from (NotebookRow.wanted == "run", NotebookRow.incarnation.is_(None))
+    yield NotebookRow.status.not_in((Status.STOPPED, Status.FAILED))
+    yield NotebookRow.next_check_ms <= due_ms() + LONGEST_QUEUE_PAUSE_MS
 
 
 def purge(session: Session, row: NotebookRow) -> bool:

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +14,9 @@ from pydantic import BaseModel, ValidationError
 
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.tombstones import bury
-from submarine_ray.clusters.holdings import Holder
+from submarine_ray.admission.decide import Demand
+from submarine_ray.admission.explain import Holder
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import due_ms, iso, now_ms
@@ -69,12 +71,14 @@ class NotebookService:
         self,
         database: Database,
         clusters: ClusterService,
+        admission: Admission,
         environments: EnvironmentService,
         secrets: SecretBox,
         wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._clusters = clusters
+        self._admission = admission
         self._environments = environments
         self._secrets = secrets
         self._wake = wake
@@ -82,6 +86,7 @@ class NotebookService:
         self._places: dict[str, tuple[float, Place]] = {}
         self._lock = threading.Lock()
         clusters.add_user(self)
+        admission.add_claimant(self)
 
     def create(self, spec: NotebookSpec) -> Notebook:
         """Accept a notebook; the reconciler starts it. Raises AlreadyExists, InvalidSpec."""
@@ -89,7 +94,7 @@ class NotebookService:
         cluster = spec.cluster or self._clusters.default
         environment = self._environments.resolve(spec.environment) or EnvironmentSpec()
         demand = spec.spec.quantities
-        self._clusters.check_one(cluster, demand, "spec.resources")
+        self._admission.placements.check_one(cluster, demand, "spec.resources")
         if environment.kernel_spec:
             self._clusters.check_packages(cluster, environment.kernel_spec)
         row = NotebookRow(
@@ -228,15 +233,20 @@ class NotebookService:
         self._wake()
         return _answer(row)
 
-    def in_use(self, cluster: str) -> Resources:
-        """See ClusterUser."""
-        with self._database.session() as session:
-            return repository.in_use(session, cluster)
-
     def holders(self, cluster: str) -> list[Holder]:
-        """See ClusterUser."""
+        """See admission.Claimant."""
         with self._database.session() as session:
-            return [Holder(f"notebook {name}", held) for name, held in repository.holders(session, cluster)]
+            return [Holder.of(row.demand) for row in repository.active(session, cluster)]
+
+    def waiting(self, cluster: str, within: Resources, limit: int) -> list[Demand]:
+        """See admission.Claimant."""
+        with self._database.session() as session:
+            return [row.demand for row in repository.waiting(session, cluster, within, limit)]
+
+    def still_waiting(self, ids: Collection[str]) -> list[Demand]:
+        """See admission.Claimant."""
+        with self._database.session() as session:
+            return [row.demand for row in repository.still_waiting(session, ids)]
 
     def unfinished(self, cluster: str) -> int:
         """See ClusterUser."""

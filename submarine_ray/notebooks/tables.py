@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Double, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from submarine_ray.admission.decide import Demand
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Wished
@@ -49,13 +50,16 @@ class NotebookRow(Wished, Table):
     deleted_ms: Mapped[int | None] = mapped_column(BigInteger)
 
     @property
+    def demand(self) -> Demand:
+        """What it waits for, or holds; it does not end by itself."""
+        unit = Resources(self.demand_cpu, self.demand_memory, self.demand_gpu)
+        name = f"notebook {self.namespace}/{self.name}"
+        return Demand(self.id, unit, ends=False, takes_slot=False, name=name)
+
+    @property
     def submission_id(self) -> str:
         """Ray's id of the current start."""
         return submission_id(self.id, self.attempt)
-
-    @property
-    def demand(self) -> Resources:
-        return Resources(self.demand_cpu, self.demand_memory, self.demand_gpu)
 
     @property
     def superseded_ids(self) -> tuple[str, ...]:

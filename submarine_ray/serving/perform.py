@@ -9,6 +9,7 @@ import structlog
 
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.drivers.base import ClusterError, Fence, SubmissionRefused, Superseded
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.database import Database
@@ -34,10 +35,17 @@ class Serving:
     expected: tuple[type[Exception], ...] = (ClusterError, SubmarineError)
 
     def __init__(
-        self, database: Database, clusters: ClusterService, lessee: Lessee, tracking_uri: str, tokens: Tokens
+        self,
+        database: Database,
+        clusters: ClusterService,
+        admission: Admission,
+        lessee: Lessee,
+        tracking_uri: str,
+        tokens: Tokens,
     ) -> None:
         self._database = database
         self._clusters = clusters
+        self._admission = admission
         self._clock = lessee.clock
         self._tracking_uri = tracking_uri
         self._tokens = tokens
@@ -72,10 +80,10 @@ class Serving:
             applications.digest(config),
             serve,
             capacity.total,
-            self._clusters.in_use(cluster),
+            self._admission.in_use(cluster),
             {row.name for row in staying if self._answers(row, shown[row.name][0])},
             {
-                row.name: self._clusters.why_waiting(cluster, row.each, holder(row))
+                row.name: self._admission.why_waiting(cluster, row.each, holder(row))
                 for row in staying
                 if shares and room.waits(shown[row.name][1])
             },

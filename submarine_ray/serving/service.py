@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 import orjson
@@ -12,8 +12,10 @@ from anyio import to_thread
 
 from submarine_ray.access.reach import Served
 from submarine_ray.access.tombstones import bury
+from submarine_ray.admission.decide import Demand
+from submarine_ray.admission.explain import Holder
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.drivers.base import UnknownJob, Unreachable
-from submarine_ray.clusters.holdings import Holder
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
@@ -40,14 +42,21 @@ class ServingService:
     """Creates, scales, watches and deletes endpoints."""
 
     def __init__(
-        self, database: Database, clusters: ClusterService, models: ModelService, wake: Callable[[], None]
+        self,
+        database: Database,
+        clusters: ClusterService,
+        admission: Admission,
+        models: ModelService,
+        wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._clusters = clusters
+        self._admission = admission
         self._models = models
         self._wake = wake
         self._meter = Meter(clusters)
         clusters.add_user(self)
+        admission.add_claimant(self)
 
     def create(self, spec: ServeSpec) -> Endpoint:
         """Ask for an endpoint; asking again for the same is no error.
@@ -198,12 +207,8 @@ class ServingService:
             rows = repository.list_all(session)
         return [self._answer(row) for row in rows]
 
-    def in_use(self, cluster: str) -> Resources:
-        """See ClusterUser."""
-        return sum((one.resources for one in self.holders(cluster)), Resources())
-
     def holders(self, cluster: str) -> list[Holder]:
-        """See ClusterUser."""
+        """See admission.Claimant."""
         with self._database.session() as session:
             rows = repository.on_cluster(session, cluster)
             splits = [applications.split_of(row, rows) for row in repository.list_traffic(session, cluster)]
@@ -211,6 +216,14 @@ class ServingService:
             *(Holder(holder(row), row.each.times(row.replicas)) for row in rows),
             *(Holder(f"traffic of model {split.model_name}", split.demand) for split in splits),
         ]
+
+    def waiting(self, cluster: str, within: Resources, limit: int) -> list[Demand]:
+        """None waits in line: Ray Serve finds room for replicas. See admission.Claimant."""
+        return []
+
+    def still_waiting(self, ids: Collection[str]) -> list[Demand]:
+        """See admission.Claimant."""
+        return []
 
     def unfinished(self, cluster: str) -> int:
         """See ClusterUser."""
@@ -237,7 +250,7 @@ class ServingService:
             raise InvalidSpec(str(failure), "resources") from failure
         cpu = asked.cpu or (DEFAULT_CPU_LOCAL if self._clusters.capabilities(cluster).is_here else DEFAULT_CPU)
         each = Resources(cpu, asked.memory, asked.gpu)
-        self._clusters.check_one(cluster, each, "resources")
+        self._admission.placements.check_one(cluster, each, "resources")
         return each
 
     def _answer(self, row: EndpointRow) -> Endpoint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.launch import Code, Launch, Replica, Tracking, Tune
-from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.tune import TuneSpec
 
 # Rank order: the replica that leads comes first. Chief, master and ps come before worker in Submarine's logs too.
@@ -65,14 +64,6 @@ def plan_tune(tune: TuneSpec, at_once: int) -> Tune:
         max_failures=tune.max_failures,
         register_best=tune.register_best,
     )
-
-
-def trials_at_once(spec: ExperimentSpec, room: Resources | None) -> int:
-    """How many trials of a sweep run at the same time where there is `room`; one where nobody knows yet."""
-    if spec.tune is None or room is None:
-        return 1
-    wanted = min(spec.tune.max_concurrent_trials or spec.tune.trials, spec.tune.trials)
-    return max(1, min(wanted, spec.demand.times_in(room)))
 
 
 def plan_launch(

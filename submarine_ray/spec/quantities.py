@@ -14,6 +14,7 @@ from pydantic import AfterValidator
 
 GPU_KEY = "nvidia.com/gpu"
 GIB = 2**30
+SLACK = 1e-6  # fractions of cores add up with rounding errors
 _KEYS = {"cpu": "cpu", "memory": "memory", "gpu": GPU_KEY, GPU_KEY: GPU_KEY}
 _SUFFIXES = {
     "": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15,
@@ -39,14 +40,12 @@ class Resources:
 
     def times_in(self, room: Resources) -> int:
         """How often this fits into `room`."""
-        slack = 1e-6
         pairs = ((self.cpu, room.cpu), (self.memory, room.memory), (self.gpu, room.gpu))
-        return int(min((there / asked + slack for asked, there in pairs if asked), default=1_000_000))
+        return int(min((there / asked + SLACK for asked, there in pairs if asked), default=1_000_000))
 
     def fits(self, free: Resources) -> bool:
         """Whether `free` has room for this."""
-        slack = 1e-6  # fractions of cores add up with rounding errors
-        return self.cpu <= free.cpu + slack and self.memory <= free.memory and self.gpu <= free.gpu + slack
+        return self.cpu <= free.cpu + SLACK and self.memory <= free.memory and self.gpu <= free.gpu + SLACK
 
 
 def parse_cpu(text: str) -> float:

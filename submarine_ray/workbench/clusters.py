@@ -65,7 +65,7 @@ def with_use(services: Services) -> list[dict[str, Any]]:
 def _with_use(services: Services, cluster: dict[str, Any]) -> dict[str, Any]:
     name = cluster["name"]
     has_dashboard = services.clusters.capabilities(name).has_dashboard
-    return cluster | {"inUse": services.clusters.in_use(name), "hasDashboard": has_dashboard}
+    return cluster | {"inUse": services.admission.in_use(name), "hasDashboard": has_dashboard}
 
 
 def _look(services: Services, name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.health import Health
 from submarine_ray.core.settings import Settings
@@ -32,6 +33,7 @@ class Services:
     serving: ServingService
     traffic: TrafficService
     clusters: ClusterService
+    admission: Admission
     packages: PackageService
     tracking: TrackingService
     health: Health

@@ -166,8 +166,8 @@ def test_a_changed_endpoint_is_updating_at_once_and_the_wish_an_event(
     now_is("Failed")
     asked = body | {"replicas": 2, "resources": "cpu=2,memory=0.5Gi"}
     assert api.post("/api/v1/serve", json=asked).json()["result"]["status"] == "Creating"
-    clusters = api.app.state.platform.clusters  # type: ignore[attr-defined]
-    assert clusters.in_use("local").memory == 2**30
+    admission = api.app.state.platform.admission  # type: ignore[attr-defined]
+    assert admission.in_use("local").memory == 2**30
     for wrong in ({}, {"resources": "memory=lots"}):
         assert api.patch(one, json=wrong).status_code == 400
     assert told()[1:] == [

@@ -17,6 +17,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import repository
 from submarine_ray.experiments.repository import Filter
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.quantities import Resources
 from tests.conftest import MariaDb
 
 pytestmark = pytest.mark.db
@@ -48,13 +49,17 @@ def test_what_waits_for_something_else_takes_no_place_in_the_queue(database: Dat
         database,
         row("e-1", reason="CodeWaits", next_check_ms=later),  # its disk is full: looked at again in a minute
         row("e-2", reason="CodeWaits"),  # and this one just now
-        row("e-3", reason="Queued", next_check_ms=later),
-        row("e-4", next_check_ms=later),
+        row("e-3", reason="Queued", next_check_ms=now_ms() + 3_000),
+        row("e-4", next_check_ms=now_ms() + 2_000),
+        row("e-7", next_check_ms=later),  # it has failed again and again, and is left alone
+        row("e-8", demand_cpu=9),
         row("e-5", wanted="stop"),
         row("e-6", cluster="other"),
     )
     with database.session() as session:
-        assert [key for key, _ in repository.queue(session, "local", 9)] == ["e-2", "e-3", "e-4"]
+        found = repository.waiting(session, "local", Resources(4), 9)
+        assert [one.id for one in found] == ["e-2", "e-3", "e-4"]
+        assert {one.id for one in repository.still_waiting(session, ["e-1", "e-2", "e-5", "e-8"])} == {"e-2", "e-8"}
 
 
 def test_a_row_is_leased_once(database: Database) -> None:
@@ -135,9 +140,8 @@ def test_pages_counts_and_queue(database: Database) -> None:
         }
         assert {one.id for one in seen["Failed"]} == {"f-None", "f-Lost"} and len(seen["Running"]) == 3
         assert [one.id for one in seen["Stopped"]] == ["f-Stopped"]
-        assert repository.in_use(session, "local").cpu == 1.5
-        assert repository.count_starting(session, "local") == 0
-        assert [key for key, _ in repository.queue(session, "local", 2)] == ["e-3", "e-4"]
+        assert [one.id for one in repository.active(session, "local")] == ["e-0", "e-1", "e-2"]
+        assert [one.id for one in repository.waiting(session, "local", Resources(1), 2)] == ["e-3", "e-4"]
 
 
 def test_migrations_make_what_the_tables_say(database: Database) -> None:

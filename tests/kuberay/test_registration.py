@@ -10,9 +10,9 @@ import httpx
 import pytest
 import yaml
 
+from submarine_ray.admission.placement import Candidate, choose
 from submarine_ray.clusters.drivers.kuberay import checks as looked_at
 from submarine_ray.clusters.drivers.kuberay import ground
-from submarine_ray.clusters.placement import Candidate, choose
 from submarine_ray.spec.clusters import Placement
 from submarine_ray.spec.quantities import Resources
 from tests.conftest import spec, wait_until

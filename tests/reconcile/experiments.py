@@ -13,6 +13,7 @@ import structlog
 
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.access.tombstones import Tombstones
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core import clock, sealed
@@ -91,12 +92,13 @@ class World:
         packages = PackageService(PackageStore(directory / "packages"), Tombstones(self.database))
         settings = Settings(home=directory, default_cluster="one")  # type: ignore[arg-type]
         self.clusters = ClusterService(self.database, settings, secrets, packages, Tokens(b"key"))
+        self.admission = Admission(self.database, self.clusters)
         self.played: dict[str, FakeJobs] = {}
         self.clusters.driver = lambda name: cast(Any, self.played[name])  # type: ignore[method-assign]
         self.spools = Spools(directory / "spool")
         self.api = ExperimentService(
-            self.database, self.clusters, cast(TrackingService, self.tracking), EnvironmentService(self.database),
-            Changes(), lambda: None, self.spools,
+            self.database, self.clusters, self.admission, cast(TrackingService, self.tracking),
+            EnvironmentService(self.database), Changes(), lambda: None, self.spools,
         )  # fmt: skip
         self.cluster("one")
 
@@ -141,8 +143,10 @@ class Service:
         self.workers = ByHand()
         tracking = cast(TrackingService, world.tracking)
         submitter = Submitter(world.database, world.clusters, tracking)
-        performer = Performer(world.clusters, tracking, Spools(world.spools._directory / name), submitter)
-        feature = ExperimentFeature(world.database, world.clusters, tracking, performer, Changes(), lambda: None)
+        performer = Performer(world.admission, tracking, Spools(world.spools._directory / name), submitter)
+        feature = ExperimentFeature(
+            world.database, world.clusters, world.admission, tracking, performer, Changes(), lambda: None
+        )
         self.engine = Engine(feature, world.database, Lessee(name, LEASE_MS), bounds, self.workers)
 
     def work(self, ms: int = 0) -> None:

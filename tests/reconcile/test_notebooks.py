@@ -10,6 +10,7 @@ import pytest
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.app import Platform
 from submarine_ray.clusters.drivers.base import JobState
+from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.clock import CLOCK
 from submarine_ray.core.engine.engine import Bounds, Engine
 from submarine_ray.core.errors import Conflict
@@ -37,6 +38,8 @@ class House:
         self.notebooks = self.platform.notebooks
         self.clusters = {"local": FakeJobs(), "far": FakeJobs()}
         self.platform.clusters.ensure_local()
+        with self.platform.database.session(write=True) as session:
+            session.add(ClusterRow(name="far", kind="ray", created_ms=START_MS))
         self.platform.clusters.driver = lambda name: self.clusters[name]  # type: ignore[assignment,method-assign,return-value]
         self.platform.clusters.capabilities = lambda _name: Here()  # type: ignore[assignment,method-assign,return-value]
 
@@ -78,7 +81,7 @@ class Service:
         self.house = house
         self.workers = ByHand()
         self.engine = Engine(
-            Notebooks(platform.clusters, platform.notebooks, launching),
+            Notebooks(platform.clusters, platform.admission, platform.notebooks, launching),
             platform.database,
             Lessee(name, LEASE_MS),
             bounds,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from submarine_ray.access.tokens import Tokens
+from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.drivers.base import Capacity, Driver, Fence
 from submarine_ray.clusters.drivers.fences import fenced
 from submarine_ray.clusters.drivers.kinds import Capabilities
@@ -52,9 +53,6 @@ class Clusters:
     def capacity(self, name: str) -> Capacity:
         return CAPACITY
 
-    def in_use(self, name: str) -> Resources:
-        return Resources()
-
     def names(self) -> list[str]:
         return list(self._serves)
 
@@ -78,7 +76,9 @@ class Service:
         clock = Clock(lambda: house.now_ms, lambda: house.now_ms)
         clock.agree(house.now_ms)
         lessee = Lessee(name, LEASE_MS, own_clock=clock)
-        feature = Serving(house.database, Clusters(house.serves), lessee, "http://x", Tokens(b"key"))  # type: ignore[arg-type]
+        clusters = Clusters(house.serves)
+        admission = Admission(house.database, clusters)  # type: ignore[arg-type]
+        feature = Serving(house.database, clusters, admission, lessee, "http://x", Tokens(b"key"))  # type: ignore[arg-type]
         self.house = house
         self.workers = ByHand()
         self.engine = Engine(feature, house.database, lessee, runner=self.workers)
@@ -175,7 +175,7 @@ class House:
 
     def history(self, name: str) -> list[str]:
         with self.database.session() as session:
-            return [one["reason"] for one in events.history(session, repository.subject(name))]
+            return [one.reason for one in events.history(session, repository.subject(name))]
 
     def generation(self, cluster: str = "a") -> int:
         with self.database.session() as session:
@@ -362,7 +362,8 @@ def test_a_refusal_is_told_and_asked_again(house: House) -> None:
 def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) -> None:
     one, clusters = house.service(), Clusters(house.serves)
     traffic = TrafficService(house.database, clusters, lambda: None)  # type: ignore[arg-type]
-    serving = ServingService(house.database, clusters, None, lambda: None)  # type: ignore[arg-type]
+    admission = Admission(house.database, clusters)  # type: ignore[arg-type]
+    serving = ServingService(house.database, clusters, admission, None, lambda: None)  # type: ignore[arg-type]
     house.ask(1)
     house.ask(2, replicas=2)
     traffic.put("m", TrafficSpec(weights={1: 90, 2: 10}))
@@ -371,7 +372,7 @@ def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) 
     assert house.serve.names() == ["m-1", "m-2", "traffic:m"] and traffic.get("m")["status"] == "Running"
     held = {one.name: one.resources.cpu for one in serving.holders("a")}
     assert held == {"endpoint m 1": 0.5, "endpoint m 2": 1.0, "traffic of model m": 0.75}
-    assert serving.in_use("a").cpu == 2.25
+    assert admission.in_use("a").cpu == 2.25
     traffic.delete("m")
     house.at_once()
     one.work()

@@ -25,6 +25,7 @@ from submarine_ray.experiments import decide, outcomes, repository
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.runner import notebook
 from submarine_ray.spec.launch import Launch, Replica
+from submarine_ray.spec.quantities import Resources
 
 HOUR = 3_600_000
 START = 1_700_000_000_000
@@ -157,7 +158,7 @@ def test_what_waits_for_more_than_room_is_in_the_queue_when_it_is_due(world: Wor
 
     def queued() -> list[str]:
         with database.session() as session:
-            return [key for key, _ in repository.queue(session, "local", 10)]
+            return [one.id for one in repository.waiting(session, "local", Resources(1), 10)]
 
     assert queued() == []
     world.true_ms += 1000

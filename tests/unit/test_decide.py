@@ -34,7 +34,7 @@ AGAIN = Problem("Slow", "It waits (2 of 2).", mark="second time")
 
 def seen(state: str | None, has_room: bool = True, incarnation: str = "a", now_ms: int = 0, **job: object) -> Seen:
     jobs = {ID: Job(ID, JobState(state), **job)} if state else {}  # type: ignore[arg-type]
-    return Seen(jobs, incarnation, has_room=has_room, now_ms=now_ms)
+    return Seen(jobs, incarnation, units=int(has_room), now_ms=now_ms)
 
 
 def wish(status: str, **fields: object) -> Wish:

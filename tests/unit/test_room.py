@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.clusters.holdings import GIB, Holder, lack
+from submarine_ray.admission.explain import GIB, Holder, lack
 from submarine_ray.serving import applications, room
 from submarine_ray.spec.quantities import Resources
 

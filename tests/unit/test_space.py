@@ -13,7 +13,7 @@ from submarine_ray.runner.tune import search
 from submarine_ray.spec import space
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.launch import Tune
-from submarine_ray.spec.plan import plan_launch, trials_at_once
+from submarine_ray.spec.plan import plan_launch
 from submarine_ray.spec.quantities import Resources
 
 CHOICE = {
@@ -79,20 +79,6 @@ def test_a_group_of_replicas_has_no_resources_per_trial() -> None:
 def test_a_sweep_that_is_lost_goes_on_by_itself() -> None:
     assert spec().retries == 3
     assert ExperimentSpec.model_validate(spec().model_dump(by_alias=True) | {"maxRetries": 0}).retries == 0
-
-
-@pytest.mark.parametrize(
-    ("wanted", "room", "at_once"),
-    [
-        (None, Resources(4, 2**40), 4),
-        (2, Resources(4), 2),
-        (9, Resources(4), 4),
-        (None, Resources(64), 10),
-        (None, None, 1),
-    ],
-)
-def test_as_many_trials_at_once_as_fit(wanted: int | None, room: Resources | None, at_once: int) -> None:
-    assert trials_at_once(spec(maxConcurrentTrials=wanted), room) == at_once
 
 
 def test_the_grids_values_are_combined_and_the_rest_is_drawn_as_the_seed_has_it() -> None:

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from submarine_ray.admission.decide import MAX_OVERTAKEN, Demand
 from submarine_ray.spec.quantities import GIB, Resources
 
 NAMED = 4
-# Many may wait for the same, and each asks every few seconds.
-MEMORY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Somebody's job, as users know it ("endpoint resnet 1"), and what it holds."""
+    """Somebody's job, as users know it ("endpoint resnet 1"), and what it holds.
+
+    `id` is how admission knows it. `ends`: by itself, some time. `starting`: it has been let start, and does not run.
+    """
 
     name: str
     resources: Resources
+    id: str = ""
+    ends: bool = False
+    starting: bool = False
 
-
-class Holdings:
-    """The holders of each cluster, at most a second old."""
-
-    def __init__(self, ask: Callable[[str], list[Holder]]) -> None:
-        self._ask = ask
-        self._known: dict[str, tuple[float, list[Holder]]] = {}
-
-    def of(self, cluster: str) -> list[Holder]:
-        asked, holders = self._known.get(cluster, (0.0, []))
-        if time.monotonic() > asked + MEMORY_SECONDS:
-            asked, holders = time.monotonic(), self._ask(cluster)
-            self._known[cluster] = asked, holders
-        return holders
+    @classmethod
+    def of(cls, demand: Demand, starting: bool = False) -> Holder:
+        """One that holds all it asked for."""
+        return cls(demand.name, demand.unit.times(demand.units), demand.id, demand.ends, starting)
 
 
 # What is counted, how to read it off, and its names for one and for several.
@@ -72,3 +66,11 @@ def _of_kind(
 
 def _short(number: float) -> str:
     return f"{round(number, 2):g}"
+
+
+def line(kept_for: Sequence[str], slots: int) -> str:
+    """Why one waits for which there is room."""
+    if kept_for:
+        names = ", ".join(kept_for[:NAMED])
+        return f"room is kept for {names}, which later ones have overtaken {MAX_OVERTAKEN} times"
+    return "others are starting at this moment" if slots <= 0 else "others are before it"
