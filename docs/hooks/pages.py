@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links to a template's README lead to its page here; on a source browser they lead to the file."""
-    return re.sub(r"\]\(\.\./templates/([\w-]+)/README\.md\)", r"](library/\1.md)", markdown)
+    """Link templates to their pages here (on a source browser, to the files), and decisions that a page names."""
+    here = posixpath.dirname(page.file.src_uri) or "."
+    markdown = re.sub(r"\]\(\.\./templates/([\w-]+)/README\.md\)", r"](library/\1.md)", markdown)
+    decisions = {file.name[:4]: f"decisions/{file.name}.md" for file in files if file.src_uri.startswith("decisions/0")}
+
+    def link(named: re.Match[str]) -> str:
+        target = decisions.get(named[1])
+        return f"[decision {named[1]}]({posixpath.relpath(target, here)})" if target else named[0]
+
+    return re.sub(r"(?<![\w/\[`])(?:docs/)?decisions/(\d{4})(?![\w-])", link, markdown)
 
 
 def _section(config: MkDocsConfig, title: str) -> list[Any]:
