@@ -47,6 +47,7 @@ from submarine_ray.core.clock import CLOCK, iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.engine.engine import Engine
 from submarine_ray.core.errors import Conflict, DatabaseUnavailable
+from submarine_ray.core.follower import Follower
 from submarine_ray.core.health import Health, Report, Watched
 from submarine_ray.core.http import add_error_handlers
 from submarine_ray.core.instance import Instance
@@ -180,12 +181,16 @@ class Platform:
         self.notebook_engine = Engine(notebooks, self.database, lessee)
         self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
         self.housekeeping = Loop("housekeeping", Tidying(self.database, self.packages, self.tombstones, home).tick)
+        self.follower = Follower(self.database)
+        self.follower.add(changes.tell_all)
+        self.follower.add_look(self.sessions.look_at_watched)
         self.background: tuple[Engine[Any, Any, Any] | Loop, ...] = (
             self.experiment_engine,
             self.notebook_engine,
             self.serving_engine,
             self.cluster_loop,
             self.housekeeping,
+            Loop("events", self.follower.tick),
         )
         self.loops = tuple(one.loop if isinstance(one, Engine) else one for one in self.background)
         self.health = Health(self._watched())
@@ -252,7 +257,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
     """
     platform = Platform(settings)
     proxy = Proxy()
-    feed = Feed(platform.database, platform.tracking)
+    feed = Feed(platform.follower, platform.tracking)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -315,7 +320,9 @@ def _content(platform: Platform, proxy: Proxy) -> Content:
         ArtifactPlace(platform.experiments),
     )
     settings = platform.settings
-    return Content(places, Origins(settings), Tickets(platform.content_key), settings.trust_content)
+    return Content(
+        places, Origins(settings), Tickets(platform.content_key, platform.sessions.spend), settings.trust_content
+    )
 
 
 def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:

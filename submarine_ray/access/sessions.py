@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,7 +24,7 @@ from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.tables import LinkRow, SessionRow
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import NotFound
+from submarine_ray.core.errors import AlreadyExists, NotFound
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.sign_ins import SignInSession
 
@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 KNOWN_SECONDS = 2.0  # how long another service of the same database may go on to answer one who has signed out there
 MOST_KNOWN = 4096
+AT_ONCE = 500
 USE_MS = 60_000  # the last use is written so often
 LINK_SECONDS = 600
 LONGEST_SECRET = 100
@@ -143,19 +144,46 @@ class Sessions:
         """Sign it out: nothing that holds its cookie gets in any more. Raises NotFound."""
         with self._database.session(write=True) as session:
             removed = repository.remove(session, id)
+        self._stop_watching(id)
+        if not removed:
+            raise NotFound(f"There is no session {id!r}; GET /api/v1/session lists them.")
+        log.info("access.signed_out", session=id)
+
+    def look_at_watched(self) -> None:
+        """End the watches of sessions that another service of the database has ended. Raises DatabaseUnavailable."""
+        with self._lock:
+            watched = list(self._watched)
+        for begin in range(0, len(watched), AT_ONCE):
+            some = set(watched[begin : begin + AT_ONCE])
+            with self._database.session() as session:
+                gone = some - repository.which(session, some)
+            for id in gone:
+                self._stop_watching(id)
+
+    def spend(self, number: str, until_ms: int) -> bool:
+        """Use up a ticket that is valid until `until_ms`; False if any service of the database has used it before.
+        Raises DatabaseUnavailable.
+        """
+        try:
+            with self._database.session(write=True) as session:
+                repository.remove_expired(session, now_ms())
+                repository.spend(session, number, until_ms)
+        except AlreadyExists:
+            return False
+        return True
+
+    def _stop_watching(self, id: str) -> None:
         with self._lock:
             self._known.clear()
             self._ended += 1
             watching = list(self._watched.get(id, ()))
         for loop, ended in watching:
-            loop.call_soon_threadsafe(ended.set)
-        if not removed:
-            raise NotFound(f"There is no session {id!r}; GET /api/v1/session lists them.")
-        log.info("access.signed_out", session=id)
+            with suppress(RuntimeError):  # its loop has been closed
+                loop.call_soon_threadsafe(ended.set)
 
     @contextmanager
     def watched(self, session: Session) -> Iterator[asyncio.Event]:
-        """What is set when the session is ended in this process."""
+        """What is set when the session is ended: here at once, by another service at the next `look_at_watched`."""
         entry = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
             self._watched.setdefault(session.id, set()).add(entry)

@@ -1,4 +1,6 @@
-"""Who is signed in, and the links that sign somebody in. Of both only hashes are kept: the database opens nothing."""
+"""Who is signed in, the links that sign somebody in, and the tickets that were used. Of the first two only hashes are
+kept: the database opens nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,4 +33,13 @@ class LinkRow(Table):
 
     secret_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     credential: Mapped[str] = mapped_column(String(64))
+    expires_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class SpentTicketRow(Table):
+    """A ticket to content that was used (content/tickets.py), until it would have expired anyway."""
+
+    __tablename__ = "spent_ticket"
+
+    number: Mapped[str] = mapped_column(String(32), primary_key=True)
     expires_ms: Mapped[int] = mapped_column(BigInteger, index=True)

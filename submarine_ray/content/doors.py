@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -125,8 +126,9 @@ class ContentDoor:
             return
         place, own = found
         send = _guarded(send, self._content.policy(place))
-        refusal = _foreign(scope, origin) or self._swapped(scope, origin, own)
+        refusal = _foreign(scope, origin)
         try:
+            refusal = refusal or await self._swapped(scope, origin, own)
             if refusal is None and not await self._is_known(scope, origin, own):
                 refusal = self._sent_back(scope, own)
         except DatabaseUnavailable as failure:
@@ -146,14 +148,15 @@ class ContentDoor:
         place, visit = scope["submarine.visit"]
         await place.serve(scope, receive, send, visit)
 
-    def _swapped(self, scope: Scope, origin: str, own: str) -> Response | None:
-        """Change a ticket for a pass, and take it out of the address."""
+    async def _swapped(self, scope: Scope, origin: str, own: str) -> Response | None:
+        """Change a ticket for a pass, and take it out of the address. Raises DatabaseUnavailable."""
         given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get(TICKET)
         if given is None or not is_navigation(scope):
             return None
         here = _with_query(f"{origin}{_path(scope)}", _without_ticket(scope))
         answer = RedirectResponse(here, HTTPStatus.SEE_OTHER, _NO_TRACE)
-        if (granted := self._content.tickets.redeem(given, origin, own)) is not None:
+        granted = await asyncio.to_thread(self._content.tickets.redeem, given, origin, own)
+        if granted is not None:
             secure = origin.startswith("https://")
             answer.set_cookie(
                 _pass(origin), granted, PASS_SECONDS, path=own, secure=secure, httponly=True, samesite="lax"

@@ -11,8 +11,8 @@ import hashlib
 import hmac
 import json
 import secrets
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from submarine_ray.access.principals import Principal, PrincipalKind
@@ -43,12 +43,13 @@ class Permit:
 
 
 class Tickets:
-    """Issues and reads permits, signed with `key`. Which tickets were used is known to this process alone."""
+    """Issues and reads permits, signed with `key`. `spend` notes that the ticket of a number was used, which is of no
+    interest after a time in ms since 1970; False if it was used before, at whichever service.
+    """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, spend: Callable[[str, int], bool]) -> None:
         self._key = key
-        self._lock = threading.Lock()
-        self._used: dict[str, float] = {}
+        self._spend = spend
 
     def ticket(self, principal: Principal, session: str, origin: str, path: str, main: str) -> str:
         """What a browser takes along to the content's origin."""
@@ -58,17 +59,11 @@ class Tickets:
         return self._signed(Permit("ticket", origin, path, main, *who, until, number))
 
     def redeem(self, text: str, origin: str, path: str) -> str | None:
-        """The pass for a ticket; None if it is not for this, too old, or was used."""
+        """The pass for a ticket; None if it is not for this, too old, or was used. Raises DatabaseUnavailable."""
         permit = self._read("ticket", text, origin, path)
-        if permit is None:
+        if permit is None or not self._spend(permit.number, int(permit.until * 1000) + 1000):
             return None
-        now = time.time()
-        with self._lock:
-            self._used = {number: until for number, until in self._used.items() if until > now}
-            if permit.number in self._used:
-                return None
-            self._used[permit.number] = permit.until
-        return self._signed(replace(permit, use="pass", until=now + PASS_SECONDS))
+        return self._signed(replace(permit, use="pass", until=time.time() + PASS_SECONDS))
 
     def admitted(self, text: str, origin: str, path: str) -> Permit | None:
         """What a pass says; None if it does not open this."""

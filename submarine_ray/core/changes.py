@@ -1,6 +1,6 @@
 """Waiting for a change without asking again and again: whoever changes a subject tells those who wait for it.
 
-Within one control service. Another service's changes are not heard, so a waiter looks again now and then all the same.
+What another control service changes is heard by its events (core/follower.py).
 """
 
 from __future__ import annotations
@@ -26,6 +26,13 @@ class Changes:
         for loop, event in waiting:
             with contextlib.suppress(RuntimeError):  # its loop has been closed
                 loop.call_soon_threadsafe(event.set)
+
+    def tell_all(self, subjects: frozenset[str] | None) -> None:
+        """Wake those who wait for one of these; for None, everyone."""
+        with self._lock:
+            waited = frozenset(self._waiting)
+        for subject in waited if subjects is None else waited & subjects:
+            self.tell(subject)
 
     @contextlib.contextmanager
     def heard(self, subject: str) -> Iterator[asyncio.Event]:

@@ -103,13 +103,21 @@ def history(session: Session, subject: str) -> list[answers.Event]:
     ]
 
 
-def since(session: Session, event_id: int | None) -> tuple[int, set[str]]:
-    """The newest event's id, and who had events after `event_id`; nobody if it is None, the beginning."""
-    newest = session.scalar(select(func.max(EventRow.id))) or 0
-    if event_id is None or newest <= event_id:
-        return newest, set()
-    query = select(EventRow.subject).where(EventRow.id > event_id, EventRow.id <= newest).distinct()
-    return newest, set(session.scalars(query))
+@dataclass(frozen=True, order=True)
+class Mark:
+    """What tells an event from others, also where SQLite has given it the id of a deleted one."""
+
+    id: int
+    time_ms: int
+    subject: str
+
+
+def newest(session: Session, count: int) -> frozenset[Mark]:
+    """The marks of the newest events."""
+    query = select(EventRow.id, EventRow.last_ms, EventRow.time_ms, EventRow.subject).order_by(EventRow.id.desc())
+    return frozenset(
+        Mark(id, last_ms or time_ms, subject) for id, last_ms, time_ms, subject in session.execute(query.limit(count))
+    )
 
 
 def forget(session: Session, subject: str) -> None:

@@ -40,7 +40,7 @@ from submarine_ray.spec.quantities import Resources
 from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
-UNHEARD_SECONDS = 2.0  # another control service may have made the change
+UNHEARD_SECONDS = 10.0  # between looks of who has heard nothing: the database may have been away
 
 
 class ExperimentService:

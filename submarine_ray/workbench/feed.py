@@ -1,17 +1,17 @@
-"""Tells open pages what has changed: two queries for all of them together, however many there are."""
+"""Tells open pages what has changed: one query for all of them together, beside that of the follower of events."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 import structlog
 
-from submarine_ray.core import events
-from submarine_ray.core.database import Database
 from submarine_ray.core.errors import SubmarineError
+from submarine_ray.core.follower import Follower
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.workbench.looks import Looks, shared
 
@@ -53,14 +53,18 @@ class Subscription:
 class Feed:
     """Looks for changes while there is at least one page to tell."""
 
-    def __init__(self, database: Database, tracking: TrackingService) -> None:
-        self._database = database
+    def __init__(self, follower: Follower, tracking: TrackingService) -> None:
         self._tracking = tracking
         self._pages: dict[Subscription, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
-        self._last: int | None = None
+        self._heard: set[str] = set()
+        self._heard_all = False
+        self._lock = threading.Lock()
+        self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._marks: dict[str, tuple[int, int]] = {}
         self._looks = Looks()
+        follower.add(self._hear)
 
     def add(self, page: Subscription) -> None:
         """Begin to tell a page; it ends with `remove`. A page that reconnects is added again, and told once."""
@@ -77,34 +81,48 @@ class Feed:
             task.cancel()
 
     async def _watch(self) -> None:
-        self._last = None
-        slow = 0.0
+        self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
+        self._taken()  # what was heard before there was a page
+        all_told = drawn_at = self._loop.time()
         while self._pages:
-            slow += TICK_SECONDS
-            try:
-                changed = await asyncio.to_thread(self._changed)
-                drawn = await asyncio.to_thread(self._drawn)
-            except SubmarineError:  # the database is away: pages show what they have
-                changed, drawn = set(), set()
-            except Exception:  # a mistake of ours must not end the liveness of every page
-                log.exception("workbench.feed_failed")
-                changed, drawn = set(), set()
-            if changed or drawn or slow >= ALL_SECONDS:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), TICK_SECONDS)
+            self._news.clear()
+            now = self._loop.time()
+            changed, drawn = self._taken(), set[str]()
+            if now - drawn_at >= TICK_SECONDS:
+                drawn_at = now
+                try:
+                    drawn = await asyncio.to_thread(self._drawn)
+                except SubmarineError:  # the database is away: pages show what they have
+                    pass
+                except Exception:  # a mistake of ours must not end the liveness of every page
+                    log.exception("workbench.feed_failed")
+            is_late = now - all_told >= ALL_SECONDS
+            all_told = now if is_late else all_told
+            if changed or drawn or is_late:
                 self._looks.forget()
             for page in list(self._pages):
                 told = any(subject.startswith(topic) for subject in changed for topic in page.topics)
-                if told or slow >= ALL_SECONDS or not drawn.isdisjoint(page.runs):
+                if told or is_late or not drawn.isdisjoint(page.runs):
                     page.wake()
-            slow = 0.0 if slow >= ALL_SECONDS else slow
-            await asyncio.sleep(TICK_SECONDS)
 
-    def _changed(self) -> set[str]:
-        with self._database.session() as session:
-            newest, subjects = events.since(session, self._last)
-        # SQLite gives a deleted event's id to the next one: then nobody knows who was meant.
-        shrunk = self._last is not None and newest < self._last
-        self._last = newest
-        return {topic for page in list(self._pages) for topic in page.topics} if shrunk else subjects
+    def _hear(self, subjects: frozenset[str] | None) -> None:
+        """From the follower's thread."""
+        with self._lock:
+            self._heard |= subjects or set()
+            self._heard_all = self._heard_all or subjects is None
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has been closed
+                loop.call_soon_threadsafe(self._news.set)
+
+    def _taken(self) -> set[str]:
+        """What was heard since the last look."""
+        with self._lock:
+            heard, self._heard = self._heard, set()
+            is_all, self._heard_all = self._heard_all, False
+        return {topic for page in list(self._pages) for topic in page.topics} if is_all else heard
 
     def _drawn(self) -> set[str]:
         runs = {run for page in list(self._pages) for run in page.runs}

@@ -10,6 +10,7 @@ import pytest
 
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.core.database import Database
+from submarine_ray.core.follower import Follower
 from submarine_ray.core.settings import Settings
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.workbench.feed import Feed, Subscription
@@ -24,7 +25,7 @@ def test_a_page_that_reconnects_is_told_once_and_leaves_nothing(tmp_path: Path) 
         pass
 
     async def reconnect() -> list[str]:
-        feed = Feed(database, TrackingService(Settings(home=tmp_path), Tokens(b"key")))
+        feed = Feed(Follower(database), TrackingService(Settings(home=tmp_path), Tokens(b"key")))
         page = Subscription(("experiment-",), refresh)
         feed.add(page)
         feed.add(page)
