@@ -45,7 +45,7 @@ from submarine_ray.core import logging, networks, openapi, own_places, sealed
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import CLOCK, iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.engine.engine import Engine
+from submarine_ray.core.engine.engine import Bounds, Engine
 from submarine_ray.core.errors import Conflict, DatabaseUnavailable
 from submarine_ray.core.follower import Follower
 from submarine_ray.core.health import Health, Report, Watched
@@ -103,6 +103,8 @@ from submarine_ray.workbench.feed import Feed
 log = structlog.get_logger(__name__)
 
 VERSION = version("submarine-ray")
+# A log of hundreds of MiB keeps a worker for minutes: some of them leave others to the submissions of their cluster.
+EXPERIMENT_BOUNDS = Bounds(steps_of_cluster=8)
 EXPERIMENTS = Gauge("submarine_experiments", "Experiments by state", ["status"])
 REQUESTS = Histogram("submarine_request_seconds", "Requests to the API", ["method", "route", "status"])
 
@@ -171,7 +173,7 @@ class Platform:
             changes,
             lambda: self.experiment_engine.wake(),
         )
-        self.experiment_engine = Engine(experiments, self.database, lessee)
+        self.experiment_engine = Engine(experiments, self.database, lessee, EXPERIMENT_BOUNDS)
         self.clusters.add_listener(self.experiment_engine.changes.add)
         self.cluster_reconciler = ClusterReconciler(self.clusters)
         serving = Serving(self.database, self.clusters, self.admission, lessee, self.tracking.uri, self.tokens)

@@ -15,7 +15,6 @@ import pytest
 from submarine_ray.access import connections
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
-from submarine_ray.experiments.unsubmittable import TRIES
 from tests.conftest import mlflow_of_its_own, run, spec, wait_until
 from tests.kuberay.heads import ScriptedHead
 from tests.unit.test_packages import FILE, one, zipped
@@ -159,21 +158,3 @@ def test_code_that_cannot_be_unpacked_now_waits_and_lets_others_pass(
         wait_until(lambda: behind in head.jobs, 20, "the one behind it starts")
     for id in (first, behind):
         service.delete(f"/api/v1/experiment/{id}")
-
-
-def test_an_error_of_the_services_own_ends_one_experiment_after_some_tries(
-    service: httpx.Client, head: ScriptedHead, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from submarine_ray.experiments import submit, unsubmittable
-
-    monkeypatch.setattr(unsubmittable, "PAUSE_MS", 10)
-    tried = []
-
-    def broken(one: Any, *_: Any, **__: Any) -> None:
-        tried.append(one)
-        raise KeyError("a field that is not there")
-
-    monkeypatch.setattr(submit, "plan_launch", broken)
-    id = service.post("/api/v1/experiment", json=spec()).json()["result"]["experimentId"]
-    wait_until(lambda: get(service, id)["status"] == "Failed", 20, "the end of the experiment")
-    assert len(tried) == TRIES and "by an error of its own (KeyError)" in get(service, id)["message"]

@@ -141,6 +141,7 @@ def test_a_mistake_in_a_submission_is_told_once_and_ends_after_some_tries(world:
     assert [world.row(id).status for id in ids] == ["Accepted", "Created", "Created"]
     service.work(3 * MINUTE_MS)
     assert world.row(ids[0]).status == "Failed" and len(tried) == TRIES
+    assert "by an error of its own (KeyError)" in (world.row(ids[0]).message or "")
     assert world.reasons(ids[0]) == ["Accepted", "ServiceError", "ServiceError"]
 
 
