@@ -34,7 +34,7 @@ from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.admission.service import Admission
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters.dashboard import DashboardPlace
-from submarine_ray.clusters.reconcile import ClusterReconciler
+from submarine_ray.clusters.perform import Upkeep
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.content import listener
 from submarine_ray.content.doors import Content, ContentDoor, MainDoor
@@ -175,13 +175,12 @@ class Platform:
         )
         self.experiment_engine = Engine(experiments, self.database, lessee, EXPERIMENT_BOUNDS)
         self.clusters.add_listener(self.experiment_engine.changes.add)
-        self.cluster_reconciler = ClusterReconciler(self.clusters)
         serving = Serving(self.database, self.clusters, self.admission, lessee, self.tracking.uri, self.tokens)
         self.serving_engine = Engine(serving, self.database, lessee)
+        self.cluster_engine = Engine(Upkeep(self.clusters), self.database, lessee)
         launching = Launching(settings, secrets, self.tokens, self.tracking.uri)
         notebooks = Notebooks(self.clusters, self.admission, self.notebooks, launching)
         self.notebook_engine = Engine(notebooks, self.database, lessee)
-        self.cluster_loop = Loop("clusters", self.cluster_reconciler.tick)
         self.housekeeping = Loop("housekeeping", Tidying(self.database, self.packages, self.tombstones, home).tick)
         self.follower = Follower(self.database)
         self.follower.add(changes.tell_all)
@@ -190,7 +189,7 @@ class Platform:
             self.experiment_engine,
             self.notebook_engine,
             self.serving_engine,
-            self.cluster_loop,
+            self.cluster_engine,
             self.housekeeping,
             Loop("events", self.follower.tick),
         )
@@ -220,7 +219,6 @@ class Platform:
         for work in self.background:
             work.stop()
         self.tensorboard.stop()
-        self.cluster_reconciler.close()
         self.clusters.close()
         self.database.close()
         self.instance.release()

@@ -32,6 +32,11 @@ class Connections:
             known[1].close()
         return driver
 
+    def names(self) -> set[str]:
+        """The clusters that something is open to."""
+        with self._lock:
+            return set(self._drivers)
+
     def forget(self, name: str) -> None:
         with self._lock:
             known = self._drivers.pop(name, None)

@@ -10,7 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from submarine_ray.clusters.tables import ClusterRow, LaunchRow
+from submarine_ray.core import leases
 from submarine_ray.core.clock import due_ms, now_ms
+from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 
 
@@ -20,6 +22,10 @@ def find(session: Session, name: str) -> ClusterRow | None:
 
 def list_all(session: Session) -> list[ClusterRow]:
     return list(session.scalars(select(ClusterRow).order_by(ClusterRow.name)))
+
+
+def names(session: Session) -> list[str]:
+    return list(session.scalars(select(ClusterRow.name).order_by(ClusterRow.name)))
 
 
 def add(session: Session, row: ClusterRow) -> None:
@@ -38,8 +44,17 @@ def remove(session: Session, name: str) -> None:
 
 
 def change(session: Session, name: str, values: Mapping[str, Any]) -> None:
-    """Change the wish."""
-    session.execute(update(ClusterRow).where(ClusterRow.name == name).values(**values))
+    """Change the wish: what was seen of the cluster as it was counts no more, and it is looked at now."""
+    anew = {"generation": ClusterRow.generation + 1, "next_check_ms": due_ms(), "healthy": None}
+    session.execute(update(ClusterRow).where(ClusterRow.name == name).values(**anew, **values))
+
+
+def write(session: Session, row: ClusterRow, outcome: Outcome) -> bool:
+    """What came of a look, or that the cluster is gone; False if the lease or the wish has changed."""
+    if not outcome.remove:
+        return leases.apply(session, row, outcome.values)
+    mine = (ClusterRow.name == row.name, ClusterRow.lock_token == row.lock_token)
+    return bool(session.execute(delete(ClusterRow).where(*mine)).rowcount)  # type: ignore[attr-defined]
 
 
 def record(session: Session, name: str, observed: Mapping[str, Any]) -> None:

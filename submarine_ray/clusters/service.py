@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import httpx
 
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.access.tombstones import bury
-from submarine_ray.clusters import register, removal, repository
+from submarine_ray.clusters import observed, register, removal, repository
 from submarine_ray.clusters.connect import Connections
 from submarine_ray.clusters.drivers import kinds
 from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
@@ -36,8 +35,6 @@ from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
 from submarine_ray.spec.quantities import UNBOUNDED, Resources
 
-# A capacity this old is asked for again.
-CAPACITY_SECONDS = 5.0
 PROBE_SECONDS = 3.0
 
 
@@ -81,7 +78,6 @@ class ClusterService:
         outgoing = Outgoing(settings.allow_cluster_networks)
         self._means = Means(settings, secrets, packages, self.launches, outgoing, self._tell)
         self._connections = Connections(self._means)
-        self._seen: dict[str, tuple[float, Capacity]] = {}
         self._users: list[ClusterUser] = []
         self._listeners: list[Callable[[frozenset[str]], None]] = []
 
@@ -178,8 +174,16 @@ class ClusterService:
             repository.remove(session, name)
             if by_user:
                 bury(session, DeletedKind.CLUSTER, name)
+        self.let_go(name)
+
+    def let_go(self, name: str) -> None:
+        """Close what is open to a cluster that is forgotten."""
         self._connections.forget(name)
-        self._seen.pop(name, None)
+
+    def close_forgotten(self) -> None:
+        """Close what is open to clusters that other services have forgotten."""
+        for name in self._connections.names() - set(self.names()):
+            self.let_go(name)
 
     @property
     def default(self) -> str:
@@ -243,29 +247,13 @@ class ClusterService:
             raise Unreachable(f"the cluster {name!r} was deleted")
         return self._connections.driver(row)
 
-    def dispose(self, name: str) -> None:
-        """End a deleted cluster: what was made on it goes, then its row. Raises Unreachable."""
-        self.driver(name).dispose()
-        self._forget(name)
-
     def capacity(self, name: str, fresh: bool = False) -> Capacity:
-        """What the cluster has, at most some seconds old. Raises Unreachable."""
-        seen = None if fresh else self._seen.get(name)
-        if seen and time.monotonic() - seen[0] < CAPACITY_SECONDS:
-            return seen[1]
-        try:
-            capacity = self.driver(name).capacity()
-        except Unreachable:
-            self._seen.pop(name, None)
-            raise
-        self._seen[name] = (time.monotonic(), capacity)
-        return capacity
-
-    def note_health(self, name: str) -> None:
-        """Look at the cluster, and let users see what it has. Raises Unreachable."""
-        capacity = self.capacity(name)
-        with self._database.session(write=True) as session:
-            repository.record(session, name, _observed(capacity))
+        """What the cluster has, some seconds old; with `fresh`, or where nobody has noted it lately, the cluster itself
+        is asked. Raises Unreachable.
+        """
+        row = self._find(name)
+        noted = observed.capacity(row) if row and not fresh else None
+        return noted or self.driver(name).capacity()
 
     def note_outage(self, name: str, why: str) -> None:
         """Let users see what is wrong with a cluster."""
@@ -274,12 +262,7 @@ class ClusterService:
 
     def names(self) -> list[str]:
         with self._database.session() as session:
-            return [row.name for row in repository.list_all(session)]
-
-    def deleted(self) -> list[str]:
-        """Clusters that are to be forgotten once what was made on them is gone."""
-        with self._database.session() as session:
-            return [row.name for row in repository.list_all(session) if row.deleting]
+            return repository.names(session)
 
     def dashboard(self, name: str) -> Dashboard:
         """The cluster's Ray dashboard. Raises NotFound, Unreachable."""
@@ -334,43 +317,17 @@ class ClusterService:
         return row
 
 
-def _total(row: ClusterRow) -> Resources | None:
-    """All that the cluster has, as it was last seen; None if it never was, or has no bound."""
-    return None if row.total_cpu is None else Resources(row.total_cpu, row.total_memory or 0, row.total_gpu or 0)
-
-
-def _node(row: ClusterRow) -> Resources | None:
-    """The largest node, likewise."""
-    return None if row.node_cpu is None else Resources(row.node_cpu, row.node_memory or 0, row.node_gpu or 0)
-
-
 def _last_seen(row: ClusterRow) -> LastSeen:
     registered = register.registered(row)
     return LastSeen(
         name=row.name,
         healthy=row.healthy,
-        total=_total(row),
-        largest_node=_node(row),
+        total=observed.total(row),
+        largest_node=observed.node(row),
         labels=registered.labels if registered else {},
         gpu_type=registered.gpu_type if registered else None,
         is_here=kinds.of(row).capabilities(row).is_here,
     )
-
-
-def _observed(capacity: Capacity) -> dict[str, Any]:
-    total, largest = capacity.total, capacity.largest_node
-    return {
-        "healthy": True,
-        "message": capacity.note,
-        "incarnation": capacity.incarnation,
-        "nodes": len(capacity.nodes) or None,
-        "total_cpu": total.cpu if total else None,
-        "total_memory": total.memory if total else None,
-        "total_gpu": total.gpu if total else None,
-        "node_cpu": largest.cpu if largest else None,
-        "node_memory": largest.memory if largest else None,
-        "node_gpu": largest.gpu if largest else None,
-    }
 
 
 def _answer(row: ClusterRow) -> dict[str, Any]:

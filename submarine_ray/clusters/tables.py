@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Double, Integer, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
+from submarine_ray.core.clock import due_ms
 from submarine_ray.core.database import LongText, Table
+from submarine_ray.core.leases import Claimable
 from submarine_ray.core.sealed import Kept, Sealed, Told
 
 
-class ClusterRow(Table):
+class ClusterRow(Claimable, Table):
     """A cluster: wish (address, sealed token; `spec` is all of it without secrets) and last observation (null until the
-    first). `uid` marks what the service makes on it.
+    first). `uid` marks what the service makes on it; `node_ids`, separated by blanks, are the living nodes.
     """
 
     __tablename__ = "cluster"
@@ -31,12 +33,24 @@ class ClusterRow(Table):
     message: Mapped[str | None] = mapped_column(Told)
     incarnation: Mapped[str | None] = mapped_column(String(128))
     nodes: Mapped[int | None] = mapped_column(Integer)
+    node_ids: Mapped[str | None] = mapped_column(LongText)
+    starting: Mapped[int | None] = mapped_column(Integer)
+    grace: Mapped[int | None] = mapped_column(Integer)
     total_cpu: Mapped[float | None] = mapped_column(Double)
     total_memory: Mapped[int | None] = mapped_column(BigInteger)
     total_gpu: Mapped[float | None] = mapped_column(Double)
     node_cpu: Mapped[float | None] = mapped_column(Double)
     node_memory: Mapped[int | None] = mapped_column(BigInteger)
     node_gpu: Mapped[float | None] = mapped_column(Double)
+    next_check_ms: Mapped[int | None] = mapped_column(BigInteger, index=True, default=due_ms)
+
+    @classmethod
+    def key(cls) -> InstrumentedAttribute[str]:
+        return cls.name
+
+    @classmethod
+    def lane(cls) -> InstrumentedAttribute[str]:
+        return cls.name
 
 
 class LaunchRow(Table):

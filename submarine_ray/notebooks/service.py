@@ -302,7 +302,7 @@ def _shown(row: NotebookRow) -> NotebookSpec:
     try:
         spec = shown(NotebookSpec, row.spec.text)
         spec.environment = shown(EnvironmentSpec, row.environment.text)
-    except SecretLost:
+    except (SecretLost, ValueError):  # the key is lost, or it is no JSON
         resources = f"cpu={row.demand_cpu or 1:g}" + (f",memory={row.demand_memory}" if row.demand_memory else "")
         meta = {"name": row.name, "namespace": row.namespace}
         spec = NotebookSpec.model_validate({"meta": meta, "spec": {"resources": resources}, "cluster": row.cluster})

@@ -31,6 +31,10 @@ class FakeJobs:
         self.stopped: list[str] = []
         self.cpu = cpu
         self.is_away = False
+        self.asked = 0
+        self.maintained = 0
+        self.disposed = 0
+        self.maintaining: Callable[[], None] = lambda: None
         self.looking: Callable[[], None] = lambda: None
         self.submitting: Callable[[str], None] = lambda _key: None
         self.reading: Callable[[str], None] = lambda _key: None
@@ -39,6 +43,7 @@ class FakeJobs:
 
     def capacity(self) -> Capacity:
         self._reach()
+        self.asked += 1
         size = Resources(self.cpu, 2**34, 0)
         return Capacity("head", size, size, frozenset({"node"}))
 
@@ -80,6 +85,15 @@ class FakeJobs:
 
     def purge(self, experiment_id: str) -> None:
         self._reach()
+
+    def maintain(self) -> None:
+        self.maintaining()
+        self._reach()
+        self.maintained += 1
+
+    def dispose(self) -> None:
+        self._reach()
+        self.disposed += 1
 
     def end(self, submission_id: str, state: JobState) -> None:
         self.jobs[submission_id] = replace(self.jobs[submission_id], state=state, end_ms=0)

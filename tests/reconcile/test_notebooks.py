@@ -3,112 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from submarine_ray.access.tokens import Tokens
-from submarine_ray.app import Platform
-from submarine_ray.clusters.drivers.base import JobState
-from submarine_ray.clusters.tables import ClusterRow
-from submarine_ray.core.clock import CLOCK
-from submarine_ray.core.engine.engine import Bounds, Engine
+from submarine_ray.clusters.drivers.base import Blocked, JobState
 from submarine_ray.core.errors import Conflict
-from submarine_ray.core.leases import Lessee
 from submarine_ray.core.secrets import SecretBox
-from submarine_ray.core.settings import Settings
 from submarine_ray.notebooks.launching import Launching
 from submarine_ray.notebooks.perform import Notebooks
 from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.notebooks import NotebookSpec
 from submarine_ray.spec.notebooks import NotebookStatus as Status
-from tests.reconcile.fakes import LEASE_MS, START_MS, ByHand
-from tests.reconcile.jobs import FakeJobs
+from tests.reconcile.fakes import LEASE_MS
+from tests.reconcile.house import House, Stepped, stepped
 
 
-class House:
-    """A platform whose background work is stepped by hand, its clusters, and the time."""
+class Notes(House):
+    """With notebooks."""
 
     def __init__(self, home: Path) -> None:
-        self.now_ms = START_MS
-        self.settings = Settings(home=home)
-        self.platform = Platform(self.settings)
-        self.platform.database.migrate()
+        super().__init__(home)
         self.notebooks = self.platform.notebooks
-        self.clusters = {"local": FakeJobs(), "far": FakeJobs()}
-        self.platform.clusters.ensure_local()
-        with self.platform.database.session(write=True) as session:
-            session.add(ClusterRow(name="far", kind="ray", created_ms=START_MS))
-        self.platform.clusters.driver = lambda name: self.clusters[name]  # type: ignore[assignment,method-assign,return-value]
-        self.platform.clusters.capabilities = lambda _name: Here()  # type: ignore[assignment,method-assign,return-value]
 
-    def service(self, name: str = "one", bounds: Bounds = Bounds()) -> Service:  # noqa: B008
-        return Service(self, name, bounds)
+    def service(self, name: str = "one") -> Stepped:
+        launching = Launching(
+            self.settings, SecretBox(self.settings.layout.secret_key), Tokens(b"key"), "http://mlflow"
+        )
+        return Stepped(
+            self, Notebooks(self.platform.clusters, self.platform.admission, self.notebooks, launching), name
+        )
 
     def create(self, name: str, cluster: str = "local", cpu: float = 1) -> str:
         spec = {"meta": {"name": name}, "spec": {"resources": f"cpu={cpu}"}}
-        id = str(self.notebooks.create(NotebookSpec.model_validate(spec))["notebookId"])
+        id = str(self.notebooks.create(NotebookSpec.model_validate(spec)).notebook_id)
         self.change(id, cluster=cluster)
         return id
 
     def change(self, id: str, **values: object) -> None:
-        with self.platform.database.session(write=True) as session:
+        with self.database.session(write=True) as session:
             row = session.get_one(NotebookRow, id)
             for key, value in values.items():
                 setattr(row, key, value)
 
     def row(self, id: str) -> NotebookRow:
-        with self.platform.database.session() as session:
+        with self.database.session() as session:
             return session.get_one(NotebookRow, id)
 
     def told(self, id: str) -> list[str]:
-        return [event["reason"] for event in self.notebooks.history(id)]
-
-
-class Here:
-    """Capabilities of this machine's cluster."""
-
-    is_here = True
-
-
-class Service:
-    """One control service, whose workers and heartbeat are run by hand."""
-
-    def __init__(self, house: House, name: str, bounds: Bounds) -> None:
-        platform, settings = house.platform, house.settings
-        launching = Launching(settings, SecretBox(settings.layout.secret_key), Tokens(b"key"), "http://mlflow")
-        self.house = house
-        self.workers = ByHand()
-        self.engine = Engine(
-            Notebooks(platform.clusters, platform.admission, platform.notebooks, launching),
-            platform.database,
-            Lessee(name, LEASE_MS),
-            bounds,
-            self.workers,
-        )
-
-    def work(self, seconds: int = 0) -> None:
-        """Tick, and do all that is due now and in the next `seconds`."""
-        for passed in range(seconds + 1):
-            self.house.now_ms += 1_000 if passed else 0
-            for _ in range(20):
-                self.engine.tick()
-                if not self.workers.work:
-                    break
-                self.workers.run()
+        return [event.reason for event in self.notebooks.history(id)]
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    made = House(tmp_path)
-    monkeypatch.setattr(CLOCK, "_even", lambda: made.now_ms)
-    monkeypatch.setattr(CLOCK, "_apart", 0)
-    yield made
-    made.platform.database.close()
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notes]:
+    with stepped(Notes(tmp_path), monkeypatch) as made:
+        yield made
 
 
-def test_a_notebook_starts_is_stopped_and_started_again(house: House) -> None:
+def test_a_notebook_starts_is_stopped_and_started_again(house: Notes) -> None:
     service, id = house.service(), house.create("mine")
     service.work(seconds=3)
     assert house.row(id).status == Status.RUNNING and house.row(id).address == "10.0.0.1:8888"
@@ -125,18 +80,18 @@ def test_a_notebook_starts_is_stopped_and_started_again(house: House) -> None:
     ]  # fmt: skip
 
 
-def test_a_deleted_notebook_goes_with_its_job(house: House) -> None:
+def test_a_deleted_notebook_goes_with_its_job(house: Notes) -> None:
     service, id = house.service(), house.create("mine")
     service.work(seconds=3)
     house.notebooks.delete(id)
     service.work(seconds=3)
-    with house.platform.database.session() as session:
+    with house.database.session() as session:
         assert session.get(NotebookRow, id) is None
     assert house.clusters["local"].jobs == {}
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
-def test_an_idle_notebook_stops_and_a_crashed_one_starts_again(house: House, state: JobState) -> None:
+def test_an_idle_notebook_stops_and_a_crashed_one_starts_again(house: Notes, state: JobState) -> None:
     service, id = house.service(), house.create("mine")
     service.work(seconds=3)
     house.clusters["local"].said[id] += b"[submarine] the notebook was idle for 3 s\n"
@@ -157,7 +112,7 @@ def test_an_idle_notebook_stops_and_a_crashed_one_starts_again(house: House, sta
         {"environment": '{"kernelSpec": 7}'},
     ],
 )
-def test_one_whose_stored_spec_cannot_be_read_fails_alone_and_says_why(house: House, change: dict[str, str]) -> None:
+def test_one_whose_stored_spec_cannot_be_read_fails_alone_and_says_why(house: Notes, change: dict[str, str]) -> None:
     service, poisoned, well = house.service(), house.create("poisoned"), house.create("well")
     house.change(poisoned, **change)
     service.work(seconds=3)
@@ -166,17 +121,17 @@ def test_one_whose_stored_spec_cannot_be_read_fails_alone_and_says_why(house: Ho
     assert row.status == Status.FAILED and "that this version refuses" in row.reason and "Delete it" in row.reason
     assert house.told(poisoned) == ["Accepted", "Failed"]
     listed, _ = house.notebooks.list_page(None, None, None)
-    assert {one["name"]: one["status"] for one in listed} == {"poisoned": "failed", "well": "running"}
+    assert {one.name: one.status for one in listed} == {"poisoned": "failed", "well": "running"}
     if "spec" in change:
         with pytest.raises(Conflict, match="that this version refuses"):
             house.notebooks.spec(poisoned)
     house.notebooks.delete(poisoned)
     service.work()
-    assert [one["name"] for one in house.notebooks.list_page(None, None, None)[0]] == ["well"]
+    assert [one.name for one in house.notebooks.list_page(None, None, None)[0]] == ["well"]
 
 
 def test_a_mistake_of_ours_about_one_is_told_once_and_keeps_no_other_back(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service, poisoned, well = house.service(), house.create("poisoned"), house.create("well")
     launch = Launching.of
@@ -192,7 +147,23 @@ def test_a_mistake_of_ours_about_one_is_told_once_and_keeps_no_other_back(
     assert house.told(poisoned) == ["Accepted", "NotReconciled"]
 
 
-def test_a_cluster_that_hangs_delays_no_other(house: House) -> None:
+def test_what_is_blocked_is_told_once_and_left_alone_as_long_as_it_says(house: Notes) -> None:
+    service, id, tried = house.service(), house.create("mine"), []
+
+    def blocked(_key: str) -> None:
+        tried.append(house.now_ms)
+        if len(tried) < 4:
+            raise Blocked("QuotaExceeded", "the namespace's quota is used up", 20_000)
+
+    house.clusters["local"].submitting = blocked
+    service.work(seconds=50)
+    assert house.row(id).reason == "the namespace's quota is used up" and house.told(id) == ["Accepted", "Creating"]
+    service.work(seconds=14)
+    assert house.row(id).status == Status.RUNNING
+    assert [later - earlier for earlier, later in pairwise(tried)] == [20_000] * 3
+
+
+def test_a_cluster_that_hangs_delays_no_other(house: Notes) -> None:
     service, stuck, well = house.service(), house.create("stuck", "far"), house.create("well")
     waits = [True]
 
@@ -200,9 +171,7 @@ def test_a_cluster_that_hangs_delays_no_other(house: House) -> None:
         if not waits:
             return
         waits.clear()
-        for _ in range(6):  # a minute
-            service.engine.heartbeat()
-            service.work(seconds=10)
+        service.work_beside(seconds=60)
         assert house.row(well).status == Status.RUNNING and house.row(stuck).status == Status.CREATING
 
     house.clusters["far"].looking = hang
@@ -212,7 +181,7 @@ def test_a_cluster_that_hangs_delays_no_other(house: House) -> None:
     assert house.row(stuck).status == Status.RUNNING
 
 
-def test_a_log_that_hangs_delays_no_other_notebook_of_its_cluster(house: House) -> None:
+def test_a_log_that_hangs_delays_no_other_notebook_of_its_cluster(house: Notes) -> None:
     service, stuck, well = house.service(), house.create("stuck"), house.create("well")
     house.clusters["local"].said[well] = b""
     hung = []
@@ -221,9 +190,7 @@ def test_a_log_that_hangs_delays_no_other_notebook_of_its_cluster(house: House) 
         if key != stuck or hung:
             return
         hung.append(key)
-        for _ in range(6):
-            service.engine.heartbeat()
-            service.work(seconds=10)
+        service.work_beside(seconds=60)
         assert house.row(well).status == Status.RUNNING and house.row(stuck).status == Status.CREATING
 
     house.clusters["local"].reading = hang
@@ -231,7 +198,7 @@ def test_a_log_that_hangs_delays_no_other_notebook_of_its_cluster(house: House) 
     assert hung and house.row(stuck).status == Status.RUNNING
 
 
-def test_a_submission_longer_than_three_leases_is_done_once_and_kept(house: House) -> None:
+def test_a_submission_longer_than_three_leases_is_done_once_and_kept(house: Notes) -> None:
     one, other, id = house.service(), house.service("other"), house.create("mine")
 
     def slow(_key: str) -> None:
@@ -246,23 +213,16 @@ def test_a_submission_longer_than_three_leases_is_done_once_and_kept(house: Hous
     assert house.clusters["local"].submitted == [id] and house.told(id) == ["Accepted", "Submitted", "Running"]
 
 
-def test_another_service_takes_over_from_one_that_died_while_it_submitted(house: House) -> None:
+def test_another_service_takes_over_from_one_that_died_before_it_submitted(house: Notes) -> None:
     one, other, id = house.service(), house.service("other"), house.create("mine")
-
-    def dies(_key: str) -> None:
-        house.clusters["local"].submitting = lambda _key: None
-        raise SystemExit
-
-    house.clusters["local"].submitting = dies
-    one.work()
-    other.work()
-    assert house.row(id).status == Status.CREATING and house.row(id).incarnation is None
-    house.now_ms += LEASE_MS + 1
-    other.work(seconds=3)
+    one.die_in_its_step()
+    other.work(seconds=LEASE_MS // 1000 - 1)
+    assert house.row(id).status == Status.CREATING and house.clusters["local"].submitted == []
+    other.work(seconds=5)
     assert house.row(id).status == Status.RUNNING and house.clusters["local"].submitted == [id]
 
 
-def test_who_was_stopped_meanwhile_writes_nothing(house: House) -> None:
+def test_who_was_stopped_meanwhile_writes_nothing(house: Notes) -> None:
     one, other, id = house.service(), house.service("other"), house.create("mine")
 
     def stopped(key: str) -> None:
@@ -280,7 +240,7 @@ def test_who_was_stopped_meanwhile_writes_nothing(house: House) -> None:
     assert house.row(id).status == Status.STOPPED
 
 
-def test_two_that_start_at_once_share_the_room_there_is(house: House) -> None:
+def test_two_that_start_at_once_share_the_room_there_is(house: Notes) -> None:
     service = house.service()
     ids = [house.create(f"n{number}", cpu=3) for number in range(4)]
     tried = []
@@ -299,7 +259,7 @@ def test_two_that_start_at_once_share_the_room_there_is(house: House) -> None:
     assert [house.row(id).status for id in ids] == ["stopped", "running", "running", "waiting"]
 
 
-def test_a_cluster_that_is_away_changes_no_notebook(house: House) -> None:
+def test_a_cluster_that_is_away_changes_no_notebook(house: Notes) -> None:
     service, id = house.service(), house.create("mine")
     service.work(seconds=3)
     house.clusters["local"].is_away = True
