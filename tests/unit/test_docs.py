@@ -49,6 +49,13 @@ def test_pages_have_no_script_that_their_policy_refuses(site: Path) -> None:
         assert not re.search(r"<[^<>]+\son(click|load|error|change|submit)=", page), file
 
 
+def test_decisions_that_a_page_names_are_links(site: Path) -> None:
+    page = (site / "architecture" / "index.html").read_text()
+    assert re.search(r'href="\.\./decisions/00\d\d-[\w-]+/">decision 00', page)
+    shown = re.sub(r"<(code|pre|a|title|nav)\b.*?</\1>", "", page, flags=re.DOTALL)
+    assert not re.search(r"decisions/\d{4}\b", re.sub(r"<[^>]+>", "", shown))
+
+
 def test_every_page_of_the_docs_is_in_the_menu(site: Path) -> None:
     menu = (site / "index.html").read_text()
     pages = [file.stem for file in (ROOT / "docs").glob("*.md") if file.stem != "index"]
