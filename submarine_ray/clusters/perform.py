@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from submarine_ray.clusters import observed, repository
-from submarine_ray.clusters.drivers.base import ClusterError
+from submarine_ray.clusters.drivers.base import ClusterError, Fence, Superseded
 from submarine_ray.clusters.removal import awaited
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.clusters.tables import ClusterRow
@@ -63,10 +64,15 @@ class Upkeep:
             if isinstance(step, Dispose):
                 driver.dispose()
                 return Outcome(remove=True)
-            driver.maintain()
+            driver.maintain(Fence(row.generation, is_held=partial(self._clusters.is_held, row)))
             return _seen(observed.columns(driver.capacity()))
         except DatabaseUnavailable:
             raise
+        except Superseded as failure:
+            log.warning("cluster.superseded", cluster=row.name, why=str(failure))
+            # Nothing is known of the cluster by it. A number that this database has not counted is outdone.
+            outdone = {} if failure.number is None else {"generation": failure.number + 1}
+            return Outcome({"healthy": row.healthy, "message": row.message, "next_check_ms": due_ms(), **outdone})
         except (ClusterError, SubmarineError) as failure:
             return _away(row, str(failure))
 

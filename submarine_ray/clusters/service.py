@@ -22,7 +22,8 @@ from submarine_ray.clusters.drivers.kinds import Capabilities, Check, Means
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.clusters.serve_hosts import serve_hosts
 from submarine_ray.clusters.tables import ClusterRow
-from submarine_ray.core.clock import iso, now_ms
+from submarine_ray.core import leases
+from submarine_ray.core.clock import due_ms, iso, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SecretLost
 from submarine_ray.core.networks import Outgoing
@@ -254,6 +255,11 @@ class ClusterService:
         row = self._find(name)
         noted = observed.capacity(row) if row and not fresh else None
         return noted or self.driver(name).capacity()
+
+    def is_held(self, row: ClusterRow) -> bool:
+        """Whether this service may still write on a cluster whose row it has claimed."""
+        with self._database.session() as session:
+            return leases.is_held(session, row, due_ms())
 
     def note_outage(self, name: str, why: str) -> None:
         """Let users see what is wrong with a cluster."""

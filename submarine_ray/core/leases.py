@@ -77,6 +77,8 @@ class Wished(Claimable):
 
 Row = TypeVar("Row", bound=Claimable)
 _SERVER_MS = text("SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000)")
+WRITE_MS = 500
+"""With less left of a lease nothing is begun that another's write must not overtake."""
 FREED: Mapping[str, None] = {"lock_token": None, "lock_expires_ms": None}
 
 
@@ -205,6 +207,20 @@ def apply(session: Session, row: Claimable, values: Mapping[str, Any]) -> bool:
     if not written:
         session.execute(mine.values(next_check_ms=due_ms(), **FREED))
     return bool(written)
+
+
+def is_held(session: Session, row: Claimable, now: int) -> bool:
+    """Whether the lease of a claimed row lasts for a while yet, and users still want the same: asked before what cannot
+    be taken back is written somewhere else.
+    """
+    table = type(row)
+    found = select(table.key()).where(
+        table.key() == row.row_key,
+        table.lock_token == row.lock_token,
+        table.generation == row.generation,
+        table.lock_expires_ms > now + WRITE_MS,
+    )
+    return session.scalar(found) is not None
 
 
 def unfinished(session: Session, table: type[Leased], *where: ColumnElement[bool]) -> int:

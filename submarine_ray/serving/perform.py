@@ -12,6 +12,7 @@ from submarine_ray.access.tokens import Tokens
 from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.drivers.base import ClusterError, Fence, SubmissionRefused, Superseded
 from submarine_ray.clusters.service import ClusterService
+from submarine_ray.core import leases
 from submarine_ray.core.database import Database
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import SubmarineError
@@ -137,7 +138,7 @@ class Serving:
 
     def _is_held(self, claimed: ServingRow) -> bool:
         with self._database.session() as session:
-            return repository.is_held(session, claimed, self._clock.due_ms())
+            return leases.is_held(session, claimed, self._clock.due_ms())
 
     def _answers(self, row: EndpointRow, shown: str) -> bool:
         """Whether an endpoint answers that Serve begins to call running; later its health is Serve's business."""

@@ -20,9 +20,6 @@ from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import GIB, Resources
 from submarine_ray.spec.serving import EndpointStatus
 
-# A PUT takes seconds at most to be taken; with less left of the lease it is not begun.
-PUT_MARGIN_MS = 500
-
 
 def subject(name: str) -> str:
     return f"endpoint:{name}"
@@ -157,17 +154,6 @@ def desire(session: Session, cluster: str) -> None:
             session.add(ServingRow(cluster=cluster, next_check_ms=due_ms()))
     except IntegrityError:  # somebody else was the first on this cluster
         session.execute(change.execution_options(synchronize_session=False))
-
-
-def is_held(session: Session, claimed: ServingRow, now: int) -> bool:
-    """Whether the lease on a cluster lasts for a while yet, and users still want the same of it."""
-    found = select(ServingRow.cluster).where(
-        ServingRow.cluster == claimed.cluster,
-        ServingRow.lock_token == claimed.lock_token,
-        ServingRow.generation == claimed.generation,
-        ServingRow.lock_expires_ms > now + PUT_MARGIN_MS,
-    )
-    return session.scalar(found) is not None
 
 
 @dataclass(frozen=True)

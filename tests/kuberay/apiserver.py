@@ -110,6 +110,11 @@ class Store:
         """A merge patch, of the status alone or of all but it."""
         with self.changed:
             there = deepcopy(self._found(plural, name))
+            version = (body.get("metadata") or {}).get("resourceVersion")
+            if version and version != there["metadata"]["resourceVersion"]:
+                raise Refused(
+                    409, "Conflict", f'Operation cannot be fulfilled on {plural} "{name}": it has been modified'
+                )
             part = {k: v for k, v in body.items() if (k == "status") == status}
             changed = merge(there, part)
             if changed == self._objects[plural, name]:

@@ -130,10 +130,10 @@ def test_fewer_replicas_give_back_the_pods_that_serve_has_left(endpoint: Endpoin
     endpoint.ask(1)
     assert size(endpoint) == 3 and endpoint.state()[0] == "DEPLOYING"
     endpoint.serve("10.0.0.2", "10.0.0.3", stopping=("10.0.0.1",))
-    endpoint.driver.maintain()
+    endpoint.driver.maintain(Fence())
     assert size(endpoint) == 3, "Serve has not let go yet"
     endpoint.serve("10.0.0.2")
-    endpoint.driver.maintain()
+    endpoint.driver.maintain(Fence())
     assert size(endpoint) == 1 and endpoint.pods() == [f"{endpoint.cluster}-w1"]  # the one that answers
     assert endpoint.state() == ("RUNNING", "")
 
@@ -141,7 +141,7 @@ def test_fewer_replicas_give_back_the_pods_that_serve_has_left(endpoint: Endpoin
 def test_somebody_else_writes_the_cluster_at_the_same_time(endpoint: Endpoint) -> None:
     endpoint.server.conflicts = 1
     endpoint.ask(2)
-    endpoint.driver.maintain()
+    endpoint.driver.maintain(Fence())
     assert size(endpoint) == 2
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from submarine_ray.clusters.drivers.base import AlreadySubmitted, Submission, Unreachable
+from submarine_ray.clusters.drivers.base import AlreadySubmitted, Fence, Submission, Unreachable
 from submarine_ray.clusters.drivers.kuberay import doubt, leavings, namespace, silence
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
@@ -218,10 +218,10 @@ def test_the_garbage_collector_has_its_time(server: ApiServer, tmp_path: Path, m
     made["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
     server.store.patch("rayclusters", "old", {"metadata": made["metadata"]})
     wait_until(lambda: driver._at.clusters.get("old"), 10, "it is seen")
-    driver.maintain()
+    driver.maintain(Fence())
     assert server.store.find("rayclusters", "old")
     monkeypatch.setattr(leavings, "LEAK_SECONDS", 0.0)
-    driver.maintain()
+    driver.maintain(Fence())
     assert server.store.find("rayclusters", "old") is None
     driver.close()
 

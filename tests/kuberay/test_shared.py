@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from submarine_ray.clusters.drivers.base import Unreachable
+from submarine_ray.clusters.drivers.base import Fence, Superseded, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
+from submarine_ray.clusters.drivers.kuberay.api import KubeApi
+from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
+from submarine_ray.clusters.drivers.kuberay.shared import SharedCluster
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
+from submarine_ray.spec.clusters import KubeRayClusterSpec, WorkerGroup
 from tests.conftest import wait_until
-from tests.kuberay.apiserver import now
-from tests.kuberay.conftest import Kube
+from tests.kuberay.apiserver import ApiServer, now
+from tests.kuberay.conftest import NO_LAUNCHES, Kube, packages_at
 
 
 def message(kube: Kube) -> str:
@@ -51,3 +58,36 @@ def test_a_proxy_with_nobody_behind_it(status: int) -> None:
         Unreachable, match=r'nobody answers behind http://proxy .*no endpoints available for service "c'
     ):
         jobs.capacity()
+
+
+def test_an_older_registration_never_overwrites_a_newer_one(server: ApiServer, tmp_path: Path) -> None:
+    """Two control services; one of them goes on with what it had read before the registration was changed."""
+
+    def driver(name: str, workers: int) -> SharedCluster:
+        group = WorkerGroup(name="w", replicas=workers)
+        spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace=server.namespace, mode="shared", workers=[group])
+        api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
+        place = Place(spec, "uid-12345678", api, packages_at(tmp_path / name), 5, NO_LAUNCHES, lambda ids: None)
+        return SharedCluster(Namespace(place))
+
+    def there() -> tuple[int, str]:
+        (found,) = server.store.list("rayclusters")[0]
+        (group,) = found["spec"]["workerGroupSpecs"]
+        return group["minReplicas"], found["metadata"]["annotations"]["submarine-ray/fence"].strip()
+
+    old, new = driver("old", 1), driver("new", 2)
+    old.maintain(Fence(5))
+    assert there() == (1, "5")
+    new.maintain(Fence(6))
+    assert there() == (2, "6")
+    with pytest.raises(Superseded) as refused:
+        old.maintain(Fence(5))
+    assert refused.value.number == 6
+    with pytest.raises(Superseded):
+        old.maintain(Fence(7, is_held=lambda: False))
+    assert there() == (2, "6")
+    before = server.store.list("rayclusters")[0][0]["spec"]
+    new.maintain(Fence(7))  # nothing of the object changes but the number: its size is the autoscaler's
+    assert there() == (2, "7") and server.store.list("rayclusters")[0][0]["spec"] == before
+    for one in (old, new):
+        one.close()

@@ -38,7 +38,7 @@ class Endpoint:
 
     def waits_for(self, status: str, message: str) -> None:
         def look() -> bool:
-            self.driver.maintain()
+            self.driver.maintain(Fence())
             found = self.state()
             return found[0] == status and message in found[1]
 
@@ -137,7 +137,7 @@ def test_what_is_scaled_in_an_upgrade_is_the_cluster_to_come(endpoint: Endpoint)
     endpoint.ask(3, memory=3 * 2**30)
 
     def resized() -> bool:
-        endpoint.driver.maintain()
+        endpoint.driver.maintain(Fence())
         return endpoint.pods(new) == 3
 
     wait_until(resized, 15, "three new pods")
@@ -154,7 +154,7 @@ def test_fewer_replicas_leave_the_pods_that_answer(endpoint: Endpoint) -> None:
     endpoint.ask(1)
 
     def is_small() -> bool:
-        endpoint.driver.maintain()
+        endpoint.driver.maintain(Fence())
         return endpoint.pods(cluster) == 1
 
     wait_until(is_small, 15, "the others went")

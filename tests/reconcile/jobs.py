@@ -10,9 +10,11 @@ from submarine_ray.clusters.drivers.base import (
     LOG_SECONDS,
     AlreadySubmitted,
     Capacity,
+    Fence,
     Job,
     JobState,
     Submission,
+    Superseded,
     UnknownJob,
     Unreachable,
 )
@@ -33,6 +35,7 @@ class FakeJobs:
         self.is_away = False
         self.asked = 0
         self.maintained = 0
+        self.number = 0
         self.disposed = 0
         self.maintaining: Callable[[], None] = lambda: None
         self.looking: Callable[[], None] = lambda: None
@@ -86,9 +89,12 @@ class FakeJobs:
     def purge(self, experiment_id: str) -> None:
         self._reach()
 
-    def maintain(self) -> None:
+    def maintain(self, fence: Fence) -> None:
         self.maintaining()
         self._reach()
+        if fence.number < self.number:
+            raise Superseded("there is a newer one", self.number)
+        self.number = fence.number
         self.maintained += 1
 
     def dispose(self) -> None:

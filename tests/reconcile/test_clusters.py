@@ -173,3 +173,16 @@ def test_a_service_closes_what_is_open_to_a_cluster_that_another_has_forgotten(h
         repository.remove(session, "far")
     upkeep.work()
     assert connections.names() == set()
+
+
+def test_what_is_mended_there_carries_the_number_of_the_registration(house: Kept) -> None:
+    upkeep, far = house.upkeep(), house.clusters["far"]
+    upkeep.work()
+    assert far.number == house.row("far").generation
+    house.change("far")
+    upkeep.work()
+    assert far.number == house.row("far").generation
+    far.number = 41  # the database was restored from before
+    house.now_ms += 5_000
+    upkeep.work()
+    assert far.number == house.row("far").generation == 42 and house.shown("far")["healthy"]

@@ -311,8 +311,8 @@ class Driver(Protocol):
     def capacity(self) -> Capacity:
         """What the cluster has."""
 
-    def maintain(self) -> None:
-        """Mend what is the driver's own on the cluster, and take away what was left behind."""
+    def maintain(self, fence: Fence, /) -> None:
+        """Mend what is the driver's own on the cluster, and take away what was left behind. Raises Superseded."""
 
     def applications(self) -> dict[str, Any]:
         """The state of Ray Serve, as of GET /api/serve/applications/; beside it, `fence`: that of what was last put

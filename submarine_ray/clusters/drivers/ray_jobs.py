@@ -195,7 +195,7 @@ class RayJobs:
         elif self._launches is not None:
             self._launches.purge(experiment_id)
 
-    def maintain(self) -> None:
+    def maintain(self, _fence: Fence) -> None:
         """Nothing of the cluster is ours."""
 
     def dispose(self) -> None:

@@ -20,6 +20,7 @@ from submarine_ray.clusters.drivers.base import (
     AlreadySubmitted,
     Blocked,
     Capacity,
+    Fence,
     Job,
     JobState,
     Mark,
@@ -165,9 +166,9 @@ class DedicatedClusters(RayServices):
             starting=STARTING,
         )
 
-    def maintain(self) -> None:
+    def maintain(self, fence: Fence) -> None:
         """Delete what has stayed as long as it should, and what nobody owns any more."""
-        super().maintain()
+        super().maintain(fence)
         known = self._at.jobs.objects()
         for ray_job in known.values():
             due = ray_job["metadata"]["annotations"].get(names.DELETE_AFTER_ANNOTATION)

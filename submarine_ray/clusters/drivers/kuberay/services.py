@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 from submarine_ray.clusters.drivers import fences
 from submarine_ray.clusters.drivers.base import Blocked, Fence, SubmissionRefused, UnknownJob, Unreachable, size_of
-from submarine_ray.clusters.drivers.kuberay import manifests, names, scaling, silence
+from submarine_ray.clusters.drivers.kuberay import fencing, manifests, names, scaling, silence
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 
 ENDPOINT_ANNOTATION = "submarine-ray/endpoint"
-FENCE_ANNOTATION = "submarine-ray/fence"  # the wish it is of: number and digest
-ATTEMPTS = 5
 _BEING_MADE = "The pods of the changed endpoint are being made; those before answer until they do."
 
 
@@ -40,7 +37,7 @@ class RayServices:
     def applications(self) -> dict[str, Any]:
         """As Serve's REST API would show them, were they in one cluster."""
         living = self._living()
-        found = [_fence(service) for service in living.values()]
+        found = [fencing.of(service) for service in living.values()]
         digests = {one.digest for one in found}
         return {
             "applications": {name: self._application(name, service) for name, service in living.items()},
@@ -48,7 +45,7 @@ class RayServices:
             "fence": Fence(min((one.number for one in found), default=0), digests.pop() if len(digests) == 1 else ""),
         }
 
-    def maintain(self) -> None:
+    def maintain(self, fence: Fence) -> None:
         """Have as many pods as replicas."""
         self._resize()
 
@@ -65,15 +62,17 @@ class RayServices:
                 for service in self._at.services.objects().values()
             }
             for service in existing.values():
-                fences.check(_fence(service), fence)
+                fences.check(fencing.of(service), fence)
             for endpoint, application in wanted.items():
                 manifest = self._manifest(endpoint, application)
-                manifest["metadata"]["annotations"][FENCE_ANNOTATION] = f"{fence.number} {fence.digest}"
-                self._put(manifest, existing.get(endpoint), fence)
+                if (
+                    written := fencing.put(self._at, "rayservices", manifest, existing.get(endpoint), fence)
+                ) is not None:
+                    self._at.services.put(written)
             self._resize()
             for endpoint, service in existing.items():
                 if endpoint not in wanted:
-                    self._remove(service["metadata"]["name"], fence)
+                    fencing.delete(self._at, "rayservices", service["metadata"]["name"], fence)
                     self._at.delete("secrets", token_name(str(endpoint)))
             self._at.delete("secrets", f"submarine-tracking-{self._at.uid[:8]}")  # of earlier versions: the service's
         except Blocked as failure:
@@ -148,51 +147,6 @@ class RayServices:
                 raise refusal(failure, "secrets", self._at.spec.namespace) from failure
         return name, "token"
 
-    def _put(self, manifest: Object, existing: Object | None, fence: Fence) -> None:
-        """Make it so, and note of which wish it is. Somebody else may write at the same time: then once more, from what
-        is there.
-        """
-        name = manifest["metadata"]["name"]
-        if existing is None:
-            fences.check(Fence(), fence)
-            made = self._at.create("rayservices", manifest)
-            if made is not None:
-                self._at.services.put(made)
-                return
-        elif manifests.fingerprint(existing) == manifests.fingerprint(manifest) and _fence(existing) == fence:
-            return
-
-        def replace(path: str, there: Object) -> None:
-            if not self._at.is_ours(there):
-                raise SubmissionRefused(f"the namespace has a RayService {name} of somebody else")
-            fences.check(_fence(there), fence)
-            self._at.services.put(self._at.api.replace(path, manifests.onto(there, manifest)))
-
-        self._from_what_is_there(name, replace)
-
-    def _remove(self, name: str, fence: Fence) -> None:
-        """Delete a RayService that is not of a newer wish."""
-
-        def delete(path: str, there: Object) -> None:
-            fences.check(_fence(there), fence)
-            self._at.api.delete(path, there["metadata"]["resourceVersion"])
-
-        self._from_what_is_there(name, delete)
-
-    def _from_what_is_there(self, name: str, write: Callable[[str, Object], None]) -> None:
-        """Write what depends on what is there; what others have changed meanwhile is looked at again."""
-        path = self._at.path("rayservices", name)
-        for _ in range(ATTEMPTS):
-            try:
-                write(path, self._at.api.get(path))
-                return
-            except ApiError as failure:
-                if failure.status == 404:
-                    return  # deleted meanwhile: the next look tells
-                if failure.status != 409:
-                    raise refusal(failure, "rayservices", self._at.spec.namespace) from failure
-        raise Unreachable(f"the RayService {name} was changed by others {ATTEMPTS} times in a row")
-
     def _living(self) -> dict[str, Object]:
         """The RayServices of endpoints, without those that are being deleted."""
         services = self._at.services.objects().values()
@@ -237,12 +191,6 @@ class RayServices:
             return f"{there} replicas answer; {count} are wanted." + (f" {problem.message}" if problem else "")
         self._whole[endpoint] = asked
         return None
-
-
-def _fence(service: Object) -> Fence:
-    """Which wish a RayService is of."""
-    number, _, digest = (service["metadata"].get("annotations") or {}).get(FENCE_ANNOTATION, "0").partition(" ")
-    return Fence(int(number), digest)
 
 
 def _awaited(status: Object, latest: Object) -> str:

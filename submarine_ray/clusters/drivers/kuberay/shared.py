@@ -12,15 +12,16 @@ from submarine_ray.clusters.drivers.base import (
     LOG_SECONDS,
     Blocked,
     Capacity,
+    Fence,
     Job,
     Mark,
     Submission,
     SubmissionRefused,
     Unreachable,
 )
-from submarine_ray.clusters.drivers.kuberay import manifests, names, problems, silence
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
+from submarine_ray.clusters.drivers.kuberay import fencing, manifests, names, problems, silence
+from submarine_ray.clusters.drivers.kuberay.api import Object
+from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.spec.launch import GRACE_SECONDS
@@ -77,11 +78,11 @@ class SharedCluster(RayServices):
         incarnation, nodes = there.incarnation, there.nodes
         return Capacity(incarnation, total, largest, nodes, note=self._note(), grace=GRACE_SECONDS)
 
-    def maintain(self) -> None:
+    def maintain(self, fence: Fence) -> None:
         """Have the RayCluster as the registration says: make it, make it anew, change it."""
-        super().maintain()
+        super().maintain(fence)
         try:
-            self._bring_about()
+            self._bring_about(fence)
         except (Blocked, SubmissionRefused) as failure:
             raise Unreachable(str(failure)) from failure
 
@@ -92,27 +93,19 @@ class SharedCluster(RayServices):
     def _jobs(self) -> RayJobs:
         return self._at.dashboard(self.name)
 
-    def _bring_about(self) -> None:
+    def _bring_about(self, fence: Fence) -> None:
         at = self._at
         wanted = manifests.ray_cluster(at.pod_spec(), at.uid, self.name, at.ensure_runner())
         there = at.clusters.get(self.name)
+        if there is not None and there["metadata"].get("deletionTimestamp"):
+            return
+        written = fencing.put(at, "rayclusters", wanted, there, fence, _keep_scale)
+        if written is None:
+            return
+        at.clusters.put(written)
         if there is None:
-            made = at.create("rayclusters", wanted)
-            if made is not None:
-                log.info("kuberay.shared_cluster_made", cluster=self.name)
-                at.clusters.put(made)
-                at.forget_dashboard(self.name)
-            return
-        if there["metadata"].get("deletionTimestamp") or manifests.fingerprint(there) == manifests.fingerprint(wanted):
-            return
-        path = at.path("rayclusters", self.name)
-        try:
-            found = at.api.get(path)
-            _keep_scale(wanted, found)
-            at.clusters.put(at.api.replace(path, manifests.onto(found, wanted)))
-        except ApiError as failure:
-            if failure.status != 409:  # the next look tries again
-                raise refusal(failure, "rayclusters", at.spec.namespace) from failure
+            log.info("kuberay.shared_cluster_made", cluster=self.name)
+            at.forget_dashboard(self.name)
 
     def _note(self) -> str | None:
         """What users should know of a cluster that answers: its workers may lack all the same."""
