@@ -369,7 +369,7 @@ def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) 
     traffic.put("m", TrafficSpec(weights={1: 90, 2: 10}))
     house.at_once()
     one.work()
-    assert house.serve.names() == ["m-1", "m-2", "traffic:m"] and traffic.get("m")["status"] == "Running"
+    assert house.serve.names() == ["m-1", "m-2", "traffic:m"] and traffic.get("m").status == "Running"
     held = {one.name: one.resources.cpu for one in serving.holders("a")}
     assert held == {"endpoint m 1": 0.5, "endpoint m 2": 1.0, "traffic of model m": 0.75}
     assert admission.in_use("a").cpu == 2.25
