@@ -22,6 +22,7 @@ from submarine_ray.spec.home import Home
 
 START_SECONDS = 180  # on an empty database they make their tables one after the other
 STOP_SECONDS = 15
+HANGING_SECONDS = 3  # for one that answers nobody any more
 _LONGEST_PATH = 90  # of a Unix socket: Linux takes 107 bytes, and HAProxy adds some while it binds
 _DATABASES = ("SUBMARINE_DATABASE_URL", "SUBMARINE_MLFLOW_DATABASE_URL")
 
@@ -61,8 +62,9 @@ def start(home: Home, count: int, env: Mapping[str, str], port: int, content: in
     started = []
     before = {number: processes.size(home.service_log_of(number)) for number in range(1, count + 1)}
     for number in range(1, count + 1):
-        found = processes.load(home.service_state_of(number))
-        if found is None or found[0].process() is None:
+        if one(home, number).health is None:
+            if hanging := processes.load(home.service_state_of(number)):
+                processes.stop(hanging[0], HANGING_SECONDS)
             own = {"SUBMARINE_SOCKET": str(_socket(home, number))}
             command = [sys.executable, "-m", "submarine_ray.app"]
             made = processes.start(command, {**env, **own}, home.service_log_of(number))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from pymysql.err import Error as DriverError
 from sqlalchemy import Engine, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -24,6 +25,7 @@ CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 20
 POOL_WAIT_SECONDS = 5
 LOCK_SECONDS = 10  # of one statement that waits; below STATEMENT_SECONDS
+IDLE_SECONDS = 15  # of a transaction that has written and says no more; MariaDB ends it
 ALONE_SECONDS = 300.0  # a migration of large tables takes its time
 
 # MySQL's TEXT ends at 64 KB; a spec with a long command must fit.
@@ -153,6 +155,14 @@ class OpenFile:
         return None
 
 
+def _let_go_of_rows(connection: Any, _record: Any) -> None:
+    """A service that is suspended in the middle of a transaction holds up the others for no longer than that."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}")
+        with suppress(DriverError):  # MySQL does not have it
+            cursor.execute(f"SET SESSION idle_write_transaction_timeout = {IDLE_SECONDS}")
+
+
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         timeouts = {
@@ -160,7 +170,7 @@ def _engine(url: str) -> Engine:
             "read_timeout": STATEMENT_SECONDS,
             "write_timeout": STATEMENT_SECONDS,
         }
-        return create_engine(
+        server = create_engine(
             url,
             connect_args=timeouts,
             pool_size=10,
@@ -170,6 +180,8 @@ def _engine(url: str) -> Engine:
             pool_recycle=1800,
             isolation_level="READ COMMITTED",
         )
+        event.listen(server, "connect", _let_go_of_rows)
+        return server
     private.file(Path(url.removeprefix("sqlite:///")))  # SQLite makes the files beside it with the same mode
     engine = create_engine(url, pool_size=10, max_overflow=30, pool_timeout=POOL_WAIT_SECONDS)
 

@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, text
 
 from submarine_ray.core.database import Database
+from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.templates import library
 from tests.conftest import MariaDb, free_port, spec, users_environment, wait_until
 
@@ -140,3 +141,22 @@ def test_one_waits_for_another_that_fails_or_ends(mariadb: MariaDb) -> None:
         pass
     first.close()
     second.close()
+
+
+def test_a_service_that_is_suspended_in_a_transaction_holds_up_nobody(
+    mariadb: MariaDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("submarine_ray.core.database.IDLE_SECONDS", 1)
+    url = mariadb.database(f"suspended_{uuid.uuid4().hex[:8]}")
+    suspended, other = Database(url), Database(url)
+    with other.session(write=True) as session:
+        session.execute(text("CREATE TABLE row_of_it (id INT PRIMARY KEY, n INT)"))
+        session.execute(text("INSERT INTO row_of_it VALUES (1, 0)"))
+    with pytest.raises(DatabaseUnavailable), suspended.session(write=True) as holding:
+        holding.execute(text("UPDATE row_of_it SET n = 1"))
+        with other.session(write=True) as session:  # waits until the server has ended the transaction above
+            session.execute(text("UPDATE row_of_it SET n = n + 10"))
+    with other.session() as session:
+        assert session.scalar(text("SELECT n FROM row_of_it")) == 10
+    suspended.close()
+    other.close()
