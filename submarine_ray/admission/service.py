@@ -11,8 +11,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sqlalchemy.orm import Session
-
 from submarine_ray.admission import explain, repository
 from submarine_ray.admission.decide import Demand, Plan, Room, minus, plan
 from submarine_ray.admission.explain import Holder
@@ -21,7 +19,7 @@ from submarine_ray.admission.tables import AdmissionRow
 from submarine_ray.clusters.drivers.base import Capacity
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.clock import now_ms
-from submarine_ray.core.database import Database
+from submarine_ray.core.database import Database, Session
 from submarine_ray.spec.quantities import Resources
 
 # How many that have room now are looked at, and how many that will have room once others end.
@@ -82,7 +80,7 @@ class Admission:
             return {}
         asked = {one.id for one in wanting}
         with self._database.session(write=True) as session:
-            if not repository.lock(session, cluster):
+            if not self._clusters.lock(session, cluster):
                 return {}
             book = repository.book(session, cluster)
             picture = self._picture(cluster, capacity, book, wanting)

@@ -20,6 +20,11 @@ def find(session: Session, name: str) -> ClusterRow | None:
     return session.get(ClusterRow, name)
 
 
+def lock(session: Session, name: str) -> bool:
+    """Whether there is the cluster; nobody else gets past this line for it before the transaction ends."""
+    return session.scalar(select(ClusterRow.name).where(ClusterRow.name == name).with_for_update()) is not None
+
+
 def list_all(session: Session) -> list[ClusterRow]:
     return list(session.scalars(select(ClusterRow).order_by(ClusterRow.name)))
 

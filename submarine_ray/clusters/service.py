@@ -24,7 +24,7 @@ from submarine_ray.clusters.serve_hosts import serve_hosts
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core import leases
 from submarine_ray.core.clock import due_ms, iso, now_ms
-from submarine_ray.core.database import Database
+from submarine_ray.core.database import Database, Session
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SecretLost
 from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.secrets import SecretBox
@@ -265,6 +265,13 @@ class ClusterService:
         """Let users see what is wrong with a cluster."""
         with self._database.session(write=True) as session:
             repository.record(session, name, {"healthy": False, "message": why})
+
+    def lock(self, session: Session, name: str) -> bool:
+        """Decide alone about a cluster until the transaction ends; False if there is no such cluster.
+
+        On SQLite the transaction itself is alone: it must have been begun to write.
+        """
+        return repository.lock(session, name)
 
     def names(self) -> list[str]:
         with self._database.session() as session:

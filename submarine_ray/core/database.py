@@ -16,7 +16,8 @@ from sqlalchemy import Engine, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, sessionmaker
+from sqlalchemy.orm import Session as Session
 
 from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.spec import private

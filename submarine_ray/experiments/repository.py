@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
@@ -18,6 +17,7 @@ from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.experiments.tables import BegunRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.filters import Filter
 from submarine_ray.spec.quantities import SLACK, Resources
 
 DAY_MS = 86_400_000
@@ -43,44 +43,25 @@ def find(session: Session, experiment_id: str, lock: bool = False) -> Experiment
     return session.scalars(query.with_for_update() if lock else query).first()
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which experiments; deleted ones are shown only when asked for.
-
-    `state` is the status as people see it, where what was stopped has not failed. `search` is a part of the name or
-    the id, `since_ms` the earliest time of acceptance (milliseconds since 1970).
-    """
-
-    status: str | None = None
-    tag: str | None = None
-    owner: str | None = None
-    framework: str | None = None
-    search: str | None = None
-    since_ms: int | None = None
-    cluster: str | None = None
-    state: str | None = None
-
-    def query(self) -> Select[ExperimentRow]:
-        query = select(ExperimentRow).where(_ALIVE if self.status is None else ExperimentRow.status == self.status)
-        if self.state is not None:
-            query = query.where(*_in_state(self.state))
-        if self.owner is not None:
-            query = query.where(ExperimentRow.owner == self.owner)
-        if self.framework is not None:
-            query = query.where(ExperimentRow.framework == self.framework)
-        if self.cluster is not None:
-            query = query.where(ExperimentRow.cluster == self.cluster)
-        if self.since_ms is not None:
-            query = query.where(ExperimentRow.accepted_ms >= self.since_ms)
-        if self.search is not None:
-            found = (
-                column.icontains(self.search, autoescape=True) for column in (ExperimentRow.name, ExperimentRow.id)
-            )
-            query = query.where(or_(*found))
-        if self.tag is not None:
-            tagged = select(ExperimentTagRow.experiment_id).where(ExperimentTagRow.tag == self.tag)
-            query = query.where(ExperimentRow.id.in_(tagged))
-        return query
+def _query(wanted: Filter) -> Select[ExperimentRow]:
+    query = select(ExperimentRow).where(_ALIVE if wanted.status is None else ExperimentRow.status == wanted.status)
+    if wanted.state is not None:
+        query = query.where(*_in_state(wanted.state))
+    if wanted.owner is not None:
+        query = query.where(ExperimentRow.owner == wanted.owner)
+    if wanted.framework is not None:
+        query = query.where(ExperimentRow.framework == wanted.framework)
+    if wanted.cluster is not None:
+        query = query.where(ExperimentRow.cluster == wanted.cluster)
+    if wanted.since_ms is not None:
+        query = query.where(ExperimentRow.accepted_ms >= wanted.since_ms)
+    if wanted.search is not None:
+        found = (column.icontains(wanted.search, autoescape=True) for column in (ExperimentRow.name, ExperimentRow.id))
+        query = query.where(or_(*found))
+    if wanted.tag is not None:
+        tagged = select(ExperimentTagRow.experiment_id).where(ExperimentTagRow.tag == wanted.tag)
+        query = query.where(ExperimentRow.id.in_(tagged))
+    return query
 
 
 def _in_state(state: str) -> Iterator[ColumnElement[bool]]:
@@ -95,18 +76,18 @@ def _in_state(state: str) -> Iterator[ColumnElement[bool]]:
 
 def page(session: Session, wanted: Filter, offset: int, limit: int | None) -> list[ExperimentRow]:
     """Newest first, from the `offset`th on."""
-    query = wanted.query().order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
+    query = _query(wanted).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
     return list(session.scalars(query.offset(offset).limit(limit) if limit is not None else query))
 
 
 def page_after(session: Session, wanted: Filter, limit: int, cursor: Cursor | None) -> list[ExperimentRow]:
     """Newest first, behind the cursor; one more than `limit`."""
-    query = wanted.query().order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
+    query = _query(wanted).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
     return list(session.scalars(after(query, ExperimentRow.accepted_ms, ExperimentRow.id, limit, cursor, True)))
 
 
 def count(session: Session, wanted: Filter) -> int:
-    return session.scalar(select(func.count()).select_from(wanted.query().subquery())) or 0
+    return session.scalar(select(func.count()).select_from(_query(wanted).subquery())) or 0
 
 
 def tags(session: Session, experiment_ids: Collection[str]) -> dict[str, list[str]]:

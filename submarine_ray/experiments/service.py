@@ -26,7 +26,7 @@ from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import answers, edits, repository
 from submarine_ray.experiments.ledger import Ledger
 from submarine_ray.experiments.log_service import LogService
-from submarine_ray.experiments.repository import DAY_MS, Filter
+from submarine_ray.experiments.repository import DAY_MS
 from submarine_ray.experiments.results import ResultService
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
@@ -36,6 +36,7 @@ from submarine_ray.spec.answers.experiments import Experiment, ExperimentLog, Ex
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
+from submarine_ray.spec.filters import Filter
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.tracking.service import TrackingService
 

@@ -8,9 +8,9 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
-from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.answers.experiments import ExperimentSummary
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.filters import Filter
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.endpoint import endpoint_link

@@ -10,9 +10,9 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.clock import now_ms
-from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.answers.experiments import ExperimentSummary
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.filters import Filter
 from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.looks import looked

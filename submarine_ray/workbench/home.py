@@ -9,11 +9,11 @@ from nicegui import ui
 from starlette.requests import Request
 
 from submarine_ray.core.errors import SubmarineError
-from submarine_ray.experiments.repository import Filter
 from submarine_ray.spec.answers.experiments import ExperimentSummary
 from submarine_ray.spec.answers.models import RegisteredModel
 from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.filters import Filter
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import health, usage, with_use
 from submarine_ray.workbench.endpoint import endpoint_link, latency, per_second, state

@@ -15,8 +15,8 @@ from submarine_ray.core.events import Event, history
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import repository
-from submarine_ray.experiments.repository import Filter
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.filters import Filter
 from submarine_ray.spec.quantities import Resources
 from tests.conftest import MariaDb
 

@@ -14,11 +14,12 @@ from submarine_ray.admission.decide import MAX_OVERTAKEN, Demand
 from submarine_ray.admission.explain import Holder
 from submarine_ray.admission.service import PATIENT_LOOK, Admission
 from submarine_ray.admission.tables import AdmissionRow
+from submarine_ray.clusters import repository as clusters
 from submarine_ray.clusters.drivers.base import Capacity
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core import sealed
 from submarine_ray.core.clock import due_ms
-from submarine_ray.core.database import Database
+from submarine_ray.core.database import Database, Session
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import repository as experiments
 from submarine_ray.experiments.tables import ExperimentRow
@@ -36,6 +37,9 @@ class Clusters:
 
     def capacity(self, name: str) -> Capacity:
         return Capacity("head", self.total, self.total, starting=self.starting)
+
+    def lock(self, session: Session, name: str) -> bool:
+        return clusters.lock(session, name)
 
 
 class Experiments:
