@@ -25,6 +25,7 @@ class EnvironmentClient:
         self.service = Service(host, token, patience)
 
     def create_environment(self, environment_spec: dict[str, Any]) -> dict[str, Any]:
+        """Create an environment from its spec."""
         return dict(self.service.call("POST", _BASE, json=environment_spec))
 
     def create_environment_async(self, environment_spec: dict[str, Any]) -> AsyncResult[dict[str, Any]]:
@@ -36,21 +37,25 @@ class EnvironmentClient:
         return dict(self.service.call("PATCH", f"{_BASE}/{quote(name, safe='')}", json=environment_spec))
 
     def get_environment(self, name: str) -> dict[str, Any]:
+        """Return an environment."""
         return dict(self.service.call("GET", f"{_BASE}/{quote(name, safe='')}"))
 
     def get_environment_async(self, name: str) -> AsyncResult[dict[str, Any]]:
+        """The same as `get_environment` without waiting: `.get()` has the answer, or raises its error."""
         return later(self.get_environment, name)
 
     def list_environments(self, status: str | None = None) -> list[dict[str, Any]]:
-        """All of them; `status` is Submarine's and means nothing here: an environment has none."""
+        """Return all environments. `status` is accepted for Submarine's sake and ignored."""
         return list(self.service.call("GET", _BASE))
 
     def list_environments_async(self, status: str | None = None) -> AsyncResult[list[dict[str, Any]]]:
+        """The same as `list_environments` without waiting: `.get()` has the answer, or raises its error."""
         return later(self.list_environments, status)
 
     def delete_environment(self, name: str) -> dict[str, Any]:
-        """What runs in it goes on."""
+        """Delete an environment. Running experiments and notebooks keep their copy."""
         return dict(self.service.call("DELETE", f"{_BASE}/{quote(name, safe='')}"))
 
     def delete_environment_async(self, name: str) -> AsyncResult[dict[str, Any]]:
+        """The same as `delete_environment` without waiting: `.get()` has the answer, or raises its error."""
         return later(self.delete_environment, name)

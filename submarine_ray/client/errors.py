@@ -22,7 +22,7 @@ class ApiError(ClientError):
 
 
 class ExperimentFailed(ClientError):
-    """The experiment ended, but not well."""
+    """The experiment has failed."""
 
     def __init__(self, experiment: dict[str, Any]) -> None:
         from submarine_ray.spec.experiment import ExperimentStatus  # pydantic, which the runner must not wait for

@@ -33,17 +33,18 @@ class ExperimentClient:
         self.service = Service(host, token, patience)
 
     def create_experiment(self, experiment_spec: dict[str, Any]) -> dict[str, Any]:
-        """Create an experiment from its spec; what the service made of it."""
+        """Create an experiment from its spec, and return it."""
         return dict(self.service.call("POST", _BASE, json=experiment_spec))
 
     def patch_experiment(self, id: str, experiment_spec: dict[str, Any], rerun: bool = False) -> dict[str, Any]:
-        """Give an experiment a new spec. Its name, owner, team, notes and tags are changed in place; anything else that
+        """Replace an experiment's spec. Its name, owner, team, notes and tags are changed in place; anything else that
         is new, and `rerun` in any case, stops the current attempt and begins the next one.
         """
         params = {"rerun": "true"} if rerun else {}
         return dict(self.service.call("PATCH", f"{_BASE}/{id}", json=experiment_spec, params=params))
 
     def get_experiment(self, id: str) -> dict[str, Any]:
+        """Return an experiment."""
         return dict(self.service.call("GET", f"{_BASE}/{id}"))
 
     def get_experiment_async(self, id: str) -> AsyncResult[dict[str, Any]]:
@@ -51,20 +52,23 @@ class ExperimentClient:
         return later(self.get_experiment, id)
 
     def list_experiments(self, status: str | None = None) -> list[dict[str, Any]]:
-        """All experiments, newest first; with `status`, those in it."""
+        """Return all experiments, newest first; with `status`, those in that state."""
         return list(self.service.call("GET", _BASE, params={"status": status} if status else {}))
 
     def list_experiments_async(self, status: str | None = None) -> AsyncResult[list[dict[str, Any]]]:
+        """The same as `list_experiments` without waiting: `.get()` has the answer, or raises its error."""
         return later(self.list_experiments, status)
 
     def delete_experiment(self, id: str) -> dict[str, Any]:
+        """Stop and delete an experiment; its registered models stay."""
         return dict(self.service.call("DELETE", f"{_BASE}/{id}"))
 
     def delete_experiment_async(self, id: str) -> AsyncResult[dict[str, Any]]:
+        """The same as `delete_experiment` without waiting: `.get()` has the answer, or raises its error."""
         return later(self.delete_experiment, id)
 
     def stop_experiment(self, id: str) -> dict[str, Any]:
-        """Ask a running experiment to end; it stays listed."""
+        """Stop a running experiment; it stays listed."""
         return dict(self.service.call("POST", f"{_BASE}/{id}/stop"))
 
     def get_log(self, id: str, onlyMaster: bool = False) -> dict[str, Any]:  # noqa: N803 (Submarine's name)
@@ -78,11 +82,11 @@ class ExperimentClient:
         return found
 
     def list_log(self, status: str | None = None) -> list[dict[str, Any]]:
-        """Which logs there are."""
+        """Return the replicas of each experiment that has a log."""
         return list(self.service.call("GET", f"{_BASE}/logs", params={"status": status} if status else {}))
 
     def follow_log(self, id: str, replica: str | None = None, tail: int | None = None) -> Iterator[tuple[str, str]]:
-        """(replica, line) as they are written, from the beginning, or each replica's last `tail` lines, until the
+        """Yield (replica, line) as they are written, from the beginning, or each replica's last `tail` lines, until the
         experiment has ended.
 
         A line that ends with a carriage return is not finished (a progress bar as it is now): the next line of the same
@@ -93,8 +97,8 @@ class ExperimentClient:
             yield record["replica"], record["line"]
 
     def read_log(self, id: str, replica: str | None = None, tail: int | None = None) -> Iterator[tuple[str, str]]:
-        """(replica, line): what was written so far, one replica after the other, read in pieces; of each replica the
-        last `tail` lines if that is given. What the platform and Ray say is left out, unless `replica` names them.
+        """Yield (replica, line) of what was written so far, one replica after another, in pieces. With `tail`, the
+        last lines of each replica. What the platform and Ray say is left out, unless `replica` names them.
         """
         given = {"replica": replica or "", "tail": str(tail or ""), "follow": "false"}
         for record in self.service.lines(f"{_BASE}/logs/{id}/stream", {k: v for k, v in given.items() if v}):
@@ -102,20 +106,20 @@ class ExperimentClient:
                 yield record["replica"], record["line"]
 
     def metrics(self, id: str, key: str | None = None) -> list[dict[str, Any]]:
-        """The last value of each metric of each replica, or one metric's history; `value` is a float, which may be NaN
+        """Return the last value of each metric of each replica, or one metric's history; `value` is a float, also NaN
         or infinite.
         """
         found = self.service.call("GET", f"{_BASE}/{id}/metrics", params={"key": key} if key else {})
         return [{**metric, "value": from_json(metric["value"])} for metric in found]
 
     def trials(self, id: str) -> list[dict[str, Any]]:
-        """A sweep's trials, the best first: `trialId, status, params, metrics` and more of each. Metrics are floats;
-        one that is NaN or infinite never makes a trial the best.
+        """Return a sweep's trials, the best first: `trialId, status, params, metrics` and more of each. Metrics are
+        floats; one that is NaN or infinite never makes a trial the best.
         """
         return [_trial(trial) for trial in self.service.call("GET", f"{_BASE}/{id}/trials")]
 
     def sweep(self, id: str) -> dict[str, Any]:
-        """A sweep at a glance: its `trials`, the `best` of them, its `metric`, `mode` and `total` number of trials."""
+        """Return a summary of a sweep: its `trials`, the `best` of them, its `metric`, `mode` and `total` of trials."""
         answer = self.service.envelope("GET", f"{_BASE}/{id}/trials")
         attributes = dict(answer["attributes"])
         best = attributes.pop("best", None)
@@ -123,7 +127,7 @@ class ExperimentClient:
         return {"best": _trial(best) if best else None, **attributes, "trials": trials}
 
     def list_artifacts(self, id: str, path: str = "") -> list[str]:
-        """Paths of what the experiment stored, directly below `path`; those of directories end with `/`."""
+        """Return the paths of the artifacts directly below `path`; those of directories end with `/`."""
         return list(self.service.call("GET", f"{_BASE}/artifacts/{id}", params={"path": path}))
 
     def download_artifact(self, id: str, path: str, target: str | Path) -> Path:
@@ -138,7 +142,7 @@ class ExperimentClient:
             partial.unlink(missing_ok=True)
 
     def wait_for_finish(self, id: str, polling_interval: float = 10, timeout: float | None = None) -> dict[str, Any]:
-        """Wait until the experiment has ended; its last state.
+        """Wait until the experiment has ended, and return it.
 
         Args:
             id: the experiment.

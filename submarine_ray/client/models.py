@@ -27,12 +27,15 @@ class ModelClient:
         self.service = Service(host, token, patience)
 
     def create_model(self, name: str, description: str | None = None, tags: Sequence[str] = ()) -> None:
+        """Create a registered model without versions."""
         self.service.call("POST", _MODELS, json={"name": name, "description": description, "tags": list(tags)})
 
     def list_models(self) -> list[dict[str, Any]]:
+        """Return all registered models."""
         return list(self.service.call("GET", _MODELS))
 
     def get_model(self, name: str) -> dict[str, Any]:
+        """Return a registered model."""
         return dict(self.service.call("GET", f"{_MODELS}/{quote(name, safe='')}"))
 
     def update_model(self, name: str, new_name: str | None = None, description: str | None = None) -> None:
@@ -41,14 +44,15 @@ class ModelClient:
         self.service.call("PATCH", f"{_MODELS}/{quote(name, safe='')}", json=body)
 
     def delete_model(self, name: str) -> None:
-        """Refused while a version is in Production."""
+        """Delete a model with its versions. Refused while a version is served or in Production."""
         self.service.call("DELETE", f"{_MODELS}/{quote(name, safe='')}")
 
     def add_tag(self, name: str, tag: str, version: int | None = None) -> None:
-        """Give a model, or one of its versions, a tag."""
+        """Add a tag to a model, or to one of its versions."""
         self._tag("POST", name, tag, version)
 
     def remove_tag(self, name: str, tag: str, version: int | None = None) -> None:
+        """Remove a tag from a model, or from one of its versions."""
         self._tag("DELETE", name, tag, version)
 
     def register(self, name: str, experiment_id: str, base_dir: str | None = None, **more: Any) -> dict[str, Any]:
@@ -64,13 +68,15 @@ class ModelClient:
         return dict(self.service.call("POST", _VERSIONS, json=body, params={"baseDir": base_dir} if base_dir else {}))
 
     def list_versions(self, name: str) -> list[dict[str, Any]]:
+        """Return a model's versions."""
         return list(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}"))
 
     def get_version(self, name: str, version: int) -> dict[str, Any]:
+        """Return a version."""
         return dict(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}/{version}"))
 
     def get_signature(self, name: str, version: int) -> dict[str, Any]:
-        """What a version takes and gives, and an example of a request."""
+        """Return a version's inputs and outputs, and an example request."""
         return dict(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}/{version}/signature"))
 
     def update_version(self, name: str, version: int, **changes: Any) -> None:
@@ -82,10 +88,11 @@ class ModelClient:
         self.update_version(name, version, currentStage=stage)
 
     def delete_version(self, name: str, version: int) -> None:
+        """Delete a version. Refused while it is served or in Production."""
         self.service.call("DELETE", f"{_VERSIONS}/{quote(name, safe='')}/{version}")
 
     def load_model(self, name: str, version: int) -> Any:
-        """The model as MLflow's pyfunc, in this process. Formats other than `pt2` may run code: load what you trust."""
+        """Load the model as MLflow's pyfunc in this process. Formats other than `pt2` may run code."""
         import mlflow
 
         mlflow.set_tracking_uri(f"{self.service.host}/mlflow")
@@ -103,7 +110,7 @@ class ServeClient:
         self.service = Service(host, token, patience)
 
     def create_serve(self, model_name: str, model_version: int, async_req: bool = False, **more: Any) -> Any:
-        """Ask for an endpoint; its `url` answers once its `status` is Running.
+        """Create an endpoint; its `url` answers once its `status` is Running.
 
         Args:
             model_name: a registered model.
@@ -119,7 +126,7 @@ class ServeClient:
         return later(create) if async_req else create()
 
     def wait_until_running(self, model_name: str, model_version: int, timeout: float = SERVE_SECONDS) -> dict[str, Any]:
-        """The endpoint once it answers. Raises EndpointFailed; TimeoutError after `timeout` seconds."""
+        """Wait until the endpoint answers; return it. Raises EndpointFailed; TimeoutError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
             endpoint = self.get_serve(model_name, model_version)
@@ -132,41 +139,43 @@ class ServeClient:
             time.sleep(LOOK_SECONDS)
 
     def get_serve(self, model_name: str, model_version: int) -> dict[str, Any]:
+        """Return an endpoint."""
         return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}"))
 
     def scale(self, model_name: str, model_version: int, replicas: int) -> dict[str, Any]:
-        """Answer with other many replicas; no request is lost meanwhile."""
+        """Change the number of replicas. No request is lost meanwhile."""
         path = f"{_SERVE}/{quote(model_name, safe='')}/{model_version}"
         return dict(self.service.call("PATCH", path, json={"replicas": replicas}))
 
     def share_traffic(self, model_name: str, weights: Mapping[int, int]) -> dict[str, Any]:
-        """Share a model's requests out to its served versions: `{1: 90, 2: 10}`. Its `invocationsUrl` takes them."""
+        """Split a model's requests between its served versions: `{1: 90, 2: 10}`. Its `invocationsUrl` takes them."""
         path = f"{_SERVE}/{quote(model_name, safe='')}/traffic"
         body = {"weights": {str(version): weight for version, weight in weights.items()}}
         return dict(self.service.call("PUT", path, json=body))
 
     def get_traffic(self, model_name: str) -> dict[str, Any]:
-        """How a model's requests are shared out."""
+        """Return how a model's requests are split."""
         return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/traffic"))
 
     def stop_sharing(self, model_name: str) -> None:
-        """Take the common URL away; each version's own goes on."""
+        """End the split: the common URL is removed, each version's own URL stays."""
         self.service.call("DELETE", f"{_SERVE}/{quote(model_name, safe='')}/traffic")
 
     def figures(self, model_name: str, model_version: int) -> dict[str, Any]:
-        """Requests and errors a second, and latency percentiles in ms, of the last half minute and its course."""
+        """Return requests and errors a second, and latency in ms, of the last half minute, and a history."""
         return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}/figures"))
 
     def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:
-        """The processes that answer."""
+        """Return the replicas of an endpoint."""
         return list(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}/replicas"))
 
     def replica_log(self, model_name: str, model_version: int, replica_id: str, lines: int = 500) -> str:
-        """The last lines that one of them has logged."""
+        """Return the last lines of a replica's log."""
         path = f"{_SERVE}/{quote(model_name, safe='')}/{model_version}/replicas/{quote(replica_id, safe='')}/log"
         return str(self.service.call("GET", path, params={"lines": lines}))
 
     def list_serves(self) -> list[dict[str, Any]]:
+        """Return all endpoints."""
         return list(self.service.call("GET", _SERVE))
 
     def delete_serve(self, model_name: str, model_version: int, async_req: bool = False) -> Any:

@@ -31,22 +31,26 @@ class ModelsClient:
         mlflow.set_registry_uri(_http(registry_uri or tracking_uri))
 
     def start(self) -> Any:
-        """MLflow's active run, for a `with`: the replica's own in an experiment, a new one elsewhere."""
+        """Return MLflow's active run, for a `with`: the replica's own in an experiment, a new one elsewhere."""
         if active := self._mlflow.active_run():  # `save_model` has begun it
             return active
         run = Run.from_env(os.environ)
         return self._mlflow.start_run(run_id=MlflowRest(run).replica_run(run) if run else None)
 
     def log_param(self, key: str, value: Any) -> None:
+        """Log a parameter of the run."""
         self._mlflow.log_param(key, value)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log several parameters of the run."""
         self._mlflow.log_params(dict(params))
 
     def log_metric(self, key: str, value: float, step: int | None = None) -> None:
+        """Log one value of a metric of the run."""
         self._mlflow.log_metric(key, value, step)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log one value of each of several metrics of the run."""
         self._mlflow.log_metrics(dict(metrics), step)
 
     def save_model(
@@ -62,7 +66,7 @@ class ModelsClient:
         tracking.save_model(model_type, model, registered_model_name, input_dim, output_dim, name=artifact_path)
 
     def load_model(self, name: str, version: int | str) -> Any:
-        """A version as MLflow's pyfunc. Formats other than `pt2` may run code: load what you trust."""
+        """Load a version as MLflow's pyfunc. Formats other than `pt2` may run code: load what you trust."""
         return self._mlflow.pyfunc.load_model(f"models:/{name}/{version}")
 
     def update_model(self, name: str, new_name: str) -> None:

@@ -25,6 +25,7 @@ class NotebookClient:
         return dict(self.service.call("POST", _BASE, json=notebook_spec))
 
     def get_notebook(self, id: str) -> dict[str, Any]:
+        """Return a notebook."""
         return dict(self.service.call("GET", _one(id)))
 
     def get_notebook_async(self, id: str) -> AsyncResult[dict[str, Any]]:
@@ -32,21 +33,23 @@ class NotebookClient:
         return later(self.get_notebook, id)
 
     def list_notebooks(self, user_id: str | None = None) -> list[dict[str, Any]]:
-        """All notebooks, oldest first; with `user_id`, those of that owner."""
+        """Return all notebooks, oldest first; with `user_id`, those of that owner."""
         return list(self.service.call("GET", _BASE, params={"id": user_id} if user_id else {}))
 
     def list_notebooks_async(self, user_id: str | None = None) -> AsyncResult[list[dict[str, Any]]]:
+        """The same as `list_notebooks` without waiting: `.get()` has the answer, or raises its error."""
         return later(self.list_notebooks, user_id)
 
     def delete_notebook(self, id: str) -> dict[str, Any]:
-        """Delete a notebook. Its files stay: one of the same name has them again."""
+        """Delete a notebook. Its files stay; a new notebook of the same name has them again."""
         return dict(self.service.call("DELETE", _one(id)))
 
     def delete_notebook_async(self, id: str) -> AsyncResult[dict[str, Any]]:
+        """The same as `delete_notebook` without waiting: `.get()` has the answer, or raises its error."""
         return later(self.delete_notebook, id)
 
     def stop_notebook(self, id: str) -> dict[str, Any]:
-        """End its process."""
+        """Stop a notebook's process; the notebook stays listed."""
         return dict(self.service.call("POST", f"{_one(id)}/stop"))
 
     def start_notebook(self, id: str) -> dict[str, Any]:
@@ -54,7 +57,7 @@ class NotebookClient:
         return dict(self.service.call("POST", f"{_one(id)}/start"))
 
     def events(self, id: str) -> list[dict[str, Any]]:
-        """What happened to it, oldest first."""
+        """Return a notebook's events, oldest first."""
         return list(self.service.call("GET", f"{_one(id)}/events"))
 
 

@@ -13,7 +13,7 @@ TAKE_SECONDS = 0.1
 
 
 class RemoteLog:
-    """Call it with metrics and their step, in any process that it was sent to."""
+    """Logs metrics with a step when it is called, in any process that it was sent to."""
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
@@ -24,7 +24,7 @@ class RemoteLog:
 
 @contextlib.contextmanager
 def remote_log() -> Iterator[RemoteLog]:
-    """A log that Ray tasks, actors and trainers may be given: this process logs what they send to it, as it comes.
+    """Open a log for Ray tasks, actors and trainers: this process logs the metrics that they send to it.
 
         with submarine.remote_log() as log:
             # in train: config["log"]({"loss": 0.1}, step)

@@ -23,27 +23,30 @@ class ExperimentHandle:
 
     @property
     def status(self) -> str:
+        """The state now: Accepted, Created, Running, Succeeded or Failed."""
         return str(self._client.get_experiment(self.id)["status"])
 
     def wait(self, timeout: float | None = None) -> dict[str, Any]:
-        """Wait for the end, in seconds at most `timeout`; the experiment. Raises ExperimentFailed, TimeoutError."""
+        """Wait at most `timeout` seconds for the end; return the experiment. Raises ExperimentFailed, TimeoutError."""
         return self._client.wait_for_finish(self.id, timeout=timeout)
 
     def logs(self, follow: bool = False, replica: str | None = None) -> Iterator[tuple[str, str]]:
-        """(replica, line): what was written so far, or with `follow` until the end."""
+        """Yield (replica, line) of the log so far, or with `follow` until the end."""
         if follow:
             yield from self._client.follow_log(self.id, replica)
             return
         yield from self._client.read_log(self.id, replica)
 
     def metrics(self, key: str | None = None) -> list[dict[str, Any]]:
-        """The last value of each metric, or one metric's history."""
+        """Return the last value of each metric, or one metric's history."""
         return self._client.metrics(self.id, key)
 
     def stop(self) -> None:
+        """Stop the experiment; it stays listed."""
         self._client.stop_experiment(self.id)
 
     def delete(self) -> None:
+        """Stop and delete the experiment."""
         self._client.delete_experiment(self.id)
 
     def __repr__(self) -> str:

@@ -23,20 +23,23 @@ class TemplateClient:
         self.service = Service(host, token, patience)
 
     def create_template(self, template_spec: dict[str, Any]) -> dict[str, Any]:
+        """Create a template from its spec."""
         return dict(self.service.call("POST", _BASE, json=template_spec))
 
     def update_template(self, name: str, template_spec: dict[str, Any]) -> dict[str, Any]:
-        """Put a whole new spec in place of the stored one."""
+        """Replace a template's spec."""
         return dict(self.service.call("PATCH", f"{_BASE}/{quote(name, safe='')}", json=template_spec))
 
     def get_template(self, name: str) -> dict[str, Any]:
+        """Return a template."""
         return dict(self.service.call("GET", f"{_BASE}/{quote(name, safe='')}"))
 
     def list_templates(self) -> list[dict[str, Any]]:
+        """Return all templates."""
         return list(self.service.call("GET", _BASE))
 
     def delete_template(self, name: str) -> dict[str, Any]:
-        """Experiments made from it stay."""
+        """Delete a template. Experiments that were created from it stay."""
         return dict(self.service.call("DELETE", f"{_BASE}/{quote(name, safe='')}"))
 
     def submit_template(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def redirect(spool: Spool | None, listener: Callable[[str, float], None] | None)
 
 
 def get_tracking_uri() -> str | None:
-    """The tracking server's URI: MLflow's, where Submarine had a database's."""
+    """Return the URI of the MLflow tracking server (in Submarine, of a database)."""
     return os.environ.get("MLFLOW_TRACKING_URI")
 
 

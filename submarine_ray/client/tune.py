@@ -18,12 +18,12 @@ class SweepHandle(ExperimentHandle):
     """A sweep that was started."""
 
     def best(self) -> dict[str, Any] | None:
-        """The best trial so far: its `params`, `metrics`, `checkpoint`, `trialId`; None before there is one."""
+        """Return the best trial so far: its `params`, `metrics`, `checkpoint`, `trialId`; None before there is one."""
         found = self._client.sweep(self.id)["best"]
         return dict(found) if found else None
 
     def trials(self) -> pd.DataFrame:
-        """The trials so far, the best first: a row each, with columns `params.NAME` and `metrics.NAME`."""
+        """Return the trials so far, the best first, one row each, with columns `params.NAME` and `metrics.NAME`."""
         import pandas as pd
 
         rows = [
