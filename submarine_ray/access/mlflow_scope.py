@@ -14,12 +14,11 @@ from urllib.parse import unquote
 
 from submarine_ray.access.asked import Asked, Outside, Unreadable
 from submarine_ray.access.reach import Attempt, Runs, Served
-from submarine_ray.spec.trials import EXPERIMENT_TAG, SWEEP_TAG
+from submarine_ray.spec.tags import EXPERIMENT_TAG, PARENT_TAG, SWEEP_TAG
 
 PREFIX = "/mlflow/api/2.0/mlflow/"
 FILES = "/mlflow/api/2.0/mlflow-artifacts/artifacts"
 SERVER_INFO = "/mlflow/api/3.0/mlflow/server-info"
-PARENT_TAG = "mlflow.parentRunId"
 _RUN_NAMES = ("run_id", "run_uuid")
 _MODEL = re.compile(r"logged-models/(?P<model>[^/]+)(?P<rest>/params|/tags(?:/[^/]+)?|/artifacts/directories)?")
 _MODEL_SOURCE = re.compile(r"models:/(m-[0-9a-f]{32})/?")

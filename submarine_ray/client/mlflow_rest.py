@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from submarine_ray.client.spool import Run, TrackingRefused
+from submarine_ray.spec.tags import PARENT_TAG, REPLICA_TAG
 
 REQUEST_SECONDS = 30
 _API = "/api/2.0/mlflow/"
@@ -62,7 +63,7 @@ class MlflowRest:
         """The run that a replica's records belong to: the leader's is the experiment's own."""
         if run.is_leader:
             return run.run_id
-        tags = {**run.tags, "submarine.replica": run.replica}
+        tags = {**run.tags, REPLICA_TAG: run.replica}
         name = "-".join(filter(None, (run.experiment_id, run.trial_id, run.replica)))
         return run_id(self.child_run(run, name, tags, {}))
 
@@ -74,7 +75,7 @@ class MlflowRest:
         )
         if found.get("runs"):
             return dict(found["runs"][0])
-        given = {**tags, **more, "mlflow.parentRunId": run.run_id}
+        given = {**tags, **more, PARENT_TAG: run.run_id}
         made = self.post(
             "runs/create",
             {

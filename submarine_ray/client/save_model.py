@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from submarine_ray.client.spool import TRIAL_VARIABLE
+from submarine_ray.spec.tags import EXPERIMENT_TAG, MODEL_ID_TAG, MODEL_TYPE_TAG, SAVED_MODEL_TAGS
 
 EXAMPLE_ROWS = 2  # one row would be exported as a fixed batch of one
 
@@ -167,14 +168,14 @@ class Saved:
 
     def tags(self) -> dict[str, str]:
         """How a trial's run remembers it."""
-        return {f"submarine.saved_model.{key}": value for key, value in vars(self).items()}
+        return {f"{SAVED_MODEL_TAGS}{key}": value for key, value in vars(self).items()}
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Saved | None:
         """None if the run has saved no model."""
-        if "submarine.saved_model.uri" not in tags:
+        if f"{SAVED_MODEL_TAGS}uri" not in tags:
             return None
-        return cls(*(tags.get(f"submarine.saved_model.{key}", "") for key in ("uri", "id", "kind", "name")))
+        return cls(*(tags.get(f"{SAVED_MODEL_TAGS}{key}", "") for key in ("uri", "id", "kind", "name")))
 
 
 def register(saved: Saved, lineage: Mapping[str, str] | None = None) -> str:
@@ -182,9 +183,9 @@ def register(saved: Saved, lineage: Mapping[str, str] | None = None) -> str:
     import mlflow
 
     tags = {
-        "submarine.experiment_id": os.environ.get("SUBMARINE_EXPERIMENT_ID", ""),
-        "submarine.model_type": saved.kind,
-        "submarine.model_id": saved.id,
+        EXPERIMENT_TAG: os.environ.get("SUBMARINE_EXPERIMENT_ID", ""),
+        MODEL_TYPE_TAG: saved.kind,
+        MODEL_ID_TAG: saved.id,
         **(lineage or {}),
     }
     registered = mlflow.register_model(saved.uri, saved.name, await_registration_for=30, tags=tags)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from submarine_ray.spec.pieces import PIECE_BYTES, Piece, first
 from submarine_ray.spec.records import Metric, Param, Record
-from submarine_ray.spec.trials import run_tags
+from submarine_ray.spec.tags import run_tags
 
 TRIAL_VARIABLE = "SUBMARINE_TRIAL_ID"
 SPOOL_VARIABLE = "SUBMARINE_SPOOL"

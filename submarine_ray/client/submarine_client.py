@@ -14,8 +14,7 @@ from submarine_ray.client.mlflow_rest import MlflowRest
 from submarine_ray.client.models import ServeClient
 from submarine_ray.client.spool import Run, TrackingRefused
 from submarine_ray.spec.records import Metric, Param, Record
-
-_REPLICA_TAG = "submarine.replica"
+from submarine_ray.spec.tags import REPLICA_TAG
 
 
 class SubmarineClient:
@@ -118,7 +117,7 @@ class SubmarineClient:
             run = Run(f"{self.service.host}/mlflow", run_id, "", job_id, worker_index, False, self._token)
             rest = MlflowRest(run)
             found = rest.get(f"runs/get?run_id={run_id}")["run"]
-            leader = {tag["key"]: tag["value"] for tag in found["data"].get("tags", ())}.get(_REPLICA_TAG)
+            leader = {tag["key"]: tag["value"] for tag in found["data"].get("tags", ())}.get(REPLICA_TAG)
             run = replace(
                 run, mlflow_experiment_id=found["info"]["experiment_id"], is_leader=leader in (None, worker_index)
             )

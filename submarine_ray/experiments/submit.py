@@ -18,6 +18,7 @@ from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.plan import plan_launch, plan_replicas
+from submarine_ray.spec.tags import CLUSTER_TAG, FRAMEWORK_TAG
 from submarine_ray.tracking.runs import OpenedRun
 from submarine_ray.tracking.service import TrackingService
 
@@ -76,7 +77,7 @@ class Submitter:
     def _opened_run(self, row: ExperimentRow, spec: ExperimentSpec) -> OpenedRun | None:
         """The MLflow run of the experiment, noted in its row; None if another service has the row by now."""
         leader = plan_replicas(spec)[0].name
-        tags = {"submarine.framework": spec.meta.framework, "submarine.cluster": row.cluster}
+        tags = {FRAMEWORK_TAG: spec.meta.framework, CLUSTER_TAG: row.cluster}
         known = row.run_id
         run = self._tracking.open_run(known or row.new_run_id, spec.meta.name, row.id, leader, tags)
         if run.told or not known:

@@ -13,7 +13,7 @@ from submarine_ray.models import signatures, tags
 from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, RegisteredModel
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
-from submarine_ray.spec.trials import EXPERIMENT_TAG
+from submarine_ray.spec.tags import DATASET_TAG, EXPERIMENT_TAG, MODEL_ID_TAG, MODEL_TYPE_TAG, STAGE_TAG
 from submarine_ray.tracking.failures import translated
 from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.service import TrackingService
@@ -25,8 +25,6 @@ STAGES = {
     "production": "Production",
     "archived": "Archived",
 }
-_STAGE_TAG = "submarine.stage"
-_DATASET_TAG = "submarine.dataset"
 
 
 class ModelService:
@@ -93,9 +91,9 @@ class ModelService:
         run_id = self._run_of(spec.experiment_id)
         uri = self._saved_model(spec.experiment_id, run_id, base_dir)
         stage = _stage(spec.current_stage)
-        kept = tags.as_mlflow(spec.tags) | {EXPERIMENT_TAG: spec.experiment_id, _STAGE_TAG: stage}
+        kept = tags.as_mlflow(spec.tags) | {EXPERIMENT_TAG: spec.experiment_id, STAGE_TAG: stage}
         if spec.dataset:
-            kept[_DATASET_TAG] = spec.dataset
+            kept[DATASET_TAG] = spec.dataset
         client = self._client()
         try:
             client.get_registered_model(spec.name)
@@ -150,9 +148,9 @@ class ModelService:
         if patch.description is not None:
             client.update_model_version(patch.name, version, patch.description)
         if stage is not None:
-            client.set_model_version_tag(patch.name, version, _STAGE_TAG, stage)
+            client.set_model_version_tag(patch.name, version, STAGE_TAG, stage)
         if patch.dataset is not None:
-            client.set_model_version_tag(patch.name, version, _DATASET_TAG, patch.dataset)
+            client.set_model_version_tag(patch.name, version, DATASET_TAG, patch.dataset)
 
     def tag_version(self, name: str, version: int, tag: str, wanted: bool) -> None:
         """Give a version a tag, or take it away. Raises NotFound, InvalidSpec."""
@@ -188,7 +186,7 @@ class ModelService:
 
     def set_stage(self, name: str, version: int, stage: str) -> None:
         client = self._client()
-        client.set_model_version_tag(name, str(version), _STAGE_TAG, _stage(stage))
+        client.set_model_version_tag(name, str(version), STAGE_TAG, _stage(stage))
 
     def _check_unserved(self, name: str, version: int | None = None) -> None:
         """Raises Conflict while the version, or any of the model's, is served."""
@@ -257,15 +255,15 @@ def _version(version: Any) -> ModelVersion:
     return ModelVersion(
         name=version.name,
         version=int(version.version),
-        id=kept.get("submarine.model_id"),
+        id=kept.get(MODEL_ID_TAG),
         user_id=version.user_id or "",
         experiment_id=kept.get(EXPERIMENT_TAG),
-        model_type=kept.get("submarine.model_type"),
-        current_stage=kept.get(_STAGE_TAG, "None"),
+        model_type=kept.get(MODEL_TYPE_TAG),
+        current_stage=kept.get(STAGE_TAG, "None"),
         creation_time=_time(version.creation_timestamp),
         last_updated_time=_time(version.last_updated_timestamp),
         source=version.source,
-        dataset=kept.get(_DATASET_TAG),
+        dataset=kept.get(DATASET_TAG),
         description=version.description or None,
         tags=tags.of_mlflow(kept),
     )

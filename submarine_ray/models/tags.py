@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec.experiment import check_tag
+from submarine_ray.spec.tags import USER_TAGS
 
-_TAG = "submarine.tag."
 _PRESENT = "true"
 _KEY = re.compile(r"[/\w.\- :]{1,250}")
 
@@ -22,12 +22,12 @@ _KEY = re.compile(r"[/\w.\- :]{1,250}")
 def keyed(tag: str) -> tuple[str, str]:
     """MLflow's key and value of a tag. Raises InvalidSpec."""
     try:
-        key = f"{_TAG}{check_tag(tag)}"
+        key = f"{USER_TAGS}{check_tag(tag)}"
     except ValueError as failure:
         raise InvalidSpec(str(failure), "tag") from failure
     if _KEY.fullmatch(key) and posixpath.normpath(key) == key:
         return key, _PRESENT
-    return f"{_TAG}sha256:{hashlib.sha256(tag.encode()).hexdigest()}", tag
+    return f"{USER_TAGS}sha256:{hashlib.sha256(tag.encode()).hexdigest()}", tag
 
 
 def as_mlflow(tags: Iterable[str]) -> dict[str, str]:
@@ -37,5 +37,5 @@ def as_mlflow(tags: Iterable[str]) -> dict[str, str]:
 
 def of_mlflow(tags: Mapping[str, str]) -> list[str]:
     """The tags among MLflow's, in order."""
-    ours = ((key, value) for key, value in tags.items() if key.startswith(_TAG))
-    return sorted(key.removeprefix(_TAG) if value == _PRESENT else value for key, value in ours)
+    ours = ((key, value) for key, value in tags.items() if key.startswith(USER_TAGS))
+    return sorted(key.removeprefix(USER_TAGS) if value == _PRESENT else value for key, value in ours)

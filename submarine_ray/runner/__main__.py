@@ -15,7 +15,7 @@ from pathlib import Path
 
 from submarine_ray.runner import places
 from submarine_ray.runner.errors import InvalidLaunch, RunnerError
-from submarine_ray.spec.launch import BEGIN_VARIABLE, TICKET_VARIABLE, Code, Launch, Tracking
+from submarine_ray.spec.launch import BEGIN_VARIABLE, TICKET_VARIABLE, Code, Launch, LaunchKind, Tracking
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,11 +46,11 @@ def run(launch: Launch, in_actors: bool = False) -> None:
         from submarine_ray.runner import tune
 
         tune.run(launch, launch.tune)
-    elif launch.function:
+    elif launch.kind is LaunchKind.FUNCTION:
         from submarine_ray.runner import train
 
         train.run(launch)
-    elif len(launch.replicas) == 1 and not in_actors:
+    elif launch.kind is LaunchKind.COMMAND and not in_actors:
         from submarine_ray.runner import single
 
         single.run(launch)

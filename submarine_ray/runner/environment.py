@@ -15,7 +15,7 @@ from pathlib import Path
 
 from submarine_ray.spec.devices import NO_GPU, SHARED_GPU
 from submarine_ray.spec.launch import Launch, Replica, Tracking
-from submarine_ray.spec.trials import STARTED_BY_TAG, run_tags
+from submarine_ray.spec.tags import PARENT_TAG, STARTED_BY_TAG, run_tags
 
 HOOK = Path(__file__).parent / "hook"
 SHIM = Path(__file__).parent / "shim"
@@ -93,7 +93,7 @@ def _below(launch: Launch, replica: str) -> dict[str, str]:
     """The tags by which runs that a script starts itself are found: MLflow gives them to each."""
     assert launch.tracking  # noqa: S101 (the caller has looked)
     tags = run_tags(launch.experiment_id, launch.trial_id)
-    return {**tags, STARTED_BY_TAG: replica, "mlflow.parentRunId": launch.tracking.run_id}
+    return {**tags, STARTED_BY_TAG: replica, PARENT_TAG: launch.tracking.run_id}
 
 
 def rendezvous_variables(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:

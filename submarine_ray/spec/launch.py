@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 # The runner's exit status for a failure that a new attempt would only repeat.
@@ -108,6 +109,21 @@ class Tune:
     register_best: str | None = None
 
 
+class LaunchKind(StrEnum):
+    """What an attempt runs: which module of the runner does it, and where its resources are held."""
+
+    COMMAND = "command"
+    """One process, in the job's entrypoint."""
+    GANG = "gang"
+    """Several processes that start together, in actors."""
+    FUNCTION = "function"
+    """A train function, by Ray Train."""
+    SWEEP = "sweep"
+    """Trials of any of these three, by Ray Tune."""
+    NOTEBOOK = "notebook"
+    """JupyterLab, in the job's entrypoint."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """An attempt: its replicas, in rank order, and what they share. `begin_url` is where the runner asks whether it may
@@ -134,9 +150,20 @@ class Launch:
     trial_id: str | None = None
     grace_seconds: int = GRACE_SECONDS
 
+    @property
+    def kind(self) -> LaunchKind:
+        """What it runs. A sweep is one whatever its trials are."""
+        if self.notebook:
+            return LaunchKind.NOTEBOOK
+        if self.tune:
+            return LaunchKind.SWEEP
+        if self.function:
+            return LaunchKind.FUNCTION
+        return LaunchKind.COMMAND if len(self.replicas) == 1 else LaunchKind.GANG
+
     def begin_address(self) -> str:
         """Where the runner asks for this launch, or whether it may begin."""
-        what = "notebook" if self.notebook else "experiment"
+        what = "notebook" if self.kind is LaunchKind.NOTEBOOK else "experiment"
         return f"{self.service_url}/api/v1/{what}/{self.experiment_id}/begin"
 
     def dumps(self) -> str:

@@ -10,12 +10,11 @@ from typing import Any
 
 from submarine_ray.access.reach import Served
 from submarine_ray.core.errors import InvalidSpec, NotFound
-from submarine_ray.spec.trials import EXPERIMENT_TAG, SWEEP_TAG
+from submarine_ray.spec.tags import EXPERIMENT_TAG, PARENT_TAG, SWEEP_TAG
 from submarine_ray.tracking.failures import translated
 from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.service import TrackingService
 
-PARENT_TAG = "mlflow.parentRunId"
 MOST_KNOWN = 50_000
 # A run's runs have runs; nobody nests them deeper.
 DEEPEST = 8

@@ -16,10 +16,10 @@ from sqlalchemy.exc import IntegrityError
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable, TrackingUnavailable
+from submarine_ray.spec.tags import RUN_NAME_TAG
 
 TRIES = 3
 ACTIVE = "active"
-NAME_TAG = "mlflow.runName"
 
 
 @dataclass(frozen=True)
@@ -129,5 +129,5 @@ def _row(new: NewRun, experiment: Any) -> Any:
         source_version="",
         lifecycle_stage=ACTIVE,
     )
-    row.tags = [SqlTag(key=key, value=value) for key, value in {NAME_TAG: new.name, **new.tags}.items()]
+    row.tags = [SqlTag(key=key, value=value) for key, value in {RUN_NAME_TAG: new.name, **new.tags}.items()]
     return row

@@ -21,13 +21,16 @@ from submarine_ray.spec.answers.experiments import Metric, Trial
 from submarine_ray.spec.launch import Tracking
 from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.records import Param
-from submarine_ray.spec.trials import (
+from submarine_ray.spec.tags import (
     EXPERIMENT_TAG,
+    PARENT_TAG,
+    REPLICA_TAG,
+    SOURCE_TAG,
     STARTED_BY_TAG,
     STATE_TAG,
-    TrialState,
     run_tags,
 )
+from submarine_ray.spec.trials import TrialState
 from submarine_ray.tracking import artifacts, curves, tensorboard, trials
 from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.failures import Translated, translated
@@ -40,7 +43,6 @@ log = structlog.get_logger(__name__)
 
 LOAD_SECONDS = 120
 ENDED = ("FINISHED", "FAILED", "KILLED")
-REPLICA_TAG = "submarine.replica"
 
 
 class TrackingService:
@@ -123,13 +125,13 @@ class TrackingService:
         """
         self.wait_ready()
         assert self._own is not None  # noqa: S101 (wait_ready has said so)
-        of_ours = {EXPERIMENT_TAG: experiment_id, REPLICA_TAG: replica, "mlflow.source.name": "submarine"}
+        of_ours = {EXPERIMENT_TAG: experiment_id, REPLICA_TAG: replica, SOURCE_TAG: "submarine"}
         return self._own.open(NewRun(run_id, name, experiment_id, of_ours | tags))
 
     def replica_run(self, run_id: str, experiment_id: str, replica: str) -> str:
         """A new run of a replica's, below the experiment's: as the replica itself makes it (client/mlflow_rest.py)."""
         above = self.client().get_run(run_id).info.experiment_id
-        tags = {**run_tags(experiment_id, None), REPLICA_TAG: replica, "mlflow.parentRunId": run_id}
+        tags = {**run_tags(experiment_id, None), REPLICA_TAG: replica, PARENT_TAG: run_id}
         made = self.client().create_run(above, run_name=f"{experiment_id}-{replica}", tags=tags)
         return str(made.info.run_id)
 

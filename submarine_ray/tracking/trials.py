@@ -9,7 +9,7 @@ from typing import Any
 from submarine_ray.core.clock import iso
 from submarine_ray.spec.answers.experiments import Trial
 from submarine_ray.spec.numbers import stored
-from submarine_ray.spec.trials import (
+from submarine_ray.spec.tags import (
     CHECKPOINT_TAG,
     EXPERIMENT_TAG,
     IS_TRIAL_TAG,
@@ -20,8 +20,8 @@ from submarine_ray.spec.trials import (
     SWEEP_NAME_TAG,
     SWEEP_TAG,
     TRIAL_TAG,
-    TrialState,
 )
+from submarine_ray.spec.trials import TrialState
 from submarine_ray.tracking.paged import every
 
 

@@ -29,7 +29,7 @@ from submarine_ray.runner import environment
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.examples import EXAMPLES
 from submarine_ray.spec.launch import BEGIN_VARIABLE, BEGUN_BEFORE_STATUS, TICKET_VARIABLE, Launch, Replica
-from submarine_ray.spec.trials import EXPERIMENT_TAG
+from submarine_ray.spec.tags import EXPERIMENT_TAG
 from tests.conftest import free_port, mlflow_of_its_own, spec, wait_until
 from tests.service import own_run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, TRIAL_TAG
+from submarine_ray.spec.tags import IS_TRIAL_TAG, PARAMS_TAG, TRIAL_TAG
 from submarine_ray.tracking.trials import documents
 
 
@@ -20,5 +20,5 @@ def run(id: str, start: int = 1, **tags: str) -> Any:
 def test_an_odd_trial_hides_no_other(params: str) -> None:
     good = run("good", **{TRIAL_TAG: "t1", PARAMS_TAG: '{"lr": 1}'})
     found = documents([good, run("odd", 2**62, **{PARAMS_TAG: params})])
-    assert [(one["trialId"], one["params"]) for one in found] == [("t1", {"lr": 1}), ("odd", {})]
-    assert found[0]["startedTime"] and found[1]["startedTime"] is None
+    assert [(one.trial_id, one.params) for one in found] == [("t1", {"lr": 1}), ("odd", {})]
+    assert found[0].started_time and found[1].started_time is None

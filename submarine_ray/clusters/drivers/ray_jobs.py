@@ -47,8 +47,10 @@ from submarine_ray.spec.launch import (
     TICKET_VARIABLE,
     Code,
     Launch,
+    LaunchKind,
 )
 from submarine_ray.spec.quantities import Resources
+from submarine_ray.spec.tags import JOB_EXPERIMENT, JOB_NAME, JOB_NOTEBOOK
 
 # Up to here single GETs (10-20 ms whatever the number of jobs) beat the list, which has no paging.
 SINGLE_GETS = 8
@@ -116,8 +118,8 @@ class RayJobs:
             "entrypoint": entrypoint,
             "submission_id": launch.submission_id,
             "metadata": {
-                "submarine.notebook" if launch.notebook else "submarine.experiment": launch.experiment_id,
-                "submarine.name": launch.name,
+                JOB_NOTEBOOK if launch.notebook else JOB_EXPERIMENT: launch.experiment_id,
+                JOB_NAME: launch.name,
             },
             **_entrypoint_resources(launch),
         }
@@ -323,7 +325,7 @@ def _entrypoint_resources(launch: Launch) -> dict[str, Any]:
     """A single process runs in the entrypoint, which then holds its resources; a gang's are in its placement group,
     and a sweep's trials have their own.
     """
-    if len(launch.replicas) != 1 or launch.function or launch.tune or launch.framework == "Ray":
+    if launch.kind not in (LaunchKind.COMMAND, LaunchKind.NOTEBOOK) or launch.framework == "Ray":
         return {}
     only = launch.replicas[0]
     asked = {"entrypoint_num_cpus": only.cpu, "entrypoint_num_gpus": only.gpu, "entrypoint_memory": only.memory}

@@ -22,7 +22,7 @@ from submarine_ray.runner.function import TrainFunction
 from submarine_ray.runner.gang import END_SECONDS, bundle
 from submarine_ray.runner.lines import LineWriter
 from submarine_ray.spec.launch import FINAL_STATUS, Launch, Tune
-from submarine_ray.spec.trials import REGISTERED_TAG, TRIAL_TAG
+from submarine_ray.spec.tags import REGISTERED_TAG, TRIAL_TAG
 
 # Read when Ray Tune is imported, or a sweep begins.
 _SETTINGS = {

@@ -18,7 +18,8 @@ from submarine_ray.runner.errors import RunnerError
 from submarine_ray.runner.tune.trial import ENDED, LOGGED, REPORTS, TrialRun, longest
 from submarine_ray.spec import memory, space
 from submarine_ray.spec.launch import Launch, Tune
-from submarine_ray.spec.trials import CHECKPOINT_TAG, MESSAGE_TAG, STATE_TAG, TrialState, rank
+from submarine_ray.spec.tags import CHECKPOINT_TAG, MESSAGE_TAG, STATE_TAG
+from submarine_ray.spec.trials import TrialState, rank
 
 NOTICE_SECONDS = 1.0
 _MLFLOW_STATUS = {TrialState.SUCCEEDED: "FINISHED", TrialState.STOPPED: "KILLED", TrialState.FAILED: "FAILED"}

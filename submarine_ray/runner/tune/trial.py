@@ -36,7 +36,8 @@ from submarine_ray.runner.tune.work import (
 from submarine_ray.spec import passing, space
 from submarine_ray.spec.launch import Launch, Tune
 from submarine_ray.spec.numbers import stored
-from submarine_ray.spec.trials import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, SWEEP_NAME_TAG, TrialState
+from submarine_ray.spec.tags import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, SWEEP_NAME_TAG
+from submarine_ray.spec.trials import TrialState
 
 # In a result: what the code logged, by names that are none of Ray Tune's ("done" would end the trial); and our own.
 LOGGED = "logged."

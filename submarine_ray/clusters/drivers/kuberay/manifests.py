@@ -16,8 +16,9 @@ from submarine_ray.clusters.drivers.kuberay import names, pods
 from submarine_ray.clusters.drivers.kuberay.pods import LAUNCH_FILE, SERVE_ENVIRONMENT, Pod
 from submarine_ray.spec.clusters import KubeRayClusterSpec, WorkerGroup
 from submarine_ray.spec.kubernetes import JobOptions, PodOptions
-from submarine_ray.spec.launch import Launch, Replica
+from submarine_ray.spec.launch import Launch, LaunchKind, Replica
 from submarine_ray.spec.quantities import Resources, parse_resources
+from submarine_ray.spec.tags import JOB_EXPERIMENT, JOB_NAME
 
 Manifest = dict[str, Any]
 ENTRYPOINT = f"exec python -m submarine_ray.runner --launch-file {LAUNCH_FILE}"
@@ -71,7 +72,7 @@ def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runne
         "jobId": launch.submission_id,
         "submissionMode": cluster.submission_mode,
         "entrypoint": ENTRYPOINT,
-        "metadata": {"submarine.experiment": launch.experiment_id, "submarine.name": launch.name},
+        "metadata": {JOB_EXPERIMENT: launch.experiment_id, JOB_NAME: launch.name},
         "backoffLimit": 0,  # retries are ours: each is an attempt that users see
         "shutdownAfterJobFinishes": True,
         "ttlSecondsAfterFinished": max(*keep, UNATTENDED_SECONDS),
@@ -187,8 +188,10 @@ def _job_cluster(
     common: dict[str, Any] = {"runner": runner, "labels": labels, "grace": launch.grace_seconds}
     image = submission.image or cluster.image
     most = submission.pods.max_workers
-    only = _only(launch) or (launch.replicas[0] if launch.framework == "Ray" and not launch.tune else None)
-    scales = bool(most) and (launch.framework == "Ray" or launch.tune is not None)
+    only = _only(launch) or (
+        launch.replicas[0] if launch.framework == "Ray" and launch.kind is not LaunchKind.SWEEP else None
+    )
+    scales = bool(most) and (launch.framework == "Ray" or launch.kind is LaunchKind.SWEEP)
     if only is not None:
         role_image = submission.images.get(only.role, image)
         store = pods.store_for(_size(only)) if launch.framework == "Ray" else pods.STORE_BYTES
@@ -205,7 +208,7 @@ def _job_cluster(
     for role in dict.fromkeys(replica.role for replica in launch.replicas):
         members = [replica for replica in launch.replicas if replica.role == role]
         size = _size(members[0])
-        store = pods.store_for(size) if launch.function or launch.tune else pods.STORE_BYTES
+        store = pods.store_for(size) if launch.kind in (LaunchKind.FUNCTION, LaunchKind.SWEEP) else pods.STORE_BYTES
         worker = Pod(size, submission.images.get(role, image), store=store, **common)
         count = len(members) * at_once
         groups.append(_group(cluster, options, role, worker, count, max(count, most or 0) if scales else count))
@@ -293,7 +296,7 @@ def _submitter(cluster: KubeRayClusterSpec, options: PodOptions, ray: Manifest) 
 
 def _only(launch: Launch) -> Replica | None:
     """The replica that runs in the job's entrypoint, where there is but one process."""
-    alone = len(launch.replicas) == 1 and not launch.function and launch.tune is None and launch.framework != "Ray"
+    alone = launch.kind in (LaunchKind.COMMAND, LaunchKind.NOTEBOOK) and launch.framework != "Ray"
     return launch.replicas[0] if alone else None
 
 
