@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
@@ -216,8 +217,8 @@ class Platform:
 
     def stop(self) -> None:
         self.health.stop()
-        for work in self.background:
-            work.stop()
+        with ThreadPoolExecutor(len(self.background)) as pool:  # one whose cluster hangs takes no time from the others
+            list(pool.map(lambda work: work.stop(), self.background))
         self.tensorboard.stop()
         self.clusters.close()
         self.database.close()

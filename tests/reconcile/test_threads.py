@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from sqlalchemy import event
 
 from submarine_ray.core.clock import CLOCK, Clock
 from submarine_ray.core.database import Database
-from submarine_ray.core.engine.engine import Engine
+from submarine_ray.core.engine.engine import Bounds, Engine
 from submarine_ray.core.leases import Lessee
 from tests.conftest import MariaDb, wait_until
 from tests.reconcile import fakes
@@ -72,6 +73,26 @@ def test_a_service_that_stops_finishes_what_it_does_and_frees_the_rest(database:
         assert session.query(ThingRow).filter(ThingRow.lock_token.is_not(None)).count() == 0
     calls = len(clusters["c"].calls)
     assert len(clusters["c"].things) == calls < ROWS and not engine._beat.is_alive()
+
+
+def test_a_step_that_hangs_keeps_no_service_from_stopping_and_only_its_own_row(database: Database) -> None:
+    going = threading.Event()
+    clusters = {"hangs": Cluster(making=lambda _key: going.wait(SECONDS) and None), "well": Cluster()}
+    with database.session(write=True) as session:
+        for number in range(20):
+            on = "hangs" if number else "well"
+            session.add(ThingRow(id=f"{number:02}", cluster=on, generation=1, next_check_ms=CLOCK.due_ms()))
+    engine = Engine(Things(clusters, Clock()), database, Lessee("a", LEASE_MS))
+    engine.start()
+    wait_until(lambda: len(engine._hand.keys()) == 19 and statuses(database), SECONDS, "all others hang, or wait")
+    begun = time.monotonic()
+    engine.stop(patience=0.2)
+    assert time.monotonic() - begun < SECONDS / 2 and not engine._beat.is_alive()
+    with database.session() as session:
+        held = session.query(ThingRow).filter(ThingRow.lock_token.is_not(None)).count()
+    assert held == Bounds().steps_of_cluster  # the rest is free for others
+    going.set()
+    wait_until(lambda: len(clusters["hangs"].calls) == held, SECONDS, "they go on, and are done once")
 
 
 def statuses(database: Database) -> dict[str, int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Generic
 
@@ -15,6 +15,7 @@ from submarine_ray.core import leases
 from submarine_ray.core.database import Database
 from submarine_ray.core.engine import metrics
 from submarine_ray.core.engine.backoff import Backoff
+from submarine_ray.core.engine.bounds import Bounds as Bounds
 from submarine_ray.core.engine.change_queue import ChangeQueue
 from submarine_ray.core.engine.feature import Feature, ObservedT, Outcome, RowT, StepT
 from submarine_ray.core.engine.hand import Hand
@@ -35,17 +36,6 @@ STALE_MS = 10_000
 """A step that has waited longer for a worker is not taken: what was seen may no longer be so."""
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """How much an engine does at once. A cluster that hangs takes its own share, and no more."""
-
-    batch: int = 40
-    looks: int = 32
-    looks_of_cluster: int = 2
-    steps: int = 64
-    steps_of_cluster: int = 4
-
-
 class Engine(Generic[RowT, ObservedT, StepT]):
     """One feature's rows in one control service."""
 
@@ -54,13 +44,13 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         feature: Feature[RowT, ObservedT, StepT],
         database: Database,
         lessee: Lessee,
-        bounds: Bounds = Bounds(),
+        bounds: Bounds | None = None,
         runner: Runner | None = None,
     ) -> None:
         self._feature = feature
         self._database = database
         self._lessee = lessee
-        self._bounds = bounds
+        self._bounds = bounds = bounds or Bounds()
         self._looks = Lanes(f"{feature.name}-look", bounds.looks, bounds.looks_of_cluster, runner, self._freed)
         self._steps = Lanes(f"{feature.name}-step", bounds.steps, bounds.steps_of_cluster, runner, self._freed)
         self._hand = Hand(database, feature.table, lessee)
@@ -68,6 +58,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         self._clusters = Backoff(longest_ms=LONGEST_OUTAGE_MS)
         self._away: dict[str, int] = {}
         self._stranded: dict[str, str] = {}
+        self._working: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._next_tick_ms = math.inf
         self._passed_over: set[str] = set()
@@ -88,15 +79,23 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         """Look for rows that are due now: somebody has changed what is desired."""
         self.loop.wake()
 
-    def stop(self) -> None:
-        """End: steps under way are finished and kept; what had not begun is given back for others."""
+    def stop(self, patience: float = STOP_SECONDS) -> None:
+        """End: steps under way have `patience` seconds to be finished; what had not begun is given back for others."""
         self.loop.stop()
-        self._looks.close(wait=True)
-        self._steps.close(wait=True)
+        lanes = (self._looks, self._steps)  # in this order: what is looked at brings steps
+        ending = threading.Thread(target=_finish, args=lanes, daemon=True)
+        ending.start()
+        ending.join(patience)
+        for one in lanes:
+            one.close(wait=False)
         self._stopping.set()
         if self._beat.is_alive():
             self._beat.join(STOP_SECONDS)
-        if left := self._hand.tokens():
+        with self._lock:
+            if hanging := set(self._working):
+                log.warning("reconcile.still_working", feature=self._feature.name, rows=sorted(hanging))
+        if left := {key: token for key, token in self._hand.tokens().items() if key not in hanging}:
+            self._hand.let_go(left)
             try:
                 with self._database.session(write=True) as session:
                     leases.give_back(session, self._feature.table, left)
@@ -221,12 +220,18 @@ class Engine(Generic[RowT, ObservedT, StepT]):
 
     def _surely(self, rows: Sequence[RowT], work: Callable[[], None]) -> None:
         """Whatever ends a work, its rows are not kept in hand by a heartbeat that nobody works under."""
+        keys = [row.row_key for row in rows]
+        with self._lock:
+            self._working.update(keys)
         try:
             work()
         except BaseException as failure:  # such as SystemExit of a library
-            log.exception("reconcile.work_broken", feature=self._feature.name, rows=[row.row_key for row in rows])
+            log.exception("reconcile.work_broken", feature=self._feature.name, rows=keys)
             self._strand([row for row in rows if self._hand.tokens().get(row.row_key) == row.lock_token], failure)
             raise
+        finally:
+            with self._lock:
+                self._working -= Counter(keys)  # drops those that nobody works on any more
 
     def _still_held(self, rows: Sequence[RowT]) -> list[RowT]:
         """Those whose leases have not ended while they waited for a worker; of the others nothing is done."""
@@ -388,3 +393,8 @@ class Engine(Generic[RowT, ObservedT, StepT]):
             return math.nan, math.nan
         waited = 0 if oldest is None else max(0, now - oldest)
         return count, waited / 1000
+
+
+def _finish(*lanes: Lanes) -> None:
+    for one in lanes:
+        one.close(wait=True)
