@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable, TrackingUnavailable
+from submarine_ray.core.errors import AlreadyExists, Conflict, DatabaseUnavailable, TrackingUnavailable
 from submarine_ray.spec.tags import RUN_NAME_TAG
 
 TRIES = 3
@@ -57,7 +57,7 @@ class OwnRuns:
         for _ in range(TRIES):
             try:
                 opened = self._open(new, self.experiment(new.experiment))
-            except IntegrityError:  # another service has just made it
+            except (IntegrityError, Conflict):  # another service has just made it
                 continue
             except DatabaseUnavailable as failure:
                 raise TrackingUnavailable("MLflow's database does not answer; try again in a moment.") from failure

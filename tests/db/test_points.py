@@ -1,4 +1,4 @@
-"""Points in MLflow's tables on a real MariaDB: as MLflow's log_batch leaves them, and with many writers at once."""
+"""Points and runs in MLflow's tables on a real MariaDB: as MLflow leaves them, and with many writers at once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import math
 import random
 import sys
 import threading
+import uuid
+from typing import Any
 
 import pytest
 
 from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.spec.trials import EXPERIMENT_TAG
+from submarine_ray.tracking.failures import Translated
+from submarine_ray.tracking.runs import NewRun, OwnRuns
 from tests.conftest import MariaDb
 from tests.unit.test_points import Row, Two, compare
 
@@ -83,3 +88,28 @@ def test_names_that_this_database_takes_for_one_are_refused_and_named(two: Two) 
         two.append(run, 2, [("acc", 2.0, 2, 2), ("Acc", 2.0, 2, 2)])
     assert two.append(run, 2, [("acc", 2.0, 2, 2)]) == 2
     assert two.history(run, ["loss"]) == {"loss": ["1 1 1.0"]}
+
+
+def test_services_that_make_a_run_at_the_same_moment_make_one(two: Two) -> None:
+    new = NewRun(uuid.uuid4().hex, "made at once", "experiment-1", {EXPERIMENT_TAG: "experiment-1"})
+    together = threading.Barrier(6)
+    found: list[Any] = []
+
+    def make() -> None:
+        service = OwnRuns(Translated(two.client), two.database)
+        together.wait()
+        try:
+            found.append(service.open(new))
+        except Exception as failure:
+            found.append(failure)
+
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (mlflow,) = {one.mlflow_experiment_id for one in found}
+    assert {one.run_id for one in found} == {new.run_id} and not any(one.told for one in found)
+    assert [run.info.run_id for run in two.client.search_runs([mlflow])] == [new.run_id]
+    two.client.delete_experiment(mlflow)
+    assert "had been deleted" in (OwnRuns(Translated(two.client), two.database).open(new).told or "")
