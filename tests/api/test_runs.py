@@ -162,7 +162,7 @@ def test_runs_of_all_replicas_are_read_and_ended_however_many(
     runs = [own.run_id] + [tracking.replica_run(own.run_id, "experiment-run-9", f"worker-{i}") for i in range(1, 6)]
     for run in runs:
         client.log_metric(run, "loss", 0.5)
-    assert {point["replica"] for point in tracking.metrics(own.run_id)} == {f"worker-{i}" for i in range(6)}
+    assert {point.replica for point in tracking.metrics(own.run_id)} == {f"worker-{i}" for i in range(6)}
     tracking.finish(own.run_id, succeeded=True)
     assert {client.get_run(run).info.status for run in runs} == {"FINISHED"}
     tracking.delete(own.run_id)
