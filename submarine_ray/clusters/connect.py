@@ -6,7 +6,6 @@ import threading
 
 from submarine_ray.clusters.drivers import kinds
 from submarine_ray.clusters.drivers.base import Driver
-from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kinds import Address, Check, Means
 from submarine_ray.clusters.tables import ClusterRow
 
@@ -52,7 +51,3 @@ class Connections:
     def checks(self, row: ClusterRow) -> list[Check] | None:
         """See Kind.checks."""
         return kinds.of(row).checks(row, self._means)
-
-    def dashboard(self, row: ClusterRow) -> Dashboard:
-        """Its one Ray dashboard. Raises Unreachable."""
-        return kinds.of(row).address(row, self._means).dashboard(self._means)

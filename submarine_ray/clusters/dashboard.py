@@ -56,7 +56,7 @@ class DashboardPlace:
             await error(HTTPStatus.METHOD_NOT_ALLOWED, refusal)(scope, receive, send)
             return
         try:
-            dashboard = await asyncio.to_thread(self._clusters.dashboard, name)
+            dashboard = await asyncio.to_thread(self._clusters.addresses.dashboard, name)
             address = urlsplit(dashboard.url)
             if address.scheme != "http":
                 raise Unreachable(f"its dashboard is at {address.scheme}; open {dashboard.url} itself")

@@ -9,18 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import httpx
-
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.access.tombstones import bury
 from submarine_ray.clusters import observed, register, removal, repository
+from submarine_ray.clusters.addresses import Addresses
 from submarine_ray.clusters.connect import Connections
 from submarine_ray.clusters.drivers import kinds
 from submarine_ray.clusters.drivers.base import Capacity, ClusterError, Driver, Unreachable
-from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kinds import Capabilities, Check, Means
 from submarine_ray.clusters.launches import Launches
-from submarine_ray.clusters.serve_hosts import serve_hosts
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core import leases
 from submarine_ray.core.clock import due_ms, iso, now_ms
@@ -35,8 +32,6 @@ from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
 from submarine_ray.spec.quantities import UNBOUNDED, Resources
-
-PROBE_SECONDS = 3.0
 
 
 class ClusterUser(Protocol):
@@ -79,6 +74,7 @@ class ClusterService:
         outgoing = Outgoing(settings.allow_cluster_networks)
         self._means = Means(settings, secrets, packages, self.launches, outgoing, self._tell)
         self._connections = Connections(self._means)
+        self.addresses = Addresses(self._means, self._row)
         self._users: list[ClusterUser] = []
         self._listeners: list[Callable[[frozenset[str]], None]] = []
 
@@ -276,39 +272,6 @@ class ClusterService:
     def names(self) -> list[str]:
         with self._database.session() as session:
             return repository.names(session)
-
-    def dashboard(self, name: str) -> Dashboard:
-        """The cluster's Ray dashboard. Raises NotFound, Unreachable."""
-        return self._connections.dashboard(self._row(name))
-
-    def outgoing(self, name: str) -> Outgoing | None:
-        """What checks the addresses that this cluster's registration names; None for the platform's own."""
-        return None if self.capabilities(name).is_here else self._means.outgoing
-
-    def serve_url(self, name: str, endpoint: str) -> str:
-        """Where an endpoint of this cluster answers, as users reach it."""
-        row = self._row(name)
-        return kinds.of(row).serve_url(row, endpoint, self._settings)
-
-    def serve_answers(self, name: str, endpoint: str, path: str) -> bool:
-        """Whether Serve answers at `path`. Of other clusters than the local one it is assumed: this service may stand
-        where their endpoints cannot be reached from.
-        """
-        if not self.capabilities(name).is_here:
-            return True
-        try:
-            url = f"{self.serve_url(name, endpoint)}{path}"
-            return httpx.get(url, timeout=PROBE_SECONDS, trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def serve_hosts(self, name: str, endpoint: str) -> list[str]:
-        """The names that an endpoint answers to, beside addresses and what only its cluster's network knows."""
-        return serve_hosts(self._settings.allowed_hosts, self.serve_url(name, endpoint))
-
-    def serve_http_options(self, name: str) -> dict[str, Any]:
-        """Serve's HTTP options for this cluster; fixed at Serve's first start there."""
-        return kinds.of(self._row(name)).serve_http_options(self._settings)
 
     def capabilities(self, name: str) -> Capabilities:
         """What the cluster can do. Raises NotFound."""

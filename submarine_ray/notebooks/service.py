@@ -216,7 +216,7 @@ class NotebookService:
             row = repository.find_taken(session, taken)
         if row is None:
             raise NotFound(f"Notebook not found. There is none named {name[:80]!r} in namespace {namespace[:80]!r}.")
-        outgoing = self._clusters.outgoing(row.cluster)
+        outgoing = self._clusters.addresses.outgoing(row.cluster)
         address = row.address if row.status == Status.RUNNING else None
         place = Place(row.id, row.name, row.status, row.reason, address, self._secrets.open(row.sealed_token), outgoing)
         with self._lock:

@@ -68,8 +68,8 @@ class Serving:
             [self._desired(row) for row in staying],
             [applications.split_of(row, staying, len(capacity.nodes)) for row in traffic],
             self._tracking_uri,
-            self._clusters.serve_http_options(cluster),
-            partial(self._clusters.serve_hosts, cluster),
+            self._clusters.addresses.serve_http_options(cluster),
+            partial(self._clusters.addresses.serve_hosts, cluster),
         )
         serve = driver.applications()
         shown = {row.name: decide.shown(row.name, serve, row.status, row.replicas) for row in staying}
@@ -145,7 +145,7 @@ class Serving:
         if shown != EndpointStatus.RUNNING or row.status == EndpointStatus.RUNNING:
             return False
         path = f"{applications.route(row.model_name, row.model_version)}/v2/health/ready"
-        return self._clusters.serve_answers(row.cluster, row.name, path)
+        return self._clusters.addresses.serve_answers(row.cluster, row.name, path)
 
     def _desired(self, row: EndpointRow) -> applications.Desired:
         is_on_disk = row.model_uri.startswith("/")

@@ -254,7 +254,7 @@ class ServingService:
         return each
 
     def _answer(self, row: EndpointRow) -> Endpoint:
-        base = self._clusters.serve_url(row.cluster, row.name) + route(row.model_name, row.model_version)
+        base = self._clusters.addresses.serve_url(row.cluster, row.name) + route(row.model_name, row.model_version)
         return Endpoint(
             url=f"{base}/v2/models/{row.model_name}/infer",
             invocations_url=f"{base}/invocations",

@@ -80,7 +80,7 @@ class TrafficService:
         self._wake()
 
     def _answer(self, row: TrafficRow) -> Traffic:
-        base = self._clusters.serve_url(row.cluster, split_name(row.model_name))
+        base = self._clusters.addresses.serve_url(row.cluster, split_name(row.model_name))
         return Traffic(
             model_name=row.model_name,
             weights=orjson.loads(row.weights),

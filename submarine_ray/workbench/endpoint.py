@@ -107,7 +107,7 @@ class _Endpoint:
         )
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
-                outgoing = partial(self._services.clusters.outgoing, self._found.cluster)
+                outgoing = partial(self._services.clusters.addresses.outgoing, self._found.cluster)
                 try_it.draw(self._found.invocations_url, await asyncio.to_thread(self._signature), outgoing)
             with ui.element("div").classes("stack"):
                 self._facts = ui.element("div")

@@ -88,7 +88,7 @@ class _Version:
             parts.row("grow")
             parts.badge(found.status, state(found.status))
         if found.status == EndpointStatus.RUNNING:
-            outgoing = partial(self._clusters.outgoing, found.cluster)
+            outgoing = partial(self._clusters.addresses.outgoing, found.cluster)
             try_it.draw(found.invocations_url, signature, outgoing)
 
     def _draw_facts(self, found: ModelVersion) -> None:

@@ -35,10 +35,11 @@ from tests.reconcile.serve import CAPACITY, FakeServe
 
 
 class Clusters:
-    """What serving asks of ClusterService."""
+    """What serving asks of ClusterService, and of its addresses."""
 
     def __init__(self, serves: dict[str, FakeServe]) -> None:
         self._serves = serves
+        self.addresses = self
         self._drivers: dict[str, Driver] = {name: serve.driver() for name, serve in serves.items()}
 
     def driver(self, name: str) -> Driver:
