@@ -11,7 +11,7 @@ EXTRA_tensorflow := tensorflow
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\)$$/\1/p' constraints.txt)
 TF_KERAS := $(shell sed -n 's/^\(tf_keras==.*\)$$/\1/p' constraints.txt)
 
-.PHONY: help quickstart test soak check format bench benchgpu docs screenshots clean
+.PHONY: help quickstart test soak mutants check format bench benchgpu docs screenshots clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,6 +58,10 @@ test: .venv/.dev .venv-compat/.done ## the test suite, with what it needs
 soak: .venv/.dev .venv-compat/.done ## the tests that take longest, which `make test` leaves out (SUBMISSIONS=n)
 	@sh tests/install-system-parts.sh
 	SUBMARINE_SUBMISSIONS=$(SUBMISSIONS) $(BIN)/pytest -m long
+	$(BIN)/python -W ignore -m tests.mutants --seconds 360
+
+mutants: .venv/.dev ## put small faults into the mechanical parts: the fast tests must see 95 of 100 (SECONDS=n, MODULES=...)
+	$(BIN)/python -W ignore -m tests.mutants $(if $(SECONDS),--seconds $(SECONDS)) $(MODULES)
 
 check: .venv/.dev ## formatting, lint, types, and the rules of who may import whom
 	$(BIN)/ruff format --check .

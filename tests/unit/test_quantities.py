@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submarine_ray.spec.quantities import Resources, parse_resources, resources_text
+from submarine_ray.spec.quantities import Resources, memory_text, parse_memory, parse_resources, resources_text
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,36 @@ def test_any_text_parses_or_is_a_value_error(text: str) -> None:
 )
 def test_what_is_answered_is_what_was_asked_for(size: Resources, text: str) -> None:
     assert resources_text(size) == text and parse_resources(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("7", 7),
+        ("1k", 1000),
+        ("1K", 1000),
+        ("1M", 10**6),
+        ("1G", 10**9),
+        ("1T", 10**12),
+        ("1P", 10**15),
+        ("1Ki", 1 << 10),
+        ("1Mi", 1 << 20),
+        ("1Gi", 1 << 30),
+        ("1Ti", 1 << 40),
+        ("1Pi", 1 << 50),
+        ("1.5G", 1500000000),
+    ],
+)
+def test_each_unit_of_memory(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+    assert parse_memory(memory_text(size)) == size
+
+
+def test_memory_is_told_in_the_largest_unit_that_is_exact() -> None:
+    assert [memory_text(size) for size in (2 << 30, 1_500_000_000, 1_000, 1, 1 << 20)] == [
+        "2Gi",
+        "1500M",
+        "1k",
+        "1",
+        "1Mi",
+    ]

@@ -1,0 +1,89 @@
+"""All mutants of a module: where cosmic-ray's operators would change something that means something."""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import parso.tree
+from cosmic_ray import plugins
+from cosmic_ray.ast import Visitor, get_ast
+from cosmic_ray.mutating import mutate_code
+
+# The first needs arguments; a removed decorator is mostly a dataclass, without which nothing can be imported.
+LEFT_OUT = re.compile(r"core/(Variable|RemoveDecorator)")
+TUNING = re.compile(r"^\s*(?:[A-Z_]+(?:: \w+)?|[A-Z_]+, [A-Z_]+|\w+: int) = [\d_., *]+$")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one module: `before` and `after` are its line."""
+
+    path: str
+    before: str
+    after: str
+    source: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.before} => {self.after}"
+
+
+class _Count(Visitor):
+    def __init__(self, operator: object) -> None:
+        self.operator = operator
+        self.places: list[tuple[int, int]] = []
+
+    def visit(self, node: parso.tree.NodeOrLeaf) -> parso.tree.NodeOrLeaf:
+        self.places += [start for start, _ in self.operator.mutation_positions(node)]  # type: ignore[attr-defined]
+        return node
+
+
+def mutants(path: str, source: str, chance: random.Random) -> Iterator[Mutant]:
+    """One mutant of each place in the module, in a random order, with an operator that is drawn by chance."""
+    tree = get_ast(source)
+    places: dict[tuple[int, int], list[tuple[str, int]]] = {}
+    for name in plugins.operator_names():
+        if LEFT_OUT.match(name):
+            continue
+        counted = _Count(plugins.get_operator(name)())
+        counted.walk(tree)
+        for occurrence, place in enumerate(counted.places):
+            places.setdefault(place, []).append((name, occurrence))
+    lines = source.splitlines()
+    order = sorted(places)
+    chance.shuffle(order)
+    plain = _meaning(source)
+    for place in order:
+        if TUNING.match(lines[place[0] - 1]):
+            continue  # how long or how many: a choice, and no fault
+        name, occurrence = chance.choice(places[place])
+        changed = mutate_code(source, plugins.get_operator(name)(), occurrence)
+        if changed is None or _meaning(changed) in (plain, None):
+            continue
+        before, after = _difference(source, changed)
+        yield Mutant(path, before, after, changed)
+
+
+def _meaning(source: str) -> str | None:
+    """The code without its annotations, which nothing runs; None if it is no code."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+    return ast.dump(tree)
+
+
+def _difference(source: str, changed: str) -> tuple[str, str]:
+    for before, after in zip(source.splitlines(), changed.splitlines(), strict=False):
+        if before != after:
+            return before.strip(), after.strip()
+    return "", ""

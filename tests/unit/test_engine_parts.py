@@ -1,0 +1,147 @@
+"""The engine's small parts, each by itself: lanes, backoff, pages of long lists."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import CancelledError
+
+import pytest
+from sqlalchemy import BigInteger, String, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from submarine_ray.core import paging
+from submarine_ray.core.engine.backoff import FIRST_MS, JITTER, LONGEST_MS, Backoff
+from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.core.lanes import Lanes
+from submarine_ray.core.paging import Cursor
+from tests.reconcile.fakes import ByHand
+
+
+class Chance(random.Random):
+    def __init__(self, at: float) -> None:
+        super().__init__()
+        self.at = at
+
+    def uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * self.at
+
+
+def test_each_pause_is_twice_the_one_before_up_to_the_longest() -> None:
+    backoff = Backoff(chance=Chance(0.5))
+    assert [backoff.failed("x") for _ in range(10)] == [
+        (number + 1, min(LONGEST_MS, FIRST_MS * 2**number)) for number in range(10)
+    ]
+    assert backoff.failed("other") == (1, FIRST_MS)
+    assert backoff.succeeded("x") and not backoff.succeeded("x")
+    assert backoff.failed("x") == (1, FIRST_MS)
+    for _ in range(100):
+        assert backoff.failed("x")[1] <= LONGEST_MS
+
+
+@pytest.mark.parametrize(("at", "share"), [(0, 1 - JITTER), (1, 1 + JITTER)])
+def test_a_pause_is_a_quarter_longer_or_shorter(at: float, share: float) -> None:
+    assert Backoff(1000, 5000, Chance(at)).failed("x") == (1, int(1000 * share))
+
+
+def test_lanes_bound_each_lane_and_all() -> None:
+    hand, freed = ByHand(), list[str]()
+    lanes = Lanes("test", 3, 2, hand, freed.append)
+    answers = [lanes.put(lane, lambda lane=lane, number=number: (lane, number)) for number, lane in enumerate("aaabb")]
+    assert len(hand.work) == 3 and lanes.free() == 0
+    assert lanes.full() == {"a"} and lanes.waiting() == {"a": 1, "b": 1}
+    hand.work.pop(0)()
+    assert len(hand.work) == 3 and freed == ["a"] and lanes.waiting() == {"b": 1}  # of those that may, the first
+    hand.run()
+    assert [one.result() for one in answers if one] == [("a", 0), ("a", 1), ("a", 2), ("b", 3), ("b", 4)]
+    assert lanes.free() == 3 and lanes.full() == set() and not lanes.waiting()
+
+
+def test_a_lane_that_is_full_leaves_room_to_others() -> None:
+    hand = ByHand()
+    lanes = Lanes("test", 3, 1, hand)
+    for lane in "aaab":
+        lanes.put(lane, lambda: None)
+    assert len(hand.work) == 2 and lanes.free() == 1 and lanes.full() == {"a", "b"}
+
+
+def test_a_lane_takes_no_more_than_its_queue() -> None:
+    lanes = Lanes("test", 1, 1, ByHand())
+    assert lanes.put("a", int, queue=1) and lanes.put("b", int, queue=1) and lanes.put("a", int, queue=1)
+    assert lanes.put("a", int, queue=1) is None and lanes.put("c", int, queue=0) is None
+    assert lanes.put("a", int, queue=2) and lanes.waiting() == {"a": 2, "b": 1}
+
+
+def test_what_is_cancelled_or_fails_keeps_no_place() -> None:
+    hand = ByHand()
+    lanes = Lanes("test", 1, 1, hand)
+    failing = lanes.put("a", lambda: 1 / 0)
+    cancelled, kept = lanes.put("a", int), lanes.put("a", lambda: 7, queue=2)
+    assert failing and cancelled and kept and cancelled.cancel()
+    assert lanes.waiting() == {"a": 1}
+    last = lanes.put("a", lambda: 8, queue=2)
+    hand.run()
+    assert isinstance(failing.exception(), ZeroDivisionError) and kept.result() == 7 and last and last.result() == 8
+    assert lanes.free() == 1
+
+
+def test_closed_lanes_begin_nothing_more() -> None:
+    hand, done = ByHand(), list[int]()
+    lanes = Lanes("test", 1, 1, hand)
+    for number in range(3):
+        last = lanes.put("a", lambda number=number: done.append(number))
+    lanes.close(wait=True)
+    assert done == [0] and last
+    with pytest.raises(CancelledError):
+        last.result(0)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Item(Base):
+    __tablename__ = "item"
+    id: Mapped[str] = mapped_column(String(9), primary_key=True)
+    ms: Mapped[int] = mapped_column(BigInteger)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+def test_pages_together_are_the_list(limit: int, descending: bool) -> None:
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    keys = [(ms, id) for ms in (1, 2, 3) for id in ("a", "b")]
+    with Session(engine) as session:
+        session.add_all(Item(id=f"{id}{ms}", ms=ms) for ms, id in keys)
+        session.flush()
+        order = [column.desc() if descending else column for column in (Item.ms, Item.id)]
+        everything = list(session.scalars(select(Item).order_by(*order)))
+        pages, cursor = list[list[Item]](), None
+        while True:
+            found = session.scalars(
+                paging.after(select(Item).order_by(*order), Item.ms, Item.id, limit, cursor, descending)
+            ).all()
+            page, attributes = paging.split(found, limit, lambda row: Cursor(row.ms, row.id))
+            pages.append(page)
+            said = attributes.model_dump(by_alias=True)
+            assert said["limit"] == limit
+            if not said.get("nextCursor"):
+                break
+            cursor = Cursor.parse(said["nextCursor"])
+        assert [row for page in pages for row in page] == everything
+        assert all(len(page) == limit for page in pages[:-1]) and pages[-1]
+        assert session.scalars(paging.after(select(Item), Item.ms, Item.id, None, None)).all()
+        assert paging.split(everything, None, lambda row: Cursor(row.ms, row.id))[0] == everything
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_a_cursor_is_read_as_it_was_given(length: int) -> None:
+    cursor = Cursor(1_800_000_000_000, "x" * length)
+    assert Cursor.parse(str(cursor)) == cursor and "=" not in str(cursor)
+    assert Cursor.parse(None) is None and Cursor.parse("") is None
+
+
+@pytest.mark.parametrize("text", ["é", "a", "WzFd", "WyJhIiwiYiJd", "WzEsMl0", "bnVsbA", "WzEsImEiLDJd"])
+def test_what_no_page_gave_is_no_cursor(text: str) -> None:
+    with pytest.raises(InvalidSpec, match="cursor"):
+        Cursor.parse(text)

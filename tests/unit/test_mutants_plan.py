@@ -1,0 +1,27 @@
+"""What `make mutants` goes by is in step with the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.plan import ONCE_UNSEEN, TESTS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_decision_and_all_of_the_engine_is_mutated() -> None:
+    package = ROOT / "submarine_ray"
+    engine = {"__init__.py", "bounds.py", "feature.py", "metrics.py"}  # no code that decides anything
+    parts = {path for path in (package / "core" / "engine").glob("*.py") if path.name not in engine}
+    expected = {str(path.relative_to(ROOT)) for path in {*package.glob("*/decide.py"), *parts}}
+    assert expected <= set(TESTS)
+    assert [path for tests in TESTS.values() for path in tests if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(("path", "before", "after"), ONCE_UNSEEN)
+def test_a_fault_that_was_once_unseen_can_still_be_made(path: str, before: str, after: str) -> None:
+    source = (ROOT / path).read_text()
+    assert source.count(before) == 1 and path in TESTS
+    compile(source.replace(before, after), path, "exec")
