@@ -107,7 +107,7 @@ class _Form:
                 self._draw_steps(
                     stepper,
                     ["", *(one["name"] for one in clusters)],
-                    ["", *(one["environmentSpec"]["name"] for one in environments[0])],
+                    ["", *(one.environment_spec.name for one in environments[0])],
                 )
             with ui.element("div").classes("stack"):
                 with parts.card("YAML"):
