@@ -1,4 +1,4 @@
-"""A Ray Serve application that answers nobody: its `user_config` says which wish the whole configuration comes from.
+"""A Ray Serve application that answers nobody: its `user_config` says which generation the whole configuration is of.
 
 It has no replica, and no route. The control service reads what Serve shows of it (clusters/drivers/fences.py).
 """

@@ -221,14 +221,14 @@ def test_the_token_that_reads_its_model_is_in_a_secret_of_its_own(server: ApiSer
 
 
 def told(server: ApiServer, driver: Any, fence: Fence, *names: str) -> list[str]:
-    """What has a RayService once a driver was told a wish."""
+    """What has a RayService once a driver was told a generation."""
     wanted = [applications.Desired(name, "m", n, f"models:/m/{n}", 1, 0.25, 0) for n, name in enumerate(names, 1)]
     driver.put_applications(applications.configuration(wanted, [], "http://service/mlflow", {}), fence)
     return sorted(one["metadata"]["name"] for one in server.store.list("rayservices")[0])
 
 
-def test_an_older_wish_never_overwrites_a_newer_one(server: ApiServer, tmp_path: Path) -> None:
-    """Two control services; what one of them has seen may be old, as its watch and its wish may."""
+def test_an_older_generation_never_overwrites_a_newer_one(server: ApiServer, tmp_path: Path) -> None:
+    """Two control services; what one of them has seen may be old, as its watch and its generation may."""
     drivers = [dedicated(server, tmp_path / name)[1] for name in ("one", "other")]
     one, other = drivers
     assert told(server, one, Fence(5, "a"), "m-1", "m-2") == ["m-1", "m-2"]
@@ -246,7 +246,9 @@ def test_an_older_wish_never_overwrites_a_newer_one(server: ApiServer, tmp_path:
         driver.close()
 
 
-def test_a_wish_that_changes_nothing_of_an_endpoint_is_noted_all_the_same(server: ApiServer, tmp_path: Path) -> None:
+def test_a_generation_that_changes_nothing_of_an_endpoint_is_noted_all_the_same(
+    server: ApiServer, tmp_path: Path
+) -> None:
     _, driver = dedicated(server, tmp_path)
     told(server, driver, Fence(1, "a"), "m-1")
     before = server.store.get("rayservices", "m-1")["spec"]

@@ -12,6 +12,7 @@ import yaml
 
 from submarine_ray.clusters.drivers.base import Fence, Superseded, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
+from submarine_ray.clusters.drivers.kuberay import fencing
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
@@ -80,6 +81,7 @@ def test_an_older_registration_never_overwrites_a_newer_one(server: ApiServer, t
     assert there() == (1, "5")
     new.maintain(Fence(6))
     assert there() == (2, "6")
+    wait_until(lambda: fencing.of(old._at.clusters.get(old.name) or {"metadata": {}}).number == 6, 5, "its watch tells")
     with pytest.raises(Superseded) as refused:
         old.maintain(Fence(5))
     assert refused.value.number == 6

@@ -33,12 +33,12 @@ class FakeServe:
         return sorted(name for name in self.applications if name != "submarine:fence")
 
     def number(self) -> int:
-        """The number of the wish that is there."""
+        """The number of the generation that is there."""
         (deployment,) = self.applications["submarine:fence"]["deployments"]
         return int(deployment["user_config"]["number"])
 
     def seen(self) -> int:
-        """The number of the wish that is there; 0: none."""
+        """The number of the generation that is there; 0: none."""
         return self.number() if "submarine:fence" in self.applications else 0
 
     def put(self, config: dict[str, Any]) -> None:

@@ -215,7 +215,7 @@ def test_an_endpoint_comes_runs_is_scaled_and_goes(house: House) -> None:
     house.delete(1)
     one.work()
     assert house.statuses() == {} and house.serve.names() == []
-    assert len(house.serve.puts) == 3  # each wish once
+    assert len(house.serve.puts) == 3  # each change once
 
 
 def test_a_service_does_not_remove_the_endpoint_that_another_has_just_added(house: House) -> None:
@@ -232,7 +232,7 @@ def test_a_service_does_not_remove_the_endpoint_that_another_has_just_added(hous
 
 @pytest.mark.parametrize("when", ["before the look", "after the look"])
 def test_a_stopped_service_that_goes_on_puts_nothing_old(house: House, when: str) -> None:
-    """Stopped (SIGSTOP) with its lease, and going on (SIGCONT) when another has put a newer wish."""
+    """Stopped (SIGSTOP) with its lease, and going on (SIGCONT) when another has put a newer generation."""
     one, other = house.service("one"), house.service("other")
     house.ask(1)
 
@@ -252,7 +252,7 @@ def test_a_stopped_service_that_goes_on_puts_nothing_old(house: House, when: str
     assert house.serve.puts == [["m-1", "m-2"]] and set(house.statuses().values()) == {"Running"}
 
 
-def test_an_older_wish_is_put_right_whenever_it_arrives(house: House) -> None:
+def test_an_older_generation_is_put_right_whenever_it_arrives(house: House) -> None:
     """The service is stopped in the one place where nobody can see it: between its last look and its PUT."""
     one, other = house.service("one"), house.service("other")
     house.ask(1)
@@ -275,7 +275,7 @@ def test_an_older_wish_is_put_right_whenever_it_arrives(house: House) -> None:
     assert house.serve.names() == ["m-1", "m-3"] and house.serve.number() == house.generation()
 
 
-def test_an_older_wish_that_arrives_where_nothing_is_served_any_more_is_put_right(house: House) -> None:
+def test_an_older_generation_that_arrives_where_nothing_is_served_any_more_is_put_right(house: House) -> None:
     one = house.service()
     house.ask(1)
     one.work()
@@ -423,10 +423,10 @@ HAPPENINGS = st.lists(
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(HAPPENINGS)
-def test_whatever_happens_each_wish_is_carried_out_in_the_end(
+def test_whatever_happens_each_desire_is_carried_out_in_the_end(
     tmp_path: Path, empty: Path, happenings: list[tuple[str, int]]
 ) -> None:
-    """Two services whose workers, leases, stops and PUTs come in any order. No older wish replaces a newer one but one
+    """Two services whose workers, leases, stops and PUTs come in any order. No older generation replaces a newer one but one
     that was under way, and that is put right.
     """
     shutil.copy(empty, tmp_path / "test.db")

@@ -114,19 +114,19 @@ class Blocked(ClusterError):
 
 
 class Superseded(ClusterError):
-    """Nothing was written: a newer wish is there, whose number is `number`, or may be there (None)."""
+    """Nothing was written: a newer generation is there, whose number is `number`, or may be there (None)."""
 
     def __init__(self, why: str, number: int | None = None) -> None:
-        super().__init__(f"A newer wish is not overwritten: {why}.")
+        super().__init__(f"A newer generation is not overwritten: {why}.")
         self.number = number
 
 
 @dataclass(frozen=True)
 class Fence:
-    """Which wish something comes from that is declared as a whole: written with it, and shown again by the cluster.
+    """The generation of something that is declared as a whole: written with it, and shown again by the cluster.
 
-    `number` grows with each change of the wish; `digest` tells what was made of it. `is_held`: whether who writes still
-    holds the lease that lets it write, asked immediately before.
+    `number` grows with each change of what is desired; `digest` tells what was made of it. `is_held`: whether who
+    writes still holds the lease that lets it write, asked immediately before.
     """
 
     number: int = 0

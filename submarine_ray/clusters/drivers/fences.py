@@ -1,8 +1,8 @@
 """The fencing number in Serve's configuration, and how it is read again.
 
-Serve's REST API replaces everything at once and compares nothing. So the configuration itself says which wish it comes
-from: one application more, without replicas or a route, whose `user_config` Serve stores and shows. Who has put a newer
-wish there finds an older one by its number, and puts its own again.
+Serve's REST API replaces everything at once and compares nothing. So the configuration itself says which generation it
+is of: one application more, without replicas or a route, whose `user_config` Serve stores and shows. Who has put a
+newer generation there finds an older one by its number, and puts its own again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DEPLOYMENT = "fence"
 
 
 def fenced(config: Mapping[str, Any], fence: Fence) -> dict[str, Any]:
-    """Serve's configuration with the number of the wish that it comes from."""
+    """Serve's configuration with the number of its generation."""
     deployment = {
         "name": _DEPLOYMENT,
         "autoscaling_config": {"min_replicas": 0, "max_replicas": 1},
@@ -46,8 +46,8 @@ def unfenced(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(found: Fence, own: Fence) -> None:
-    """Raises Superseded where a newer wish was put than `own`, or where that may be."""
+    """Raises Superseded where a newer generation was put than `own`, or where that may be."""
     if found.number > own.number:
-        raise Superseded(f"it has wish {found.number} already, and this one is {own.number}", found.number)
+        raise Superseded(f"it has generation {found.number} already, and this one is {own.number}", found.number)
     if not own.is_held():
-        raise Superseded("the lease on it has ended: another service may have put a newer wish there")
+        raise Superseded("the lease on it has ended: another service may have put a newer generation there")

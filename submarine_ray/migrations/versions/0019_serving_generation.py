@@ -1,4 +1,4 @@
-"""Which wish a cluster's Serve has, in the place of what was last put there"""
+"""Which generation a cluster's Serve has, in the place of what was last put there"""
 
 from __future__ import annotations
 

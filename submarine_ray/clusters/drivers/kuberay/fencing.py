@@ -1,4 +1,4 @@
-"""Objects that are written with the number of the wish that they are of: an older one never replaces a newer one.
+"""Objects that are written with the number of their generation: an older one never replaces a newer one.
 
 Kubernetes compares for us: a write that names a resourceVersion fails if somebody else has written since it was read.
 """
@@ -18,13 +18,13 @@ ATTEMPTS = 5
 
 
 def of(found: Object) -> Fence:
-    """The wish that an object is of."""
+    """The generation that an object is of."""
     number, _, digest = (found["metadata"].get("annotations") or {}).get(names.FENCE_ANNOTATION, "0").partition(" ")
     return Fence(int(number), digest)
 
 
 def stamped(manifest: Object, fence: Fence) -> Object:
-    """The manifest with the number of its wish, which its fingerprint leaves out."""
+    """The manifest with the number of its generation, which its fingerprint leaves out."""
     annotations = {
         **(manifest["metadata"].get("annotations") or {}),
         names.FENCE_ANNOTATION: f"{fence.number} {fence.digest}",
@@ -70,7 +70,7 @@ def put(
 
 
 def delete(at: Namespace, plural: str, name: str, fence: Fence) -> None:
-    """Delete an object, unless it is of a newer wish. Raises Superseded, Blocked, Unreachable."""
+    """Delete an object, unless it is of a newer generation. Raises Superseded, Blocked, Unreachable."""
 
     def write(path: str, there: Object) -> None:
         fences.check(of(there), fence)

@@ -23,7 +23,7 @@ REPLICAS_ANNOTATION = "submarine-ray/replicas"
 SHAPE_ANNOTATION = "submarine-ray/shape"
 # How many seconds a job's objects stay after a success and after a failure: "0 3600".
 KEEP_ANNOTATION = "submarine-ray/keep-seconds"
-# The wish that an object is of: number and digest.
+# The generation that an object is of: number and digest.
 FENCE_ANNOTATION = "submarine-ray/fence"
 GRACE_ANNOTATION = "submarine-ray/grace-seconds"
 # RayJob and RayService: 47 characters at most, so that what KubeRay makes of them still fits.
