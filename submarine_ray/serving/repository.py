@@ -141,6 +141,21 @@ def abandon(session: Session, cluster: str) -> None:
     session.execute(delete(EndpointRow).where(EndpointRow.cluster == cluster))
 
 
+def is_begun(session: Session, cluster: str) -> bool:
+    return session.get(ServingRow, cluster) is not None
+
+
+def begin(session: Session, cluster: str) -> None:
+    """Make a cluster's row, in a transaction of its own: on MySQL all but the first of several that make it hold a lock
+    until they end, which keeps each from changing it. Raises AlreadyExists.
+    """
+    session.add(ServingRow(cluster=cluster, next_check_ms=due_ms()))
+    try:
+        session.flush()
+    except IntegrityError as failure:
+        raise AlreadyExists(cluster) from failure
+
+
 def desire(session: Session, cluster: str) -> None:
     """Count a change of what users want of a cluster's Serve, and have it looked at. Before the change: whoever writes
     what was seen locks this row first too, and neither waits for the other in a ring.

@@ -82,6 +82,7 @@ class ServingService:
             created_ms=now_ms(),
             changed_ms=now_ms(),
         )
+        self._begin(cluster)
         with self._database.session(write=True) as session:
             present = repository.find(session, row.name)
             if present is None:
@@ -234,6 +235,13 @@ class ServingService:
         """See ClusterUser."""
         with self._database.session(write=True) as session:
             repository.abandon(session, cluster)
+
+    def _begin(self, cluster: str) -> None:
+        with self._database.session() as session:
+            if repository.is_begun(session, cluster):
+                return
+        with contextlib.suppress(AlreadyExists), self._database.session(write=True) as session:
+            repository.begin(session, cluster)
 
     def _find(self, model_name: str, model_version: int) -> EndpointRow:
         with self._database.session() as session:

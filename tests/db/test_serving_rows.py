@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Event
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from submarine_ray.core import leases
 from submarine_ray.core.clock import due_ms
 from submarine_ray.core.database import Database
+from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.leases import Lessee
 from submarine_ray.serving import repository
 from submarine_ray.serving.repository import Noted
@@ -26,6 +28,8 @@ def change(database: Database, version: int) -> None:
         name=f"m-{version}", model_name="m", model_version=version, model_uri="/m", cluster="a", replicas=1, cpu=0.5,
         memory=0, gpu=0, status="Creating", created_ms=0, changed_ms=0,
     )  # fmt: skip
+    with suppress(AlreadyExists), database.session(write=True) as session:
+        repository.begin(session, "a")
     with database.session(write=True) as session:
         repository.add(session, row)
     with database.session(write=True) as session:
@@ -59,5 +63,5 @@ def test_each_change_counts_and_nobody_waits_in_a_ring(database: Database) -> No
             is_over.set()
     assert sum(service.result() for service in services) > 0
     with database.session() as session:
-        assert session.get_one(ServingRow, "a").generation == 3 * len(VERSIONS)
+        assert session.get_one(ServingRow, "a").generation == 1 + 3 * len(VERSIONS)
         assert {row.status for row in repository.on_cluster(session, "a")} == {"Deleting"}
