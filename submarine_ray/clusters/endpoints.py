@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends
 
 from submarine_ray.access.callers import administrator
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.documents import DocumentRoute
-from submarine_ray.core.envelope import Envelope, ok
+from submarine_ray.core.envelope import Reply, ok
 from submarine_ray.spec.answers.clusters import Cluster, ClusterCheck
 from submarine_ray.spec.clusters import ClusterSpec
 
@@ -18,27 +18,26 @@ def router(clusters: ClusterService) -> APIRouter:
 
     @routes.post(
         "",
-        response_model=Envelope[Cluster],
         summary="Register a Ray cluster, or KubeRay on Kubernetes",
         dependencies=administrators,
     )
-    def create(spec: ClusterSpec) -> Response:
+    def create(spec: ClusterSpec) -> Reply[Cluster]:
         return ok(clusters.create(spec))
 
-    @routes.get("", response_model=Envelope[list[Cluster]], summary="List clusters")
-    def list_all() -> Response:
+    @routes.get("", summary="List clusters")
+    def list_all() -> Reply[list[Cluster]]:
         return ok(clusters.list_all())
 
-    @routes.get("/{name}", response_model=Envelope[Cluster], summary="Get a cluster")
-    def get(name: str) -> Response:
+    @routes.get("/{name}", summary="Get a cluster")
+    def get(name: str) -> Reply[Cluster]:
         return ok(clusters.get(name))
 
-    @routes.delete("/{name}", response_model=Envelope[Cluster], summary="Remove a cluster", dependencies=administrators)
-    async def delete(name: str, force: bool = False) -> Response:
+    @routes.delete("/{name}", summary="Remove a cluster", dependencies=administrators)
+    async def delete(name: str, force: bool = False) -> Reply[Cluster]:
         return ok(await clusters.waiting.ask(name, clusters.delete, name, force))
 
-    @routes.post("/{name}/check", response_model=Envelope[list[ClusterCheck]], summary="Check a cluster")
-    async def check(name: str) -> Response:
+    @routes.post("/{name}/check", summary="Check a cluster")
+    async def check(name: str) -> Reply[list[ClusterCheck]]:
         return ok(await clusters.waiting.ask(name, clusters.check, name))
 
     return routes

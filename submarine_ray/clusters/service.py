@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from submarine_ray.access.tokens import Tokens
 from submarine_ray.access.tombstones import bury
@@ -28,6 +28,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.core.waiting import Waiting
 from submarine_ray.packages.service import PackageService
+from submarine_ray.spec.answers.clusters import Cluster, ClusterCheck
 from submarine_ray.spec.clusters import LOCAL_CLUSTER, ClusterSpec
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec, KernelSpec
@@ -84,7 +85,7 @@ class ClusterService:
             if repository.find(session, LOCAL_CLUSTER) is None:
                 repository.add(session, ClusterRow(name=LOCAL_CLUSTER, kind=LOCAL_CLUSTER, created_ms=now_ms()))
 
-    def create(self, spec: ClusterSpec) -> dict[str, Any]:
+    def create(self, spec: ClusterSpec) -> Cluster:
         """Register a cluster. Raises AlreadyExists, InvalidSpec."""
         if spec.name == LOCAL_CLUSTER:
             raise InvalidSpec("'local' is the cluster that `submarine up` starts; choose another name", "name")
@@ -107,14 +108,14 @@ class ClusterService:
                 with contextlib.suppress(AlreadyExists):  # somebody registers it at this very moment
                     self.create(spec)
 
-    def get(self, name: str) -> dict[str, Any]:
+    def get(self, name: str) -> Cluster:
         return _answer(self._row(name))
 
-    def list_all(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[Cluster]:
         with self._database.session() as session:
             return [_answer(row) for row in repository.list_all(session)]
 
-    def check(self, name: str) -> list[dict[str, Any]]:
+    def check(self, name: str) -> list[ClusterCheck]:
         """Look at everything that a cluster needs; each with what to do where it lacks. Takes as long as it takes."""
         row = self._row(name)
         found = self._connections.checks(row)
@@ -127,7 +128,7 @@ class ClusterService:
             return Check("reachable", False, str(failure), "Is it running, and the token right?")
         return Check("reachable", True, f"{len(capacity.nodes)} nodes answer.")
 
-    def delete(self, name: str, force: bool = False) -> dict[str, Any]:
+    def delete(self, name: str, force: bool = False) -> Cluster:
         """Forget a cluster, and take away what was made on it. Raises NotFound; Conflict for the local one, and while
         something is still to end there. With `force` that is given up, and a cluster that does not answer keeps what
         was made there. The answer's message says so.
@@ -140,7 +141,7 @@ class ClusterService:
                 user.abandon(name)
             why_not = self._take_away(row)
             self._forget(name, by_user=not row.deleting)
-            return _answer(row) | {"message": removal.given_up(row, why_not)}
+            return _answer(row).model_copy(update={"message": removal.given_up(row, why_not)})
         if left := self._unfinished(name):
             raise Conflict(
                 f"{left} experiments, notebooks or endpoints still need {name!r}, or are being put away; stop or "
@@ -156,7 +157,7 @@ class ClusterService:
             return _answer(row)
         message = removal.awaited(name, why_not)
         self.note_outage(name, message)
-        return _answer(row) | {"deleting": True, "message": message}
+        return _answer(row).model_copy(update={"deleting": True, "message": message})
 
     def _take_away(self, row: ClusterRow) -> str | None:
         """Delete what was made on a cluster; why not, if it does not let us."""
@@ -306,10 +307,10 @@ def _last_seen(row: ClusterRow) -> LastSeen:
     )
 
 
-def _answer(row: ClusterRow) -> dict[str, Any]:
+def _answer(row: ClusterRow) -> Cluster:
     registered = register.registered(row)
     sizes = {"cpu": row.total_cpu, "memory": row.total_memory, "gpu": row.total_gpu}
-    return {
+    return Cluster.model_validate({
         "name": row.name,
         "kind": row.kind,
         "address": row.address,
@@ -327,4 +328,4 @@ def _answer(row: ClusterRow) -> dict[str, Any]:
         "resources": None
         if row.total_cpu is None
         else {key: value if value is None or value < UNBOUNDED else None for key, value in sizes.items()},
-    }
+    })  # fmt: skip

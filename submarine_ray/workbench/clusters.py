@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
 
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.spec.answers.clusters import Cluster
 from submarine_ray.spec.answers.experiments import ExperimentSummary
+from submarine_ray.spec.answers.notebooks import Notebook
+from submarine_ray.spec.answers.serving import Endpoint
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Filter
 from submarine_ray.spec.quantities import Resources
@@ -20,9 +23,29 @@ from submarine_ray.workbench.services import Services
 SHOWN = 20
 
 
-def health(cluster: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Used:
+    """A cluster, how much of it the platform's own jobs hold, and whether Ray's dashboard can be opened."""
+
+    cluster: Cluster
+    in_use: Resources
+    has_dashboard: bool
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A cluster, and all that the platform has on it."""
+
+    used: Used
+    running: tuple[list[ExperimentSummary], int]
+    waiting: tuple[list[ExperimentSummary], int]
+    notebooks: list[Notebook]
+    endpoints: list[Endpoint]
+
+
+def health(cluster: Cluster) -> str:
     """A cluster's health in a word."""
-    return {True: "Healthy", False: "Unhealthy", None: "Unknown"}[cluster["healthy"]]
+    return {True: "Healthy", False: "Unhealthy", None: "Unknown"}[cluster.healthy]
 
 
 def add(bench: Bench) -> None:
@@ -57,52 +80,50 @@ def add(bench: Bench) -> None:
                     begin.on_click(lambda: _check(services, name, begin, report))
 
 
-def with_use(services: Services) -> list[dict[str, Any]]:
+def with_use(services: Services) -> list[Used]:
     """All clusters, and how much of each the platform's own jobs hold."""
     return [_with_use(services, one) for one in services.clusters.list_all()]
 
 
-def _with_use(services: Services, cluster: dict[str, Any]) -> dict[str, Any]:
-    name = cluster["name"]
-    has_dashboard = services.clusters.capabilities(name).has_dashboard
-    return cluster | {"inUse": services.admission.in_use(name), "hasDashboard": has_dashboard}
+def _with_use(services: Services, cluster: Cluster) -> Used:
+    has_dashboard = services.clusters.capabilities(cluster.name).has_dashboard
+    return Used(cluster, services.admission.in_use(cluster.name), has_dashboard)
 
 
-def _look(services: Services, name: str) -> dict[str, Any]:
-    """The cluster, and all that the platform has on it."""
-    cluster = _with_use(services, services.clusters.get(name))
-    jobs = {
-        status: services.experiments.summaries(Filter(status=status, cluster=name), 1, SHOWN)
+def _look(services: Services, name: str) -> _Found:
+    used = _with_use(services, services.clusters.get(name))
+    running, created, accepted = (
+        services.experiments.summaries(Filter(status=status, cluster=name), 1, SHOWN)
         for status in (ExperimentStatus.RUNNING, ExperimentStatus.CREATED, ExperimentStatus.ACCEPTED)
-    }
+    )
     notebooks = services.notebooks.list_page(None, None, None)[0]
-    return {
-        "cluster": cluster,
-        "running": jobs[ExperimentStatus.RUNNING],
+    return _Found(
+        used,
+        running,
         # Created ones are with the cluster already, accepted ones wait for room.
-        "waiting": jobs[ExperimentStatus.CREATED][0] + jobs[ExperimentStatus.ACCEPTED][0],
-        "waiting_count": jobs[ExperimentStatus.CREATED][1] + jobs[ExperimentStatus.ACCEPTED][1],
-        "notebooks": [one for one in notebooks if (one.spec.cluster or services.clusters.default) == name],
-        "endpoints": [one for one in services.serving.list_all() if one.cluster == name],
-    }
+        (created[0] + accepted[0], created[1] + accepted[1]),
+        [one for one in notebooks if (one.spec.cluster or services.clusters.default) == name],
+        [one for one in services.serving.list_all() if one.cluster == name],
+    )
 
 
-def _draw_cluster(found: dict[str, Any]) -> None:
-    name = found["cluster"]["name"]
-    _draw_card(found["cluster"])
-    running, count = found["running"]
+def _draw_cluster(found: _Found) -> None:
+    name = found.used.cluster.name
+    _draw_card(found.used)
+    running, count = found.running
+    waiting, waiting_count = found.waiting
     _draw_jobs(f"Running ({count})", running, name, ExperimentStatus.RUNNING)
-    _draw_jobs(f"Waiting ({found['waiting_count']})", found["waiting"], name, "")
+    _draw_jobs(f"Waiting ({waiting_count})", waiting, name, "")
     with parts.card("Also here"):
-        for one in found["endpoints"]:
+        for one in found.endpoints:
             with parts.row():
                 endpoint_link(one)
                 parts.text(f"endpoint × {one.replicas}", classes="quiet small")
-        for one in found["notebooks"]:
+        for notebook in found.notebooks:
             with parts.row():
-                parts.link(one.name, "/notebooks").classes("grow anywhere")
+                parts.link(notebook.name, "/notebooks").classes("grow anywhere")
                 parts.text("notebook", classes="quiet small")
-        if not found["endpoints"] and not found["notebooks"]:
+        if not found.endpoints and not found.notebooks:
             parts.text("No endpoints and no notebooks.", "p", "quiet")
 
 
@@ -118,29 +139,30 @@ def _draw_jobs(title: str, jobs: list[ExperimentSummary], cluster: str, status: 
         parts.link("All experiments of this cluster", addresses.experiments(cluster=cluster, status=status))
 
 
-def _draw_cards(found: list[dict[str, Any]]) -> None:
+def _draw_cards(found: list[Used]) -> None:
     for one in found:
         _draw_card(one)
 
 
-def _draw_card(one: dict[str, Any]) -> None:
+def _draw_card(used: Used) -> None:
+    one = used.cluster
     with parts.card():
         with parts.row():
-            parts.link(one["name"], addresses.cluster(one["name"])).classes("grow anywhere").style("font-weight: 600")
+            parts.link(one.name, addresses.cluster(one.name)).classes("grow anywhere").style("font-weight: 600")
             parts.badge(health(one))
-        if one["message"]:
-            parts.notice(one["message"], bad=one["healthy"] is False)
+        if one.message:
+            parts.notice(one.message, bad=one.healthy is False)
         parts.facts(
             [
-                ("Kind", " ".join(filter(None, (one["kind"], one["mode"])))),
-                ("Namespace", one["namespace"]),
-                ("Nodes", str(one["nodes"]) if one["nodes"] is not None else None),
-                ("Seen", lambda: parts.ago(one["observedTime"])),
+                ("Kind", " ".join(filter(None, (one.kind, one.mode)))),
+                ("Namespace", one.namespace),
+                ("Nodes", str(one.nodes) if one.nodes is not None else None),
+                ("Seen", lambda: parts.ago(one.observed_time)),
             ]
         )
-        usage(one["resources"], one["inUse"])
-        if one["hasDashboard"]:
-            parts.link("Ray dashboard", addresses.dashboard(one["name"]), new_tab=True)
+        usage(one.resources, used.in_use)
+        if used.has_dashboard:
+            parts.link("Ray dashboard", addresses.dashboard(one.name), new_tab=True)
 
 
 def usage(resources: dict[str, float | None] | None, in_use: Resources) -> None:
@@ -179,8 +201,8 @@ async def _check(services: Services, name: str, begin: ui.button, report: ui.ele
         for one in found.value:
             with ui.element("div"):
                 with parts.row():
-                    parts.text(one["check"]).style("font-weight: 600")
-                    parts.badge({True: "OK", False: "Failed", None: "Unknown"}[one["ok"]])
-                parts.text(one["message"], "p", "quiet anywhere")
-                if one["fix"]:
-                    parts.text(one["fix"], "p", "anywhere")
+                    parts.text(one.check).style("font-weight: 600")
+                    parts.badge({True: "OK", False: "Failed", None: "Unknown"}[one.ok])
+                parts.text(one.message, "p", "quiet anywhere")
+                if one.fix:
+                    parts.text(one.fix, "p", "anywhere")

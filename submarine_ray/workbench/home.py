@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from nicegui import ui
 from starlette.requests import Request
@@ -15,7 +14,7 @@ from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Filter
 from submarine_ray.workbench import addresses, charts, parts
-from submarine_ray.workbench.clusters import health, usage, with_use
+from submarine_ray.workbench.clusters import Used, health, usage, with_use
 from submarine_ray.workbench.endpoint import endpoint_link, latency, per_second, state
 from submarine_ray.workbench.endpoints import Asked, fresh_figures, with_figures
 from submarine_ray.workbench.layout import Bench
@@ -41,7 +40,7 @@ class _Found:
     total: int
     failed: list[ExperimentSummary]
     counts: dict[str, int]
-    clusters: list[dict[str, Any]]
+    clusters: list[Used]
     notebooks: list[Notebook]
     models: list[RegisteredModel]
     frameworks: dict[str, int]
@@ -138,12 +137,13 @@ def _chart(values: dict[str, int], options: charts.Options, label: str) -> None:
         parts.text("Nothing to show yet.", "p", "quiet")
 
 
-def _draw_clusters(clusters: list[dict[str, Any]]) -> None:
-    for cluster in clusters:
+def _draw_clusters(clusters: list[Used]) -> None:
+    for used in clusters:
+        cluster = used.cluster
         with parts.row():
-            parts.link(cluster["name"], addresses.cluster(cluster["name"])).classes("grow")
+            parts.link(cluster.name, addresses.cluster(cluster.name)).classes("grow")
             parts.badge(health(cluster))
-        usage(cluster["resources"], cluster["inUse"])
+        usage(cluster.resources, used.in_use)
 
 
 def _draw_failed(failed: list[ExperimentSummary]) -> None:

@@ -106,8 +106,8 @@ class _Form:
             with parts.card(), ui.stepper().props("vertical flat header-nav animated").classes("steps") as stepper:
                 self._draw_steps(
                     stepper,
-                    ["", *(one["name"] for one in clusters)],
-                    ["", *(one.environment_spec.name for one in environments[0])],
+                    ["", *(one.name for one in clusters)],
+                    ["", *(one.environment_spec.name or "" for one in environments[0])],
                 )
             with ui.element("div").classes("stack"):
                 with parts.card("YAML"):

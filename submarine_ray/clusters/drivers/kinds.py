@@ -18,6 +18,7 @@ from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.packages.service import PackageService
+from submarine_ray.spec.answers.clusters import ClusterCheck
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
 
 
@@ -46,8 +47,8 @@ class Check:
     message: str
     fix: str | None = None
 
-    def answer(self) -> dict[str, Any]:
-        return {"check": self.check, "ok": self.ok, "message": self.message, "fix": None if self.ok else self.fix}
+    def answer(self) -> ClusterCheck:
+        return ClusterCheck(check=self.check, ok=self.ok, message=self.message, fix=None if self.ok else self.fix)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Kind(Protocol):
     def by_hand(self, row: ClusterRow) -> str | None:
         """The command that takes away what was made there; None where that ends by itself."""
 
-    def described(self, row: ClusterRow) -> dict[str, Any]:
+    def described(self, row: ClusterRow) -> dict[str, object]:
         """What users are shown of such a cluster alone, by the names of the answer's fields."""
 
 

@@ -123,7 +123,7 @@ class KubeRayKind:
         namespace = spec.namespace if spec else "<its namespace>"
         return f"kubectl delete {KINDS} -n {namespace} -l {names.selector(row.uid or '')}"
 
-    def described(self, row: ClusterRow) -> dict[str, Any]:
+    def described(self, row: ClusterRow) -> dict[str, object]:
         spec = _known(row)
         if spec is None:
             return {}

@@ -69,7 +69,7 @@ class RayKind:
     def by_hand(self, row: ClusterRow) -> str | None:
         return None
 
-    def described(self, row: ClusterRow) -> dict[str, Any]:
+    def described(self, row: ClusterRow) -> dict[str, object]:
         return {}
 
 
