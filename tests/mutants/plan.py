@@ -8,6 +8,7 @@ ALL = (*STEPPED, "tests/reconcile/test_threads.py", "tests/reconcile/test_interl
 
 TESTS: dict[str, tuple[str, ...]] = {
     "submarine_ray/core/engine/backoff.py": (PARTS,),
+    "submarine_ray/core/engine/restless.py": STEPPED,
     "submarine_ray/core/engine/change_queue.py": (
         "tests/unit/test_change_queue.py",
         "tests/reconcile/test_recovery.py",

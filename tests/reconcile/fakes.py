@@ -60,6 +60,7 @@ class Cluster:
     looking: Callable[[Sequence[str]], None] = lambda _keys: None
     making: Callable[[str], None] = lambda _key: None
     is_away: bool = False
+    forgets: set[str] = field(default_factory=set)
 
 
 class Things:
@@ -100,7 +101,8 @@ class Things:
         there = self.clusters[row.cluster]
         there.making(row.id)
         there.calls.append((row.id, step.what))
-        there.things[row.id] = step.what
+        if row.id not in there.forgets:
+            there.things[row.id] = step.what
         return Outcome({"next_check_ms": self.clock.due_ms()})
 
     def failed(self, row: ThingRow, step: Make | Note | None, failure: Exception) -> Outcome | None:

@@ -107,3 +107,19 @@ def test_failures_of_rows_that_are_gone_are_forgotten() -> None:
         backoff.failed(f"row-{number}")
     backoff.failed("row-5")
     assert not backoff.succeeded("row-0") and backoff.succeeded("row-5")
+
+
+def test_a_row_that_never_settles_is_taken_ever_more_rarely(world: World) -> None:
+    service = world.service("a")
+    world.add("restless", "good")
+    world.clusters["one"].forgets = {"restless"}
+    for _ in range(300):
+        service.work()
+        world.now_ms += 1_000
+    calls = [key for key, _ in world.clusters["one"].calls]
+    assert calls.count("good") == 1 and 15 < calls.count("restless") < 50
+    world.clusters["one"].forgets = set()
+    for _ in range(2):  # the step, and the look that finds what it has done
+        world.now_ms += 60_000
+        service.work()
+    assert set(world.statuses().values()) == {"made"}

@@ -19,6 +19,7 @@ from submarine_ray.core.engine.bounds import Bounds as Bounds
 from submarine_ray.core.engine.change_queue import ChangeQueue
 from submarine_ray.core.engine.feature import Feature, ObservedT, Outcome, RowT, StepT
 from submarine_ray.core.engine.hand import Hand
+from submarine_ray.core.engine.restless import Restless
 from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.events import Event
 from submarine_ray.core.lanes import Lanes, Runner
@@ -55,6 +56,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         self._steps = Lanes(f"{feature.name}-step", bounds.steps, bounds.steps_of_cluster, runner, self._freed)
         self._hand = Hand(database, feature.table, lessee)
         self._rows = Backoff()
+        self._restless = Restless()
         self._clusters = Backoff(longest_ms=LONGEST_OUTAGE_MS)
         self._away: dict[str, int] = {}
         self._stranded: dict[str, str] = {}
@@ -277,7 +279,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         except Exception as failure:  # noqa: BLE001 (of this row alone)
             self._failed(row, step, failure)
             return None
-        return outcome
+        return self._restless.settle(row.row_key, outcome, self._lessee.clock.due_ms())
 
     def _failed(self, row: RowT, step: StepT | None, failure: Exception) -> None:
         """Write what a failure means: to the feature, or that the row is tried again, each time later."""
@@ -328,20 +330,15 @@ class Engine(Generic[RowT, ObservedT, StepT]):
                 self._failed(ordered[0][0], None, failure)
             return
         for row, outcome in written:
-            if not is_failure or self._due(outcome) == math.inf:
+            if not is_failure or outcome.due_ms == math.inf:
                 self._rows.succeeded(row.row_key)
             try:
                 self._feature.written(row, outcome)
             except Exception:  # it is kept: whoever waits looks again by himself
                 log.exception("reconcile.not_told", feature=self._feature.name, row=row.row_key)
         is_changed = len(written) < len(ordered)  # what is desired has changed: decide anew
-        due = min((self._due(outcome) for _, outcome in written), default=math.inf)
+        due = min((outcome.due_ms for _, outcome in written), default=math.inf)
         self._let_go((row.row_key for row, _ in ordered), is_changed or due < self._next_tick_ms)
-
-    @staticmethod
-    def _due(outcome: Outcome) -> float:
-        due = None if outcome.remove else outcome.values.get("next_check_ms")
-        return math.inf if due is None else float(due)
 
     def _let_go(self, keys: Iterable[str], wake: bool = False) -> None:
         done = list(keys)

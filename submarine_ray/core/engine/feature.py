@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -27,6 +28,12 @@ class Outcome:
     values: Mapping[str, Any] = field(default_factory=dict)
     events: Sequence[Event] = ()
     remove: bool = False
+
+    @property
+    def due_ms(self) -> float:
+        """When the row is due again; infinite if nothing is left to do."""
+        due = None if self.remove else self.values.get("next_check_ms")
+        return math.inf if due is None else float(due)
 
 
 class Feature(Protocol[RowT, ObservedT, StepT]):
