@@ -102,8 +102,8 @@ def test_a_lost_lease_or_a_changed_wish_writes_nothing(database: Database) -> No
         a, b = repository.find(session, "a"), repository.find(session, "b")
         assert a and b
         assert (a.status, b.status, b.lock_token) == ("Created", "Accepted", None)
-        assert [e["reason"] for e in history(session, "a")] == ["Accepted", "Submitted"]
-        assert history(session, "a")[0]["message"] == "é ☃"
+        assert [e.reason for e in history(session, "a")] == ["Accepted", "Submitted"]
+        assert history(session, "a")[0].message == "é ☃"
 
 
 def test_a_restarted_service_frees_only_its_own_leases(database: Database) -> None:

@@ -83,7 +83,8 @@ def test_an_archive_longer_than_three_leases_is_made_once_and_kept(world: World)
 def test_two_services_make_one_run_and_one_job(world: World) -> None:
     """The first hangs in MLflow's call until its lease has ended, and goes on once the other has done its work."""
     id, one, other = world.submit(), world.service("a"), world.service("b")
-    there = world.played["one"]
+    asked: list[str] = []
+    world.played["one"].submitting = asked.append
 
     def hang(_run: str) -> None:
         world.tracking.opening = lambda _run: None
@@ -94,7 +95,7 @@ def test_two_services_make_one_run_and_one_job(world: World) -> None:
     world.tracking.opening = hang
     one.work()
     assert len(world.tracking.runs) == 1
-    assert there.submitted == [id], "the first has found out that the row is another's"
+    assert asked == [id], "the first has found out that the row is another's"
     assert world.reasons(id) == ["Accepted", "Submitted"]
 
 
