@@ -69,7 +69,7 @@ def router(intake: Intake) -> APIRouter:
         encoding = request.headers.get("content-encoding", "")
         with queue.place(caller(request)) as on_thread:
             body = await request.body()
-            return ok({"sequence": await on_thread(lambda: intake.take(run_id, body, encoding))})
+            return ok(BatchStored(sequence=await on_thread(lambda: intake.take(run_id, body, encoding))))
 
     @routes.get(
         "/{run_id}/batch",
@@ -78,6 +78,6 @@ def router(intake: Intake) -> APIRouter:
     )
     async def stored(run_id: str, writer: str) -> Response:
         with queue.place() as on_thread:
-            return ok({"sequence": await on_thread(lambda: intake.stored(run_id, writer))})
+            return ok(BatchStored(sequence=await on_thread(lambda: intake.stored(run_id, writer))))
 
     return routes
