@@ -32,7 +32,8 @@ IDLE_SECONDS = 60.0
 STOP_SECONDS = 10.0
 TOLD_AFTER = 3
 """After how many failures of the world in a row a user is told; of our own mistakes after the first."""
-LONGEST_OUTAGE_MS = 30_000
+FIRST_OUTAGE_MS, LONGEST_OUTAGE_MS = 1_000, 8_000
+"""A cluster is asked soon whether it is back: users wait for it, and a look costs little."""
 STALE_MS = 10_000
 """A step that has waited longer for a worker is not taken: what was seen may no longer be so."""
 
@@ -57,7 +58,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         self._hand = Hand(database, feature.table, lessee)
         self._rows = Backoff()
         self._restless = Restless()
-        self._clusters = Backoff(longest_ms=LONGEST_OUTAGE_MS)
+        self._clusters = Backoff(FIRST_OUTAGE_MS, LONGEST_OUTAGE_MS)
         self._away: dict[str, int] = {}
         self._stranded: dict[str, str] = {}
         self._working: Counter[str] = Counter()
