@@ -134,7 +134,7 @@ def test_many_more_ways_to_break(machine: type[Services]) -> None:
 
 
 @pytest.mark.db
-@pytest.mark.parametrize("machine", [Services, Breaking])
+@pytest.mark.parametrize("machine", [Services])
 def test_the_same_on_mariadb(machine: type[Services], mariadb: MariaDb) -> None:
     on_server = type(machine.__name__, (machine,), {"url": mariadb.database(f"interleaved_{machine.__name__.lower()}")})
     run(on_server, settings(SHORT, max_examples=10))
