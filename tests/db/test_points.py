@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from submarine_ray.core.errors import InvalidSpec
-from submarine_ray.spec.trials import EXPERIMENT_TAG
+from submarine_ray.spec.tags import EXPERIMENT_TAG
 from submarine_ray.tracking.failures import Translated
 from submarine_ray.tracking.runs import NewRun, OwnRuns
 from tests.conftest import MariaDb
