@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kinds import Means
 from submarine_ray.clusters.serve_hosts import serve_hosts
 from submarine_ray.clusters.tables import ClusterRow
+from submarine_ray.core.errors import NotFound
 from submarine_ray.core.networks import Outgoing
 
 PROBE_SECONDS = 3.0
@@ -30,8 +32,14 @@ class Addresses:
         return kinds.of(row).address(row, self._means).dashboard(self._means)
 
     def outgoing(self, name: str) -> Outgoing | None:
-        """What checks the addresses that this cluster's registration names; None for the platform's own."""
-        return None if self._is_here(name) else self._means.outgoing
+        """What checks the addresses that this cluster's registration names; None for the platform's own.
+
+        What a cluster has said may outlive its registration: then it is checked as well.
+        """
+        with contextlib.suppress(NotFound):
+            if self._is_here(name):
+                return None
+        return self._means.outgoing
 
     def serve_url(self, name: str, endpoint: str) -> str:
         """Where an endpoint of this cluster answers, as users reach it."""

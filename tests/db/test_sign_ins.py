@@ -30,7 +30,7 @@ def test_a_sign_in_is_found_by_every_service_and_ends_for_all(
     monkeypatch.setattr(sessions_module, "now_ms", lambda: now + 120_000)
     assert run(other.find([secret])) == found
     (listed,) = one.list_all()
-    assert listed["usedTime"] > listed["createdTime"] and listed["address"] == "2001:db8::1"
+    assert listed.used_time > listed.created_time and listed.address == "2001:db8::1"
     other.end(found.id)
     assert run(one.find([secret])) is None and one.list_all() == []
 

@@ -59,7 +59,7 @@ def test_one_service_looks_and_all_read_what_it_noted(house: Kept) -> None:
         other.work()
     far = house.clusters["far"]
     assert 5 <= far.maintained == far.asked <= 7
-    assert house.shown("far")["healthy"] and house.shown("far")["resources"]["cpu"] == 8
+    assert house.shown("far").healthy and house.shown("far").resources["cpu"] == 8
     far.is_away = True
     noted = house.service.capacity("far")
     assert noted == FAR and far.asked <= 7
@@ -88,11 +88,11 @@ def test_an_outage_is_shown_until_it_ends_and_what_was_seen_stays(house: Kept) -
     far.is_away = True
     upkeep.work(seconds=20)
     shown = house.shown("far")
-    assert not shown["healthy"] and shown["message"] == "it does not answer" and shown["resources"]["cpu"] == 8
-    assert house.shown("local")["healthy"]
+    assert not shown.healthy and shown.message == "it does not answer" and shown.resources["cpu"] == 8
+    assert house.shown("local").healthy
     far.is_away = False
     upkeep.work(seconds=5)
-    assert house.shown("far")["healthy"] and house.shown("far")["message"] is None
+    assert house.shown("far").healthy and house.shown("far").message is None
 
 
 def test_a_mistake_of_ours_about_one_is_shown_there_and_keeps_no_other_back(house: Kept) -> None:
@@ -101,8 +101,8 @@ def test_a_mistake_of_ours_about_one_is_shown_there_and_keeps_no_other_back(hous
 
     house.clusters["far"].maintaining = broken
     house.upkeep().work(seconds=10)
-    assert "internal error (KeyError)" in house.shown("far")["message"]
-    assert house.shown("local")["healthy"]
+    assert "internal error (KeyError)" in house.shown("far").message
+    assert house.shown("local").healthy
 
 
 def test_a_cluster_that_hangs_for_a_minute_delays_no_other(house: Kept) -> None:
@@ -120,7 +120,7 @@ def test_a_cluster_that_hangs_for_a_minute_delays_no_other(house: Kept) -> None:
 
     house.clusters["far"].maintaining = hang
     upkeep.work()
-    assert house.clusters["far"].maintained == 1 and house.shown("far")["healthy"]
+    assert house.clusters["far"].maintained == 1 and house.shown("far").healthy
 
 
 def test_another_service_looks_when_the_one_that_looked_has_died(house: Kept) -> None:
@@ -154,9 +154,9 @@ def test_a_deleted_cluster_is_disposed_of_as_soon_as_it_answers_and_every_servic
     one, other, far = house.upkeep(), house.upkeep("other"), house.clusters["far"]
     one.work()
     far.is_away = True
-    assert house.service.delete("far")["deleting"]
+    assert house.service.delete("far").deleting
     one.work(seconds=10)
-    assert "is being deleted" in house.shown("far")["message"] and far.disposed == 0
+    assert "is being deleted" in house.shown("far").message and far.disposed == 0
     far.is_away = False
     other.work(seconds=6)
     assert far.disposed == 1
@@ -185,4 +185,4 @@ def test_what_is_mended_there_carries_the_number_of_the_registration(house: Kept
     far.number = 41  # the database was restored from before
     house.now_ms += 5_000
     upkeep.work()
-    assert far.number == house.row("far").generation == 42 and house.shown("far")["healthy"]
+    assert far.number == house.row("far").generation == 42 and house.shown("far").healthy

@@ -94,12 +94,12 @@ def test_what_a_script_writes_is_no_proof(job: Job, reason: str) -> None:
 
 
 def test_a_notebook_that_ran_out_says_so_and_starts_again_a_few_times() -> None:
-    seen = notebooks.Seen({ID: failed("JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE", SUPERVISOR)})
-    wish = notebooks.Wish(NotebookStatus.RUNNING, ID, submitted_to="a")
-    again = notebooks.decide(wish, seen)
+    seen = notebooks.Observed({ID: failed("JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE", SUPERVISOR)})
+    desired = notebooks.Desired(NotebookStatus.RUNNING, ID, submitted_to="a")
+    again = notebooks.decide(desired, seen)
     assert isinstance(again, notebooks.Restart) and again.counts and "1.46GB of 1.48GB" in again.reason
-    ended = notebooks.decide(replace(wish, failures=notebooks.MAX_RESTARTS), seen)
-    assert isinstance(ended, notebooks.Observe) and "1.46GB of 1.48GB" in ended.reason
+    ended = notebooks.decide(replace(desired, failures=notebooks.MAX_RESTARTS), seen)
+    assert isinstance(ended, notebooks.Note) and "1.46GB of 1.48GB" in ended.reason
 
 
 def kernel(root: Path, file: str, count: int, own: str = "0::/\n") -> Path:
