@@ -58,7 +58,6 @@ test: .venv/.dev .venv-compat/.done ## the test suite, with what it needs
 soak: .venv/.dev .venv-compat/.done ## the tests that take longest, which `make test` leaves out (SUBMISSIONS=n)
 	@sh tests/install-system-parts.sh
 	SUBMARINE_SUBMISSIONS=$(SUBMISSIONS) $(BIN)/pytest -m long
-	$(BIN)/python -W ignore -m tests.mutants --seconds 360
 
 mutants: .venv/.dev ## put small faults into the mechanical parts: the fast tests must see 95 of 100 (SECONDS=n, MODULES=...)
 	$(BIN)/python -W ignore -m tests.mutants $(if $(SECONDS),--seconds $(SECONDS)) $(MODULES)

@@ -185,7 +185,7 @@ def test_a_script_is_pasted_or_uploaded_and_found_again(service: Service, page: 
     page.locator("input[type=file]").set_input_files(
         {"name": "mine.py", "mimeType": "text/x-python", "buffer": b"\xff"}
     )
-    expect(page.locator(".q-notification")).to_contain_text("mine.py is no text")
+    expect(page.locator(".q-notification")).to_contain_text("mine.py is not text")
     uploaded = {"name": "mine.py", "mimeType": "text/x-python", "buffer": "print('hochgeladen: ü')".encode()}
     page.locator("input[type=file]").set_input_files(uploaded)
     expect(page.get_by_label("Script", exact=True)).to_have_value("print('hochgeladen: ü')")
@@ -383,7 +383,7 @@ def test_what_differs_is_marked_and_the_curves_are_in_one_chart(service: Service
         for lr in (0.1, 0.2)
     ]
     page.goto(f"{service.url}/compare?ids={','.join(ids)},gone")
-    expect(page.get_by_text("There is no experiment gone any more.")).to_be_visible()
+    expect(page.get_by_text("The experiment gone does not exist.")).to_be_visible()
     row = page.locator("tr", has=page.get_by_role("cell", name="lr", exact=True).or_(page.locator("th", has_text="lr")))
     expect(row.first.locator(".diff")).to_have_text(["0.1", "0.2"])
     expect(page.get_by_role("img", name="The course of loss of each experiment")).to_be_visible()
@@ -428,7 +428,7 @@ def test_a_served_version_stays_and_its_endpoint_outlives_it(service: Service, p
     deleting = f"{service.url}/mlflow/api/2.0/mlflow/registered-models/delete"
     httpx.request("DELETE", deleting, json={"name": "served"}, timeout=20).raise_for_status()
     page.reload()
-    expect(page.get_by_text("There is no registered model served any more")).to_be_visible()
+    expect(page.get_by_text("The registered model served was deleted")).to_be_visible()
     expect(page.get_by_label("Weight of version 1")).to_be_visible()
     page.goto(f"{service.url}/endpoints/served/1")
     page.get_by_role("button", name="Delete").click()
