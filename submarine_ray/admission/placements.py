@@ -10,6 +10,9 @@ from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.quantities import Resources
 
+# All that a cluster has, and its largest node; None where there is no bound, or none is known.
+Size = tuple[Resources | None, Resources | None]
+
 # Of a sweep that does not say how many may run at once, where room is made for what is asked.
 UNBOUNDED_TRIALS = 8
 
@@ -48,6 +51,11 @@ class Placements:
         if seen.total is not None and not spec.demand.fits(seen.total):
             lacks = shortage(spec.demand, seen.total)
             raise InvalidSpec(f"all replicas together need {lacks} in the whole of cluster {name!r}{hint}", "spec")
+
+    def size(self, name: str) -> Size:
+        """How large a cluster was when it was last seen: what `check_demand` goes by. Raises InvalidSpec."""
+        seen = self._clusters.seen(name)
+        return seen.total, seen.largest_node
 
     def most_trials(self, name: str, spec: ExperimentSpec) -> int:
         """How many of a sweep's trials may run together if there is room; 1 of what is no sweep."""

@@ -23,6 +23,7 @@ from submarine_ray.tracking.service import TrackingService
 QUEUED_PAUSE_MS = 3_000
 SETTLING_PAUSE_MS = 1_000
 STOPPING_PAUSE_MS = 300
+MOST_KNOWN = 10_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Performer:
         self._tracking = tracking
         self._spools = spools
         self._submitter = submitter
+        self._fits: dict[str, object] = {}  # of those that wait: how large their cluster was when they were looked at
 
     def perform(self, row: ExperimentRow, step: decide.Step, observed: Observed) -> Outcome:
         """Do what was decided; what came of it."""
@@ -79,9 +81,10 @@ class Performer:
         """The end of what can never start here: its secrets are lost, or its cluster can never hold it. It may have
         been accepted before the cluster was first seen.
         """
-        if isinstance(step, decide.Queue) and row.reason == "Queued":
-            return None  # it was looked at when it began to wait
         try:
+            size = self._admission.placements.size(row.cluster)
+            if isinstance(step, decide.Queue) and row.reason == "Queued" and self._fits.get(row.id) == size:
+                return None  # its spec need not be read at each look
             spec = stored_spec(row)
             stored_environment(row)
             self._admission.placements.check_demand(row.cluster, spec)
@@ -89,6 +92,11 @@ class Performer:
             return decide.Observe(Status.FAILED, "SecretLost", str(failure))
         except InvalidSpec as failure:
             return decide.Observe(Status.FAILED, "Unschedulable", str(failure))
+        self._fits.pop(row.id, None)
+        if isinstance(step, decide.Queue):
+            self._fits[row.id] = size
+            if len(self._fits) > MOST_KNOWN:
+                del self._fits[next(iter(self._fits))]
         return None
 
     def _queue(self, row: ExperimentRow) -> Outcome:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from submarine_ray.clusters.drivers.base import JobState, Unreachable
+from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.unsubmittable import TRIES
@@ -229,3 +230,19 @@ def test_a_run_that_was_removed_for_good_holds_nothing_up(world: World) -> None:
     service.work(10_000)
     assert world.row(id).next_check_ms is None and world.played["one"].jobs == {}
     assert "LogNotKept" in world.reasons(id)
+
+
+def test_what_can_never_run_ends_once_its_cluster_has_been_seen(world: World) -> None:
+    """It was accepted before anybody knew how large the cluster is."""
+    service, big = world.service("a"), {"Worker": {"replicas": 1, "resources": "cpu=100"}}
+    id = world.submit(spec=big)
+    waits = world.submit(spec=big, queue=True)
+    service.work()
+    assert [world.row(one).reason for one in (id, waits)] == ["Queued", "Queued"]
+    with world.database.session(write=True) as session:
+        row = session.get_one(ClusterRow, "one")
+        row.total_cpu, row.total_memory, row.total_gpu = 64, 2**40, 0
+        row.node_cpu, row.node_memory, row.node_gpu = 64, 2**40, 0
+    service.work(5_000)
+    assert (world.row(id).status, world.row(id).reason) == ("Failed", "Unschedulable")
+    assert (world.row(waits).status, world.row(waits).reason) == ("Accepted", "Queued")
