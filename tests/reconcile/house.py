@@ -12,7 +12,7 @@ import pytest
 from submarine_ray.app import Platform
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.tables import ClusterRow
-from submarine_ray.core.clock import CLOCK
+from submarine_ray.core import clock
 from submarine_ray.core.engine.engine import Bounds, Engine
 from submarine_ray.core.engine.feature import Feature
 from submarine_ray.core.leases import Lessee
@@ -87,7 +87,7 @@ class Stepped:
 def stepped(made: HouseT, monkeypatch: pytest.MonkeyPatch) -> Iterator[HouseT]:
     """The house, at its own time."""
     with monkeypatch.context() as patched:
-        patched.setattr(CLOCK, "_even", lambda: made.now_ms)
-        patched.setattr(CLOCK, "_apart", 0)
+        patched.setattr(clock.CLOCK, "_even", lambda: made.now_ms)
+        patched.setattr(clock.CLOCK, "_apart", 0)
         yield made
     made.database.close()

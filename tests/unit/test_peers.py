@@ -167,17 +167,29 @@ class Seen:
         return self._own
 
 
+def _taken_over(listener: socket.socket, ours: socket.socket) -> tuple[socket.socket, Seen]:
+    """What was accepted of somebody who has reset their connection, and whose port `ours` has now."""
+    while True:
+        theirs = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        seen = Seen(accepted)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        port = theirs.getsockname()[1]
+        theirs.close()
+        try:
+            ours.bind(("127.0.0.1", port))
+        except OSError:  # another process of this machine was faster
+            accepted.close()
+        else:
+            return accepted, seen
+
+
 @pytest.mark.parametrize("find", WAYS)
 def test_who_takes_over_a_callers_port_does_not_take_over_the_connection(find: peers.Finder) -> None:
     """Somebody resets their connection, and a process of ours happens to call from the same port before we look."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as ours:
-        theirs = socket.create_connection(listener.getsockname())
-        with listener.accept()[0] as accepted:
-            seen = Seen(accepted)
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            port = theirs.getsockname()[1]
-            theirs.close()
-            ours.bind(("127.0.0.1", port))
+        accepted, seen = _taken_over(listener, ours)
+        with accepted:
             ours.connect(listener.getsockname())
             with listener.accept()[0] as mine:
                 assert peers._found(find, mine) == os.geteuid()
