@@ -1,15 +1,12 @@
-"""The composition root: settings -> database -> services -> routers -> background work."""
+"""The composition root: the platform's services -> routers -> middleware -> the server."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -24,231 +21,50 @@ from pydantic_settings import SettingsError
 from submarine_ray.access import deletions
 from submarine_ray.access import endpoints as access_endpoints
 from submarine_ray.access.connections import PeerProtocol
-from submarine_ray.access.exposure import Exposure
 from submarine_ray.access.gate import Gate
 from submarine_ray.access.opening import closed
 from submarine_ray.access.reach import Holders
 from submarine_ray.access.scopes import Scopes, behind_the_gate
-from submarine_ray.access.sessions import Sessions
-from submarine_ray.access.tokens import PURPOSE, Tokens
-from submarine_ray.access.tombstones import Tombstones
-from submarine_ray.admission.service import Admission
 from submarine_ray.clusters import endpoints as cluster_endpoints
 from submarine_ray.clusters.dashboard import DashboardPlace
-from submarine_ray.clusters.perform import Upkeep
-from submarine_ray.clusters.service import ClusterService
 from submarine_ray.content import listener
 from submarine_ray.content.doors import Content, ContentDoor, MainDoor
 from submarine_ray.content.exposed import exposed
 from submarine_ray.content.origins import Origins
 from submarine_ray.content.tickets import Tickets
-from submarine_ray.core import logging, networks, openapi, own_places, sealed
-from submarine_ray.core.changes import Changes
-from submarine_ray.core.clock import CLOCK, iso, now_ms
-from submarine_ray.core.database import Database
-from submarine_ray.core.engine.engine import Bounds, Engine
+from submarine_ray.core import logging, networks, openapi, own_places
 from submarine_ray.core.errors import Conflict, DatabaseUnavailable
-from submarine_ray.core.follower import Follower
-from submarine_ray.core.health import Health, Report, Watched
 from submarine_ray.core.http import add_error_handlers
-from submarine_ray.core.instance import Instance
-from submarine_ray.core.leases import Lessee
 from submarine_ray.core.limits.bodies import Bodies
 from submarine_ray.core.limits.connections import Connections, possible
 from submarine_ray.core.limits.protocol import WEBSOCKET_BYTES, BoundedWebSocket, served
-from submarine_ray.core.loop import Loop
 from submarine_ray.core.proxy import Proxy
-from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings, explained
 from submarine_ray.environments import endpoints as environment_endpoints
-from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import endpoints as experiment_endpoints
-from submarine_ray.experiments import passwords
-from submarine_ray.experiments.attempts import Attempts
-from submarine_ray.experiments.feature import ExperimentFeature
 from submarine_ray.experiments.pages import ArtifactPlace
-from submarine_ray.experiments.perform import Performer
-from submarine_ray.experiments.service import ExperimentService
-from submarine_ray.experiments.spool import Spools
-from submarine_ray.experiments.submit import Submitter
-from submarine_ray.experiments.tidying import Tidying
 from submarine_ray.models import endpoints as model_endpoints
-from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks import endpoints as notebook_endpoints
-from submarine_ray.notebooks.launching import Launching
-from submarine_ray.notebooks.perform import Notebooks
 from submarine_ray.notebooks.proxy import NotebookPlace
-from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.packages import endpoints as package_endpoints
-from submarine_ray.packages.service import PackageService
-from submarine_ray.packages.store import PackageStore
+from submarine_ray.platform import VERSION, Platform
 from submarine_ray.serving import endpoints as serving_endpoints
-from submarine_ray.serving.perform import Serving
-from submarine_ray.serving.service import ServingService
-from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.private import NotPrivate
 from submarine_ray.templates import endpoints as template_endpoints
-from submarine_ray.templates import library
-from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking import endpoints as tracking_endpoints
 from submarine_ray.tracking.deletions import MlflowDeletions
 from submarine_ray.tracking.intake import Intake
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.ownership import Ownership
-from submarine_ray.tracking.service import TrackingService
-from submarine_ray.tracking.tensorboard import TensorBoard, TensorBoardPlace
+from submarine_ray.tracking.tensorboard import TensorBoardPlace
 from submarine_ray.workbench import documentation
 from submarine_ray.workbench.feed import Feed
 
 log = structlog.get_logger(__name__)
 
-VERSION = version("submarine-ray")
-# A log of hundreds of MiB keeps a worker for minutes: some of them leave others to the submissions of their cluster.
-EXPERIMENT_BOUNDS = Bounds(steps_of_cluster=8)
 EXPERIMENTS = Gauge("submarine_experiments", "Experiments by state", ["status"])
 REQUESTS = Histogram("submarine_request_seconds", "Requests to the API", ["method", "route", "status"])
-
-
-class Platform:
-    """Everything that one control service holds."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        home = settings.layout
-        self.instance = Instance(home.root / "run", settings.is_shared)
-        self.name = self.instance.name
-        lessee = Lessee(self.name, int(settings.lease_seconds * 1000))
-        secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
-        self.tokens = Tokens(secrets.derived(PURPOSE))
-        self.database = Database(settings.sqlalchemy_url)
-        sealed.use(self.database.engine, secrets)
-        self._secrets = secrets
-        self.sessions = Sessions(self.database, settings, secrets.derived("sign-in"))
-        self.exposure = Exposure(settings)
-        self.attempts = Attempts(self.database)
-        self.content_key = secrets.derived("content")
-        changes = Changes()
-        self.tombstones = Tombstones(self.database)
-        package_store = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
-        self.packages = PackageService(package_store, self.tombstones)
-        self.tracking = TrackingService(settings, self.tokens)
-        self.tensorboard = TensorBoard(home.tensorboard)
-        self.clusters = ClusterService(self.database, settings, secrets, self.packages, self.tokens)
-        self.admission = Admission(self.database, self.clusters)
-        self.environments = EnvironmentService(self.database)
-        self.spools = Spools(home.spool_of(self.instance.number))
-        self.experiments = ExperimentService(
-            self.database,
-            self.clusters,
-            self.admission,
-            self.tracking,
-            self.environments,
-            changes,
-            lambda: self.experiment_engine.wake(),
-            self.spools,
-        )
-        self.templates = TemplateService(self.database, self.experiments)
-        self.models = ModelService(
-            self.tracking, self.experiments.results.run_id, lambda name: self.serving.served(name), self.tombstones
-        )
-        self.serving = ServingService(
-            self.database, self.clusters, self.admission, self.models, lambda: self.serving_engine.wake()
-        )
-        self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_engine.wake())
-        self.notebooks = NotebookService(
-            self.database,
-            self.clusters,
-            self.admission,
-            self.environments,
-            secrets,
-            lambda: self.notebook_engine.wake(),
-        )
-        submitter = Submitter(self.database, self.clusters, self.tracking)
-        experiments = ExperimentFeature(
-            self.database,
-            self.clusters,
-            self.admission,
-            self.tracking,
-            Performer(self.admission, self.tracking, self.spools, submitter),
-            changes,
-            lambda: self.experiment_engine.wake(),
-        )
-        self.experiment_engine = Engine(experiments, self.database, lessee, EXPERIMENT_BOUNDS)
-        self.clusters.add_listener(self.experiment_engine.changes.add)
-        serving = Serving(self.database, self.clusters, self.admission, lessee, self.tracking.uri, self.tokens)
-        self.serving_engine = Engine(serving, self.database, lessee)
-        self.cluster_engine = Engine(Upkeep(self.clusters), self.database, lessee)
-        launching = Launching(settings, secrets, self.tokens, self.tracking.uri)
-        notebooks = Notebooks(self.clusters, self.admission, self.notebooks, launching)
-        self.notebook_engine = Engine(notebooks, self.database, lessee)
-        self.housekeeping = Loop("housekeeping", Tidying(self.database, self.packages, self.tombstones, home).tick)
-        self.follower = Follower(self.database)
-        self.follower.add(changes.tell_all)
-        self.follower.add_look(self.sessions.look_at_watched)
-        self.background: tuple[Engine[Any, Any, Any] | Loop, ...] = (
-            self.experiment_engine,
-            self.notebook_engine,
-            self.serving_engine,
-            self.cluster_engine,
-            self.housekeeping,
-            Loop("events", self.follower.tick),
-        )
-        self.loops = tuple(one.loop if isinstance(one, Engine) else one for one in self.background)
-        self.health = Health(self._watched())
-        self.started_ms = now_ms()
-
-    def start(self) -> None:
-        """Bring the schema up to date and begin the background work."""
-        CLOCK.keep(self.instance.directory / "clock.json")
-        self.spools.clear()
-        with self.database.alone("submarine_start"):  # services that start together bring it there one after the other
-            self.database.migrate()
-            sealed.seal_all(self.database)
-            passwords.bring_in(self.database, self._secrets)
-            sealed.check_key(self.database)
-            self.clusters.ensure_local()
-            self.clusters.load_configurations()
-            self.templates.load_library(library.load(self.packages))
-        self.tracking.start()
-        self.health.start()
-        for work in self.background:
-            work.start()
-
-    def stop(self) -> None:
-        self.health.stop()
-        with ThreadPoolExecutor(len(self.background)) as pool:  # one whose cluster hangs takes no time from the others
-            list(pool.map(lambda work: work.stop(), self.background))
-        self.tensorboard.stop()
-        self.clusters.close()
-        self.database.close()
-        self.instance.release()
-
-    def told(self, report: Report) -> dict[str, Any]:
-        """A report as it is answered."""
-        silent = {loop.name: loop.silent_seconds() for loop in self.loops}
-        return {
-            "status": "degraded" if report.problems else "ok",
-            "version": VERSION,
-            "startedTime": iso(self.started_ms),
-            "database": report.database,
-            "tracking": "up" if self.tracking.is_ready else "starting",
-            "problems": list(report.problems),
-            "clockJumps": [{"time": iso(one.at_ms), "seconds": round(one.by_ms / 1000, 1)} for one in CLOCK.jumps],
-            "secondsSinceTick": {name: None if one is None else round(one, 1) for name, one in silent.items()},
-        }
-
-    def _watched(self) -> Watched:
-        settings, home = self.settings, self.settings.layout
-        packages, artifacts = settings.package_directory or home.packages, Path(settings.artifacts)
-        places = {"the home directory": home.root, "packages": packages, "artifacts": artifacts}
-        return Watched(
-            service=self.name,
-            databases={"The database": lambda: self.database, "MLflow's database": lambda: self.tracking.database},
-            directories={name: path for name, path in places.items() if path.is_absolute() and path.is_dir()},
-            free_bytes=settings.min_free_bytes,
-            loops=self.loops,
-        )
 
 
 def build(settings: Settings, workbench: bool = False) -> FastAPI:

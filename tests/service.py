@@ -16,8 +16,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from submarine_ray.access.connections import PeerProtocol
-from submarine_ray.app import Platform, build
+from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
+from submarine_ray.platform import Platform
 from submarine_ray.tracking.runs import OpenedRun
 from submarine_ray.tracking.service import TrackingService
 from tests.conftest import free_port, wait_until

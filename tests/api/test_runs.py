@@ -11,9 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from submarine_ray.app import Platform
 from submarine_ray.experiments import repository
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.platform import Platform
 from submarine_ray.spec.tags import EXPERIMENT_TAG
 from submarine_ray.tracking import paged
 from submarine_ray.tracking.runs import OwnRuns

@@ -18,13 +18,14 @@ import uvicorn
 
 from submarine_ray.access import reach
 from submarine_ray.access.principals import PrincipalKind
-from submarine_ray.app import Platform, build
+from submarine_ray.app import build
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.settings import Settings
 from submarine_ray.experiments import repository
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.notebooks.tables import NotebookRow
+from submarine_ray.platform import Platform
 from submarine_ray.runner import environment
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.examples import EXAMPLES

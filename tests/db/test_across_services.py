@@ -20,13 +20,14 @@ from fastapi.testclient import TestClient
 from submarine_ray.access import live
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.sessions import Session
-from submarine_ray.app import Platform, build
+from submarine_ray.app import build
 from submarine_ray.content.tickets import Tickets
 from submarine_ray.core import events
 from submarine_ray.core.database import Database
 from submarine_ray.core.events import Event
 from submarine_ray.core.follower import Follower
 from submarine_ray.core.settings import Settings
+from submarine_ray.platform import Platform
 from submarine_ray.workbench.feed import Feed, Subscription
 from tests.conftest import TOKEN, MariaDb, run, spec, wait_until
 

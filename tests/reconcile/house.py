@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from submarine_ray.app import Platform
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core import clock
@@ -17,6 +16,7 @@ from submarine_ray.core.engine.engine import Bounds, Engine
 from submarine_ray.core.engine.feature import Feature
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.settings import Settings
+from submarine_ray.platform import Platform
 from tests.reconcile.fakes import LEASE_MS, START_MS, ByHand
 from tests.reconcile.jobs import FakeJobs
 

@@ -38,6 +38,7 @@ def test_each_feature_is_entered_through_its_service() -> None:
         assert contract["allowed_importers"] == [
             f"submarine_ray.{name}",
             "submarine_ray.app",
+            "submarine_ray.platform",
             "submarine_ray.migrations",
         ]
         assert f"submarine_ray.** -> submarine_ray.{name}.service" in contract["ignore_imports"]
