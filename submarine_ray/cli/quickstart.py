@@ -28,6 +28,7 @@ from submarine_ray.spec.serving import EndpointStatus
 WORKERS = 2
 ASKED = 10
 NEEDED_ACCURACY = 0.95
+HELP = Path(__file__).parents[1] / "help"  # where `make docs` builds it
 FRAMEWORKS = ("pytorch", "tensorflow")
 
 
@@ -162,9 +163,7 @@ def _urls(home: Home, endpoint: dict[str, Any]) -> None:
         *([("Sign in, once", link)] if (link := platform.sign_in_link()) else []),
         ("API docs", f"{platform.url()}/docs"),
         ("MLflow", f"{platform.url()}/mlflow"),
-        ("Help", f"{platform.url()}/help/"),
-        ("Help", f"{platform.url()}/help/"),
-        ("Help", f"{platform.url()}/help/"),
+        *([("Help", f"{platform.url()}/help/")] if (HELP / "index.html").is_file() else []),
         ("Ray dashboard", f"{dashboard}  (token in {home.ray_token})"),
         ("Endpoint", endpoint["invocationsUrl"]),
     ]
