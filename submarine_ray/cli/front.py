@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 COOKIE = "submarine_service"
-_UNAVAILABLE = json.dumps({  # as the services' own answers are
-    "status": "SERVICE_UNAVAILABLE", "code": 503, "success": False, "result": None, "attributes": {},
-    "message": "No control service answers now; try again in a moment. `submarine status` shows them, and "
-    "`submarine up` starts those that ended.",
-})  # fmt: skip
+_HELP = "`submarine status` shows the control services, and `submarine up` starts those that ended."
+_SAID = {
+    HTTPStatus.BAD_GATEWAY: f"The control service ended before it had answered; try again in a moment. {_HELP}",
+    HTTPStatus.SERVICE_UNAVAILABLE: f"No control service answers now; try again in a moment. {_HELP}",
+    HTTPStatus.GATEWAY_TIMEOUT: f"The control service has not answered in time. {_HELP}",
+}
 # Timeouts: a service bounds what clients send by itself; a request may wait for a cluster, a notebook's socket idles.
 # A service is asked for /health, not /ready: without the database each still answers, and says what is wrong.
 # Buffers and headers: what the services take (core/limits/connections.py), and HAProxy's own additions.
@@ -44,7 +46,7 @@ defaults
     timeout client 10m
     timeout server 10m
     timeout tunnel 1h
-    http-error status 503 content-type application/json string {unavailable}
+{errors}
 frontend submarine
 {binds}
     default_backend services
@@ -66,7 +68,10 @@ def configuration(host: str, ports: Sequence[int], sockets: Sequence[Path], most
     address = f"[{host}]" if ":" in host else host
     return _CONFIGURATION.format(
         most=most,
-        unavailable=_quoted(_UNAVAILABLE),
+        errors="\n".join(
+            f"    http-error status {status.value} content-type application/json string {_quoted(_answer(status))}"
+            for status in _SAID
+        ),
         cookie=COOKIE,
         binds="\n".join(f"    bind {address}:{port}" for port in ports),
         servers="\n".join(
@@ -74,6 +79,12 @@ def configuration(host: str, ports: Sequence[int], sockets: Sequence[Path], most
             for number, path in enumerate(sockets, 1)
         ),
     )
+
+
+def _answer(status: HTTPStatus) -> str:
+    """As the services' own answers are (core/envelope.py)."""
+    told: dict[str, object] = {"status": status.name, "code": status.value, "message": _SAID[status]}
+    return json.dumps(told | {"success": False, "result": None, "attributes": {}})
 
 
 def _quoted(text: str) -> str:
