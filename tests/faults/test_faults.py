@@ -102,8 +102,8 @@ def test_metrics_outlive_the_service_and_the_runner(platform: RunningPlatform, t
         told = platform.client.service.call("GET", f"/api/v1/experiment/{id}/events")
         return "MetricsLoaded" in [event["reason"] for event in told]
 
+    # Of the other one, too, if its runner ended before the service was back: each point is stored once all the same.
     wait_until(lambda: is_loaded(ids[1]), 30, "the event that tells what was loaded")
-    assert not is_loaded(ids[0])
 
 
 @pytest.mark.long
