@@ -91,10 +91,16 @@ def test_metrics_outlive_the_service_and_the_runner(platform: RunningPlatform, t
         if "submarine_ray.runner" in words and any(ids[1] in word for word in words):
             process.kill()
     platform.up()
+
+    def is_stored(id: str) -> bool:
+        return [point["step"] for point in platform.client.metrics(id)] == [POINTS - 1]
+
+    # The runner that lives sends what it has while its script goes on: it waits for a service's start only so long.
+    wait_until(lambda: is_stored(ids[0]), 120, "the living runner's metrics are stored")
     (tmp_path / "end").touch()
     assert [platform.ended(id)["status"] for id in ids] == ["Succeeded", "Failed"]
     for id in ids:
-        wait_until(lambda id=id: [p["step"] for p in platform.client.metrics(id)] == [POINTS - 1], 60, "all is stored")
+        wait_until(lambda id=id: is_stored(id), 60, "all is stored")
         found = platform.client.metrics(id, "loss")
         assert sorted((p["step"], p["value"]) for p in found) == [(step, step / 7) for step in range(POINTS)]
 
@@ -102,8 +108,8 @@ def test_metrics_outlive_the_service_and_the_runner(platform: RunningPlatform, t
         told = platform.client.service.call("GET", f"/api/v1/experiment/{id}/events")
         return "MetricsLoaded" in [event["reason"] for event in told]
 
-    # Of the other one, too, if its runner ended before the service was back: each point is stored once all the same.
     wait_until(lambda: is_loaded(ids[1]), 30, "the event that tells what was loaded")
+    assert not is_loaded(ids[0])
 
 
 @pytest.mark.long
