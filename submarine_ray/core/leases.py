@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    delete,
     event,
     func,
     inspect,
@@ -29,16 +30,13 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 from submarine_ray.core.clock import CLOCK, Clock, due_ms
 
 
-class Locked:
-    """Columns of a table whose rows are held by one control service at a time."""
+class Leased:
+    """Rows that one control service at a time leases when they are due; `next_check_ms` is null for those that need no
+    more work.
+    """
 
     lock_token: Mapped[str | None] = mapped_column(String(100))
     lock_expires_ms: Mapped[int | None] = mapped_column(BigInteger)
-
-
-class Leased(Locked):
-    """Rows that are leased when they are due; `next_check_ms` is null for those that need no more work."""
-
     next_check_ms: Mapped[int | None] = mapped_column(BigInteger, index=True)
 
 
@@ -98,11 +96,11 @@ class Lessee:
         return self.own_clock or CLOCK
 
 
-def _is_free(table: type[Locked], now: int) -> ColumnElement[bool]:
+def _is_free(table: type[Leased], now: int) -> ColumnElement[bool]:
     return or_(table.lock_expires_ms.is_(None), table.lock_expires_ms < now)
 
 
-def agreed_ms(session: Session, table: type[Locked], lessee: Lessee) -> int:
+def agreed_ms(session: Session, table: type[Leased], lessee: Lessee) -> int:
     """The time that all services go by which share the table: the database server's, where there is one."""
     clock = lessee.clock
     if session.get_bind().dialect.name != "sqlite":
@@ -115,12 +113,11 @@ def agreed_ms(session: Session, table: type[Locked], lessee: Lessee) -> int:
     return now
 
 
-def _mend(session: Session, table: type[Locked], now: int, lessee: Lessee) -> None:
+def _mend(session: Session, table: type[Leased], now: int, lessee: Lessee) -> None:
     """The clock was set: leases last as long as if they had been taken now, so that none ends early or never."""
     held = update(table).where(table.lock_expires_ms.is_not(None)).values(lock_expires_ms=now + lessee.lease_ms)
     session.execute(held.execution_options(synchronize_session=False))
-    if issubclass(table, Leased):
-        hasten(session, table, now)
+    hasten(session, table, now)
 
 
 def hasten(session: Session, table: type[Leased], now: int) -> None:
@@ -209,6 +206,13 @@ def apply(session: Session, row: Claimable, values: Mapping[str, Any]) -> bool:
     return bool(written)
 
 
+def remove(session: Session, row: Claimable) -> bool:
+    """Delete a leased row; False if the lease is another's by now."""
+    table = type(row)
+    mine = delete(table).where(table.key() == row.row_key, table.lock_token == row.lock_token)
+    return bool(session.execute(mine.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+
+
 def is_held(session: Session, row: Claimable, now: int) -> bool:
     """Whether the lease of a claimed row lasts for a while yet, and users still want the same: asked before what cannot
     be taken back is written somewhere else.
@@ -257,31 +261,8 @@ def wake(session: Session, table: type[Row], keys: Collection[str], now: int) ->
     session.execute(late.execution_options(synchronize_session=False))
 
 
-def claim_one(session: Session, table: type[Locked], row: ColumnElement[bool], lessee: Lessee) -> str | None:
-    """Lease the row that `row` tells from others; the token, or None if another service holds it.
-
-    What this very service holds is free too: one loop works on such a table, so only its own past can have left that.
-    """
-    now, token = agreed_ms(session, table, lessee), _token(lessee)
-    mine = table.lock_token.startswith(f"{lessee.name}:", autoescape=True)
-    won = session.execute(
-        update(table)
-        .where(row, or_(_is_free(table, now), mine))
-        .values(lock_token=token, lock_expires_ms=now + lessee.lease_ms)
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    return token if won else None
-
-
 def _token(lessee: Lessee) -> str:
     return f"{lessee.name}:{uuid.uuid4().hex}"
-
-
-def release(session: Session, table: type[Locked], tokens: Collection[str]) -> None:
-    """Free the rows that were leased with these tokens; whoever still works on one finds its result not applied."""
-    session.execute(
-        update(table).where(table.lock_token.in_(tokens)).values(**FREED).execution_options(synchronize_session=False)
-    )
 
 
 def recover(session: Session, table: type[Leased], lessee: Lessee) -> None:

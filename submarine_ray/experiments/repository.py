@@ -217,12 +217,7 @@ def _waits_for_room() -> Iterator[ColumnElement[bool]]:
 
 def wake(session: Session, ids: Sequence[str]) -> None:
     """Make rows due now."""
-    session.execute(
-        update(ExperimentRow)
-        .where(ExperimentRow.id.in_(ids), ExperimentRow.next_check_ms > due_ms())
-        .values(next_check_ms=due_ms())
-        .execution_options(synchronize_session=False)
-    )
+    leases.wake(session, ExperimentRow, ids, due_ms())
 
 
 def abandon(session: Session, cluster: str) -> list[str]:
@@ -280,13 +275,8 @@ def with_password(session: Session, after: str, limit: int) -> list[ExperimentRo
 
 def purge(session: Session, row: ExperimentRow) -> bool:
     """Drop a deleted experiment with its history; False if the lease is another's by now."""
-    gone = session.execute(
-        delete(ExperimentRow)
-        .where(ExperimentRow.id == row.id, ExperimentRow.lock_token == row.lock_token)
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    if gone:
+    if gone := leases.remove(session, row):
         session.execute(delete(BegunRow).where(BegunRow.experiment_id == row.id))
         events.forget(session, row.id)
         set_tags(session, row.id, ())
-    return bool(gone)
+    return gone

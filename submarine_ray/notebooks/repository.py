@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, load_only
 
@@ -129,11 +129,6 @@ def _waits_for_room() -> Iterator[ColumnElement[bool]]:
 
 def purge(session: Session, row: NotebookRow) -> bool:
     """Drop a deleted notebook with its history; its files stay. False if the lease has changed."""
-    gone = session.execute(
-        delete(NotebookRow)
-        .where(NotebookRow.id == row.id, NotebookRow.lock_token == row.lock_token)
-        .execution_options(synchronize_session=False)
-    ).rowcount  # type: ignore[attr-defined]
-    if gone:
+    if gone := leases.remove(session, row):
         events.forget(session, row.id)
-    return bool(gone)
+    return gone
