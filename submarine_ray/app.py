@@ -26,7 +26,7 @@ from submarine_ray.access.opening import closed
 from submarine_ray.access.reach import Holders
 from submarine_ray.access.scopes import Scopes, behind_the_gate
 from submarine_ray.clusters import endpoints as cluster_endpoints
-from submarine_ray.clusters.dashboard import DashboardPlace
+from submarine_ray.clusters.dashboard import DashboardContent
 from submarine_ray.content import listener
 from submarine_ray.content.doors import Content, ContentDoor, MainDoor
 from submarine_ray.content.exposed import exposed
@@ -42,10 +42,10 @@ from submarine_ray.core.proxy import Proxy
 from submarine_ray.core.settings import Settings, explained
 from submarine_ray.environments import endpoints as environment_endpoints
 from submarine_ray.experiments import endpoints as experiment_endpoints
-from submarine_ray.experiments.pages import ArtifactPlace
+from submarine_ray.experiments.pages import ArtifactContent
 from submarine_ray.models import endpoints as model_endpoints
 from submarine_ray.notebooks import endpoints as notebook_endpoints
-from submarine_ray.notebooks.proxy import NotebookPlace
+from submarine_ray.notebooks.proxy import NotebookContent
 from submarine_ray.packages import endpoints as package_endpoints
 from submarine_ray.platform import VERSION, Platform
 from submarine_ray.serving import endpoints as serving_endpoints
@@ -57,7 +57,7 @@ from submarine_ray.tracking.deletions import MlflowDeletions
 from submarine_ray.tracking.intake import Intake
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.ownership import Ownership
-from submarine_ray.tracking.tensorboard import TensorBoardPlace
+from submarine_ray.tracking.tensorboard import TensorBoardContent
 from submarine_ray.workbench import documentation
 from submarine_ray.workbench.feed import Feed
 
@@ -131,10 +131,10 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
 
 def _content(platform: Platform, proxy: Proxy) -> Content:
     places = (
-        NotebookPlace(platform.notebooks, proxy),
-        DashboardPlace(platform.clusters, proxy),
-        TensorBoardPlace(platform.tensorboard, proxy),
-        ArtifactPlace(platform.experiments),
+        NotebookContent(platform.notebooks, proxy),
+        DashboardContent(platform.clusters, proxy),
+        TensorBoardContent(platform.tensorboard, proxy),
+        ArtifactContent(platform.experiments),
     )
     settings = platform.settings
     return Content(

@@ -161,8 +161,12 @@ class ServeClient:
         """End the split: the common URL is removed, each version's own URL stays."""
         self.service.call("DELETE", f"{_SERVE}/{quote(model_name, safe='')}/traffic")
 
+    def metrics(self, model_name: str, model_version: int) -> dict[str, Any]:
+        """Return requests and errors per second and latency in ms, of the last half minute, with their history."""
+        return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}/metrics"))
+
     def figures(self, model_name: str, model_version: int) -> dict[str, Any]:
-        """Return requests and errors a second, and latency in ms, of the last half minute, and a history."""
+        """Return what `metrics` returns, with the history under its older name `course`."""
         return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/{model_version}/figures"))
 
     def replicas(self, model_name: str, model_version: int) -> list[dict[str, Any]]:

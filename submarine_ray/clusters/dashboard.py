@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.content.places import Visit
+from submarine_ray.content.kinds import Visit
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.http import Receive, Scope, Send
@@ -21,7 +21,7 @@ _PATH = re.compile(r"/ray/([A-Za-z0-9._-]{1,63})(/.*)?", re.DOTALL)
 _READING = ("GET", "HEAD")
 
 
-class DashboardPlace:
+class DashboardContent:
     """/ray/{cluster}/ is the cluster's dashboard.
 
     Only what reads passes: whoever may start and stop things does so through this service, which keeps the record.
@@ -46,7 +46,7 @@ class DashboardPlace:
         return None
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
-        """See content.places.Place."""
+        """See content.kinds.ContentKind."""
         name, own = _name(scope), self.find(scope["path"]) or ""
         if scope["path"] == own:
             await RedirectResponse(f"{own}/")(scope, receive, send)

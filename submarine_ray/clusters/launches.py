@@ -24,7 +24,7 @@ from submarine_ray.spec.ledger import Beginning
 TICKET_MS = 24 * 3_600_000
 # How long the run that has fetched it may ask again: its first answer may have been lost on the way.
 AGAIN_MS = 120_000
-# What jobs left that nobody has put away.
+# What jobs left that nobody has cleaned up.
 FORGOTTEN_MS = 7 * TICKET_MS
 
 SPENT = (

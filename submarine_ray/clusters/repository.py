@@ -49,13 +49,13 @@ def remove(session: Session, name: str) -> None:
 
 
 def change(session: Session, name: str, values: Mapping[str, Any]) -> None:
-    """Change the wish: what was seen of the cluster as it was counts no more, and it is looked at now."""
+    """Change what is desired: what was seen of the cluster as it was counts no more, and it is looked at now."""
     anew = {"generation": ClusterRow.generation + 1, "next_check_ms": due_ms(), "healthy": None}
     session.execute(update(ClusterRow).where(ClusterRow.name == name).values(**anew, **values))
 
 
 def write(session: Session, row: ClusterRow, outcome: Outcome) -> bool:
-    """What came of a look, or that the cluster is gone; False if the lease or the wish has changed."""
+    """What came of a look, or that the cluster is gone; False if the lease or the desired state has changed."""
     if not outcome.remove:
         return leases.apply(session, row, outcome.values)
     mine = (ClusterRow.name == row.name, ClusterRow.lock_token == row.lock_token)

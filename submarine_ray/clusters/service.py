@@ -144,7 +144,7 @@ class ClusterService:
             return _answer(row).model_copy(update={"message": removal.given_up(row, why_not)})
         if left := self._unfinished(name):
             raise Conflict(
-                f"{left} experiments, notebooks or endpoints still need {name!r}, or are being put away; stop or "
+                f"{left} experiments, notebooks or endpoints still need {name!r}, or are being cleaned up; stop or "
                 "delete them, and try again in a moment. To give them up, and the cluster with them: "
                 f"submarine cluster delete {name} --force (force=true)."
             )

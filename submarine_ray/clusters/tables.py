@@ -12,8 +12,8 @@ from submarine_ray.core.sealed import Kept, Sealed, Told
 
 
 class ClusterRow(Claimable, Table):
-    """A cluster: wish (address, sealed token; `spec` is all of it without secrets) and last observation (null until the
-    first). `uid` marks what the service makes on it; `node_ids`, separated by blanks, are the living nodes.
+    """A cluster: desired state (address, sealed token; `spec` is all of it without secrets) and last observation (null
+    until the first). `uid` marks what the service makes on it; `node_ids`, separated by blanks, are the living nodes.
     """
 
     __tablename__ = "cluster"

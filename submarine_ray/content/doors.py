@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from submarine_ray.access import live
 from submarine_ray.access.principals import Principal
 from submarine_ray.access.sessions import Session, Sessions
+from submarine_ray.content.kinds import ContentKind, Visit, is_browser
 from submarine_ray.content.origins import SETTING, Origins, header
-from submarine_ray.content.places import Place, Visit, is_browser
 from submarine_ray.content.tickets import PASS_SECONDS, Tickets
 from submarine_ray.core import cookies
 from submarine_ray.core.envelope import error
@@ -33,25 +33,25 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Not
 
 
 class Content:
-    """What both doors share: the places, the origins, the tickets."""
+    """What both doors share: the kinds of content, the origins, the tickets."""
 
-    def __init__(self, places: Sequence[Place], origins: Origins, tickets: Tickets, trusted: bool = False) -> None:
-        self._places = places
+    def __init__(self, kinds: Sequence[ContentKind], origins: Origins, tickets: Tickets, trusted: bool = False) -> None:
+        self._kinds = kinds
         self.origins = origins
         self.tickets = tickets
         self._trusted = trusted
 
-    def find(self, path: str) -> tuple[Place, str] | None:
-        """The place that a path is of, and its object's own path there."""
-        for place in self._places:
-            if (own := place.find(path)) is not None:
-                return place, own
+    def find(self, path: str) -> tuple[ContentKind, str] | None:
+        """The kind of content that a path leads to, and its object's own path there."""
+        for kind in self._kinds:
+            if (own := kind.find(path)) is not None:
+                return kind, own
         return None
 
-    def policy(self, place: Place) -> str:
-        """The Content-Security-Policy of a place's pages, beside their own."""
+    def policy(self, kind: ContentKind) -> str:
+        """The Content-Security-Policy of a content's pages, beside their own."""
         shared = self.origins.is_shared
-        sandboxed = not self._trusted if shared else place.sandboxed and not self.origins.is_one_each
+        sandboxed = not self._trusted if shared else kind.sandboxed and not self.origins.is_one_each
         return "frame-ancestors 'self'" + (f"; {SANDBOX}" if sandboxed else "")
 
 
@@ -67,29 +67,29 @@ class MainDoor:
         if found is None:
             await self._app(scope, receive, send)
             return
-        place, own = found
+        kind, own = found
         origins = self._content.origins
         visit = Visit(None, origins.of_main(scope))
         if not is_browser(scope):
             # A program has shown its token and renders nothing; if a browser came this way, it would see no origin.
-            await place.serve(scope, receive, _guarded(send, SANDBOX, keeps_cookies=False), visit)
+            await kind.serve(scope, receive, _guarded(send, SANDBOX, keeps_cookies=False), visit)
         elif is_navigation(scope):
-            answer = await place.arrive(scope)
+            answer = await kind.arrive(scope)
             if answer is None and origins.is_shared:
-                await self._serve_here(place, scope, receive, send)
+                await self._serve_here(kind, scope, receive, send)
             else:
                 await (answer or self._sent_on(scope, own))(scope, receive, send)
         elif origins.is_shared:
-            await self._serve_here(place, scope, receive, send)
+            await self._serve_here(kind, scope, receive, send)
         else:
             why = "Pages of notebooks, dashboards and artifacts are at an address of their own; open it in a browser."
             await error(HTTPStatus.FORBIDDEN, f"{why} Programs send no cookies and a bearer token.")(
                 scope, receive, send
             )
 
-    async def _serve_here(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_here(self, kind: ContentKind, scope: Scope, receive: Receive, send: Send) -> None:
         main = self._content.origins.of_main(scope)
-        await place.serve(scope, receive, _guarded(send, self._content.policy(place)), Visit(main, main))
+        await kind.serve(scope, receive, _guarded(send, self._content.policy(kind)), Visit(main, main))
 
     def _sent_on(self, scope: Scope, own: str) -> Response:
         origin = self._content.origins.of_content(scope, own)
@@ -124,8 +124,8 @@ class ContentDoor:
             words = "There is nothing here; this address shows notebooks, dashboards and artifacts alone."
             await error(HTTPStatus.NOT_FOUND, words)(scope, receive, send)
             return
-        place, own = found
-        send = _guarded(send, self._content.policy(place))
+        kind, own = found
+        send = _guarded(send, self._content.policy(kind))
         refusal = _foreign(scope, origin)
         try:
             refusal = refusal or await self._swapped(scope, origin, own)
@@ -136,7 +136,7 @@ class ContentDoor:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        scope["submarine.visit"] = place, Visit(origin, scope["state"]["main"])
+        scope["submarine.visit"] = kind, Visit(origin, scope["state"]["main"])
         session: Session | None = scope["state"]["session"]
         if session is not None and scope["type"] == "websocket":
             await live.run(self._bounded, scope, receive, send, session, self._sessions)
@@ -145,8 +145,8 @@ class ContentDoor:
 
     @staticmethod
     async def _served(scope: Scope, receive: Receive, send: Send) -> None:
-        place, visit = scope["submarine.visit"]
-        await place.serve(scope, receive, send, visit)
+        kind, visit = scope["submarine.visit"]
+        await kind.serve(scope, receive, send, visit)
 
     async def _swapped(self, scope: Scope, origin: str, own: str) -> Response | None:
         """Change a ticket for a pass, and take it out of the address. Raises DatabaseUnavailable."""

@@ -192,9 +192,9 @@ def give_back(session: Session, table: type[Row], claims: Mapping[str, str]) -> 
 
 
 def apply(session: Session, row: Claimable, values: Mapping[str, Any]) -> bool:
-    """Write what was observed of a leased row and let go of it; False if the lease or the user's wish has changed.
+    """Write what was observed of a leased row and let go of it; False if the lease or the desired state has changed.
 
-    A changed wish frees the lease, due at once: it is decided anew.
+    A changed desired state frees the lease, due at once: it is decided anew.
     """
     # The table itself, not the class: for each of many rows the ORM would first write what else the session has.
     table = cast(Table, inspect(type(row)).local_table)

@@ -31,7 +31,7 @@ class Loop:
         self._thread.start()
 
     def wake(self) -> None:
-        """Tick now: somebody wrote a wish."""
+        """Tick now: somebody changed a desired state."""
         self._wake.set()
 
     def silent_seconds(self) -> float | None:

@@ -29,8 +29,8 @@ CALM = frozenset({None, "Submitted", "Running"})
 
 
 @dataclass(frozen=True)
-class Wish:
-    """The row's side: what the user wants and how far it has come. `failures` counts ended attempts of this wish;
+class Desired:
+    """What the user wants and how far it has come. `failures` counts ended attempts for this desired state;
     `running_ms` is when the attempt was first seen running, `deadline_ms` when it is to be stopped; `told` is the
     problem that users see, `mark` which time of it was seen last.
     """
@@ -50,7 +50,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Seen(Look):
+class Observed(Look):
     """The cluster's side: whether it has room for the experiment, and whether others run beside it."""
 
     units: int = 1
@@ -143,68 +143,72 @@ class Purge(Step):
 NOTES = (Wait, Settle, Queue, Observe, Retry, Tell)
 
 
-def decide(wish: Wish, seen: Seen) -> Step:
+def decide(desired: Desired, observed: Observed) -> Step:
     """The next step. Each is safe to take twice, so a crash after any of them loses nothing."""
-    for submission_id in wish.superseded:
-        job = seen.jobs.get(submission_id)
-        if seen.is_active(job):
+    for submission_id in desired.superseded:
+        job = observed.jobs.get(submission_id)
+        if observed.is_active(job):
             return StopJob(submission_id)
-        if not seen.is_settling(job):
+        if not observed.is_settling(job):
             return Discard(submission_id, known=job is not None)
-    job = seen.jobs.get(wish.submission_id)
-    active = seen.is_active(job)
-    if wish.wanted == "delete":
+    job = observed.jobs.get(desired.submission_id)
+    active = observed.is_active(job)
+    if desired.wanted == "delete":
         if active:
-            return StopJob(wish.submission_id)
-        return Settle() if wish.superseded or seen.is_settling(job) else Purge(known=job is not None)
-    if wish.status in Status.ENDED:
-        return _put_away(wish, job, seen)
-    if wish.wanted == "stop":
-        # One that has not begun, such as one that installs its packages, ends for the user now; `_put_away` goes on.
+            return StopJob(desired.submission_id)
+        return Settle() if desired.superseded or observed.is_settling(job) else Purge(known=job is not None)
+    if desired.status in Status.ENDED:
+        return _clean_up(desired, job, observed)
+    if desired.wanted == "stop":
+        # One that has not begun, such as one that installs its packages, ends for the user now; `_clean_up` goes on.
         if active and not (job and job.state is JobState.PENDING):
-            return StopJob(wish.submission_id)
+            return StopJob(desired.submission_id)
         if job is None or job.state is not JobState.SUCCEEDED:
             return Observe(Status.FAILED, STOPPED, "Stopped by the user.")
-    if job is None and wish.status == Status.ACCEPTED:
-        return Submit() if seen.units else Queue()
-    if job is not None and seen.died_with_node(job):
-        return _failed(wish, LOST, "The node that ran this attempt is gone.")
-    if job is not None and job.state is not JobState.SUCCEEDED and _is_overdue(wish, job, seen):
-        return StopJob(wish.submission_id) if active else Observe(Status.FAILED, TIMEOUT, _OVERDUE)
-    return _follow(wish, job, seen.incarnation, seen.has_neighbours)
+    if job is None and desired.status == Status.ACCEPTED:
+        return Submit() if observed.units else Queue()
+    if job is not None and observed.died_with_node(job):
+        return _failed(desired, LOST, "The node that ran this attempt is gone.")
+    if job is not None and job.state is not JobState.SUCCEEDED and _is_overdue(desired, job, observed):
+        return StopJob(desired.submission_id) if active else Observe(Status.FAILED, TIMEOUT, _OVERDUE)
+    return _follow(desired, job, observed.incarnation, observed.has_neighbours)
 
 
 _OVERDUE = "It ran longer than its timeout, and was stopped."
 
 
-def _is_overdue(wish: Wish, job: Job, seen: Seen) -> bool:
+def _is_overdue(desired: Desired, job: Job, observed: Observed) -> bool:
     """Whether it has run too long, by our clock or by the cluster's."""
-    return job.error_type == DEADLINE_EXCEEDED or (wish.deadline_ms is not None and seen.now_ms >= wish.deadline_ms)
+    return job.error_type == DEADLINE_EXCEEDED or (
+        desired.deadline_ms is not None and observed.now_ms >= desired.deadline_ms
+    )
 
 
-def _put_away(wish: Wish, job: Job | None, seen: Seen) -> Step:
-    if wish.wanted == "stop" and seen.is_active(job) and wish.incarnation == seen.incarnation:
-        return StopJob(wish.submission_id)
-    if not wish.archived and job is not None:
+def _clean_up(desired: Desired, job: Job | None, observed: Observed) -> Step:
+    if desired.wanted == "stop" and observed.is_active(job) and desired.incarnation == observed.incarnation:
+        return StopJob(desired.submission_id)
+    if not desired.archived and job is not None:
         return Archive()
-    return Settle() if wish.superseded or seen.is_settling(job) else Close(known=job is not None)
+    return Settle() if desired.superseded or observed.is_settling(job) else Close(known=job is not None)
 
 
-def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) -> Step:
+def _follow(desired: Desired, job: Job | None, incarnation: str | None, shared: bool) -> Step:
     """Where the cluster says the current attempt is."""
     if job is None:
-        return _failed(wish, LOST, "The cluster no longer knows this attempt: it was restarted, or lost its records.")
+        return _failed(
+            desired, LOST, "The cluster no longer knows this attempt: it was restarted, or lost its records."
+        )
     if job.state is JobState.PENDING:
-        if wish.incarnation is not None and incarnation is not None and wish.incarnation != incarnation:
-            return _failed(wish, LOST, "The cluster was restarted before this attempt had started.")
-        if wish.status == Status.ACCEPTED:
+        if desired.incarnation is not None and incarnation is not None and desired.incarnation != incarnation:
+            return _failed(desired, LOST, "The cluster was restarted before this attempt had started.")
+        if desired.status == Status.ACCEPTED:
             return Observe(Status.CREATED, "Submitted", "The cluster has accepted the job.")
-        return _tell(wish, job)
+        return _tell(desired, job)
     if job.state is JobState.RUNNING:
-        if wish.status == Status.RUNNING:
-            if job.start_ms and wish.running_ms and job.start_ms > wish.running_ms + LONGEST_SKEW_MS:
-                return _failed(wish, LOST, "The cluster lost the attempt, and started it again by itself.")
-            return _tell(wish, job)
+        if desired.status == Status.RUNNING:
+            if job.start_ms and desired.running_ms and job.start_ms > desired.running_ms + LONGEST_SKEW_MS:
+                return _failed(desired, LOST, "The cluster lost the attempt, and started it again by itself.")
+            return _tell(desired, job)
         return Observe(Status.RUNNING, "Running", "The job is running.")
     if job.state is JobState.SUCCEEDED:
         return Observe(Status.SUCCEEDED, "Succeeded", "All replicas ended well.")
@@ -213,9 +217,9 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) 
     if lacking := job.out_of_memory:
         # Where it was alone, it would need as much once more. Elsewhere its neighbours may have taken the memory.
         may_help = shared and job.exit_code != FINAL_STATUS
-        return _failed(wish, NO_MEMORY, lacking) if may_help else Observe(Status.FAILED, NO_MEMORY, lacking)
+        return _failed(desired, NO_MEMORY, lacking) if may_help else Observe(Status.FAILED, NO_MEMORY, lacking)
     if job.is_lost:
-        return _failed(wish, LOST, "The attempt was lost with the part of the cluster that ran it.")
+        return _failed(desired, LOST, "The attempt was lost with the part of the cluster that ran it.")
     if job.error_type == NOT_VALID:
         return Observe(Status.FAILED, "SubmissionRefused", job.message or job.why)
     if job.error_type == RUNTIME_ENV_FAILURE:
@@ -227,24 +231,24 @@ def _follow(wish: Wish, job: Job | None, incarnation: str | None, shared: bool) 
     if job.exit_code == BEGUN_BEFORE_STATUS:
         # Where launches are fetched, somebody else may have been faster: the runner says so.
         again = "The cluster lost the attempt and started it again, which was refused."
-        return _failed(wish, LOST, job.why if "its ticket" in job.why else again)
+        return _failed(desired, LOST, job.why if "its ticket" in job.why else again)
     if job.exit_code == NOT_REACHED_STATUS:
-        return _failed(wish, NOT_REACHED, job.why)
+        return _failed(desired, NOT_REACHED, job.why)
     if job.exit_code == FINAL_STATUS:
         return Observe(Status.FAILED, "ReplicaFailed", job.why)
-    return _failed(wish, "ReplicaFailed", job.why)
+    return _failed(desired, "ReplicaFailed", job.why)
 
 
-def _tell(wish: Wish, job: Job) -> Step:
+def _tell(desired: Desired, job: Job) -> Step:
     """Pass on what keeps the job: once, and each time that it comes again."""
     problem = job.problem
-    if gist(problem.message if problem else None) != gist(wish.told):
+    if gist(problem.message if problem else None) != gist(desired.told):
         return Tell(problem)
-    came_again = problem is not None and problem.mark and wish.mark not in (None, problem.mark)
+    came_again = problem is not None and problem.mark and desired.mark not in (None, problem.mark)
     return Tell(problem) if came_again else Wait()
 
 
-def _failed(wish: Wish, reason: str, message: str) -> Step:
-    if wish.failures < wish.max_retries:
+def _failed(desired: Desired, reason: str, message: str) -> Step:
+    if desired.failures < desired.max_retries:
         return Retry(reason, message)
     return Observe(Status.FAILED, reason, message)

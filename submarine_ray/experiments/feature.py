@@ -17,9 +17,9 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.experiments import outcomes, repository
-from submarine_ray.experiments.decide import CALM, NOTES, Queue, Seen, Step, Submit, Wish, decide
+from submarine_ray.experiments.decide import CALM, NOTES, Desired, Observed, Queue, Step, Submit, decide
 from submarine_ray.experiments.marks import Marks
-from submarine_ray.experiments.perform import Observed, Performer
+from submarine_ray.experiments.perform import ClusterView, Performer
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.unsubmittable import Unsubmittable
 from submarine_ray.spec.experiment import ExperimentStatus as Status
@@ -62,7 +62,7 @@ class ExperimentFeature:
         """Raises TrackingUnavailable while MLflow is not there: nothing can be submitted without a run."""
         self._tracking.wait_ready()
 
-    def observe(self, cluster: str, rows: Sequence[ExperimentRow]) -> Observed:
+    def observe(self, cluster: str, rows: Sequence[ExperimentRow]) -> ClusterView:
         """Raises ClusterError, SubmarineError."""
         driver = self._clusters.driver(cluster)
         capacity = self._clusters.capacity(cluster)
@@ -72,20 +72,20 @@ class ExperimentFeature:
             capacity = self._clusters.capacity(cluster, fresh=True)
         wanting = [row.demand for row in rows if row.status == Status.ACCEPTED and row.wanted == "run"]
         crowded = any(job.out_of_memory for job in jobs.values()) and self._clusters.has_neighbours(cluster)
-        seen = Seen(jobs, capacity.incarnation, capacity.nodes, now_ms(), has_neighbours=crowded)
-        return Observed(driver, seen, self._admission.admit(cluster, wanting) if wanting else {})
+        observed = Observed(jobs, capacity.incarnation, capacity.nodes, now_ms(), has_neighbours=crowded)
+        return ClusterView(driver, observed, self._admission.admit(cluster, wanting) if wanting else {})
 
-    def decide(self, row: ExperimentRow, observed: Observed) -> Step:
-        seen = replace(observed.seen, units=observed.admitted.get(row.id, 0))
-        return decide(self._marks.onto(_wish(row), row), seen)
+    def decide(self, row: ExperimentRow, view: ClusterView) -> Step:
+        observed = replace(view.observed, units=view.admitted.get(row.id, 0))
+        return decide(self._marks.onto(_desired(row), row), observed)
 
     def is_note(self, step: Step) -> bool:
         return isinstance(step, NOTES)
 
-    def perform(self, row: ExperimentRow, step: Step, observed: Observed) -> Outcome:
+    def perform(self, row: ExperimentRow, step: Step, view: ClusterView) -> Outcome:
         """Raises what clusters and MLflow raise."""
-        self._marks.note([row], observed.seen.jobs)
-        outcome = self._performer.perform(row, step, observed)
+        self._marks.note([row], view.observed.jobs)
+        outcome = self._performer.perform(row, step, view)
         if isinstance(step, Submit):
             self._unsubmittable.submitted(row)
         return outcome
@@ -122,8 +122,8 @@ class ExperimentFeature:
             self._wake()
 
 
-def _wish(row: ExperimentRow) -> Wish:
-    return Wish(
+def _desired(row: ExperimentRow) -> Desired:
+    return Desired(
         status=row.status,
         submission_id=row.submission_id,
         wanted=row.wanted,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from submarine_ray.clusters.drivers.base import Job
-from submarine_ray.experiments.decide import Wish
+from submarine_ray.experiments.decide import Desired
 from submarine_ray.experiments.tables import ExperimentRow
 
 
@@ -16,9 +16,9 @@ class Marks:
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
 
-    def onto(self, wish: Wish, row: ExperimentRow) -> Wish:
-        """The wish, with the mark that was seen last."""
-        return replace(wish, mark=self._seen.get(row.id))
+    def onto(self, desired: Desired, row: ExperimentRow) -> Desired:
+        """The desired state, with the mark that was seen last."""
+        return replace(desired, mark=self._seen.get(row.id))
 
     def note(self, rows: Iterable[ExperimentRow], jobs: Mapping[str, Job]) -> None:
         """Remember what was seen of the rows' current attempts."""

@@ -117,12 +117,12 @@ def blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
     return Outcome(values, [] if said else [Event(failure.reason, str(failure), recurs=True)])
 
 
-def pause(row: ExperimentRow, watches: bool, seen: decide.Seen) -> int:
+def pause(row: ExperimentRow, watches: bool, observed: decide.Observed) -> int:
     """How long to leave a row alone, in ms: the young are watched closely unless they are many, the old rarely, and
     those whose cluster tells of changes hardly at all.
     """
-    watched = len(seen.jobs)
-    job = seen.jobs.get(row.submission_id)
+    watched = len(observed.jobs)
+    job = observed.jobs.get(row.submission_id)
     if watches:
         return _watched_pause(job, row.deadline_ms)
     since = row.running_ms or row.created_ms or row.accepted_ms

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
-from submarine_ray.content.places import Visit
+from submarine_ray.content.kinds import Visit
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.http import Receive, Scope, Send
@@ -27,7 +27,7 @@ def address(experiment_id: str, path: str) -> str:
     return f"/artifact/{quote(experiment_id, safe='')}/{quote(path)}"
 
 
-class ArtifactPlace:
+class ArtifactContent:
     """An experiment's artifacts; their pages may run scripts, which see nothing but the page."""
 
     sandboxed = True
@@ -44,7 +44,7 @@ class ArtifactPlace:
         return None
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
-        """See content.places.Place."""
+        """See content.kinds.ContentKind."""
         if scope.get("method") not in _READING:
             await error(HTTPStatus.METHOD_NOT_ALLOWED, "Artifacts are only read here.")(scope, receive, send)
             return

@@ -27,11 +27,11 @@ MOST_KNOWN = 10_000
 
 
 @dataclass(frozen=True)
-class Observed:
+class ClusterView:
     """One look at a cluster: its driver, what it showed, and who of those that wait may start, with how many trials."""
 
     driver: Driver
-    seen: decide.Seen
+    observed: decide.Observed
     admitted: Mapping[str, int]
 
 
@@ -45,41 +45,41 @@ class Performer:
         self._submitter = submitter
         self._fits: dict[str, object] = {}  # of those that wait: how large their cluster was when they were looked at
 
-    def perform(self, row: ExperimentRow, step: decide.Step, observed: Observed) -> Outcome:
+    def perform(self, row: ExperimentRow, step: decide.Step, view: ClusterView) -> Outcome:
         """Do what was decided; what came of it."""
-        driver, seen = observed.driver, observed.seen
+        driver, observed = view.driver, view.observed
         match step:
             case decide.Submit() | decide.Queue() if unfit := self._unfit(row, step):
                 return outcomes.observed(row, unfit, None)
             case decide.Submit():
-                return self._submitter.submit(driver, row, seen.incarnation, observed.admitted[row.id])
+                return self._submitter.submit(driver, row, observed.incarnation, view.admitted[row.id])
             case decide.Queue():
                 return self._queue(row)
             case decide.Observe():
-                return outcomes.observed(row, step, seen.jobs.get(row.submission_id), driver.watches)
+                return outcomes.observed(row, step, observed.jobs.get(row.submission_id), driver.watches)
             case decide.Retry():
                 return outcomes.retried(row, step)
             case decide.Tell(problem):
-                return outcomes.told(problem, outcomes.pause(row, driver.watches, seen))
+                return outcomes.told(problem, outcomes.pause(row, driver.watches, observed))
             case decide.Settle():
                 return Outcome({"next_check_ms": due_ms() + SETTLING_PAUSE_MS})
             case decide.StopJob(key):
                 driver.stop(key)
                 return Outcome({"next_check_ms": due_ms() + STOPPING_PAUSE_MS})
             case decide.Discard(key, known):
-                return self._discard(driver, row, key, seen.jobs.get(key) if known else None, seen)
+                return self._discard(driver, row, key, observed.jobs.get(key) if known else None, observed)
             case decide.Archive():
-                told = self._store_log(driver, row, row.submission_id, "logs", seen)
+                told = self._store_log(driver, row, row.submission_id, "logs", observed)
                 return Outcome({"archived": True, "next_check_ms": due_ms()}, told)
             case decide.Close(known):
                 return self._close(driver, row, known)
             case decide.Purge(known):
                 return self._purge(driver, row, known)
-        return Outcome({"next_check_ms": due_ms() + outcomes.pause(row, driver.watches, seen)})
+        return Outcome({"next_check_ms": due_ms() + outcomes.pause(row, driver.watches, observed)})
 
     def _unfit(self, row: ExperimentRow, step: decide.Step) -> decide.Observe | None:
         """The end of what can never start here: its secrets are lost, or its cluster can never hold it. It may have
-        been accepted before the cluster was first seen.
+        been accepted before the cluster was first observed.
         """
         try:
             size = self._admission.placements.size(row.cluster)
@@ -106,24 +106,28 @@ class Performer:
             return Outcome(values | ({"message": message} if row.message != message else {}))
         return Outcome(values | {"reason": "Queued", "message": message}, [Event("Queued", message, recurs=True)])
 
-    def _discard(self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, seen: decide.Seen) -> Outcome:
+    def _discard(
+        self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, observed: decide.Observed
+    ) -> Outcome:
         told: list[Event] = []
         path = f"logs/attempt-{attempt_number(row.id, key)}"
         if job is not None:
-            told = self._store_log(driver, row, key, path, seen)
+            told = self._store_log(driver, row, key, path, observed)
             driver.delete(key)
-        elif row.run_id:  # it had ended and was put away: the next attempt's log must not replace its own
+        elif row.run_id:  # it had ended and was cleaned up: the next attempt's log must not replace its own
             with contextlib.suppress(NotFound):
                 self._tracking.move_files(row.run_id, "logs", path, logs.is_own)
         told += leftovers.store(self._tracking, driver, row, key)
         left = " ".join(other for other in row.superseded_ids if other != key)
         return Outcome({"superseded": left, "next_check_ms": due_ms()}, told)
 
-    def _store_log(self, driver: Driver, row: ExperimentRow, key: str, path: str, seen: decide.Seen) -> list[Event]:
+    def _store_log(
+        self, driver: Driver, row: ExperimentRow, key: str, path: str, observed: decide.Observed
+    ) -> list[Event]:
         """Store an attempt's log with the run; what it tells that users should not have to look for."""
         if row.run_id is None:
             return []
-        node_is_gone = seen.died_with_node(seen.jobs[key])
+        node_is_gone = observed.died_with_node(observed.jobs[key])
         try:
             return archive.store(self._spools, self._tracking, driver, row, key, path, node_is_gone)
         except NotFound as failure:

@@ -138,12 +138,12 @@ def count_by_day(session: Session, first: int) -> dict[int, int]:
 
 
 def which(session: Session, ids: Collection[str]) -> set[str]:
-    """Those of the ids that there are, deleted ones that are still to be put away among them."""
+    """Those of the ids that there are, deleted ones that are still to be cleaned up among them."""
     return set(session.scalars(select(ExperimentRow.id).where(ExperimentRow.id.in_(ids))))
 
 
 def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happened: Sequence[Event]) -> bool:
-    """Write what was observed of a leased row, and what to tell of it; False if the lease or the wish has changed."""
+    """Write what was observed of a leased row, and its events; False if the lease or the desired state has changed."""
     applied = leases.apply(session, row, values)
     if applied:
         events.record(session, row.id, happened)
@@ -151,7 +151,7 @@ def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happe
 
 
 def write(session: Session, row: ExperimentRow, outcome: Outcome) -> bool:
-    """Write what came of a step of a leased row; False if the lease or the wish has changed."""
+    """Write what came of a step of a leased row; False if the lease or the desired state has changed."""
     return purge(session, row) if outcome.remove else apply(session, row, outcome.values, outcome.events)
 
 
@@ -221,7 +221,7 @@ def wake(session: Session, ids: Sequence[str]) -> None:
 
 
 def abandon(session: Session, cluster: str) -> list[str]:
-    """Give up what a cluster has: it has failed, and is put away as it is. The ids of those that had not ended."""
+    """Give up what a cluster has: it has failed, and is cleaned up as it is. The ids of those that had not ended."""
     rows = session.scalars(
         select(ExperimentRow).where(ExperimentRow.cluster == cluster, ExperimentRow.next_check_ms.is_not(None))
     ).all()
@@ -257,7 +257,7 @@ def begin(session: Session, experiment_id: str, submission: str, run: str) -> st
 
 
 def unfinished(session: Session, cluster: str) -> int:
-    """How many of a cluster's experiments are not yet put away."""
+    """How many of a cluster's experiments are not yet cleaned up."""
     return leases.unfinished(session, ExperimentRow, ExperimentRow.cluster == cluster)
 
 

@@ -1,4 +1,4 @@
-"""Experiments: the wish (spec, wanted) and what was observed of it."""
+"""Experiments: the desired state (spec, wanted) and what was observed of it."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class Notebooks:
 
     def written(self, row: NotebookRow, outcome: Outcome) -> None:
         if outcome.events:
-            self._notebooks.forget_places()
+            self._notebooks.forget_addresses()
         for event in outcome.events:
             log.info("notebook.status", notebook=row.id, to=event.to_status, reason=event.reason)
 

@@ -14,12 +14,12 @@ from http import HTTPStatus
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from submarine_ray.content.places import Visit
+from submarine_ray.content.kinds import Visit
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.http import Receive, Scope, Send, is_navigation
 from submarine_ray.core.proxy import Proxy, Target, TargetUnreachable
-from submarine_ray.notebooks.service import NotebookService, Place
+from submarine_ray.notebooks.service import NotebookAddress, NotebookService
 from submarine_ray.spec.notebooks import NotebookStatus as Status
 from submarine_ray.spec.notebooks import path as path_of
 
@@ -30,7 +30,7 @@ max-width:36rem;padding:0 1rem;color:#1f2937}}h1{{font-size:1.4rem}}p{{color:#4b
 <body><h1>Notebook {name} is {status}</h1><p>{reason}.</p></body></html>"""
 
 
-class NotebookPlace:
+class NotebookContent:
     """Forwards to the notebooks that run; says what becomes of the others, and starts those that are stopped."""
 
     sandboxed = False
@@ -48,46 +48,46 @@ class NotebookPlace:
         lets a link of another site do so.
         """
         try:
-            place = await self._place(scope["path"])
-            if place.address:
+            found = await self._address(scope["path"])
+            if found.address:
                 return None
-            if place.status == Status.STOPPED:
-                await asyncio.to_thread(self._notebooks.start, place.id)
-            return _page(place, place.reason, seconds=30 if place.status == Status.FAILED else 1)
+            if found.status == Status.STOPPED:
+                await asyncio.to_thread(self._notebooks.start, found.id)
+            return _page(found, found.reason, seconds=30 if found.status == Status.FAILED else 1)
         except SubmarineError as failure:
             return error(failure.status, str(failure))
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
-        """See content.places.Place."""
+        """See content.kinds.ContentKind."""
         own = self.find(scope["path"]) or ""
         if scope["path"].rstrip("/") == own and scope["type"] == "http":
             await RedirectResponse(f"{own}/lab")(scope, receive, send)
             return
         try:
-            place = await self._place(scope["path"])
-            if place.address:
+            found = await self._address(scope["path"])
+            if found.address:
                 await self._proxy.forward(
-                    _without_token(scope, visit), receive, send, _target(scope, place, own, visit)
+                    _without_token(scope, visit), receive, send, _target(scope, found, own, visit)
                 )
                 return
-            answer = _unready(scope, place, place.reason, visit)
+            answer = _unready(scope, found, found.reason, visit)
         except SubmarineError as failure:
             answer = error(failure.status, str(failure))
         except TargetUnreachable as failure:
-            self._notebooks.forget_places()
-            answer = _unready(scope, place, f"It does not answer at the moment ({failure})", visit)
+            self._notebooks.forget_addresses()
+            answer = _unready(scope, found, f"It does not answer at the moment ({failure})", visit)
         await answer(scope, receive, send)
 
-    async def _place(self, path: str) -> Place:
+    async def _address(self, path: str) -> NotebookAddress:
         _, _, namespace, name, *_ = path.split("/")  # as `find` has matched it
-        return await asyncio.to_thread(self._notebooks.place, namespace, name)
+        return await asyncio.to_thread(self._notebooks.address, namespace, name)
 
 
-def _target(scope: Scope, place: Place, own: str, visit: Visit) -> Target:
-    token = {"Authorization": f"token {place.token}"} if visit.origin is None or is_navigation(scope) else {}
+def _target(scope: Scope, found: NotebookAddress, own: str, visit: Visit) -> Target:
+    token = {"Authorization": f"token {found.token}"} if visit.origin is None or is_navigation(scope) else {}
     # Jupyter compares Origin and Referer with the Host it sees, and makes its cookies secure where pages are.
     seen = {"X-Forwarded-Proto": visit.scheme} if visit.origin else {}
-    return Target(place.address or "", own, {**token, **seen}, host=visit.host, outgoing=place.outgoing)
+    return Target(found.address or "", own, {**token, **seen}, host=visit.host, outgoing=found.outgoing)
 
 
 def _without_token(scope: Scope, visit: Visit) -> Scope:
@@ -98,20 +98,20 @@ def _without_token(scope: Scope, visit: Visit) -> Scope:
     return {**scope, "query_string": b"&".join(parts)}
 
 
-def _unready(scope: Scope, place: Place, reason: str, visit: Visit) -> Response:
+def _unready(scope: Scope, found: NotebookAddress, reason: str, visit: Visit) -> Response:
     """Where it can be started, for people; the envelope for programs."""
     if not is_navigation(scope):
-        return error(HTTPStatus.SERVICE_UNAVAILABLE, f"The notebook {place.name!r} is {place.status}: {reason}.")
-    if visit.origin is None or visit.origin == visit.main or place.address:
-        return _page(place, reason, seconds=1)
+        return error(HTTPStatus.SERVICE_UNAVAILABLE, f"The notebook {found.name!r} is {found.status}: {reason}.")
+    if visit.origin is None or visit.origin == visit.main or found.address:
+        return _page(found, reason, seconds=1)
     return RedirectResponse(f"{visit.main}{scope['path']}", HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
 
-def _page(place: Place, reason: str, seconds: int) -> Response:
+def _page(found: NotebookAddress, reason: str, seconds: int) -> Response:
     """A page that looks again by itself after so many seconds."""
     page = _PAGE.format(
-        name=html.escape(place.name),
-        status=html.escape(place.status),
+        name=html.escape(found.name),
+        status=html.escape(found.status),
         reason=html.escape(reason.rstrip(".")),
         seconds=seconds,
     )

@@ -56,7 +56,7 @@ def page(session: Session, owner: str | None, limit: int | None, cursor: Cursor 
 
 
 def write(session: Session, row: NotebookRow, outcome: Outcome) -> bool:
-    """What came of a step of a leased row, and what to tell of it; False if the lease or the wish has changed."""
+    """What came of a step of a leased row, and its events; False if the lease or the desired state has changed."""
     if outcome.remove:
         return purge(session, row)
     applied = leases.apply(session, row, outcome.values)
@@ -66,7 +66,7 @@ def write(session: Session, row: NotebookRow, outcome: Outcome) -> bool:
 
 
 def unfinished(session: Session, cluster: str) -> int:
-    """How many of a cluster's notebooks are not yet put away."""
+    """How many of a cluster's notebooks are not yet cleaned up."""
     return leases.unfinished(session, NotebookRow, NotebookRow.cluster == cluster)
 
 

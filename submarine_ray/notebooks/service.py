@@ -46,11 +46,11 @@ from submarine_ray.spec.quantities import Resources
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
-PLACE_SECONDS = 1.0  # a page of JupyterLab asks for hundreds of files
+ADDRESS_SECONDS = 1.0  # a page of JupyterLab asks for hundreds of files
 
 
 @dataclass(frozen=True)
-class Place:
+class NotebookAddress:
     """Where a notebook is now: `address` (host:port) while it runs, and the token that opens it there. A cluster that
     is not the platform's own has said where, so that is connected to as `outgoing` allows.
     """
@@ -83,7 +83,7 @@ class NotebookService:
         self._secrets = secrets
         self._wake = wake
         self._ids = IdFactory("notebook", "_")
-        self._places: dict[str, tuple[float, Place]] = {}
+        self._addresses: dict[str, tuple[float, NotebookAddress]] = {}
         self._lock = threading.Lock()
         clusters.add_user(self)
         admission.add_claimant(self)
@@ -206,10 +206,10 @@ class NotebookService:
             )
         return self._changed(row)
 
-    def place(self, namespace: str, name: str) -> Place:
+    def address(self, namespace: str, name: str) -> NotebookAddress:
         """Where to find a notebook now. Raises NotFound."""
         taken = path(namespace, name)
-        known = self._places.get(taken)
+        known = self._addresses.get(taken)
         if known and known[0] > time.monotonic():
             return known[1]
         with self._database.session() as session:
@@ -218,18 +218,20 @@ class NotebookService:
             raise NotFound(f"Notebook not found. There is none named {name[:80]!r} in namespace {namespace[:80]!r}.")
         outgoing = self._clusters.addresses.outgoing(row.cluster)
         address = row.address if row.status == Status.RUNNING else None
-        place = Place(row.id, row.name, row.status, row.reason, address, self._secrets.open(row.sealed_token), outgoing)
+        found = NotebookAddress(
+            row.id, row.name, row.status, row.reason, address, self._secrets.open(row.sealed_token), outgoing
+        )
         with self._lock:
-            self._places[taken] = (time.monotonic() + PLACE_SECONDS, place)
-        return place
+            self._addresses[taken] = (time.monotonic() + ADDRESS_SECONDS, found)
+        return found
 
-    def forget_places(self) -> None:
-        """What `place` remembers may no longer be so."""
+    def forget_addresses(self) -> None:
+        """What `address` remembers may no longer be so."""
         with self._lock:
-            self._places.clear()
+            self._addresses.clear()
 
     def _changed(self, row: NotebookRow) -> Notebook:
-        self.forget_places()
+        self.forget_addresses()
         self._wake()
         return _answer(row)
 
@@ -257,7 +259,7 @@ class NotebookService:
         """See ClusterUser."""
         with self._database.session(write=True) as session:
             repository.abandon(session, cluster)
-        self.forget_places()
+        self.forget_addresses()
 
     def _row(self, notebook_id: str) -> NotebookRow:
         with self._database.session() as session:

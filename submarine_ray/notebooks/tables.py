@@ -1,4 +1,4 @@
-"""Notebooks: the wish (spec, wanted) and what was observed of it."""
+"""Notebooks: the desired state (spec, wanted) and what was observed of it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ BACKEND_VARIABLE = "SUBMARINE_TORCH_BACKEND"
 
 
 @dataclass(frozen=True)
-class Place:
+class ReplicaLocation:
     """Where a replica runs, the port it was promised there, and the GPUs that Ray gave it there."""
 
     node_id: str
@@ -96,35 +96,35 @@ def _below(launch: Launch, replica: str) -> dict[str, str]:
     return {**tags, STARTED_BY_TAG: replica, PARENT_TAG: launch.tracking.run_id}
 
 
-def rendezvous_variables(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:
+def rendezvous_variables(launch: Launch, rank: int, locations: Sequence[ReplicaLocation]) -> dict[str, str]:
     """How this replica finds the others."""
     if len(launch.replicas) == 1 and launch.framework not in ("PyTorch", "XGBoost"):
         return {}
     if launch.framework == "TensorFlow":
-        return tf_config(launch, rank, places)
-    found = torch_variables(rank, places)
+        return tf_config(launch, rank, locations)
+    found = torch_variables(rank, locations)
     if launch.framework == "PyTorch":
-        found[BACKEND_VARIABLE] = torch_backend(launch, places)
+        found[BACKEND_VARIABLE] = torch_backend(launch, locations)
     if launch.framework == "XGBoost":
-        found |= xgboost_variables(rank, places)
+        found |= xgboost_variables(rank, locations)
     return found
 
 
-def torch_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
+def torch_variables(rank: int, locations: Sequence[ReplicaLocation]) -> dict[str, str]:
     """torchrun's variables; ranks on one node are numbered from 0 in LOCAL_RANK.
 
-    A rank with GPUs sees none but its own, so it is the only one of its place, as in a container: `cuda:LOCAL_RANK` is
+    A rank with GPUs sees none but its own, so it is the only one of its node, as in a container: `cuda:LOCAL_RANK` is
     its own GPU.
     """
-    here = places[rank].node_id
-    nodes = list(dict.fromkeys(place.node_id for place in places))
-    local_ranks = [other for other, place in enumerate(places) if place.node_id == here and not place.gpus]
-    if places[rank].gpus:
+    here = locations[rank].node_id
+    nodes = list(dict.fromkeys(location.node_id for location in locations))
+    local_ranks = [other for other, location in enumerate(locations) if location.node_id == here and not location.gpus]
+    if locations[rank].gpus:
         local_ranks = [rank]
     return {
-        "MASTER_ADDR": places[0].host,
-        "MASTER_PORT": str(places[0].port),
-        "WORLD_SIZE": str(len(places)),
+        "MASTER_ADDR": locations[0].host,
+        "MASTER_PORT": str(locations[0].port),
+        "WORLD_SIZE": str(len(locations)),
         "RANK": str(rank),
         "LOCAL_RANK": str(local_ranks.index(rank)),
         "LOCAL_WORLD_SIZE": str(len(local_ranks)),
@@ -133,27 +133,27 @@ def torch_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
     }
 
 
-def torch_backend(launch: Launch, places: Sequence[Place]) -> str:
+def torch_backend(launch: Launch, locations: Sequence[ReplicaLocation]) -> str:
     """What PyTorch's ranks can speak: NCCL takes no rank without a GPU, and no two on one."""
-    return "nccl" if all(one.gpu for one in launch.replicas) and not sharing(launch, places) else "gloo"
+    return "nccl" if all(one.gpu for one in launch.replicas) and not sharing(launch, locations) else "gloo"
 
 
-def sharing(launch: Launch, places: Sequence[Place]) -> list[str]:
+def sharing(launch: Launch, locations: Sequence[ReplicaLocation]) -> list[str]:
     """The names of the replicas whose GPU is another's, too."""
     users: dict[tuple[str, str], list[str]] = {}
-    for replica, place in zip(launch.replicas, places, strict=True):
-        for gpu in place.gpus:
-            users.setdefault((place.node_id, gpu), []).append(replica.name)
+    for replica, location in zip(launch.replicas, locations, strict=True):
+        for gpu in location.gpus:
+            users.setdefault((location.node_id, gpu), []).append(replica.name)
     shared = {name for names in users.values() if len(names) > 1 for name in names}
     return [replica.name for replica in launch.replicas if replica.name in shared]
 
 
-def tf_config(launch: Launch, rank: int, places: Sequence[Place]) -> dict[str, str]:
+def tf_config(launch: Launch, rank: int, locations: Sequence[ReplicaLocation]) -> dict[str, str]:
     """TF_CONFIG; an evaluator is a task but no part of the cluster."""
     cluster: dict[str, list[str]] = {}
-    for replica, place in zip(launch.replicas, places, strict=True):
+    for replica, location in zip(launch.replicas, locations, strict=True):
         if replica.role != "evaluator":
-            cluster.setdefault(_tf_role(replica.role), []).append(f"{place.host}:{place.port}")
+            cluster.setdefault(_tf_role(replica.role), []).append(f"{location.host}:{location.port}")
     own = launch.replicas[rank]
     task = {"type": _tf_role(own.role), "index": own.index}
     return {
@@ -167,16 +167,16 @@ def _tf_role(role: str) -> str:
     return "chief" if role == "master" else role
 
 
-def xgboost_variables(rank: int, places: Sequence[Place]) -> dict[str, str]:
-    workers = places[1:]
+def xgboost_variables(rank: int, locations: Sequence[ReplicaLocation]) -> dict[str, str]:
+    workers = locations[1:]
     found = {
-        "DMLC_TRACKER_URI": places[0].host,
-        "DMLC_TRACKER_PORT": str(places[0].port),
+        "DMLC_TRACKER_URI": locations[0].host,
+        "DMLC_TRACKER_PORT": str(locations[0].port),
         "DMLC_TASK_ID": str(rank),
-        "DMLC_NUM_WORKER": str(len(places)),
+        "DMLC_NUM_WORKER": str(len(locations)),
     }
     if workers:
-        found |= {"WORKER_PORT": str(workers[0].port), "WORKER_ADDRS": ",".join(place.host for place in workers)}
+        found |= {"WORKER_PORT": str(workers[0].port), "WORKER_ADDRS": ",".join(location.host for location in workers)}
     return found
 
 

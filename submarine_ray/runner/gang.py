@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from submarine_ray.client.spool import whole_lines
 from submarine_ray.runner import code, environment
 from submarine_ray.runner.code import Workspace
-from submarine_ray.runner.environment import Place
+from submarine_ray.runner.environment import ReplicaLocation
 from submarine_ray.runner.errors import CommandFailed, ReplicaLost, RunnerError
 from submarine_ray.runner.process import ENDED_STATUS, ReplicaProcess
 from submarine_ray.spec import memory
@@ -66,16 +66,16 @@ class ReplicaActor:
         self._is_trial = False
         self._read_to = 0
 
-    def place(self) -> Place:
+    def location(self) -> ReplicaLocation:
         """Where this actor is, with a port that stays bound until the process starts."""
         self._reserved = socket.socket()
         self._reserved.bind(("", 0))
         host = ray.util.get_node_ip_address()
         context = ray.get_runtime_context()
         gpus = tuple(context.get_accelerator_ids().get("GPU", ()))
-        return Place(context.get_node_id(), host, int(self._reserved.getsockname()[1]), gpus)
+        return ReplicaLocation(context.get_node_id(), host, int(self._reserved.getsockname()[1]), gpus)
 
-    def start(self, launch: Launch, rank: int, places: Sequence[Place]) -> None:
+    def start(self, launch: Launch, rank: int, locations: Sequence[ReplicaLocation]) -> None:
         """Fetch the code and start the process. Raises RunnerError."""
         replica = launch.replicas[rank]
         self._is_trial = launch.trial_id is not None
@@ -83,7 +83,7 @@ class ReplicaActor:
         for sentence in self._workspace.told if rank == 0 else ():
             self._lines.put(f"[submarine] {sentence}")
         env = environment.platform_variables(launch, rank, str(self._workspace.spool))
-        env |= environment.rendezvous_variables(launch, rank, places)
+        env |= environment.rendezvous_variables(launch, rank, locations)
         env |= self._workspace.variables()
         env |= environment.default_threads(launch, rank, replica.env) | replica.env
         if self._reserved:
@@ -196,11 +196,11 @@ class Gang:
 
     def rounds(self) -> Iterator[list[tuple[str, float]]]:
         """Runs the gang to its end; each round gives the leader's new metrics, if this is a trial."""
-        places = self._get([actor.place.remote() for actor in self._actors])
-        self._sharing = environment.sharing(self._launch, places)
+        locations = self._get([actor.location.remote() for actor in self._actors])
+        self._sharing = environment.sharing(self._launch, locations)
         if self._sharing and self._launch.framework == "PyTorch":
             self._write(self._sharing[0], [f"[submarine] {self._of_sharing()}"])
-        self._get([actor.start.remote(self._launch, rank, places) for rank, actor in enumerate(self._actors)])
+        self._get([actor.start.remote(self._launch, rank, locations) for rank, actor in enumerate(self._actors)])
         pending = {actor.hand_over.remote(): rank for rank, actor in enumerate(self._actors)}
         self.has_started = True
         leader_ended: float | None = None

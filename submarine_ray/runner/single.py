@@ -9,7 +9,7 @@ import threading
 from types import FrameType
 
 from submarine_ray.runner import code, environment
-from submarine_ray.runner.environment import Place
+from submarine_ray.runner.environment import ReplicaLocation
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.network import free_port
 from submarine_ray.runner.process import ENDED_STATUS, ReplicaProcess
@@ -24,7 +24,7 @@ def run(launch: Launch) -> None:
     for sentence in workspace.told:
         sys.stdout.write(f"[submarine] {sentence}\n")
     env = environment.platform_variables(launch, 0, str(workspace.spool))
-    env |= environment.rendezvous_variables(launch, 0, [Place("0", "127.0.0.1", free_port())])
+    env |= environment.rendezvous_variables(launch, 0, [ReplicaLocation("0", "127.0.0.1", free_port())])
     env |= workspace.variables() | replica.env
 
     ending = Ending()

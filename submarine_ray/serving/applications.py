@@ -19,7 +19,7 @@ TOKEN = "tracking_token"  # noqa: S105 (the argument's name)
 SPLITTER_REQUESTS = 50
 MOST_SPLITTERS = 4
 SPLITTER_CPU = 0.25
-# A line a request would cost throughput, and hide the lines that matter; figures.py has the numbers.
+# A line a request would cost throughput, and hide the lines that matter; metrics.py has the numbers.
 LOGGING = {"enable_access_log": False}
 
 

@@ -10,7 +10,15 @@ from submarine_ray.core.documents import DocumentRoute
 from submarine_ray.core.envelope import Reply, done, ok
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
-from submarine_ray.spec.answers.serving import Endpoint, EndpointFigures, EndpointWithEvents, Replica, Traffic
+from submarine_ray.spec.answers.serving import (
+    Endpoint,
+    EndpointFigures,
+    EndpointMetrics,
+    EndpointRates,
+    EndpointWithEvents,
+    Replica,
+    Traffic,
+)
 from submarine_ray.spec.base import Version
 from submarine_ray.spec.serving import EndpointPatch, ServeSpec, TrafficSpec
 
@@ -40,12 +48,19 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
     def scale(model_name: str, model_version: Version, patch: EndpointPatch) -> Reply[Endpoint]:
         return ok(serving.scale(model_name, model_version, patch))
 
+    @routes.get("/{model_name}/{model_version}/metrics", summary="Get requests, errors and latency of an endpoint")
+    async def metrics(model_name: str, model_version: Version) -> Reply[EndpointMetrics]:
+        return ok(await serving.ask(serving.metrics, model_name, model_version))
+
     @routes.get(
         "/{model_name}/{model_version}/figures",
-        summary="Get requests, errors and latency of an endpoint",
+        summary="Get requests, errors and latency of an endpoint under the older name",
+        deprecated=True,
     )
     async def figures(model_name: str, model_version: Version) -> Reply[EndpointFigures]:
-        return ok(await serving.ask(serving.figures, model_name, model_version))
+        found = await serving.ask(serving.metrics, model_name, model_version)
+        rates = {name: getattr(found, name) for name in EndpointRates.model_fields}
+        return ok(EndpointFigures(**rates, course=found.history, known=found.known))
 
     @routes.get(
         "/{model_name}/{model_version}/replicas",

@@ -1,4 +1,4 @@
-"""Asks clusters for what their endpoints have to do: once for all who look, and only while somebody does."""
+"""Asks clusters for the metrics of their endpoints: once for all who look, and only while somebody does."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 import time
 
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.serving.figures import Course, counts
-from submarine_ray.spec.answers.serving import EndpointFigures, EndpointRates
+from submarine_ray.serving.metrics import History, counts
+from submarine_ray.spec.answers.serving import EndpointMetrics, EndpointRates
 
 FRESH_SECONDS = 9.0  # Ray brings new numbers every ten
 
 
 class Meter:
-    """The figures of all endpoints; forgotten with the process, as Prometheus is where they are kept."""
+    """The metrics of all endpoints; forgotten with the process, as Prometheus is where they are kept."""
 
     def __init__(self, clusters: ClusterService) -> None:
         self._clusters = clusters
@@ -22,19 +22,19 @@ class Meter:
         self._asking: dict[str, threading.Lock] = {}
         self._asked: dict[str, float] = {}
         self._known: dict[str, bool] = {}
-        self._courses: dict[tuple[str, str], Course] = {}
+        self._histories: dict[tuple[str, str], History] = {}
 
-    def of(self, cluster: str, endpoint: str) -> EndpointFigures:
-        """Figures of an endpoint with their course, not older than ten seconds. Raises Unreachable."""
+    def of(self, cluster: str, endpoint: str) -> EndpointMetrics:
+        """Metrics of an endpoint with their history, not older than ten seconds. Raises Unreachable."""
         self.look(cluster)
-        return self._course(cluster, endpoint).figures(self._known.get(cluster, False))
+        return self._history(cluster, endpoint).metrics(self._known.get(cluster, False))
 
     def now(self, cluster: str, endpoint: str) -> EndpointRates:
         """Those of the last half minute, as they were last seen."""
-        return self._course(cluster, endpoint).now()
+        return self._history(cluster, endpoint).now()
 
-    def _course(self, cluster: str, endpoint: str) -> Course:
-        return self._courses.get((cluster, endpoint)) or Course()
+    def _history(self, cluster: str, endpoint: str) -> History:
+        return self._histories.get((cluster, endpoint)) or History()
 
     def look(self, cluster: str) -> None:
         """Ask the cluster, unless it was asked a moment ago. Raises Unreachable."""
@@ -48,4 +48,4 @@ class Meter:
             texts = self._clusters.driver(cluster).serve_metrics()
             self._known[cluster] = bool(texts)
             for endpoint, found in counts(texts, time.time()).items():
-                self._courses.setdefault((cluster, endpoint), Course()).add(found)
+                self._histories.setdefault((cluster, endpoint), History()).add(found)

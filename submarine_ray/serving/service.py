@@ -26,7 +26,7 @@ from submarine_ray.serving import applications, repository
 from submarine_ray.serving.applications import route
 from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.tables import EndpointRow
-from submarine_ray.spec.answers.serving import Endpoint, EndpointFigures, EndpointRates, EndpointWithEvents, Replica
+from submarine_ray.spec.answers.serving import Endpoint, EndpointMetrics, EndpointRates, EndpointWithEvents, Replica
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import Resources, parse_resources, resources_text
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
@@ -145,14 +145,14 @@ class ServingService:
         return self._answer(row)
 
     async def ask(self, question: Callable[..., Answer], model_name: str, model_version: int, *more: object) -> Answer:
-        """What one of this service's questions that ask the cluster answers: `figures`, `replicas`, `replica_log`. On
+        """What one of this service's questions that ask the cluster answers: `metrics`, `replicas`, `replica_log`. On
         threads of those who wait for that cluster. Raises what the question raises, and Busy.
         """
         cluster = (await to_thread.run_sync(self._find, model_name, model_version)).cluster
         return await self._clusters.waiting.ask(cluster, question, model_name, model_version, *more)
 
-    def figures(self, model_name: str, model_version: int) -> EndpointFigures:
-        """How much it is asked, how fast it answers, how often it fails.
+    def metrics(self, model_name: str, model_version: int) -> EndpointMetrics:
+        """Requests, errors and latency, with their history.
 
         Raises NotFound, ClusterUnavailable.
         """
@@ -160,14 +160,14 @@ class ServingService:
         with _reaching(row.cluster):
             return self._meter.of(row.cluster, row.name)
 
-    def all_figures(self) -> dict[str, EndpointRates]:
-        """The last known figures of all endpoints by their names, without their courses. Waits for no cluster."""
+    def all_rates(self) -> dict[str, EndpointRates]:
+        """The last known rates of all endpoints by their names, without their histories. Waits for no cluster."""
         with self._database.session() as session:
             rows = repository.list_all(session)
         return {row.name: self._meter.now(row.cluster, row.name) for row in rows}
 
-    async def look_at_figures(self) -> None:
-        """Bring the figures of all endpoints up to date; those of a cluster that does not answer stay as they are."""
+    async def refresh_metrics(self) -> None:
+        """Bring the metrics of all endpoints up to date; those of a cluster that does not answer stay as they are."""
         clusters = await to_thread.run_sync(self._serving_clusters)
         asked = [self._clusters.waiting.ask(cluster, self._meter.look, cluster) for cluster in clusters]
         for failure in await asyncio.gather(*asked, return_exceptions=True):

@@ -116,12 +116,12 @@ def _wrong_text(text: str) -> str | None:
     return None
 
 
-Place = tuple[Any, ...]  # (the place above, the key), so that a place costs the same at any depth
+Position = tuple[Any, ...]  # (the place above, the key), so that a place costs the same at any depth
 
 
-def _leaves(document: Any) -> Iterator[tuple[Any, Place]]:
+def _leaves(document: Any) -> Iterator[tuple[Any, Position]]:
     """Every value that holds no others, and every key; without recursion."""
-    waiting: list[tuple[Any, Place]] = [(document, ())]
+    waiting: list[tuple[Any, Position]] = [(document, ())]
     while waiting:
         value, place = waiting.pop()
         if isinstance(value, dict):
@@ -134,9 +134,9 @@ def _leaves(document: Any) -> Iterator[tuple[Any, Place]]:
             yield value, place
 
 
-def _written(place: Place) -> str:
+def _written(position: Position) -> str:
     keys: list[str] = []
-    while place:
-        place, key = place
+    while position:
+        position, key = position
         keys.append(str(key)[:80].encode("ascii", "backslashreplace").decode().replace("\0", "\\0"))
     return ".".join(reversed(keys)) or "the body"

@@ -18,7 +18,7 @@ import httpx
 import structlog
 from starlette.responses import Response
 
-from submarine_ray.content.places import Visit
+from submarine_ray.content.kinds import Visit
 from submarine_ray.core import children
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import Unavailable
@@ -115,7 +115,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class TensorBoardPlace:
+class TensorBoardContent:
     """/tensorboard/ is TensorBoard."""
 
     sandboxed = False
@@ -133,7 +133,7 @@ class TensorBoardPlace:
         return None
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
-        """See content.places.Place."""
+        """See content.kinds.ContentKind."""
         try:
             address = await self._waiting.ask("TensorBoard", self._board.address)
             await self._proxy.forward(scope, receive, send, Target(address, PREFIX))

@@ -15,7 +15,7 @@ from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.looks import Looks, looked, shared
+from submarine_ray.workbench.query_cache import QueryCache, run_query, shared
 from submarine_ray.workbench.services import Services
 
 CHARTS = 8
@@ -34,7 +34,7 @@ def add(bench: Bench) -> None:
                 ):
                     parts.button("Choose experiments", lambda: ui.navigate.to("/experiments"), kind="outline")
                 return
-            with shared(Looks()):  # several trials are of one sweep
+            with shared(QueryCache()):  # several trials are of one sweep
                 found = await asyncio.gather(*(_look(bench.services, id) for id in wanted))
             there = [one for one in found if one]
             for id, one in zip(wanted, found, strict=True):
@@ -61,7 +61,7 @@ async def _look(services: Services, id: str) -> _Column | None:
     """Of an experiment, or a sweep's trial: `experiment/trial`; None if it is not there."""
     experiment_id, _, trial_id = id.partition("/")
     try:
-        found = await looked(services.experiments.get, experiment_id)
+        found = await run_query(services.experiments.get, experiment_id)
         if trial_id:
             return await _look_at_trial(services, found, trial_id)
         return await asyncio.to_thread(_look_at_experiment, services, found)
@@ -80,7 +80,7 @@ def _look_at_experiment(services: Services, found: Experiment) -> _Column:
 
 
 async def _look_at_trial(services: Services, sweep: Experiment, trial_id: str) -> _Column | None:
-    trials, _ = await looked(services.experiments.results.trials, sweep.experiment_id)
+    trials, _ = await run_query(services.experiments.results.trials, sweep.experiment_id)
     trial = next((one for one in trials if one.trial_id == trial_id), None)
     if trial is None:
         return None

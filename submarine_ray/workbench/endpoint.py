@@ -11,13 +11,13 @@ from starlette.requests import Request
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.serving.service import ServingService
 from submarine_ray.spec.answers.models import ModelSignature
-from submarine_ray.spec.answers.serving import Endpoint, EndpointFigures, EndpointWithEvents, Replica
+from submarine_ray.spec.answers.serving import Endpoint, EndpointMetrics, EndpointWithEvents, Replica
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
 from submarine_ray.workbench import addresses, charts, dialogs, parts, try_it
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
+from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
 
 LOG_LINES = 500
@@ -102,8 +102,8 @@ class _Endpoint:
         self._why = ui.element("div")
         if not await asyncio.to_thread(is_registered, self._services, *self._at):
             unregistered(*self._at)
-        self._look_at_figures = parts.redrawn_later(
-            ui.element("div"), _draw_figures, _figures, self._serving, *self._at
+        self._refresh_metrics = parts.redrawn_later(
+            ui.element("div"), _draw_metrics, _metrics, self._serving, *self._at
         )
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
@@ -174,11 +174,11 @@ class _Endpoint:
     async def look(self) -> None:
         if self._is_gone:
             return
-        found = await looked(self._serving.get, *self._at)
+        found = await run_query(self._serving.get, *self._at)
         if found != self._found:
             self._found = found
             self._show()
-        await self._look_at_figures()
+        await self._refresh_metrics()
         await self._look_at_replicas()
 
     async def _scale(self) -> None:
@@ -213,9 +213,9 @@ class _Endpoint:
             parts.deleted(self._content, f"The endpoint of {name} v{version}", back, self._serving.create, again)
 
 
-async def _figures(serving: ServingService, name: str, version: int) -> EndpointFigures | None:
+async def _metrics(serving: ServingService, name: str, version: int) -> EndpointMetrics | None:
     try:
-        return await serving.ask(serving.figures, name, version)
+        return await serving.ask(serving.metrics, name, version)
     except SubmarineError:
         return None
 
@@ -227,7 +227,7 @@ async def _replicas(serving: ServingService, name: str, version: int) -> list[Re
         return None
 
 
-def _draw_figures(found: EndpointFigures | None) -> None:
+def _draw_metrics(found: EndpointMetrics | None) -> None:
     if found is None or not found.known:
         with parts.card():
             said = "This cluster's request metrics are in its own Prometheus and cannot be read from here."
@@ -245,20 +245,20 @@ def _draw_figures(found: EndpointFigures | None) -> None:
             with parts.card(classes="figure"):
                 parts.text(value, classes="number")
                 parts.text(label, classes="quiet small")
-    course = found.course
-    if len(course) < 2:
+    history = found.history
+    if len(history) < 2:
         return
     with ui.element("div").classes("tiles wide"):
         with parts.card("Requests per second"):
             asked = {
-                "requests": [(point.time, point.requests_per_second) for point in course],
-                "errors": [(point.time, point.errors_per_second) for point in course],
+                "requests": [(point.time, point.requests_per_second) for point in history],
+                "errors": [(point.time, point.errors_per_second) for point in history],
             }
             charts.show(charts.lines(asked, "time"), "Requests and errors per second")
         with parts.card("Latency, ms"):
             slow = {
-                "p50": [(point.time, point.latency.p50) for point in course],
-                "p90": [(point.time, point.latency.p90) for point in course],
-                "p99": [(point.time, point.latency.p99) for point in course],
+                "p50": [(point.time, point.latency.p50) for point in history],
+                "p90": [(point.time, point.latency.p90) for point in history],
+                "p99": [(point.time, point.latency.p99) for point in history],
             }
             charts.show(charts.lines(slow, "time"), "Latency percentiles")

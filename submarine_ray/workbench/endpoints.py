@@ -35,28 +35,28 @@ def add(bench: Bench) -> None:
         async with bench.page(request, "Endpoints", "/endpoints") as page:
             parts.heading("Endpoints", 1)
             content = ui.element("div")
-            await parts.redrawn(content, _draw_table, with_figures, serving)
-            page.live(parts.redrawn_later(content, _draw_table, fresh_figures, serving), "endpoint")
+            await parts.redrawn(content, _draw_table, with_metrics, serving)
+            page.live(parts.redrawn_later(content, _draw_table, fresh_metrics, serving), "endpoint")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """An endpoint, and what it has to do."""
+    """An endpoint and its rates."""
 
     endpoint: Endpoint
     rates: EndpointRates
 
 
-async def fresh_figures(serving: ServingService) -> list[Asked]:
-    """All endpoints, and what each has to do now. Waits for their clusters."""
-    await serving.look_at_figures()
-    return await asyncio.to_thread(with_figures, serving)
+async def fresh_metrics(serving: ServingService) -> list[Asked]:
+    """All endpoints and their current rates. Waits for their clusters."""
+    await serving.refresh_metrics()
+    return await asyncio.to_thread(with_metrics, serving)
 
 
-def with_figures(serving: ServingService) -> list[Asked]:
-    """All endpoints, and what each has to do, as far as that is known already."""
-    figures = serving.all_figures()
-    return [Asked(one, figures[one.name]) for one in serving.list_all() if one.name in figures]
+def with_metrics(serving: ServingService) -> list[Asked]:
+    """All endpoints and their rates, as far as they are known already."""
+    rates = serving.all_rates()
+    return [Asked(one, rates[one.name]) for one in serving.list_all() if one.name in rates]
 
 
 def _draw_table(found: list[Asked]) -> None:

@@ -18,9 +18,9 @@ from submarine_ray.spec.models import ModelVersionSpec
 from submarine_ray.workbench import addresses, artifacts, dialogs, metrics, parts, trials
 from submarine_ray.workbench.edit import edit
 from submarine_ray.workbench.layout import Bench, Page
-from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.new_experiment import written
 from submarine_ray.workbench.problems import parsed
+from submarine_ray.workbench.query_cache import run_query
 
 TABS = ("overview", "metrics", "logs", "artifacts")
 
@@ -104,7 +104,7 @@ class _Experiment:
                 self._refresh = await self._draw_overview()
 
     async def _look(self) -> None:
-        before, self._found = self._found, await looked(self._services.experiments.get, self.id)
+        before, self._found = self._found, await run_query(self._services.experiments.get, self.id)
         if before != self._found:
             self._draw_state()
             await self._watch_runs()
@@ -114,7 +114,9 @@ class _Experiment:
     async def _watch_runs(self) -> None:
         """Hear of new metrics too, while there can be any."""
         going = self._found.run_id and self._found.status == ExperimentStatus.RUNNING
-        self._subscription.runs = tuple(await looked(self._services.experiments.results.runs, self.id)) if going else ()
+        self._subscription.runs = (
+            tuple(await run_query(self._services.experiments.results.runs, self.id)) if going else ()
+        )
 
     def _draw_state(self) -> None:
         found = self._found
@@ -148,8 +150,8 @@ class _Experiment:
 
         async def draw() -> None:
             happened, params = await asyncio.gather(
-                looked(self._services.experiments.history, self.id),
-                looked(self._services.experiments.results.params, self.id),
+                run_query(self._services.experiments.history, self.id),
+                run_query(self._services.experiments.results.params, self.id),
             )
             state = (self._found, happened, params)
             if self._overview == state and pair.default_slot.children:

@@ -15,8 +15,8 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Filter
 from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.layout import Bench, Page
-from submarine_ray.workbench.looks import looked
 from submarine_ray.workbench.parts import Column
+from submarine_ray.workbench.query_cache import run_query
 
 SIZE = 25
 PERIODS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400}
@@ -156,7 +156,7 @@ class _Table:
         await self._load()
 
     async def _load(self) -> None:
-        found, total = await looked(self._experiments.summaries, self._view.filter, self._view.page, SIZE)
+        found, total = await run_query(self._experiments.summaries, self._view.filter, self._view.page, SIZE)
         if not found and total and self._view.page > 1:  # the last page has become empty
             await self._show(page=-(-total // SIZE))
             return

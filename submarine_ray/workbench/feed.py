@@ -13,7 +13,7 @@ import structlog
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.follower import Follower
 from submarine_ray.tracking.service import TrackingService
-from submarine_ray.workbench.looks import Looks, shared
+from submarine_ray.workbench.query_cache import QueryCache, shared
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ class Subscription:
     topics: Collection[str]
     refresh: Callable[[], Awaitable[None]]
     runs: Collection[str] = ()
-    looks: Looks = field(default_factory=Looks)
+    cache: QueryCache = field(default_factory=QueryCache)
     _due: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -41,7 +41,7 @@ class Subscription:
             await self._due.wait()
             self._due.clear()
             try:
-                with shared(self.looks):
+                with shared(self.cache):
                     await self.refresh()
             except SubmarineError as failure:
                 log.info("workbench.not_refreshed", why=str(failure))
@@ -63,14 +63,14 @@ class Feed:
         self._news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._marks: dict[str, tuple[int, int]] = {}
-        self._looks = Looks()
+        self._cache = QueryCache()
         follower.add(self._hear)
 
     def add(self, page: Subscription) -> None:
         """Begin to tell a page; it ends with `remove`. A page that reconnects is added again, and told once."""
         if page in self._pages:
             return
-        page.looks = self._looks
+        page.cache = self._cache
         self._pages[page] = asyncio.create_task(page.follow(), name="workbench page")
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="workbench feed")
@@ -101,7 +101,7 @@ class Feed:
             is_late = now - all_told >= ALL_SECONDS
             all_told = now if is_late else all_told
             if changed or drawn or is_late:
-                self._looks.forget()
+                self._cache.forget()
             for page in list(self._pages):
                 told = any(subject.startswith(topic) for subject in changed for topic in page.topics)
                 if told or is_late or not drawn.isdisjoint(page.runs):

@@ -16,7 +16,7 @@ from submarine_ray.spec.filters import Filter
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import Used, health, usage, with_use
 from submarine_ray.workbench.endpoint import endpoint_link, latency, per_second, state
-from submarine_ray.workbench.endpoints import Asked, fresh_figures, with_figures
+from submarine_ray.workbench.endpoints import Asked, fresh_metrics, with_metrics
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.quick_start import deploy_model, run_template
 from submarine_ray.workbench.services import Services
@@ -74,8 +74,8 @@ def add(bench: Bench) -> None:
                         fill(found)
 
             refresh = await parts.redrawn(tiles, draw, _look, services)
-            await parts.redrawn(endpoints, _draw_endpoints, with_figures, services.serving)
-            served = parts.redrawn_later(endpoints, _draw_endpoints, fresh_figures, services.serving)
+            await parts.redrawn(endpoints, _draw_endpoints, with_metrics, services.serving)
+            served = parts.redrawn_later(endpoints, _draw_endpoints, fresh_metrics, services.serving)
 
             async def look() -> None:
                 await refresh()

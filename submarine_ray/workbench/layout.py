@@ -99,7 +99,7 @@ class Bench:
         dark = ui.dark_mode(THEMES.get(theme))
         parts.text("Skip to the content", "a", "skip")._props["href"] = "#main"
         with ui.left_drawer(value=None, bordered=False).props("width=212 breakpoint=1023").classes("side") as drawer:
-            _places(place)
+            _navigation(place)
             if getattr(request.state, "session", None) is not None:
                 _sign_out()
         with ui.header(elevated=False).classes("top"):
@@ -126,9 +126,9 @@ class Bench:
                 _unavailable(str(failure))
 
 
-def _places(here: str) -> None:
+def _navigation(here: str) -> None:
     """One element for all: as elements of their own they took a tenth of what drawing a page takes."""
-    groups = ("".join(_place(*place, place[1] == here) for place in group) for group in _PLACES)
+    groups = ("".join(_navigation_link(*place, place[1] == here) for place in group) for group in _PLACES)
     nav = parts.element("nav", aria_label="Places")
     nav._props["innerHTML"] = "<hr>".join(groups)  # of constants alone
 
@@ -140,7 +140,7 @@ def _sign_out() -> None:
     form._props["innerHTML"] = f"<hr><button>{icon}<span>Sign out</span></button>"
 
 
-def _place(name: str, path: str, icon: str, is_here: bool) -> str:
+def _navigation_link(name: str, path: str, icon: str, is_here: bool) -> str:
     current = ' aria-current="page"' if is_here else ""
     shown = f'<i class="q-icon material-icons" aria-hidden="true">{icon}</i><span>{name}</span>'
     return f'<a href="{path}"{current}>{shown}</a>'

@@ -10,7 +10,7 @@ from nicegui import ui
 
 from submarine_ray.tracking.curves import Axis, Curve, Point
 from submarine_ray.workbench import charts, parts
-from submarine_ray.workbench.looks import looked
+from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
 
 FIRST = 8  # charts drawn without being asked for
@@ -46,8 +46,8 @@ class _Metrics:
         self._nothing = ui.element("div")
 
     async def refresh(self) -> None:
-        self._runs = await looked(self._services.experiments.results.runs, self._id)
-        keys = sorted({one.key for one in await looked(self._services.tracking.latest, tuple(self._runs))})
+        self._runs = await run_query(self._services.experiments.results.runs, self._id)
+        keys = sorted({one.key for one in await run_query(self._services.tracking.latest, tuple(self._runs))})
         if keys != self._keys or not keys:
             self._keys = keys
             self._view.chosen = [key for key in self._view.chosen if key in keys] or keys[:FIRST]
@@ -93,7 +93,7 @@ class _Metrics:
 
     async def _read(self) -> None:
         view = self._view
-        self._found = await looked(self._services.tracking.curves, tuple(self._runs), tuple(view.chosen), view.axis)
+        self._found = await run_query(self._services.tracking.curves, tuple(self._runs), tuple(view.chosen), view.axis)
         self._draw()
 
     def _draw(self) -> None:

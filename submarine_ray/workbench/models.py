@@ -72,20 +72,20 @@ class _Model:
 
     async def draw(self) -> set[int]:
         """Answers which versions there are. Raises NotFound before anything is drawn."""
-        looked = await asyncio.to_thread(self._look)
+        found = await asyncio.to_thread(self._look)
         parts.link("Models", "/models", classes="quiet")
         with parts.row():
             parts.heading(self._name, 1).classes("grow anywhere")
             parts.button("Describe", self._describe, "edit", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         self._refresh = await parts.redrawn(ui.element("div").classes("stack"), self._draw, self._look)
-        return {one.version for one in looked[1]}
+        return {one.version for one in found[1]}
 
     def _look(self) -> tuple[RegisteredModel, list[ModelVersion]]:
         return self._models.get(self._name), self._models.versions(self._name)
 
-    def _draw(self, looked: tuple[RegisteredModel, list[ModelVersion]]) -> None:
-        self._found, versions = looked
+    def _draw(self, found: tuple[RegisteredModel, list[ModelVersion]]) -> None:
+        self._found, versions = found
         parts.text(self._found.description or "", "p", "quiet anywhere")
         parts.tags(self._found.tags, self._tag)
         rows = [

@@ -13,7 +13,7 @@ from nicegui.helpers import should_await
 
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.spec.numbers import is_finite, to_json
-from submarine_ray.workbench.looks import Asked, Found, looked, off_the_loop
+from submarine_ray.workbench.query_cache import Asked, Found, off_the_loop, run_query
 
 UNDO_SECONDS = 15.0
 Row = dict[str, Any]  # of a table: JSON for the browser
@@ -339,7 +339,7 @@ async def redrawn(
     **options: Asked.kwargs,
 ) -> Refresh:
     """Fill `content` with what `draw` makes of what `look` finds; answers what does so again if that has changed."""
-    refresh = _redrawing(content, draw, lambda: looked(look, *arguments, **options))
+    refresh = _redrawing(content, draw, lambda: run_query(look, *arguments, **options))
     await refresh()
     return refresh
 
@@ -352,7 +352,7 @@ def redrawn_later(
     **options: Asked.kwargs,
 ) -> Refresh:
     """The same for what must be asked of a cluster: it comes once the page is there, which does not wait for it."""
-    refresh = _redrawing(content, draw, lambda: looked(look, *arguments, **options))
+    refresh = _redrawing(content, draw, lambda: run_query(look, *arguments, **options))
     ui.timer(0, refresh, once=True)
     return refresh
 

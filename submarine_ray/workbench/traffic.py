@@ -33,8 +33,8 @@ class TrafficCard:
         except NotFound:
             return served, None
 
-    def _draw(self, looked: tuple[list[Endpoint], Traffic | None]) -> None:
-        served, shared = looked
+    def _draw(self, found: tuple[list[Endpoint], Traffic | None]) -> None:
+        served, shared = found
         if not served:
             return
         weights = shared.weights if shared else {}

@@ -19,7 +19,7 @@ from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.core.sealed import Sealed, Told
 from submarine_ray.core.settings import Settings
 from submarine_ray.experiments import answers, decide
-from submarine_ray.experiments.perform import Observed
+from submarine_ray.experiments.perform import ClusterView
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.masks import HIDDEN
 from submarine_ray.tracking.service import TrackingService
@@ -244,7 +244,7 @@ def test_what_an_earlier_version_has_stored_is_sealed_and_a_lost_key_blocks_noth
         platform = api.app.state.platform  # type: ignore[attr-defined]
         with platform.database.session() as session:
             row = session.get(ExperimentRow, id)
-        observed = Observed(None, decide.Seen(), frozenset())  # type: ignore[arg-type]
+        observed = ClusterView(None, decide.Observed(), frozenset())  # type: ignore[arg-type]
         values = platform.experiment_engine._feature.perform(row, decide.Submit(), observed).values
         assert (values["status"], values["reason"]) == ("Failed", "SecretLost")
         assert "SUBMARINE_SECRET_KEY is not the key" in values["message"]

@@ -16,7 +16,7 @@ from submarine_ray.access.tokens import Tokens
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
+from submarine_ray.clusters.drivers.kuberay.namespace import DriverContext, Namespace
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from tests.conftest import wait_until
@@ -51,7 +51,7 @@ def dedicated(server: ApiServer, directory: Path) -> tuple[Namespace, DedicatedC
     """A driver of the simulated namespace by itself, without a service around it."""
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace=server.namespace)
     api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
-    at = Namespace(Place(spec, "uid-12345678", api, packages_at(directory), 5, NO_LAUNCHES, lambda ids: None))
+    at = Namespace(DriverContext(spec, "uid-12345678", api, packages_at(directory), 5, NO_LAUNCHES, lambda ids: None))
     return at, DedicatedClusters(at)
 
 

@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from submarine_ray.clusters.drivers.base import AlreadySubmitted, Fence, Submission, Unreachable
-from submarine_ray.clusters.drivers.kuberay import doubt, leavings, namespace, silence
+from submarine_ray.clusters.drivers.kuberay import leavings, namespace, silence, status_verifier
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
+from submarine_ray.clusters.drivers.kuberay.namespace import DriverContext, Namespace
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.launch import Launch, Replica
 from tests.conftest import wait_until
@@ -101,7 +101,7 @@ def test_the_operator_starts_the_attempt_again_before_we_notice(
     from submarine_ray.runner import ledger
     from submarine_ray.runner.__main__ import main
 
-    monkeypatch.setattr(doubt, "LOOK_MS", 100)
+    monkeypatch.setattr(status_verifier, "LOOK_MS", 100)
     monkeypatch.setattr(ledger, "_answer", lambda asked: kube.service.post(asked.full_url).json()["result"])
     marks, file = tmp_path / "marks", tmp_path / "launch.json"
     id = kube.create(maxRetries=1, meta={"name": "test", "framework": "Shell", "cmd": f"echo ran >> {marks}"})
@@ -136,8 +136,8 @@ def test_a_head_that_comes_back_with_its_jobs_has_lost_nothing(kube: Kube) -> No
 
 
 def test_a_head_that_stays_away_is_given_up(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doubt, "HEAD_SECONDS", 1.0)
-    monkeypatch.setattr(doubt, "LOOK_MS", 200)
+    monkeypatch.setattr(status_verifier, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(status_verifier, "LOOK_MS", 200)
     id = kube.create()
     cluster = kube.run(id)
     kube.wait(id, "Running")
@@ -149,7 +149,7 @@ def test_a_head_that_stays_away_is_given_up(kube: Kube, monkeypatch: pytest.Monk
 
 def test_a_live_job_is_not_failed_with_its_submitter(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
     """kuberay #5100."""
-    monkeypatch.setattr(doubt, "LOOK_MS", 100)
+    monkeypatch.setattr(status_verifier, "LOOK_MS", 100)
     id = kube.create()
     kube.run(id)
     kube.wait(id, "Running")
@@ -168,7 +168,7 @@ def test_a_submission_that_never_reached_ray_is_retried(kube: Kube) -> None:
 
 
 def test_a_deadline_of_kuberays_stops_the_job_too(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doubt, "LOOK_MS", 100)
+    monkeypatch.setattr(status_verifier, "LOOK_MS", 100)
     id = kube.create(timeout=3600)
     kube.run(id)
     assert kube.job(id)["spec"]["activeDeadlineSeconds"] > 3600
@@ -468,10 +468,10 @@ def test_a_queue_that_suspends(make_kube: Callable[..., Kube]) -> None:
 
 def driver_on(source: Credentials, tmp_path: Path) -> DedicatedClusters:
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml")
-    place = Place(
+    context = DriverContext(
         spec, "uid-1", KubeApi(source, 5), packages_at(tmp_path / "packages"), 5, NO_LAUNCHES, lambda ids: None
     )
-    return DedicatedClusters(Namespace(place))
+    return DedicatedClusters(Namespace(context))
 
 
 def submission(id: str = "experiment-1-0001") -> Submission:
@@ -504,7 +504,9 @@ def test_two_control_services_make_one_rayjob(server: ApiServer, tmp_path: Path)
 def test_what_is_gone_does_not_come_back_with_a_late_answer(server: ApiServer, tmp_path: Path) -> None:
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml")
     api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
-    at = Namespace(Place(spec, "uid-1", api, packages_at(tmp_path / "packages"), 5, NO_LAUNCHES, lambda ids: None))
+    at = Namespace(
+        DriverContext(spec, "uid-1", api, packages_at(tmp_path / "packages"), 5, NO_LAUNCHES, lambda ids: None)
+    )
     driver = DedicatedClusters(at)
     driver.submit(submission())
     made = server.store.get("rayjobs", "experiment-1-0001")
@@ -579,7 +581,7 @@ def test_client_certificates(tmp_path: Path) -> None:
 def test_inside_the_cluster_heads_are_reached_directly(server: ApiServer, tmp_path: Path) -> None:
     spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace="ml", access="direct")
     api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
-    at = Namespace(Place(spec, "uid-1", api, packages_at(tmp_path), 1, NO_LAUNCHES, lambda ids: None))
+    at = Namespace(DriverContext(spec, "uid-1", api, packages_at(tmp_path), 1, NO_LAUNCHES, lambda ids: None))
     server.store.create("secrets", {"metadata": {"name": "c"}, "data": {"auth_token": base64.b64encode(b"t").decode()}})
     with pytest.raises(Unreachable, match=r"http://c-head-svc\.ml\.svc\.cluster\.local:8265 does not answer"):
         at.dashboard("c").observe(["experiment-1-0001"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.clusters.drivers.kuberay import dedicated, doubt, silence
+from submarine_ray.clusters.drivers.kuberay import dedicated, silence, status_verifier
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ENFORCE
 from tests.kuberay.conftest import Kube
@@ -158,8 +158,8 @@ def test_what_the_head_forgot_the_operator_submits_again_and_the_runner_refuses(
 
 def test_a_dashboard_that_is_silent_for_long(kube: Kube, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """KubeRay gives the job up after 300 s, though its head pod is ready; we ask for a while, and then so do we."""
-    monkeypatch.setattr(doubt, "LOOK_MS", 100)
-    monkeypatch.setattr(doubt, "DOUBT_SECONDS", 3.0)
+    monkeypatch.setattr(status_verifier, "LOOK_MS", 100)
+    monkeypatch.setattr(status_verifier, "VERIFY_SECONDS", 3.0)
     operator.silence_seconds = 0.5
     id = kube.create(maxRetries=1)
     kube.wait(id, "Running", 60)

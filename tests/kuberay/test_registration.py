@@ -314,7 +314,7 @@ def test_the_deletion_of_one_that_does_not_answer_says_what_it_waits_for(kube: K
         lambda: not kube.store.list("rayjobs")[0], 15, "all has ended there but what the registration itself has"
     )
     experiments = kube.service.app.state.platform.experiments  # type: ignore[attr-defined]
-    wait_until(lambda: not experiments.unfinished(kube.cluster), 15, "its experiments are put away")
+    wait_until(lambda: not experiments.unfinished(kube.cluster), 15, "its experiments are cleaned up")
     kube.server.go_down()
     asked = kube.service.delete(url).json()["result"]
     assert asked["deleting"] and f"submarine cluster delete {kube.cluster} --force" in asked["message"]

@@ -15,7 +15,7 @@ from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kuberay import fencing
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
+from submarine_ray.clusters.drivers.kuberay.namespace import DriverContext, Namespace
 from submarine_ray.clusters.drivers.kuberay.shared import SharedCluster
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.spec.clusters import KubeRayClusterSpec, WorkerGroup
@@ -68,8 +68,10 @@ def test_an_older_registration_never_overwrites_a_newer_one(server: ApiServer, t
         group = WorkerGroup(name="w", replicas=workers)
         spec = KubeRayClusterSpec(name="k", kind="kuberay", namespace=server.namespace, mode="shared", workers=[group])
         api = KubeApi(Credentials(text=yaml.safe_dump(server.kubeconfig())), 5)
-        place = Place(spec, "uid-12345678", api, packages_at(tmp_path / name), 5, NO_LAUNCHES, lambda ids: None)
-        return SharedCluster(Namespace(place))
+        context = DriverContext(
+            spec, "uid-12345678", api, packages_at(tmp_path / name), 5, NO_LAUNCHES, lambda ids: None
+        )
+        return SharedCluster(Namespace(context))
 
     def there() -> tuple[int, str]:
         (found,) = server.store.list("rayclusters")[0]

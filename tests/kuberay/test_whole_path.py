@@ -124,8 +124,8 @@ def test_the_service_restarted_in_every_phase(
     wait_until(lambda: server.store.get("rayjobs", id)["status"].get("jobStatus") == "SUCCEEDED", 60, "it ends")
     platform.up()
     assert platform.ended(id)["status"] == "Succeeded"
-    platform.restart_service()  # ended, perhaps not put away
-    wait_until(lambda: server.store.find("rayjobs", id) is None, 60, "it is put away")
+    platform.restart_service()  # ended, perhaps not cleaned up
+    wait_until(lambda: server.store.find("rayjobs", id) is None, 60, "it is cleaned up")
     assert marks.read_text() == "ran\n"
 
 
@@ -202,7 +202,7 @@ def test_a_shared_cluster_is_made_used_and_healed(platform: RunningPlatform) -> 
 
 
 def _is_deleted(service: Any) -> bool:
-    """Whether the cluster could be deleted; what has just ended is put away first."""
+    """Whether the cluster could be deleted; what has just ended is cleaned up first."""
     try:
         service.call("DELETE", "/api/v1/cluster/kube-shared")
     except ApiError:

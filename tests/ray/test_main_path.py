@@ -134,7 +134,7 @@ def test_patch_runs_the_new_spec_and_stops_the_old(platform: RunningPlatform, tm
     assert (ended["status"], ended["attempt"]) == ("Succeeded", 2)
     assert platform.lines(id) == {"worker-0": ["second"]}
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), 30, "the first attempt's process is gone")
-    # Run again once it was put away, as it is: its log stays beside the next attempt's.
+    # Run again once it was cleaned up, as it is: its log stays beside the next attempt's.
     wait_until(lambda: "logs/worker-0.log" in platform.client.list_artifacts(id, "logs"), 30, "its log is stored")
     platform.client.patch_experiment(id, ended["spec"], rerun=True)
     assert platform.ended(id)["attempt"] == 3

@@ -46,18 +46,19 @@ def _check_endpoint(endpoint: dict[str, str], model: str) -> None:
     assert httpx.post(f"{base}/invocations", json={"inputs": [row]}).status_code == 200
 
 
-def _check_figures_and_scale(platform: RunningPlatform, endpoint: dict[str, Any], refusals: int) -> None:
+def _check_metrics_and_scale(platform: RunningPlatform, endpoint: dict[str, Any], refusals: int) -> None:
     """What the endpoint has had to do is known, and while it is scaled every request is answered."""
     serving = ServeClient(platform.url)
     at = (endpoint["modelName"], endpoint["modelVersion"])
     body = serving.service.call("GET", f"/api/v1/model-version/{at[0]}/{at[1]}/signature")["example"]
 
-    def figures() -> dict[str, Any]:
-        found = serving.figures(*at)
+    def metrics() -> dict[str, Any]:
+        found = serving.metrics(*at)
         return found if found["known"] and found["errors"] >= refusals and found["latency"]["p99"] else {}
 
-    found = wait_until(figures, 60, "the cluster's metrics to have the requests")
+    found = wait_until(metrics, 60, "the cluster's metrics to have the requests")
     assert found["requests"] >= 3 and found["errors"] == refusals
+    assert serving.figures(*at)["course"], "older clients ask by the older name"
     (first,) = serving.replicas(*at)
     assert first["state"] == "RUNNING" and f"Loaded {at[0]}" in serving.replica_log(*at, first["replicaId"])
     for refused in (0, 1001, "many"):
@@ -157,7 +158,7 @@ def test_an_endpoint_is_scaled_and_shares_its_traffic(platform: RunningPlatform,
     asked = {"dataframe_split": {"columns": ["rooms", "floor"], "data": [[2, 1]]}}
     for body, status in ((asked, 200), (asked, 200), ({"inputs": 1}, 400)):
         assert httpx.post(endpoint["invocationsUrl"], json=body).status_code == status
-    _check_figures_and_scale(platform, endpoint, refusals=1)
+    _check_metrics_and_scale(platform, endpoint, refusals=1)
     _check_traffic(platform, "shared", sklearn_experiment, asked)
     call("DELETE", "/api/v1/serve", json={"modelName": "shared", "modelVersion": 1})
 

@@ -51,13 +51,13 @@ def test_from_accepted_to_the_archived_log(world: World) -> None:
     assert there.jobs == {}
 
 
-@pytest.mark.parametrize("wish", ["delete", "stop"])
-def test_what_the_user_takes_back_ends(world: World, wish: str) -> None:
+@pytest.mark.parametrize("taken_back", ["delete", "stop"])
+def test_what_the_user_takes_back_ends(world: World, taken_back: str) -> None:
     id, service, there = running(world), world.service("a"), world.played["one"]
-    getattr(world.api, wish)(id)
+    getattr(world.api, taken_back)(id)
     service.work(10_000)
     assert there.stopped == [id] and there.jobs == {}
-    if wish == "delete":
+    if taken_back == "delete":
         assert world.rows() == {} and set(world.tracking.runs.values()) == {"deleted"}
     else:
         assert (world.row(id).status, world.row(id).reason) == ("Failed", "Stopped")

@@ -124,8 +124,8 @@ def test_an_experiment_times_out_after_its_timeout_whatever_the_clock_says(world
     world.set_ms += by
 
     def step() -> decide.Step:
-        wish = decide.Wish("Running", "e", deadline_ms=outcomes.deadline_ms(running))
-        return decide.decide(wish, decide.Seen({"e": job}, now_ms=clocks.now_ms()))
+        desired = decide.Desired("Running", "e", deadline_ms=outcomes.deadline_ms(running))
+        return decide.decide(desired, decide.Observed({"e": job}, now_ms=clocks.now_ms()))
 
     world.true_ms += TIMEOUT * 1000 - 1
     assert step() == decide.Wait()

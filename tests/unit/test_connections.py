@@ -26,7 +26,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from submarine_ray.core.limits.connections import RESERVE, RESERVE_OF_PEER, Connections, Limits, Place, possible
+from submarine_ray.core.limits.connections import RESERVE, RESERVE_OF_PEER, Admittance, Connections, Limits, possible
 from submarine_ray.core.limits.protocol import BoundedHttp, BoundedWebSocket, served
 from tests.conftest import free_port, wait_until
 
@@ -305,13 +305,13 @@ def _is_well(port: int) -> bool:
 def test_one_peer_leaves_room_for_others() -> None:
     connections = Connections(100, 10)
     places = [connections.enter(("a", n), "a") for n in range(30)]
-    assert places.count(Place.ANY) == 10 and places.count(Place.HEALTH) == RESERVE_OF_PEER
+    assert places.count(Admittance.ANY) == 10 and places.count(Admittance.HEALTH) == RESERVE_OF_PEER
     others = [connections.enter((n, 0), n) for n in range(200)]
-    assert others.count(Place.ANY) == 90 and others.count(Place.HEALTH) == RESERVE - RESERVE_OF_PEER
+    assert others.count(Admittance.ANY) == 90 and others.count(Admittance.HEALTH) == RESERVE - RESERVE_OF_PEER
     for n in range(30):
         connections.leave(("a", n))
         connections.leave(("a", n))
-    assert connections.enter("new", "b") is Place.ANY
+    assert connections.enter("new", "b") is Admittance.ANY
 
 
 def test_there_are_files_for_all_connections() -> None:

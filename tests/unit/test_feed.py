@@ -14,7 +14,7 @@ from submarine_ray.core.follower import Follower
 from submarine_ray.core.settings import Settings
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.workbench.feed import Feed, Subscription
-from submarine_ray.workbench.looks import Looks, looked, shared
+from submarine_ray.workbench.query_cache import QueryCache, run_query, shared
 
 
 def test_a_page_that_reconnects_is_told_once_and_leaves_nothing(tmp_path: Path) -> None:
@@ -50,17 +50,17 @@ def test_pages_that_hear_of_one_change_look_once_for_all(tmp_path: Path) -> None
         return what.upper()
 
     async def pages() -> None:
-        looks = Looks()
+        cache = QueryCache()
 
         async def page(what: str) -> str:
-            with shared(looks):
-                return await looked(look, what)
+            with shared(cache):
+                return await run_query(look, what)
 
         assert await asyncio.gather(page("a"), page("a"), page("b")) == ["A", "A", "B"]
         assert sorted(asked) == ["a", "b"]
-        looks.forget()
+        cache.forget()
         assert await page("a") == "A"
-        assert await looked(look, "a") == "A"  # what a user did just now: others' look may be older
+        assert await run_query(look, "a") == "A"  # what a user did just now: others' look may be older
         assert asked.count("a") == 3
         for _ in range(2):  # a failure is nobody else's
             with pytest.raises(RuntimeError):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from submarine_ray.clusters.drivers.base import OUT_OF_MEMORY, Job, JobState
-from submarine_ray.experiments.decide import LOST, NO_MEMORY, Observe, Retry, Seen, Wish, decide
+from submarine_ray.experiments.decide import LOST, NO_MEMORY, Desired, Observe, Observed, Retry, decide
 from submarine_ray.notebooks import decide as notebooks
 from submarine_ray.runner import train
 from submarine_ray.runner.kernel import KernelKills
@@ -70,12 +70,12 @@ def test_ray_train_does_not_start_workers_again_that_ran_out_of_memory() -> None
     ],
 )  # fmt: skip
 def test_it_is_out_of_memory_and_no_retry_could_help(job: Job, words: str) -> None:
-    wish = Wish("Running", ID, max_retries=3)
-    step = decide(wish, Seen({ID: job}))
+    desired = Desired("Running", ID, max_retries=3)
+    step = decide(desired, Observed({ID: job}))
     assert isinstance(step, Observe) and step.reason == NO_MEMORY and words in step.message
     if job.exit_code == FINAL_STATUS:  # a sweep has tried its trials as often as it should
         return
-    beside_others = decide(wish, Seen({ID: job}, has_neighbours=True))  # they may have taken the memory
+    beside_others = decide(desired, Observed({ID: job}, has_neighbours=True))  # they may have taken the memory
     assert isinstance(beside_others, Retry) and beside_others.reason == NO_MEMORY
 
 
@@ -89,7 +89,7 @@ def test_it_is_out_of_memory_and_no_retry_could_help(job: Job, words: str) -> No
     ],
 )  # fmt: skip
 def test_what_a_script_writes_is_no_proof(job: Job, reason: str) -> None:
-    step = decide(Wish("Running", ID), Seen({ID: job}))
+    step = decide(Desired("Running", ID), Observed({ID: job}))
     assert isinstance(step, Observe) and step.reason == reason
 
 

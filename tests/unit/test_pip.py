@@ -9,7 +9,7 @@ import pytest
 
 from submarine_ray.clusters.drivers import pip
 from submarine_ray.clusters.drivers.base import RUNTIME_ENV_FAILURE, Job, JobState, PackagesRefused
-from submarine_ray.experiments.decide import Observe, Seen, Wish, decide
+from submarine_ray.experiments.decide import Desired, Observe, Observed, decide
 
 CONFLICT = """
 ERROR: Cannot install numpy==1.20.0 and pandas==2.2.3 because these package versions have conflicting dependencies.
@@ -71,7 +71,7 @@ def test_what_cannot_be_installed_is_refused_in_the_solvers_words(
 def test_rays_report_of_a_failed_installation_is_told_in_the_solvers_words() -> None:
     message = f"RuntimeEnvSetupError: Failed to set up the environment.\n{MISSING}\nIt is the 3rd time.\n"
     job = Job("e", JobState.FAILED, error_type=RUNTIME_ENV_FAILURE, message=message)
-    step = decide(Wish("Running", "e", max_retries=2), Seen({"e": job}))
+    step = decide(Desired("Running", "e", max_retries=2), Observed({"e": job}))
     assert isinstance(step, Observe)
     assert step.reason == "EnvironmentFailed"
     assert step.message.startswith("pip finds no versions that fit: sniffio==99.9 (from versions: 1.3.0")

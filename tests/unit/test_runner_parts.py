@@ -11,7 +11,7 @@ import pytest
 
 from submarine_ray.client.spool import Run
 from submarine_ray.runner import code, environment
-from submarine_ray.runner.environment import HOOK, SHIM, Place, python_path
+from submarine_ray.runner.environment import HOOK, SHIM, ReplicaLocation, python_path
 from submarine_ray.runner.errors import CodeSyncFailed
 from submarine_ray.runner.process import argv
 from submarine_ray.spec.experiment import ExperimentSpec
@@ -19,7 +19,11 @@ from submarine_ray.spec.launch import Code, Launch, Replica, Tracking
 from submarine_ray.spec.plan import plan_launch
 from tests.conftest import spec
 
-PLACES = [Place("n1", "10.0.0.1", 1000), Place("n2", "10.0.0.2", 2000), Place("n1", "10.0.0.1", 3000)]
+LOCATIONS = [
+    ReplicaLocation("n1", "10.0.0.1", 1000),
+    ReplicaLocation("n2", "10.0.0.2", 2000),
+    ReplicaLocation("n1", "10.0.0.1", 3000),
+]
 
 
 def launch(framework: str, roles: dict[str, int]) -> Launch:
@@ -33,7 +37,7 @@ def with_gpus(plan: Launch, gpu: float) -> Launch:
 
 
 def test_torch_variables_number_ranks_by_node() -> None:
-    found = environment.rendezvous_variables(launch("pytorch", {"Master": 1, "Worker": 2}), 2, PLACES)
+    found = environment.rendezvous_variables(launch("pytorch", {"Master": 1, "Worker": 2}), 2, LOCATIONS)
     assert found == {
         "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "1000", "WORLD_SIZE": "3", "RANK": "2", "LOCAL_RANK": "1",
         "LOCAL_WORLD_SIZE": "2", "NODE_RANK": "0", "GROUP_RANK": "0", "SUBMARINE_TORCH_BACKEND": "gloo",
@@ -42,15 +46,15 @@ def test_torch_variables_number_ranks_by_node() -> None:
 
 def test_a_rank_with_a_gpu_finds_it_under_its_local_rank() -> None:
     plan = with_gpus(launch("pytorch", {"Worker": 3}), 1)
-    places = [
-        Place("n1", "10.0.0.1", 1, ("0",)),
-        Place("n1", "10.0.0.1", 2, ("1",)),
-        Place("n2", "10.0.0.2", 3, ("0",)),
+    locations = [
+        ReplicaLocation("n1", "10.0.0.1", 1, ("0",)),
+        ReplicaLocation("n1", "10.0.0.1", 2, ("1",)),
+        ReplicaLocation("n2", "10.0.0.2", 3, ("0",)),
     ]
     for rank in range(3):
-        found = environment.rendezvous_variables(plan, rank, places)
+        found = environment.rendezvous_variables(plan, rank, locations)
         assert (found["LOCAL_RANK"], found["LOCAL_WORLD_SIZE"], found["SUBMARINE_TORCH_BACKEND"]) == ("0", "1", "nccl")
-    shared = [*places[:1], Place("n1", "10.0.0.1", 2, ("0",)), places[2]]
+    shared = [*locations[:1], ReplicaLocation("n1", "10.0.0.1", 2, ("0",)), locations[2]]
     assert environment.sharing(plan, shared) == ["worker-0", "worker-1"]
     assert environment.rendezvous_variables(plan, 2, shared)["SUBMARINE_TORCH_BACKEND"] == "gloo"
 
@@ -80,17 +84,17 @@ def test_train_workers_that_may_share_a_gpu_use_gloo(
 def test_tf_config_has_roles_and_leaves_the_evaluator_out_of_the_cluster() -> None:
     plan = launch("TensorFlow", {"Evaluator": 1, "Ps": 1, "Chief": 1})
     assert [r.name for r in plan.replicas] == ["chief-0", "ps-0", "evaluator-0"]
-    config = json.loads(environment.rendezvous_variables(plan, 2, PLACES)["TF_CONFIG"])
+    config = json.loads(environment.rendezvous_variables(plan, 2, LOCATIONS)["TF_CONFIG"])
     assert config["cluster"] == {"chief": ["10.0.0.1:1000"], "ps": ["10.0.0.2:2000"]}
     assert config["task"] == {"type": "evaluator", "index": 0}
 
 
 def test_a_single_tensorflow_replica_gets_no_tf_config() -> None:
-    assert environment.rendezvous_variables(launch("TensorFlow", {"Worker": 1}), 0, PLACES[:1]) == {}
+    assert environment.rendezvous_variables(launch("TensorFlow", {"Worker": 1}), 0, LOCATIONS[:1]) == {}
 
 
 def test_xgboost_gets_both_spellings() -> None:
-    found = environment.rendezvous_variables(launch("XGBoost", {"Master": 1, "Worker": 2}), 1, PLACES)
+    found = environment.rendezvous_variables(launch("XGBoost", {"Master": 1, "Worker": 2}), 1, LOCATIONS)
     assert found["DMLC_TRACKER_URI"] == found["MASTER_ADDR"] == "10.0.0.1"
     assert found["WORKER_ADDRS"] == "10.0.0.2,10.0.0.1"
 

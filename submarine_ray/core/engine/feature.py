@@ -64,7 +64,7 @@ class Feature(Protocol[RowT, ObservedT, StepT]):
         """What a failure means to the row (`step` is None if it could not be decided); None: try again later."""
 
     def write(self, session: Session, row: RowT, outcome: Outcome) -> bool:
-        """Write what came of a step, with its events, if the lease and the user's wish are still the same."""
+        """Write what came of a step, with its events, if the lease and the desired state are still the same."""
 
     def written(self, row: RowT, outcome: Outcome) -> None:
         """Tell those who wait; after the transaction."""

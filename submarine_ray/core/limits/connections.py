@@ -20,7 +20,7 @@ _ENOUGH_FILES = 65_536
 OPEN_PATHS = frozenset({b"/health", b"/ready"})
 
 
-class Place(Enum):
+class Admittance(Enum):
     """What a connection may do."""
 
     ANY = "send any request"
@@ -59,38 +59,38 @@ class Connections:
         self.limits = limits or Limits()
         self._most = most
         self._most_of_peer = most_of_peer
-        self._held: dict[Hashable, tuple[Hashable, Place]] = {}
-        self._counts: Counter[tuple[Hashable, Place]] = Counter()
-        self._of_place: Counter[Place] = Counter()
+        self._held: dict[Hashable, tuple[Hashable, Admittance]] = {}
+        self._counts: Counter[tuple[Hashable, Admittance]] = Counter()
+        self._of_kind: Counter[Admittance] = Counter()
         self._is_full = False
 
-    def enter(self, connection: Hashable, peer: Hashable) -> Place:
+    def enter(self, connection: Hashable, peer: Hashable) -> Admittance:
         """Count a connection, once; what it may do."""
         if connection in self._held:
             return self._held[connection][1]
-        place = self._free_place(peer)
-        if place is not Place.ANY and not self._is_full:
+        admittance = self._admittance_of(peer)
+        if admittance is not Admittance.ANY and not self._is_full:
             log.warning("connections.full", held=len(self._held), peer=str(peer))
-        self._is_full = place is not Place.ANY
-        if place is not Place.NONE:
-            self._held[connection] = (peer, place)
-            self._counts[peer, place] += 1
-            self._of_place[place] += 1
-        return place
+        self._is_full = admittance is not Admittance.ANY
+        if admittance is not Admittance.NONE:
+            self._held[connection] = (peer, admittance)
+            self._counts[peer, admittance] += 1
+            self._of_kind[admittance] += 1
+        return admittance
 
     def leave(self, connection: Hashable) -> None:
         if (found := self._held.pop(connection, None)) is not None:
-            self._of_place[found[1]] -= 1
+            self._of_kind[found[1]] -= 1
             self._counts[found] -= 1
             if not self._counts[found]:
                 del self._counts[found]
 
-    def _free_place(self, peer: Hashable) -> Place:
-        if self._of_place[Place.ANY] < self._most and self._counts[peer, Place.ANY] < self._most_of_peer:
-            return Place.ANY
-        if self._of_place[Place.HEALTH] < RESERVE and self._counts[peer, Place.HEALTH] < RESERVE_OF_PEER:
-            return Place.HEALTH
-        return Place.NONE
+    def _admittance_of(self, peer: Hashable) -> Admittance:
+        if self._of_kind[Admittance.ANY] < self._most and self._counts[peer, Admittance.ANY] < self._most_of_peer:
+            return Admittance.ANY
+        if self._of_kind[Admittance.HEALTH] < RESERVE and self._counts[peer, Admittance.HEALTH] < RESERVE_OF_PEER:
+            return Admittance.HEALTH
+        return Admittance.NONE
 
 
 def possible(most: int) -> int:

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from submarine_ray.core.envelope import error
-from submarine_ray.core.limits.connections import MOST, MOST_OF_PEER, OPEN_PATHS, Connections, Place
+from submarine_ray.core.limits.connections import MOST, MOST_OF_PEER, OPEN_PATHS, Admittance, Connections
 
 WEBSOCKET_BYTES = 16 * 2**20  # of a message: a cell of a notebook with a picture in it
 RETRY = "2"
@@ -39,7 +39,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes = self._head_lines = self._fed = 0
         self._seen = 0
         self._begun = self._progress = 0.0
-        self._place = Place.ANY
+        self._admittance = Admittance.ANY
         self._refusal: tuple[HTTPStatus, str] | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -52,8 +52,8 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         watch_for_death(transport)
-        self._place = self.open.enter(transport, self.peer())
-        if self._place is Place.NONE:
+        self._admittance = self.open.enter(transport, self.peer())
+        if self._admittance is Admittance.NONE:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
             return
         self._expect_head()
@@ -65,7 +65,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        if self._place is not Place.ANY:
+        if self._admittance is not Admittance.ANY:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
             return
         for name in list(self._timers):
@@ -116,10 +116,10 @@ class BoundedHttp(HttpToolsProtocol):
         if len(self.pipeline) >= self.open.limits.pipelined:
             self._refusal = (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests were sent at once; wait for the answers.")
             raise _Refused
-        is_open = self._place is Place.ANY or self.url.partition(b"?")[0] in OPEN_PATHS
+        is_open = self._admittance is Admittance.ANY or self.url.partition(b"?")[0] in OPEN_PATHS
         self.app = self.config.loaded_app if is_open else _busy
         super().on_headers_complete()
-        if self._place is not Place.ANY and self.cycle is not None:
+        if self._admittance is not Admittance.ANY and self.cycle is not None:
             self.cycle.keep_alive = False
         self._seen = 0
         self._begun = self._progress = self.loop.time()
@@ -139,7 +139,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         limits = self.open.limits
-        seconds = limits.head_seconds if self._place is Place.ANY else limits.health_seconds
+        seconds = limits.head_seconds if self._admittance is Admittance.ANY else limits.health_seconds
         self._start("head", seconds, self._head_is_late)
 
     def _head_is_late(self) -> None:

@@ -3,7 +3,7 @@
 MLFLOW_RUN_ID makes the experiment's run MLflow's current one. MLflow itself then refuses to start it after
 `set_experiment`, for it is in another MLflow experiment, and with another tracking server, which does not know it. So
 `set_experiment` keeps to the run's own (further runs of a script are made below that one: MLFLOW_RUN_CONTEXT), and with
-another server the variables that belong to this one are put away. An artifact whose name MLflow alters is told of.
+another server the variables that belong to this one are removed. An artifact whose name MLflow alters is told of.
 
 Imported in every Python process of a replica, whatever Python that is: standard library only, no newer syntax, and
 nothing is done before MLflow is imported.

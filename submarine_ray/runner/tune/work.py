@@ -113,7 +113,7 @@ def _rounds(replica: ReplicaActor, launch: Launch, write: Write) -> Iterator[Met
     """A single replica's metrics, in this process, until it has ended. Raises CommandFailed."""
     name = launch.replicas[0].name
     ending = Ending()
-    replica.start(launch, 0, [replica.place()])
+    replica.start(launch, 0, [replica.location()])
     while True:
         given = replica.hand_over()
         if given.lines:

@@ -65,7 +65,7 @@ class TrafficPoint(Answer):
 
 
 class EndpointRates(Answer):
-    """What an endpoint has to do now."""
+    """Requests, errors and latency of an endpoint now."""
 
     requests: int
     """Predictions asked for since Serve's proxy has started."""
@@ -79,8 +79,17 @@ class EndpointRates(Answer):
     """Of the last half minute; without a request in it, of all."""
 
 
+class EndpointMetrics(EndpointRates):
+    """Requests, errors and latency of an endpoint. The history begins when somebody first asks."""
+
+    history: list[TrafficPoint]
+    """The last half hour, a point every ten seconds that somebody looked."""
+    known: bool
+    """Whether the cluster's metrics can be had from here."""
+
+
 class EndpointFigures(EndpointRates):
-    """What an endpoint has to do. The course begins when somebody first looks."""
+    """The metrics of an endpoint as older clients read them: `course` is what `EndpointMetrics` calls `history`."""
 
     course: list[TrafficPoint]
     """The last half hour, a point every ten seconds that somebody looked."""

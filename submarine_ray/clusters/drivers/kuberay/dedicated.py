@@ -32,11 +32,11 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.kuberay import allowed, manifests, names, problems, silence
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
-from submarine_ray.clusters.drivers.kuberay.doubt import LOOK_MS, Doubt, milliseconds
 from submarine_ray.clusters.drivers.kuberay.leavings import Leavings
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.kuberay.status import Verdict, verdict
+from submarine_ray.clusters.drivers.kuberay.status_verifier import LOOK_MS, StatusVerifier, milliseconds
 from submarine_ray.core.clock import due_ms
 from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, Code, Launch
 from submarine_ray.spec.quantities import parse_bound
@@ -57,7 +57,7 @@ class DedicatedClusters(RayServices):
 
     def __init__(self, namespace: Namespace) -> None:
         super().__init__(namespace)
-        self._doubt = Doubt(namespace)
+        self._verifier = StatusVerifier(namespace)
         self._stopping: dict[str, float] = {}
         self._leavings = Leavings(namespace)
 
@@ -97,7 +97,7 @@ class DedicatedClusters(RayServices):
         try:
             yield from self._at.dashboard(cluster).read_log(submission_id, offset, patience)
         except Unreachable:
-            if self._doubt.head_is_ready(cluster) and not self._is_given_up(submission_id):
+            if self._verifier.head_is_ready(cluster) and not self._is_given_up(submission_id):
                 raise
             raise UnknownJob(submission_id) from None  # its pod is gone, and the log with it
 
@@ -124,7 +124,7 @@ class DedicatedClusters(RayServices):
                 return
             except Unreachable as failure:
                 log.info("kuberay.stop_unheard", submission=submission_id, why=str(failure))
-                if self._doubt.head_is_ready(cluster):
+                if self._verifier.head_is_ready(cluster):
                     return
         self._delete(ray_job)
 
@@ -133,7 +133,7 @@ class DedicatedClusters(RayServices):
         name = names.object_name(submission_id)
         ray_job = self._at.jobs.get(name)
         self._stopping.pop(submission_id, None)
-        self._doubt.forget(submission_id)
+        self._verifier.forget(submission_id)
         if ray_job is None:
             self._at.delete("secrets", name)
             return
@@ -210,11 +210,11 @@ class DedicatedClusters(RayServices):
             problem = silence.of(ray_job, "RayJob", self._at.spec.namespace)
             return replace(found, problem=problem, again_ms=None if problem else silence.again_ms(ray_job))
         if meant.ask_head:
-            return self._doubt.ask(found, meant, ray_job)
+            return self._verifier.ask(found, meant, ray_job)
         if meant.state is JobState.PENDING:
             return replace(found, problem=self._problem(meant, deployment, status.get("rayClusterName")))
         if meant.state is JobState.RUNNING:
-            checked = self._doubt.check(found, cluster := status.get("rayClusterName"))
+            checked = self._verifier.check(found, cluster := status.get("rayClusterName"))
             stuck = problems.of_autoscaler(self._at.pods_of(cluster)) if cluster and not checked.state.ended else None
             return replace(checked, problem=checked.problem or stuck)
         return found

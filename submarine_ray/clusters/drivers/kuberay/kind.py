@@ -16,7 +16,7 @@ from submarine_ray.clusters.drivers.kuberay import allowed, checks, credentials,
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import BadKubeconfig, Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
-from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, Place
+from submarine_ray.clusters.drivers.kuberay.namespace import DriverContext, Namespace
 from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.kuberay.shared import SharedCluster
 from submarine_ray.clusters.tables import ClusterRow
@@ -41,8 +41,8 @@ class KubeAddress:
 
     def connect(self, means: Means) -> Driver:
         spec, timeout = KubeRayClusterSpec.model_validate_json(self.spec), means.settings.cluster_timeout_seconds
-        place = Place(spec, self.uid, self.api(means), means.packages, timeout, means.launches, means.notify)
-        namespace = Namespace(place)
+        context = DriverContext(spec, self.uid, self.api(means), means.packages, timeout, means.launches, means.notify)
+        namespace = Namespace(context)
         return SharedCluster(namespace) if spec.mode == "shared" else DedicatedClusters(namespace)
 
     def dashboard(self, means: Means) -> Dashboard:

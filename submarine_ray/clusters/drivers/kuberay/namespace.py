@@ -30,7 +30,7 @@ Notify = Callable[[frozenset[str]], None]
 
 
 @dataclass(frozen=True)
-class Place:
+class DriverContext:
     """What a driver is made of: the registration, its id, the API, our packages and launches, whom to tell."""
 
     spec: KubeRayClusterSpec
@@ -45,14 +45,14 @@ class Place:
 class Namespace:
     """What the drivers of a registered cluster share."""
 
-    def __init__(self, place: Place) -> None:
-        self.spec = place.spec
-        self.uid = place.uid
-        self.api = place.api
-        self.packages = place.packages
-        self.tokens = place.launches.tokens
-        self.ground = Ground(place.api, place.spec.namespace)
-        self._place = place
+    def __init__(self, context: DriverContext) -> None:
+        self.spec = context.spec
+        self.uid = context.uid
+        self.api = context.api
+        self.packages = context.packages
+        self.tokens = context.launches.tokens
+        self.ground = Ground(context.api, context.spec.namespace)
+        self._context = context
         self._runner: str | None = None
         self._tokens: dict[str, str] = {}
         self._dashboards: dict[str, RayJobs] = {}
@@ -119,7 +119,7 @@ class Namespace:
             known = self._dashboards.pop(ray_cluster, None)
             if known is None:
                 known = RayJobs(
-                    self._address(ray_cluster), self.packages, self._place.timeout, launches=self._place.launches
+                    self._address(ray_cluster), self.packages, self._context.timeout, launches=self._context.launches
                 )
             self._dashboards[ray_cluster] = known  # last: the longest unused is the first
             while len(self._dashboards) > OPEN_DASHBOARDS:
@@ -178,7 +178,7 @@ class Namespace:
     def _informer(self, group: str, plural: str, keep: Callable[[Object], Object]) -> Informer:
         def changed(before: Object | None, after: Object | None) -> None:
             if before is None or after is None or _matters(before) != _matters(after):
-                self._place.notify(frozenset(_ids((before, after))))
+                self._context.notify(frozenset(_ids((before, after))))
 
         path = collection(group, self.spec.namespace, plural)
         return Informer(self.api, path, names.selector(self.uid), keep, changed)

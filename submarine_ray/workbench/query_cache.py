@@ -1,4 +1,4 @@
-"""What many pages look at because of one change is looked at once for all of them."""
+"""A query that many pages make because of one change runs once for all of them."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ async def off_the_loop(action: Callable[..., object], *arguments: object, **opti
     return await asyncio.to_thread(action, *arguments, **options)
 
 
-class Looks:
-    """What has been looked at since the last change."""
+class QueryCache:
+    """What queries have answered since the last change."""
 
     def __init__(self) -> None:
         self._found: dict[Hashable, asyncio.Task[object]] = {}
 
     def forget(self) -> None:
-        """Something has changed: look anew."""
+        """Something has changed: query anew."""
         self._found.clear()
 
-    async def at(self, key: Hashable, look: Callable[..., object], *arguments: Hashable) -> object:
+    async def get(self, key: Hashable, query: Callable[..., object], *arguments: Hashable) -> object:
         task = self._found.get(key)
         if task is None:
-            task = self._found[key] = asyncio.create_task(off_the_loop(look, *arguments))
+            task = self._found[key] = asyncio.create_task(off_the_loop(query, *arguments))
         try:
             return await asyncio.shield(task)  # a page that leaves takes the answer from nobody
         except Exception:
@@ -48,13 +48,13 @@ class Looks:
             raise
 
 
-_SHARED: ContextVar[Looks | None] = ContextVar("looks", default=None)
+_SHARED: ContextVar[QueryCache | None] = ContextVar("query_cache", default=None)
 
 
 @contextmanager
-def shared(looks: Looks) -> Iterator[None]:
-    """Within it, `looked` shares with others. What a user has just done is not in it: then the page looks by itself."""
-    before = _SHARED.set(looks)
+def shared(cache: QueryCache) -> Iterator[None]:
+    """Within it, `run_query` shares answers. What a user has just done is not in them: then the page asks by itself."""
+    before = _SHARED.set(cache)
     try:
         yield
     finally:
@@ -62,12 +62,14 @@ def shared(looks: Looks) -> Iterator[None]:
 
 
 @overload
-async def looked(look: Callable[Asked, Awaitable[Found]], *arguments: Asked.args, **options: Asked.kwargs) -> Found: ...
+async def run_query(
+    query: Callable[Asked, Awaitable[Found]], *arguments: Asked.args, **options: Asked.kwargs
+) -> Found: ...
 @overload
-async def looked(look: Callable[Asked, Found], *arguments: Asked.args, **options: Asked.kwargs) -> Found: ...
-async def looked(look: Callable[..., object], *arguments: object, **options: object) -> object:
+async def run_query(query: Callable[Asked, Found], *arguments: Asked.args, **options: Asked.kwargs) -> Found: ...
+async def run_query(query: Callable[..., object], *arguments: object, **options: object) -> object:
     """What a service answers, off the event loop. It may be others' too: do not change it."""
-    looks = _SHARED.get()
-    if looks is None or options:
-        return await off_the_loop(look, *arguments, **options)
-    return await looks.at((look, arguments), look, *arguments)
+    cache = _SHARED.get()
+    if cache is None or options:
+        return await off_the_loop(query, *arguments, **options)
+    return await cache.get((query, arguments), query, *arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from submarine_ray.serving.figures import Counts, Course, counts, quantile
+from submarine_ray.serving.metrics import Counts, History, counts, quantile
 
 BOUNDS = ("1.0", "10.0", "100.0", "+Inf")
 
@@ -51,33 +51,33 @@ def at(time: float, requests: int, errors: int = 0) -> Counts:
 
 
 def test_rates_are_of_the_last_half_minute() -> None:
-    course = Course()
+    history = History()
     for number, requests in enumerate((0, 100, 400, 700, 1000)):
-        course.add(at(number * 10.0, requests, errors=number))
-    found = course.figures()
+        history.add(at(number * 10.0, requests, errors=number))
+    found = history.metrics()
     assert (found.requests, found.errors) == (1000, 4)
     assert found.requests_per_second == 30.0  # 100 to 1000 in 30 s
     assert found.errors_per_second == 0.1
-    assert [point.requests_per_second for point in found.course] == [10.0, 20.0, 23.333, 30.0]
+    assert [point.requests_per_second for point in found.history] == [10.0, 20.0, 23.333, 30.0]
 
 
 def test_a_restarted_proxy_begins_anew_without_a_negative_rate() -> None:
-    course = Course()
-    course.add(at(0.0, 5000))
-    course.add(at(10.0, 50))
-    assert course.figures().requests_per_second == 5.0
+    history = History()
+    history.add(at(0.0, 5000))
+    history.add(at(10.0, 50))
+    assert history.metrics().requests_per_second == 5.0
 
 
 def test_a_gap_in_the_looks_is_one_long_window() -> None:
-    course = Course()
-    course.add(at(0.0, 0))
-    course.add(at(600.0, 1200))
-    assert course.figures().requests_per_second == 2.0
+    history = History()
+    history.add(at(0.0, 0))
+    history.add(at(600.0, 1200))
+    assert history.metrics().requests_per_second == 2.0
 
 
 def test_after_one_look_there_is_no_rate_but_the_whole_latency() -> None:
-    course = Course()
-    course.add(at(0.0, 100))
-    found = course.figures()
-    assert (found.requests_per_second, found.course) == (None, [])
+    history = History()
+    history.add(at(0.0, 100))
+    found = history.metrics()
+    assert (found.requests_per_second, found.history) == (None, [])
     assert found.latency.p50 == 5.0

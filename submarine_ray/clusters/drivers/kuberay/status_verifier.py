@@ -18,13 +18,13 @@ from submarine_ray.core.clock import now_ms
 
 # How long a head may be away before its job counts as lost; KubeRay makes a new pod meanwhile.
 HEAD_SECONDS = 120.0
-# How long KubeRay's word is doubted while Ray itself cannot be asked.
-DOUBT_SECONDS = 30.0
+# How long KubeRay's word is not yet believed while Ray itself cannot be asked.
+VERIFY_SECONDS = 30.0
 LOOK_MS = 2_000
 
 
-class Doubt:
-    """Remembers what was asked, so that each doubt costs one call."""
+class StatusVerifier:
+    """Asks Ray where KubeRay may be wrong. Remembers the answers, so that each verification costs one call."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._at = namespace
@@ -45,7 +45,7 @@ class Doubt:
         try:
             truth = self._at.dashboard(cluster).observe([key]).get(key) if cluster else None
         except Unreachable:
-            is_recent = now_ms() - (found.end_ms or 0) < DOUBT_SECONDS * 1000
+            is_recent = now_ms() - (found.end_ms or 0) < VERIFY_SECONDS * 1000
             if cluster and is_recent and self.head_is_ready(cluster):
                 return replace(found, state=JobState.RUNNING, error_type=None, again_ms=LOOK_MS)
             truth = None
@@ -61,7 +61,7 @@ class Doubt:
     def check(self, found: Job, cluster: str | None) -> Job:
         """A head that is away, or was started anew since, may have taken the job along; KubeRay may not notice."""
         key = found.submission_id
-        if cluster is None or not self._head_is_doubtful(cluster, found.start_ms):
+        if cluster is None or not self._head_is_suspect(cluster, found.start_ms):
             self._unseen.pop(key, None)
             return found
         since = self._unseen.setdefault(key, time.monotonic())
@@ -76,7 +76,7 @@ class Doubt:
             return replace(found, state=JobState.FAILED, error_type=LOST)
         return replace(truth, node_id=None, again_ms=LOOK_MS)
 
-    def _head_is_doubtful(self, cluster: str, started_ms: int | None) -> bool:
+    def _head_is_suspect(self, cluster: str, started_ms: int | None) -> bool:
         if not self.head_is_ready(cluster):
             return True
         return started_ms is not None and any(began > started_ms for began in self._head_began(cluster))

@@ -1,4 +1,4 @@
-"""How much endpoints are asked, how fast they answer, and how often they fail: from Serve's own Prometheus metrics.
+"""Requests, errors and latency of endpoints, from Serve's own Prometheus metrics.
 
 Pure functions, and the little memory that rates need. Source: `ray_serve_http_request_latency_ms`, a histogram by
 application, method and status code (Ray 2.60, `ray/serve/_private/proxy.py`).
@@ -13,7 +13,7 @@ from math import inf
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from submarine_ray.spec.answers.serving import EndpointFigures, EndpointRates, Latency, TrafficPoint
+from submarine_ray.spec.answers.serving import EndpointMetrics, EndpointRates, Latency, TrafficPoint
 
 FAMILY = "ray_serve_http_request_latency_ms_bucket"
 # Ray exports its metrics every ten seconds: over less, a rate would jump between nothing and twice.
@@ -75,7 +75,7 @@ def quantile(share: float, passed: Counts) -> float | None:
     return low
 
 
-class Course:
+class History:
     """The counts of one endpoint over the last half hour."""
 
     def __init__(self) -> None:
@@ -98,11 +98,11 @@ class Course:
             latency=last.latency if last and last.latency.p50 is not None else _latency(whole),
         )
 
-    def figures(self, known: bool = True) -> EndpointFigures:
-        """The same, and the course. `known`: whether the cluster's metrics can be had."""
+    def metrics(self, known: bool = True) -> EndpointMetrics:
+        """The same, and the history. `known`: whether the cluster's metrics can be had."""
         kept = list(self._kept)
-        course = [_rates(kept, number) for number in range(1, len(kept))]
-        return EndpointFigures(**dict(self.now()), course=course, known=known)
+        history = [_rates(kept, number) for number in range(1, len(kept))]
+        return EndpointMetrics(**dict(self.now()), history=history, known=known)
 
 
 def _rates(kept: Sequence[Counts], number: int) -> TrafficPoint:

@@ -1,4 +1,4 @@
-"""What is shown on content origins. Each feature has a place; `doors.py` lets browsers in and serves programs."""
+"""What is shown on content origins: a kind for each feature; `doors.py` lets browsers in and serves programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Visit:
         return urlsplit(self.origin or "http://").scheme
 
 
-class Place(Protocol):
+class ContentKind(Protocol):
     """One kind of content."""
 
     sandboxed: bool
