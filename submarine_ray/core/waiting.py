@@ -16,7 +16,7 @@ from submarine_ray.core.lanes import Lanes
 WORKERS = 16
 AT_ONCE = 4  # of one cluster: a silent one leaves most workers to the others
 QUEUE = 16  # of one cluster
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 20
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
@@ -39,7 +39,11 @@ class Waiting:
             raise _busy(whom)
         waiting: asyncio.Future[Answer] = asyncio.wrap_future(answer)
         try:
-            done, _ = await asyncio.wait([waiting], timeout=PATIENCE_SECONDS)
+            for _ in range(PATIENCE_SECONDS):
+                done, _ = await asyncio.wait([waiting], timeout=1)
+                if done:
+                    break
+                self._lanes.advance()
         except asyncio.CancelledError:
             answer.cancel()
             raise

@@ -155,7 +155,8 @@ class World:
         self.clusters.setdefault(cluster, Cluster())
         with self.database.session(write=True) as session:
             for id in ids:
-                session.add(ThingRow(id=id, cluster=cluster, generation=1, next_check_ms=self.now_ms, **values))
+                due = {"next_check_ms": self.now_ms, **values}
+                session.add(ThingRow(id=id, cluster=cluster, generation=1, **due))
 
     def desire(self, id: str, what: str) -> None:
         with self.database.session(write=True) as session:

@@ -128,6 +128,38 @@ def test_a_cluster_that_hangs_delays_only_its_own(world: World) -> None:
     assert set(world.statuses().values()) == {"made"}
 
 
+@pytest.mark.parametrize("hanging", [16, 20, 60])
+@pytest.mark.parametrize("what", ["looking", "making"])
+def test_clusters_that_hang_together_leave_the_others_their_places(world: World, what: str, hanging: int) -> None:
+    service = world.service("a", Bounds(looks=20, steps=40, steps_of_cluster=2))
+    made_ms = list[int]()
+    world.add("well", cluster="well", next_check_ms=world.now_ms + 1)
+    world.clusters["well"].making = lambda _key: made_ms.append(world.now_ms)
+
+    def hang(_of: object) -> None:
+        """Until the healthy cluster has its turn: the other workers work, and time goes on."""
+        turns = len(made_ms)
+        while len(made_ms) == turns and world.now_ms < begun + 30_000:
+            if service.workers.work:
+                service.workers.work.pop(0)()
+            else:
+                world.now_ms += 500
+                service.tick()
+
+    for number in range(hanging):
+        world.add(*(f"{row}-{number}" for row in "xyz"), cluster=f"hangs-{number}")
+        setattr(world.clusters[f"hangs-{number}"], what, hang)
+    world.now_ms = begun = world.now_ms + 1
+    service.work()
+    assert made_ms and made_ms[0] - begun <= 1_500 * (1 + hanging // 20)
+    world.now_ms = begun = begun + 60_000  # from now on they are known, and nobody waits for them
+    for number in range(hanging):
+        world.desire(f"x-{number}", "other")
+    world.desire("well", "other")
+    service.work()
+    assert made_ms[1] == begun
+
+
 def test_a_cluster_that_is_away_changes_no_row_and_is_asked_rarely(world: World) -> None:
     service = world.service("a")
     world.add("x")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from submarine_ray.core import paging
 from submarine_ray.core.engine.backoff import FIRST_MS, JITTER, LONGEST_MS, Backoff
 from submarine_ray.core.errors import InvalidSpec
-from submarine_ray.core.lanes import Lanes
+from submarine_ray.core.lanes import SLOW_MS, TIMES, Lanes
 from submarine_ray.core.paging import Cursor
 from tests.reconcile.fakes import ByHand
 
@@ -82,6 +82,73 @@ def test_what_is_cancelled_or_fails_keeps_no_place() -> None:
     hand.run()
     assert isinstance(failing.exception(), ZeroDivisionError) and kept.result() == 7 and last and last.result() == 8
     assert lanes.free() == 1
+
+
+class Time:
+    """A clock that a test sets."""
+
+    now_ms = 0
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+def test_what_takes_long_leaves_its_place_to_prompt_lanes() -> None:
+    hand, time = ByHand(), Time()
+    lanes = Lanes("test", 2, 2, hand, even_ms=time)
+    for lane in "aabb":
+        lanes.put(lane, int)
+    assert (len(hand.work), lanes.free(), lanes.full()) == (2, 0, {"a"})
+    time.now_ms = SLOW_MS
+    lanes.advance()
+    assert len(hand.work) == 2  # not yet
+    time.now_ms += 1
+    assert lanes.free() == 2  # the places of the slow ones are taken: it is those of the others that count
+    lanes.advance()
+    assert (len(hand.work), lanes.free(), lanes.full()) == (4, 0, {"a", "b"})
+    lanes.put("c", int)
+    assert len(hand.work) == 4 and lanes.waiting() == {"c": 1}
+    hand.work.pop(0)()  # of a lane that is slow: this is no place for others
+    assert len(hand.work) == 3 and lanes.waiting() == {"c": 1}
+    time.now_ms += SLOW_MS + 1
+    lanes.put("d", int)  # what waited longest comes first
+    assert len(hand.work) == 5 and not lanes.waiting()
+
+
+def test_slow_lanes_share_places_of_their_own_until_they_are_prompt_again() -> None:
+    hand, time = ByHand(), Time()
+    lanes = Lanes("test", 2, 1, hand, even_ms=time)
+    for lane in "ab":
+        lanes.put(lane, int)
+    time.now_ms = SLOW_MS + 1
+    for lane in "cd":
+        lanes.put(lane, int)
+    time.now_ms *= 2
+    hand.run()
+    assert lanes.free() == 2 and lanes.full() == set()
+    lanes.put("a", int)
+    assert lanes.free() == 1  # among those that may begin are slow ones
+    for lane in "bc":
+        lanes.put(lane, int)
+    assert lanes.full() == {"a", "b", "c", "d"} and lanes.waiting() == {"c": 1}
+    lanes.put("e", int)
+    assert len(hand.work) == 3 and lanes.free() == 1
+    hand.run()
+    assert lanes.free() == 2
+    for lane in "abe":
+        lanes.put(lane, int)
+    assert len(hand.work) == 2 and lanes.full() == {"a", "b"}  # they are not slow any more
+
+
+def test_however_many_lanes_are_slow_there_is_a_bound_to_all() -> None:
+    hand, time = ByHand(), Time()
+    lanes = Lanes("test", 2, 1, hand, even_ms=time)
+    for number in range(20):
+        lanes.put(str(number), int)
+        time.now_ms += SLOW_MS + 1
+    assert len(hand.work) == 2 * TIMES and lanes.free() == 0
+    hand.work.pop(0)()
+    assert len(hand.work) == 2 * TIMES
 
 
 def test_closed_lanes_begin_nothing_more() -> None:

@@ -22,7 +22,7 @@ from submarine_ray.core.engine.hand import Hand
 from submarine_ray.core.engine.restless import Restless
 from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.core.events import Event
-from submarine_ray.core.lanes import Lanes, Runner
+from submarine_ray.core.lanes import SLOW_MS, Lanes, Runner, finish
 from submarine_ray.core.leases import Lessee
 from submarine_ray.core.loop import Loop
 
@@ -53,8 +53,9 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         self._database = database
         self._lessee = lessee
         self._bounds = bounds = bounds or Bounds()
-        self._looks = Lanes(f"{feature.name}-look", bounds.looks, bounds.looks_of_cluster, runner, self._freed)
-        self._steps = Lanes(f"{feature.name}-step", bounds.steps, bounds.steps_of_cluster, runner, self._freed)
+        told = (runner, self._freed, lessee.clock.even_ms)
+        self._looks = Lanes(f"{feature.name}-look", bounds.looks, bounds.looks_of_cluster, *told)
+        self._steps = Lanes(f"{feature.name}-step", bounds.steps, bounds.steps_of_cluster, *told)
         self._hand = Hand(database, feature.table, lessee)
         self._rows = Backoff()
         self._restless = Restless()
@@ -65,6 +66,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         self._lock = threading.Lock()
         self._next_tick_ms = math.inf
         self._passed_over: set[str] = set()
+        self._is_crowded = False
         self._stopping = threading.Event()
         self._beat = threading.Thread(target=self._beat_on, name=f"{feature.name}-heartbeat", daemon=True)
         self.loop = Loop(feature.name, self.tick)
@@ -86,7 +88,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         """End: steps under way have `patience` seconds to be finished; what had not begun is given back for others."""
         self.loop.stop()
         lanes = (self._looks, self._steps)  # in this order: what is looked at brings steps
-        ending = threading.Thread(target=_finish, args=lanes, daemon=True)
+        ending = threading.Thread(target=finish, args=lanes, daemon=True)
         ending.start()
         ending.join(patience)
         for one in lanes:
@@ -112,6 +114,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         self._next_tick_ms = math.inf
         self._feature.ready()
         self._catch_up()
+        self._steps.advance()
         while (free := self._looks.free()) > 0:
             rows = self._claim(free)
             if not rows:
@@ -170,6 +173,10 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         now = self._lessee.clock.due_ms()
         with self._lock:
             back = min((until for until in self._away.values() if until > now), default=math.inf)
+        self._is_crowded = True  # from here on `_freed` tells of the first that is free
+        if not self._looks.free():
+            return SLOW_MS / 1000
+        self._is_crowded = False
         self._passed_over = self._full()
         full = self._passed_over & self._full()  # of those that are free from here on, `_freed` tells
         with self._database.session() as session:
@@ -179,7 +186,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
 
     def _freed(self, cluster: str) -> None:
         """A worker of a cluster is free again, whose rows the last tick may have passed over."""
-        if cluster in self._passed_over:
+        if self._is_crowded or cluster in self._passed_over:
             self.wake()
 
     # One look at a cluster
@@ -391,8 +398,3 @@ class Engine(Generic[RowT, ObservedT, StepT]):
             return math.nan, math.nan
         waited = 0 if oldest is None else max(0, now - oldest)
         return count, waited / 1000
-
-
-def _finish(*lanes: Lanes) -> None:
-    for one in lanes:
-        one.close(wait=True)
