@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
@@ -14,6 +13,8 @@ from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, Regi
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
 from submarine_ray.spec.tags import DATASET_TAG, EXPERIMENT_TAG, MODEL_ID_TAG, MODEL_TYPE_TAG, STAGE_TAG
+from submarine_ray.tracking import entities
+from submarine_ray.tracking.entities import Client
 from submarine_ray.tracking.failures import translated
 from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.service import TrackingService
@@ -216,7 +217,7 @@ class ModelService:
         saved = ", ".join(by_name) or "none; call submarine.save_model in the training code"
         raise InvalidSpec(f"experiment {experiment_id} saved no model {wanted[:80]!r}; it saved: {saved}", "baseDir")
 
-    def _client(self) -> Any:
+    def _client(self) -> Client:
         """MLflow's client; it raises our errors."""
         return self._tracking.client()
 
@@ -240,7 +241,7 @@ def _time(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _model(model: Any) -> RegisteredModel:
+def _model(model: entities.RegisteredModel) -> RegisteredModel:
     return RegisteredModel(
         name=model.name,
         creation_time=_time(model.creation_timestamp),
@@ -250,7 +251,7 @@ def _model(model: Any) -> RegisteredModel:
     )
 
 
-def _version(version: Any) -> ModelVersion:
+def _version(version: entities.ModelVersion) -> ModelVersion:
     kept = version.tags
     return ModelVersion(
         name=version.name,

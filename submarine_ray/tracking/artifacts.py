@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from submarine_ray.core.errors import InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.spec import passing
+from submarine_ray.tracking.entities import ArtifactStore
 from submarine_ray.tracking.failures import ours, translated
 from submarine_ray.tracking.locations import is_inside
 
@@ -25,16 +26,17 @@ class Artifact(NamedTuple):
     size: int | None
 
 
-def repository(uri: str, stored_at: str, root: str) -> Any:
+def repository(uri: str, stored_at: str, root: str) -> ArtifactStore:
     """The store of what lies at an artifact URI, which is `stored_at`. Raises InvalidSpec: it is not below `root`."""
     if not is_inside(uri, root):
         raise InvalidSpec(f"The artifacts lie outside of this service's artifact root: {uri[:200]!r}.")
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    return get_artifact_repository(stored_at)
+    store: ArtifactStore = get_artifact_repository(stored_at)
+    return store
 
 
-def listed(repository: Any, path: str) -> list[Artifact]:
+def listed(repository: ArtifactStore, path: str) -> list[Artifact]:
     """What lies directly below `path`. Raises InvalidSpec for a path that leads out of the run."""
     wanted = inside(path)
     with translated():
@@ -43,7 +45,7 @@ def listed(repository: Any, path: str) -> list[Artifact]:
 
 
 @contextmanager
-def opened(repository: Any, path: str) -> Iterator[Path]:
+def opened(repository: ArtifactStore, path: str) -> Iterator[Path]:
     """An artifact as a file on this machine, while the context lasts. Raises InvalidSpec, NotFound."""
     safe = inside(path)
     if not safe:
@@ -89,7 +91,7 @@ def _local(root: Path, path: str) -> Path:
     return file
 
 
-def _local_root(repository: Any) -> Path | None:
+def _local_root(repository: ArtifactStore) -> Path | None:
     """Where the artifacts lie on this machine, if they do."""
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 

@@ -6,11 +6,12 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import orjson
 
 from submarine_ray.core.errors import InvalidSpec, TooLarge
+from submarine_ray.spec.json_types import Json, JsonObject
 from submarine_ray.spec.numbers import INFINITY, MINUS_INFINITY, NAN
 from submarine_ray.spec.points import LISTS, MAX_EXPANDED_BYTES, MAX_KEYS, MAX_POINTS, OBJECTS, Points
 
@@ -61,22 +62,22 @@ def parsed(body: bytes, check_key: Callable[[str, int], None]) -> Batch:
     Raises InvalidSpec, which names the field and the place; TooLarge.
     """
     document = _document(body)
-    writer, sequence, after = document.get("writer"), document.get("sequence"), document.get("after")
-    check_writer(writer)
+    writer, sequence, after = checked_writer(document.get("writer")), document.get("sequence"), document.get("after")
     if not _is_whole(sequence) or sequence < 1:
         raise InvalidSpec(f"{_shown(sequence)} is not a whole number of 64 bits above 0", "sequence")
     if after is not None and not (_is_whole(after) and 0 <= after < sequence):
         raise InvalidSpec(f"{_shown(after)} is not a whole number from 0 on and below sequence", "after")
-    return Batch(str(writer), after, sequence, _points(document, check_key))
+    return Batch(writer, after, sequence, _points(document, check_key))
 
 
-def check_writer(writer: Any) -> None:
-    """Raises InvalidSpec."""
+def checked_writer(writer: object) -> str:
+    """The name of a writer. Raises InvalidSpec."""
     if not isinstance(writer, str) or not _WRITER.fullmatch(writer):
         raise InvalidSpec(f"{_shown(writer)} names no writer: use 1 to 64 letters, digits, '_', '-' and '.'", "writer")
+    return writer
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def _document(body: bytes) -> JsonObject:
     if body.count(b"[") > LISTS or body.count(b"{") > OBJECTS:  # before it costs memory to find out
         raise InvalidSpec("it is one object, with lists of plain values alone", "the body")
     try:
@@ -90,76 +91,85 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _points(document: dict[str, Any], check_key: Callable[[str, int], None]) -> Points:
+def _points(document: JsonObject, check_key: Callable[[str, int], None]) -> Points:
     columns = {name: _column(document, name) for name in ("keys", "key", "step", "timestamp", "value")}
-    keys, key, step, timestamp, value = columns.values()
-    if len(key) > MAX_POINTS:
-        raise TooLarge(f"key: the batch has {len(key)} points; at most {MAX_POINTS} are taken at once.")
-    if len(keys) > MAX_KEYS:
-        raise TooLarge(f"keys: the batch has {len(keys)} names; at most {MAX_KEYS} are taken at once.")
-    for name, column in list(columns.items())[2:]:
-        if len(column) != len(key):
-            raise InvalidSpec(f"it has {len(column)} entries, and key has {len(key)}", name)
-    for number, one in enumerate(keys):
-        if not isinstance(one, str):
-            raise InvalidSpec(f"{_shown(one)} is not a text", f"keys[{number}]")
-        check_key(one, number)
-    if len(set(keys)) < len(keys):
-        number = next(n for n, one in enumerate(keys) if keys.index(one) < n)
-        raise InvalidSpec(f"{_shown(keys[number])} is there twice", f"keys[{number}]")
-    points = Points(keys, key, step, timestamp, _numbers(value, keys, key))
-    _check_whole(points, "key", 0, len(keys) - 1, "the index of one of keys")
-    _check_whole(points, "step", -_INT64, _INT64 - 1, "a whole number of 64 bits")
-    _check_whole(points, "timestamp", 0, _INT64 - 1, "milliseconds since 1970, in 64 bits")
-    return points
+    count = len(columns["key"])
+    if count > MAX_POINTS:
+        raise TooLarge(f"key: the batch has {count} points; at most {MAX_POINTS} are taken at once.")
+    if len(columns["keys"]) > MAX_KEYS:
+        raise TooLarge(f"keys: the batch has {len(columns['keys'])} names; at most {MAX_KEYS} are taken at once.")
+    for name in ("step", "timestamp", "value"):
+        if len(columns[name]) != count:
+            raise InvalidSpec(f"it has {len(columns[name])} entries, and key has {count}", name)
+    keys = _names(columns["keys"], check_key)
+    key = _whole(columns["key"], "key", 0, len(keys) - 1, "is not the index of one of keys")
+
+    def of(number: int) -> str:
+        return f"of {keys[key[number]]!r}"
+
+    step = _whole(columns["step"], "step", -_INT64, _INT64 - 1, "is not a whole number of 64 bits", of)
+    times = _whole(columns["timestamp"], "timestamp", 0, _INT64 - 1, "is not milliseconds since 1970, in 64 bits", of)
+    return Points(keys, key, step, times, _numbers(columns["value"], of))
 
 
-def _column(document: dict[str, Any], name: str) -> list[Any]:
+def _column(document: JsonObject, name: str) -> list[Json]:
     found = document.get(name)
     if not isinstance(found, list):
         raise InvalidSpec("it is not a list", name)
     return found
 
 
-def _check_whole(points: Points, name: str, low: int, high: int, wanted: str) -> None:
-    column = getattr(points, name)
-    if not column or (set(map(type, column)) == {int} and min(column) >= low and max(column) <= high):
-        return
-    number = next(n for n, one in enumerate(column) if type(one) is not int or not low <= one <= high)
-    of = "" if name == "key" else f" of {_name_of(points.keys, points.key, number)}"
-    raise InvalidSpec(f"{_shown(column[number])}{of} is not {wanted}", f"{name}[{number}]")
-
-
-def _numbers(column: list[Any], keys: list[str], key: list[Any]) -> list[float]:
-    """The values as floats; the texts for what JSON lacks are those of spec/numbers.py."""
-    kinds = set(map(type, column))
-    if kinds == {float}:
-        return column
-    if kinds <= {float, int}:
-        return list(map(float, column))
-    found = []
+def _names(column: list[Json], check_key: Callable[[str, int], None]) -> list[str]:
+    found: dict[str, None] = {}
     for number, one in enumerate(column):
-        if type(one) in (float, int):
+        if not isinstance(one, str):
+            raise InvalidSpec(f"{_shown(one)} is not a text", f"keys[{number}]")
+        check_key(one, number)
+        if one in found:
+            raise InvalidSpec(f"{_shown(one)} is there twice", f"keys[{number}]")
+        found[one] = None
+    return list(found)
+
+
+def _whole(
+    column: list[Json], name: str, low: int, high: int, why: str, of: Callable[[int], str] | None = None
+) -> list[int]:
+    """The whole numbers of a column, all from `low` to `high`; `of` says whose one is, for the error."""
+    if _are_whole(column) and (not column or (min(column) >= low and max(column) <= high)):
+        return column
+    number = next(n for n, one in enumerate(column) if type(one) is not int or not low <= one <= high)
+    whose = f"{_shown(column[number])} {of(number)}" if of else _shown(column[number])
+    raise InvalidSpec(f"{whose} {why}", f"{name}[{number}]")
+
+
+def _are_whole(column: list[Json]) -> TypeGuard[list[int]]:
+    return set(map(type, column)) <= {int}
+
+
+def _are_numbers(column: list[Json]) -> TypeGuard[list[float]]:
+    return set(map(type, column)) <= {float, int}
+
+
+def _numbers(column: list[Json], of: Callable[[int], str]) -> list[float]:
+    """The values as floats; the texts for what JSON lacks are those of spec/numbers.py."""
+    if _are_numbers(column):
+        return list(map(float, column))
+    found: list[float] = []
+    for number, one in enumerate(column):
+        if isinstance(one, int | float) and not isinstance(one, bool):
             found.append(float(one))
         elif isinstance(one, str) and one in _ODD:
             found.append(_ODD[one])
         else:
-            of = _name_of(keys, key, number)
             raise InvalidSpec(
-                f"{_shown(one)} of {of} is not a number, 'NaN', 'Infinity' or '-Infinity'", f"value[{number}]"
+                f"{_shown(one)} {of(number)} is not a number, 'NaN', 'Infinity' or '-Infinity'", f"value[{number}]"
             )
     return found
 
 
-def _name_of(keys: Any, key: Any, number: int) -> str:
-    """The metric that a point is of, as far as it can be told."""
-    index = key[number]
-    return repr(keys[index]) if type(index) is int and 0 <= index < len(keys) else "an unknown metric"
-
-
-def _is_whole(value: Any) -> TypeGuard[int]:
+def _is_whole(value: object) -> TypeGuard[int]:
     return type(value) is int and -_INT64 <= value < _INT64
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return repr(value)[:_SHOWN]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar, cast
 
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -19,6 +19,8 @@ from submarine_ray.core.errors import (
     SubmarineError,
     TrackingUnavailable,
 )
+
+Client = TypeVar("Client")
 
 log = structlog.get_logger(__name__)
 
@@ -87,19 +89,22 @@ def translated() -> Iterator[None]:
         raise found from failure
 
 
-class Translated:
-    """MLflow's client: its methods raise our errors."""
+def translating(client: Client) -> Client:
+    """MLflow's client, whose methods raise our errors."""
+    return cast(Client, _Translating(client))
 
-    def __init__(self, client: Any) -> None:
+
+class _Translating:
+    def __init__(self, client: object) -> None:
         self._client = client
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
+    def __getattr__(self, name: str) -> object:
+        found: object = getattr(self._client, name)
         if not callable(found):
             return found
 
         @functools.wraps(found)
-        def call(*arguments: Any, **options: Any) -> Any:
+        def call(*arguments: object, **options: object) -> object:
             with translated():
                 return found(*arguments, **options)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from submarine_ray.core.errors import InvalidSpec, TrackingUnavailable
-from submarine_ray.tracking.batches import check_writer, expanded, parsed
+from submarine_ray.tracking.batches import checked_writer, expanded, parsed
 from submarine_ray.tracking.failures import translated
 from submarine_ray.tracking.points import MetricPoints
 from submarine_ray.tracking.service import TrackingService
@@ -26,8 +26,7 @@ class Intake:
     def stored(self, run_id: str, writer: str) -> int:
         """The last sequence number of a writer's that is stored; 0 before the first. Raises NotFound, InvalidSpec."""
         points = self._points(run_id)
-        check_writer(writer)
-        return points.stored(run_id, writer)
+        return points.stored(run_id, checked_writer(writer))
 
     def _points(self, run_id: str) -> MetricPoints:
         if not self._tracking.is_ready:  # senders come again; a thread that waits would be missing elsewhere

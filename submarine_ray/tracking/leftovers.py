@@ -13,12 +13,11 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from submarine_ray.core.errors import InvalidSpec, NotFound, TooLarge
 from submarine_ray.spec.pieces import PIECE_BYTES, Piece, Row, first, metric
 from submarine_ray.spec.points import Points, writer_file
-from submarine_ray.tracking.batches import Batch, check_writer
+from submarine_ray.tracking.batches import Batch, checked_writer
 from submarine_ray.tracking.service import TrackingService
 
 # Of one spool, some ten million points: what is more is told and stays where it is.
@@ -145,8 +144,6 @@ def _writer(spool: Path) -> str:
     """By whom the spool was sent so far; where nobody began to, a name of its own."""
     try:
         with _opened(writer_file(spool)) as file:
-            name: Any = os.read(file, _WRITER_BYTES).decode(errors="replace")
-        check_writer(name)
+            return checked_writer(os.read(file, _WRITER_BYTES).decode(errors="replace"))
     except (OSError, InvalidSpec):
         return hashlib.sha256(os.fsencode(spool)).hexdigest()
-    return str(name)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
+
+from submarine_ray.tracking.entities import ArtifactStore
 
 PROXIED = "mlflow-artifacts"
 # What a version's source names instead of a place: another record, whose place was looked at.
@@ -36,7 +38,23 @@ def is_inside(uri: str, root: str) -> bool:
     return Path(os.path.realpath(parts.path)).is_relative_to(os.path.realpath(own.path))
 
 
-def confine(handlers: Any, stores: Any, root: str) -> None:
+Opener = Callable[..., ArtifactStore]
+
+
+class Stores(Protocol):
+    """What of the module `mlflow.store.tracking.sqlalchemy_store` is replaced here."""
+
+    get_artifact_repository: Opener
+
+
+class Handlers(Stores, Protocol):
+    """What of the module `mlflow.server.handlers` is used and replaced here."""
+
+    _PROMPT_SOURCE_PLACEHOLDERS: Collection[str]
+    _validate_artifact_uri_scheme: Callable[[str, str], None]
+
+
+def confine(handlers: Handlers, stores: Stores, root: str) -> None:
     """Make MLflow's request handlers and its store refuse places outside of `root`: to note, and to read or write.
 
     They are modules, so of the whole process: called again, it adds a root.
@@ -63,8 +81,8 @@ def confine(handlers: Any, stores: Any, root: str) -> None:
         if uri and not is_record:
             check(uri, f"{field_name} ")
 
-    def confined(opened: Callable[..., Any]) -> Callable[..., Any]:
-        def open_inside(artifact_uri: str, *arguments: Any, **options: Any) -> Any:
+    def confined(opened: Opener) -> Opener:
+        def open_inside(artifact_uri: str, *arguments: object, **options: object) -> ArtifactStore:
             if artifact_uri not in allowed:
                 check(artifact_uri, "")
             return opened(artifact_uri, *arguments, **options)

@@ -6,11 +6,12 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol, TypedDict, TypeVar
 
 from submarine_ray.access.reach import Served
 from submarine_ray.core.errors import InvalidSpec, NotFound
 from submarine_ray.spec.tags import EXPERIMENT_TAG, PARENT_TAG, SWEEP_TAG
+from submarine_ray.tracking.entities import Client, Run
 from submarine_ray.tracking.failures import translated
 from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.service import TrackingService
@@ -18,10 +19,40 @@ from submarine_ray.tracking.service import TrackingService
 MOST_KNOWN = 50_000
 # A run's runs have runs; nobody nests them deeper.
 DEEPEST = 8
-MOST_OWN_RUNS = 500
+# Runs that a filter can name: MLflow's parser takes a second for so many, and more are beyond LONGEST_FILTER.
+MOST_NAMED = 1_500
 # Versions may be deleted, and their files are nobody's to read then.
 REGISTERED_SECONDS = 30.0
 _ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
+
+
+Found = TypeVar("Found")
+
+
+class _Comparison(TypedDict):
+    """A part of a filter, as MLflow's parser has it."""
+
+    type: str
+    key: str
+    comparator: str
+    value: object
+
+
+class _Kind(Protocol):
+    value: str
+
+
+class _Entity(Protocol):
+    type: _Kind
+    key: str
+
+
+class _ModelComparison(Protocol):
+    """The same of a filter for saved models."""
+
+    entity: _Entity
+    op: str
+    value: object
 
 
 class Ownership:
@@ -117,14 +148,30 @@ class Ownership:
 
         try:
             with translated():
-                parse_filter_string(filter)
+                asked = parse_filter_string(filter)
         except (InvalidSpec, ValueError, SyntaxError) as failure:
             raise ValueError(f"The filter cannot be read: {failure}"[:500]) from failure
-        own = [run_id, *(found for found in self._tracking.runs(run_id) if found != run_id)][:MOST_OWN_RUNS]
+        if any(self._names_own_runs(one, experiment_id) for one in asked):
+            return filter
+        own = self._tracking.runs_with_models(experiment_id) or [run_id]
+        if len(own) > MOST_NAMED:
+            raise ValueError(
+                f"{len(own)} runs of this experiment saved models, and one search finds those of {MOST_NAMED} at most: "
+                "name the runs in the filter, as in source_run_id = '...'"
+            )
         listed = ", ".join(f"'{found}'" for found in own)
         return _and(f"source_run_id IN ({listed}{',' if len(own) == 1 else ''})", filter)
 
-    def _pins(self, comparison: dict[str, Any], experiment_id: str) -> bool:
+    def _names_own_runs(self, comparison: _ModelComparison, experiment_id: str) -> bool:
+        """Whether a comparison, which others can only narrow, finds models of the experiment's runs alone."""
+        if (comparison.entity.type.value, comparison.entity.key) != ("attributes", "source_run_id"):
+            return False
+        named = (comparison.value,) if comparison.op == "=" else comparison.value
+        if comparison.op not in ("=", "IN") or not isinstance(named, tuple) or not named:
+            return False
+        return all(self.owner(str(one)) == experiment_id for one in named)
+
+    def _pins(self, comparison: _Comparison, experiment_id: str) -> bool:
         """Whether a comparison, which others can only narrow, finds runs of the experiment alone."""
         if comparison["comparator"] != "=":
             return False
@@ -171,12 +218,12 @@ class Ownership:
             self._remember(self._roots, holder, root)
         return root
 
-    def _is_version_of_run(self, client: Any, run_id: str, path: str) -> bool:
+    def _is_version_of_run(self, client: Client, run_id: str, path: str) -> bool:
         found = every(client.search_model_versions, f"run_id = '{run_id}'")
         roots = filter(None, (_below_root(str(version.source)) for version in found))
         return any(_is_below(path, root) for root in roots)
 
-    def _is_version(self, client: Any, model_id: str) -> bool:
+    def _is_version(self, client: Client, model_id: str) -> bool:
         sources = (f"models:/{model_id}", client.get_logged_model(model_id).artifact_location)
         return any(client.search_model_versions(f"source_path = '{source}'", max_results=1) for source in sources)
 
@@ -193,7 +240,7 @@ class Ownership:
             self._remember(self._served, key, (time.monotonic() + REGISTERED_SECONDS, root))
         return root
 
-    def _remembered(self, key: str, ask: Callable[[Any], bool]) -> bool:
+    def _remembered(self, key: str, ask: Callable[[Client], bool]) -> bool:
         if time.monotonic() < self._registered.get(key, 0.0):
             return True
         found = bool(self._found(ask))
@@ -201,17 +248,17 @@ class Ownership:
             self._remember(self._registered, key, time.monotonic() + REGISTERED_SECONDS)
         return found
 
-    def _run(self, run_id: str) -> Any:
+    def _run(self, run_id: str) -> Run | None:
         return self._found(lambda client: client.get_run(run_id))
 
-    def _found(self, ask: Callable[[Any], Any]) -> Any:
+    def _found(self, ask: Callable[[Client], Found]) -> Found | None:
         """What MLflow has; None where it has not. Raises TrackingUnavailable where it cannot say."""
         try:
             return ask(self._tracking.client())
         except (NotFound, InvalidSpec):
             return None
 
-    def _remember(self, where: dict[str, Any], key: str, value: Any) -> None:
+    def _remember(self, where: dict[str, Found], key: str, value: Found) -> None:
         with self._lock:
             if len(where) >= MOST_KNOWN:
                 where.clear()

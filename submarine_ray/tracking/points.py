@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 from sqlalchemy import Connection, and_, bindparam, column, insert, select, table, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -65,6 +65,12 @@ class Last(NamedTuple):
 
     def follows(self, known: tuple[int, int, float]) -> bool:
         return (self.step, self.timestamp, self.value) > known
+
+
+class _Driver(Protocol):
+    """PyMySQL's connection."""
+
+    def escape(self, value: str) -> str: ...
 
 
 class MetricPoints:
@@ -134,7 +140,7 @@ class MetricPoints:
             whole = zip(repeat(run_id), of, value, points.timestamp, points.step, is_nan, strict=False)
             connection.exec_driver_sql(_INSERT, list(whole))
             return
-        driver: Any = connection.connection.driver_connection
+        driver = cast(_Driver, connection.connection.driver_connection)
         run, *names = (driver.escape(name) for name in (run_id, *points.keys))
         rows = zip(map(names.__getitem__, points.key), value, points.timestamp, points.step, is_nan, strict=True)
         # Numbers are written as they are: the driver's own way with parameters would cost several times as much.
@@ -175,7 +181,7 @@ class MetricPoints:
 _VALUES = ("step", "timestamp", "value", "is_nan")
 
 
-def _row(run_id: str, key: str, last: Last) -> dict[str, Any]:
+def _row(run_id: str, key: str, last: Last) -> dict[str, str | int | float]:
     return {"run_uuid": run_id, "key": key} | {name: getattr(last, name) for name in _VALUES}
 
 

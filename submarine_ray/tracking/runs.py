@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, Conflict, DatabaseUnavailable, TrackingUnavailable
-from submarine_ray.spec.tags import RUN_NAME_TAG
+from submarine_ray.spec.tags import EXPERIMENT_TAG, RUN_NAME_TAG, SWEEP_TAG
+from submarine_ray.tracking.entities import Client
+
+if TYPE_CHECKING:
+    from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlRun
 
 TRIES = 3
 ACTIVE = "active"
@@ -44,7 +49,7 @@ class OpenedRun:
 class OwnRuns:
     """Makes runs in MLflow's tables; `client` is MLflow's, `database` its database."""
 
-    def __init__(self, client: Any, database: Database) -> None:
+    def __init__(self, client: Client, database: Database) -> None:
         self._client = client
         self._database = database
         self._experiments: dict[str, str] = {}
@@ -77,7 +82,7 @@ class OwnRuns:
         if found is None:
             try:
                 # The server's artifact proxy, not a path: replicas elsewhere can reach it too.
-                return str(self._client.create_experiment(name, artifact_location=f"mlflow-artifacts:/{name}"))
+                return self._client.create_experiment(name, artifact_location=f"mlflow-artifacts:/{name}")
             except AlreadyExists:  # another service has just made it
                 found = self._client.get_experiment_by_name(name)
         if found is None:
@@ -108,7 +113,17 @@ class OwnRuns:
             return OpenedRun(new.run_id, str(experiment.experiment_id), told)
 
 
-def _row(new: NewRun, experiment: Any) -> Any:
+def with_models(database: Database, experiment_id: str) -> list[str]:
+    """The ids of an experiment's runs that saved models: its own, its replicas' and its trials'."""
+    from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlTag
+
+    own = (SqlTag.key.in_((EXPERIMENT_TAG, SWEEP_TAG)), SqlTag.value == experiment_id)
+    query = select(SqlLoggedModel.source_run_id).join(SqlTag, SqlTag.run_uuid == SqlLoggedModel.source_run_id)
+    with database.session() as session:
+        return list(session.scalars(query.where(*own).distinct().order_by(SqlLoggedModel.source_run_id)))
+
+
+def _row(new: NewRun, experiment: SqlExperiment) -> SqlRun:
     from mlflow.entities import RunStatus, SourceType
     from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
     from mlflow.utils.uri import append_to_uri_path

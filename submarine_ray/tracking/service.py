@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -33,11 +32,12 @@ from submarine_ray.spec.tags import (
 from submarine_ray.spec.trials import TrialState
 from submarine_ray.tracking import artifacts, curves, tensorboard, trials
 from submarine_ray.tracking.artifacts import Artifact
-from submarine_ray.tracking.failures import Translated, translated
+from submarine_ray.tracking.entities import ArtifactStore, Client, MetricPoint, Run
+from submarine_ray.tracking.failures import translated, translating
 from submarine_ray.tracking.mlflow_app import PREFIX, load
 from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.points import MetricPoints
-from submarine_ray.tracking.runs import NewRun, OpenedRun, OwnRuns
+from submarine_ray.tracking.runs import NewRun, OpenedRun, OwnRuns, with_models
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class TrackingService:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._app: App | None = None
-        self._mlflow: Any = None
+        self._mlflow: Client | None = None
         self._database: Database | None = None
         self._points: MetricPoints | None = None
         self._own: OwnRuns | None = None
@@ -113,9 +113,10 @@ class TrackingService:
         assert self._app is not None  # noqa: S101 (wait_ready has said so)
         return self._app
 
-    def client(self) -> Any:
+    def client(self) -> Client:
         """An `MlflowClient` on the stores themselves; it raises our errors (tracking/failures.py)."""
         self.wait_ready()
+        assert self._mlflow is not None  # noqa: S101 (wait_ready has said so)
         return self._mlflow
 
     def open_run(self, run_id: str, name: str, experiment_id: str, replica: str, tags: dict[str, str]) -> OpenedRun:
@@ -133,7 +134,7 @@ class TrackingService:
         above = self.client().get_run(run_id).info.experiment_id
         tags = {**run_tags(experiment_id, None), REPLICA_TAG: replica, PARENT_TAG: run_id}
         made = self.client().create_run(above, run_name=f"{experiment_id}-{replica}", tags=tags)
-        return str(made.info.run_id)
+        return made.info.run_id
 
     def log_params(self, run_id: str, params: Sequence[Param]) -> list[str]:
         """Store parameters; what MLflow does not take of them, in words."""
@@ -169,10 +170,11 @@ class TrackingService:
         points: list[Metric] = []
         for run in self._family(run_id):
             replica = _logged_by(run)
+            found: Sequence[MetricPoint] = ()
             if key is None:
                 found = run.data._metric_objs
-            else:
-                found = self.client().get_metric_history(run.info.run_id, key) if key in run.data.metrics else []
+            elif key in run.data.metrics:
+                found = self.client().get_metric_history(run.info.run_id, key)
             points += [
                 Metric(replica=replica, key=m.key, value=stored(m.value), step=m.step, timestamp=m.timestamp)
                 for m in found
@@ -182,6 +184,11 @@ class TrackingService:
     def runs(self, run_id: str) -> dict[str, str]:
         """An experiment's runs, and which replica each is of; the first is `run_id` itself."""
         return {run.info.run_id: _logged_by(run) for run in self._family(run_id)}
+
+    def runs_with_models(self, experiment_id: str) -> list[str]:
+        """An experiment's runs that saved models, its trials' among them."""
+        with translated():
+            return with_models(self._tables(), experiment_id)
 
     def latest(self, runs: Collection[str]) -> list[curves.Latest]:
         """The last value of each metric of some runs."""
@@ -278,29 +285,30 @@ class TrackingService:
             from mlflow import MlflowClient
 
             self._app = app
-            self._mlflow = Translated(MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri))
+            mlflow: Client = MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri)
+            self._mlflow = translating(mlflow)
             self._own = OwnRuns(self._mlflow, database)
         except BaseException as failure:
             self._failure = failure
             log.exception("tracking.load_failed")
         self._ready.set()
 
-    def _runs(self, mlflow_experiment: str, experiment_id: str) -> list[Any]:
+    def _runs(self, mlflow_experiment: str, experiment_id: str) -> list[Run]:
         """An experiment's runs: its own first, then the replicas'."""
         mine = f"tags.`{EXPERIMENT_TAG}` = '{experiment_id}'"
         oldest_first = ["attributes.start_time ASC"]
         return every(self.client().search_runs, [mlflow_experiment], mine, order_by=oldest_first)
 
-    def _family(self, run_id: str) -> list[Any]:
+    def _family(self, run_id: str) -> list[Run]:
         run = self.client().get_run(run_id)
         experiment_id = run.data.tags.get(EXPERIMENT_TAG)
         return self._runs(run.info.experiment_id, experiment_id) if experiment_id else [run]
 
-    def _artifacts(self, run_id: str) -> Any:
+    def _artifacts(self, run_id: str) -> ArtifactStore:
         """The run's artifacts where they lie, without the detour over our own HTTP port."""
         return self._place(self.client().get_run(run_id).info.artifact_uri)
 
-    def _place(self, uri: str) -> Any:
+    def _place(self, uri: str) -> ArtifactStore:
         self.wait_ready()  # two threads that import MLflow at once leave it broken
         return artifacts.repository(uri, self.storage_uri(uri), self._settings.artifacts)
 
@@ -311,9 +319,9 @@ class TrackingService:
         return f"{self._settings.artifacts.rstrip('/')}/{uri.split(':', 1)[1].lstrip('/')}"
 
 
-def _logged_by(run: Any) -> str:
+def _logged_by(run: Run) -> str:
     """Whose a run's records are: a replica's, or those of a run that the script in a replica started itself."""
     tags = run.data.tags
     if STARTED_BY_TAG in tags:
         return f"{tags[STARTED_BY_TAG]}/{run.info.run_name}"
-    return str(tags.get(REPLICA_TAG, ""))
+    return tags.get(REPLICA_TAG, "")

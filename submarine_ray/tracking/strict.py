@@ -6,8 +6,8 @@ does for ids that its database cannot hold, and for filters that its parser woul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
 
 from submarine_ray.spec.bounds import MAX_INTEGER
 
@@ -22,14 +22,31 @@ _FILTERS = ("filter", "filter_string", "order_by")
 LONGEST_FILTER = 2**16
 
 
-def refuse_what_is_not_understood(handlers: Any) -> None:
-    """Make MLflow's request handlers (the module `mlflow.server.handlers`) refuse instead of leaving out."""
+class _Descriptor(Protocol):
+    name: str
+    fields_by_name: Mapping[str, object]
+
+
+class _Message(Protocol):
+    """A request of protobuf's."""
+
+    DESCRIPTOR: _Descriptor
+
+
+class Handlers(Protocol):
+    """What of the module `mlflow.server.handlers` is replaced here."""
+
+    parse_dict: Callable[[object, _Message], None]
+
+
+def refuse_what_is_not_understood(handlers: Handlers) -> None:
+    """Make MLflow's request handlers refuse instead of leaving out."""
     from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
     from mlflow.exceptions import MlflowException
 
     lenient = handlers.parse_dict
 
-    def parse(document: Any, message: Any) -> None:
+    def parse(document: object, message: _Message) -> None:
         try:
             lenient(document, message)
         except ParseError as failure:
@@ -45,12 +62,12 @@ def refuse_what_is_not_understood(handlers: Any) -> None:
             if value.isdecimal() and (len(value) > _DIGITS or int(value) > MAX_INTEGER):
                 raise MlflowException.invalid_parameter_value(f"{name}: {value[:80]} is a number of more than 64 bits")
 
-    def _numbers(message: Any) -> Iterator[tuple[str, str]]:
+    def _numbers(message: _Message) -> Iterator[tuple[str, str]]:
         """What is text here, and a number in MLflow's database."""
         for name in _NUMBERS:
             yield from ((name, one) for one in _texts(message, name))
 
-    def _texts(message: Any, name: str) -> list[str]:
+    def _texts(message: _Message, name: str) -> list[str]:
         """The texts of a field; none where there is no such field, or it holds no text."""
         if name not in message.DESCRIPTOR.fields_by_name:
             return []
@@ -58,7 +75,7 @@ def refuse_what_is_not_understood(handlers: Any) -> None:
         found = [value] if isinstance(value, str) else value if isinstance(value, Iterable) else ()
         return [one for one in found if isinstance(one, str)]
 
-    def _culprit(document: Any, message: Any) -> str:
+    def _culprit(document: object, message: _Message) -> str:
         """Which record of several it is, if they have the form of several."""
         lists = {kind: document.get(kind) for kind in _RECORDS} if isinstance(document, dict) else {}
         for kind, records in lists.items():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from submarine_ray.core.clock import iso
 from submarine_ray.spec.answers.experiments import Trial
+from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.tags import (
     CHECKPOINT_TAG,
@@ -22,10 +22,11 @@ from submarine_ray.spec.tags import (
     TRIAL_TAG,
 )
 from submarine_ray.spec.trials import TrialState
+from submarine_ray.tracking.entities import Client, Run
 from submarine_ray.tracking.paged import every
 
 
-def runs(client: Any, run_id: str) -> list[Any]:
+def runs(client: Client, run_id: str) -> list[Run]:
     """The runs of a sweep's trials and of their replicas, in the order they began; `client` is MLflow's."""
     run = client.get_run(run_id)
     experiment_id = run.data.tags.get(EXPERIMENT_TAG)
@@ -35,7 +36,7 @@ def runs(client: Any, run_id: str) -> list[Any]:
     return every(client.search_runs, [run.info.experiment_id], of_sweep, order_by=["attributes.start_time ASC"])
 
 
-def documents(found: Sequence[Any]) -> list[Trial]:
+def documents(found: Sequence[Run]) -> list[Trial]:
     """What users are shown of the newest sweep's trials."""
     of_trials = [run for run in found if IS_TRIAL_TAG in run.data.tags]
     newest = of_trials[-1].data.tags.get(SWEEP_NAME_TAG) if of_trials else None
@@ -43,7 +44,7 @@ def documents(found: Sequence[Any]) -> list[Trial]:
     return [_trial(number, run) for number, run in enumerate(of_newest, start=1)]
 
 
-def _trial(number: int, run: Any) -> Trial:
+def _trial(number: int, run: Run) -> Trial:
     tags, info = run.data.tags, run.info
     return Trial(
         trial_id=tags.get(TRIAL_TAG, info.run_id),
@@ -64,7 +65,7 @@ def _trial(number: int, run: Any) -> Trial:
 # Scripts may write tags and times of their runs by themselves: an odd one hides no other trial.
 
 
-def _params(text: str) -> dict[str, Any]:
+def _params(text: str) -> JsonObject:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

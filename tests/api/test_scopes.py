@@ -30,7 +30,7 @@ from submarine_ray.runner import environment
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.examples import EXAMPLES
 from submarine_ray.spec.launch import BEGIN_VARIABLE, BEGUN_BEFORE_STATUS, TICKET_VARIABLE, Launch, Replica
-from submarine_ray.spec.tags import EXPERIMENT_TAG
+from submarine_ray.spec.tags import EXPERIMENT_TAG, SWEEP_TAG
 from tests.conftest import free_port, mlflow_of_its_own, spec, wait_until
 from tests.service import own_run
 
@@ -279,6 +279,31 @@ def test_searches_find_its_own_runs_alone(service: Service, own: Experiment, oth
         assert http.post(f"{MLFLOW}/runs/search", json={"filter": bad, "experiment_ids": ["0"]}).status_code == 400, bad
     models = {"experiment_ids": [other.mlflow_id], "filter": f"source_run_id = '{other.run_id}'"}
     assert http.post(f"{MLFLOW}/logged-models/search", json=models).json().get("models", []) == []
+
+
+def test_a_search_finds_the_models_of_all_its_runs(
+    service: Service, own: Experiment, other: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http = service.client(own.token)
+    client = service.platform.tracking.client()
+    trial = client.create_run(own.mlflow_id, tags={SWEEP_TAG: own.id}).info.run_id
+    mine = [client.create_logged_model(own.mlflow_id, source_run_id=run).model_id for run in (own.run_id, trial)]
+    theirs = client.create_logged_model(other.mlflow_id, source_run_id=other.run_id).model_id
+
+    def search(filter: str = "") -> httpx.Response:
+        wanted = {"experiment_ids": [own.mlflow_id, other.mlflow_id], "filter": filter}
+        return http.post(f"{MLFLOW}/logged-models/search", json=wanted)
+
+    def found(filter: str = "") -> set[str]:
+        return {one["info"]["model_id"] for one in search(filter).json().get("models", [])}
+
+    assert found() == set(mine) and theirs not in found(f"source_run_id IN ('{other.run_id}', '{trial}')")
+    assert found("source_run_id IN (5)") == set()
+    monkeypatch.setattr("submarine_ray.tracking.ownership.MOST_NAMED", 1)
+    assert search().status_code == 400 and "name the runs" in search().text  # says so, and leaves none out
+    assert found(f"source_run_id = '{trial}'") == {mine[1]}
+    assert found(f"source_run_id IN ('{trial}', '{own.run_id}')") == set(mine)
+    assert search(f"source_run_id IN ('{trial}', '{other.run_id}')").status_code == 400
 
 
 def test_what_it_makes_is_below_its_own_run(service: Service, own: Experiment, other: Experiment) -> None:

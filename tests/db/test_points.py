@@ -13,7 +13,7 @@ import pytest
 
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec.tags import EXPERIMENT_TAG
-from submarine_ray.tracking.failures import Translated
+from submarine_ray.tracking.failures import translating
 from submarine_ray.tracking.runs import NewRun, OwnRuns
 from tests.conftest import MariaDb
 from tests.unit.test_points import Row, Two, compare
@@ -96,7 +96,7 @@ def test_services_that_make_a_run_at_the_same_moment_make_one(two: Two) -> None:
     found: list[Any] = []
 
     def make() -> None:
-        service = OwnRuns(Translated(two.client), two.database)
+        service = OwnRuns(translating(two.client), two.database)
         together.wait()
         try:
             found.append(service.open(new))
@@ -112,4 +112,4 @@ def test_services_that_make_a_run_at_the_same_moment_make_one(two: Two) -> None:
     assert {one.run_id for one in found} == {new.run_id} and not any(one.told for one in found)
     assert [run.info.run_id for run in two.client.search_runs([mlflow])] == [new.run_id]
     two.client.delete_experiment(mlflow)
-    assert "had been deleted" in (OwnRuns(Translated(two.client), two.database).open(new).told or "")
+    assert "had been deleted" in (OwnRuns(translating(two.client), two.database).open(new).told or "")

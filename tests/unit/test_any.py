@@ -18,7 +18,6 @@ MOST = {
     "serving": 18.0,
     "spec": 24.5,
     "templates": 26.0,
-    "tracking": 31.0,
     "workbench": 12.0,
 }
 PACKAGES = sorted(

@@ -20,7 +20,7 @@ from submarine_ray.core.errors import (
     SubmarineError,
     TrackingUnavailable,
 )
-from submarine_ray.tracking.failures import Translated, ours, translated
+from submarine_ray.tracking.failures import ours, translated, translating
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_clients_methods_raise_ours() -> None:
                 return run
             raise MlflowException("no", codes.RESOURCE_DOES_NOT_EXIST)
 
-    client = Translated(Client())
+    client = translating(Client())
     assert client.kind == "store" and client.get_run("known") == "known"
     with pytest.raises(NotFound):
         client.get_run("other")
