@@ -133,7 +133,7 @@ def environment(home: Home, ports: Ports, fast_serve: bool) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.replicas[1]),
     }
     if fast_serve:
-        place = _haproxy_dir(home)
+        place = haproxy_directory(home)
         own |= {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -212,7 +212,7 @@ def _short_dir(home: Home) -> Path:
     return Path("/tmp") / f"submarine-ray-{os.getuid()}-{_digest(home)}"  # noqa: S108 (made by _make_private)
 
 
-def _haproxy_dir(home: Home) -> Path:
+def haproxy_directory(home: Home) -> Path:
     """HAProxy's own: Ray adds a node id of 56 characters, and its socket's path must stay under 97 bytes."""
     return Path("/tmp") / f"sr-{os.getuid()}-{_digest(home)[:8]}"  # noqa: S108 (made by _make_private)
 
@@ -267,7 +267,7 @@ def _start(home: Home, cpus: int | None, gpus: int | None, fast_serve: bool, var
     secret = token(home)
     directory = temp_dir(home)
     _make_private(directory.parent)
-    _make_private(_haproxy_dir(home))
+    _make_private(haproxy_directory(home))
     if binary := haproxy.binary():
         haproxy.write(
             private.directory(_haproxy_program_dir(home)), binary, [*haproxy.allowed_hosts(), socket.gethostname()]
@@ -338,7 +338,7 @@ def sweep(home: Home) -> None:
     An agent without its head burns a third of a core for two minutes before it gives up.
     """
     processes.kill([*processes.marked(MARK, str(home.root)), *processes.writing_below(temp_dir(home), "ray")])
-    shutil.rmtree(_haproxy_dir(home), ignore_errors=True)
+    shutil.rmtree(haproxy_directory(home), ignore_errors=True)
 
 
 def forget(home: Home) -> None:

@@ -85,9 +85,11 @@ def test_who_waits_for_an_end_hears_of_one_that_another_service_has_seen(pair: t
 def test_a_notebook_that_another_service_has_deleted_leads_nowhere(pair: tuple[TestClient, TestClient]) -> None:
     first, second = pair
     made = created(first, "notebook", {"meta": {"name": "shared"}, "spec": {"resources": "cpu=1"}})
-    assert platform(first).notebooks.place("default", "shared").id == made["notebookId"]
+    assert platform(first).notebooks.address("default", "shared").id == made["notebookId"]
     second.post(f"/api/v1/notebook/{made['notebookId']}/stop").raise_for_status()
-    wait_until(lambda: platform(first).notebooks.place("default", "shared").status != "creating", SECONDS, "it is seen")
+    wait_until(
+        lambda: platform(first).notebooks.address("default", "shared").status != "creating", SECONDS, "it is seen"
+    )
 
 
 def test_pages_of_one_service_hear_what_another_records_also_late(database: Database) -> None:

@@ -68,7 +68,9 @@ def started(homes: list[Path], environment: dict[str, str]) -> Iterator[list[Ser
             service.process.wait(30)
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["one home", "own homes"])
+@pytest.mark.parametrize(
+    "shared", [pytest.param(True, id="one home"), pytest.param(False, id="own homes", marks=pytest.mark.long)]
+)
 def test_three_services_start_together_on_an_empty_database(mariadb: MariaDb, tmp_path: Path, shared: bool) -> None:
     configurations = tmp_path / "cluster_configs"
     configurations.mkdir()

@@ -85,6 +85,7 @@ def test_nccl_on_a_shared_gpu_fails_with_a_sentence(platform: RunningPlatform) -
     assert "worker-0, worker-1 share a GPU, and NCCL takes no two ranks on one" in ended["message"]
 
 
+@pytest.mark.long
 def test_the_runner_asks_ray_for_its_gpus_under_plain_ray_job_submit(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "asks.py").write_text(ASKS)
     state = json.loads(platform.home.ray_state.read_text())

@@ -107,6 +107,7 @@ def test_a_failing_replica_ends_the_gang(platform: RunningPlatform) -> None:
     assert (ended["status"], ended["message"]) == ("Failed", why)
 
 
+@pytest.mark.long
 def test_a_failed_attempt_is_retried_and_its_log_kept(platform: RunningPlatform, tmp_path: Path) -> None:
     mark = tmp_path / "tried"
     id = platform.submit(f"echo try; test -e {mark} || {{ touch {mark}; exit 1; }}", maxRetries=2)
@@ -119,6 +120,7 @@ def test_a_failed_attempt_is_retried_and_its_log_kept(platform: RunningPlatform,
     )
 
 
+@pytest.mark.long
 def test_patch_runs_the_new_spec_and_stops_the_old(platform: RunningPlatform, tmp_path: Path) -> None:
     id = platform.submit(f"echo $$ > {tmp_path}/pid; sleep 600")
     wait_until(lambda: (tmp_path / "pid").exists(), 60, "the first attempt runs")
@@ -164,6 +166,7 @@ def test_stop_keeps_the_experiment(platform: RunningPlatform) -> None:
         handle.wait(60)
 
 
+@pytest.mark.long
 def test_a_stopped_gang_loses_no_metric(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(
         "import itertools, time, submarine\n"

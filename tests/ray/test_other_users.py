@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from submarine_ray.cli.local_ray import Ports
+from submarine_ray.cli.local_ray import Ports, haproxy_directory
 from submarine_ray.spec.hosts import origin_of
 from tests.conftest import RunningPlatform
 
@@ -25,7 +25,7 @@ def places(platform: RunningPlatform) -> list[Path]:
     """The home, and where Ray and HAProxy keep what does not fit below it."""
     directory = Path(json.loads(platform.home.ray_state.read_text())["directory"])
     made = {path for path in Path("/tmp").glob(f"s*-{os.getuid()}-*") if directory.is_relative_to(path)}
-    haproxy = set(Path("/tmp").glob(f"sr-{os.getuid()}-*"))
+    haproxy = {path for path in [haproxy_directory(platform.home)] if path.exists()}
     return [platform.home.root, *made, *haproxy]
 
 

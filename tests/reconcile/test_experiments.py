@@ -13,6 +13,8 @@ from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.unsubmittable import TRIES
+from submarine_ray.spec.experiment import ExperimentSpec
+from tests.conftest import spec
 from tests.reconcile import experiments
 from tests.reconcile.experiments import World
 from tests.reconcile.fakes import LEASE_MS
@@ -49,6 +51,27 @@ def test_from_accepted_to_the_archived_log(world: World) -> None:
     run = row.uid.replace("-", "")
     assert world.tracking.runs == {run: "FINISHED"} and world.tracking.logs == [(run, "logs")]
     assert there.jobs == {}
+
+
+def test_a_failed_attempt_is_retried_and_its_log_kept(world: World) -> None:
+    id, service, there = running(world, maxRetries=2), world.service("a"), world.played["one"]
+    there.end(id, JobState.FAILED)
+    service.work(10_000)
+    assert there.submitted == [id, f"{id}-r2"] and list(there.jobs) == [f"{id}-r2"]
+    assert [path for _, path in world.tracking.logs] == ["logs/attempt-1"]
+    there.end(f"{id}-r2", JobState.SUCCEEDED)
+    service.work(10_000)
+    assert world.row(id).status == "Succeeded" and world.reasons(id).count("Submitted") == 2
+    assert [path for _, path in world.tracking.logs] == ["logs/attempt-1", "logs"]
+
+
+def test_another_spec_stops_the_attempt_and_runs_anew(world: World) -> None:
+    id, service, there = running(world), world.service("a"), world.played["one"]
+    meta = {"name": "test", "framework": "PyTorch", "cmd": "python other.py"}
+    world.api.patch(id, ExperimentSpec.model_validate(spec(meta=meta)))
+    service.work(10_000)
+    assert there.stopped == [id] and there.submitted == [id, f"{id}-r2"] and list(there.jobs) == [f"{id}-r2"]
+    assert [path for _, path in world.tracking.logs] == ["logs/attempt-1"]
 
 
 @pytest.mark.parametrize("taken_back", ["delete", "stop"])
