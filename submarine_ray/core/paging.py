@@ -39,10 +39,10 @@ class Cursor:
         try:
             found = bounds.read_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             bounds.check(found)
-            ms, id = found
-            if not (isinstance(ms, int) and isinstance(id, str)):
-                raise TypeError
-            return cls(ms, id)
+            match found:
+                case [int(ms), str(id)]:
+                    return cls(ms, id)
+            raise TypeError
         except (binascii.Error, ValueError, TypeError) as failure:  # OutOfBounds is a ValueError
             raise InvalidSpec(
                 "not a cursor; take it from the previous page's attributes.nextCursor", "cursor"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import NoReturn, TypeAlias
+
+from submarine_ray.spec.json_types import Json
 
 MAX_DEPTH = 100
 MAX_NODES = 20_000
@@ -71,12 +73,12 @@ def json_in(body: bytes) -> bytes | None:
     return body if body[:1] in (b"{", b"[") else None
 
 
-def read_json(text: bytes) -> Any:
+def read_json(text: bytes) -> Json:
     """The document in the text. Raises OutOfBounds for what is not JSON, too."""
     scan(text)
     try:
         decoded = text.decode("utf-8")
-        found = json.loads(decoded, parse_constant=_no_number)
+        found: Json = json.loads(decoded, parse_constant=_no_number)
     except UnicodeDecodeError as failure:
         raise OutOfBounds(f"is not UTF-8: {failure.reason} at byte {failure.start}") from failure
     except json.JSONDecodeError as failure:
@@ -88,7 +90,7 @@ def _no_number(name: str) -> NoReturn:
     raise OutOfBounds(f"is not valid JSON: {name} is not a number there; write null or text")
 
 
-def check(document: Any) -> None:
+def check(document: object) -> None:
     """Raises OutOfBounds for integers beyond 64 bits, infinite numbers, NULs and halves of characters, by their place.
 
     Databases, files and other processes take none of them: later each would be a failure of the service's own.
@@ -116,12 +118,13 @@ def _wrong_text(text: str) -> str | None:
     return None
 
 
-Position = tuple[Any, ...]  # (the place above, the key), so that a place costs the same at any depth
+# (the place above, the key), so that a place costs the same at any depth
+Position: TypeAlias = "tuple[Position, object] | tuple[()]"
 
 
-def _leaves(document: Any) -> Iterator[tuple[Any, Position]]:
+def _leaves(document: object) -> Iterator[tuple[object, Position]]:
     """Every value that holds no others, and every key; without recursion."""
-    waiting: list[tuple[Any, Position]] = [(document, ())]
+    waiting: list[tuple[object, Position]] = [(document, ())]
     while waiting:
         value, place = waiting.pop()
         if isinstance(value, dict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
@@ -215,7 +215,7 @@ class KubeRayClusterSpec(_Registered):
         return self
 
 
-def _kind(document: Any) -> str:
+def _kind(document: object) -> str:
     """Which model: without `kind`, a running Ray cluster."""
     kind = document.get("kind", "ray") if isinstance(document, dict) else getattr(document, "kind", "ray")
     return str(kind)

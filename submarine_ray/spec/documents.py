@@ -15,11 +15,12 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
 from submarine_ray.spec.bounds import MAX_DEPTH, MAX_NODES, OutOfBounds, scan
+from submarine_ray.spec.json_types import Json, JsonObject
 
 _NUMBERS_BELOW = ("searchSpace", "search_space")
 
@@ -34,6 +35,16 @@ _TAG = "tag:yaml.org,2002:"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's: PyYAML's own takes fifty times as long
 _TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
 _WRITE_IT_OUT = "write out what it stands for (`yq 'explode(.)' FILE` does)"
+
+
+Scalar = bool | int | float | str | None
+
+
+class _Mark(Protocol):
+    """Where the parser is; PyYAML and libyaml have one each."""
+
+    line: int
+    column: int
 
 
 class NotYaml(ValueError):
@@ -54,13 +65,14 @@ def load(text: str | bytes, numbers: bool = False) -> Any:
     return found[0] if found else None
 
 
-def _json(text: str | bytes, failure: NotYaml) -> Any:
+def _json(text: str | bytes, failure: NotYaml) -> Json:
     """JSON that is no YAML to our parser: indented by tabs, or with characters escaped in pairs. Raises `failure`."""
     is_json = text.lstrip()[:1] in ("{", "[", b"{", b"[")
     try:
         if is_json:
             scan(text if isinstance(text, bytes) else text.encode(errors="surrogatepass"))
-            return json.loads(text, object_pairs_hook=_unique)
+            found: Json = json.loads(text, object_pairs_hook=_unique)
+            return found
     except OutOfBounds as beyond:
         raise NotYaml(str(beyond)) from beyond
     except ValueError:
@@ -68,7 +80,7 @@ def _json(text: str | bytes, failure: NotYaml) -> Any:
     raise failure
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError
@@ -87,7 +99,7 @@ def load_all(text: str | bytes, numbers: bool = False) -> Iterator[Any]:
         raise NotYaml(" ".join(str(failure).split())) from failure
 
 
-def dump(document: Any) -> str:
+def dump(document: object) -> str:
     """The document as YAML that `load` and readers of YAML 1.1 read alike, in the order it has."""
     return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
@@ -96,15 +108,18 @@ def dump(document: Any) -> str:
 class _Open:
     """A mapping or sequence that is being read."""
 
-    value: dict[str, Any] | list[Any]
+    value: JsonObject | list[Json]
     gives_numbers: bool
-    key: Any = None
-    has_key: bool = False
+    key: str | None = None
+
+    @property
+    def wants_key(self) -> bool:
+        return self.key is None and isinstance(self.value, dict)
 
 
-def _documents(text: str | bytes, numbers: bool) -> Iterator[Any]:
+def _documents(text: str | bytes, numbers: bool) -> Iterator[Json]:
     opened: list[_Open] = []
-    root: list[Any] = []
+    root: list[Json] = []
     nodes = 0
     for event in yaml.parse(text, Loader=_LOADER):
         match event:
@@ -116,56 +131,58 @@ def _documents(text: str | bytes, numbers: bool) -> Iterator[Any]:
                 raise _refused(event, f"aliases such as *{event.anchor} are not taken; {_WRITE_IT_OUT}")
             case yaml.ScalarEvent():
                 nodes += 1
-                is_key = bool(opened) and isinstance(opened[-1].value, dict) and not opened[-1].has_key
-                value = _key(event) if is_key else _scalar(event, opened[-1].gives_numbers if opened else numbers)
-                _add(opened, root, value, event)
+                if opened and opened[-1].wants_key:
+                    _begin(opened[-1], _key(event), event)
+                else:
+                    _add(opened, root, _scalar(event, opened[-1].gives_numbers if opened else numbers))
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 nodes += 1
                 opened.append(_open(event, opened, numbers))
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                _add(opened, root, opened.pop().value, event)
+                _add(opened, root, opened.pop().value)
         if nodes > MAX_NODES:
             raise _refused(event, f"holds more than {MAX_NODES} values")
 
 
-def _open(event: Any, opened: list[_Open], numbers: bool) -> _Open:
+def _open(event: yaml.CollectionStartEvent, opened: list[_Open], numbers: bool) -> _Open:
     is_mapping = isinstance(event, yaml.MappingStartEvent)
     if event.tag not in (None, "!", f"{_TAG}{'map' if is_mapping else 'seq'}"):
         raise _refused(event, f"the tag {event.tag!r} is not known here")
     if len(opened) >= MAX_DEPTH:
         raise _refused(event, f"is nested more than {MAX_DEPTH} deep")
-    if opened and isinstance(opened[-1].value, dict) and not opened[-1].has_key:
+    if opened and opened[-1].wants_key:
         raise _refused(event, "a key must be text, not a list or an object")
     above = opened[-1] if opened else None
     numbers = numbers if above is None else above.gives_numbers or above.key in _NUMBERS_BELOW
     return _Open({} if is_mapping else [], numbers)
 
 
-def _add(opened: list[_Open], root: list[Any], value: Any, event: Any) -> None:
-    if not opened:
+def _begin(mapping: _Open, key: str, event: yaml.ScalarEvent) -> None:
+    if key in mapping.value:
+        raise _refused(event, f"the key {key[:80]!r} is given twice")
+    mapping.key = key
+
+
+def _add(opened: list[_Open], root: list[Json], value: Json) -> None:
+    top = opened[-1] if opened else None
+    if top is None:
         root.append(value)
-        return
-    top = opened[-1]
-    if isinstance(top.value, list):
+    elif isinstance(top.value, list):
         top.value.append(value)
-    elif not top.has_key:
-        if value in top.value:
-            raise _refused(event, f"the key {value[:80]!r} is given twice")
-        top.key, top.has_key = value, True
-    else:
+    elif top.key is not None:
         top.value[top.key] = value
-        top.key, top.has_key = None, False
+        top.key = None
 
 
-def _key(event: Any) -> str:
+def _key(event: yaml.ScalarEvent) -> str:
     """A key is text as it is written: JSON knows no other keys."""
     if event.implicit[0] and event.value == "<<" and not event.tag:
         raise _refused(event, f"the merge key << is not taken; {_WRITE_IT_OUT}")
     return str(event.value)
 
 
-def _scalar(event: Any, numbers: bool) -> Any:
-    text: str = event.value
+def _scalar(event: yaml.ScalarEvent, numbers: bool) -> Scalar:
+    text = event.value
     kind = (event.tag or "").removeprefix(_TAG)
     if event.tag in (None, "!") and event.implicit[0]:
         plain = _plain(text)
@@ -180,7 +197,7 @@ def _scalar(event: Any, numbers: bool) -> Any:
     return plain
 
 
-def _plain(text: str) -> Any:
+def _plain(text: str) -> Scalar:
     """What text without quotes is in the core schema; but for .inf and .nan, which JSON has no word for."""
     if text in _NULL:
         return None
@@ -194,12 +211,12 @@ def _plain(text: str) -> Any:
     return text
 
 
-def _float(text: str) -> Any:
+def _float(text: str) -> float | str:
     number = float(text)
     return number if abs(number) != float("inf") else text
 
 
-_NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
+_NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], float | str]], ...] = (
     (_WHOLE, int),
     (_OCTAL, lambda text: int(text[2:], 8)),
     (_HEX, lambda text: int(text[2:], 16)),
@@ -207,23 +224,23 @@ _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
 )
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: Scalar) -> str:
     """As JSON spells it."""
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def _refused(event: Any, why: str) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=why, problem_mark=event.start_mark)
+def _refused(event: yaml.Event, why: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=why, problem_mark=event.start_mark)  # type: ignore[arg-type] # libyaml's, too
 
 
-def _place(mark: Any) -> str:
+def _place(mark: _Mark | None) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
 
 
 class _Dumper(yaml.SafeDumper):
     """Quotes what either version of YAML would take for something else than text."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from submarine_ray.spec.json_types import JsonObject
 
-_EXPERIMENT: dict[str, Any] = {
+_EXPERIMENT: JsonObject = {
     "meta": {
         "name": "mnist",
         "namespace": "default",
@@ -20,14 +20,14 @@ _EXPERIMENT: dict[str, Any] = {
     },
     "code": {"syncMode": "git", "git": {"url": "https://github.com/apache/submarine.git", "branch": "master"}},
 }
-_KERNEL = {
+_KERNEL: JsonObject = {
     "name": "team_python",
     "channels": ["defaults"],
     "condaDependencies": [],
     "pipDependencies": ["pandas==2.2.3", "pyarrow"],
 }
 
-EXAMPLES: dict[str, dict[str, Any]] = {
+EXAMPLES: dict[str, JsonObject] = {
     "ExperimentSpec": _EXPERIMENT,
     "NewEnvironment": {"name": "team-env", "dockerImage": "continuumio/anaconda3", "kernelSpec": _KERNEL},
     "MetricBatch": {

@@ -8,7 +8,7 @@ modes `local`, `http` and `package`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from submarine_ray.spec import commands, space, without_shell
 from submarine_ray.spec.base import Document, Text, check_name, is_none
 from submarine_ray.spec.clusters import Placement
 from submarine_ray.spec.code import CodeSpec
+from submarine_ray.spec.json_types import JsonObject, object_in
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import GRACE_SECONDS
 from submarine_ray.spec.quantities import Quantities, Resources, parse_resources, split_resources
@@ -335,22 +336,25 @@ class ExperimentStatus:
         return cls.seen(str(experiment["status"]), reason if isinstance(reason, str) else None)
 
 
-def documented(document: dict[str, Any]) -> dict[str, Any]:
+def documented(document: JsonObject) -> JsonObject:
     """An experiment's spec that may hold placeholders, with every documented field, null where it is not given."""
-    meta = {"experimentId": None, "name": None, "namespace": "default", "framework": None, "cmd": None}
-    shown: dict[str, Any] = {"meta": {**meta, "envVars": {}, "tags": [], **(document.get("meta") or {})}}
+    meta: JsonObject = {"experimentId": None, "name": None, "namespace": "default", "framework": None, "cmd": None}
+    empty: JsonObject = dict.fromkeys(("name", "dockerImage", "kernelSpec", "description", "image"))
     environment = document.get("environment")
-    empty = dict.fromkeys(("name", "dockerImage", "kernelSpec", "description", "image"))
-    shown["environment"] = None if environment is None else {**empty, **environment}
-    shown["spec"] = {role: _documented_task(task) for role, task in (document.get("spec") or {}).items()}
-    shown["code"] = document.get("code")
+    roles = object_in(document.get("spec"))
+    shown: JsonObject = {
+        "meta": {**meta, "envVars": {}, "tags": [], **object_in(document.get("meta"))},
+        "environment": {**empty, **environment} if isinstance(environment, dict) else environment,
+        "spec": {role: _documented_task(object_in(task)) for role, task in roles.items()},
+        "code": document.get("code"),
+    }
     return shown | {key: value for key, value in document.items() if key not in shown and value is not None}
 
 
-def _documented_task(task: dict[str, Any]) -> dict[str, Any]:
-    empty: dict[str, Any] = dict.fromkeys(("replicas", "resources", "name", "image", "cmd", "envVars"))
+def _documented_task(task: JsonObject) -> JsonObject:
+    empty: JsonObject = dict.fromkeys(("replicas", "resources", "name", "image", "cmd", "envVars"))
     try:
         sizes = split_resources(str(task.get("resources") or ""))
     except ValueError:  # a placeholder
         sizes = {}
-    return {**empty, "replicas": 1, **task, "resourceMap": sizes}
+    return {**empty, "replicas": 1, **task, "resourceMap": {**sizes}}

@@ -9,3 +9,8 @@ from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, Json]
+
+
+def object_in(value: Json) -> JsonObject:
+    """`value` where it is an object; else one without fields."""
+    return value if isinstance(value, dict) else {}

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
+
+from submarine_ray.spec.json_types import JsonObject
 
 # The runner's exit status for a failure that a new attempt would only repeat.
 FINAL_STATUS = 213
@@ -88,6 +90,24 @@ class Notebook:
     host: str | None = None
 
 
+class Scheduler(TypedDict, total=False):
+    """Which trials end early: see `spec.tune.SchedulerSpec`."""
+
+    type: str
+    max_iterations: int
+    grace_period: int
+    reduction_factor: float
+    perturbation_interval: int
+
+
+class Stop(TypedDict, total=False):
+    """When a trial ends: see `spec.tune.StopSpec`."""
+
+    iterations: int
+    time: float
+    metric: float
+
+
 @dataclass(frozen=True)
 class Tune:
     """A sweep instead of one run: see `spec/tune.py` for what each means. `scheduler` and `stop` have snake_case keys.
@@ -95,14 +115,14 @@ class Tune:
     `max_concurrent` is how many trials the cluster has room for, at most.
     """
 
-    search_space: dict[str, Any]
+    search_space: JsonObject
     metric: str
     mode: str
     num_samples: int = 10
     max_concurrent: int = 1
     algorithm: str = "random"
-    scheduler: dict[str, Any] = field(default_factory=dict)
-    stop: dict[str, Any] = field(default_factory=dict)
+    scheduler: Scheduler = field(default_factory=Scheduler)
+    stop: Stop = field(default_factory=Stop)
     time_budget: float | None = None
     seed: int | None = None
     max_failures: int = 0
@@ -171,7 +191,7 @@ class Launch:
 
     @classmethod
     def loads(cls, text: str) -> Launch:
-        document: dict[str, Any] = json.loads(text)
+        document = json.loads(text)
         document["replicas"] = tuple(Replica(**replica) for replica in document["replicas"])
         document["code"] = Code(**document["code"]) if document["code"] else None
         document["tracking"] = Tracking(**document["tracking"]) if document["tracking"] else None

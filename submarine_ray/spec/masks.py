@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 from urllib.parse import urlsplit
+
+from submarine_ray.spec.json_types import Json, JsonObject
 
 # What stands in answers for a secret; sent back in a change, it leaves the secret as it is.
 HIDDEN = "**********"
@@ -56,7 +57,8 @@ _NAMED = frozenset({"envVars", "experimentHandlerSpec"})
 MARKS = "secretVars"
 
 # (path, the name of what it is the value of, the value) -> what to put there
-_Change = Callable[[tuple[str, ...], str | None, Any], Any]
+Path = tuple[str, ...]
+_Change = Callable[[Path, str | None, Json], Json]
 
 
 class HiddenValue(ValueError):
@@ -107,34 +109,34 @@ def _masked_parameter(match: re.Match[str]) -> str:
     return f"{match[1]}{match[2]}={HIDDEN}"
 
 
-def masked(document: Any) -> Any:
+def masked(document: JsonObject) -> JsonObject:
     """A document as answers show it; what it is made of is not changed."""
     marks = _marks(document)
 
-    def mask(_path: tuple[str, ...], name: str | None, value: Any) -> Any:
+    def mask(_path: Path, name: str | None, value: Json) -> Json:
         if name is None or value in (None, "") or not (name in marks or looks_secret(name)):
             return text(value) if isinstance(value, str) else value
         return value if isinstance(value, str) and _REFERENCE.fullmatch(value) else HIDDEN
 
-    return _mapped(document, mask)
+    return _mapped_object(document, mask)
 
 
-def refuse_hidden(document: Any) -> None:
+def refuse_hidden(document: JsonObject) -> None:
     """Raises HiddenValue where a mask stands for a secret."""
 
-    def refuse(path: tuple[str, ...], name: str | None, value: Any) -> Any:
+    def refuse(path: Path, name: str | None, value: Json) -> Json:
         if _is_hidden(name, value):
             raise HiddenValue(path, f"{HIDDEN} stands for a secret that answers do not show; give the secret itself")
         return value
 
-    _mapped(document, refuse)
+    _mapped_object(document, refuse)
 
 
-def restored(document: Any, kept: Any) -> Any:
+def restored(document: JsonObject, kept: JsonObject) -> JsonObject:
     """A document with the secrets of `kept` wherever their masks stand. Raises HiddenValue for a mask of no secret."""
     known = _secrets(kept)
 
-    def restore(path: tuple[str, ...], name: str | None, value: Any) -> Any:
+    def restore(path: Path, name: str | None, value: Json) -> Json:
         if not _is_hidden(name, value):
             return value
         shown, secret = known.get(path, (None, None))
@@ -151,28 +153,30 @@ def restored(document: Any, kept: Any) -> Any:
         return others.pop()
 
     _check_places(document, kept, ())
-    found = _mapped(document, restore)
+    found = _mapped_object(document, restore)
     _keep_marks(document, found, _marks(document))
     return found
 
 
-def _keep_marks(sent: Any, found: Any, marks: set[str]) -> None:
+def _keep_marks(sent: Json, found: Json, marks: set[str]) -> None:
     """What was a secret by its mark stays one: else a change that leaves the mark out would have it shown."""
-    if isinstance(sent, dict):
-        masked_names = [name for name, value in (sent.get("envVars") or {}).items() if value == HIDDEN]
+    if isinstance(sent, dict) and isinstance(found, dict):
+        variables, listed = sent.get("envVars"), found.get(MARKS)
+        pairs = variables.items() if isinstance(variables, dict) else ()
+        masked_names = [name for name, value in pairs if value == HIDDEN]
         if more := [name for name in masked_names if not looks_secret(name) and name not in marks]:
-            found[MARKS] = [*(found.get(MARKS) or []), *more]
+            found[MARKS] = [*(listed if isinstance(listed, list) else ()), *more]
         if sent.get("value") == HIDDEN and not looks_secret(str(sent.get("name"))):
             found["secret"] = True
         for key, value in sent.items():
             if key not in _NAMED:
                 _keep_marks(value, found[key], marks)
-    elif isinstance(sent, list):
+    elif isinstance(sent, list) and isinstance(found, list):
         for one, there in zip(sent, found, strict=True):
             _keep_marks(one, there, marks)
 
 
-def _check_places(document: Any, kept: Any, path: tuple[str, ...]) -> None:
+def _check_places(document: object, kept: object, path: Path) -> None:
     """A password is kept for the host that it was given for, and goes to no other."""
     if not (isinstance(document, Mapping) and isinstance(kept, Mapping)):
         return
@@ -183,36 +187,36 @@ def _check_places(document: Any, kept: Any, path: tuple[str, ...]) -> None:
         _check_places(value, kept.get(key), (*path, str(key)))
 
 
-def _host(url: Any) -> str:
+def _host(url: object) -> str:
     try:
         return urlsplit(str(url or "")).netloc.rpartition("@")[2].lower()
     except ValueError:
         return ""
 
 
-def _is_hidden(name: str | None, value: Any) -> bool:
+def _is_hidden(name: str | None, value: Json) -> bool:
     if not isinstance(value, str) or HIDDEN not in value:
         return False
     return (name is not None and value == HIDDEN) or ("://" in value and _MASK_IN_URL.search(value) is not None)
 
 
-def _secrets(document: Any) -> dict[tuple[str, ...], tuple[str, Any]]:
+def _secrets(document: JsonObject) -> dict[Path, tuple[str, Json]]:
     """By path: how a secret is shown, and what it is."""
     marks = _marks(document)
-    found: dict[tuple[str, ...], tuple[str, Any]] = {}
+    found: dict[Path, tuple[str, Json]] = {}
 
-    def look(path: tuple[str, ...], name: str | None, value: Any) -> Any:
+    def look(path: Path, name: str | None, value: Json) -> Json:
         if name is not None and value not in (None, "") and (name in marks or looks_secret(name)):
             found[path] = (HIDDEN, value)
         elif isinstance(value, str) and (shown := text(value)) != value:
             found[path] = (shown, value)
         return value
 
-    _mapped(document, look)
+    _mapped_object(document, look)
     return found
 
 
-def _marks(document: Any) -> set[str]:
+def _marks(document: object) -> set[str]:
     """The names that a document marks as secret, anywhere in it."""
     if not isinstance(document, Mapping):
         return set()
@@ -227,37 +231,38 @@ def _marks(document: Any) -> set[str]:
     return found | (_marks(inner) if inner is not None else set())
 
 
-def _mapped(node: Any, change: _Change, path: tuple[str, ...] = (), key: str = "", name: str | None = None) -> Any:
+def _mapped_object(
+    node: JsonObject, change: _Change, path: Path = (), key: str = "", name: str | None = None
+) -> JsonObject:
     """A copy of a document, with what may be secret as `change` has it: the rest is passed over, which lists of
     thousands of documents need.
     """
-    if isinstance(node, dict):
-        named = key in _NAMED
-        return {
-            k: v if v is None else _mapped_value(v, change, (path, k), k if named or k == "password" else name)
-            for k, v in node.items()
-        }
-    if isinstance(node, list | tuple):
-        if key == "parameters":
-            return [_parameter(one, change, (*path, str(number))) for number, one in enumerate(node)]
-        return [_mapped_value(one, change, (path, str(number)), name) for number, one in enumerate(node)]
-    return _mapped_value(node, change, (path[:-1], key), name)
+    named = key in _NAMED
+    return {
+        k: v if v is None else _mapped_value(v, change, (path, k), k if named or k == "password" else name)
+        for k, v in node.items()
+    }
 
 
-def _mapped_value(value: Any, change: _Change, place: tuple[tuple[str, ...], str], name: str | None) -> Any:
-    if isinstance(value, dict | list | tuple):
-        return _mapped(value, change, (*place[0], place[1]), place[1], name)
+def _mapped_value(value: Json, change: _Change, place: tuple[Path, str], name: str | None) -> Json:
+    if isinstance(value, dict):
+        return _mapped_object(value, change, (*place[0], place[1]), place[1], name)
+    if isinstance(value, list | tuple):
+        path = (*place[0], place[1])
+        if place[1] == "parameters":
+            return [_parameter(one, change, path, str(number)) for number, one in enumerate(value)]
+        return [_mapped_value(one, change, (path, str(number)), name) for number, one in enumerate(value)]
     if name is None and not (isinstance(value, str) and "://" in value):
         return value
     return change((*place[0], place[1]), name, value)
 
 
-def _parameter(node: Any, change: _Change, path: tuple[str, ...]) -> Any:
+def _parameter(node: Json, change: _Change, path: Path, number: str) -> Json:
     """A template's parameter: known by its name, wherever in the list it stands."""
     if not isinstance(node, dict) or "value" not in node:
-        return _mapped(node, change, path)
+        return _mapped_value(node, change, (path, number), None)
     name = str(node.get("name"))
     # A name that is secret whatever it is called.
     known_as = "secret" if node.get("secret") else name
-    value = change((*path[:-1], name, "value"), known_as, node["value"])
+    value = change((*path, name, "value"), known_as, node["value"])
     return {**node, "value": value}

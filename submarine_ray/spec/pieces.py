@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from submarine_ray.spec.points import MAX_KEYS, MAX_POINTS
 from submarine_ray.spec.records import Metric, Param, checked_key, parsed
@@ -50,7 +49,7 @@ def first(data: bytes, offset: int, most: int = MAX_POINTS) -> Piece | None:
 def _all_at_once(lines: list[bytes]) -> list[Row] | None:
     """All lines as metrics, if that is what they are; a check of each alone costs five times as much."""
     try:
-        found: list[Any] = json.loads(b"[%b]" % b",".join(lines))
+        found = json.loads(b"[%b]" % b",".join(lines))
     except (ValueError, RecursionError):
         return None
     # Whole lines alone: two torn ones could make one whole record.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from pydantic import BaseModel
+
 from submarine_ray.spec.experiment import ExperimentSpec
-from submarine_ray.spec.launch import Code, Launch, Replica, Tracking, Tune
+from submarine_ray.spec.launch import Code, Launch, Replica, Scheduler, Stop, Tracking, Tune
 from submarine_ray.spec.tune import TuneSpec
 
 # Rank order: the replica that leads comes first. Chief, master and ps come before worker in Submarine's logs too.
@@ -57,13 +61,17 @@ def plan_tune(tune: TuneSpec, at_once: int) -> Tune:
         num_samples=tune.num_samples,
         max_concurrent=at_once,
         algorithm=tune.algorithm,
-        scheduler=tune.scheduler.model_dump(exclude_none=True) if tune.scheduler else {},
-        stop=tune.stop.model_dump(exclude_none=True) if tune.stop else {},
+        scheduler=cast(Scheduler, _given(tune.scheduler)),
+        stop=cast(Stop, _given(tune.stop)),
         time_budget=tune.time_budget,
         seed=tune.seed,
         max_failures=tune.max_failures,
         register_best=tune.register_best,
     )
+
+
+def _given(model: BaseModel | None) -> dict[str, object]:
+    return model.model_dump(exclude_none=True) if model else {}
 
 
 def plan_launch(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _SAID = {
     "missing": "is required",
@@ -13,12 +15,12 @@ _SAID = {
 }
 
 
-def message(item: Mapping[str, Any]) -> str:
+def message(item: ErrorDetails) -> str:
     """What is wrong, without where. `item`: one of pydantic's `errors()`."""
-    return _SAID.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
+    return _SAID.get(item["type"]) or item["msg"].removeprefix("Value error, ")
 
 
-def sentence(item: Mapping[str, Any]) -> str:
+def sentence(item: ErrorDetails) -> str:
     """Where, what, and what was given."""
     if item["type"] == "json_invalid" and item["loc"]:
         why = item.get("ctx", {}).get("error", item["msg"])

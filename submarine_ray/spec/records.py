@@ -13,7 +13,7 @@ import posixpath
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsInt
 
 # MLflow's rule for metrics and parameters (mlflow/utils/validation.py).
 _KEY = re.compile(r"[/\w.\- :]{1,250}")
@@ -32,7 +32,7 @@ class Metric:
     timestamp: int
 
     @classmethod
-    def checked(cls, key: Any, value: Any, step: Any = 0, timestamp: Any = None) -> Metric:
+    def checked(cls, key: object, value: object, step: object = 0, timestamp: SupportsInt | None = None) -> Metric:
         """The metric, if it can be stored as it is. Raises TypeError, ValueError."""
         key = checked_key(key)
         number = checked_number(value, f"metric {key!r}")
@@ -41,7 +41,7 @@ class Metric:
             raise ValueError(f"metric {key!r}: the time {shown(timestamp)} is not between 1970 and the end of 64 bits")
         return cls(key, number, checked_step(step, key), moment)
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, str | float]:
         """The record as MLflow's REST API takes it. JSON has no NaN; MLflow's protobuf form spells it out."""
         value: float | str = self.value
         if not math.isfinite(self.value):
@@ -64,24 +64,24 @@ class Param:
     value: str
 
     @classmethod
-    def checked(cls, key: Any, value: Any) -> Param:
+    def checked(cls, key: object, value: object) -> Param:
         """The parameter, if it can be stored as it is; the value becomes text. Raises ValueError."""
-        key, value = checked_key(key), str(value)
-        if len(value) > MAX_PARAM_LENGTH:
+        key, text = checked_key(key), str(value)
+        if len(text) > MAX_PARAM_LENGTH:
             raise ValueError(
-                f"parameter {key!r}: the value {shown(value)} has {len(value)} characters; at most {MAX_PARAM_LENGTH} "
+                f"parameter {key!r}: the value {shown(text)} has {len(text)} characters; at most {MAX_PARAM_LENGTH} "
                 "are kept: log longer texts as an artifact"
             )
         try:
-            value.encode()
+            text.encode()
         except UnicodeEncodeError as failure:
             raise ValueError(
-                f"parameter {key!r}: the value {shown(value)} is no Unicode text, so it cannot be stored: "
+                f"parameter {key!r}: the value {shown(text)} is no Unicode text, so it cannot be stored: "
                 "it may be a file name that is not UTF-8. Log repr(value) instead"
             ) from failure
-        return cls(key, value)
+        return cls(key, text)
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, str]:
         """The record as MLflow's REST API takes it."""
         return {"key": self.key, "value": self.value}
 
@@ -107,7 +107,7 @@ def parsed(line: bytes) -> Record:
     raise ValueError(f"a damaged record, {shown(line)}")
 
 
-def checked_key(key: Any) -> str:
+def checked_key(key: object) -> str:
     """`key`, if it can name a metric or parameter. Raises ValueError."""
     return _known_key(str(key))
 
@@ -122,7 +122,7 @@ def _known_key(key: str) -> str:
     return key
 
 
-def checked_number(value: Any, what: str) -> float:
+def checked_number(value: object, what: str) -> float:
     """A number of any library as a float; arrays and tensors of one element too. `what` it is, for the error.
 
     Raises TypeError, ValueError: it is no number, several, or beyond 64 bits.
@@ -142,7 +142,7 @@ def checked_number(value: Any, what: str) -> float:
     return number
 
 
-def checked_step(step: Any, key: str) -> int:
+def checked_step(step: object, key: str) -> int:
     """A training step: a whole number of 64 bits; None counts as 0, as MLflow has it. Raises TypeError, ValueError."""
     if step is None:
         return 0
@@ -160,7 +160,7 @@ def checked_step(step: Any, key: str) -> int:
     return whole
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(value: object) -> Any:
     """What an array or tensor of one element holds; anything else as it is."""
     if callable(item := getattr(value, "item", None)):  # NumPy, PyTorch, JAX, pandas
         return item()
@@ -169,7 +169,7 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value in an error: short, whatever it is."""
     try:
         text = repr(value)

@@ -15,13 +15,27 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from statistics import NormalDist
-from typing import Any
+from typing import SupportsFloat, TypedDict, TypeGuard
 
 from submarine_ray.spec import commands
+from submarine_ray.spec.json_types import Json, JsonObject
 
-Space = Mapping[str, Any]
+
+class Domain(TypedDict, total=False):
+    """What a parameter may be: `type`, and the fields that FIELDS lists for it."""
+
+    type: str
+    low: float
+    high: float
+    q: float
+    mean: float
+    sd: float
+    values: list[Json]
+
+
+Space = Mapping[str, Json]
 # Of a domain, something between 0 and 1 or one of its values' positions; see `draw`.
-Chooser = Callable[[str, Mapping[str, Any]], Any]
+Chooser = Callable[[str, Domain], float]
 
 FIELDS = {
     "uniform": ("low", "high"),
@@ -41,15 +55,15 @@ MAX_DEPTH = 5
 EDGE = 1e-6
 
 
-def is_domain(value: Any) -> bool:
+def is_domain(value: object) -> TypeGuard[Domain]:
     return isinstance(value, Mapping) and value.get("type") in FIELDS
 
 
-def normalized(space: Any, path: str = "", depth: int = 0) -> dict[str, Any]:
+def normalized(space: Space, path: str = "", depth: int = 0) -> JsonObject:
     """The space with its numbers as numbers (YAML reads 1e-4 as text). Raises ValueError naming what is wrong."""
     if depth > MAX_DEPTH:
         raise ValueError(f"{path}: is nested more than {MAX_DEPTH} deep")
-    found = {}
+    found: JsonObject = {}
     for name, domain in space.items():
         where = f"{path}{name}"
         if not _NAME.fullmatch(str(name)):
@@ -61,7 +75,7 @@ def normalized(space: Any, path: str = "", depth: int = 0) -> dict[str, Any]:
     return found
 
 
-def _domain(domain: Any, where: str, depth: int) -> dict[str, Any]:
+def _domain(domain: Json, where: str, depth: int) -> JsonObject:
     if not isinstance(domain, Mapping) or "type" not in domain:
         raise ValueError(f"{where}: is no domain; write for example {{type: uniform, low: 0, high: 1}}")
     kind = str(domain["type"]).lower()
@@ -87,7 +101,7 @@ def _domain(domain: Any, where: str, depth: int) -> dict[str, Any]:
     return {"type": kind, **numbers}
 
 
-def _values(values: Any, where: str, depth: int) -> list[Any]:
+def _values(values: Json, where: str, depth: int) -> list[Json]:
     if not isinstance(values, list) or not values:
         raise ValueError(f"{where}.values: must be a list with at least one value")
     if len(values) > MAX_VALUES:
@@ -95,29 +109,29 @@ def _values(values: Any, where: str, depth: int) -> list[Any]:
     return [normalized(value, f"{where}.", depth + 1) if isinstance(value, Mapping) else value for value in values]
 
 
-def _number(value: Any, where: str, kind: str) -> float:
+def _number(value: Json, where: str, kind: str) -> float:
     whole = kind in _WHOLE
     if kind == "quniform" and _is_whole(value):
-        return int(value)  # a range of whole numbers with a whole step has whole numbers
+        return int(str(value))  # a range of whole numbers with a whole step has whole numbers
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, str | SupportsFloat):
             raise ValueError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{where}: {str(value)[:80]!r} is no number") from None
     if not math.isfinite(number) or (whole and not number.is_integer()):
         raise ValueError(f"{where}: {value} is not {'an integer' if whole else 'finite'}")
     return int(number) if whole else number
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Json) -> bool:
     """Whether a number is written without a fraction: `16`, and not `16.0`."""
     if isinstance(value, str):
         return bool(re.fullmatch(r"\s*[-+]?[0-9]{1,18}\s*", value))
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def domains(space: Space, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+def domains(space: Space, path: str = "") -> Iterator[tuple[str, Domain]]:
     """Every domain with its dotted name, those inside of choices after theirs."""
     for name, domain in space.items():
         if is_domain(domain):
@@ -138,12 +152,12 @@ def names(space: Space, path: str = "") -> set[str]:
     return found
 
 
-def draw(space: Space, choose: Chooser, path: str = "") -> dict[str, Any]:
+def draw(space: Space, choose: Chooser, path: str = "") -> JsonObject:
     """One trial's parameters; `choose` gives a domain's point.
 
     A point is a position for `choice` and `grid`, a probability for `normal`, else a number near the one to try.
     """
-    found = {}
+    found: JsonObject = {}
     for name, domain in space.items():
         where = f"{path}{name}"
         if not is_domain(domain):
@@ -151,7 +165,7 @@ def draw(space: Space, choose: Chooser, path: str = "") -> dict[str, Any]:
             continue
         point = choose(where, domain)
         if "values" in domain:
-            value = domain["values"][point]
+            value = domain["values"][int(point)]
             found[name] = draw(value, choose, f"{where}.") if isinstance(value, Mapping) else value
         elif domain["type"] == "normal":
             found[name] = NormalDist(domain["mean"], domain["sd"]).inv_cdf(point)
@@ -160,14 +174,12 @@ def draw(space: Space, choose: Chooser, path: str = "") -> dict[str, Any]:
     return found
 
 
-def settled(domain: Mapping[str, Any], value: float) -> float:
+def settled(domain: Domain, value: float) -> float:
     """The nearest value that a domain with bounds has: whole where it must be, and on its steps.
 
     Steps are those that a person would count, without the error of binary fractions: 0, 0.1, 0.2, 0.3.
     """
-    low: float = domain["low"]
-    high: float = domain["high"]
-    step: float = domain.get("q", 1)
+    low, high, step = domain["low"], domain["high"], domain.get("q", 1)
     if domain["type"] == "randint":
         return int(min(max(round(value), low), high - 1))
     if domain["type"] != "quniform":
@@ -182,12 +194,12 @@ def settled(domain: Mapping[str, Any], value: float) -> float:
 def random_chooser(source: random.Random, fixed: Mapping[str, int]) -> Chooser:
     """Draws at random; domains in `fixed` have the position given there."""
 
-    def choose(name: str, domain: Mapping[str, Any]) -> Any:
+    def choose(name: str, domain: Domain) -> float:
         match domain["type"]:
             case "choice" | "grid":
                 return fixed[name] if name in fixed else source.randrange(len(domain["values"]))
             case "randint":
-                return source.randrange(domain["low"], domain["high"])
+                return source.randrange(int(domain["low"]), int(domain["high"]))
             case "normal":
                 return source.uniform(EDGE, 1 - EDGE)
             case "loguniform":
@@ -217,7 +229,7 @@ def combinations(space: Space, kinds: tuple[str, ...], path: str = "") -> Iterat
         yield {name: position for axis in combination for name, position in axis.items()}
 
 
-def samples(space: Space, count: int, seed: int | None, grid: bool) -> list[dict[str, Any]]:
+def samples(space: Space, count: int, seed: int | None, grid: bool) -> list[JsonObject]:
     """The trials' parameters of a search that learns nothing: `count` for each combination of the grid's values.
 
     With `grid`, choices are axes of the grid too.
@@ -228,9 +240,9 @@ def samples(space: Space, count: int, seed: int | None, grid: bool) -> list[dict
     return [draw(space, random_chooser(source, one)) for _ in range(count) for one in fixed]
 
 
-def flat(params: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+def flat(params: Mapping[str, Json], path: str = "") -> JsonObject:
     """Nested parameters by their dotted names."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for name, value in params.items():
         if isinstance(value, Mapping):
             found |= flat(value, f"{path}{name}.")
@@ -253,13 +265,13 @@ def used(texts: list[str]) -> set[str]:
     return {match.removeprefix("*") for text in texts for match in PLACEHOLDER.findall(text)}
 
 
-def fill(text: str, params: Mapping[str, Any]) -> str:
+def fill(text: str, params: Mapping[str, Json]) -> str:
     """The text with each placeholder's value in place; one that has none in this trial leaves nothing."""
     values = _values_by_name(params)
     return PLACEHOLDER.sub(lambda match: values.get(match[1].removeprefix("*"), ""), text)
 
 
-def fill_command(command: str, params: Mapping[str, Any], shell: bool = False) -> str:
+def fill_command(command: str, params: Mapping[str, Json], shell: bool = False) -> str:
     """The same for a command: values stay one word, and a parameter that this trial has not takes its option with it.
 
     With `--momentum {{optimizer.momentum}}`, a trial of another optimizer gets no `--momentum` at all.
@@ -267,7 +279,7 @@ def fill_command(command: str, params: Mapping[str, Any], shell: bool = False) -
     return commands.fill(command, shell, PLACEHOLDER, _values_by_name(params).get)
 
 
-def _values_by_name(params: Mapping[str, Any]) -> dict[str, str]:
+def _values_by_name(params: Mapping[str, Json]) -> dict[str, str]:
     """Every name's value as text; of a branch, its JSON."""
     found = {name: as_text(value) for name, value in flat(params).items()}
     for name, value in _branches(params):
@@ -275,14 +287,14 @@ def _values_by_name(params: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _branches(params: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _branches(params: Mapping[str, Json], path: str = "") -> Iterator[tuple[str, Mapping[str, Json]]]:
     for name, value in params.items():
         if isinstance(value, Mapping):
             yield f"{path}{name}", value
             yield from _branches(value, f"{path}{name}.")
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A value as a command gets it."""
     if value is None:
         return ""

@@ -5,11 +5,12 @@ Source: Submarine's "Experiment Template REST API" and its experiment-implementa
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, AliasChoices, Field, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, JsonValue, field_validator, model_validator
 
 from submarine_ray.spec.base import Document, Text, check_name
+from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.variables import plain
 
 TEMPLATE_NAME_LENGTH = 63
@@ -59,13 +60,15 @@ class TemplateSpec(Document):
     """Another template that this one begins with: what is given here is put over what is there now."""
     version: Text | None = Field(default=None, max_length=32)
     """Which version of the template this is."""
-    experiment_spec: dict[str, Any] = Field(default_factory=dict)
+    experiment_spec: dict[str, JsonValue] = Field(default_factory=dict)
     """An experiment's spec, with `{{name}}` wherever a parameter goes; with a base, what differs from it."""
 
     @field_validator("experiment_spec")
     @classmethod
-    def _variables(cls, value: dict[str, Any]) -> dict[str, Any]:
-        found = {**value, "meta": plain(value["meta"])} if isinstance(value.get("meta"), dict) else dict(value)
+    def _variables(cls, value: JsonObject) -> JsonObject:
+        found = dict(value)
+        if isinstance(meta := found.get("meta"), dict):
+            found["meta"] = plain(meta)
         if isinstance(roles := found.get("spec"), dict):
             found["spec"] = {role: plain(task) if isinstance(task, dict) else task for role, task in roles.items()}
         return found
@@ -87,5 +90,5 @@ class TemplateSubmission(Document):
 
     @field_validator("params", mode="before")
     @classmethod
-    def _absent(cls, value: Any) -> Any:
+    def _absent(cls, value: object) -> object:
         return {} if value is None else value

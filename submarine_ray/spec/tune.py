@@ -6,12 +6,13 @@ An addition to Submarine's contract, whose documents promise hyperparameter tuni
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from submarine_ray.spec import space
 from submarine_ray.spec.base import MODEL_NAME_LENGTH, Document, check_name, is_none
+from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.quantities import Quantities
 
 MAX_TRIALS = 10_000
@@ -71,7 +72,7 @@ class StopSpec(Document):
 class TuneSpec(Document):
     """A sweep: each trial is a run of the experiment with its own values for the `{{name}}` of its commands."""
 
-    search_space: dict[str, Any]
+    search_space: dict[str, JsonValue]
     """Parameters and what they may be: uniform, loguniform, quniform, randint, normal, choice or grid."""
     metric: str = Field(min_length=1, max_length=250)
     """The metric that trials are compared by, as the code logs it."""
@@ -102,7 +103,7 @@ class TuneSpec(Document):
 
     @field_validator("search_space")
     @classmethod
-    def _space(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _space(cls, value: JsonObject) -> JsonObject:
         if not value:
             raise ValueError("is empty; give at least one parameter")
         return space.normalized(value)
@@ -117,7 +118,7 @@ class TuneSpec(Document):
 
     @field_validator("scheduler", mode="before")
     @classmethod
-    def _word(cls, value: Any) -> Any:
+    def _word(cls, value: object) -> object:
         return {"type": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -143,7 +144,7 @@ class TuneSpec(Document):
         kinds = ("grid", "choice") if self.algorithm == "grid" else ("grid",)
         return self.num_samples * sum(1 for _ in space.combinations(self.search_space, kinds))
 
-    def _check_domain(self, name: str, domain: Mapping[str, Any]) -> None:
+    def _check_domain(self, name: str, domain: space.Domain) -> None:
         kind = domain["type"]
         where = f"searchSpace.{name}"
         has_branches = any(isinstance(value, Mapping) for value in domain.get("values", ()))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from submarine_ray.spec.base import Document, Text, as_text, check_variables, is_none
+from submarine_ray.spec.json_types import Json, JsonObject
 
 MAX_MARKS = 1_000
 
@@ -37,13 +38,15 @@ class HasVariables(Document):
         return plain(document) if isinstance(document, dict) else document
 
 
-def plain(document: dict[str, Any]) -> dict[str, Any]:
+def plain(document: JsonObject) -> JsonObject:
     """A document with `envVars` whose values are all plain, and the names of secret ones beside them."""
     key = "env_vars" if "env_vars" in document else "envVars"
     variables = document.get(key)
     if not isinstance(variables, dict) or not any(isinstance(value, dict) for value in variables.values()):
         return document
-    found, marks = {}, list(document.get("secretVars") or document.get("secret_vars") or [])
+    found: JsonObject = {}
+    listed = document.get("secretVars") or document.get("secret_vars")
+    marks: list[Json] = list(listed) if isinstance(listed, list) else []
     for name, value in variables.items():
         if not isinstance(value, dict):
             found[name] = value

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from submarine_ray.packages.service import PackageService
 from submarine_ray.spec import documents
@@ -31,7 +30,7 @@ def load(packages: PackageService, root: Path | None = None) -> list[TemplateSpe
 
 
 def _template(folder: Path, packages: PackageService) -> TemplateSpec:
-    document: dict[str, Any] = documents.load((folder / "template.yaml").read_bytes())
+    document = documents.load((folder / "template.yaml").read_bytes())
     included = [folder / name for name in document.pop("include", [])]
     if files := [*_code(folder), *((file.name, file) for file in included)]:
         url = packages.add_files(files)

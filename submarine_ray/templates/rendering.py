@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from pydantic import ValidationError
 
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.spec import commands, masks, space
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.json_types import Json, JsonObject, object_in
 from submarine_ray.spec.problems import message
 from submarine_ray.spec.quantities import GPU_KEY, split_resources
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec
@@ -62,7 +62,7 @@ def expanded(base: TemplateSpec, own: TemplateSpec) -> TemplateSpec:
     )
 
 
-def _merged(base: Any, own: Any) -> Any:
+def _merged(base: Json, own: Json) -> Json:
     if not (isinstance(base, dict) and isinstance(own, dict)):
         return own
     return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
@@ -104,7 +104,9 @@ def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
     # What a sweep tries is filled in trial by trial: until then it stands for itself.
     document = _filled(template.experiment_spec, values | _later(_tried(template)))
     _mark(template, document)
-    for role, task in document["spec"].items():
+    for role, task in object_in(document.get("spec")).items():
+        if not isinstance(task, dict):
+            continue
         if (name := f"spec.{role}.replicas") in values:
             task["replicas"] = values[name]
         names = {resource: f"spec.{role}.resourceMap.{key}" for key, resource in _RESOURCES.items()}
@@ -121,14 +123,18 @@ def render(template: TemplateSpec, given: Mapping[str, str]) -> ExperimentSpec:
         raise InvalidSpec(f"{said} (from {blamed})" if blamed else said, where) from failure
 
 
-def _mark(template: TemplateSpec, document: dict[str, Any]) -> None:
+def _mark(template: TemplateSpec, document: JsonObject) -> None:
     """Variables that secret parameters go into are secret, whatever they are called."""
     secret = {one.name for one in template.parameters if one.secret or masks.looks_secret(one.name)}
-    places = {"meta": document.get("meta"), **{f"spec.{role}": task for role, task in document["spec"].items()}}
+    places = {
+        "meta": document.get("meta"),
+        **{f"spec.{role}": task for role, task in object_in(document.get("spec")).items()},
+    }
     for path, text in _texts(template.experiment_spec):
         place, _, variable = path.partition(".envVars.")
         if variable and {path, *_names(text)} & secret and isinstance(found := places.get(place), dict):
-            found["secretVars"] = [*(found.get("secretVars") or []), variable]
+            listed = found.get("secretVars")
+            found["secretVars"] = [*(listed if isinstance(listed, list) else ()), variable]
 
 
 def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:
@@ -159,7 +165,7 @@ def _tried(template: TemplateSpec) -> set[str]:
     return space.names(search_space) if isinstance(search_space, dict) else set()
 
 
-def _resized(task: Mapping[str, Any], role: str, sizes: dict[str, str]) -> str:
+def _resized(task: JsonObject, role: str, sizes: dict[str, str]) -> str:
     try:
         whole = split_resources(str(task.get("resources") or "")) | sizes
     except ValueError as failure:
@@ -185,16 +191,17 @@ def _is_implicit(name: str, template: TemplateSpec) -> bool:
     )
 
 
-def _roles(template: TemplateSpec) -> dict[str, dict[str, Any]]:
-    roles = template.experiment_spec.get("spec")
-    if not isinstance(roles, dict) or not roles or not all(isinstance(task, dict) for task in roles.values()):
+def _roles(template: TemplateSpec) -> dict[str, JsonObject]:
+    written = object_in(template.experiment_spec.get("spec"))
+    roles = {role: task for role, task in written.items() if isinstance(task, dict)}
+    if not roles or len(roles) < len(written):
         raise InvalidSpec("is required: the roles, each an object", "experimentSpec.spec")
     if len(roles) > MAX_ROLES:
         raise InvalidSpec(f"has {len(roles)} roles; no framework has more than {MAX_ROLES}", "experimentSpec.spec")
     return roles
 
 
-def _quantities(task: Mapping[str, Any], role: str) -> dict[str, str]:
+def _quantities(task: JsonObject, role: str) -> dict[str, str]:
     """A role's replicas and resources as text; what only a placeholder tells has the default."""
     text = str(task.get("resources") or "")
     try:
@@ -206,7 +213,7 @@ def _quantities(task: Mapping[str, Any], role: str) -> dict[str, str]:
     return {"replicas": replicas, **{key: value for key, value in found.items() if value is not None}}
 
 
-def _texts(node: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+def _texts(node: Json, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """Every text of a document, with its path: `meta.cmd`, `spec.Worker.replicas`."""
     if depth > MAX_DEPTH:
         raise InvalidSpec(f"is nested more than {MAX_DEPTH} deep", f"experimentSpec.{path[:120]}")
@@ -229,16 +236,16 @@ def _found(text: str) -> list[str]:
     return [factor for name in PLACEHOLDER.findall(text) for factor in name.split(PRODUCT)]
 
 
-def _filled(document: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+def _filled(document: JsonObject, values: Mapping[str, str]) -> JsonObject:
     """The document with its placeholders' values; those of commands are quoted. Raises InvalidSpec."""
-    framework = _put("meta.framework", (document.get("meta") or {}).get("framework"), values)
-    return dict(_filled_part(document, "", values, str(framework).lower() == "shell"))
+    framework = _put("meta.framework", object_in(document.get("meta")).get("framework"), values)
+    is_shell = str(framework).lower() == "shell"
+    return {key: _filled_part(value, key, values, is_shell) for key, value in document.items()}
 
 
-def _filled_part(node: Any, path: str, values: Mapping[str, str], shell: bool) -> Any:
+def _filled_part(node: Json, path: str, values: Mapping[str, str], shell: bool) -> Json:
     if isinstance(node, dict):
-        below = ((key, f"{path}.{key}" if path else str(key), value) for key, value in node.items())
-        return {key: _filled_part(value, where, values, shell) for key, where, value in below}
+        return {key: _filled_part(value, f"{path}.{key}", values, shell) for key, value in node.items()}
     if isinstance(node, list):
         return [_filled_part(value, f"{path}.{index}", values, shell) for index, value in enumerate(node)]
     if not (isinstance(node, str) and _COMMAND.fullmatch(path)):
@@ -251,7 +258,7 @@ def _filled_part(node: Any, path: str, values: Mapping[str, str], shell: bool) -
         raise InvalidSpec(f"cannot be filled in: {failure}", path) from failure
 
 
-def _put(path: str, text: Any, values: Mapping[str, str]) -> Any:
+def _put(path: str, text: Json, values: Mapping[str, str]) -> Json:
     if not (isinstance(text, str) and PLACEHOLDER.search(text)):
         return values.get(path, text)
 

@@ -16,8 +16,6 @@ MOST = {
     "clusters": 17.5,
     "core": 12.0,
     "serving": 18.0,
-    "spec": 24.5,
-    "templates": 26.0,
     "workbench": 12.0,
 }
 PACKAGES = sorted(

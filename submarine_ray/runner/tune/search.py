@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
@@ -13,7 +12,9 @@ from ray.tune import schedulers
 from submarine_ray.runner.errors import InvalidLaunch
 from submarine_ray.runner.tune.trial import REPORTS, SCORE, longest
 from submarine_ray.spec import space
+from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.launch import FINAL_STATUS, Tune
+from submarine_ray.spec.space import Domain, Space
 
 PERTURBATION_INTERVAL = 5
 MIN_SAMPLES = 3
@@ -37,14 +38,14 @@ def parameters(sweep: Tune) -> tuple[dict[str, Any], Any, int]:
 class Suggest:
     """What Optuna calls to have one trial's parameters drawn. A class, because the searcher's state is pickled."""
 
-    def __init__(self, search_space: Mapping[str, Any]) -> None:
+    def __init__(self, search_space: Space) -> None:
         self._space = search_space
 
-    def __call__(self, trial: Any) -> dict[str, Any]:
+    def __call__(self, trial: Any) -> JsonObject:
         return {"params": space.draw(self._space, functools.partial(_suggest, trial))}
 
 
-def _suggest(trial: Any, name: str, domain: Mapping[str, Any]) -> Any:
+def _suggest(trial: Any, name: str, domain: Domain) -> Any:
     # Its own namespace: Ray Tune puts what Optuna drew beside "params".
     name = f"drawn.{name}"
     match domain["type"]:
@@ -83,7 +84,7 @@ def _optuna(sweep: Tune) -> Any:
 
 def scheduler(sweep: Tune) -> Any:
     """Ray Tune's scheduler; time is counted in reports of the metric."""
-    options = dict(sweep.scheduler)
+    options = sweep.scheduler
     kind = "pbt" if sweep.algorithm == "pbt" else options.get("type", "fifo")
     most = longest(sweep)
     grace = min(options.get("grace_period", 1), most)
@@ -104,13 +105,13 @@ def scheduler(sweep: Tune) -> Any:
         return schedulers.PopulationBasedTraining(
             time_attr=REPORTS,
             perturbation_interval=options.get("perturbation_interval", PERTURBATION_INTERVAL),
-            hyperparam_mutations={"params": {name: _mutation(d) for name, d in sweep.search_space.items()}},
+            hyperparam_mutations={"params": {name: _mutation(d) for name, d in space.domains(sweep.search_space)}},
             custom_explore_fn=functools.partial(_inside, sweep.search_space),
         )
     return schedulers.FIFOScheduler()
 
 
-def _mutation(domain: Mapping[str, Any]) -> Any:
+def _mutation(domain: Domain) -> Any:
     if domain["type"] == "choice":
         return list(domain["values"])
     if domain["type"] == "normal":
@@ -119,10 +120,10 @@ def _mutation(domain: Mapping[str, Any]) -> Any:
     return getattr(tune, domain["type"])(domain["low"], domain["high"], **bounds)
 
 
-def _inside(search_space: Mapping[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+def _inside(search_space: Space, config: dict[str, Any]) -> dict[str, Any]:
     """PBT multiplies what it perturbs, and would leave the space or its steps."""
     params = dict(config["params"])
-    for name, domain in search_space.items():
+    for name, domain in space.domains(search_space):
         if "low" in domain:
             params[name] = space.settled(domain, params[name])
     return {**config, "params": params}

@@ -206,7 +206,7 @@ class Rules(Stopper):  # type: ignore[misc]
     """When trials end though they would go on, and when the sweep does."""
 
     def __init__(self, tune: Tune) -> None:
-        self._stop = dict(tune.stop)
+        self._stop = tune.stop
         self._metric = tune.metric
         self._mode = tune.mode
         self._until = time.monotonic() + tune.time_budget if tune.time_budget else None
