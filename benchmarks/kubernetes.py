@@ -73,7 +73,7 @@ def _measure(bench: Bench, server: ApiServer) -> None:
     for number, id in enumerate(ids):
         _sleep_until(begun + number / CHANGES_A_SECOND)
         changed[id] = time.time()
-        status = {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING"}
+        status = {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING", "rayJobInfo": {"startTime": now()}}
         server.store.patch("rayjobs", id, {"status": status}, status=True)
     share = (sum(service.cpu_times()[:2]) - before) / (time.monotonic() - begun)
     _until(lambda: _in_state(bench, "Running") >= JOBS)
@@ -85,12 +85,18 @@ def _measure(bench: Bench, server: ApiServer) -> None:
 
 
 def _start(server: ApiServer, id: str) -> None:
-    """A RayCluster with a head that is ready, for a RayJob."""
-    labels = server.store.get("rayjobs", id)["metadata"]["labels"]
-    server.store.create("rayclusters", {"metadata": {"name": f"{id}-abcde", "labels": labels}})
+    """A RayCluster with a head pod that is ready, for a RayJob."""
+    job, cluster = server.store.get("rayjobs", id), f"{id}-abcde"
+    labels = job["metadata"]["labels"]
+    server.store.create("rayclusters", {"metadata": {"name": cluster, "labels": labels},
+                                        "spec": job["spec"]["rayClusterSpec"]})  # fmt: skip
+    labels_of_pod = {**labels, "ray.io/cluster": cluster, "ray.io/node-type": "head"}
+    running = {"name": "ray-head", "ready": True, "state": {"running": {"startedAt": now()}}}
+    server.store.create("pods", {"metadata": {"name": f"{cluster}-head", "labels": labels_of_pod},
+                                 "status": {"phase": "Running", "containerStatuses": [running]}})  # fmt: skip
     ready = {"conditions": [{"type": "HeadPodReady", "status": "True", "lastTransitionTime": now()}]}
-    server.store.patch("rayclusters", f"{id}-abcde", {"status": ready}, status=True)
-    status = {"jobDeploymentStatus": "Initializing", "rayClusterName": f"{id}-abcde"}
+    server.store.patch("rayclusters", cluster, {"status": ready}, status=True)
+    status = {"jobDeploymentStatus": "Initializing", "rayClusterName": cluster}
     server.store.patch("rayjobs", id, {"status": status}, status=True)
 
 

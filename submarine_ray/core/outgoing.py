@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -51,11 +53,20 @@ def no_cookies() -> CookieJar:
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
-class CheckedTransport(httpx.HTTPTransport):
-    """Connects to addresses that `outgoing` has checked; to any without it. Raises httpx.ConnectError for others."""
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """The certificates that this process trusts. Reading them takes 20 ms of CPU and more: it is done once."""
+    return httpx.create_ssl_context()
 
-    def __init__(self, outgoing: Outgoing | None, **options: Any) -> None:
-        super().__init__(**options)
+
+class CheckedTransport(httpx.HTTPTransport):
+    """Connects to addresses that `outgoing` has checked; to any without it. Raises httpx.ConnectError for others.
+
+    `tls`: what is trusted instead of the process's own certificates.
+    """
+
+    def __init__(self, outgoing: Outgoing | None, tls: ssl.SSLContext | None = None, **options: Any) -> None:
+        super().__init__(verify=tls or trusted(), **options)
         self._outgoing = outgoing
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -72,6 +83,9 @@ class CheckedTransport(httpx.HTTPTransport):
 
 class CheckedAsyncTransport(httpx.AsyncHTTPTransport):
     """The same for asyncio; `outgoing` comes with each request, as its extension of this name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(verify=trusted(), **options)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         outgoing: Outgoing | None = request.extensions.pop("outgoing", None)

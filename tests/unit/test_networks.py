@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
+from submarine_ray.core import outgoing
 from submarine_ray.core.networks import AddressRefused, Outgoing, exposed
 from submarine_ray.core.outgoing import LONGEST_ANSWER, CheckedTransport, fetched, fetched_async
 from submarine_ray.core.settings import Settings, explained
@@ -145,3 +147,12 @@ def test_a_grant_of_metadata_services_is_told() -> None:
     told = list(exposed(Settings(allow_cluster_networks="0.0.0.0/0").allow_cluster_networks))  # type: ignore[arg-type]
     assert len(told) == 1 and "metadata" in told[0]
     assert not list(exposed(Settings(allow_cluster_networks="127.0.0.0/8, ::1").allow_cluster_networks))  # type: ignore[arg-type]
+
+
+def test_certificates_are_read_once_for_all_dashboards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hundreds of heads away at once, reading them for each used a whole core."""
+    outgoing.trusted()
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda **_: pytest.fail("read once more"))
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: pytest.fail("read once more"))
+    for number in range(3):
+        RayJobs(Dashboard(f"http://head-{number}:8265", dict), packages_at(tmp_path), 5).close()

@@ -86,7 +86,7 @@ class RayJobs:
             auth=self._show_token,
             timeout=timeout,
             cookies=no_cookies(),
-            transport=CheckedTransport(dashboard.outgoing, verify=dashboard.tls or True),
+            transport=CheckedTransport(dashboard.outgoing, dashboard.tls),
         )
         self._activity = Activity(self._is_active)
 

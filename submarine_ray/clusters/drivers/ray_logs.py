@@ -7,7 +7,6 @@ its Jobs API, whose answer is the whole log in one JSON document.
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +17,7 @@ import websockets
 from submarine_ray.clusters.drivers.activity import aside
 from submarine_ray.clusters.drivers.base import LogBeganAnew, UnknownJob, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
-from submarine_ray.core.outgoing import WebSocket, websocket_target
+from submarine_ray.core.outgoing import WebSocket, trusted, websocket_target
 
 PIECE = 65_536
 LONGEST_DOCUMENT = 32 * 2**20  # of a log that cannot be had in pieces
@@ -87,7 +86,7 @@ async def follow(at: Dashboard, submission_id: str, skip: int) -> AsyncIterator[
             additional_headers=dict(await aside(at.headers)),
             open_timeout=10,
             max_size=LONGEST_MESSAGE,
-            ssl=(at.tls or ssl.create_default_context()) if secure else None,
+            ssl=(at.tls or trusted()) if secure else None,
             proxy=None,
             **await websocket_target(at.url, at.outgoing),
         ) as stream:

@@ -51,6 +51,7 @@ class KubeApi:
         self._lock = threading.Lock()
         self._configuration: Any = None
         self._client: Any = None
+        self._tls: ssl.SSLContext | None = None
 
     @property
     def in_cluster(self) -> bool:
@@ -66,7 +67,12 @@ class KubeApi:
         return {found["key"]: found["value"] for found in configuration.auth_settings().values() if found["value"]}
 
     def tls(self) -> ssl.SSLContext | None:
-        return credentials.tls(self._connected()[0])
+        """For clients beside ours. It is read once a connection, because that takes as long as a request."""
+        configuration, _ = self._connected()
+        with self._lock:
+            if self._tls is None:
+                self._tls = credentials.tls(configuration)
+            return self._tls
 
     def get(self, path: str, timeout: float | None = None, **query: Any) -> Object:
         """Raises ApiError, Unreachable."""
@@ -137,7 +143,7 @@ class KubeApi:
         with self._lock:
             if self._client is not None:
                 self._client.close()
-            self._configuration = self._client = None
+            self._configuration = self._client = self._tls = None
 
     def _connected(self) -> tuple[Any, Any]:
         with self._lock:

@@ -25,20 +25,27 @@ GONE = 410
 KNOWN_GONE = 100
 
 Changed = Callable[[Object | None, Object | None], None]
+GroupOf = Callable[[Object], str | None]
 
 
 class Informer:
-    """Keeps the objects that `selector` chooses, cut down by `keep`; `changed(before, after)` hears of each change."""
+    """Keeps the objects that `selector` chooses, cut down by `keep`; `changed(before, after)` hears of each change.
+
+    `group_of` names the group that an object is found by, such as the RayCluster of a pod.
+    """
 
     def __init__(
-        self, api: KubeApi, path: str, selector: str, keep: Callable[[Object], Object], changed: Changed
-    ) -> None:
+        self, api: KubeApi, path: str, selector: str, keep: Callable[[Object], Object], changed: Changed,
+        group_of: GroupOf | None = None,
+    ) -> None:  # fmt: skip
         self._api = api
         self._path = path
         self._selector = selector
         self._keep = keep
         self._changed = changed
+        self._group_of = group_of or (lambda _: None)
         self._objects: dict[str, Object] = {}
+        self._groups: dict[str, dict[str, Object]] = {}
         self._gone: deque[str] = deque(maxlen=KNOWN_GONE)
         self._lock = threading.Lock()
         self._synced = threading.Event()
@@ -65,6 +72,12 @@ class Informer:
         self._need_contact()
         with self._lock:
             return self._objects.get(name)
+
+    def group(self, name: str) -> list[Object]:
+        """The objects of one group. Raises Unreachable as `objects` does."""
+        self._need_contact()
+        with self._lock:
+            return list(self._groups.get(name, {}).values())
 
     def put(self, found: Object) -> None:
         """Note what a call of our own has answered: the watch may be a moment behind, or before."""
@@ -99,9 +112,14 @@ class Informer:
 
     def _list(self) -> None:
         items, version = self._api.list(self._path, self._selector)
-        found = {item["metadata"]["name"]: self._keep(item) for item in items}
         with self._lock:
-            before, self._objects = self._objects, found
+            known = dict(self._objects)
+        read = [self._kept(item) or known.get(item["metadata"]["name"]) for item in items]
+        found = {one["metadata"]["name"]: one for one in read if one}
+        with self._lock:
+            before, self._objects, self._groups = self._objects, found, {}
+            for name, one in found.items():
+                self._in_group(one)[name] = one
         self._well()
         self._synced.set()
         for name in before.keys() | found.keys():
@@ -120,12 +138,9 @@ class Informer:
                 raise ApiError(int(found.get("code", 500)), str(found.get("reason")), str(found.get("message")))
             self._version = found["metadata"]["resourceVersion"]
             if event["type"] == "DELETED":
-                with self._lock:
-                    old = self._objects.pop(found["metadata"]["name"], None)
-                    self._gone.append(found["metadata"]["uid"])
-                self._changed(old, None)
-            elif event["type"] != "BOOKMARK":
-                self._set(self._keep(found))
+                self._changed(self._drop(found["metadata"]), None)
+            elif event["type"] != "BOOKMARK" and (kept := self._kept(found)):
+                self._set(kept)
             if self._stopping.is_set():
                 break
 
@@ -135,9 +150,40 @@ class Informer:
             old = self._objects.get(name)
             if new["metadata"]["uid"] in self._gone or (old is not None and _is_older(new, old)):
                 return
-            self._objects[name] = new
+            if old is not None and self._group_of(old) != self._group_of(new):
+                self._leave_group(old)
+            self._objects[name] = self._in_group(new)[name] = new
         if _version(old) != _version(new):
             self._changed(old, new)
+
+    def _drop(self, gone: Object) -> Object | None:
+        """Forget the object with this metadata; what was known of it."""
+        with self._lock:
+            self._gone.append(gone["uid"])
+            old = self._objects.pop(gone["name"], None)
+            if old is not None:
+                self._leave_group(old)
+            return old
+
+    def _kept(self, found: Object) -> Object | None:
+        """What is kept of an object; None, and what was known of it stays, if it is not understood."""
+        try:
+            return self._keep(found)
+        except Exception:
+            # Of this object alone: the watch goes on for all others.
+            log.exception("watch.not_understood", path=self._path, name=found["metadata"].get("name"))
+            return None
+
+    def _in_group(self, found: Object) -> dict[str, Object]:
+        """The group of an object, by the objects' names; the caller has the lock."""
+        return self._groups.setdefault(self._group_of(found) or "", {})
+
+    def _leave_group(self, found: Object) -> None:
+        """Take an object from its group, and the group away if it was the last; the caller has the lock."""
+        group = self._in_group(found)
+        group.pop(found["metadata"]["name"], None)
+        if not group:
+            del self._groups[self._group_of(found) or ""]
 
     def _well(self) -> None:
         if self._failure is not None:

@@ -13,7 +13,7 @@ from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
 from submarine_ray.clusters.drivers.kuberay.ground import Ground
-from submarine_ray.clusters.drivers.kuberay.informer import Informer
+from submarine_ray.clusters.drivers.kuberay.informer import GroupOf, Informer
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.clusters.drivers.runner_code import runner_code
 from submarine_ray.clusters.launches import Launches
@@ -60,7 +60,7 @@ class Namespace:
         self.jobs = self._informer(names.GROUP, "rayjobs", _job_essence)
         self.clusters = self._informer(names.GROUP, "rayclusters", _cluster_essence)
         self.services = self._informer(names.GROUP, "rayservices", _service_essence)
-        self.pods = self._informer("v1", "pods", _pod_essence)
+        self.pods = self._informer("v1", "pods", _pod_essence, lambda pod: _label(pod, "ray.io/cluster"))
         self._informers = (self.jobs, self.clusters, self.services, self.pods)
         for informer in self._informers:
             informer.start()
@@ -81,7 +81,7 @@ class Namespace:
         return (found["metadata"].get("labels") or {}).get(names.CLUSTER_LABEL) == self.uid
 
     def pods_of(self, ray_cluster: str) -> list[Object]:
-        return [pod for pod in self.pods.objects().values() if _label(pod, "ray.io/cluster") == ray_cluster]
+        return self.pods.group(ray_cluster)
 
     def problem_of(self, ray_cluster: str) -> Problem | None:
         """What keeps a RayCluster's pods from being made, or from running."""
@@ -175,13 +175,15 @@ class Namespace:
                 raise Unreachable(f"the Secret {ray_cluster} has no auth_token") from failure
         return self._tokens[ray_cluster]
 
-    def _informer(self, group: str, plural: str, keep: Callable[[Object], Object]) -> Informer:
+    def _informer(
+        self, group: str, plural: str, keep: Callable[[Object], Object], group_of: GroupOf | None = None
+    ) -> Informer:
         def changed(before: Object | None, after: Object | None) -> None:
             if before is None or after is None or _matters(before) != _matters(after):
                 self._context.notify(frozenset(_ids((before, after))))
 
         path = collection(group, self.spec.namespace, plural)
-        return Informer(self.api, path, names.selector(self.uid), keep, changed)
+        return Informer(self.api, path, names.selector(self.uid), keep, changed, group_of)
 
 
 def refusal(failure: ApiError, plural: str, namespace: str) -> Blocked | SubmissionRefused:
@@ -249,7 +251,8 @@ def _cluster_essence(found: Object) -> Object:
         for condition in (found.get("status") or {}).get("conditions") or []
         if condition.get("type") in ("HeadPodReady", "ReplicaFailure")
     ]
-    sizes = {group["groupName"]: group.get("replicas") for group in found["spec"].get("workerGroupSpecs") or []}
+    groups = (found.get("spec") or {}).get("workerGroupSpecs") or []
+    sizes = {group["groupName"]: group.get("replicas") for group in groups}
     return {"metadata": _identity(found), "status": {"conditions": conditions, "sizes": sizes}}
 
 
