@@ -66,6 +66,8 @@ def seconds(act: Callable[[], Any]) -> float:
 def running(gpus: int | None = None) -> Iterator[Bench]:
     """A platform of its own, of which nothing is left."""
     root = Path(tempfile.mkdtemp(prefix="sb-"))
+    # As users have it, whose pip compiles what it installs: else each job would compile the runner anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ |= {"SUBMARINE_HOME": str(root), "SUBMARINE_PORT": str(free_port())}
     os.environ["SUBMARINE_ALLOW_CLUSTER_NETWORKS"] = "127.0.0.0/8"  # where the simulated Kubernetes is
     home = Home(root)

@@ -56,6 +56,7 @@ class Guard:
         self._given = 0.0  # the seconds of the order that counts; 0 too when it was told of
         self._asked: set[int] = set()
         self._services: list[int] = []  # as they were last seen
+        self._is_childless = False
 
     def run(self, command: list[str]) -> None:
         """Start the command, and stay until none of its processes is left."""
@@ -128,11 +129,13 @@ class Guard:
             self._signal(self._command, signal.SIGTERM)  # its own processes are its own to end, or ours after it
 
     def _reap(self) -> None:
-        with contextlib.suppress(ChildProcessError):
+        try:
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 if found[0] == self._command:
                     self._status = os.waitstatus_to_exitcode(found[1])
                     self._ended_at = time.monotonic()
+        except ChildProcessError:
+            self._is_childless = True
 
     def _end(self) -> None:
         """Ask what has outlived the command to end, and kill all when the time is up."""
@@ -170,6 +173,9 @@ class Guard:
         """Living processes that come from the command, but for services; -N for its group N where none can be seen:
         there is no /proc, or they fork faster than it is read.
         """
+        if self._is_childless:  # whoever lost its parent would be our child: nobody is left, and /proc need not be read
+            self._services = []
+            return self._group_left()
         children: dict[int, list[int]] = {}
         with contextlib.suppress(OSError):
             for name in os.listdir("/proc"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import shlex
@@ -17,14 +18,12 @@ from typing import IO
 
 from submarine_ray.client.shipper import Shipper
 from submarine_ray.client.spool import SPOOL_VARIABLE, Run
-from submarine_ray.runner import guard, output
+from submarine_ray.runner import output
 from submarine_ray.runner.environment import python_path
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.kernel import KernelKills
-from submarine_ray.runner.unstartable import unstartable
 from submarine_ray.spec import memory
 from submarine_ray.spec.launch import GRACE_SECONDS, Replica
-from submarine_ray.spec.without_shell import joined
 
 # How long lines are waited for after the end of the processes: a service that was left on purpose holds the pipe open.
 LAST_LINES_SECONDS = 1.0
@@ -46,6 +45,8 @@ def argv(replica: Replica, env: Mapping[str, str]) -> list[str]:
     """
     if replica.shell:
         return ["/bin/sh", "-c", replica.command]
+    from submarine_ray.spec.without_shell import joined
+
     try:
         parts = shlex.split(joined(replica.command))
     except ValueError as failure:
@@ -128,7 +129,7 @@ class ReplicaProcess:
         except OSError as failure:
             os.close(reports)
             os.close(self._orders)
-            raise unstartable(failure.errno or 0, command, env, directory) from failure
+            raise _unstartable(failure.errno or 0, command, env, directory) from failure
         finally:
             os.close(tell)
             os.close(obey)
@@ -141,7 +142,7 @@ class ReplicaProcess:
             self._reports.close()
             self._output.close()
             os.close(self._orders)
-            raise unstartable(int(number or 0), command, env, directory)
+            raise _unstartable(int(number or 0), command, env, directory)
         self.pid = int(number)
 
     def _follow(self) -> None:
@@ -188,10 +189,17 @@ class ReplicaProcess:
             self._sink(line)
 
 
+def _unstartable(number: int, command: list[str], env: Mapping[str, str], directory: Path) -> CommandFailed:
+    from submarine_ray.runner.unstartable import unstartable  # late: what starts does not pay for it
+
+    return unstartable(number, command, env, directory)
+
+
 def _guard() -> list[str]:
     """The program that holds the processes; its source where the runner lies in a zip."""
-    file = Path(guard.__file__)
-    if file.exists():
-        return [sys.executable, "-I", "-S", str(file)]
-    source = guard.__loader__.get_source(guard.__name__)  # type: ignore[union-attr]
+    found = importlib.util.find_spec("submarine_ray.runner.guard")  # not imported: it is another process's
+    assert found is not None and found.origin is not None  # noqa: S101 (it lies beside this module)
+    if Path(found.origin).exists():
+        return [sys.executable, "-I", "-S", found.origin]
+    source = found.loader.get_source(found.name)  # type: ignore[union-attr]
     return [sys.executable, "-I", "-S", "-c", str(source)]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from submarine_ray.runner import code
+from submarine_ray.runner import fetching
 from submarine_ray.runner.errors import CodeSyncFailed
 from submarine_ray.spec.code import is_reference
 from submarine_ray.spec.experiment import ExperimentSpec
@@ -107,7 +107,7 @@ def test_any_name_that_git_allows_is_checked_out(repository: Path, tmp_path: Pat
         commits[name] = commit(repository, **{"main.py": name})
     git(repository, "symbolic-ref", "HEAD", "refs/heads/trunk")
     for number, (name, expected) in enumerate(commits.items()):
-        code.fetch(planned(f"file://{repository}", branch=name), tmp_path / f"b{number}")
+        fetching.fetch(planned(f"file://{repository}", branch=name), tmp_path / f"b{number}")
         assert git(tmp_path / f"b{number}", "rev-parse", "HEAD") == expected, name
     git(repository, "tag", "both", "trunk")  # a tag and a branch of one name
     git(repository, "tag", "-m", "x", "v1.0", "3.10")
@@ -119,7 +119,7 @@ def test_any_name_that_git_allows_is_checked_out(repository: Path, tmp_path: Pat
             ({"branch": commits["fix/#12"]}, "fix/#12"), ({"ref": "refs/heads/+plus"}, "+plus"),
         ]
     ):  # fmt: skip
-        code.fetch(planned(f"file://{repository}", **asked), tmp_path / f"r{number}")
+        fetching.fetch(planned(f"file://{repository}", **asked), tmp_path / f"r{number}")
         assert git(tmp_path / f"r{number}", "rev-parse", "HEAD") == commits[expected], asked
 
 
@@ -142,23 +142,23 @@ def test_names_are_judged_as_git_does(name: str) -> None:
 def test_what_a_repository_has_not_is_said(repository: Path, tmp_path: Path) -> None:
     url = f"file://{repository}"
     with pytest.raises(CodeSyncFailed, match=r"the repository has no branch, tag or commit 'nowhere'$"):
-        code.fetch(planned(url, branch="nowhere"), tmp_path / "a")
+        fetching.fetch(planned(url, branch="nowhere"), tmp_path / "a")
     with pytest.raises(CodeSyncFailed, match="'abcdef0'; a commit is fetched by all of its 40 digits"):
-        code.fetch(planned(url, ref="abcdef0"), tmp_path / "b")
+        fetching.fetch(planned(url, ref="abcdef0"), tmp_path / "b")
     with pytest.raises(CodeSyncFailed, match=r"git could not fetch the code: fatal: .*nothing"):
-        code.fetch(planned(f"file://{tmp_path}/nothing"), tmp_path / "c")
+        fetching.fetch(planned(f"file://{tmp_path}/nothing"), tmp_path / "c")
     (tmp_path / "empty").mkdir()
     git(tmp_path / "empty", "init", "-q")
     with pytest.raises(CodeSyncFailed, match=r"has no default branch, so name one in code\.git\.branch"):
-        code.fetch(planned(f"file://{tmp_path}/empty"), tmp_path / "d")
+        fetching.fetch(planned(f"file://{tmp_path}/empty"), tmp_path / "d")
 
 
 def test_submodules_come_along_and_their_failure_is_said(nested: Path, tmp_path: Path) -> None:
-    code.fetch(planned(f"file://{nested}"), tmp_path / "cloned")
+    fetching.fetch(planned(f"file://{nested}"), tmp_path / "cloned")
     assert (tmp_path / "cloned/sub/lib.py").exists() and (tmp_path / "cloned/sub/deep/deep.py").exists()
     (tmp_path / "deep").rename(tmp_path / "moved")
     with pytest.raises(CodeSyncFailed, match=r"git could not fetch the code: fatal: .*deep"):
-        code.fetch(planned(f"file://{nested}"), tmp_path / "failed")
+        fetching.fetch(planned(f"file://{nested}"), tmp_path / "failed")
 
 
 def test_large_files_without_git_lfs_are_told(
@@ -166,7 +166,7 @@ def test_large_files_without_git_lfs_are_told(
 ) -> None:
     with_git_lfs(tmp_path / "bin", "exit 1", monkeypatch)
     commit(repository, **{".gitattributes": "*.bin filter=lfs diff=lfs\n", **{f"{n}.bin": POINTER for n in range(5)}})
-    (sentence,) = code.fetch(planned(f"file://{repository}"), tmp_path / "cloned")
+    (sentence,) = fetching.fetch(planned(f"file://{repository}"), tmp_path / "cloned")
     assert sentence.startswith("the code: 0.bin, 1.bin, 2.bin and 2 more is kept with Git LFS, and git-lfs is not")
 
 
@@ -177,7 +177,7 @@ def test_large_files_are_fetched_where_git_lfs_is(
     # Git LFS's own condition: it puts no file in its place where its filters are not configured.
     pulls = '[ "$1" = version ] || { git config filter.lfs.smudge > filter && echo content > a.bin; }'
     with_git_lfs(tmp_path / "bin", pulls, monkeypatch)
-    assert code.fetch(planned(f"file://{repository}"), tmp_path / "cloned") == []
+    assert fetching.fetch(planned(f"file://{repository}"), tmp_path / "cloned") == []
     assert (tmp_path / "cloned" / "a.bin").read_text() == "content\n"
 
 
@@ -257,10 +257,10 @@ def test_a_password_goes_to_its_host_and_no_submodule_elsewhere_gets_it(
         git(tmp_path, "clone", "-q", "--bare", name, f"www/{name}.git")
     password = "p'ä $x\\"
     asked = {name: planned(f"{here}/{name}.git", username="me", password=password) for name in ("own", "foreign")}
-    code.fetch(asked["own"], tmp_path / "from-own")
+    fetching.fetch(asked["own"], tmp_path / "from-own")
     assert (tmp_path / "from-own/s/lib.py").exists() and first.shown == {f"me:{password}"}
     with pytest.raises(CodeSyncFailed, match=r"fatal: .*could not read Username for .*terminal prompts disabled"):
-        code.fetch(asked["foreign"], tmp_path / "from-foreign")
+        fetching.fetch(asked["foreign"], tmp_path / "from-foreign")
     assert second.shown == set() and not (tmp_path / "from-foreign/s/lib.py").exists()
 
 
@@ -274,10 +274,10 @@ def test_what_a_url_has_to_sign_in_is_kept_nowhere_and_quoted_nowhere(
     commit(tmp_path / "own", **{"a.py": ""})
     git(tmp_path, "clone", "-q", "--bare", "own", "www/own.git")
     signed = here.replace("://", "://me:p%40ss-c4nary@")
-    code.fetch(planned(f"{signed}/own.git"), tmp_path / "got")
+    fetching.fetch(planned(f"{signed}/own.git"), tmp_path / "got")
     assert (tmp_path / "got/a.py").exists() and first.shown == {"me:p@ss-c4nary"}
     token = here.replace("://", "://t0ken-c4nary@")
-    code.fetch(planned(f"{token}/own.git"), tmp_path / "again")
+    fetching.fetch(planned(f"{token}/own.git"), tmp_path / "again")
     assert "t0ken-c4nary:" in first.shown
     for place in ("got", "again"):
         for file in (tmp_path / place).rglob("*"):
@@ -285,5 +285,5 @@ def test_what_a_url_has_to_sign_in_is_kept_nowhere_and_quoted_nowhere(
     closed = "http://me:p%40ss-c4nary@127.0.0.1:1/x"
     for wanted in (planned(f"{signed}/none.git"), planned(f"{closed}.git"), Code("http", f"{closed}.zip?sig=c4nary")):
         with pytest.raises(CodeSyncFailed) as failure:
-            code.fetch(wanted, tmp_path / f"failed-{wanted.url.rsplit('/', 1)[1]}")
+            fetching.fetch(wanted, tmp_path / f"failed-{wanted.url.rsplit('/', 1)[1]}")
         assert "c4nary" not in str(failure.value) + repr(failure.value.args), failure.value

@@ -254,9 +254,26 @@ def test_a_pod_that_leaves_tells_what_runs_in_it(start: Start, tmp_path: Path) -
 
 def test_the_guard_runs_from_its_source(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """On Kubernetes the runner lies in a zip."""
-    monkeypatch.setattr(guard, "__file__", "/somewhere/runner.zip/guard.py")
+    monkeypatch.setattr(guard.__spec__, "origin", "/somewhere/runner.zip/guard.py")
     process, lines = start("echo hi")
     assert (process.wait(20), lines) == (0, ["hi"])
+
+
+def test_a_replica_that_needs_nothing_loads_nothing() -> None:
+    """Ray looks every 0.1 s whether a job has ended: most of what a trivial command takes is the runner's start."""
+    code = "import sys, submarine_ray.runner.__main__, submarine_ray.runner.single; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "submarine_ray.runner.single" in loaded
+    assert not {"pydantic", "ray", "mlflow", "httpx", "shutil", "tempfile", "ctypes", "lzma"} & set(loaded)
+
+
+def test_a_command_that_leaves_nothing_behind_costs_no_look_at_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = guard.Guard(0, 0, 1.0)
+    monkeypatch.setattr(os, "listdir", lambda *_: pytest.fail("/proc was read"))
+    found._command = os.spawnlp(os.P_NOWAIT, "true", "true")
+    os.waitid(os.P_PID, found._command, os.WEXITED | os.WNOWAIT)
+    found._reap()
+    assert found._status == 0 and found._is_over()
 
 
 def test_why_a_command_cannot_be_started(start: Start, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from submarine_ray.client.spool import Run
-from submarine_ray.runner import code, environment
+from submarine_ray.runner import environment, fetching
 from submarine_ray.runner.environment import HOOK, SHIM, ReplicaLocation, python_path
 from submarine_ray.runner.errors import CodeSyncFailed
 from submarine_ray.runner.process import argv
@@ -126,12 +126,12 @@ def test_git_and_local_code(tmp_path: Path) -> None:
     git = ["git", "-C", str(repository), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*git, *arguments], check=True)
-    code.fetch(Code("git", f"file://{repository}", "main"), tmp_path / "cloned")
-    code.fetch(Code("local", str(repository)), tmp_path / "copied")
+    fetching.fetch(Code("git", f"file://{repository}", "main"), tmp_path / "cloned")
+    fetching.fetch(Code("local", str(repository)), tmp_path / "copied")
     assert (tmp_path / "cloned" / "train.py").exists()
     assert (tmp_path / "copied" / "train.py").exists()
     with pytest.raises(CodeSyncFailed, match="git could not fetch"):
-        code.fetch(Code("git", f"file://{repository}", "no-such-branch"), tmp_path / "none")
+        fetching.fetch(Code("git", f"file://{repository}", "no-such-branch"), tmp_path / "none")
 
 
 def test_import_submarine_leads_to_the_real_package_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
