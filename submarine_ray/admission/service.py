@@ -62,18 +62,19 @@ class Admission:
         self._clusters = clusters
         self.placements = Placements(clusters, self.in_use)
         self._claimants: list[Claimant] = []
-        self._glances: dict[str, tuple[float, Picture]] = {}
+        self._glances: dict[str, tuple[float, Picture | None]] = {}
 
     def add_claimant(self, claimant: Claimant) -> None:
         """Reckon with a feature's jobs."""
         self._claimants.append(claimant)
 
-    def admit(self, cluster: str, wanting: Sequence[Demand]) -> Mapping[str, int]:
+    def admit(self, cluster: str, wanting: Sequence[Demand], capacity: Capacity | None = None) -> Mapping[str, int]:
         """Those of `wanting` that may start now, with how many units each: their room is theirs from now on.
 
-        It stays theirs until they neither hold it nor wait for it; asking again is no harm. Raises Unreachable.
+        It stays theirs until they neither hold it nor wait for it; asking again is no harm. `capacity`: what the
+        cluster has, if the caller has just asked. Raises Unreachable.
         """
-        capacity = self._clusters.capacity(cluster)
+        capacity = capacity or self._clusters.capacity(cluster)
         if capacity.total is None:
             return {one.id: one.units for one in wanting}
         if not wanting:
@@ -99,13 +100,12 @@ class Admission:
 
         Raises Unreachable.
         """
-        capacity = self._clusters.capacity(cluster)
-        if capacity.total is None:
+        picture = self._glance(cluster)
+        if picture is None:
             return f"Waiting for room on cluster {cluster!r}: others are before it."
-        picture = self._glance(cluster, capacity)
         others = [one for one in picture.holders if holder not in (one.id, one.name)]
         kept_for = [one for one in picture.plan.kept_for if one != holder]
-        why = explain.lack(demand, capacity.total, others) or explain.line(kept_for, picture.plan.slots)
+        why = explain.lack(demand, picture.total, others) or explain.line(kept_for, picture.plan.slots)
         return f"Waiting for room on cluster {cluster!r}: {why}."
 
     def in_use(self, cluster: str) -> Resources:
@@ -114,11 +114,12 @@ class Admission:
             book = repository.book(session, cluster)
         return _sum(self._holders(cluster, book, self._still(book)))
 
-    def _glance(self, cluster: str, capacity: Capacity) -> Picture:
-        """How it is, or was a second ago."""
-        looked, picture = self._glances.get(cluster, (0.0, None))
-        if picture is None or time.monotonic() > looked + GLANCE_SECONDS:
-            picture = self._look(cluster, capacity)
+    def _glance(self, cluster: str) -> Picture | None:
+        """How it is, or was a second ago; None where there is no bound. Raises Unreachable."""
+        looked, picture = self._glances.get(cluster, (-GLANCE_SECONDS, None))
+        if time.monotonic() > looked + GLANCE_SECONDS:
+            capacity = self._clusters.capacity(cluster)
+            picture = self._look(cluster, capacity) if capacity.total else None
             self._glances[cluster] = time.monotonic(), picture
         return picture
 
@@ -167,7 +168,9 @@ class Admission:
 
     def _waiting(self, cluster: str, room: Room) -> list[Demand]:
         """The first of those that have room now, and the first of those that will have once others end."""
-        looks = ((minus(room.total, room.held), LOOK), (minus(room.total, room.lasting), PATIENT_LOOK))
+        looks = [(minus(room.total, room.held), LOOK), (minus(room.total, room.lasting), PATIENT_LOOK)]
+        if looks[0][0] == looks[1][0]:  # nothing there will end: the second would find those of the first
+            del looks[1]
         asked = ((claimant, *look) for claimant in self._claimants for look in looks)
         return [one for claimant, size, limit in asked for one in claimant.waiting(cluster, size, limit)]
 

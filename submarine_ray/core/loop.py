@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ class Loop:
         self.name = name
         self._tick = tick
         self._wake = threading.Event()
+        self._next = math.inf
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._last_tick: float | None = None
@@ -30,8 +33,10 @@ class Loop:
     def start(self) -> None:
         self._thread.start()
 
-    def wake(self) -> None:
-        """Tick now: somebody changed a desired state."""
+    def wake(self, seconds: float = 0.0) -> None:
+        """Tick now: somebody changed a desired state; or in `seconds`, if no tick is to come before."""
+        with self._lock:
+            self._next = min(self._next, time.monotonic() + seconds)
         self._wake.set()
 
     def silent_seconds(self) -> float | None:
@@ -47,10 +52,20 @@ class Loop:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.clear()
+            with self._lock:
+                self._next = math.inf  # from here on: whoever wakes during the tick is not passed over
             pause = self._once()
             self._last_tick = time.monotonic()
-            self._wake.wait(min(pause, LONGEST_PAUSE))
+            self.wake(min(pause, LONGEST_PAUSE))
+            self._sleep()
+
+    def _sleep(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            left = self._next - time.monotonic()
+            if left <= 0:
+                return
+            self._wake.wait(left)
 
     def _once(self) -> float:
         try:

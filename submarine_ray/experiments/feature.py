@@ -73,7 +73,7 @@ class ExperimentFeature:
         wanting = [row.demand for row in rows if row.status == Status.ACCEPTED and row.wanted == "run"]
         crowded = any(job.out_of_memory for job in jobs.values()) and self._clusters.has_neighbours(cluster)
         observed = Observed(jobs, capacity.incarnation, capacity.nodes, now_ms(), has_neighbours=crowded)
-        return ClusterView(driver, observed, self._admission.admit(cluster, wanting) if wanting else {})
+        return ClusterView(driver, observed, self._admission.admit(cluster, wanting, capacity) if wanting else {})
 
     def decide(self, row: ExperimentRow, view: ClusterView) -> Step:
         observed = replace(view.observed, units=view.admitted.get(row.id, 0))

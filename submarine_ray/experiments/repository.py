@@ -27,7 +27,7 @@ _ALIVE = ExperimentRow.status != ExperimentStatus.DELETED
 ACTIVE = (ExperimentStatus.CREATED, ExperimentStatus.RUNNING)
 
 
-def add(session: Session, row: ExperimentRow, happened: Iterable[Event]) -> None:
+def add(session: Session, row: ExperimentRow, happened: Iterable[Event], tags: Iterable[str] = ()) -> None:
     """Raises AlreadyExists if the id is taken."""
     session.add(row)
     try:
@@ -35,6 +35,7 @@ def add(session: Session, row: ExperimentRow, happened: Iterable[Event]) -> None
     except IntegrityError as failure:
         raise AlreadyExists(row.id) from failure
     events.record(session, row.id, happened)
+    _add_tags(session, row.id, tags)
 
 
 def find(session: Session, experiment_id: str, lock: bool = False) -> ExperimentRow | None:
@@ -111,6 +112,10 @@ def distinct(session: Session) -> dict[str, list[str]]:
 def set_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
     """Put these tags in place of the experiment's."""
     session.execute(delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == experiment_id))
+    _add_tags(session, experiment_id, tags)
+
+
+def _add_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
     session.add_all(ExperimentTagRow(experiment_id=experiment_id, tag=tag) for tag in dict.fromkeys(tags))
 
 

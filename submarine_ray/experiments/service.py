@@ -88,12 +88,12 @@ class ExperimentService:
         )
         row.generation, row.wanted, row.superseded, row.archived, row.failures = 1, "run", "", False, 0
         accepted = Event("Accepted", f"Accepted for cluster {row.cluster!r}.", None, Status.ACCEPTED)
+        happened = [accepted, *self._warnings(row, spec)]
         while True:
             row.id = self._ids.next()
             try:
                 with self._database.session(write=True) as session:
-                    repository.add(session, row, [accepted, *self._warnings(row, spec)])
-                    repository.set_tags(session, row.id, spec.meta.tags)
+                    repository.add(session, row, happened, spec.meta.tags)
                 break
             except AlreadyExists:  # another control service made the same id in the same millisecond
                 continue

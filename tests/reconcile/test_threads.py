@@ -137,6 +137,15 @@ def test_an_idle_tick_asks_the_database_twice_and_by_an_index(world: World) -> N
         assert "ix_thing_next_check_ms" in str(plan) or "thing_next_check_ms" in str(plan), (statement, plan)
 
 
+def test_a_tick_that_claims_all_that_is_due_looks_for_no_more(world: World) -> None:
+    service = world.service("a")
+    world.add("x")
+    with statements(world) as heard:
+        service.tick()
+    # What is due first; who is due, the claim and its rows; and when the next tick is worth it.
+    assert [one[0].split()[0] for one in heard] == ["SELECT", "SELECT", "UPDATE", "SELECT", "SELECT"], heard
+
+
 def test_many_due_rows_of_one_cluster_keep_no_other_cluster_waiting(world: World) -> None:
     service = world.service("a")
     world.add(*(f"x{number:03}" for number in range(300)), cluster="busy")

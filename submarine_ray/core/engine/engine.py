@@ -117,13 +117,13 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         self._steps.advance()
         while (free := self._looks.free()) > 0:
             rows = self._claim(free)
-            if not rows:
-                break
             by_cluster: dict[str, list[RowT]] = {}
             for row in rows:
                 by_cluster.setdefault(row.row_lane, []).append(row)
             for cluster, group in by_cluster.items():
                 self._looks.put(cluster, partial(self._surely, group, partial(self._work, cluster, group)))
+            if len(rows) < self._bounds.batch and len(by_cluster) < free:
+                break  # these were all that are due
         return self._pause()
 
     def _catch_up(self) -> None:
@@ -346,7 +346,9 @@ class Engine(Generic[RowT, ObservedT, StepT]):
                 log.exception("reconcile.not_told", feature=self._feature.name, row=row.row_key)
         is_changed = len(written) < len(ordered)  # what is desired has changed: decide anew
         due = min((outcome.due_ms for _, outcome in written), default=math.inf)
-        self._let_go((row.row_key for row, _ in ordered), is_changed or due < self._next_tick_ms)
+        self._let_go((row.row_key for row, _ in ordered), is_changed)
+        if due < self._next_tick_ms:
+            self.loop.wake(max(0.0, (due - self._lessee.clock.due_ms()) / 1000))
 
     def _let_go(self, keys: Iterable[str], wake: bool = False) -> None:
         done = list(keys)
