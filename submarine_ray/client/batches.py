@@ -8,9 +8,8 @@ from urllib.parse import quote
 
 from submarine_ray.client.mlflow_rest import MlflowRest
 from submarine_ray.client.spool import TrackingRefused
-from submarine_ray.spec import points
-from submarine_ray.spec.pieces import Row
-from submarine_ray.spec.points import Points
+from submarine_ray.spec.spool import batches
+from submarine_ray.spec.spool.batches import Batch, Points, Row
 
 # Where our service mounts MLflow: what is beside it is ours.
 _MOUNT = "/mlflow"
@@ -24,7 +23,7 @@ class Batches:
     def __init__(self, rest: MlflowRest, run_id: str, writer: str) -> None:
         self._rest = rest
         self._writer = writer
-        self._path = rest.prefix.removesuffix(_MOUNT) + points.path(run_id)
+        self._path = rest.prefix.removesuffix(_MOUNT) + batches.path(run_id)
 
     def stored(self) -> int | None:
         """Up to where the spool is stored; None where the server is not ours, or an older one. Raises OSError."""
@@ -38,5 +37,5 @@ class Batches:
 
     def send(self, rows: Sequence[Row], after: int, end: int) -> None:
         """Store what the spool holds up to `end`, once. Raises OSError, TrackingRefused."""
-        body = Points.of(rows).body(self._writer, after, end)
+        body = Batch(self._writer, after, end, Points.of(rows)).written()
         self._rest.call("POST", self._path, zlib.compress(body, _LEVEL), _HEADERS)

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from submarine_ray.client import spool
 from submarine_ray.client.spool import Run, TrackingRefused, say, whole_lines
 from submarine_ray.spec.launch import NOT_STORED
-from submarine_ray.spec.pieces import Piece, Row, metric
-from submarine_ray.spec.points import MAX_POINTS, writer_file
 from submarine_ray.spec.records import Metric, Param
+from submarine_ray.spec.spool import writer_file
+from submarine_ray.spec.spool.batches import MAX_POINTS, Row
+from submarine_ray.spec.spool.lines import Piece, metric
 
 if TYPE_CHECKING:
     from submarine_ray.client.batches import Batches

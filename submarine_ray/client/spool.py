@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from submarine_ray.spec.pieces import PIECE_BYTES, Piece, first
 from submarine_ray.spec.records import Metric, Param, Record
+from submarine_ray.spec.spool import lines
+from submarine_ray.spec.spool.lines import PIECE_BYTES, Piece
 from submarine_ray.spec.tags import run_tags
 
 TRIAL_VARIABLE = "SUBMARINE_TRIAL_ID"
@@ -99,7 +100,7 @@ class Spool:
 
     def write(self, record: Record) -> None:
         """Append a record. Raises OSError: the disk is full."""
-        line = record.line()
+        line = lines.written(record)
         if self._is_torn:
             line = b"\n" + line  # what was torn must not take this one with it
         written = os.write(self._file, line)
@@ -135,4 +136,4 @@ def piece(path: Path, offset: int, most: int) -> Piece | None:
         return None
     with path.open("rb") as file:
         file.seek(offset)
-        return first(file.read(PIECE_BYTES), offset, most)
+        return lines.first(file.read(PIECE_BYTES), offset, most)

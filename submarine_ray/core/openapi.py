@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict
 
-from submarine_ray.spec import points
 from submarine_ray.spec.batch import MetricBatch
 from submarine_ray.spec.examples import EXAMPLES
+from submarine_ray.spec.spool import batches
 
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "The request is invalid; the message names the field and what to write there",
@@ -121,5 +121,5 @@ def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
         parameter.setdefault("description", _PARAMETERS[parameter["name"]])
     content = operation.get("requestBody", {}).get("content", {})
-    if path.startswith("/api/v1/") and "application/json" in content and path != points.path("{run_id}"):
+    if path.startswith("/api/v1/") and "application/json" in content and path != batches.path("{run_id}"):
         content["application/yaml"] = content["application/json"]

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from submarine_ray.runner import places
-from submarine_ray.spec.launch import SPOOL, Launch
+from submarine_ray.spec import spool
+from submarine_ray.spec.launch import Launch
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Workspace:
     @property
     def spool(self) -> Path:
         """Where `log_metric` writes."""
-        return self.root / SPOOL
+        return self.root / spool.FILE
 
     def variables(self) -> dict[str, str]:
         """Submarine's CODE_PATH, where there is code: it lies in $CODE_PATH/current."""

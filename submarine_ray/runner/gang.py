@@ -28,7 +28,8 @@ from submarine_ray.runner.process import ENDED_STATUS, ReplicaProcess
 from submarine_ray.spec import memory
 from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch, Replica
-from submarine_ray.spec.records import Metric, parsed
+from submarine_ray.spec.records import Metric
+from submarine_ray.spec.spool import lines as spool_lines
 
 HAND_OVER_SECONDS = 0.2
 WAIT_NOTICE_SECONDS = 15.0
@@ -117,7 +118,7 @@ class ReplicaActor:
         for line in whole_lines(self._workspace.spool, self._read_to):
             self._read_to += len(line)
             with contextlib.suppress(ValueError):  # a damaged one, of which the shipper warns
-                record = parsed(line)
+                record = spool_lines.read(line)
                 if isinstance(record, Metric):
                     found.append((record.key, record.value))
         return found

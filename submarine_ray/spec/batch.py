@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from submarine_ray.spec.points import MAX_KEYS, MAX_POINTS
+from submarine_ray.spec.spool.batches import MAX_KEYS, MAX_POINTS
 
 _INT64 = 2**63
 _Whole = Annotated[int, Field(ge=-_INT64, lt=_INT64)]

@@ -21,8 +21,6 @@ BEGUN_BEFORE_STATUS = 214
 NOT_REACHED_STATUS = 215
 # How a replica's log tells that something logged could not be stored: the service makes an event of such a line.
 NOT_STORED = "[submarine] not stored: "
-# In a replica's own directory: what it logs, on its way to the store.
-SPOOL = ".metrics.jsonl"
 # At the end of a line in a job's log: it is not finished, and the next line of the same replica takes its place.
 UNFINISHED = "\r"
 # How many seconds a process has between SIGTERM and SIGKILL where nothing else is said; Kubernetes' own default.

@@ -1,4 +1,4 @@
-"""Metrics and parameters: what may be logged, and how a record travels from the call to MLflow.
+"""Metrics and parameters: what may be logged, and how MLflow's REST API takes it.
 
 Whatever passes these checks is stored: they are MLflow's own, and stricter where MLflow would store something else
 than it was given. Only the standard library: this runs in every replica.
@@ -7,7 +7,6 @@ than it was given. Only the standard library: this runs in every replica.
 from __future__ import annotations
 
 import functools
-import json
 import math
 import posixpath
 import re
@@ -48,10 +47,6 @@ class Metric:
             value = "NaN" if math.isnan(self.value) else "Infinity" if self.value > 0 else "-Infinity"
         return {"key": self.key, "value": value, "step": self.step, "timestamp": self.timestamp}
 
-    def line(self) -> bytes:
-        """The record as the spool keeps it."""
-        return json.dumps([self.key, self.value, self.step, self.timestamp]).encode() + b"\n"
-
     def __str__(self) -> str:
         return f"metric {self.key!r} = {self.value!r} at step {self.step}"
 
@@ -85,26 +80,11 @@ class Param:
         """The record as MLflow's REST API takes it."""
         return {"key": self.key, "value": self.value}
 
-    def line(self) -> bytes:
-        """The record as the spool keeps it."""
-        return json.dumps([self.key, self.value]).encode() + b"\n"
-
     def __str__(self) -> str:
         return f"parameter {self.key!r} = {shown(self.value)}"
 
 
 Record = Metric | Param
-
-
-def parsed(line: bytes) -> Record:
-    """A spool's line as the record it holds. Raises ValueError for one that is damaged, or cannot be stored."""
-    try:
-        values = json.loads(line)
-        if isinstance(values, list) and len(values) in (2, 4):
-            return Param.checked(*values) if len(values) == 2 else Metric.checked(*values)
-    except (TypeError, ValueError, RecursionError) as failure:
-        raise ValueError(f"a damaged record, {shown(line)}: {failure}") from failure
-    raise ValueError(f"a damaged record, {shown(line)}")
 
 
 def checked_key(key: object) -> str:

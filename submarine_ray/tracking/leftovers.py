@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from submarine_ray.core.errors import InvalidSpec, NotFound, TooLarge
-from submarine_ray.spec.pieces import PIECE_BYTES, Piece, Row, first, metric
-from submarine_ray.spec.points import Points, writer_file
-from submarine_ray.tracking.batches import Batch, checked_writer
+from submarine_ray.spec.spool import writer_file
+from submarine_ray.spec.spool.batches import Batch, Points, Row
+from submarine_ray.spec.spool.lines import PIECE_BYTES, Piece, first, metric
+from submarine_ray.tracking.batches import checked_writer
 from submarine_ray.tracking.service import TrackingService
 
 # Of one spool, some ten million points: what is more is told and stays where it is.

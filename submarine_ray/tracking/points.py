@@ -21,8 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import Conflict, DatabaseUnavailable, InvalidSpec, NotFound
-from submarine_ray.spec.points import Points
-from submarine_ray.tracking.batches import Batch
+from submarine_ray.spec.spool.batches import Batch, Points
 
 ROWS_A_STATEMENT = 2_000  # 200 KB: below any server's max_allowed_packet
 KEYS_A_QUERY = 500

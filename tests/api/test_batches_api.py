@@ -14,7 +14,7 @@ import pytest
 
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.core.errors import Unavailable
-from submarine_ray.spec.points import MAX_EXPANDED_BYTES, MAX_KEYS, MAX_POINTS, Points, path
+from submarine_ray.spec.spool.batches import MAX_EXPANDED_BYTES, MAX_KEYS, MAX_POINTS, Batch, Points, path
 from submarine_ray.tracking import endpoints
 from submarine_ray.tracking.intake import Intake
 
@@ -59,7 +59,8 @@ def test_a_batch_is_stored_once(api: httpx.Client, run: str) -> None:
     ("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)]
 )
 def test_a_batch_may_be_compressed(api: httpx.Client, run: str, encoding: str, compress: Any) -> None:
-    sent = Points.of([("loss", float("inf"), 3, 7), ("up", 1 / 3, 3, 7)]).body("w", 0, 100)
+    points = Points.of([("loss", float("inf"), 3, 7), ("up", 1 / 3, 3, 7)])
+    sent = Batch("w", 0, 100, points).written()
     headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
     answer = api.post(path(run), content=compress(sent), headers=headers)
     assert answer.status_code == 200, answer.text

@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from submarine_ray.spec.points import Points, writer_file
 from submarine_ray.spec.records import Metric, Param
+from submarine_ray.spec.spool import writer_file
+from submarine_ray.spec.spool.batches import Batch, Points
+from submarine_ray.spec.spool.lines import written
 from submarine_ray.tracking import leftovers
-from submarine_ray.tracking.batches import Batch
 from submarine_ray.tracking.service import TrackingService
 from tests.service import own_run
 
@@ -30,7 +31,7 @@ def made(tracking: TrackingService, id: str) -> str:
 def spool(path: Path, steps: range, key: str = "loss", writer: str | None = None) -> Path:
     path.mkdir(exist_ok=True)
     file = path / ".metrics.jsonl"
-    file.write_bytes(b"".join(Metric(key, step / 7, step, 1000 + step).line() for step in steps))
+    file.write_bytes(b"".join(written(Metric(key, step / 7, step, 1000 + step)) for step in steps))
     if writer:
         writer_file(file).write_text(writer)
     return file
@@ -44,7 +45,9 @@ def test_each_replicas_points_go_to_its_run(tracking: TrackingService, tmp_path:
     run = made(tracking, "experiment-left-1")
     found = {name: spool(tmp_path / name, range(3000)) for name in ("worker-0", "worker-1")}
     with found["worker-1"].open("ab") as file:
-        file.write(b'["loss", torn\n' + Param("lr", "0.1").line() + Metric("loss", 0.5, 3000, 1).line() + b'["unfin')
+        file.write(
+            b'["loss", torn\n' + written(Param("lr", "0.1")) + written(Metric("loss", 0.5, 3000, 1)) + b'["unfin'
+        )
     for _ in range(2):  # again, because the service died before it noted that it had
         told = leftovers.load(tracking, run, "experiment-left-1", found)
         runs = {replica: run for run, replica in tracking.runs(run).items()}

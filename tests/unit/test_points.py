@@ -22,8 +22,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
-from submarine_ray.spec.points import Points
-from submarine_ray.tracking.batches import Batch
+from submarine_ray.spec.spool.batches import Batch, Points
 from submarine_ray.tracking.points import MetricPoints
 
 Row = tuple[str, float, int, int]  # key, value, step, timestamp

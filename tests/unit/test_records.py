@@ -14,7 +14,8 @@ import pytest
 from submarine_ray.client import tracking
 from submarine_ray.client.spool import Spool
 from submarine_ray.experiments.losses import losses
-from submarine_ray.spec.records import Metric, Param, checked_number, parsed
+from submarine_ray.spec.records import Metric, checked_number
+from submarine_ray.spec.spool.lines import read
 
 torch = pytest.importorskip("torch")
 
@@ -28,7 +29,7 @@ def spool(tmp_path: Path) -> Any:
 
 
 def logged(spool: Path) -> list[tuple[Any, ...]]:
-    records = [parsed(line) for line in spool.read_bytes().splitlines(keepends=True)]
+    records = [read(line) for line in spool.read_bytes().splitlines(keepends=True)]
     return [(r.key, r.value, r.step) if isinstance(r, Metric) else (r.key, r.value) for r in records]
 
 
@@ -99,13 +100,6 @@ def test_infinities_and_nan_are_numbers() -> None:
     assert [Metric("m", v, 0, 0).body()["value"] for v in (math.nan, math.inf, -math.inf)] == [
         "NaN", "Infinity", "-Infinity",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("line", [b"", b"{}", b"[1", b'["a"]', b'["a", 1.0, 99999999999999999999, 1]', b"\xff\xfe"])
-def test_damaged_lines_are_no_records(line: bytes) -> None:
-    with pytest.raises(ValueError, match="a damaged record"):
-        parsed(line + b"\n")
-    assert parsed(Param("a", "b").line()) == Param("a", "b")
 
 
 def test_a_log_that_tells_of_a_loss_makes_an_event(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from submarine_ray.client.shipper import Shipper
 from submarine_ray.client.spool import Run, Spool, piece
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.runner.process import ReplicaProcess
-from submarine_ray.spec import pieces
 from submarine_ray.spec.launch import Replica
-from submarine_ray.spec.points import Points
+from submarine_ray.spec.spool import lines
+from submarine_ray.spec.spool.batches import Batch, Points
 from submarine_ray.tracking.batches import expanded, parsed
 from tests.conftest import wait_until
 
@@ -201,7 +201,7 @@ def test_another_sender_with_other_batches_doubles_nothing(service: Service, tmp
     def store() -> None:
         (writer, after), end = *service.sequences.items(), len(b"".join(lines[:150]))
         rows = [tuple(json.loads(line)) for line in lines[100:150]]
-        assert service.take(Points.of(rows).body(writer, after, end), "")[0] == 200
+        assert service.take(Batch(writer, after, end, Points.of(rows)).written(), "")[0] == 200
 
     service.meanwhile = store
     assert Shipper(path, run(service)).start().close()
@@ -260,7 +260,7 @@ def test_lines_that_are_torn_are_no_others(tmp_path: Path) -> None:
     found = piece(path, 0, 100)
     assert found and list(found.rows) == [("b", 1.0, 2, 3)] and len(found.refused) == 2
     assert found.end == len(b'["a", 1.0\n2, 3]\n["b", 1.0, 2, 3]\n') and piece(path, found.end, 100) is None
-    path.write_bytes(b"x" * pieces.PIECE_BYTES + b"\n")
+    path.write_bytes(b"x" * lines.PIECE_BYTES + b"\n")
     found = piece(path, 0, 100)
     assert found and found.refused and piece(path, found.end, 100)
 

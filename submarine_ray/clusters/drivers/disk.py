@@ -14,7 +14,8 @@ from pathlib import Path
 
 from submarine_ray.clusters.drivers.base import LogBeganAnew
 from submarine_ray.spec.home import Home
-from submarine_ray.spec.launch import SPOOL, Launch
+from submarine_ray.spec.launch import Launch
+from submarine_ray.spec.spool import FILE
 
 TAIL_SECONDS = 0.1
 PIECE = 65_536  # of a log: what each reader holds of it
@@ -91,7 +92,7 @@ class Disk:
 
     def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
         """What an attempt's replicas logged, by replica."""
-        found = (self.home.work / experiment_id / submission_id).glob(f"*/{SPOOL}")
+        found = (self.home.work / experiment_id / submission_id).glob(f"*/{FILE}")
         return {file.parent.name: file for file in sorted(found)}
 
     def purge(self, experiment_id: str) -> None:

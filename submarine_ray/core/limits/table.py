@@ -8,7 +8,7 @@ from enum import Enum
 from submarine_ray.core.http import PACKAGE_PATH
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.bounds import MAX_NODES
-from submarine_ray.spec.points import MAX_EXPANDED_BYTES
+from submarine_ray.spec.spool.batches import MAX_EXPANDED_BYTES
 
 MIB = 2**20
 # MLflow's own limit of a request to log a batch is 1 MB; traces with pictures are larger.

@@ -1,4 +1,8 @@
-"""A spool in pieces: many records at once while they are whole, one by one where something is wrong with some."""
+"""The spool's lines: a JSON list for each record, `[key, value, step, timestamp]` or `[key, value]` for a parameter.
+
+It is Python's JSON, which has `NaN`, `Infinity` and `-Infinity`. A newline ends a record: a line without one is still
+being written, or was cut off by a crash. Lines are read many at once; one by one where something is wrong with some.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,29 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from submarine_ray.spec.points import MAX_KEYS, MAX_POINTS
-from submarine_ray.spec.records import Metric, Param, checked_key, parsed
+from submarine_ray.spec.records import Metric, Param, Record, checked_key, shown
+from submarine_ray.spec.spool.batches import MAX_KEYS, MAX_POINTS, Row
 
 PIECE_BYTES = 2**20
 _INT64 = 2**63
 
-# (key, value, step, timestamp), and where the spool's next record begins.
-Row = tuple[str, float, int, int]
+
+def written(record: Record) -> bytes:
+    """A record's line."""
+    if isinstance(record, Metric):
+        return json.dumps([record.key, record.value, record.step, record.timestamp]).encode() + b"\n"
+    return json.dumps([record.key, record.value]).encode() + b"\n"
+
+
+def read(line: bytes) -> Record:
+    """The record that a line holds. Raises ValueError for one that is damaged, or cannot be stored."""
+    try:
+        values = json.loads(line)
+        if isinstance(values, list) and len(values) in (2, 4):
+            return Param.checked(*values) if len(values) == 2 else Metric.checked(*values)
+    except (TypeError, ValueError, RecursionError) as failure:
+        raise ValueError(f"a damaged record, {shown(line)}: {failure}") from failure
+    raise ValueError(f"a damaged record, {shown(line)}")
 
 
 @dataclass
@@ -75,7 +94,7 @@ def _one_by_one(lines: list[bytes], ends: list[int]) -> Piece:
     for line, end in zip(lines, ends, strict=True):
         begun, before = before, end
         try:
-            record = parsed(line)
+            record = read(line)
         except ValueError as failure:
             if line:
                 piece.refused.append(str(failure))
