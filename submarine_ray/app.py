@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 import uvicorn
@@ -17,6 +16,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
+from starlette.middleware.base import RequestResponseEndpoint
 
 from submarine_ray.access import deletions
 from submarine_ray.access import endpoints as access_endpoints
@@ -49,6 +49,7 @@ from submarine_ray.notebooks.proxy import NotebookContent
 from submarine_ray.packages import endpoints as package_endpoints
 from submarine_ray.platform import VERSION, Platform
 from submarine_ray.serving import endpoints as serving_endpoints
+from submarine_ray.spec.answers.health import ServiceHealth
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.private import NotPrivate
 from submarine_ray.templates import endpoints as template_endpoints
@@ -168,8 +169,8 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
 
 def _add_operations(app: FastAPI, platform: Platform) -> None:
     @app.get("/health", tags=["operations"], summary="Get the health of the service")
-    async def health() -> dict[str, Any]:
-        return platform.told(await platform.health.fresh())
+    async def health() -> ServiceHealth:
+        return platform.report(await platform.health.fresh())
 
     @app.get(
         "/ready", tags=["operations"], summary="Get whether the service is ready",
@@ -178,7 +179,8 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
     async def ready() -> Response:
         report = await platform.health.fresh()
         well = report.can_write and platform.tracking.is_ready
-        return JSONResponse(platform.told(report), HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+        answer = platform.report(report).model_dump(mode="json", by_alias=True)
+        return JSONResponse(answer, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
 
     @app.get("/metrics", tags=["operations"], summary="Get metrics for Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:
@@ -195,7 +197,7 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
         return JSONResponse(app.openapi())  # where Submarine has it
 
     @app.middleware("http")
-    async def measure(request: Request, call_next: Any) -> Any:
+    async def measure(request: Request, call_next: RequestResponseEndpoint) -> Response:
         begun = time.perf_counter()
         response = await call_next(request)
         route = getattr(request.scope.get("route"), "path", "other")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from submarine_ray.access.exposure import Exposure
 from submarine_ray.access.sessions import Sessions
@@ -44,6 +44,7 @@ from submarine_ray.packages.store import PackageStore
 from submarine_ray.serving.perform import Serving
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
+from submarine_ray.spec.answers.health import ClockJump, ServiceHealth
 from submarine_ray.templates import library
 from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking.service import TrackingService
@@ -52,6 +53,16 @@ from submarine_ray.tracking.tensorboard import TensorBoard
 VERSION = version("submarine-ray")
 # A log of hundreds of MiB keeps a worker for minutes: some of them leave others to the submissions of their cluster.
 EXPERIMENT_BOUNDS = Bounds(steps_of_cluster=8)
+
+
+class Background(Protocol):
+    """Work that runs beside the requests."""
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+
+    def stop(self) -> None:
+        """End after the step under way."""
 
 
 class Platform:
@@ -130,15 +141,16 @@ class Platform:
         self.follower = Follower(self.database)
         self.follower.add(changes.tell_all)
         self.follower.add_look(self.sessions.look_at_watched)
-        self.background: tuple[Engine[Any, Any, Any] | Loop, ...] = (
-            self.experiment_engine,
-            self.notebook_engine,
-            self.serving_engine,
-            self.cluster_engine,
-            self.housekeeping,
-            Loop("events", self.follower.tick),
+        loops = (self.housekeeping, Loop("events", self.follower.tick))
+        engines = (self.experiment_engine, self.notebook_engine, self.serving_engine, self.cluster_engine)
+        self.background: tuple[Background, ...] = (*engines, *loops)
+        self.loops: tuple[Loop, ...] = (
+            self.experiment_engine.loop,
+            self.notebook_engine.loop,
+            self.serving_engine.loop,
+            self.cluster_engine.loop,
+            *loops,
         )
-        self.loops = tuple(one.loop if isinstance(one, Engine) else one for one in self.background)
         self.health = Health(self._watched())
         self.started_ms = now_ms()
 
@@ -168,19 +180,19 @@ class Platform:
         self.database.close()
         self.instance.release()
 
-    def told(self, report: Report) -> dict[str, Any]:
-        """A report as it is answered."""
+    def report(self, found: Report) -> ServiceHealth:
+        """The answer to a request for the service's health."""
         silent = {loop.name: loop.silent_seconds() for loop in self.loops}
-        return {
-            "status": "degraded" if report.problems else "ok",
-            "version": VERSION,
-            "startedTime": iso(self.started_ms),
-            "database": report.database,
-            "tracking": "up" if self.tracking.is_ready else "starting",
-            "problems": list(report.problems),
-            "clockJumps": [{"time": iso(one.at_ms), "seconds": round(one.by_ms / 1000, 1)} for one in CLOCK.jumps],
-            "secondsSinceTick": {name: None if one is None else round(one, 1) for name, one in silent.items()},
-        }
+        return ServiceHealth(
+            status="degraded" if found.problems else "ok",
+            version=VERSION,
+            started_time=iso(self.started_ms),
+            database=found.database,
+            tracking="up" if self.tracking.is_ready else "starting",
+            problems=list(found.problems),
+            clock_jumps=[ClockJump(time=iso(one.at_ms), seconds=round(one.by_ms / 1000, 1)) for one in CLOCK.jumps],
+            seconds_since_tick={name: None if one is None else round(one, 1) for name, one in silent.items()},
+        )
 
     def _watched(self) -> Watched:
         settings, home = self.settings, self.settings.layout

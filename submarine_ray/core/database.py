@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from pymysql.err import Error as DriverError
-from sqlalchemy import Engine, MetaData, Text, create_engine, event, text
+from sqlalchemy import Connection, Engine, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, sessionmaker
@@ -173,9 +174,9 @@ class OpenFile:
         return None
 
 
-def _let_go_of_rows(connection: Any, _record: Any) -> None:
+def _let_go_of_rows(connection: DBAPIConnection, _record: object) -> None:
     """A service that is suspended in the middle of a transaction holds up the others for no longer than that."""
-    with connection.cursor() as cursor:
+    with closing(connection.cursor()) as cursor:
         cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}")
         with suppress(DriverError):  # MySQL does not have it
             cursor.execute(f"SET SESSION idle_write_transaction_timeout = {IDLE_SECONDS}")
@@ -204,7 +205,7 @@ def _engine(url: str) -> Engine:
     engine = create_engine(url, pool_size=10, max_overflow=30, pool_timeout=POOL_WAIT_SECONDS)
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # SQLAlchemy's BEGIN below, not the driver's late one
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -214,7 +215,7 @@ def _engine(url: str) -> Engine:
         cursor.close()
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
+    def _begin(connection: Connection) -> None:
         immediate = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 

@@ -19,9 +19,9 @@ SAID = 10  # how many of the things that are wrong are told
 class _Validated(Request):
     """A request whose body has been read and validated; to FastAPI it is the document."""
 
-    value: Any = None
+    value: object = None
 
-    async def json(self) -> Any:
+    async def json(self) -> object:
         return self.value
 
 

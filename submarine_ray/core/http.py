@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
+from starlette.types import Message, Receive, Scope, Send
 
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError, Unavailable
 from submarine_ray.spec.problems import sentence
 
+__all__ = ["App", "Message", "Receive", "Scope", "Send", "add_error_handlers", "is_navigation"]
 log = structlog.get_logger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PACKAGE_PATH = "/api/v1/package"
@@ -71,6 +68,6 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def _allowed(request: Request) -> list[str]:
     """The methods that a path has; Starlette tells those of the first route alone."""
-    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    paths: dict[str, dict[str, object]] = request.app.openapi()["paths"]
     here = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
     return sorted({method.upper() for methods in here for method in methods})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -12,7 +11,7 @@ from fastapi.routing import APIRoute
 from submarine_ray.core.documents import DocumentRoute
 
 
-def known_first(get: Callable[[str], Any]) -> type[APIRoute]:
+def known_first(get: Callable[[str], object]) -> type[APIRoute]:
     """Routes whose PATCH first asks `get`, which raises NotFound, for what the path names in its one parameter."""
 
     class KnownFirst(DocumentRoute):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -191,7 +191,7 @@ def give_back(session: Session, table: type[Row], claims: Mapping[str, str]) -> 
     )
 
 
-def apply(session: Session, row: Claimable, values: Mapping[str, Any]) -> bool:
+def apply(session: Session, row: Claimable, values: Mapping[str, object]) -> bool:
     """Write what was observed of a leased row and let go of it; False if the lease or the desired state has changed.
 
     A changed desired state frees the lease, due at once: it is decided anew.

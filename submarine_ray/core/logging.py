@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
-from typing import Any
 
 import structlog
+from structlog.types import EventDict, Processor
 
 from submarine_ray.spec import masks
 
 
 def configure(level: str, json: bool) -> None:
     """Send structlog's and the standard library's records through one format to stderr."""
-    shared: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level,
+    shared: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level,
               structlog.processors.TimeStamper(fmt="iso", utc=True)]  # fmt: skip
     # Tracebacks without the values of variables: those may be secret, and drawing them takes seconds.
     renderer = (
@@ -27,7 +26,7 @@ def configure(level: str, json: bool) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
-    last: list[Any] = [
+    last: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,  # here, so that libraries' records have it too
         _without_passwords,
@@ -39,6 +38,6 @@ def configure(level: str, json: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def _without_passwords(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _without_passwords(_logger: object, _method: str, event: EventDict) -> EventDict:
     """What URLs have to sign in is not for logs: they are kept elsewhere, and read by others."""
     return {key: masks.text(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -10,7 +10,7 @@ import asyncio
 import socket
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
@@ -36,18 +36,22 @@ _THIS_NETWORK = ip_network("0.0.0.0/8")  # Linux takes 0.0.0.0 for this machine
 _IPV4_INSIDE = tuple(ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))  # NAT64; IPv4-compatible
 
 
+# What `socket.getaddrinfo` answers: family, type, protocol, canonical name and address.
+_AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+
 class AddressRefused(Exception):
     """The service does not connect to this address; the message says what grants it."""
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> object:
     """`10.0.0.0/8, 127.0.0.1` as well as a JSON list."""
     if not isinstance(value, str):
         return value
     return [word.strip(" []\"'") for word in value.split(",") if word.strip(" []\"'")]
 
 
-def _network(value: Any) -> Any:
+def _network(value: object) -> object:
     """One of them, refused with what was given and how to write it."""
     if not isinstance(value, str):
         return value
@@ -100,7 +104,7 @@ class Outgoing:
             raise _no_name(host) from failure
         return self._passed(host, found)
 
-    def _passed(self, host: str, found: Sequence[tuple[Any, ...]]) -> list[str]:
+    def _passed(self, host: str, found: Sequence[_AddressInfo]) -> list[str]:
         passed, refusal = [], ""
         for text in dict.fromkeys(str(entry[4][0]) for entry in found):
             if why := self._why_not(ip_address(text)):

@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 import httpx
 import structlog
@@ -185,7 +184,7 @@ async def _up(receive: Receive, upstream: ClientConnection) -> None:
             code = message.get("code") or 1000
             await upstream.close(1000 if code in _UNSENDABLE_CODES else code)
             return
-        text: Any = message.get("text")
+        text: str | None = message.get("text")
         await upstream.send(text if text is not None else message["bytes"])
 
 

@@ -7,7 +7,6 @@ cost no more, and a lost key fails what needs the document and nothing beside it
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -69,7 +68,7 @@ class Sealed(TypeDecorator[Kept]):
             return None
         return (Kept(value) if isinstance(value, str) else value).for_storage(_boxes.get(dialect))
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Kept | None:
+    def process_result_value(self, value: object, dialect: Dialect) -> Kept | None:
         if value is None:
             return None
         stored = str(value)
@@ -120,7 +119,7 @@ def check_key(database: Database) -> None:
         log.error("documents.key_lost", why=str(failure))
 
 
-def _seal_column(database: Database, table: SqlTable, column: Column[Any]) -> int:
+def _seal_column(database: Database, table: SqlTable, column: Column[Kept]) -> int:
     (key,) = table.primary_key.columns
     raw = type_coerce(column, Text)
     in_clear = raw.not_like(f"{PREFIX}%")

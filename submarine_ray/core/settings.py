@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _are_listed(cls, hosts: Any) -> Any:
+    def _are_listed(cls, hosts: object) -> object:
         return listed(hosts) if isinstance(hosts, str) else hosts
 
     @field_validator("allowed_hosts")

@@ -8,13 +8,13 @@ import csv
 import io
 import json
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import quote
 
 from nicegui import ui
 
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.experiments.pages import address as artifact_page
+from submarine_ray.spec.json_types import Json, JsonObject, objects_at, value_at
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.services import Services
 
@@ -123,23 +123,29 @@ def _draw_table(content: str, delimiter: str) -> None:
 def _draw_notebook(content: bytes) -> bool:
     """Cells and their outputs as text and pictures; False for what is not a notebook."""
     try:
-        cells: list[dict[str, Any]] = json.loads(content)["cells"]
-        for cell in cells:
-            source = "".join(cell.get("source", ""))
+        document: JsonObject = json.loads(content)
+        if not isinstance(value_at(document, "cells"), list):
+            return False
+        for cell in objects_at(document, "cells"):
+            source = _joined(cell.get("source"))
             if cell.get("cell_type") == "code":
                 parts.block(source, "Code")
-                for output in cell.get("outputs", []):
+                for output in objects_at(cell, "outputs"):
                     _draw_output(output)
             else:
                 parts.text(source, "p", "anywhere").style("white-space: pre-wrap")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
         return False
     return True
 
 
-def _draw_output(output: dict[str, Any]) -> None:
-    data = output.get("data", {})
-    if "image/png" in data:
-        _image(f"data:image/png;base64,{''.join(data['image/png'])}", "Output")
-    elif said := "".join(output.get("text") or data.get("text/plain") or ""):
+def _draw_output(output: JsonObject) -> None:
+    if image := _joined(value_at(output, "data", "image/png")):
+        _image(f"data:image/png;base64,{image}", "Output")
+    elif said := _joined(output.get("text")) or _joined(value_at(output, "data", "text/plain")):
         parts.block(said, "Output")
+
+
+def _joined(lines: Json) -> str:
+    """Text, which notebooks keep as a list of lines or whole."""
+    return "".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")

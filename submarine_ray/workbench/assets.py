@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import MutableMapping
 from functools import cache
 from http import HTTPStatus
-from typing import Any
 
 from nicegui import __version__, dependencies
 
-from submarine_ray.core.http import App, Receive, Scope, Send
+from submarine_ray.core.http import App, Message, Receive, Scope, Send
 
 PREFIX = f"/_nicegui/{__version__}/"  # NiceGUI lets browsers keep what is below it for a year
 MAX_KEPT = 32 * 2**20
 _CHARTS = "nicegui-echart"
 
-Messages = list[MutableMapping[str, Any]]
+Messages = list[Message]
 
 
 class Kept:
@@ -44,14 +42,14 @@ class Kept:
         messages: Messages = []
         is_read = False
 
-        async def nobody_leaves() -> MutableMapping[str, Any]:
+        async def nobody_leaves() -> Message:
             nonlocal is_read
             if is_read:
                 await asyncio.Event().wait()
             is_read = True
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def keep(message: MutableMapping[str, Any]) -> None:
+        async def keep(message: Message) -> None:
             messages.append(message)
 
         await self._app(scope, nobody_leaves, keep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from nicegui import ui
 
@@ -21,7 +20,7 @@ _AXIS = {
     "splitLine": {"lineStyle": {"color": _GREY, "opacity": 0.18}},
     "nameTextStyle": {"color": _GREY},
 }
-Options = dict[str, Any]  # ECharts'
+Options = dict[str, object]  # ECharts'
 Series = Mapping[str, Sequence[tuple[object, float | None]]]
 
 
@@ -126,13 +125,14 @@ def pie(values: Mapping[str, float], colours: Mapping[str, str] | None = None) -
     }
 
 
-def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[Any]], colour_by: Sequence[float]) -> Options:
+def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[object]], colour_by: Sequence[float]) -> Options:
     """Parallel coordinates: a line a row, coloured by a value."""
     axes = []
     for number, name in enumerate(dimensions):
         values = [row[number] for row in rows]
-        kind = "value" if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values) else "category"
-        if kind == "value" and min(values) > 0 and max(values) / min(values) > SPREAD:
+        numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        kind = "value" if len(numbers) == len(values) else "category"
+        if kind == "value" and min(numbers) > 0 and max(numbers) / min(numbers) > SPREAD:
             kind = "log"  # as learning rates are: else all but the largest would be one line
         one: Options = {"dim": number, "name": name, "type": kind, **_AXIS, "scale": True}
         if kind == "category":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from nicegui import ui
 from starlette.requests import Request
@@ -119,7 +119,9 @@ class _Table:
             parts.button("New experiment", lambda: ui.navigate.to("/experiments/new"), "add", "main")
         with parts.row():
             search = ui.input(
-                placeholder="Search name or id", value=self._view.q, on_change=lambda event: self._show(q=event.value)
+                placeholder="Search name or id",
+                value=self._view.q,
+                on_change=lambda event: self._show(q=event.value or ""),
             )
             search.props('dense outlined clearable debounce=250 aria-label="Search name or id" data-search')
             self._choice(
@@ -144,13 +146,14 @@ class _Table:
             {"": "Any", **options, **({value: value} if value else {})},
             label=label,
             value=value,
-            on_change=lambda event: self._show(**{name: event.value or ""}),
+            on_change=lambda event: self._show(1, **{name: event.value or ""}),
         )
         choice.props("dense outlined options-dense").style("min-width: 128px")
 
-    async def _show(self, **changed: Any) -> None:
-        changed = {name: "" if value is None else value for name, value in changed.items()}
-        self._view = replace(self._view, **{"page": 1, **changed})
+    async def _show(self, page: int = 1, **filters: str) -> None:
+        values = asdict(self._view)
+        values.update(filters, page=page)
+        self._view = View(**values)
         ui.navigate.history.replace(self._view.url)
         self._table.selected.clear()
         await self._load()
@@ -214,7 +217,7 @@ class _Table:
         if await dialogs.confirmed(f"Delete {len(ids)} permanently?", consequence, "Delete"):
             await self._each(self._experiments.delete, ids, "Deleted")
 
-    async def _each(self, action: Any, ids: list[str], said: str) -> None:
+    async def _each(self, action: Callable[[str], object], ids: list[str], said: str) -> None:
         done = [id for id in ids if await parts.attempt(action, id)]
         if done:
             parts.tell(f"{said}: {len(done)}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
 
 from submarine_ray.tracking.curves import Axis, Curve, Point
 from submarine_ray.workbench import charts, parts
@@ -75,11 +75,11 @@ class _Metrics:
                 slider.props('aria-label="Smoothing"').style("width: 110px; margin: 0 8px")
             ui.switch("Log scale", value=self._view.log, on_change=self._scale)
 
-    async def _choose(self, event: Any) -> None:
+    async def _choose(self, event: ValueChangeEventArguments[list[str]]) -> None:
         self._view.chosen = list(event.value)
         await self._read()
 
-    async def _turn(self, event: Any) -> None:
+    async def _turn(self, event: ValueChangeEventArguments[Axis]) -> None:
         self._view.axis = event.value
         await self._read()
 
@@ -87,7 +87,7 @@ class _Metrics:
         self._view.weight = float(weight)
         self._draw()
 
-    def _scale(self, event: Any) -> None:
+    def _scale(self, event: ValueChangeEventArguments[bool | None]) -> None:
         self._view.log = bool(event.value)
         self._draw()
 

@@ -6,15 +6,20 @@ import asyncio
 import contextlib
 import json
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
+from nicegui.elements.mixins.validation_element import ValidationElement
+from nicegui.events import GenericEventArguments
 from pydantic import ValidationError
+from pydantic.main import IncEx
 from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound
 from submarine_ray.spec.documents import NotYaml, dump, load
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.json_types import Json, JsonObject, object_at, text_at, value_at
 from submarine_ray.spec.problems import message
 from submarine_ray.workbench import addresses, dialogs, parts, script
 from submarine_ray.workbench.edit import tag_list
@@ -22,7 +27,8 @@ from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import all_problems
 
 FRAMEWORKS = ("PyTorch", "TensorFlow", "Python", "Shell", "XGBoost")
-_BEGINNING: dict[str, Any] = {
+Field = ValidationElement[Any]  # its value is text, a number or a choice
+_BEGINNING: JsonObject = {
     "meta": {"name": "my-experiment", "framework": "Python", "cmd": "python train.py"},
     "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=1G"}},
 }
@@ -46,49 +52,51 @@ def add(bench: Bench) -> None:
             await _Form(bench, title, document, (patch, clone), text).draw()
 
 
-def _script_of(bench: Bench, document: dict[str, Any]) -> str:
+def _script_of(bench: Bench, document: JsonObject) -> str:
     """The script that an experiment brought along, if its code is no more than that."""
-    code = document.get("code") or {}
-    if code.get("syncMode") != "package":
+    if _read(document, "code.syncMode") != "package":
         return ""
+    url = text_at(document, "code", "url")
     with contextlib.suppress(NotFound):  # dropped since: what it was is not known any more
-        content = bench.services.packages.read(code["url"])
-        found, name = script.unpack(content), script.name_in(document["meta"].get("cmd"))
-        if found and name and script.pack(name, found).url == code["url"]:
+        found, name = script.unpack(bench.services.packages.read(url)), _script_name(document)
+        if found and name and script.pack(name, found).url == url:
             return found
     return ""
 
 
-def written(spec: ExperimentSpec) -> dict[str, Any]:
+def written(spec: ExperimentSpec) -> JsonObject:
     """An answered spec as a person would write it: nothing that says nothing."""
-    left_out: dict[str, Any] = {"meta": {"experiment_id"}, "spec": {role: {"resource_map"} for role in spec.spec}}
+    roles: dict[str, IncEx | bool] = {role: {"resource_map"} for role in spec.spec}
+    left_out: dict[str, IncEx | bool] = {"meta": {"experiment_id"}, "spec": roles}
     return spec.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=left_out, warnings=False
     )
 
 
-def said(document: Any) -> Any:
+def said(document: JsonObject) -> JsonObject:
     """A document without the fields that it leaves open, for one that is no whole spec."""
-    if isinstance(document, list):
-        return [said(value) for value in document]
-    if not isinstance(document, dict):
-        return document
-    found = {key: said(value) for key, value in document.items()}
+    found = {key: _said(value) for key, value in document.items()}
     return {key: value for key, value in found.items() if value not in (None, {}, [])}
+
+
+def _said(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_said(item) for item in value]
+    return said(value) if isinstance(value, dict) else value
 
 
 class _Form:
     """`document` is what both sides show; the fields hold the parts that steps ask for, and leave the rest alone."""
 
-    def __init__(self, bench: Bench, title: str, document: dict[str, Any], origin: tuple[str, str], text: str) -> None:
+    def __init__(self, bench: Bench, title: str, document: JsonObject, origin: tuple[str, str], text: str) -> None:
         self._services = bench.services
         self._title = title
-        self._document: dict[str, Any] = json.loads(json.dumps(document))  # a copy: it is changed
+        self._document: JsonObject = json.loads(json.dumps(document))  # a copy: it is changed
         self._patched, self._cloned = origin
         self._text = text
-        name = script.name_in(_read(document, "meta.cmd"))
+        name = _script_name(document)
         self._packed = script.pack(name, text) if name and text else None
-        self._fields: dict[str, Any] = {}
+        self._fields: dict[str, Field] = {}
         self._filling = False
         self._unread = ""
 
@@ -179,7 +187,7 @@ class _Form:
         self._field("tune.mode", ui.select(["", "min", "max"], label="Mode"))
         self._field("tune.numSamples", ui.number("Trials", format="%d"))
 
-    def _field(self, path: str, field: Any) -> None:
+    def _field(self, path: str, field: Field) -> None:
         field.props("outlined dense debounce=200")
         field.without_auto_validation()  # else each change would clear what our own validation says
         field.on_value_change(lambda: self._from_fields())
@@ -191,7 +199,7 @@ class _Form:
         for path, field in self._fields.items():
             value = _read(self._document, path)
             if path == "meta.tags":
-                value = ", ".join(value or [])
+                value = ", ".join(map(str, value)) if isinstance(value, list) else ""
             elif path == "tune.searchSpace":
                 value = dump(value) if value else ""
             if isinstance(field, ui.select) and value and value not in field.options:
@@ -205,7 +213,7 @@ class _Form:
         self._filling = False
         self._validate()
 
-    def _take(self, event: Any) -> None:
+    def _take(self, event: GenericEventArguments) -> None:
         """An uploaded file is the script, and the command runs it if it ran none."""
         name, text = event.args["name"], event.args["text"]
         if text is None or "\ufffd" in text:
@@ -215,9 +223,9 @@ class _Form:
         if script.name_in(self._fields["meta.cmd"].value) is None and script.name_in(shlex.quote(name)):
             self._fields["meta.cmd"].set_value(f"python {shlex.quote(name)}")
 
-    def _pack(self, document: dict[str, Any]) -> None:
+    def _pack(self, document: JsonObject) -> None:
         """Let the script be the code of a document whose command names one, unless it has other code."""
-        name, code = script.name_in(_read(document, "meta.cmd")), document.get("code") or {}
+        name, code = _script_name(document), object_at(document, "code")
         others = bool(code) and code.get("url") != (self._packed.url if self._packed else None)
         text = self._script.value or ""
         self._named.set_text(
@@ -241,22 +249,22 @@ class _Form:
     def _from_fields(self) -> None:
         if self._filling:
             return
-        document: dict[str, Any] = json.loads(json.dumps(self._document))
+        document: JsonObject = json.loads(json.dumps(self._document))
         if self._packed and _read(document, "code.url") == self._packed.url:
             del document["code"]  # `_pack` puts it back, unless a field gives other code
         for path, field in self._fields.items():
-            value: Any = field.value
+            value: Json = field.value
             if path == "meta.tags":
-                value = tag_list(value or "")
+                value = [*tag_list(str(value or ""))]
             elif path == "tune.searchSpace":
                 with contextlib.suppress(NotYaml):  # as it stands, validation says that it is no object
-                    value = load(value or "", numbers=True)
+                    value = load(str(value or ""), numbers=True)
             elif isinstance(value, float) and value.is_integer():
                 value = int(value)
             _put(document, path, value if value not in ("", [], None) else None)
         if _read(document, "code.git") and not _read(document, "code.syncMode"):
             _put(document, "code.syncMode", "git")
-        elif list(document.get("code") or {}) == ["syncMode"]:
+        elif list(object_at(document, "code")) == ["syncMode"]:
             del document["code"]
         self._pack(document)
         self._document = document
@@ -315,7 +323,7 @@ class _Form:
         if done:
             ui.navigate.to(addresses.experiment(done.value.experiment_id))
 
-    async def _copy(self, make: Any) -> None:
+    async def _copy(self, make: Callable[[JsonObject], str]) -> None:
         if self._validate() is None:
             parts.tell_failure(self._problem.text)
             return
@@ -324,28 +332,30 @@ class _Form:
         ui.clipboard.write(make(self._document))
         parts.tell("Copied")
 
-    def _as_curl(self, document: dict[str, Any]) -> str:
+    def _as_curl(self, document: JsonObject) -> str:
         token = '-H "Authorization: Bearer $SUBMARINE_TOKEN" ' if self._services.settings.token else ""
         body = shlex.quote(json.dumps(document))
         url = f"{self._services.settings.url}/api/v1/experiment"
         return f"curl -X POST {token}-H 'Content-Type: application/json' -d {body} {url}"
 
 
-def _as_cli(document: dict[str, Any]) -> str:
+def _as_cli(document: JsonObject) -> str:
     return f"submarine submit -f - --follow <<'SUBMARINE'\n{dump(document)}SUBMARINE"
 
 
-def _as_python(document: dict[str, Any]) -> str:
+def _as_python(document: JsonObject) -> str:
     return f"from submarine_ray import ExperimentClient\n\nExperimentClient().create_experiment({document!r})\n"
 
 
-def _read(document: Any, path: str) -> Any:
-    for part in path.split("."):
-        document = document.get(part) if isinstance(document, dict) else None
-    return document
+def _read(document: JsonObject, path: str) -> Json:
+    return value_at(document, *path.split("."))
 
 
-def _put(document: dict[str, Any], path: str, value: Any) -> None:
+def _script_name(document: JsonObject) -> str | None:
+    return script.name_in(text_at(document, "meta", "cmd"))
+
+
+def _put(document: JsonObject, path: str, value: Json) -> None:
     """Set a value; without one, the field goes, and what is empty without it."""
     *parents, last = path.split(".")
     trail = [document]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, overload
+from typing import Generic, TypeVar, overload
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
@@ -16,7 +16,8 @@ from submarine_ray.spec.numbers import is_finite, to_json
 from submarine_ray.workbench.query_cache import Asked, Found, off_the_loop, run_query
 
 UNDO_SECONDS = 15.0
-Row = dict[str, Any]  # of a table: JSON for the browser
+Row = dict[str, object]  # of a table: JSON for the browser
+Value = TypeVar("Value")
 Refresh = Callable[[], Awaitable[None]]
 
 _STATES = {
@@ -44,7 +45,7 @@ async def attempt(
 async def attempt(
     action: Callable[Asked, Found], *arguments: Asked.args, **options: Asked.kwargs
 ) -> Done[Found] | None: ...
-async def attempt(action: Callable[..., object], *arguments: object, **options: object) -> Done[Any] | None:
+async def attempt(action: Callable[..., object], *arguments: object, **options: object) -> Done[object] | None:
     """Do something that may be refused, off the event loop; a refusal is shown to the user, and None answered."""
     try:
         return Done(await off_the_loop(action, *arguments, **options))
@@ -175,7 +176,7 @@ def _of_page(action: Callable[[], object] | None) -> Callable[[], object] | None
     return act
 
 
-async def _within(content: ui.element, action: Awaitable[Any]) -> None:
+async def _within(content: ui.element, action: Awaitable[object]) -> None:
     with content:
         try:
             await action
@@ -377,7 +378,7 @@ def replace_rows(shown: ui.table, rows: list[Row]) -> None:
         shown.rows = rows
 
 
-def field_problem(field: ValidationElement[Any], message: str | None) -> None:
+def field_problem(field: ValidationElement[Value], message: str | None) -> None:
     """Say beside a field what is wrong with it, or that nothing is."""
     field.error = message
     field.update()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import MutableMapping
-from typing import Any
 
 from jinja2.ext import Extension
 from nicegui.client import templates
 
-from submarine_ray.core.http import App, Receive, Scope, Send
+from submarine_ray.core.http import App, Message, Receive, Scope, Send
 
 _NONCE = "submarine_nonce"
 # Vue compiles its templates in the page, which needs eval; nothing comes from elsewhere, and nobody frames us.
@@ -38,7 +36,7 @@ class Guarded:
             (b"cross-origin-resource-policy", b"same-origin"),
         )
 
-        async def guarded(message: MutableMapping[str, Any]) -> None:
+        async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import TypeVar
 
+from nicegui.elements.mixins.validation_element import ValidationElement
 from pydantic import BaseModel, ValidationError
 
 from submarine_ray.spec.problems import sentence
-from submarine_ray.workbench.parts import field_problem
+from submarine_ray.workbench.parts import Value, field_problem
 
 Document = TypeVar("Document", bound=BaseModel)
 
 
-def parsed(model: type[Document], document: dict[str, Any], field: Any) -> Document | None:
+def parsed(model: type[Document], document: Mapping[str, object], field: ValidationElement[Value]) -> Document | None:
     """What a form says as its model; or None, with the first thing that is wrong beside `field`."""
     field_problem(field, None)
     try:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
 from starlette.requests import Request
 
 from submarine_ray.workbench import parts
@@ -40,6 +39,6 @@ def add(bench: Bench) -> None:
                 parts.facts([("Version", bench.services.version), ("Service", url)])
 
 
-def _choose(event: Any) -> None:
+def _choose(event: ValueChangeEventArguments[str]) -> None:
     remember_theme(event.value)
     ui.navigate.reload()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from nicegui import ui
 from pydantic import ValidationError
 from starlette.requests import Request
 
 from submarine_ray.spec.documents import NotYaml, dump, load
+from submarine_ray.spec.json_types import Json, JsonObject, object_at, text_at
 from submarine_ray.spec.masks import HIDDEN
 from submarine_ray.spec.templates import TemplateSpec
 from submarine_ray.workbench import addresses, parts
@@ -17,7 +17,7 @@ from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.new_experiment import said, written
 from submarine_ray.workbench.problems import all_problems
 
-_BEGINNING: dict[str, Any] = {
+_BEGINNING: JsonObject = {
     "name": "my-template",
     "description": "What it trains, in a sentence",
     "parameters": [{"name": "epochs", "value": "5", "required": "false", "description": "How often over the data"}],
@@ -39,35 +39,36 @@ def add(bench: Bench) -> None:
             _Form(bench, title, document, edit).draw()
 
 
-def _document(bench: Bench, template: str, experiment: str) -> dict[str, Any]:
+def _document(bench: Bench, template: str, experiment: str) -> JsonObject:
     """What to begin with: a template, an experiment's spec, or an example. Raises NotFound."""
     if template:
         found = bench.services.templates.get(template).experiment_template_spec
         shown = found.model_dump(by_alias=True, exclude={"read_only"})
         document = {key: value for key, value in shown.items() if value}
         # Over a base, an empty value is said for the sake of being empty.
-        return document if "base" in document else dict(said(document))
+        return document if "base" in document else said(document)
     if experiment:
         spec = written(bench.services.experiments.get(experiment).spec)
-        return {"name": spec["meta"]["name"], "parameters": asked_for(spec), "experimentSpec": spec}
+        return {"name": text_at(spec, "meta", "name"), "parameters": asked_for(spec), "experimentSpec": spec}
     return dict(_BEGINNING)
 
 
-def asked_for(spec: dict[str, Any]) -> list[dict[str, str | bool]]:
+def asked_for(spec: JsonObject) -> list[Json]:
     """Parameters for the secret variables of an experiment's spec, put in their place: a template keeps no secret that
     somebody else gave.
     """
     names: dict[str, None] = {}
-    for place in (spec["meta"], *spec["spec"].values()):
-        for name, value in (place.get("envVars") or {}).items():
+    for place in (spec["meta"], *object_at(spec, "spec").values()):
+        variables = object_at(place, "envVars")
+        for name, value in variables.items():
             if value == HIDDEN:
-                place["envVars"][name] = f"{{{{{name}}}}}"
+                variables[name] = f"{{{{{name}}}}}"
                 names[name] = None
     return [{"name": name, "required": "true", "secret": True} for name in names]
 
 
 class _Form:
-    def __init__(self, bench: Bench, title: str, document: dict[str, Any], edited: str) -> None:
+    def __init__(self, bench: Bench, title: str, document: JsonObject, edited: str) -> None:
         self._templates = bench.services.templates
         self._title = title
         self._document = document

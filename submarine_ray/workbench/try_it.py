@@ -7,22 +7,22 @@ import json
 import shlex
 import time
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 from nicegui import ui
-from pydantic import JsonValue
 
 from submarine_ray.core.networks import Outgoing
 from submarine_ray.core.outgoing import CheckedAsyncTransport, fetched_async
 from submarine_ray.spec.answers.models import ModelColumn, ModelSignature
+from submarine_ray.spec.json_types import Json, JsonObject
 from submarine_ray.workbench import parts
 
+Field = ui.switch | ui.number | ui.input
 Check = Callable[[], Outgoing | None]
 
 TRY_SECONDS = 30.0
 MAX_FIELDS = 40
-_EXAMPLE: dict[str, JsonValue] = {"inputs": [[1.0, 2.0]]}
+_EXAMPLE: JsonObject = {"inputs": [[1.0, 2.0]]}
 _NUMBERS = {"double": float, "float": float, "long": int, "integer": int}
 
 
@@ -38,6 +38,11 @@ def _optional(column: ModelColumn) -> str:
     return "" if column.required else "(optional)"
 
 
+def _typed(value: str | float | None, kind: str | None) -> str | float | None:
+    number = _NUMBERS.get(kind or "")
+    return number(value) if number and value is not None else value
+
+
 def draw(url: str, signature: ModelSignature | None, outgoing: Check) -> None:
     """The form for the invocations at `url`, reached as `outgoing()` allows; without a signature, only the request."""
     _Form(url, signature or ModelSignature(inputs=[], outputs=[], example=None), outgoing).draw()
@@ -48,8 +53,8 @@ class _Form:
         self._url = url
         self._outgoing = outgoing
         self._signature = signature
-        self._document: dict[str, JsonValue] = signature.example or _EXAMPLE
-        self._fields: dict[str, Any] = {}
+        self._document: JsonObject = signature.example or _EXAMPLE
+        self._fields: dict[str, tuple[Field, str | None]] = {}
 
     def draw(self) -> None:
         columns = self._signature.inputs
@@ -68,7 +73,7 @@ class _Form:
                 parts.button("Copy as curl", self._copy)
             self._answer = ui.element("div")
 
-    def _first_row(self) -> dict[str, JsonValue] | None:
+    def _first_row(self) -> JsonObject | None:
         """The example's first row by column, if the model takes named columns."""
         columns = self._signature.inputs
         if not columns or any(one.shape is not None or not one.name for one in columns):
@@ -84,10 +89,10 @@ class _Form:
             }
         return {}
 
-    def _draw_field(self, column: ModelColumn, value: JsonValue) -> None:
+    def _draw_field(self, column: ModelColumn, value: Json) -> None:
         name, kind = column.name or "", column.type
         if kind == "boolean":
-            field: Any = ui.switch(name, value=bool(value))
+            field: Field = ui.switch(name, value=bool(value))
         elif kind in _NUMBERS:
             field = ui.number(name, value=value if isinstance(value, (int, float)) else None).props(
                 "outlined dense debounce=200"
@@ -95,11 +100,11 @@ class _Form:
         else:
             field = ui.input(name, value="" if value is None else str(value)).props("outlined dense debounce=200")
         field.on_value_change(self._from_fields)
-        self._fields[name] = (field, _NUMBERS.get(kind, lambda given: given))
+        self._fields[name] = (field, kind)
 
     def _from_fields(self) -> None:
-        given = {name: (field.value, kind) for name, (field, kind) in self._fields.items()}
-        row = {name: [kind(value)] for name, (value, kind) in given.items() if value is not None}
+        given = {name: _typed(field.value, kind) for name, (field, kind) in self._fields.items()}
+        row = {name: [value] for name, value in given.items() if value is not None}
         self._body.set_value(json.dumps({"inputs": row}))
 
     async def _send(self) -> None:

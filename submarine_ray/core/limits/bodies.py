@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
 
 from starlette.responses import Response
 
@@ -21,6 +20,7 @@ from submarine_ray.core.limits.room import Room, off_the_loop
 from submarine_ray.core.limits.table import MIB, Bound, Table, Way
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec import bounds, documents
+from submarine_ray.spec.json_types import Json
 
 DOCUMENT = "submarine.document"
 """Where in the scope a body lies that has been read; or why it was not, which a route may say later."""
@@ -82,7 +82,7 @@ class Bodies:
             is_yaml = kind in _YAML_TYPES
             if bound.way is Way.DOCUMENT and body and (is_yaml or kind == "application/json" or kind.endswith("+json")):
                 async with self._room.taken(len(body) * WEIGHT):
-                    document: Any
+                    document: Json | Refused
                     try:
                         document, body = await off_the_loop(lambda: _document(body, is_yaml))
                     except Refused as refusal:
@@ -169,7 +169,7 @@ def _expanded(body: bytes, encodings: list[str], bound: Bound) -> bytes:
         raise Refused(HTTPStatus.BAD_REQUEST, str(failure)) from failure
 
 
-def _document(body: bytes, is_yaml: bool) -> tuple[Any, bytes]:
+def _document(body: bytes, is_yaml: bool) -> tuple[Json, bytes]:
     """The document, and the body as JSON."""
     try:
         document = documents.load(body) if is_yaml else bounds.read_json(body)

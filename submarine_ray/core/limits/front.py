@@ -13,7 +13,7 @@ import socket
 import struct
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, cast
+from typing import cast
 
 from submarine_ray.core.limits.protocol import BoundedHttp
 
@@ -66,10 +66,10 @@ class _Named:
         self._transport = transport
         self._ends = {"socket": None, "peername": ends.client, "sockname": ends.server}
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: object = None) -> object:
         return self._ends[name] if name in self._ends else self._transport.get_extra_info(name, default)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._transport, name)
 
 
@@ -120,7 +120,7 @@ class FrontedHttp(BoundedHttp):
             self._stop("header")
 
 
-def _is_own(connection: Any) -> bool:
+def _is_own(connection: socket.socket) -> bool:
     """Whether a process of this user, or of root, has connected."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True  # the directory of the socket lets nobody else in

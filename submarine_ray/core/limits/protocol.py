@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -72,7 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._stop(name)
         super().handle_websocket_upgrade()
 
-    def _start(self, name: str, seconds: float, act: Any) -> None:
+    def _start(self, name: str, seconds: float, act: Callable[[], object]) -> None:
         if name not in self._timers:
             self._timers[name] = self.loop.call_later(seconds, act)
 
