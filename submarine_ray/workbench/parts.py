@@ -45,7 +45,7 @@ async def attempt(
 async def attempt(
     action: Callable[Asked, Found], *arguments: Asked.args, **options: Asked.kwargs
 ) -> Done[Found] | None: ...
-async def attempt(action: Callable[..., object], *arguments: object, **options: object) -> Done[object] | None:
+async def attempt(action: Callable[..., object], *arguments: object, **options: object) -> object:
     """Do something that may be refused, off the event loop; a refusal is shown to the user, and None answered."""
     try:
         return Done(await off_the_loop(action, *arguments, **options))

@@ -14,9 +14,7 @@ ROOT = Path(submarine_ray.__file__).parent
 AIM = 8.0
 MOST = {
     "clusters": 17.5,
-    "core": 12.0,
     "serving": 18.0,
-    "workbench": 12.0,
 }
 PACKAGES = sorted(
     {file.parent.relative_to(ROOT).parts[0] for file in ROOT.rglob("*.py") if file.parent != ROOT}
@@ -28,8 +26,10 @@ def places(file: Path) -> int:
     return sum(isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(ast.parse(file.read_text())))
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", [*PACKAGES, ""])
 def test_a_package_says_any_no_more_often_than_it_did(package: str) -> None:
-    files = list((ROOT / package).rglob("*.py"))
+    files = (
+        list((ROOT / package).rglob("*.py")) if package else list(ROOT.glob("*.py"))
+    )  # with none, the modules on top
     found = sum(map(places, files)) * 1000 / sum(len(file.read_text().splitlines()) for file in files)
     assert found <= MOST.get(package, AIM), f"{found:.1f} in 1,000 lines"

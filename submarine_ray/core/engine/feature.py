@@ -33,7 +33,7 @@ class Outcome:
     def due_ms(self) -> float:
         """When the row is due again; infinite if nothing is left to do."""
         due = None if self.remove else self.values.get("next_check_ms")
-        return math.inf if due is None else float(due)
+        return due if isinstance(due, int | float) else math.inf
 
 
 class Feature(Protocol[RowT, ObservedT, StepT]):
