@@ -125,7 +125,7 @@ class Platform:
             self.clusters,
             self.admission,
             self.tracking,
-            Performer(self.admission, self.tracking, self.spools, submitter),
+            Performer(self.database, self.admission, self.tracking, self.spools, submitter),
             changes,
             lambda: self.experiment_engine.wake(),
         )

@@ -221,15 +221,18 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="continue until it ends")] = False,
     replica: Annotated[str | None, typer.Option(help="one replica, such as worker-1")] = None,
     tail: Annotated[int | None, typer.Option(help="only the last lines of each replica", min=1, max=10_000)] = None,
+    attempt: Annotated[int | None, typer.Option(help="an earlier attempt's; default the last one's", min=1)] = None,
 ) -> None:
     """Print an experiment's log."""
     from submarine_ray.cli.follow import follow as follow_log
 
     sdk = client()
+    if follow and attempt is not None:
+        raise Problem("--follow shows the last attempt's log; leave out --attempt, or --follow")
     if follow:
         follow_log(sdk, id, replica, tail)
         return
-    for name, line in sdk.read_log(id, replica, tail):
+    for name, line in sdk.read_log(id, replica, tail, attempt):
         typer.echo(line if replica else f"[{name}] {line}")
 
 

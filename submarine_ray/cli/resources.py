@@ -57,6 +57,7 @@ def resource_path(base: str, name: str) -> str:
 
 def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
     """Add the commands of each kind."""
+    _attempts(list_app)
     _environments(list_app, get_app, delete_app, create_app)
     _templates(list_app, get_app, delete_app, create_app)
     _models(list_app, get_app, delete_app)
@@ -70,6 +71,20 @@ def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer,
         _list(
             "/api/v1/deletion", "List of Deletions", columns,
             lambda d: (d["time"], d["kind"], d["id"], d["name"], d["by"]), form,
+        )  # fmt: skip
+
+
+def _attempts(list_app: typer.Typer) -> None:
+    @list_app.command("attempt")
+    def list_attempt(id: Annotated[str, typer.Argument(help="the experiment")], form: Output = Format.TABLE) -> None:
+        """List an experiment's attempts, the first one first."""
+        from submarine_ray.spec.experiment import ExperimentStatus
+
+        _list(
+            f"{resource_path('experiment', id)}/attempts", "List of Attempts",
+            ("Attempt", "Status", "Running Time", "Finished Time", "Message"),
+            lambda a: (a["attempt"], ExperimentStatus.seen_of(a), a["runningTime"], a["finishedTime"], a["message"]),
+            form,
         )  # fmt: skip
 
 

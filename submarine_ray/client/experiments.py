@@ -96,27 +96,37 @@ class ExperimentClient:
         for record in self.service.lines(f"{_BASE}/logs/{id}/stream", {k: v for k, v in given.items() if v}):
             yield record["replica"], record["line"]
 
-    def read_log(self, id: str, replica: str | None = None, tail: int | None = None) -> Iterator[tuple[str, str]]:
+    def read_log(
+        self, id: str, replica: str | None = None, tail: int | None = None, attempt: int | None = None
+    ) -> Iterator[tuple[str, str]]:
         """Yield (replica, line) of what was written so far, one replica after another, in pieces. With `tail`, the
-        last lines of each replica. What the platform and Ray say is left out, unless `replica` names them.
+        last lines of each replica; with `attempt`, of that attempt. What the platform and Ray say is left out, unless
+        `replica` names them.
         """
-        given = {"replica": replica or "", "tail": str(tail or ""), "follow": "false"}
+        given = {"replica": replica or "", "tail": str(tail or ""), "follow": "false", "attempt": str(attempt or "")}
         for record in self.service.lines(f"{_BASE}/logs/{id}/stream", {k: v for k, v in given.items() if v}):
             if replica is not None or record["replica"] not in _NO_REPLICAS:
                 yield record["replica"], record["line"]
 
-    def metrics(self, id: str, key: str | None = None) -> list[dict[str, Any]]:
-        """Return the last value of each metric of each replica, or one metric's history; `value` is a float, also NaN
-        or infinite.
+    def attempts(self, id: str) -> list[dict[str, Any]]:
+        """Return the experiment's attempts, the first one first: `attempt, status, reason, message, spec` and more of
+        each. A rerun has metrics, parameters and artifacts of its own; a retry goes on in those of the attempt before.
         """
-        found = self.service.call("GET", f"{_BASE}/{id}/metrics", params={"key": key} if key else {})
+        return list(self.service.call("GET", f"{_BASE}/{id}/attempts"))
+
+    def metrics(self, id: str, key: str | None = None, attempt: int | None = None) -> list[dict[str, Any]]:
+        """Return the last value of each metric of each replica, or one metric's history, of the current attempt or
+        another; `value` is a float, also NaN or infinite.
+        """
+        found = self.service.call("GET", f"{_BASE}/{id}/metrics", params=_given(key=key, attempt=attempt))
         return [{**metric, "value": from_json(metric["value"])} for metric in found]
 
-    def trials(self, id: str) -> list[dict[str, Any]]:
-        """Return a sweep's trials, the best first: `trialId, status, params, metrics` and more of each. Metrics are
-        floats; one that is NaN or infinite never makes a trial the best.
+    def trials(self, id: str, attempt: int | None = None) -> list[dict[str, Any]]:
+        """Return a sweep's trials, the best first: `trialId, status, params, metrics` and more of each; of the current
+        attempt or another. Metrics are floats; one that is NaN or infinite never makes a trial the best.
         """
-        return [_trial(trial) for trial in self.service.call("GET", f"{_BASE}/{id}/trials")]
+        found = self.service.call("GET", f"{_BASE}/{id}/trials", params=_given(attempt=attempt))
+        return [_trial(trial) for trial in found]
 
     def sweep(self, id: str) -> dict[str, Any]:
         """Return a summary of a sweep: its `trials`, the `best` of them, its `metric`, `mode` and `total` of trials."""
@@ -126,17 +136,22 @@ class ExperimentClient:
         trials = [_trial(trial) for trial in answer["result"]]
         return {"best": _trial(best) if best else None, **attributes, "trials": trials}
 
-    def list_artifacts(self, id: str, path: str = "") -> list[str]:
-        """Return the paths of the artifacts directly below `path`; those of directories end with `/`."""
-        return list(self.service.call("GET", f"{_BASE}/artifacts/{id}", params={"path": path}))
+    def list_artifacts(self, id: str, path: str = "", attempt: int | None = None) -> list[str]:
+        """Return the paths of the artifacts directly below `path`, of the current attempt or another; those of
+        directories end with `/`.
+        """
+        params = {"path": path, **_given(attempt=attempt)}
+        return list(self.service.call("GET", f"{_BASE}/artifacts/{id}", params=params))
 
-    def download_artifact(self, id: str, path: str, target: str | Path) -> Path:
-        """Store an artifact as the file `target`; its path. Nothing is left there if the download fails."""
+    def download_artifact(self, id: str, path: str, target: str | Path, attempt: int | None = None) -> Path:
+        """Store an artifact of the current attempt or another as the file `target`; its path. Nothing is left there if
+        the download fails.
+        """
         target = Path(target)
         partial = target.with_name(f".{target.name}.partial")
         try:
             with partial.open("wb") as file:
-                self.service.download(f"{_BASE}/{id}/artifact", {"path": path}, file)
+                self.service.download(f"{_BASE}/{id}/artifact", {"path": path, **_given(attempt=attempt)}, file)
             return partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
@@ -165,6 +180,11 @@ class ExperimentClient:
                 raise ExperimentFailed(experiment)
             if until is not None and time.monotonic() >= until:
                 raise TimeoutError(f"{id} is {experiment['status']} after {timeout} s")
+
+
+def _given(**values: str | int | None) -> dict[str, str]:
+    """A query's parameters; those that are not given are left out."""
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _trial(trial: dict[str, Any]) -> dict[str, Any]:

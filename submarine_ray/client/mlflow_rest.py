@@ -69,13 +69,14 @@ class MlflowRest:
 
     def child_run(self, run: Run, name: str, tags: dict[str, str], more: dict[str, str]) -> dict[str, Any]:
         """The run below `run` that has these tags; one that has to be made has `more` tags too. Raises as `post`."""
+        tags = {**tags, PARENT_TAG: run.run_id}  # a rerun's replicas have runs of their own
         wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         found = self.post(
             "runs/search", {"experiment_ids": [run.mlflow_experiment_id], "filter": wanted, "max_results": 1}
         )
         if found.get("runs"):
             return dict(found["runs"][0])
-        given = {**tags, **more, PARENT_TAG: run.run_id}
+        given = {**tags, **more}
         made = self.post(
             "runs/create",
             {

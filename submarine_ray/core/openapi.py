@@ -49,6 +49,7 @@ _PARAMETERS = {
     "key": "The whole history of this metric, instead of the last value of each.",
     "session_id": "The session of a signed-in browser.",
     "path": "A directory of the artifacts, or an artifact.",
+    "attempt": "The attempt's number; without it, the current one.",
     "baseDir": "The saved model: `s3://submarine/experiment/<id>/<n>/`, or its name.",
     "force": "Give up what still runs there: it has failed, and the cluster is not asked.",
     "digest": "The SHA-256 of an uploaded package.",

@@ -9,9 +9,9 @@ from submarine_ray.core.errors import Conflict, SecretLost
 from submarine_ray.core.events import Event
 from submarine_ray.core.masking import shown
 from submarine_ray.core.sealed import Kept
-from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.tables import AttemptRow, ExperimentRow
 from submarine_ray.spec import masks
-from submarine_ray.spec.answers.experiments import Experiment, ExperimentSummary
+from submarine_ray.spec.answers.experiments import Attempt, Experiment, ExperimentSummary
 from submarine_ray.spec.base import unchecked
 from submarine_ray.spec.experiment import SHOWN, STORED, EnvironmentSpec, ExperimentSpec
 from submarine_ray.spec.plan import plan_replicas
@@ -56,18 +56,35 @@ def summary(row: ExperimentRow, tags: list[str]) -> ExperimentSummary:
     )
 
 
-def _shown(row: ExperimentRow) -> ExperimentSpec:
+def attempt(row: ExperimentRow | AttemptRow) -> Attempt:
+    """One attempt of an experiment, be it the current one or one that another has followed."""
+    return Attempt.model_construct(
+        attempt=row.attempt,
+        status=row.status,
+        reason=row.reason,
+        message=row.message,
+        created_time=iso(row.created_ms),
+        running_time=iso(row.running_ms),
+        finished_time=iso(row.finished_ms),
+        run_id=row.run_id,
+        spec=_shown(row),
+    )
+
+
+def _shown(row: ExperimentRow | AttemptRow) -> ExperimentSpec:
     try:
         spec = shown(ExperimentSpec, row.spec.text, SHOWN)
         spec.meta.experiment_id = row.id
     except (SecretLost, ValueError, AttributeError):  # its key is gone, or it is no document: what other columns tell
-        meta = {"name": row.name, "owner": row.owner, "framework": row.framework}
+        meta: dict[str, str | None] = {"name": row.id}
+        if isinstance(row, ExperimentRow):
+            meta = {"name": row.name, "owner": row.owner, "framework": row.framework}
         spec = unchecked(ExperimentSpec, {"meta": meta, "spec": {}})
         spec.meta.experiment_id = row.id
     return spec
 
 
-def stored_spec(row: ExperimentRow) -> ExperimentSpec:
+def stored_spec(row: ExperimentRow | AttemptRow) -> ExperimentSpec:
     """The spec as it was accepted. Raises Conflict if this version's rules, stricter than those of then, refuse it;
     SecretLost.
     """
@@ -77,7 +94,7 @@ def stored_spec(row: ExperimentRow) -> ExperimentSpec:
         raise _refused(row, "a spec", failure) from failure
 
 
-def _refused(row: ExperimentRow, what: str, failure: ValidationError) -> Conflict:
+def _refused(row: ExperimentRow | AttemptRow, what: str, failure: ValidationError) -> Conflict:
     why = sentence(failure.errors()[0])
     return Conflict(
         f"Experiment {row.id} was accepted with {what} that this version refuses ({why}). "
@@ -109,7 +126,7 @@ def told_of_packages(environment: EnvironmentSpec | None) -> list[Event]:
     return [Event("PasswordInPackage", f"The password in {one!r} {why}.") for one in signed]
 
 
-def replica_names(row: ExperimentRow) -> list[str]:
+def replica_names(row: ExperimentRow | AttemptRow) -> list[str]:
     """Who will have written to the log; of a sweep, or a spec that cannot be read, nobody knows before it has begun."""
     try:
         spec = stored_spec(row)

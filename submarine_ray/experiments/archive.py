@@ -10,7 +10,7 @@ from submarine_ray.experiments.answers import replica_names
 from submarine_ray.experiments.losses import losses
 from submarine_ray.experiments.split import Split
 from submarine_ray.experiments.spool import Spools
-from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.tables import AttemptRow, ExperimentRow
 from submarine_ray.spec import passing
 from submarine_ray.tracking.service import TrackingService
 
@@ -22,7 +22,7 @@ def store(
     spools: Spools,
     tracking: TrackingService,
     driver: Driver,
-    row: ExperimentRow,
+    row: ExperimentRow | AttemptRow,
     key: str,
     path: str,
     node_is_gone: bool,

@@ -31,10 +31,12 @@ class Attempts:
         found = _ATTEMPT.fullmatch(submission)
         with self._database.session() as session:
             row = repository.find(session, found["id"]) if found else None
+            earlier = repository.earlier_attempt(session, submission) if row else None
         if row is None or not _may_run(row, submission):
             return None
         package = row.package.removeprefix(_PACKAGE) if row.package else None
-        return Attempt(row.id, submission, row.run_id, package, row.mlflow_experiment_id)
+        run = earlier.run_id if earlier else row.run_id
+        return Attempt(row.id, submission, run, package, row.mlflow_experiment_id)
 
 
 def _may_run(row: ExperimentRow, submission: str) -> bool:

@@ -22,11 +22,12 @@ from submarine_ray.experiments.log_parts import MOST_LINES, Window
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.answers.base import Page
 from submarine_ray.spec.answers.events import Event
-from submarine_ray.spec.answers.experiments import Experiment, ExperimentLog, Metric, Param, Trial
+from submarine_ray.spec.answers.experiments import Attempt, Experiment, ExperimentLog, Metric, Param, Trial
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.ledger import Beginning
 
 Tail = Annotated[int | None, Query(ge=1, le=MOST_LINES)]
+Number = Annotated[int | None, Query(ge=1, le=MAX_PAGE)]
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 ASCII = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -115,6 +116,10 @@ def router(experiments: ExperimentService) -> APIRouter:
     ) -> Reply[Beginning]:
         return ok(experiments.ledger.begin(experiment_id, submission, run, caller(request)))
 
+    @routes.get("/{experiment_id}/attempts", summary="List the experiment's attempts, the first one first")
+    def attempts(experiment_id: str) -> Reply[list[Attempt]]:
+        return ok(experiments.attempts.all(experiment_id))
+
     @routes.get("/{experiment_id}/events", summary="List the experiment's events")
     def history(experiment_id: str) -> Reply[list[Event]]:
         return ok(experiments.history(experiment_id))
@@ -140,8 +145,9 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
         offset: Annotated[int, Query(ge=0, le=MAX_PAGE)] = 0,
         limit: Annotated[int | None, Query(ge=1, le=MOST_LINES)] = None,
         tail: Tail = None,
+        attempt: Number = None,
     ) -> Response:
-        parts = log_parts.replicas(await experiments.logs.parts(experiment_id), replica)
+        parts = log_parts.replicas(await experiments.logs.parts(experiment_id, attempt), replica)
         window = Window(offset, limit, tail)
         return StreamingResponse(log_parts.answer(experiment_id, parts, window), media_type=JSON)
 
@@ -151,8 +157,8 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
         response_class=StreamingResponse,
         responses={200: {"content": {"text/plain": {}}}},
     )
-    async def download(experiment_id: str, replica: str | None = None) -> StreamingResponse:
-        parts = [part for part in await experiments.logs.parts(experiment_id) if replica in (None, part.name)]
+    async def download(experiment_id: str, replica: str | None = None, attempt: Number = None) -> StreamingResponse:
+        parts = [part for part in await experiments.logs.parts(experiment_id, attempt) if replica in (None, part.name)]
         headers = {"Content-Disposition": f'attachment; filename="{ASCII.sub("_", experiment_id)}.txt"', **NO_SNIFFING}
         return StreamingResponse(log_parts.plain(parts, replica is None), media_type="text/plain", headers=headers)
 
@@ -160,19 +166,25 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
         "/logs/{experiment_id}/stream",
         summary="Follow the log, as JSON lines {replica, line}",
         description="From the beginning, or from the last `tail` lines of each replica, until the experiment ends; "
-        "with `follow=false` what there is now, one replica after the other. A line that ends with a carriage return "
-        "is not finished, such as a progress bar as it is now: the next line of the same replica takes its place.",
+        "with `follow=false`, or of an earlier attempt, what there is now, one replica after the other. A line that "
+        "ends with a carriage return is not finished, such as a progress bar as it is now: the next line of the same "
+        "replica takes its place.",
         response_class=StreamingResponse,
         responses={200: {"content": {"application/x-ndjson": {}}}},
     )
     async def stream(
-        experiment_id: str, replica: str | None = None, tail: Tail = None, follow: bool = True
+        experiment_id: str,
+        replica: str | None = None,
+        tail: Tail = None,
+        follow: bool = True,
+        attempt: Number = None,
     ) -> StreamingResponse:
         kind = "application/x-ndjson"
-        if not follow:
-            parts = [part for part in await experiments.logs.parts(experiment_id) if replica in (None, part.name)]
+        now = await to_thread.run_sync(experiments.get, experiment_id)  # an unknown id is a 404, not an empty stream
+        if not follow or attempt not in (None, now.attempt):
+            found = await experiments.logs.parts(experiment_id, attempt)
+            parts = [part for part in found if replica in (None, part.name)]
             return StreamingResponse(log_parts.records(parts, Window(tail=tail)), media_type=kind)
-        await to_thread.run_sync(experiments.get, experiment_id)  # an unknown id is a 404, not an empty stream
 
         async def encode() -> AsyncIterator[bytes]:
             try:
@@ -186,28 +198,28 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
 
 def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
     @routes.get("/{experiment_id}/metrics", summary="Metrics of each replica")
-    def metrics(experiment_id: str, key: str | None = None) -> Reply[list[Metric]]:
-        return ok(experiments.results.metrics(experiment_id, key))
+    def metrics(experiment_id: str, key: str | None = None, attempt: Number = None) -> Reply[list[Metric]]:
+        return ok(experiments.results.metrics(experiment_id, key, attempt))
 
     @routes.get("/{experiment_id}/params", summary="Parameters of each replica")
-    def params(experiment_id: str) -> Reply[list[Param]]:
-        return ok(experiments.results.params(experiment_id))
+    def params(experiment_id: str, attempt: Number = None) -> Reply[list[Param]]:
+        return ok(experiments.results.params(experiment_id, attempt))
 
     @routes.get("/{experiment_id}/trials", summary="A sweep's trials, best first")
-    def trials(experiment_id: str) -> Reply[list[Trial]]:
-        found, attributes = experiments.results.trials(experiment_id)
+    def trials(experiment_id: str, attempt: Number = None) -> Reply[list[Trial]]:
+        found, attributes = experiments.results.trials(experiment_id, attempt)
         return ok(found, attributes=attributes)
 
     @routes.get(
         "/artifacts/{experiment_id}",
         summary="The saved models, or with `path` what lies in a directory of the artifacts",
     )
-    def artifacts(experiment_id: str, path: str | None = None) -> Reply[list[str]]:
-        found = experiments.results.artifacts(experiment_id, path or "")
+    def artifacts(experiment_id: str, path: str | None = None, attempt: Number = None) -> Reply[list[str]]:
+        found = experiments.results.artifacts(experiment_id, path or "", attempt)
         if path is not None:
             return ok([f"{item.path}/" if item.is_dir else item.path for item in found])
         # Submarine's form, which its SDK hands on as `base_dir`; then the files that lie beside no model.
-        models = experiments.results.saved_models(experiment_id)
+        models = experiments.results.saved_models(experiment_id, attempt)
         saved = [f"s3://submarine/experiment/{experiment_id}/{number}/" for number in range(1, models + 1)]
         return ok([*saved, *(item.path for item in found if not item.is_dir)])
 
@@ -217,9 +229,9 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
         response_class=FileResponse,
         responses={200: {"content": {"application/octet-stream": {}}}},
     )
-    def artifact(experiment_id: str, path: str) -> Response:
+    def artifact(experiment_id: str, path: str, attempt: Number = None) -> Response:
         opened = ExitStack()
-        file = opened.enter_context(experiments.results.artifact(experiment_id, path))
+        file = opened.enter_context(experiments.results.artifact(experiment_id, path, attempt))
         # An attachment of an opaque type: an artifact is never shown as a page of this origin.
         return FileResponse(
             file,

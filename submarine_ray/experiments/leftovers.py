@@ -5,12 +5,12 @@ from __future__ import annotations
 from submarine_ray.clusters.drivers.base import Driver
 from submarine_ray.core.errors import DatabaseUnavailable, TrackingUnavailable
 from submarine_ray.core.events import Event
-from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.tables import AttemptRow, ExperimentRow
 from submarine_ray.tracking import leftovers
 from submarine_ray.tracking.service import TrackingService
 
 
-def store(tracking: TrackingService, driver: Driver, row: ExperimentRow, key: str) -> list[Event]:
+def store(tracking: TrackingService, driver: Driver, row: ExperimentRow | AttemptRow, key: str) -> list[Event]:
     """Store what the attempt `key` left on a disk that the service sees. Raises TrackingUnavailable."""
     spools = driver.spools(row.id, key) if row.run_id else {}
     told = []

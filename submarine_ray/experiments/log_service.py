@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
@@ -15,8 +16,9 @@ from submarine_ray.core.errors import ClusterUnavailable, Unavailable
 from submarine_ray.experiments import log_parts, logs
 from submarine_ray.experiments.answers import replica_names
 from submarine_ray.experiments.log_parts import Part, Window
+from submarine_ray.experiments.results import FindAttempt
 from submarine_ray.experiments.spool import Snapshot, Spools
-from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.tables import AttemptRow, ExperimentRow
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.tracking.service import TrackingService
 
@@ -26,27 +28,36 @@ Lines = list[tuple[str, str]]
 
 
 class LogService:
-    """`row` finds an experiment by its id; it raises NotFound."""
+    """`row` finds an experiment by its id, `attempt` one of its attempts; both raise NotFound."""
 
     def __init__(
-        self, row: Callable[[str], ExperimentRow], clusters: ClusterService, tracking: TrackingService, spools: Spools
+        self,
+        row: Callable[[str], ExperimentRow],
+        attempt: FindAttempt,
+        clusters: ClusterService,
+        tracking: TrackingService,
+        spools: Spools,
     ) -> None:
         self._row = row
+        self._attempt = attempt
         self._clusters = clusters
         self._tracking = tracking
         self._spools = spools
 
-    async def parts(self, experiment_id: str) -> list[Part]:
-        """The last attempt's log as it is now, by who wrote it: replicas by their names, then the platform and Ray.
+    async def parts(self, experiment_id: str, attempt: int | None = None) -> list[Part]:
+        """The last attempt's log as it is now, or another's, by who wrote it: replicas by their names, then the
+        platform and Ray.
 
         Raises NotFound, ClusterUnavailable, Busy, Unavailable.
         """
-        row = await to_thread.run_sync(self._row, experiment_id)
+        row = await to_thread.run_sync(self._attempt, experiment_id, attempt)
+        if isinstance(row, AttemptRow):
+            return await self._earlier(row)
         if row.archived and row.run_id:
-            return await to_thread.run_sync(self._archived, row.run_id)
+            return await to_thread.run_sync(self._archived, row.run_id, logs.DIRECTORY)
         if row.status != Status.ACCEPTED:
             try:
-                return log_parts.of_snapshot(await self._look(row))
+                return log_parts.of_snapshot(await self._look(row, row.submission_id))
             except UnknownJob:
                 now = await to_thread.run_sync(self._row, experiment_id)
                 if now.archived and not row.archived:  # archived between the two looks
@@ -56,6 +67,16 @@ class LogService:
                     f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}"
                 ) from failure
         return log_parts.empty((*replica_names(row), logs.PLATFORM, logs.RAY))
+
+    async def _earlier(self, attempt: AttemptRow) -> list[Part]:
+        """The log of an attempt that another has followed: what is kept, or what a job that is being stopped wrote."""
+        row = await to_thread.run_sync(self._row, attempt.experiment_id)
+        if attempt.submission in row.superseded_ids:
+            with contextlib.suppress(UnknownJob, Unreachable):
+                return log_parts.of_snapshot(await self._look(attempt, attempt.submission))
+        if attempt.run_id is None:
+            return []
+        return await to_thread.run_sync(self._archived, attempt.run_id, attempt.log_path)
 
     async def stream(self, experiment_id: str, replica: str | None, tail: int | None) -> AsyncIterator[Lines]:
         """(replica, line) as they are written, some at a time, across attempts, until the experiment has ended; from
@@ -92,7 +113,7 @@ class LogService:
     async def _last(self, row: ExperimentRow, tail: int, told: Counter[str]) -> AsyncIterator[tuple[Lines, Mark]]:
         """Each replica's last lines, and up to where of the job's log they are; `told` counts what was before."""
         try:
-            snapshot = await self._look(row)
+            snapshot = await self._look(row, row.submission_id)
         except (UnknownJob, Unreachable, Unavailable):
             return  # then from the beginning
         for one, part in zip(snapshot.written, log_parts.of_snapshot(snapshot), strict=True):
@@ -131,15 +152,15 @@ class LogService:
             async for lines in iterate_in_threadpool(part.batches(window)):
                 yield [(part.name, line) for line in lines]
 
-    async def _look(self, row: ExperimentRow) -> Snapshot:
+    async def _look(self, row: ExperimentRow | AttemptRow, submission: str) -> Snapshot:
         def look() -> Snapshot:
-            return self._spools.look(self._clusters.driver(row.cluster), row.submission_id, replica_names(row))
+            return self._spools.look(self._clusters.driver(row.cluster), submission, replica_names(row))
 
         return await self._clusters.waiting.ask(row.cluster, look)
 
-    def _archived(self, run_id: str) -> list[Part]:
-        paths = [one.path for one in self._tracking.list_artifacts(run_id, "logs") if not one.is_dir]
-        by_name = {path.removeprefix("logs/").removesuffix(".log"): path for path in paths}
+    def _archived(self, run_id: str, directory: str) -> list[Part]:
+        paths = [one.path for one in self._tracking.list_artifacts(run_id, directory) if not one.is_dir]
+        by_name = {path.removeprefix(f"{directory}/").removesuffix(".log"): path for path in paths}
         return [
             Part(name, lambda path=by_name[name]: self._tracking.artifact(run_id, path))  # type: ignore[misc]
             for name in logs.ordered(by_name)

@@ -16,6 +16,7 @@ _REPLICA = r"(?:master|chief|worker|ps|evaluator)-\d{1,5}"
 _NAME = rf"{_REPLICA}|trial-\w{{1,40}}(?:-{_REPLICA})?|submarine"
 _PREFIX = re.compile(rf"\[({_NAME})\] ?".encode())
 _FILE = re.compile(rf"(?:{_NAME}|ray)\.log", re.ASCII)
+DIRECTORY = "logs"  # of a run's artifacts
 PLATFORM = "submarine"
 RAY = "ray"
 # The runner writes none that is longer (runner/output.py); what something else wrote is cut there.

@@ -89,8 +89,8 @@ def retried(row: ExperimentRow, step: decide.Retry) -> Outcome:
 
 
 def submitted(row: ExperimentRow) -> tuple[str, ...]:
-    """The jobs that the cluster may know of; a row without a run was never submitted, so nobody need be asked."""
-    return () if row.run_id is None else (*row.superseded_ids, row.submission_id)
+    """The jobs that the cluster may know of; an attempt without a run was never submitted, so nobody need be asked."""
+    return row.superseded_ids if row.run_id is None else (*row.superseded_ids, row.submission_id)
 
 
 def deadline_ms(row: ExperimentRow) -> int | None:

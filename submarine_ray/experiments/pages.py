@@ -19,12 +19,14 @@ from submarine_ray.core.http import Receive, Scope, Send
 from submarine_ray.experiments.service import ExperimentService
 
 _PATH = re.compile(r"/artifact/([A-Za-z0-9._-]{1,100})/(.+)", re.DOTALL)
+_ATTEMPT = re.compile(r"(.+?)(?:-r(\d{1,9}))?")
 _READING = ("GET", "HEAD")
 
 
-def address(experiment_id: str, path: str) -> str:
-    """Where an artifact is shown."""
-    return f"/artifact/{quote(experiment_id, safe='')}/{quote(path)}"
+def address(experiment_id: str, path: str, attempt: int | None = None) -> str:
+    """Where an artifact is shown: of the current attempt, or of the one that is named."""
+    which = f"{experiment_id}-r{attempt}" if attempt else experiment_id
+    return f"/artifact/{quote(which, safe='')}/{quote(path)}"
 
 
 class ArtifactContent:
@@ -52,10 +54,14 @@ class ArtifactContent:
         await answer(scope, receive, send)
 
     def _answer(self, path: str) -> Response:
-        _, _, experiment_id, name = path.split("/", 3)  # as `find` has matched it
+        _, _, which, name = path.split("/", 3)  # as `find` has matched it
+        found = _ATTEMPT.fullmatch(which)
+        experiment_id, number = found.groups() if found else (which, None)
         opened = ExitStack()
         try:
-            file = opened.enter_context(self._experiments.results.artifact(experiment_id, name))
+            file = opened.enter_context(
+                self._experiments.results.artifact(experiment_id, name, int(number) if number else None)
+            )
         except SubmarineError as failure:
             return error(failure.status, str(failure))
         kind, coding = mimetypes.guess_type(name)

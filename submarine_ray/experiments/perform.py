@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.drivers.base import Driver, Job, attempt_number
 from submarine_ray.core.clock import due_ms
+from submarine_ray.core.database import Database
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import InvalidSpec, NotFound, SecretLost
 from submarine_ray.core.events import Event
-from submarine_ray.experiments import archive, decide, leftovers, logs, outcomes
+from submarine_ray.experiments import archive, decide, leftovers, logs, outcomes, repository
 from submarine_ray.experiments.answers import stored_environment, stored_spec
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.submit import Submitter
-from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.tables import AttemptRow, ExperimentRow
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.tracking.service import TrackingService
 
@@ -38,7 +39,15 @@ class ClusterView:
 class Performer:
     """Takes the steps. Its methods raise what clusters and MLflow raise."""
 
-    def __init__(self, admission: Admission, tracking: TrackingService, spools: Spools, submitter: Submitter) -> None:
+    def __init__(
+        self,
+        database: Database,
+        admission: Admission,
+        tracking: TrackingService,
+        spools: Spools,
+        submitter: Submitter,
+    ) -> None:
+        self._database = database
         self._admission = admission
         self._tracking = tracking
         self._spools = spools
@@ -69,7 +78,7 @@ class Performer:
             case decide.Discard(key, known):
                 return self._discard(driver, row, key, observed.jobs.get(key) if known else None, observed)
             case decide.Archive():
-                told = self._store_log(driver, row, row.submission_id, "logs", observed)
+                told = self._store_log(driver, row, row.submission_id, logs.DIRECTORY, observed)
                 return Outcome({"archived": True, "next_check_ms": due_ms()}, told)
             case decide.Close(known):
                 return self._close(driver, row, known)
@@ -110,19 +119,25 @@ class Performer:
         self, driver: Driver, row: ExperimentRow, key: str, job: Job | None, observed: decide.Observed
     ) -> Outcome:
         told: list[Event] = []
-        path = f"logs/attempt-{attempt_number(row.id, key)}"
+        with self._database.session() as session:
+            earlier = repository.earlier_attempt(session, key)
+        attempt = earlier or row  # attempts from before each was kept share the experiment's run
+        path = earlier.log_path if earlier else f"{logs.DIRECTORY}/attempt-{attempt_number(row.id, key)}"
         if job is not None:
-            told = self._store_log(driver, row, key, path, observed)
+            told = self._store_log(driver, attempt, key, path, observed)
             driver.delete(key)
-        elif row.run_id:  # it had ended and was cleaned up: the next attempt's log must not replace its own
+        elif attempt.run_id and path != logs.DIRECTORY:
+            # It had ended and was cleaned up: the next attempt's log must not replace its own.
             with contextlib.suppress(NotFound):
-                self._tracking.move_files(row.run_id, "logs", path, logs.is_own)
-        told += leftovers.store(self._tracking, driver, row, key)
+                self._tracking.move_files(attempt.run_id, logs.DIRECTORY, path, logs.is_own)
+        told += leftovers.store(self._tracking, driver, attempt, key)
+        if attempt.run_id != row.run_id:
+            self._finish(attempt)
         left = " ".join(other for other in row.superseded_ids if other != key)
         return Outcome({"superseded": left, "next_check_ms": due_ms()}, told)
 
     def _store_log(
-        self, driver: Driver, row: ExperimentRow, key: str, path: str, observed: decide.Observed
+        self, driver: Driver, row: ExperimentRow | AttemptRow, key: str, path: str, observed: decide.Observed
     ) -> list[Event]:
         """Store an attempt's log with the run; what it tells that users should not have to look for."""
         if row.run_id is None:
@@ -137,16 +152,22 @@ class Performer:
         if known:
             driver.delete(row.submission_id)
         told = leftovers.store(self._tracking, driver, row, row.submission_id)
-        if row.run_id:
-            with contextlib.suppress(NotFound):  # somebody has removed the run from MLflow
-                self._tracking.finish(row.run_id, row.status == Status.SUCCEEDED, row.reason == Status.STOPPED)
+        self._finish(row)
         return Outcome({"next_check_ms": None, "archived": True}, told)
+
+    def _finish(self, attempt: ExperimentRow | AttemptRow) -> None:
+        if attempt.run_id:
+            with contextlib.suppress(NotFound):  # somebody has removed the run from MLflow
+                stopped = attempt.reason == Status.STOPPED
+                self._tracking.finish(attempt.run_id, attempt.status == Status.SUCCEEDED, stopped)
 
     def _purge(self, driver: Driver, row: ExperimentRow, known: bool) -> Outcome:
         if known:
             driver.delete(row.submission_id)
         driver.purge(row.id)
-        if row.run_id:
+        with self._database.session() as session:
+            runs = [attempt.run_id for attempt in repository.earlier_attempts(session, row.id)]
+        for run in dict.fromkeys(filter(None, [*runs, row.run_id])):
             with contextlib.suppress(NotFound):
-                self._tracking.delete(row.run_id)
+                self._tracking.delete(run)
         return Outcome(remove=True)

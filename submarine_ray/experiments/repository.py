@@ -15,7 +15,7 @@ from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
-from submarine_ray.experiments.tables import BegunRow, ExperimentRow, ExperimentTagRow
+from submarine_ray.experiments.tables import AttemptRow, BegunRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Filter
 from submarine_ray.spec.quantities import SLACK, Resources
@@ -152,7 +152,45 @@ def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happe
     applied = leases.apply(session, row, values)
     if applied:
         events.record(session, row.id, happened)
+        if values.get("attempt", row.attempt) != row.attempt:  # a retry, which goes on in the same run
+            ended = (ExperimentStatus.FAILED, values.get("reason"), values.get("message"))
+            keep_attempt(session, row, ended, f"logs/attempt-{row.attempt}")
     return applied
+
+
+def keep_attempt(session: Session, row: ExperimentRow, ended: tuple[str, str | None, str | None], path: str) -> None:
+    """Keep a row's attempt before the next one begins: how it has ended (status, reason, message), and where in its
+    run its log is, or will be.
+    """
+    status, reason, message = ended
+    session.merge(
+        AttemptRow(
+            submission=row.submission_id,
+            experiment_id=row.id,
+            attempt=row.attempt,
+            cluster=row.cluster,
+            spec=row.spec,
+            status=status,
+            reason=reason,
+            message=message,
+            run_id=row.run_id,
+            log_path=path,
+            created_ms=row.created_ms,
+            running_ms=row.running_ms,
+            finished_ms=row.finished_ms or now_ms(),
+        )
+    )
+
+
+def earlier_attempts(session: Session, experiment_id: str) -> list[AttemptRow]:
+    """The experiment's attempts that others have followed, in their order."""
+    query = select(AttemptRow).where(AttemptRow.experiment_id == experiment_id)
+    return list(session.scalars(query.order_by(AttemptRow.attempt)))
+
+
+def earlier_attempt(session: Session, submission: str) -> AttemptRow | None:
+    """An attempt that another has followed, by its submission id."""
+    return session.get(AttemptRow, submission)
 
 
 def write(session: Session, row: ExperimentRow, outcome: Outcome) -> bool:
@@ -234,7 +272,7 @@ def abandon(session: Session, cluster: str) -> list[str]:
     for row in rows:
         if row.wanted == "delete":
             session.delete(row)
-            events.forget(session, row.id)
+            _forget(session, row.id)
             continue
         if row.status not in ExperimentStatus.ENDED:
             why = f"Its cluster {cluster!r} was removed."
@@ -281,7 +319,12 @@ def with_password(session: Session, after: str, limit: int) -> list[ExperimentRo
 def purge(session: Session, row: ExperimentRow) -> bool:
     """Drop a deleted experiment with its history; False if the lease is another's by now."""
     if gone := leases.remove(session, row):
-        session.execute(delete(BegunRow).where(BegunRow.experiment_id == row.id))
-        events.forget(session, row.id)
-        set_tags(session, row.id, ())
+        _forget(session, row.id)
     return gone
+
+
+def _forget(session: Session, experiment_id: str) -> None:
+    for table in (BegunRow, AttemptRow):
+        session.execute(delete(table).where(table.experiment_id == experiment_id))
+    events.forget(session, experiment_id)
+    set_tags(session, experiment_id, ())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from submarine_ray.core.errors import Conflict, NotFound
 from submarine_ray.experiments.answers import stored_spec
-from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.tables import AttemptRow, ExperimentRow
 from submarine_ray.spec.answers.base import Attributes
 from submarine_ray.spec.answers.experiments import Metric, Param, SweepAttributes, Trial
 from submarine_ray.spec.numbers import is_finite
@@ -17,10 +18,16 @@ from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.service import TrackingService
 
 
-class ResultService:
-    """`row` finds an experiment by its id; it raises NotFound."""
+class FindAttempt(Protocol):
+    """Finds an attempt of an experiment by its number; without one, the current. Raises NotFound."""
 
-    def __init__(self, row: Callable[[str], ExperimentRow], tracking: TrackingService) -> None:
+    def __call__(self, experiment_id: str, attempt: int | None = None) -> ExperimentRow | AttemptRow: ...
+
+
+class ResultService:
+    """Everything is of the current attempt, unless one is named."""
+
+    def __init__(self, row: FindAttempt, tracking: TrackingService) -> None:
         self._row = row
         self._tracking = tracking
 
@@ -32,30 +39,32 @@ class ResultService:
     def has_tensorboard(self) -> bool:
         return self._tracking.has_tensorboard
 
-    def metrics(self, experiment_id: str, key: str | None) -> list[Metric]:
+    def metrics(self, experiment_id: str, key: str | None, attempt: int | None = None) -> list[Metric]:
         """The last value of each metric of each replica, or with `key` that metric's whole history."""
-        row = self._row(experiment_id)
+        row = self._row(experiment_id, attempt)
         return self._tracking.metrics(row.run_id, key) if row.run_id else []
 
-    def params(self, experiment_id: str) -> list[Param]:
-        row = self._row(experiment_id)
+    def params(self, experiment_id: str, attempt: int | None = None) -> list[Param]:
+        row = self._row(experiment_id, attempt)
         return self._tracking.params(row.run_id) if row.run_id else []
 
-    def runs(self, experiment_id: str) -> dict[str, str]:
-        """The experiment's MLflow runs, and which replica each is of; none before the first."""
-        row = self._row(experiment_id)
+    def runs(self, experiment_id: str, attempt: int | None = None) -> dict[str, str]:
+        """An attempt's MLflow runs, and which replica each is of; none before the first."""
+        row = self._row(experiment_id, attempt)
         return self._tracking.runs(row.run_id) if row.run_id else {}
 
-    def run_id(self, experiment_id: str) -> str:
-        """The experiment's MLflow run. Raises NotFound, Conflict before there is one."""
-        row = self._row(experiment_id)
+    def run_id(self, experiment_id: str, attempt: int | None = None) -> str:
+        """An attempt's MLflow run. Raises NotFound, Conflict before there is one."""
+        row = self._row(experiment_id, attempt)
         if row.run_id is None:
             raise Conflict(f"{experiment_id} has not started yet, so it has nothing to register.")
         return row.run_id
 
-    def trials(self, experiment_id: str) -> tuple[list[Trial], SweepAttributes | Attributes]:
+    def trials(
+        self, experiment_id: str, attempt: int | None = None
+    ) -> tuple[list[Trial], SweepAttributes | Attributes]:
         """A sweep's trials, the best first; and the answer's attributes, which are empty for what is no sweep."""
-        row = self._row(experiment_id)
+        row = self._row(experiment_id, attempt)
         tune = stored_spec(row).tune
         if tune is None:
             return [], Attributes()
@@ -68,19 +77,19 @@ class ResultService:
         best = next((t for t in found if not place(t)[0] and is_finite(t.metrics.get(tune.metric))), None)
         return found, SweepAttributes(metric=tune.metric, mode=tune.mode, total=tune.trials, best=best)
 
-    def artifacts(self, experiment_id: str, path: str) -> list[Artifact]:
-        row = self._row(experiment_id)
+    def artifacts(self, experiment_id: str, path: str, attempt: int | None = None) -> list[Artifact]:
+        row = self._row(experiment_id, attempt)
         return self._tracking.list_artifacts(row.run_id, path) if row.run_id else []
 
-    def saved_models(self, experiment_id: str) -> int:
+    def saved_models(self, experiment_id: str, attempt: int | None = None) -> int:
         """How many models the experiment has saved."""
-        row = self._row(experiment_id)
+        row = self._row(experiment_id, attempt)
         return len(self._tracking.saved_models(row.run_id)) if row.run_id else 0
 
     @contextmanager
-    def artifact(self, experiment_id: str, path: str) -> Iterator[Path]:
+    def artifact(self, experiment_id: str, path: str, attempt: int | None = None) -> Iterator[Path]:
         """An artifact as a file, while the context lasts. Raises NotFound, InvalidSpec."""
-        row = self._row(experiment_id)
+        row = self._row(experiment_id, attempt)
         if row.run_id is None:
             raise NotFound(f"{experiment_id} has no artifacts yet.")
         with self._tracking.artifact(row.run_id, path) as file:

@@ -23,13 +23,14 @@ from submarine_ray.core.ids import IdFactory
 from submarine_ray.core.masking import restored
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.environments.service import EnvironmentService
-from submarine_ray.experiments import answers, edits, repository
+from submarine_ray.experiments import answers, edits, logs, repository, tried
 from submarine_ray.experiments.ledger import Ledger
 from submarine_ray.experiments.log_service import LogService
 from submarine_ray.experiments.repository import DAY_MS
 from submarine_ray.experiments.results import ResultService
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.tried import AttemptService
 from submarine_ray.spec.answers.base import Attributes, NumberedPage
 from submarine_ray.spec.answers.events import Event as HistoryEvent
 from submarine_ray.spec.answers.experiments import Experiment, ExperimentLog, ExperimentSummary, PodLog
@@ -66,8 +67,9 @@ class ExperimentService:
         self._wake = wake
         self._ids = IdFactory("experiment")
         self.ledger = Ledger(database, clusters.launches)
-        self.logs = LogService(self._row, clusters, tracking, spools)
-        self.results = ResultService(self._row, tracking)
+        self.attempts = AttemptService(database, self._row)
+        self.logs = LogService(self._row, self.attempts.find, clusters, tracking, spools)
+        self.results = ResultService(self.attempts.find, tracking)
         clusters.add_user(self)
         admission.add_claimant(self)
 
@@ -202,6 +204,7 @@ class ExperimentService:
                     f"the experiment runs on {row.cluster!r} and cannot move; create a new one there", "cluster"
                 )
             before = row.status
+            repository.keep_attempt(session, row, tried.outcome(row), logs.DIRECTORY)
             row.superseded = f"{row.superseded} {row.submission_id}".strip()
             for name, value in values.items():
                 setattr(row, name, value)
@@ -209,7 +212,7 @@ class ExperimentService:
             row.generation += 1
             row.failures = 0
             row.wanted, row.status, row.archived = "run", Status.ACCEPTED, False
-            row.reason = row.message = row.incarnation = None
+            row.reason = row.message = row.incarnation = row.run_id = None
             row.created_ms = row.running_ms = row.finished_ms = row.deadline_ms = None
             row.next_check_ms = due_ms()
             changed = Event("Patched", f"A new spec begins attempt {row.attempt}.", before, Status.ACCEPTED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from sqlalchemy import BigInteger, Double, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,6 +25,33 @@ class BegunRow(Table):
     experiment_id: Mapped[str] = mapped_column(String(64), index=True)
     run: Mapped[str] = mapped_column(String(64))
     time_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class AttemptRow(Table):
+    """An attempt that another has followed, as it was then. A rerun has an MLflow run of its own; a retry goes on in
+    the run of the attempt before. `log_path` is where in the run its log is kept.
+    """
+
+    __tablename__ = "experiment_attempt"
+
+    submission: Mapped[str] = mapped_column(String(128), primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(String(64), index=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    cluster: Mapped[str] = mapped_column(String(63))
+    spec: Mapped[Kept] = mapped_column(Sealed)
+    status: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(String(64))
+    message: Mapped[str | None] = mapped_column(Told)
+    run_id: Mapped[str | None] = mapped_column(String(64))
+    log_path: Mapped[str] = mapped_column(String(32))
+    created_ms: Mapped[int | None] = mapped_column(BigInteger)
+    running_ms: Mapped[int | None] = mapped_column(BigInteger)
+    finished_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+    @property
+    def id(self) -> str:
+        """The experiment's."""
+        return self.experiment_id
 
 
 class ExperimentRow(Wished, Table):
@@ -86,8 +115,9 @@ class ExperimentRow(Wished, Table):
 
     @property
     def new_run_id(self) -> str:
-        """The id of the MLflow run to make: whoever makes it, it is the same."""
-        return self.uid.replace("-", "")
+        """The id of the MLflow run that the current attempt begins: whoever makes it, it is the same."""
+        own = uuid.UUID(self.uid)
+        return (own if self.attempt == 1 else uuid.uuid5(own, str(self.attempt))).hex
 
     @property
     def superseded_ids(self) -> tuple[str, ...]:

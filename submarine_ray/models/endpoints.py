@@ -62,9 +62,11 @@ def router(models: ModelService) -> APIRouter:
         summary="Register a model that an experiment saved",
     )
     def create_version(
-        spec: ModelVersionSpec, base_dir: Annotated[str | None, Query(alias="baseDir")] = None
+        spec: ModelVersionSpec,
+        base_dir: Annotated[str | None, Query(alias="baseDir")] = None,
+        attempt: Annotated[int | None, Query(ge=1)] = None,
     ) -> Reply[ModelVersion]:
-        return ok(models.create_version(spec, base_dir), "Create a model version instance")
+        return ok(models.create_version(spec, base_dir, attempt), "Create a model version instance")
 
     @routes.patch("/model-version", summary="Change a version's description or stage")
     def patch_version(changes: ModelVersionPatch) -> Reply[None]:

@@ -29,12 +29,14 @@ STAGES = {
 
 
 class ModelService:
-    """`run_of` answers an experiment's MLflow run, and raises NotFound; `served` the endpoints that a model has."""
+    """`run_of` answers the MLflow run of an experiment's attempt, and raises NotFound; `served` the endpoints that a
+    model has.
+    """
 
     def __init__(
         self,
         tracking: TrackingService,
-        run_of: Callable[[str], str],
+        run_of: Callable[[str, int | None], str],
         served: Callable[[str], dict[int, str]],
         tombstones: Tombstones,
     ) -> None:
@@ -87,9 +89,11 @@ class ModelService:
         client.delete_registered_model(name)
         self._tombstones.bury(DeletedKind.MODEL, name)
 
-    def create_version(self, spec: ModelVersionSpec, base_dir: str | None) -> ModelVersion:
-        """Register a model that an experiment saved: the one at `base_dir` in its artifacts, or its only one."""
-        run_id = self._run_of(spec.experiment_id)
+    def create_version(self, spec: ModelVersionSpec, base_dir: str | None, attempt: int | None = None) -> ModelVersion:
+        """Register a model that an experiment saved: the one at `base_dir` in its artifacts, or its only one; of the
+        current attempt, unless one is named.
+        """
+        run_id = self._run_of(spec.experiment_id, attempt)
         uri = self._saved_model(spec.experiment_id, run_id, base_dir)
         stage = _stage(spec.current_stage)
         kept = tags.as_mlflow(spec.tags) | {EXPERIMENT_TAG: spec.experiment_id, STAGE_TAG: stage}

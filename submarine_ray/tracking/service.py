@@ -30,7 +30,7 @@ from submarine_ray.spec.tags import (
     run_tags,
 )
 from submarine_ray.spec.trials import TrialState
-from submarine_ray.tracking import artifacts, curves, tensorboard, trials
+from submarine_ray.tracking import artifacts, curves, families, tensorboard, trials
 from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.entities import ArtifactStore, Client, MetricPoint, Run
 from submarine_ray.tracking.failures import translated, translating
@@ -126,7 +126,7 @@ class TrackingService:
         """
         self.wait_ready()
         assert self._own is not None  # noqa: S101 (wait_ready has said so)
-        of_ours = {EXPERIMENT_TAG: experiment_id, REPLICA_TAG: replica, SOURCE_TAG: "submarine"}
+        of_ours = {EXPERIMENT_TAG: experiment_id, REPLICA_TAG: replica, SOURCE_TAG: families.OURS}
         return self._own.open(NewRun(run_id, name, experiment_id, of_ours | tags))
 
     def replica_run(self, run_id: str, experiment_id: str, replica: str) -> str:
@@ -302,7 +302,7 @@ class TrackingService:
     def _family(self, run_id: str) -> list[Run]:
         run = self.client().get_run(run_id)
         experiment_id = run.data.tags.get(EXPERIMENT_TAG)
-        return self._runs(run.info.experiment_id, experiment_id) if experiment_id else [run]
+        return families.of(run_id, self._runs(run.info.experiment_id, experiment_id)) if experiment_id else [run]
 
     def _artifacts(self, run_id: str) -> ArtifactStore:
         """The run's artifacts where they lie, without the detour over our own HTTP port."""

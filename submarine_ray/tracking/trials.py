@@ -22,6 +22,7 @@ from submarine_ray.spec.tags import (
     TRIAL_TAG,
 )
 from submarine_ray.spec.trials import TrialState
+from submarine_ray.tracking import families
 from submarine_ray.tracking.entities import Client, Run
 from submarine_ray.tracking.paged import every
 
@@ -33,7 +34,8 @@ def runs(client: Client, run_id: str) -> list[Run]:
     if experiment_id is None:
         return []
     of_sweep = f"tags.`{SWEEP_TAG}` = '{experiment_id}'"
-    return every(client.search_runs, [run.info.experiment_id], of_sweep, order_by=["attributes.start_time ASC"])
+    found = every(client.search_runs, [run.info.experiment_id], of_sweep, order_by=["attributes.start_time ASC"])
+    return families.below(run_id, found)
 
 
 def documents(found: Sequence[Run]) -> list[Trial]:

@@ -8,8 +8,10 @@ from urllib.parse import quote, urlencode
 MAX_COMPARED = 20
 
 
-def experiment(experiment_id: str) -> str:
-    return f"/experiments/{quote(experiment_id, safe='')}"
+def experiment(experiment_id: str, **parts: str | int | None) -> str:
+    """`parts` of the page, such as its tab and the attempt; those that are None are left out."""
+    said = {name: value for name, value in parts.items() if value is not None}
+    return f"/experiments/{quote(experiment_id, safe='')}" + (f"?{urlencode(said)}" if said else "")
 
 
 def experiments(**filters: str) -> str:

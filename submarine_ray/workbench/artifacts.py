@@ -7,8 +7,9 @@ import base64
 import csv
 import io
 import json
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from nicegui import ui
 
@@ -27,18 +28,30 @@ _TABLES = {".csv": ",", ".tsv": "\t"}
 _COLUMNS = (parts.Column("name", "Name", "link"), parts.Column("size", "Size", right=True))
 
 
-async def draw(services: Services, experiment_id: str, path: str) -> None:
+@dataclass(frozen=True)
+class _Place:
+    """Whose artifacts they are: an experiment's, of its current attempt or of another."""
+
+    experiment_id: str
+    attempt: int | None
+
+    def address(self, path: str) -> str:
+        return addresses.experiment(self.experiment_id, tab="artifacts", attempt=self.attempt, path=path)
+
+
+async def draw(services: Services, experiment_id: str, path: str, attempt: int | None) -> None:
     """Draw a directory, or a file of it."""
+    place = _Place(experiment_id, attempt)
     with parts.row():
-        _link(experiment_id, "", "Artifacts")
+        parts.link("Artifacts", place.address(""))
         for part in [*reversed(PurePosixPath(path).parents), PurePosixPath(path)][1:]:
             parts.text("/", classes="quiet")
-            _link(experiment_id, str(part), part.name)
+            parts.link(part.name, place.address(str(part)))
     try:
-        found = await asyncio.to_thread(services.experiments.results.artifacts, experiment_id, path)
+        found = await asyncio.to_thread(services.experiments.results.artifacts, experiment_id, path, attempt)
         listed_as_itself = [one.path for one in found] == [path]
         if path and (not found or listed_as_itself):
-            await _draw_file(services, experiment_id, path)
+            await _draw_file(services, place, path)
             return
     except SubmarineError as failure:
         parts.notice(str(failure), bad=True)
@@ -50,7 +63,7 @@ async def draw(services: Services, experiment_id: str, path: str) -> None:
         {
             "name": PurePosixPath(one.path).name + ("/" if one.is_dir else ""),
             "size": "" if one.is_dir else size(one.size),
-            "href": _address(experiment_id, one.path),
+            "href": place.address(one.path),
         }
         for one in found
     ]
@@ -65,20 +78,13 @@ def size(count: int | None) -> str:
     return f"{number:.0f} {units[0]}" if units[0] == "B" else f"{number:.1f} {units[0]}"
 
 
-def _address(experiment_id: str, path: str) -> str:
-    return f"{addresses.experiment(experiment_id)}?tab=artifacts&path={quote(path)}"
-
-
-def _link(experiment_id: str, path: str, name: str) -> None:
-    parts.link(name, _address(experiment_id, path))
-
-
-async def _draw_file(services: Services, experiment_id: str, path: str) -> None:
+async def _draw_file(services: Services, place: _Place, path: str) -> None:
     name, suffix = PurePosixPath(path).name, PurePosixPath(path).suffix.lower()
     limit = MAX_IMAGE if suffix in _IMAGES or suffix == ".ipynb" else MAX_TEXT
 
     def read() -> tuple[bytes, int]:
-        with services.experiments.results.artifact(experiment_id, path) as file, file.open("rb") as opened:
+        of = (place.experiment_id, path, place.attempt)
+        with services.experiments.results.artifact(*of) as file, file.open("rb") as opened:
             return opened.read(limit), file.stat().st_size
 
     content, total = await asyncio.to_thread(read)
@@ -86,10 +92,10 @@ async def _draw_file(services: Services, experiment_id: str, path: str) -> None:
         with parts.row():
             parts.heading(name).classes("grow anywhere")
             parts.text(size(total), classes="quiet small")
-            address = f"/api/v1/experiment/{quote(experiment_id)}/artifact?path={quote(path)}"
-            parts.link("Download", address)
+            asked = {"path": path, **({"attempt": place.attempt} if place.attempt else {})}
+            parts.link("Download", f"/api/v1/experiment/{quote(place.experiment_id)}/artifact?{urlencode(asked)}")
             if suffix in _PAGES:
-                parts.link("Open", artifact_page(experiment_id, path), new_tab=True)
+                parts.link("Open", artifact_page(place.experiment_id, path, place.attempt), new_tab=True)
         if suffix in _IMAGES and total <= MAX_IMAGE:
             _image(f"data:image/{_IMAGES[suffix]};base64,{base64.b64encode(content).decode()}", name)
         elif suffix == ".ipynb" and _draw_notebook(content):

@@ -11,7 +11,7 @@ from nicegui.events import ValueChangeEventArguments
 from starlette.requests import Request
 
 from submarine_ray.spec.answers.events import Event
-from submarine_ray.spec.answers.experiments import Experiment, Param
+from submarine_ray.spec.answers.experiments import Attempt, Experiment, Param
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.models import ModelVersionSpec
@@ -28,12 +28,17 @@ TABS = ("overview", "metrics", "logs", "artifacts")
 def add(bench: Bench) -> None:
     @bench.route("/experiments/{experiment_id}")
     async def experiment(
-        request: Request, experiment_id: str, tab: str = "overview", path: str = "", show: str = ""
+        request: Request,
+        experiment_id: str,
+        tab: str = "overview",
+        path: str = "",
+        show: str = "",
+        attempt: int | None = None,
     ) -> None:
         async with bench.page(request, experiment_id, "/experiments", has_charts=True) as page:
             found = await asyncio.to_thread(bench.services.experiments.get, experiment_id)
             ui.page_title(f"{found.name} · submarine-ray")
-            await _Experiment(bench, page, found, path, show == "failure").draw(tab)
+            await _Experiment(bench, page, found, path, show == "failure").draw(tab, attempt)
 
 
 class _Experiment:
@@ -46,10 +51,21 @@ class _Experiment:
         self._overview: tuple[object, ...] | None = None
         self.id = found.experiment_id
         self._name = found.name
+        self._attempts: list[Attempt] = []
+        self._chosen: int | None = None  # the earlier attempt that the page shows, in place of the current one
         self._refresh: Callable[[], Awaitable[None]] | None = None
 
-    async def draw(self, tab: str) -> None:
-        names = [*TABS[:2], *(["trials"] if self._found.spec.tune else []), *TABS[2:]]
+    @property
+    def _shown(self) -> Attempt | Experiment:
+        """The attempt that the page shows."""
+        return next((one for one in self._attempts if one.attempt == self._chosen), self._found)
+
+    async def draw(self, tab: str, attempt: int | None) -> None:
+        await self._read_attempts()
+        if any(one.attempt == attempt for one in self._attempts[:-1]):
+            self._chosen = attempt
+        specs = (self._found.spec, *(one.spec for one in self._attempts))
+        names = [*TABS[:2], *(["trials"] if any(spec.tune for spec in specs) else []), *TABS[2:]]
         parts.element("experiment-opened", **{"data-id": self.id, "data-name": self._name})
         with parts.row():
             parts.link("Experiments", "/experiments", classes="quiet")
@@ -62,6 +78,8 @@ class _Experiment:
             parts.row("grow")
             self._actions = parts.row()
         self._why = ui.element("div")
+        self._choice = ui.element("div")
+        self._draw_choice()
         with ui.tabs(on_change=self._switch).props(
             'align=left inline-label outside-arrows mobile-arrows no-caps aria-label="Parts of the experiment"'
         ) as tabs:
@@ -79,33 +97,58 @@ class _Experiment:
         tab = event.value
         if not isinstance(tab, str) or tab == self._tab:
             return
-        self._tab = tab
-        ui.navigate.history.replace(f"{addresses.experiment(self.id)}?tab={tab}")
-        await self._open(tab)
+        self._tab, self._path, self._show_failure = tab, "", False
+        await self._turn()
+
+    async def _turn(self) -> None:
+        """Show the tab and the attempt that were chosen."""
+        ui.navigate.history.replace(addresses.experiment(self.id, tab=self._tab, attempt=self._chosen))
+        await self._open(self._tab)
+
+    async def _read_attempts(self) -> None:
+        if self._found.attempt > 1:
+            self._attempts = await run_query(self._services.experiments.attempts.all, self.id)
+
+    def _draw_choice(self) -> None:
+        """Which attempt all tabs show, once there are several."""
+        if len(self._attempts) < 2:
+            return
+        self._choice.clear()
+        *earlier, last = self._attempts
+        options = {0: f"Attempt {last.attempt} (current): {last.seen}"}
+        options |= {one.attempt: f"Attempt {one.attempt}: {one.seen}" for one in reversed(earlier)}
+        with self._choice, parts.row():
+            choice = ui.select(options, value=self._chosen or 0, label="Attempt", on_change=self._choose)
+            choice.props("dense outlined options-dense").style("min-width: 230px")
+
+    async def _choose(self, event: ValueChangeEventArguments[int]) -> None:
+        self._chosen, self._path, self._show_failure = event.value or None, "", False
+        self._draw_state()
+        await self._turn()
 
     async def _open(self, tab: str) -> None:
         self._content.clear()
         self._refresh = None
         with self._content:
             if tab == "metrics":
-                self._refresh = await metrics.draw(self._services, self.id)
+                self._refresh = await metrics.draw(self._services, self.id, self._chosen)
             elif tab == "trials":
-                self._refresh = await trials.draw(self._services, self.id)
+                self._refresh = await trials.draw(self._services, self.id, self._chosen)
             elif tab == "artifacts":
-                await artifacts.draw(self._services, self.id, self._path)
+                await artifacts.draw(self._services, self.id, self._path, self._chosen)
             elif tab == "logs":
                 address = f"/api/v1/experiment/logs/{quote(self.id)}"
-                if self._found.attempt > 1:
-                    earlier = f"{addresses.experiment(self.id)}?tab=artifacts&path=logs"
-                    parts.link("Logs of earlier attempts", earlier)
-                why = self._found.message if self._show_failure else None
-                parts.element("log-view", src=address, name=self.id, why=why)
+                why = self._shown.message if self._show_failure else None
+                attempt = str(self._chosen) if self._chosen else None
+                parts.element("log-view", src=address, name=self.id, why=why, attempt=attempt)
             else:
                 self._refresh = await self._draw_overview()
 
     async def _look(self) -> None:
         before, self._found = self._found, await run_query(self._services.experiments.get, self.id)
         if before != self._found:
+            await self._read_attempts()
+            self._draw_choice()
             self._draw_state()
             await self._watch_runs()
         if self._refresh is not None:
@@ -133,17 +176,23 @@ class _Experiment:
             parts.button("Clone", lambda: ui.navigate.to(f"/experiments/new?clone={self.id}"), "content_copy")
             again = f"/experiments/new?patch={self.id}"
             parts.button("Rerun with changes", lambda: ui.navigate.to(again), "replay")
-            if found.status == ExperimentStatus.SUCCEEDED:
+            if self._shown.status == ExperimentStatus.SUCCEEDED:
                 parts.button("Register model", self._register, "category", "main")
             parts.button("Delete", self._delete, "delete", "danger")
+        self._draw_why()
+
+    def _draw_why(self) -> None:
+        """Why the attempt that is shown has failed, or does not get on."""
+        shown = self._shown
         self._why.clear()
-        if found.message and found.status not in (ExperimentStatus.RUNNING, ExperimentStatus.SUCCEEDED):
-            with self._why:
-                said = f"{found.reason}: {found.message}" if found.reason else found.message
-                parts.notice(said, bad=seen == ExperimentStatus.FAILED)
-                if seen == ExperimentStatus.FAILED and found.run_id:
-                    place = f"{addresses.experiment(self.id)}?tab=logs&show=failure"
-                    parts.button("Show in the log", lambda: ui.navigate.to(place), "article")
+        if not shown.message or shown.status in (ExperimentStatus.RUNNING, ExperimentStatus.SUCCEEDED):
+            return
+        with self._why:
+            failed = shown.seen == ExperimentStatus.FAILED
+            parts.notice(f"{shown.reason}: {shown.message}" if shown.reason else shown.message, bad=failed)
+            if failed and shown.run_id:
+                place = addresses.experiment(self.id, tab="logs", show="failure", attempt=self._chosen)
+                parts.button("Show in the log", lambda: ui.navigate.to(place), "article")
 
     async def _draw_overview(self) -> Callable[[], Awaitable[None]]:
         pair = ui.element("div").classes("pair")
@@ -151,9 +200,9 @@ class _Experiment:
         async def draw() -> None:
             happened, params = await asyncio.gather(
                 run_query(self._services.experiments.history, self.id),
-                run_query(self._services.experiments.results.params, self.id),
+                run_query(self._services.experiments.results.params, self.id, self._chosen),
             )
-            state = (self._found, happened, params)
+            state = (self._found, self._shown, happened, params)
             if self._overview == state and pair.default_slot.children:
                 return
             self._overview = state
@@ -168,7 +217,7 @@ class _Experiment:
                 with ui.element("div").classes("stack"):
                     _draw_timeline(happened)
                     with parts.card():
-                        spec = dump(written(self._found.spec))
+                        spec = dump(written(self._shown.spec))
                         with parts.row():
                             parts.heading("Specification").classes("grow")
                             parts.link("Save as template", f"/templates/new?experiment={quote(self.id)}")
@@ -179,30 +228,30 @@ class _Experiment:
         return draw
 
     def _draw_facts(self) -> None:
-        found, meta = self._found, self._found.spec.meta
-        roles = found.spec.spec.items()
+        found, meta, attempt = self._found, self._found.spec.meta, self._shown
+        roles = attempt.spec.spec.items()
         with parts.card("Overview"):
             parts.facts(
                 [
-                    ("Command", lambda: parts.text(meta.cmd or "–", "code", "anywhere")),
-                    ("Framework", meta.framework),
+                    ("Command", lambda: parts.text(attempt.spec.meta.cmd or "–", "code", "anywhere")),
+                    ("Framework", attempt.spec.meta.framework),
                     *((name, f"{task.replicas} × {task.resources or 'default'}") for name, task in roles),
                     ("Cluster", lambda: parts.link(found.cluster, addresses.cluster(found.cluster))),
                     ("Owner", meta.owner),
                     ("Team", meta.team),
                     ("Tags", lambda: parts.tags(meta.tags, self._tag)),
-                    ("Attempt", str(found.attempt)),
+                    ("Attempt", f"{attempt.attempt} of {found.attempt}" if found.attempt > 1 else "1"),
                     ("Created", lambda: parts.ago(found.accepted_time)),
-                    ("Started", lambda: parts.ago(found.running_time)),
-                    ("Duration", lambda: parts.taken(found.running_time, found.finished_time)),
+                    ("Started", lambda: parts.ago(attempt.running_time)),
+                    ("Duration", lambda: parts.taken(attempt.running_time, attempt.finished_time)),
                     ("Elsewhere", self._draw_links),
                 ]
             )
 
     def _draw_links(self) -> None:
         with parts.row():
-            if self._found.run_id:
-                parts.link("MLflow run", f"/mlflow/#/runs/{self._found.run_id}", new_tab=True)
+            if self._shown.run_id:
+                parts.link("MLflow run", f"/mlflow/#/runs/{self._shown.run_id}", new_tab=True)
             if self._services.experiments.results.has_tensorboard:
                 parts.link("TensorBoard", "/tensorboard/", new_tab=True)
             if self._services.clusters.capabilities(self._found.cluster).has_dashboard:
@@ -257,7 +306,7 @@ class _Experiment:
                 document = {"name": name.value, "experimentId": self.id, "description": note.value or None}
                 spec = parsed(ModelVersionSpec, document, name)
                 create = self._services.models.create_version
-                if spec and (made := await parts.attempt(create, spec, path.value or None)):
+                if spec and (made := await parts.attempt(create, spec, path.value or None, self._chosen)):
                     dialog.submit(made.value)
 
             version = await dialogs.submitted(dialog, "Register", register)

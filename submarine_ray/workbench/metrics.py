@@ -24,17 +24,17 @@ class _View:
     weight: float = 0.0
 
 
-async def draw(services: Services, experiment_id: str) -> Callable[[], Awaitable[None]]:
+async def draw(services: Services, experiment_id: str, attempt: int | None) -> Callable[[], Awaitable[None]]:
     """Draw the charts; answers what brings them up to date."""
-    shown = _Metrics(services, experiment_id)
+    shown = _Metrics(services, experiment_id, attempt)
     await shown.refresh()
     return shown.refresh
 
 
 class _Metrics:
-    def __init__(self, services: Services, experiment_id: str) -> None:
+    def __init__(self, services: Services, experiment_id: str, attempt: int | None) -> None:
         self._services = services
-        self._id = experiment_id
+        self._of = (experiment_id, attempt)
         self._view = _View([])
         self._keys: list[str] = []
         self._charts: dict[str, ui.echart] = {}
@@ -46,7 +46,7 @@ class _Metrics:
         self._nothing = ui.element("div")
 
     async def refresh(self) -> None:
-        self._runs = await run_query(self._services.experiments.results.runs, self._id)
+        self._runs = await run_query(self._services.experiments.results.runs, *self._of)
         keys = sorted({one.key for one in await run_query(self._services.tracking.latest, tuple(self._runs))})
         if keys != self._keys or not keys:
             self._keys = keys

@@ -15,12 +15,11 @@ from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.services import Services
 
 
-async def draw(services: Services, experiment_id: str) -> parts.Refresh:
+async def draw(services: Services, experiment_id: str, attempt: int | None) -> parts.Refresh:
     """Draw the trials; answers what brings them up to date."""
     content = ui.element("div").classes("stack")
-    return await parts.redrawn(
-        content, lambda found: _draw(experiment_id, *found), services.experiments.results.trials, experiment_id
-    )
+    trials = services.experiments.results.trials
+    return await parts.redrawn(content, lambda found: _draw(experiment_id, *found), trials, experiment_id, attempt)
 
 
 def _draw(experiment_id: str, found: list[Trial], attributes: Attributes) -> None:

@@ -15,6 +15,7 @@ import pytest
 from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments import answers, logs
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.spec.tags import EXPERIMENT_TAG, PARENT_TAG
 from tests.conftest import TOKEN, spec
 from tests.service import own_run, put_texts, read_artifact
 
@@ -336,6 +337,50 @@ def test_what_is_only_about_an_experiment_is_edited_in_place(api: httpx.Client) 
     code = {**edited["spec"], "meta": {**edited["spec"]["meta"], "cmd": "python other.py", "owner": "ada"}}
     again = api.patch(f"{URL}/{id}", json=code).json()["result"]
     assert (again["attempt"], again["status"], again["spec"]["meta"]["owner"]) == (3, "Accepted", "ada")
+
+
+def _ran(api: httpx.Client, id: str, lr: float) -> None:
+    """As the current attempt leaves its run: a parameter, a metric and a log."""
+    platform = api.app.state.platform  # type: ignore[attr-defined]
+    with platform.database.session() as session:
+        row = session.get(ExperimentRow, id)
+    run = platform.tracking.open_run(row.new_run_id, "test", id, "worker-0", {})
+    client = platform.tracking.client()
+    client.log_param(run.run_id, "lr", lr)
+    client.log_metric(run.run_id, "loss", lr)
+    nested = client.create_run(run.mlflow_experiment_id, tags={EXPERIMENT_TAG: id, PARENT_TAG: run.run_id}).info.run_id
+    client.log_metric(nested, "inner", lr)
+    put_texts(platform.tracking, run.run_id, {"logs/worker-0.log": f"trained with {lr}", f"out-{lr}.txt": ""})
+    _end(api, id, run_id=run.run_id)
+
+
+def test_a_rerun_has_results_of_its_own_and_those_of_before_stay(api: httpx.Client) -> None:
+    """Metrics, parameters, logs, artifacts and the spec of each attempt are asked for by its number."""
+    id = api.post(URL, json=spec()).json()["result"]["experimentId"]
+    _ran(api, id, 0.1)
+    again = api.patch(f"{URL}/{id}", json=spec(timeout=9)).json()["result"]
+    assert (again["attempt"], again["runId"]) == (2, None)
+    assert api.get(f"{URL}/{id}/metrics").json()["result"] == []
+    _ran(api, id, 0.5)
+    attempts = api.get(f"{URL}/{id}/attempts").json()["result"]
+    told = [(one["attempt"], one["status"], one["spec"].get("timeout")) for one in attempts]
+    assert told == [(1, "Succeeded", None), (2, "Succeeded", 9)]
+    assert attempts[0]["runId"] != attempts[1]["runId"] == api.get(f"{URL}/{id}").json()["result"]["runId"]
+    for params, lr in (({"attempt": 1}, 0.1), ({"attempt": 2}, 0.5), ({}, 0.5)):
+        metrics = api.get(f"{URL}/{id}/metrics", params=params).json()["result"]
+        assert {(one["key"], one["value"]) for one in metrics} == {("loss", lr), ("inner", lr)}
+        assert [one["value"] for one in api.get(f"{URL}/{id}/params", params=params).json()["result"]] == [str(lr)]
+        log = api.get(f"{URL}/logs/{id}", params=params).json()["result"]["logContent"]
+        assert [pod["podLog"] for pod in log] == [[f"trained with {lr}"]]
+        assert f"trained with {lr}" in api.get(f"{URL}/logs/{id}/stream", params=params | {"follow": False}).text
+        listed = api.get(f"{URL}/artifacts/{id}", params={"path": "", **params}).json()["result"]
+        assert listed == ["logs/", f"out-{lr}.txt"]
+        path = {"path": f"out-{lr}.txt", **params}
+        assert api.get(f"{URL}/{id}/artifact", params=path).status_code == 200
+    assert "trained with 0.1" in api.get(f"{URL}/logs/{id}/stream", params={"attempt": 1}).text
+    for path in (f"{id}/metrics", f"logs/{id}", f"artifacts/{id}"):
+        missing = api.get(f"{URL}/{path}", params={"attempt": 3})
+        assert missing.status_code == 404 and "has no attempt 3; it has 1, 2." in missing.json()["message"]
 
 
 def test_a_hidden_password_that_is_sent_back_stays_the_password(api: httpx.Client) -> None:

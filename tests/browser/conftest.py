@@ -21,7 +21,7 @@ from submarine_ray.core import sealed
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
-from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
+from submarine_ray.experiments.tables import AttemptRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.home import Home
 from tests.conftest import SUBMARINE, RunningPlatform, free_port, users_environment, wait_until
@@ -152,6 +152,13 @@ class Service:
                 session.add(ExperimentRow(generation=1, next_check_ms=None, **row))
                 ids.append(str(row["id"]))
         return ids
+
+    def attempt(self, id: str, number: int, cmd: str, **values: object) -> None:
+        """An attempt of an experiment that another has followed."""
+        spec = {"meta": {"name": "earlier", "framework": "Shell", "cmd": cmd}, "spec": {"Worker": {}}}
+        row = {"experiment_id": id, "attempt": number, "cluster": "local", "log_path": "logs", **values}
+        with self.database.session(write=True) as session:
+            session.add(AttemptRow(submission=f"{id}-{number}", spec=json.dumps(spec), **row))
 
     def run(self, params: dict[str, float], metrics: dict[str, list[float]]) -> str:
         """An MLflow run with parameters and the courses of metrics; its id, for `add(run_id=...)`."""

@@ -172,6 +172,39 @@ def test_a_finished_experiment_is_edited_and_runs_again_only_when_asked(service:
     assert (stored()["status"], stored()["attempt"]) == ("Accepted", 2)
 
 
+def test_each_tab_shows_the_attempt_that_is_chosen(service: Service, page: Page) -> None:
+    (id,) = service.add(1, "again", run_id=service.run({"lr": 0.5}, {"loss": [3.0, 2.0]}), attempt=2)
+    why = "worker-0 failed: KeyError: 'x' (it exited with status 1)"
+    first = service.run({"lr": 0.1}, {"loss": [7.0, 6.0], "old": [1.0]})
+    service.log(first, {"worker-0": ["Traceback (most recent call last):", "KeyError: 'x'"]})
+    service.attempt(id, 1, run_id=first, status="Failed", reason="ReplicaFailed", message=why, cmd="echo first")
+    page.goto(f"{service.url}/experiments/{id}")
+    overview = page.locator(".card", has=page.get_by_role("heading", name="Overview"))
+    expect(overview).to_contain_text("2 of 2")
+    expect(page.get_by_role("region", name="Parameters")).to_contain_text("0.5")
+    expect(page.locator(".notice.bad")).to_have_count(0)
+    page.get_by_label("Attempt", exact=True).click()
+    page.get_by_role("option", name="Attempt 1: Failed").click()
+    expect(page).to_have_url(re.compile("attempt=1"))
+    expect(page.get_by_role("region", name="Parameters")).to_contain_text("0.1")
+    expect(overview).to_contain_text("echo first")
+    expect(page.locator(".notice.bad")).to_have_text(f"ReplicaFailed: {why}")
+    page.get_by_role("tab", name="Metrics").click()
+    expect(page.get_by_role("img", name="The course of old")).to_be_visible()
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_role("link", name="logs/").click()
+    expect(page.get_by_role("link", name="worker-0.log")).to_be_visible()
+    page.get_by_role("button", name="Show in the log").click()
+    expect(page.locator("log-view .hit")).to_have_text("KeyError: 'x'")
+    page.get_by_label("Attempt", exact=True).click()
+    page.get_by_role("option", name="Attempt 2 (current): Succeeded").click()
+    expect(page.locator(".notice.bad")).to_have_count(0)
+    assert "attempt" not in page.url
+    shown = service.cli("list", "attempt", id)
+    assert "Failed" in shown and "KeyError" in shown and "Succeeded" in shown
+    assert "KeyError: 'x'" in service.cli("logs", id, "--attempt", "1")
+
+
 def test_a_script_is_pasted_or_uploaded_and_found_again(service: Service, page: Page) -> None:
     """What the form says by itself has code to run; whatever the command names is sent along."""
     page.goto(f"{service.url}/experiments/new")

@@ -143,7 +143,9 @@ class Service:
         self.workers = ByHand()
         tracking = cast(TrackingService, world.tracking)
         submitter = Submitter(world.database, world.clusters, tracking)
-        performer = Performer(world.admission, tracking, Spools(world.spools._directory / name), submitter)
+        performer = Performer(
+            world.database, world.admission, tracking, Spools(world.spools._directory / name), submitter
+        )
         feature = ExperimentFeature(
             world.database, world.clusters, world.admission, tracking, performer, Changes(), lambda: None
         )

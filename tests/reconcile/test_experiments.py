@@ -12,6 +12,7 @@ from submarine_ray.clusters.drivers.base import JobState, Unreachable
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.errors import TrackingUnavailable
 from submarine_ray.core.sealed import Kept
+from submarine_ray.experiments.tables import AttemptRow
 from submarine_ray.experiments.unsubmittable import TRIES
 from submarine_ray.spec.experiment import ExperimentSpec
 from tests.conftest import spec
@@ -71,7 +72,29 @@ def test_another_spec_stops_the_attempt_and_runs_anew(world: World) -> None:
     world.api.patch(id, ExperimentSpec.model_validate(spec(meta=meta)))
     service.work(10_000)
     assert there.stopped == [id] and there.submitted == [id, f"{id}-r2"] and list(there.jobs) == [f"{id}-r2"]
-    assert [path for _, path in world.tracking.logs] == ["logs/attempt-1"]
+    assert [path for _, path in world.tracking.logs] == ["logs"]
+
+
+def test_a_rerun_has_a_run_of_its_own_and_a_retry_goes_on_in_the_one_before(world: World) -> None:
+    service, there = world.service("a"), world.played["one"]
+    id = running(world, maxRetries=1)
+    there.end(id, JobState.FAILED)
+    service.work(10_000)
+    first = world.row(id).run_id
+    assert world.row(id).status == "Running" and world.tracking.logs == [(first, "logs/attempt-1")]
+    world.api.patch(id, ExperimentSpec.model_validate(spec(timeout=60)))  # while attempt 2 runs
+    service.work(10_000)
+    second = world.row(id).run_id
+    assert there.stopped == [f"{id}-r2"] and list(there.jobs) == [f"{id}-r3"]
+    assert second != first and world.tracking.runs == {first: "FAILED", second: "RUNNING"}
+    assert world.tracking.logs[1:] == [(first, "logs")]
+    seen = [(one.attempt, one.seen, one.run_id, one.spec.timeout) for one in world.api.attempts.all(id)]
+    assert seen == [(1, "Failed", first, None), (2, "Stopped", first, None), (3, "Running", second, 60)]
+    world.api.delete(id)
+    service.work(10_000)
+    assert world.rows() == {} and set(world.tracking.runs.values()) == {"deleted"}
+    with world.database.session() as session:
+        assert session.query(AttemptRow).count() == 0
 
 
 @pytest.mark.parametrize("taken_back", ["delete", "stop"])

@@ -48,6 +48,34 @@ class Experiment(Answer):
         return ExperimentStatus.seen(self.status, self.reason)
 
 
+class Attempt(Answer):
+    """One attempt of an experiment. A retry goes on in the run of the attempt before, a rerun has one of its own."""
+
+    attempt: int
+    """Its number: 1 for the first."""
+    status: str
+    """As of an experiment; of an attempt that another has followed, Succeeded or Failed."""
+    reason: str | None
+    """Why it is in this state, in a word; Stopped, too, where another attempt took its place while it ran."""
+    message: str | None
+    """Why it is in this state, in a sentence."""
+    created_time: str | None
+    """When its cluster took it."""
+    running_time: str | None
+    """When its first process started."""
+    finished_time: str | None
+    """When it ended."""
+    run_id: str | None
+    """Its run in MLflow; None before it has one."""
+    spec: ExperimentSpec
+    """What it runs, or ran."""
+
+    @property
+    def seen(self) -> str:
+        """Its state as people see it."""
+        return ExperimentStatus.seen(self.status, self.reason)
+
+
 class ExperimentSummary(Answer):
     """A row of a table of experiments: without its spec."""
 

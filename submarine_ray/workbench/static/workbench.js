@@ -74,7 +74,7 @@ function painted(text, into) {
 }
 const bare = (text) => text.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "");
 
-// <log-view src name why>: follows an NDJSON stream of {replica, line} from its last lines on. Draws once a frame; keeps the newest lines only.
+// <log-view src name why attempt>: follows an NDJSON stream of {replica, line} from its last lines on. Draws once a frame; keeps the newest lines only.
 // A line that ends with a carriage return is not finished: the next one of its replica takes its place.
 // `why`, a failure's message, is shown in its place at the end: the last line of a replica's that it quotes.
 class LogView extends HTMLElement {
@@ -99,12 +99,17 @@ class LogView extends HTMLElement {
     this.run();
   }
   disconnectedCallback() { if (this.abort) this.abort.abort(); }
+  // Of an earlier attempt, where the page shows one.
+  address(what, asked) {
+    const attempt = this.getAttribute("attempt");
+    return `${this.getAttribute("src")}/${what}?${new URLSearchParams({ ...asked, ...(attempt && { attempt }) })}`;
+  }
   say(text) { if (this.said.textContent !== text) this.said.textContent = text; }
   async run() {
     for (let pause = 500; this.isConnected; pause = Math.min(pause * 2, 10000)) {
       this.abort = new AbortController();
       try {
-        const answer = await fetch(`${this.getAttribute("src")}/stream?tail=${MAX_LINES}`, { signal: this.abort.signal });
+        const answer = await fetch(this.address("stream", { tail: MAX_LINES }), { signal: this.abort.signal });
         if (!answer.ok) { this.say((await answer.json()).message || "The log cannot be read now."); }
         else {
           this.all = []; this.fresh = []; this.unfinished = new Map(); this.lines.replaceChildren(); this.say("Waiting for the first line…");
@@ -175,7 +180,7 @@ class LogView extends HTMLElement {
   // The whole of it comes from the service, in pieces; this page has its end alone.
   save() {
     const link = document.createElement("a");
-    link.href = `${this.getAttribute("src")}/text${this.who ? `?replica=${encodeURIComponent(this.who)}` : ""}`;
+    link.href = this.address("text", this.who ? { replica: this.who } : {});
     link.download = `${this.getAttribute("name") || "log"}.txt`; link.click();
   }
 }
