@@ -225,7 +225,7 @@ class _Bounded:
         try:
             return self._file.seek(offset, whence)
         except OSError as failure:
-            if failure.errno != errno.EINVAL:
+            if failure.errno != errno.EINVAL or whence != os.SEEK_SET:  # from the end: it looks how long the file is
                 raise
             raise zipfile.BadZipFile("it points to what lies before its begin") from failure
 

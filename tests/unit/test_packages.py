@@ -8,11 +8,13 @@ import os
 import random
 import stat
 import struct
+import threading
 import time
 import tracemalloc
 import warnings
 import zipfile
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from submarine_ray.clusters.drivers import uploaded
 from submarine_ray.clusters.drivers.base import Blocked, CodeRefused
 from submarine_ray.core.errors import InvalidSpec, TooLarge, Unavailable
-from submarine_ray.packages.service import PackageNotReady, PackageUnusable
+from submarine_ray.packages.service import PackageNotReady, PackageService, PackageUnusable
 from submarine_ray.spec import zips
 from submarine_ray.spec.deletions import DeletedKind
 from tests.conftest import run
@@ -286,6 +288,23 @@ def test_old_packages_that_nobody_refers_to_go_with_their_directories(tmp_path: 
     assert store.add(one("dropped")) == dropped and store.unpack(dropped).exists()
 
 
+def test_services_that_clean_up_at_the_same_moment_remove_each_package_once(tmp_path: Path) -> None:
+    services = [packages_at(tmp_path) for _ in range(3)]
+    urls = [services[0].add(one(str(number))) for number in range(30)]
+    for url in urls:
+        services[0].unpack(url)
+        age(services[0].file(url), 2 * DAY)
+    together = threading.Barrier(len(services))
+
+    def prune(store: PackageService) -> list[str]:
+        together.wait()
+        return store.prune(set(), DAY)
+
+    with ThreadPoolExecutor(len(services)) as pool:
+        removed = [url for urls in pool.map(prune, services) for url in urls]
+    assert sorted(removed) == sorted(urls) and list(tmp_path.glob("*.unpacked")) == list(tmp_path.glob("*.zip")) == []
+
+
 def test_what_a_killed_service_left_goes_once_it_is_old(tmp_path: Path) -> None:
     store = packages_at(tmp_path)
     old = ("incoming-abc", "unpacking-abc", "leaving-abc", "tmp1234abcd")
@@ -297,6 +316,11 @@ def test_what_a_killed_service_left_goes_once_it_is_old(tmp_path: Path) -> None:
     (tmp_path / "tmp-of-somebody").mkdir()
     store.prune(set(), DAY)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["incoming-of-now", "tmp-of-somebody"]
+
+
+def test_a_directory_without_files_is_a_package_too(tmp_path: Path) -> None:
+    store = packages_at(tmp_path)
+    assert list(store.unpack(store.add(zipped())).iterdir()) == []
 
 
 def test_a_package_that_is_uploaded_again_is_young_again(tmp_path: Path) -> None:
