@@ -78,8 +78,8 @@ def quantile(share: float, passed: Counts) -> float | None:
 class History:
     """The counts of one endpoint over the last half hour."""
 
-    def __init__(self) -> None:
-        self._kept: deque[Counts] = deque(maxlen=KEPT)
+    def __init__(self, found: Iterable[Counts] = ()) -> None:
+        self._kept: deque[Counts] = deque(found, maxlen=KEPT)
 
     def add(self, found: Counts) -> None:
         self._kept.append(found)

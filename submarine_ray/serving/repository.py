@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from submarine_ray.access.tombstones import bury
 from submarine_ray.core import events, leases
@@ -15,7 +15,7 @@ from submarine_ray.core.clock import due_ms, now_ms
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
-from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
+from submarine_ray.serving.tables import CountsRow, EndpointRow, LookRow, ServingRow, TrafficRow
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import GIB, Resources
 from submarine_ray.spec.serving import EndpointStatus
@@ -208,3 +208,44 @@ def _forget(session: Session, claimed: ServingRow) -> bool:
     mine = (ServingRow.lock_token == claimed.lock_token, ServingRow.generation == claimed.generation)
     gone = delete(ServingRow).where(ServingRow.cluster == claimed.cluster, *mine)
     return bool(session.execute(gone).rowcount)  # type: ignore[attr-defined]
+
+
+def may_look(session: Session, cluster: str, now: int, fresh_ms: int) -> bool:
+    """Whether nobody has asked the cluster for metrics in the last `fresh_ms`: from now on somebody has."""
+    mine = update(LookRow).where(LookRow.cluster == cluster, LookRow.asked_ms <= now - fresh_ms)
+    if session.execute(mine.values(asked_ms=now)).rowcount:  # type: ignore[attr-defined]
+        return True
+    if session.get(LookRow, cluster) is not None:
+        return False
+    try:
+        with session.begin_nested():
+            session.add(LookRow(cluster=cluster, asked_ms=now, known=False))
+    except IntegrityError:  # another service asks at this very moment
+        return False
+    return True
+
+
+def keep_counts(session: Session, cluster: str, found: Sequence[CountsRow], known: bool, forgotten_ms: int) -> None:
+    """Keep what a look has found, and drop what is older than `forgotten_ms`."""
+    session.execute(update(LookRow).where(LookRow.cluster == cluster).values(known=known))
+    session.execute(delete(CountsRow).where(CountsRow.at_ms < forgotten_ms))
+    session.add_all(found)
+
+
+def are_metrics_known(session: Session, cluster: str) -> bool:
+    """Whether the last look at a cluster has found any metrics."""
+    return bool(session.scalar(select(LookRow.known).where(LookRow.cluster == cluster)))
+
+
+def counts_of(session: Session, cluster: str, name: str, most: int) -> list[CountsRow]:
+    """The last looks at an endpoint, the oldest first."""
+    mine = select(CountsRow).where(CountsRow.cluster == cluster, CountsRow.name == name)
+    return list(session.scalars(mine.order_by(CountsRow.at_ms.desc()).limit(most)))[::-1]
+
+
+def last_counts(session: Session, most: int) -> list[CountsRow]:
+    """The last looks at each endpoint, the oldest first."""
+    later = func.row_number().over(partition_by=(CountsRow.cluster, CountsRow.name), order_by=CountsRow.at_ms.desc())
+    ranked = select(CountsRow, later.label("later")).subquery()
+    rows = aliased(CountsRow, ranked)
+    return list(session.scalars(select(rows).where(ranked.c.later <= most).order_by(ranked.c.at_ms)))

@@ -25,6 +25,7 @@ from submarine_ray.models.service import ModelService
 from submarine_ray.serving import applications, repository
 from submarine_ray.serving.applications import route
 from submarine_ray.serving.meter import Meter
+from submarine_ray.serving.metrics import History
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.answers.serving import Endpoint, EndpointMetrics, EndpointRates, EndpointWithEvents, Replica
 from submarine_ray.spec.deletions import DeletedKind
@@ -54,7 +55,7 @@ class ServingService:
         self._admission = admission
         self._models = models
         self._wake = wake
-        self._meter = Meter(clusters)
+        self._meter = Meter(database, clusters)
         clusters.add_user(self)
         admission.add_claimant(self)
 
@@ -164,7 +165,8 @@ class ServingService:
         """The last known rates of all endpoints by their names, without their histories. Waits for no cluster."""
         with self._database.session() as session:
             rows = repository.list_all(session)
-        return {row.name: self._meter.now(row.cluster, row.name) for row in rows}
+        found = self._meter.now()
+        return {row.name: found.get((row.cluster, row.name)) or History().now() for row in rows}
 
     async def refresh_metrics(self) -> None:
         """Bring the metrics of all endpoints up to date; those of a cluster that does not answer stay as they are."""

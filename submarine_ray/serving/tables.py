@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Double, Integer, String
+from sqlalchemy import BigInteger, Boolean, Double, Integer, String
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from submarine_ray.core.database import LongText, Table
@@ -63,3 +63,25 @@ class ServingRow(Claimable, Table):
     @classmethod
     def key(cls) -> InstrumentedAttribute[str]:
         return cls.cluster
+
+
+class LookRow(Table):
+    """When a control service last asked a cluster for the metrics of its endpoints, and whether there were any."""
+
+    __tablename__ = "endpoint_look"
+
+    cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
+    asked_ms: Mapped[int] = mapped_column(BigInteger)
+    known: Mapped[bool] = mapped_column(Boolean)
+
+
+class CountsRow(Table):
+    """All that had passed at an endpoint until one look; `buckets` is JSON: requests below each latency."""
+
+    __tablename__ = "endpoint_counts"
+
+    cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
+    name: Mapped[str] = mapped_column(String(160), primary_key=True)
+    at_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, index=True)
+    errors: Mapped[float] = mapped_column(Double)
+    buckets: Mapped[str] = mapped_column(LongText)

@@ -19,17 +19,27 @@ from fastapi.testclient import TestClient
 
 from submarine_ray.access import live
 from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.access.reach import Holders, Remembered
 from submarine_ray.access.sessions import Session
 from submarine_ray.app import build
+from submarine_ray.clusters.drivers.base import Capacity
+from submarine_ray.clusters.observed import columns
+from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.content.tickets import Tickets
 from submarine_ray.core import events
+from submarine_ray.core.clock import due_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.events import Event
 from submarine_ray.core.follower import Follower
 from submarine_ray.core.settings import Settings
 from submarine_ray.platform import Platform
-from submarine_ray.workbench.feed import Feed, Subscription
+from submarine_ray.serving import meter
+from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.spec.quantities import Resources
+from submarine_ray.workbench.feed import CALM_SECONDS, Feed, Subscription
+from submarine_ray.workbench.query_cache import run_query
 from tests.conftest import TOKEN, MariaDb, run, spec, wait_until
+from tests.unit.test_endpoint_metrics import prometheus
 
 pytestmark = pytest.mark.db
 
@@ -120,10 +130,12 @@ def test_pages_of_one_service_hear_what_another_records_also_late(database: Data
 
 def test_a_page_is_drawn_again_for_what_another_service_has_done(pair: tuple[TestClient, TestClient]) -> None:
     first, second = pair
-    drawn = threading.Event()
+    drawn, shown = threading.Event(), list[int]()
+    count = platform(first).experiments.count_by_state
 
     async def look() -> None:
         async def refresh() -> None:
+            shown.append(sum((await run_query(count)).values()))
             drawn.set()
 
         feed = Feed(platform(first).follower, platform(first).tracking)
@@ -131,9 +143,12 @@ def test_a_page_is_drawn_again_for_what_another_service_has_done(pair: tuple[Tes
         feed.add(page)
         try:
             await asyncio.sleep(1)  # what came before is told
+            page.wake()  # and its answers are remembered
+            assert await asyncio.to_thread(drawn.wait, SECONDS)
             drawn.clear()
             await asyncio.to_thread(created, second, "experiment", spec())
-            assert await asyncio.to_thread(drawn.wait, SECONDS)
+            assert await asyncio.to_thread(drawn.wait, SECONDS + CALM_SECONDS)
+            assert shown[-1] == shown[0] + 1
         finally:
             await feed.close()
 
@@ -180,3 +195,61 @@ def test_a_page_of_who_has_signed_out_at_another_service_is_closed(pair: tuple[T
 
     assert run(look()) < SECONDS
     assert run(first.find([cookie])) is None
+
+
+class Metered:
+    """A cluster whose endpoint gets a hundred requests between two looks."""
+
+    looks = 0
+
+    def serve_metrics(self) -> list[str]:
+        self.looks += 1
+        passed = 100 * self.looks
+        return [prometheus({"200": (0, passed, passed, passed)}, application="metered-1")]
+
+
+def test_an_endpoint_has_one_history_whichever_service_answers(
+    pair: tuple[TestClient, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, cluster, now = [platform(one) for one in pair], Metered(), [due_ms()]
+    monkeypatch.setattr(meter, "due_ms", lambda: now[0])
+    for one in services:
+        monkeypatch.setattr(one.clusters, "driver", lambda _name: cluster)
+    with services[0].database.session(write=True) as session:
+        what = {"name": "metered-1", "model_name": "metered", "model_version": 1, "model_uri": "", "cluster": "metered"}
+        times = {"created_ms": 1, "changed_ms": 1}
+        session.add(EndpointRow(**what, **times, replicas=1, cpu=1, gpu=0, status="RUNNING"))
+    for number in range(6):
+        now[0] += 10_000
+        found = [one.serving.metrics("metered", 1) for one in (services[number % 2], services[1 - number % 2])]
+        assert found[0] == found[1] and len(found[0].history) == number and found[0].known
+        now[0] += 1_000
+        assert services[number % 2].serving.metrics("metered", 1) == found[0]
+    assert cluster.looks == 6 and found[0].requests == 600 and found[0].requests_per_second == pytest.approx(9.09, 0.01)
+    rates = [one.serving.all_rates()["metered-1"] for one in services]
+    assert rates[0] == rates[1] and rates[0].requests_per_second == found[0].requests_per_second
+    now[0] += 3_600_000
+    assert len(services[0].serving.metrics("metered", 1).history) == 0  # what is older than that is dropped
+
+
+def test_rights_that_end_at_another_service_are_known_to_have_ended(pair: tuple[TestClient, TestClient]) -> None:
+    first, second = pair
+    id = created(first, "notebook", {"meta": {"name": "entitled"}, "spec": {"resources": "cpu=1"}})["notebookId"]
+    one = platform(second)
+    holders = Remembered(Holders(one.attempts.find, one.notebooks.is_wanted, one.serving.served_by))
+    assert holders.notebook(id)
+    first.delete(f"/api/v1/notebook/{id}").raise_for_status()
+    wait_until(lambda: not holders.notebook(id), SECONDS + 0.5, "its token opens nothing any more")
+
+
+def test_what_a_cluster_has_is_known_at_once_whoever_has_looked(pair: tuple[TestClient, TestClient]) -> None:
+    first, second = (platform(one) for one in pair)
+    with first.database.session(write=True) as session:
+        session.add(ClusterRow(name="seen", kind="ray", address="http://127.0.0.1:9", created_ms=1))
+    for cpus in (2.0, 4.0):
+        found = Capacity("head", Resources(cpus, 2**30), Resources(cpus, 2**30), frozenset({"node"}))
+        with first.database.session(write=True) as session:
+            row = session.get_one(ClusterRow, "seen")
+            for column, value in {**columns(found), "next_check_ms": due_ms() + 60_000}.items():
+                setattr(row, column, value)
+        assert second.clusters.capacity("seen").total == Resources(cpus, 2**30)
