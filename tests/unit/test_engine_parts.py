@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from submarine_ray.core import paging
 from submarine_ray.core.engine.backoff import FIRST_MS, JITTER, LONGEST_MS, Backoff
 from submarine_ray.core.errors import InvalidSpec
-from submarine_ray.core.lanes import SLOW_MS, TIMES, Lanes
+from submarine_ray.core.lanes import SLOW_MS, TIMES, Lanes, finish
 from submarine_ray.core.paging import Cursor
 from tests.reconcile.fakes import ByHand
 
@@ -156,7 +156,7 @@ def test_closed_lanes_begin_nothing_more() -> None:
     lanes = Lanes("test", 1, 1, hand)
     for number in range(3):
         last = lanes.put("a", lambda number=number: done.append(number))
-    lanes.close(wait=True)
+    finish(lanes)
     assert done == [0] and last
     with pytest.raises(CancelledError):
         last.result(0)
