@@ -23,6 +23,8 @@ from tests.reconcile.fakes import LEASE_MS, START_MS, Away, ByHand, Cluster, Mak
 CLUSTERS = ("one", "two", "three")
 BOUNDS = Bounds(batch=3, looks=3, looks_of_cluster=1, steps=4, steps_of_cluster=2)
 DEPTH = 2
+LONG_WHILE, SHORT_WHILE = 0.06, 0.25
+"""How often so much happens at a line."""
 # What happens, and how often.
 KIND = {"tick": 6, "work": 12, "heartbeat": 2, "desire": 2, "pass_time": 3, "set_clock": 1, "set_server": 1}
 UNKIND = {"crash": 1, "pause": 1, "outage": 1, "break_database": 2}
@@ -112,6 +114,11 @@ class Actor:
             raise
         self.world.point(self)
 
+    def agree(self) -> None:
+        with self.world.session(write=True) as session:
+            self.clock.agree(self.world.server_ms())
+            leases.agreed_ms(session, ThingRow, self.lessee)
+
     def recover(self) -> None:
         with self.world.session(write=True) as session:
             leases.recover(session, ThingRow, self.lessee)
@@ -165,7 +172,7 @@ class ChaosThings(Things):
             there.generations[row.id] = row.generation
             self.world.called(row.id, step.what)
             outcome = super().perform(row, step, observed)
-            self.world.point(self.actor)
+            self.world.point(self.actor, long_while=0.3)
             return outcome
 
     def write(self, session: Session, row: ThingRow, outcome: Outcome) -> bool:
@@ -173,7 +180,10 @@ class ChaosThings(Things):
             select(ThingRow.lock_token, ThingRow.generation).where(ThingRow.id == row.id).with_for_update()
         ).one()
         written = super().write(session, row, outcome)
-        assert written == (tuple(found) == (row.lock_token, row.generation)), "written without the lease"
+        is_held, is_wanted = found.lock_token == row.lock_token, found.generation == row.generation
+        self.world.must(is_held or not written, f"{self.actor.name} wrote {row.id} without its lease")
+        self.world.must(is_wanted or not written, f"{self.actor.name} wrote what is no longer wanted of {row.id}")
+        self.world.must(written or not (is_held and is_wanted), f"{self.actor.name} lost what came of {row.id}")
         return written
 
 
@@ -184,7 +194,7 @@ class Chaos:
         """`is_kind`: nothing breaks in this world; there is but time, and others who work."""
         self.faults, self.random = faults, random.Random(seed)
         self.faults.disarm()
-        self.happens = (KIND if is_kind else KIND | UNKIND).items()
+        self.is_kind, self.happens = is_kind, (KIND if is_kind else KIND | UNKIND).items()
         self.now_ms, self.server_set_ms = START_MS, 0
         self.clusters = {name: Cluster() for name in CLUSTERS}
         self.depth = 0
@@ -196,6 +206,8 @@ class Chaos:
         with self.session(write=True) as session:
             session.execute(delete(ThingRow))
         self.actors = [Actor(self, f"service-{number}") for number in range(services)]
+        for actor in self.actors:
+            actor.recover()
 
     @contextmanager
     def session(self, write: bool = False) -> Iterator[Session]:
@@ -209,18 +221,38 @@ class Chaos:
 
     # What happens
 
-    def point(self, actor: Actor) -> None:
-        """A line at which a service stands while others, its own other threads among them, go on."""
+    def point(self, actor: Actor, long_while: float = 0.05) -> None:
+        """A line at which a service stands while others, its own other threads among them, go on.
+
+        `long_while`: how often it stands there for longer than a lease.
+        """
         self._check_alive(actor)
-        if self.depth < DEPTH and not self.is_calm and self.random.random() < 0.25:
+        if self.depth < DEPTH and not self.is_calm and (chance := self.random.random()) < long_while + 0.2:
             self.depth += 1
             try:
-                for _ in range(self.random.randint(1, 3)):
-                    self.anything()
+                if chance < long_while:
+                    self.long_while(actor)
+                else:
+                    for _ in range(self.random.randint(1, 3)):
+                        self.anything()
             finally:
                 self.depth -= 1
             actor.is_paused = False
         self._check_alive(actor)
+
+    def long_while(self, actor: Actor) -> None:
+        """The others take what is free by then. If things break, the service has been stopped, and no lease renewed."""
+        if not self.is_kind and self.random.random() < 0.6:
+            self.fault()
+            actor.is_paused = True
+        if self.random.random() < 0.3:
+            self.desire(actor, self.random.randrange(1000))
+        self.advance(self.random.choice((LEASE_MS + 1, 3 * LEASE_MS)))
+        actor.is_paused = actor.is_paused and self.random.random() < 0.5
+        for one in self.random.sample(self.actors, len(self.actors)):
+            self.tick(one, 0)
+            for _ in range(self.random.randint(0, 8)):
+                self.work(one, self.random.randrange(1000))
 
     def anything(self) -> None:
         """One thing of all that may happen."""
@@ -248,8 +280,10 @@ class Chaos:
         actor.is_alive = False
         place = self.actors.index(actor)
         for _ in range(3):
-            self.actors[place] = Actor(self, actor.name)
             try:
+                # Who starts cannot know that the server's clock was set just now: another has seen it.
+                self.actors[place - 1].agree()
+                self.actors[place] = Actor(self, actor.name)
                 self.actors[place].recover()
                 return
             except DatabaseUnavailable:
@@ -331,16 +365,18 @@ class Chaos:
     def called(self, id: str, what: str) -> None:
         """A change of a cluster was asked for: twice for one desire only if something broke between."""
         before = self.calls.get((id, what))
-        self._must(before is None or before < self.happened, f"{what} of {id} was made twice without a reason")
+        self.must(before is None or before < self.happened, f"{what} of {id} was made twice without a reason")
         self.calls[id, what] = self.happened
 
     @contextmanager
     def in_step(self, actor: Actor, id: str) -> Iterator[None]:
-        self._must(actor.engine._hand.holds(id), f"{actor.name} begins a step of {id}, which it does not hold")
+        self.must(actor.engine._hand.holds(id), f"{actor.name} begins a step of {id}, which it does not hold")
+        others = [one.name for one in self.actors if one is not actor and one.engine._hand.holds(id)]
+        self.must(not others, f"{actor.name} begins a step of {id}, which {others} hold, too")
         for other, busy, happened in self.steps:
             if busy == id and other.is_alive:
-                self._must(not other.engine._hand.holds(id), f"{id} is in two steps at once")
-                self._must(happened < self.happened, f"{id} was taken from {other.name} without a reason")
+                self.must(not other.engine._hand.holds(id), f"{id} is in two steps at once")
+                self.must(happened < self.happened, f"{id} was taken from {other.name} without a reason")
         self.steps.append((actor, id, self.happened))
         try:
             yield
@@ -365,8 +401,9 @@ class Chaos:
         with self.session() as session:
             return list(session.scalars(select(ThingRow)))
 
-    def _must(self, is_so: bool, message: str) -> None:
-        if not is_so:  # the engine takes care of exceptions: this one is for the test
+    def must(self, is_so: bool, message: str) -> None:
+        """Note what must not be; `check` raises it. The engine would take an exception here for a step that failed."""
+        if not is_so:
             self.broken.append(AssertionError(message))
 
     def _check_alive(self, actor: Actor) -> None:

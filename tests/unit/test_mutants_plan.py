@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.plan import ONCE_UNSEEN, TESTS
+from tests.mutants.plan import ONCE_UNSEEN, SEEN_BY_THE_MACHINE, TESTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,8 +20,8 @@ def test_every_decision_and_all_of_the_engine_is_mutated() -> None:
     assert [path for tests in TESTS.values() for path in tests if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize(("path", "before", "after"), ONCE_UNSEEN)
-def test_a_fault_that_was_once_unseen_can_still_be_made(path: str, before: str, after: str) -> None:
+@pytest.mark.parametrize(("path", "before", "after"), [*ONCE_UNSEEN, *SEEN_BY_THE_MACHINE])
+def test_a_named_fault_can_still_be_made(path: str, before: str, after: str) -> None:
     source = (ROOT / path).read_text()
     assert source.count(before) == 1 and path in TESTS
     compile(source.replace(before, after), path, "exec")

@@ -15,12 +15,17 @@ from submarine_ray.spec.quantities import Resources, memory_text, parse_memory, 
         ("memory=2Gi", Resources(memory=2 * 2**30)),
         ("memory=1.5G, cpu=2", Resources(2, 1_500_000_000)),
         ("gpu=2", Resources(gpu=2)),
+        ("gpu=0.5", Resources(gpu=0.5)),
         ("nvidia.com/gpu=0,cpu=1", Resources(1)),
-        ("", Resources()),
+        ("", Resources(0, 0, 0)),
     ],
 )
 def test_documented_quantities(text: str, expected: Resources) -> None:
     assert parse_resources(text) == expected
+
+
+def test_nothing_is_asked_for_unless_it_is_said() -> None:
+    assert Resources() == Resources(cpu=0, memory=0, gpu=0)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,8 @@ def test_documented_quantities(text: str, expected: Resources) -> None:
         ("cpu=-1", "cpu='-1'"),
         ("disk=3", "unknown resource 'disk'"),
         ("cpu", "not key=value"),
+        ("cpu=", "not key=value"),
+        ("=1", "unknown resource ''"),
         ("cpu=1,cpu=2", "twice"),
         ("gpu=1.5", "whole number"),
     ],
