@@ -176,11 +176,11 @@ def _add_operations(app: FastAPI, platform: Platform) -> None:
         "/ready", tags=["operations"], summary="Get whether the service is ready",
         responses={503: {"description": "The database cannot be written to, or MLflow is not started yet"}},
     )  # fmt: skip
-    async def ready() -> Response:
+    async def ready(response: Response) -> ServiceHealth:
         report = await platform.health.fresh()
-        well = report.can_write and platform.tracking.is_ready
-        answer = platform.report(report).model_dump(mode="json", by_alias=True)
-        return JSONResponse(answer, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+        if not (report.can_write and platform.tracking.is_ready):
+            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return platform.report(report)
 
     @app.get("/metrics", tags=["operations"], summary="Get metrics for Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:

@@ -17,7 +17,7 @@ from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.experiments.tables import AttemptRow, BegunRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.filters import Filter
+from submarine_ray.spec.filters import Choices, Filter
 from submarine_ray.spec.quantities import SLACK, Resources
 
 DAY_MS = 86_400_000
@@ -100,13 +100,13 @@ def tags(session: Session, experiment_ids: Collection[str]) -> dict[str, list[st
     return found
 
 
-def distinct(session: Session) -> dict[str, list[str]]:
-    """What there is to filter by: owners, frameworks and tags."""
+def choices(session: Session) -> Choices:
+    """What there is to filter by."""
     owners = select(ExperimentRow.owner).where(_ALIVE, ExperimentRow.owner.is_not(None)).distinct()
     frameworks = select(ExperimentRow.framework).where(_ALIVE).distinct()
     tags = select(ExperimentTagRow.tag).distinct()
-    queries = {"owner": owners, "framework": frameworks, "tag": tags}
-    return {name: sorted(session.scalars(query)) for name, query in queries.items()}
+    known = [owner for owner in session.scalars(owners) if owner is not None]
+    return Choices(sorted(known), sorted(session.scalars(frameworks)), sorted(session.scalars(tags)))
 
 
 def set_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:

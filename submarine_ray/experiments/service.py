@@ -37,7 +37,7 @@ from submarine_ray.spec.answers.experiments import Experiment, ExperimentLog, Ex
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
-from submarine_ray.spec.filters import Filter
+from submarine_ray.spec.filters import Choices, Filter
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.tracking.service import TrackingService
 
@@ -139,10 +139,10 @@ class ExperimentService:
             tags = repository.tags(session, [row.id for row in rows])
         return [answers.summary(row, tags.get(row.id, [])) for row in rows], total
 
-    def filters(self) -> dict[str, list[str]]:
+    def filters(self) -> Choices:
         """The owners, frameworks and tags that there are."""
         with self._database.session() as session:
-            return repository.distinct(session)
+            return repository.choices(session)
 
     def page_after(
         self, status: str | None, tag: str | None, limit: int, cursor: str | None, state: str | None = None

@@ -1,4 +1,4 @@
-"""What lists are narrowed by."""
+"""Filters of lists."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ class Filter:
     since_ms: int | None = None
     cluster: str | None = None
     state: str | None = None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The values that experiments can be filtered by, each list in the order of the alphabet."""
+
+    owners: list[str]
+    frameworks: list[str]
+    tags: list[str]

@@ -127,9 +127,9 @@ class _Table:
             self._choice(
                 "Status", "status", {state: state for state in (*ExperimentStatus.SEEN, ExperimentStatus.DELETED)}
             )
-            self._choice("Owner", "owner", {name: name for name in filters["owner"]})
-            self._choice("Framework", "framework", {name: name for name in filters["framework"]})
-            self._choice("Tag", "tag", {name: name for name in filters["tag"]})
+            self._choice("Owner", "owner", {name: name for name in filters.owners})
+            self._choice("Framework", "framework", {name: name for name in filters.frameworks})
+            self._choice("Tag", "tag", {name: name for name in filters.tags})
             self._choice("Cluster", "cluster", {name: name for name in clusters})
             self._choice("Created", "since", _PERIOD_NAMES)
         self._actions = parts.row()

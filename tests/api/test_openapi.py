@@ -67,6 +67,17 @@ def test_every_field_parameter_and_operation_is_described(document: dict[str, An
     assert "HTTPValidationError" not in schemas and not [path for path, _, o in operations if "422" in o["responses"]]
 
 
+def test_every_answer_in_json_is_declared_by_a_model(document: dict[str, Any]) -> None:
+    bare = [
+        (method, path, status)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        for status, answer in operation["responses"].items()
+        if "$ref" not in (answer.get("content", {}).get("application/json", {}).get("schema") or {"$ref": ""})
+    ]
+    assert bare == []
+
+
 def test_every_body_has_an_example_that_is_valid(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     bodies = {
