@@ -157,6 +157,8 @@ def _draw_failed(failed: list[ExperimentSummary]) -> None:
                     with ui.element("span").classes("quiet small"):
                         parts.ago(one.finished_time or one.accepted_time)
                 parts.text(one.message or one.reason or "", "p", "quiet small anywhere")
+                place = addresses.experiment(one.experiment_id, tab="logs", show="failure")
+                parts.link("Show in the log", place, classes="small")
 
 
 def _draw_endpoints(found: list[Asked]) -> None:
