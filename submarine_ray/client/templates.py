@@ -42,8 +42,13 @@ class TemplateClient:
         """Delete a template. Experiments that were created from it stay."""
         return dict(self.service.call("DELETE", f"{_BASE}/{quote(name, safe='')}"))
 
+    def preview_template(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the spec of the experiment that these values make of a template; nothing runs."""
+        body = {"name": name, "params": {key: str(value) for key, value in params.items()}}
+        return dict(self.service.call("POST", f"{_BASE}/{quote(name, safe='')}/preview", json=body))
+
     def submit_template(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Create an experiment from a template; values are sent as text."""
+        """Create an experiment from a template; values are sent as text. `meta.name` names the experiment."""
         body = {"name": name, "params": {key: str(value) for key, value in params.items()}}
         return dict(self.service.call("POST", f"/api/v1/experiment/{quote(name, safe='')}", json=body))
 

@@ -16,7 +16,7 @@ from submarine_ray.spec.answers.base import Attributes
 from submarine_ray.spec.answers.environments import Environment
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
-from submarine_ray.spec.experiment import EnvironmentSpec, KernelSpec
+from submarine_ray.spec.experiment import STORED, EnvironmentSpec, KernelSpec
 
 
 class EnvironmentService:
@@ -95,7 +95,7 @@ def _merged(spec: EnvironmentSpec, patch: EnvironmentPatch) -> EnvironmentSpec:
 
 
 def _spec(row: EnvironmentRow) -> EnvironmentSpec:
-    return EnvironmentSpec.model_validate_json(row.spec.text)
+    return EnvironmentSpec.model_validate_json(row.spec.text, context=STORED)
 
 
 def _kept(spec: EnvironmentSpec) -> Kept:

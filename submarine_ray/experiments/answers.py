@@ -112,7 +112,7 @@ def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
     if row.environment is None:
         return None
     try:
-        return EnvironmentSpec.model_validate_json(row.environment.text)
+        return EnvironmentSpec.model_validate_json(row.environment.text, context=STORED)
     except ValidationError as failure:
         raise _refused(row, "an environment", failure) from failure
 

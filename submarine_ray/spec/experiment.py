@@ -20,6 +20,7 @@ from submarine_ray.spec.json_types import JsonObject, object_in
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import GRACE_SECONDS
 from submarine_ray.spec.quantities import Quantities, Resources, parse_resources, split_resources
+from submarine_ray.spec.requirements import check_requirements
 from submarine_ray.spec.tune import TuneSpec
 from submarine_ray.spec.variables import HasVariables, Variables
 
@@ -111,10 +112,9 @@ class KernelSpec(Document):
 
     @field_validator("pip_dependencies")
     @classmethod
-    def _requirements(cls, value: list[str] | None) -> list[str] | None:
-        for requirement in value or []:
-            if requirement.startswith("-") or not requirement.strip() or "\n" in requirement:
-                raise ValueError(f"{requirement!r} is not a package requirement; write for example 'pandas==2.2.3'")
+    def _requirements(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if info.context not in (STORED, SHOWN):
+            check_requirements(value or ())
         return value
 
 

@@ -9,12 +9,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, Field, JsonValue, field_validator, model_validator
 
-from submarine_ray.spec.base import Document, Text, check_name
+from submarine_ray.spec.base import Document, Text, check_name, is_none
 from submarine_ray.spec.json_types import JsonObject
+from submarine_ray.spec.masks import HIDDEN
+from submarine_ray.spec.parameters import MAX_CHOICES, ParameterType, problem, told_by
 from submarine_ray.spec.variables import plain
 
 TEMPLATE_NAME_LENGTH = 63
 MAX_PARAMETERS = 500
+# The experiment's name may be given to every template, whether or not it has a parameter for that.
+NAME = "meta.name"
 
 TemplateName = Annotated[str, AfterValidator(lambda v: check_name(v, "a template", TEMPLATE_NAME_LENGTH))]
 
@@ -32,6 +36,33 @@ class TemplateParameter(Document):
     """What holds if a submission does not name the parameter."""
     secret: bool | None = None
     """Whether answers hide its value, and that of variables it goes into, whatever it is called."""
+    type: ParameterType | None = Field(default=None, exclude_if=is_none)
+    """text, integer, number or boolean; without it, what the default is: a number, true or false, or else a text."""
+    choices: list[Text] | None = Field(default=None, exclude_if=is_none, min_length=1, max_length=MAX_CHOICES)
+    """The values that it may have; without them, all of its type."""
+    minimum: float | None = Field(default=None, exclude_if=is_none, allow_inf_nan=False)
+    """The smallest number that it may be."""
+    maximum: float | None = Field(default=None, exclude_if=is_none, allow_inf_nan=False)
+    """The largest number that it may be."""
+
+    @property
+    def kind(self) -> ParameterType:
+        """Its type, given or told by its default."""
+        is_bounded = self.minimum is not None or self.maximum is not None
+        return self.type or (ParameterType.NUMBER if is_bounded else told_by(self.value))
+
+    def problem(self, value: str) -> str | None:
+        """What is wrong with a value of it, in words. An empty one is no value where it need not have one."""
+        if not value and not self.value and self.required != "true":
+            return None
+        return problem(value, self.kind, self.choices, self.minimum, self.maximum)
+
+    @model_validator(mode="after")
+    def _default_fits(self) -> TemplateParameter:
+        wrong = self.problem(self.value) if self.value not in (None, HIDDEN) else None
+        if wrong:
+            raise ValueError(f"the value of {self.name!r} does not fit: {wrong}")
+        return self
 
     @field_validator("required")
     @classmethod

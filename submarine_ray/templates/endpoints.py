@@ -11,6 +11,7 @@ from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT
 from submarine_ray.spec.answers.experiments import Experiment
 from submarine_ray.spec.answers.templates import Template
+from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.templates import TemplateSpec, TemplateSubmission
 from submarine_ray.templates.service import TemplateService
 
@@ -40,6 +41,10 @@ def router(templates: TemplateService) -> APIRouter:
     @routes.delete("/template/{name}", summary="Delete a template")
     def delete(name: str) -> Reply[Template]:
         return ok(templates.delete(name))
+
+    @routes.post("/template/{name}/preview", summary="Show the experiment that values make of a template")
+    def preview(name: str, submission: TemplateSubmission) -> Reply[ExperimentSpec]:
+        return ok(templates.preview(name, submission))
 
     @routes.post("/experiment/{template}", summary="Run a template")
     def submit(template: str, submission: TemplateSubmission) -> Reply[Experiment]:

@@ -17,7 +17,7 @@ from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.json_types import Json, JsonObject, object_in
 from submarine_ray.spec.problems import message
 from submarine_ray.spec.quantities import GPU_KEY, split_resources
-from submarine_ray.spec.templates import TemplateParameter, TemplateSpec
+from submarine_ray.spec.templates import NAME, TemplateParameter, TemplateSpec
 
 PLACEHOLDER = re.compile(r"\{\{([^{}\n]*)\}\}")  # no braces inside: each `{{` is searched to the next brace alone
 _COMMAND = re.compile(r"meta\.cmd|spec\.[^.]+\.cmd")
@@ -89,6 +89,9 @@ def check(template: TemplateSpec) -> None:
                 )
             used |= {name, f"{path}:{name}"}
         used.add(path)
+    for parameter in template.parameters:
+        if parameter.value is not None and (wrong := parameter.problem(parameter.value)):
+            raise InvalidSpec(f"the value of {parameter.name!r} does not fit: {wrong}", "parameters")
     for name in names:
         if name not in used and not _is_implicit(name, template):
             raise InvalidSpec(f"{name!r} is used nowhere in experimentSpec; write {{{{{name}}}}} there", "parameters")
@@ -147,6 +150,8 @@ def _values(template: TemplateSpec, given: Mapping[str, str]) -> dict[str, str]:
             raise InvalidSpec(f"the template has no such parameter; it has {', '.join(known)}", f"params.{name[:120]}")
     values = dict(given)
     for parameter in template.parameters:
+        if parameter.name in given and (wrong := parameter.problem(given[parameter.name])):
+            raise InvalidSpec(wrong, f"params.{parameter.name}")
         if parameter.name not in values:
             if parameter.value is None and parameter.required == "true":
                 raise InvalidSpec("is required, and the template has no value for it", f"params.{parameter.name}")
@@ -185,7 +190,7 @@ def _blamed(template: TemplateSpec, where: str, given: Mapping[str, str]) -> lis
 
 
 def _is_implicit(name: str, template: TemplateSpec) -> bool:
-    return any(
+    return name == NAME or any(
         name in (f"spec.{role}.replicas", *(f"spec.{role}.resourceMap.{key}" for key in _RESOURCES))
         for role in _roles(template)
     )
@@ -259,7 +264,7 @@ def _filled_part(node: Json, path: str, values: Mapping[str, str], shell: bool) 
 
 
 def _put(path: str, text: Json, values: Mapping[str, str]) -> Json:
-    if not (isinstance(text, str) and PLACEHOLDER.search(text)):
+    if path in values or not (isinstance(text, str) and PLACEHOLDER.search(text)):
         return values.get(path, text)
 
     def value(match: re.Match[str]) -> str:

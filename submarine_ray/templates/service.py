@@ -11,7 +11,7 @@ from submarine_ray.access.tombstones import bury
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotFound, SecretLost
-from submarine_ray.core.masking import restored
+from submarine_ray.core.masking import restored, shown
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.service import ExperimentService
@@ -20,7 +20,7 @@ from submarine_ray.spec.answers.base import Attributes
 from submarine_ray.spec.answers.experiments import Experiment
 from submarine_ray.spec.answers.templates import StoredTemplate, Template, TemplateId
 from submarine_ray.spec.deletions import DeletedKind
-from submarine_ray.spec.experiment import documented
+from submarine_ray.spec.experiment import SHOWN, ExperimentSpec, documented
 from submarine_ray.spec.templates import TemplateParameter, TemplateSpec, TemplateSubmission
 from submarine_ray.templates import rendering, repository
 from submarine_ray.templates.tables import TemplateRow
@@ -112,6 +112,11 @@ class TemplateService:
             spec = rendering.expanded(_spec(row), spec)
         rendering.check(spec)
         return spec
+
+    def preview(self, name: str, submission: TemplateSubmission) -> ExperimentSpec:
+        """The experiment that `submit` would create, with masks for its secrets. Raises NotFound, InvalidSpec."""
+        spec = rendering.render(self.spec(name), submission.params)
+        return shown(ExperimentSpec, spec.model_dump_json(by_alias=True), SHOWN)
 
     def submit(self, name: str, submission: TemplateSubmission) -> Experiment:
         """Create an experiment from a template. Raises NotFound, InvalidSpec."""

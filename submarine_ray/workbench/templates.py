@@ -11,10 +11,11 @@ from starlette.requests import Request
 from submarine_ray.core.errors import InvalidSpec, SubmarineError
 from submarine_ray.spec.answers.templates import StoredTemplate
 from submarine_ray.spec.documents import dump
-from submarine_ray.spec.templates import TemplateSubmission
+from submarine_ray.spec.templates import NAME, TemplateSubmission
 from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.new_experiment import said
+from submarine_ray.workbench.new_experiment import said, written
+from submarine_ray.workbench.parameter_fields import Field, draw_parameter
 
 
 def add(bench: Bench) -> None:
@@ -51,19 +52,27 @@ def _draw_card(spec: StoredTemplate) -> None:
             parts.text(_framework(spec), classes="chip")
 
 
+def _name(spec: StoredTemplate) -> str:
+    """The experiment's name, if the template says it; where a parameter does, that is empty."""
+    meta = spec.experiment_spec.get("meta")
+    name = str(meta.get("name") or "") if isinstance(meta, dict) else ""
+    return "" if "{{" in name else name
+
+
 def _framework(spec: StoredTemplate) -> str:
     meta = spec.experiment_spec.get("meta")
     return str(meta.get("framework") or "") if isinstance(meta, dict) else ""
 
 
 class _Run:
-    """One template: its parameters as a form."""
+    """One template: its parameters as a form, checked as they are filled in, beside the experiment that they make."""
 
     def __init__(self, bench: Bench, spec: StoredTemplate, content: ui.element) -> None:
         self._content = content
         self._templates = bench.services.templates
         self._spec = spec
-        self._fields: dict[str, ui.input] = {}
+        self._fields: dict[str, Field] = {}
+        self._given: dict[str, str] = {}
 
     def draw(self) -> None:
         spec = self._spec
@@ -79,39 +88,52 @@ class _Run:
         parts.text(spec.description or "", "p", "quiet anywhere")
         with ui.element("div").classes("pair"):
             with parts.card("Parameters"):
+                name = ui.input("Experiment name", value=_name(spec), on_change=self._look)
+                name.props("outlined dense debounce=250")
+                self._keep(NAME, name)
                 for parameter in spec.parameters:
-                    label = parameter.name + (" *" if parameter.required == "true" else "")
-                    field = ui.input(label, value=parameter.value or "").props("outlined dense")
-                    if parameter.description:
-                        field._props.update({"hint": parameter.description})
-                    self._fields[parameter.name] = field
+                    self._keep(parameter.name, draw_parameter(parameter, self._look))
                 with parts.row():
                     parts.button("Run", self._submit, "play_arrow", "main")
             with parts.card("The experiment"):
-                parts.block(dump(said(spec.experiment_spec)), "The experiment")
+                self._preview = parts.block(dump(said(spec.experiment_spec)), "The experiment")
+                self._problem = parts.text("", "p", "bad anywhere").props("role=status")
+        ui.timer(0, self._look, once=True)
+
+    def _keep(self, name: str, field: Field) -> None:
+        self._fields[name], self._given[name] = field, field.value or ""
+
+    def _changed(self) -> TemplateSubmission:
+        found = {name: str(field.value or "") for name, field in self._fields.items()}
+        return TemplateSubmission(params={name: value for name, value in found.items() if value != self._given[name]})
+
+    async def _look(self) -> None:
+        """Bring the preview up to date, and say beside the fields what is wrong with them."""
+        submission = self._changed()
+        try:
+            spec = await asyncio.to_thread(self._templates.preview, self._spec.name, submission)
+        except SubmarineError as failure:
+            self._blame(failure)
+        else:
+            self._blame(None)
+            self._preview.set_text(dump(written(spec)))
 
     async def _submit(self) -> None:
-        given = {p.name: p.value or "" for p in self._spec.parameters}
-        changed = {
-            name: field.value or "" for name, field in self._fields.items() if (field.value or "") != given[name]
-        }
-        for field in self._fields.values():
-            parts.field_problem(field, None)
-        submission = TemplateSubmission(params=changed)
         try:
-            made = await asyncio.to_thread(self._templates.submit, self._spec.name, submission)
-        except InvalidSpec as failure:
-            self._blame(failure)
+            made = await asyncio.to_thread(self._templates.submit, self._spec.name, self._changed())
         except SubmarineError as failure:
+            self._blame(failure)
             parts.tell_failure(str(failure))
         else:
             ui.navigate.to(addresses.experiment(made.experiment_id))
 
-    def _blame(self, failure: InvalidSpec) -> None:
+    def _blame(self, failure: SubmarineError | None) -> None:
+        """Say what is wrong beside the field that it is about, or else below the preview."""
+        where = failure.field if isinstance(failure, InvalidSpec) else None
+        blamed = {name for name in self._fields if where == f"params.{name}" or f"(from params.{name})" in str(failure)}
         for name, field in self._fields.items():
-            if failure.field == f"params.{name}" or f"params.{name}" in str(failure):
-                parts.field_problem(field, str(failure))
-        parts.tell_failure(str(failure))
+            parts.field_problem(field, str(failure) if name in blamed else None)
+        self._problem.set_text("" if failure is None or blamed else str(failure))
 
     async def _delete(self) -> None:
         if not await dialogs.confirmed(f"Delete {self._spec.name}?", "Experiments made from it stay.", "Delete"):

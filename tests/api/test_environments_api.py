@@ -113,3 +113,32 @@ def test_conda_packages_are_refused_where_there_is_no_conda(api: httpx.Client, m
     answer = api.post("/api/v1/experiment", json=spec(environment={"kernelSpec": {"condaDependencies": ["numpy"]}}))
     assert answer.status_code == 400
     assert "environment.kernelSpec.condaDependencies: cluster 'local' has no conda" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("package", "fits"),
+    [
+        ("pandas==2.2.3", True),
+        ("torch[extra]>=2,<3; python_version>'3.9'", True),
+        ("git+https://host/team/project.git@main", True),
+        ("project @ https://host/project.whl", True),
+        ("./wheels/project-1.0-py3-none-any.whl", True),
+        ("numpy # for arrays", True),
+        ("numpy=2.2", False),
+        ("numpy 2.2", False),
+        ("two packages", False),
+        ("-r requirements.txt", False),
+        ("", False),
+    ],
+)
+def test_packages_are_read_as_requirements_before_they_are_stored(api: httpx.Client, package: str, fits: bool) -> None:
+    kernel = {"pipDependencies": ["scipy", package]}
+    made = api.post(URL, json={"name": "parsed", "kernelSpec": kernel})
+    if fits:
+        assert made.status_code == 200, made.text
+        assert made.json()["result"]["environmentSpec"]["kernelSpec"]["pipDependencies"] == ["scipy", package]
+        changed = api.patch(f"{URL}/parsed", json={"kernelSpec": {"pipDependencies": ["numpy=2.2"]}})
+        assert changed.status_code == 400 and "'numpy=2.2' is not a package requirement" in changed.json()["message"]
+        api.delete(f"{URL}/parsed")
+    else:
+        assert made.status_code == 400 and f"{package!r} is not a package requirement" in made.json()["message"]

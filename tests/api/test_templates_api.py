@@ -172,6 +172,73 @@ def test_bad_values_are_refused_by_name(api: httpx.Client, params: dict[str, str
     api.delete(f"{URL}/values")
 
 
+TYPED = [
+    {"name": "rate", "value": 0.1},
+    {"name": "fast", "value": True},
+    {"name": "note", "value": "7", "type": "text"},
+    {"name": "epochs", "value": 3, "type": "integer", "minimum": 1, "maximum": 100},
+    {"name": "kind", "value": "a", "choices": ["a", "b"]},
+    {"name": "limit"},
+]
+TYPED_SPEC = {
+    "meta": {
+        "name": "typed",
+        "framework": "Python",
+        "cmd": "x {{rate}} {{fast}} {{note}} {{epochs}} {{kind}} {{limit}}",
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"rate": "fast"}, "params.rate: 'fast' is not a number"),
+        ({"rate": ""}, "params.rate: '' is not a number"),
+        ({"rate": "nan"}, "params.rate: 'nan' is not a number"),
+        ({"fast": "1"}, "params.fast: '1' is neither true nor false"),
+        ({"epochs": "2.5"}, "params.epochs: '2.5' is not a whole number"),
+        ({"epochs": "0"}, "params.epochs: 0 is less than 1"),
+        ({"epochs": "101"}, "params.epochs: 101 is more than 100"),
+        ({"kind": "c"}, "params.kind: 'c' is none of a, b"),
+        ({"meta.name": "no blanks"}, "from params.meta.name"),
+        ({"rate": "1e-4", "fast": "False", "note": "none", "epochs": "100", "kind": "b", "limit": "all"}, None),
+    ],
+)
+def test_values_have_the_types_of_their_parameters(api: httpx.Client, params: dict[str, str], said: str | None) -> None:
+    """Types are the template's, or what the defaults tell; the preview says what a submission would."""
+    api.post(URL, json=small("typed", TYPED, **TYPED_SPEC))
+    shown = api.get(f"{URL}/typed").json()["result"]["experimentTemplateSpec"]["parameters"]
+    assert (shown[3]["type"], shown[3]["minimum"], shown[4]["choices"]) == ("integer", 1, ["a", "b"])
+    assert "type" not in shown[0]
+    for path in (f"{URL}/typed/preview", "/api/v1/experiment/typed"):
+        answer = api.post(path, json={"params": params})
+        if said is not None:
+            assert answer.status_code == 400 and said in answer.json()["message"], answer.text
+            continue
+        spec = answer.json()["result"] if path.endswith("preview") else answer.json()["result"]["spec"]
+        assert spec["meta"]["cmd"] == "x 1e-4 False none 100 b all"
+    api.delete(f"{URL}/typed")
+
+
+def test_a_template_whose_default_does_not_fit_is_refused_and_every_run_can_be_named(api: httpx.Client) -> None:
+    for wrong, said in (
+        ({"value": "x", "type": "number"}, "the value of 'rate' does not fit: 'x' is not a number"),
+        ({"value": "3", "maximum": 2}, "the value of 'rate' does not fit: 3 is more than 2"),
+        ({"value": "3", "choices": ["1", "2"]}, "'3' is none of 1, 2"),
+        ({"value": "3", "type": "colour"}, "type"),
+    ):
+        refused = api.post(URL, json=small("unfit", [{"name": "rate", **wrong}]))
+        assert refused.status_code == 400 and said in refused.json()["message"], refused.text
+    meta = {"name": "{{which}}", "framework": "Python", "cmd": "x"}
+    for name, parameters, body in (("plain", [], {}), ("asks", [{"name": "which", "value": "w"}], {"meta": meta})):
+        api.post(URL, json=small(name, parameters, **body))
+        named = {"params": {"meta.name": "my-run"}}
+        assert api.post(f"{URL}/{name}/preview", json=named).json()["result"]["meta"]["name"] == "my-run"
+        made = api.post(f"/api/v1/experiment/{name}", json=named).json()["result"]
+        assert made["spec"]["meta"]["name"] == "my-run"
+        api.delete(f"{URL}/{name}")
+
+
 @pytest.mark.parametrize("value", ["{{rate}}{{name}}", "$1 \\1 \\g<0>", "'; DROP TABLE x; --", "ünïcödé ☃"])
 def test_values_are_put_in_as_they_are(api: httpx.Client, value: str) -> None:
     """A value is no template, no pattern, no SQL, and one argument."""

@@ -496,6 +496,9 @@ def test_environments_are_made_changed_and_deleted(service: Service, page: Page)
     dialog.get_by_role("button", name="Create").click()
     expect(dialog.get_by_role("alert")).to_contain_text("name")
     dialog.get_by_label("Name").fill("browsed")
+    dialog.get_by_label("pip packages, one per line").fill("numpy=2.2.6")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("'numpy=2.2.6' is not a package requirement")
     dialog.get_by_label("pip packages, one per line").fill("numpy==2.2.6\n\npandas")
     dialog.get_by_role("button", name="Create").click()
     expect(page.locator(".card", has_text="browsed")).to_contain_text("pandas")
@@ -540,6 +543,30 @@ def test_templates_are_written_in_the_page(service: Service, page: Page) -> None
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_role("link", name="Templates").last.click()
     expect(page).to_have_url(re.compile("/templates$"))
+
+
+def test_a_templates_values_are_checked_and_shown_before_it_runs(service: Service, page: Page) -> None:
+    page.goto(f"{service.url}/templates/sklearn-tabular")
+    preview = page.get_by_role("region", name="The experiment")
+    expect(preview).to_contain_text("--test-size 0.25")
+    page.get_by_label("test_size").fill("half")
+    expect(page.get_by_text("params.test_size: 'half' is not a number")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".q-notification")).to_contain_text("'half' is not a number")
+    page.get_by_label("test_size").fill("0.5")
+    page.get_by_label("Experiment name").fill("named-by-me")
+    page.get_by_label("model", exact=True).click()
+    page.get_by_role("option", name="linear").click()
+    for said in ("--test-size 0.5", "--model linear", "name: named-by-me"):
+        expect(preview).to_contain_text(said)
+    expect(page.locator(".q-field--error")).to_have_count(0)
+    page.get_by_label("spec.Worker.replicas").fill("many")
+    expect(page.locator(".q-field--error")).to_have_count(1)
+    page.get_by_label("spec.Worker.replicas").fill("1")
+    expect(page.locator(".q-field--error")).to_have_count(0)
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page).to_have_url(re.compile("/experiments/experiment-"))
+    expect(page.get_by_role("heading", name="named-by-me")).to_be_visible()
 
 
 def test_a_deleted_notebook_can_be_had_back(service: Service, page: Page) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 
 from submarine_ray.spec.answers.base import Answer
 from submarine_ray.spec.base import is_none
+from submarine_ray.spec.parameters import ParameterType
 
 
 class TemplateId(Answer):
@@ -32,6 +33,14 @@ class StoredParameter(Answer):
     """What holds if a submission does not name it."""
     secret: bool | None = Field(default=None, exclude_if=is_none)
     """Whether answers hide its value, whatever it is called."""
+    type: ParameterType | None = Field(default=None, exclude_if=is_none)
+    """text, integer, number or boolean, where the template says so."""
+    choices: list[str] | None = Field(default=None, exclude_if=is_none)
+    """The values that it may have, where the template says so."""
+    minimum: float | None = Field(default=None, exclude_if=is_none)
+    """The smallest number that it may be."""
+    maximum: float | None = Field(default=None, exclude_if=is_none)
+    """The largest number that it may be."""
 
 
 class StoredTemplate(Answer):
