@@ -55,6 +55,8 @@ _MASK_IN_URL = re.compile(r"[:/=]" + re.escape(HIDDEN) + r"(?=[@:&;#\s'\"<>]|$)"
 # Objects whose keys are the names of what they hold.
 _NAMED = frozenset({"envVars", "experimentHandlerSpec"})
 MARKS = "secretVars"
+# In JSON: what may name a secret, or stand in a URL, or be written as an escape.
+_SIGNS = (*(f'"{name}"' for name in (*sorted(_NAMED), MARKS, "password", "parameters")), "://", "\\")
 
 # (path, the name of what it is the value of, the value) -> what to put there
 Path = tuple[str, ...]
@@ -107,6 +109,11 @@ def _masked_parameter(match: re.Match[str]) -> str:
     if not looks_secret(match[2]) or _REFERENCE.fullmatch(match[3]):
         return match[0]
     return f"{match[1]}{match[2]}={HIDDEN}"
+
+
+def may_hide(text: str) -> bool:
+    """Whether a JSON text may have something to mask; False only where a look into the document would find nothing."""
+    return any(sign in text for sign in _SIGNS)
 
 
 def masked(document: JsonObject) -> JsonObject:

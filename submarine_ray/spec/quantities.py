@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 GPU_KEY = "nvidia.com/gpu"
 GIB = 2**30
+SHORT = 200  # texts up to this length are remembered
 SLACK = 1e-6  # fractions of cores add up with rounding errors
 _KEYS = {"cpu": "cpu", "memory": "memory", "gpu": GPU_KEY, GPU_KEY: GPU_KEY}
 _SUFFIXES = {
@@ -99,6 +101,10 @@ def _positive(key: str, text: str, value: float) -> float:
 
 def split_resources(text: str) -> dict[str, str]:
     """`cpu=1,memory=1024M` as {"cpu": "1", "memory": "1024M"}, keys canonical. Raises ValueError."""
+    return dict(_split_short(text) if len(text) <= SHORT else _split(text))
+
+
+def _split(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         key, separator, value = item.partition("=")
@@ -115,12 +121,21 @@ def split_resources(text: str) -> dict[str, str]:
 
 def parse_resources(text: str) -> Resources:
     """The quantities that `text` asks for. Raises ValueError naming the part that is wrong."""
+    return _parse_short(text) if len(text) <= SHORT else _parse(text)
+
+
+def _parse(text: str) -> Resources:
     parts = split_resources(text)
     return Resources(
         cpu=parse_cpu(parts["cpu"]) if "cpu" in parts else 0.0,
         memory=parse_memory(parts["memory"]) if "memory" in parts else 0,
         gpu=parse_gpu(parts[GPU_KEY]) if GPU_KEY in parts else 0.0,
     )
+
+
+# The same few texts come again in each row of a list.
+_split_short = lru_cache(1024)(_split)
+_parse_short = lru_cache(1024)(_parse)
 
 
 def resources_text(size: Resources) -> str:

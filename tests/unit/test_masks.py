@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from submarine_ray.spec import masks
 from submarine_ray.spec.masks import HIDDEN, HiddenValue
@@ -129,3 +132,31 @@ def test_a_mask_that_stands_for_nothing_is_refused(changes: dict[str, Any], wher
     with pytest.raises(HiddenValue):
         masks.refuse_hidden(document(**changes))
     masks.refuse_hidden({"meta": {"notes": f"a rule: {HIDDEN}", "description": HIDDEN}})
+
+
+KEYS = st.sampled_from(
+    ["meta", "cmd", "envVars", "secretVars", "password", "url", "parameters", "value", "name", "HF_TOKEN", "A", "spec"]
+)
+TEXTS = st.sampled_from(["x", "HF_TOKEN", "https://u:p@h/x?token=1", "{{t}}", "ü", 'a"b', "C:\\tmp"]) | st.text(
+    max_size=6
+)
+DOCUMENTS = st.dictionaries(
+    KEYS,
+    st.recursive(
+        TEXTS | st.none() | st.integers(0, 3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=4,
+)
+
+
+@given(DOCUMENTS, st.booleans())
+def test_a_text_that_may_hide_nothing_has_nothing_to_mask(document: dict[str, Any], is_ascii: bool) -> None:
+    text = json.dumps(document, ensure_ascii=is_ascii)
+    assert masks.may_hide(text) or masks.masked(document) == document
+
+
+def test_what_most_documents_are_is_not_looked_through() -> None:
+    document = {"meta": {"name": "mnist", "framework": "PyTorch", "cmd": "python train.py"}, "spec": {"Worker": {}}}
+    assert not masks.may_hide(json.dumps(document))
