@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 
@@ -15,6 +14,7 @@ from submarine_ray.clusters.serve_hosts import serve_hosts
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.networks import Outgoing
+from submarine_ray.spec.json_types import JsonObject
 
 PROBE_SECONDS = 3.0
 
@@ -62,7 +62,7 @@ class Addresses:
         """The names that an endpoint answers to, beside addresses and what only its cluster's network knows."""
         return serve_hosts(self._means.settings.allowed_hosts, self.serve_url(name, endpoint))
 
-    def serve_http_options(self, name: str) -> dict[str, Any]:
+    def serve_http_options(self, name: str) -> JsonObject:
         """Serve's HTTP options for this cluster; fixed at Serve's first start there."""
         return kinds.of(self._row(name)).serve_http_options(self._means.settings)
 

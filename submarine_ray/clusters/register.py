@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -30,7 +29,7 @@ def check(spec: ClusterSpec, settings: Settings) -> None:
     kinds.named(spec.kind).check(spec, settings)
 
 
-def columns(spec: ClusterSpec, secrets: SecretBox) -> dict[str, Any]:
+def columns(spec: ClusterSpec, secrets: SecretBox) -> dict[str, object]:
     """A row's columns; secrets sealed, and nowhere else."""
     return {
         "kind": spec.kind,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -48,7 +47,7 @@ def remove(session: Session, name: str) -> None:
     session.execute(delete(ClusterRow).where(ClusterRow.name == name))
 
 
-def change(session: Session, name: str, values: Mapping[str, Any]) -> None:
+def change(session: Session, name: str, values: Mapping[str, object]) -> None:
     """Change what is desired: what was seen of the cluster as it was counts no more, and it is looked at now."""
     anew = {"generation": ClusterRow.generation + 1, "next_check_ms": due_ms(), "healthy": None}
     session.execute(update(ClusterRow).where(ClusterRow.name == name).values(**anew, **values))
@@ -62,7 +61,7 @@ def write(session: Session, row: ClusterRow, outcome: Outcome) -> bool:
     return bool(session.execute(delete(ClusterRow).where(*mine)).rowcount)  # type: ignore[attr-defined]
 
 
-def record(session: Session, name: str, observed: Mapping[str, Any]) -> None:
+def record(session: Session, name: str, observed: Mapping[str, object]) -> None:
     """Note what was just seen of a cluster; what is not named stays as last seen."""
     session.execute(update(ClusterRow).where(ClusterRow.name == name).values(observed_ms=now_ms(), **observed))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
+from submarine_ray.clusters.drivers.ray_api import ActorOptions, Application, Deployment, ServeConfig
 from submarine_ray.serving.tables import EndpointRow, TrafficRow
+from submarine_ray.spec.json_types import Json, JsonObject
 from submarine_ray.spec.quantities import Resources
 
 IMPORT_PATH = "serve_apps.mlflow_model:build"
@@ -20,7 +21,7 @@ SPLITTER_REQUESTS = 50
 MOST_SPLITTERS = 4
 SPLITTER_CPU = 0.25
 # A line a request would cost throughput, and hide the lines that matter; metrics.py has the numbers.
-LOGGING = {"enable_access_log": False}
+LOGGING: JsonObject = {"enable_access_log": False}
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,17 @@ def route(model_name: str, model_version: int) -> str:
     return f"/{model_name}/{model_version}"
 
 
-def actor_options(size: Resources) -> dict[str, Any]:
+def actor_options(size: Resources) -> ActorOptions:
     """What a replica asks of Ray. Memory only where it is asked for: a key more would be a change to Serve."""
-    options: dict[str, Any] = {"num_cpus": size.cpu, "num_gpus": size.gpu}
-    return options | ({"memory": size.memory} if size.memory else {})
+    options: ActorOptions = {"num_cpus": size.cpu, "num_gpus": size.gpu}
+    if size.memory:
+        options["memory"] = size.memory
+    return options
 
 
-def application(endpoint: Desired, tracking_uri: str) -> dict[str, Any]:
+def application(endpoint: Desired, tracking_uri: str) -> Application:
     """One application in the form of Ray Serve's REST API."""
-    deployment = {
+    deployment: Deployment = {
         "name": "model",
         "num_replicas": endpoint.replicas,
         "ray_actor_options": actor_options(Resources(endpoint.cpu, endpoint.memory, endpoint.gpu)),
@@ -128,12 +131,12 @@ def split_of(traffic: TrafficRow, endpoints: Iterable[EndpointRow], nodes: int =
     )
 
 
-def split_application(split: Split) -> dict[str, Any]:
-    routes = [
+def split_application(split: Split) -> Application:
+    routes: list[Json] = [
         {"version": str(version), "application": split.endpoints[version], "weight": weight}
         for version, weight in sorted(split.weights.items())
     ]
-    deployment = {
+    deployment: Deployment = {
         "name": "traffic",
         # Serve spreads replicas over the nodes where it can (deployment_scheduler.py). To insist on it
         # (max_replicas_per_node) would leave one waiting after a node's loss, and a change of it restarts them all.
@@ -160,9 +163,9 @@ def configuration(
     endpoints: Iterable[Desired],
     splits: Iterable[Split],
     tracking_uri: str,
-    http_options: dict[str, Any],
+    http_options: JsonObject,
     hosts: Callable[[str], Sequence[str]] = lambda _application: (),
-) -> dict[str, Any]:
+) -> ServeConfig:
     """All of a cluster's applications: Serve's PUT replaces everything. `hosts` are further names one answers to."""
     applications = [
         *(application(endpoint, tracking_uri) for endpoint in endpoints),
@@ -174,6 +177,6 @@ def configuration(
     return {"proxy_location": "HeadOnly", "http_options": http_options, "applications": applications}
 
 
-def digest(config: dict[str, Any]) -> str:
+def digest(config: ServeConfig) -> str:
     """What tells a configuration from others."""
     return hashlib.sha256(orjson.dumps(config)).hexdigest()[:16]

@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from submarine_ray.clusters.drivers.base import Fence
+from submarine_ray.clusters.drivers.base import Fence, Served, nothing_served
+from submarine_ray.clusters.drivers.ray_api import ApplicationDetails, ServeConfig, no_applications
 from submarine_ray.serving import room
 from submarine_ray.serving.applications import split_name
 from submarine_ray.serving.room import InPlace
@@ -30,9 +31,9 @@ class Observed:
 
     endpoints: Sequence[EndpointRow] = ()
     traffic: Sequence[TrafficRow] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: ServeConfig = field(default_factory=no_applications)
     digest: str = ""
-    serve: Mapping[str, Any] = field(default_factory=dict)
+    serve: Served = field(default_factory=nothing_served)
     total: Resources | None = None
     used: Resources = field(default_factory=Resources)
     answering: Collection[str] = ()
@@ -50,7 +51,7 @@ class Observed:
 class Put:
     """Tell Serve all that it shall have. `cramped`: endpoints that are replaced in place, and why."""
 
-    config: dict[str, Any]
+    config: ServeConfig
     digest: str
     cramped: Sequence[InPlace] = ()
 
@@ -78,7 +79,7 @@ def next_step(row: ServingRow, observed: Observed) -> Step:
     """PUT if the cluster has something else than it shall have; else note what it shows."""
     if not observed.is_registered:
         return Forget()
-    config = deepcopy(dict(observed.config))
+    config = deepcopy(observed.config)
     if differs(config, Fence(row.generation, observed.digest), observed.serve):
         cramped = room.arrange(config, observed.serve, observed.total, observed.used)
         return Put(config, observed.digest, cramped)
@@ -116,7 +117,7 @@ def state(row: EndpointRow, observed: Observed) -> tuple[str, str | None]:
     return status, observed.waiting.get(row.name, message)
 
 
-def differs(config: Mapping[str, Any], fence: Fence, serve: Mapping[str, Any]) -> bool:
+def differs(config: ServeConfig, fence: Fence, serve: Served) -> bool:
     """Whether a cluster, which shows `serve`, has something else than this: it was not told yet, was started anew, or
     was told something older since. A cluster that has nothing and shall have nothing is left alone.
     """
@@ -138,12 +139,12 @@ def changing(before: str) -> str:
 
 
 def shown(
-    name: str, serve: Mapping[str, Any], before: str = EndpointStatus.CREATING, replicas: int | None = None
+    name: str, serve: Served, before: str = EndpointStatus.CREATING, replicas: int | None = None
 ) -> tuple[str, str | None]:
     """An endpoint's status and message, from Serve's status document, its status `before`, and how many `replicas` it
     shall have.
     """
-    found = serve.get("applications", {}).get(name)
+    found = serve["applications"].get(name)
     if found is None:
         return EndpointStatus.CREATING, None
     status = _STATES.get(found.get("status", ""), changing(before))
@@ -165,14 +166,14 @@ def _reason(message: str) -> str:
     return message[-2000:]
 
 
-def _lacks(application: dict[str, Any], replicas: int | None) -> str | None:
+def _lacks(application: ApplicationDetails, replicas: int | None) -> str | None:
     """Serve calls an application running until it has taken a change on; its replicas tell more, if listed."""
-    listed = application.get("deployments", {}).get("model", {}).get("replicas")
-    if listed is None or replicas is None:
+    model = (application.get("deployments") or {}).get("model") or {}
+    if "replicas" not in model or replicas is None:
         return None
-    there = sum(one.get("state") == "RUNNING" for one in listed)
+    there = sum(one.get("state") == "RUNNING" for one in model["replicas"])
     return None if there == replicas else f"{there} replicas answer; {replicas} are wanted."
 
 
-def gone(name: str, serve: Mapping[str, Any]) -> bool:
-    return name not in serve.get("applications", {})
+def gone(name: str, serve: Served) -> bool:
+    return name not in serve["applications"]

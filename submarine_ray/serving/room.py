@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from submarine_ray.clusters.drivers.base import size_of
+from submarine_ray.clusters.drivers.base import Served, size_of
+from submarine_ray.clusters.drivers.ray_api import Application, Deployment, ServeConfig
 from submarine_ray.spec.quantities import GIB, Resources
 
 _KINDS: tuple[tuple[Callable[[Resources], float], str], ...] = (
@@ -25,9 +25,7 @@ class InPlace:
     message: str
 
 
-def arrange(
-    config: dict[str, Any], serve: Mapping[str, Any], total: Resources | None, used: Resources
-) -> list[InPlace]:
+def arrange(config: ServeConfig, serve: Served, total: Resources | None, used: Resources) -> list[InPlace]:
     """Tell Serve, in `config`, which changed applications to replace in place; what is to be told of them.
 
     `used` is what is held once all is as `config` has it; `total` is None where the cluster has no bound.
@@ -52,11 +50,11 @@ def waits(message: str | None) -> bool:
     return _WAITS in (message or "")
 
 
-def stuck(serve: Mapping[str, Any]) -> list[str]:
+def stuck(serve: Served) -> list[str]:
     """Applications whose new replica waits for room that their own old ones have: no book had said so."""
     found = []
-    for name, application in serve.get("applications", {}).items():
-        model = application.get("deployments", {}).get("model", {})
+    for name, application in serve["applications"].items():
+        model = (application.get("deployments") or {}).get("model") or {}
         running = _running(serve, name)
         old = any(one.get("state") == "RUNNING" for one in model.get("replicas", []))
         is_replacing = model.get("status") == "UPDATING"  # not only growing
@@ -65,7 +63,7 @@ def stuck(serve: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def in_place(config: dict[str, Any], serve: Mapping[str, Any], names: list[str]) -> list[InPlace]:
+def in_place(config: ServeConfig, serve: Served, names: list[str]) -> list[InPlace]:
     """Have Serve replace these in place after all, and leave the others as they are."""
     for wanted in config["applications"]:
         running = _running(serve, wanted["name"])
@@ -75,24 +73,26 @@ def in_place(config: dict[str, Any], serve: Mapping[str, Any], names: list[str])
     return [InPlace(name, _say("the cluster has no room for another replica")) for name in names]
 
 
-def _running(serve: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+def _running(serve: Served, name: str) -> Deployment | None:
     """The configuration that an application's deployment has now; None where Serve tells none."""
-    config = serve.get("applications", {}).get(name, {}).get("deployed_app_config") or {}
-    return next((one for one in config.get("deployments", []) if one.get("name") == "model"), None)
+    config = (serve["applications"].get(name) or {}).get("deployed_app_config")
+    deployments = (config.get("deployments") or []) if config else []
+    return next((one for one in deployments if one.get("name") == "model"), None)
 
 
-def _same(serve: Mapping[str, Any], wanted: dict[str, Any]) -> bool:
+def _same(serve: Served, wanted: Application) -> bool:
     """Whether no replica need be replaced."""
-    there = serve["applications"][wanted["name"]]["deployed_app_config"]
+    there = serve["applications"][wanted["name"]].get("deployed_app_config")
     running = _running(serve, wanted["name"]) or {}
     return (
         size_of(running) == size_of(wanted["deployments"][0])
+        and there is not None
         and there.get("args") == wanted["args"]
         and there.get("import_path") == wanted["import_path"]
     )
 
 
-def _cramped(running: dict[str, Any], wanted: dict[str, Any], total: Resources, used: Resources) -> str | None:
+def _cramped(running: Deployment, wanted: Deployment, total: Resources, used: Resources) -> str | None:
     """Why not even one new replica fits beside the old ones; None if it does."""
     old, new = size_of(running), size_of(wanted)
     before = old.times(int(running.get("num_replicas", 1)))

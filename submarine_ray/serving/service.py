@@ -191,7 +191,7 @@ class ServingService:
                 state=one["state"],
                 node=one.get("node_ip"),  # not before it has one
                 pid=one.get("pid"),
-                started_time=iso(int(one["start_time_s"] * 1000)) if one.get("start_time_s") else None,
+                started_time=iso(int(begun * 1000)) if (begun := one.get("start_time_s")) else None,
             )
             for one in found
         ]

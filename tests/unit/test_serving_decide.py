@@ -42,7 +42,7 @@ def test_an_endpoint_runs_once_it_answers(before: str, answers: bool, status: st
 @pytest.mark.parametrize(
     ("serve", "status", "message"),
     [
-        ({}, "Creating", None),
+        ({"applications": {}}, "Creating", None),
         ({"status": "DEPLOYING", "message": "soon"}, "Creating", "soon"),
         ({"status": "RUNNING", "message": ""}, "Running", None),
         ({"status": "DEPLOY_FAILED", "message": "no such model"}, "Failed", "no such model"),

@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NotRequired, Protocol, TypedDict
 
+from submarine_ray.clusters.drivers.ray_api import ActorOptions, ApplicationDetails, Deployment, Replica, ServeConfig
 from submarine_ray.core.events import gist as gist
 from submarine_ray.spec import memory
 from submarine_ray.spec.endings import describe, raised
+from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.quantities import Resources
@@ -56,11 +58,11 @@ def attempt_number(id: str, submission: str) -> int:
     return int(submission.removeprefix(id).removeprefix("-r") or 1)
 
 
-def size_of(deployment: Mapping[str, Any]) -> Resources:
+def size_of(deployment: Deployment) -> Resources:
     """What a replica of a deployment asks for, from Serve's configuration."""
-    options = deployment.get("ray_actor_options") or {}
-    cpu, memory, gpu = (options.get(key) or 0 for key in ("num_cpus", "memory", "num_gpus"))
-    return Resources(float(cpu), int(memory), float(gpu))
+    options: ActorOptions = deployment.get("ray_actor_options") or {}
+    cpu, memory, gpu = options.get("num_cpus"), options.get("memory"), options.get("num_gpus")
+    return Resources(float(cpu or 0), int(memory or 0), float(gpu or 0))
 
 
 class ClusterError(Exception):
@@ -132,6 +134,23 @@ class Fence:
     number: int = 0
     digest: str = ""
     is_held: Callable[[], bool] = field(default=lambda: True, compare=False)
+
+
+class Served(TypedDict):
+    """The state of Ray Serve on a cluster, as of GET /api/serve/applications/, without the application of the fence.
+
+    `declared` are the names of the applications of the last PUT, and `fence` is its generation; the oldest one where
+    applications are put one by one.
+    """
+
+    applications: dict[str, ApplicationDetails]
+    declared: list[str]
+    fence: Fence
+    proxies: NotRequired[dict[str, JsonObject]]
+
+
+def nothing_served() -> Served:
+    return {"applications": {}, "declared": [], "fence": Fence()}
 
 
 class JobState(StrEnum):
@@ -314,18 +333,16 @@ class Driver(Protocol):
     def maintain(self, fence: Fence, /) -> None:
         """Mend what is the driver's own on the cluster, and take away what was left behind. Raises Superseded."""
 
-    def applications(self) -> dict[str, Any]:
-        """The state of Ray Serve, as of GET /api/serve/applications/; beside it, `fence`: that of what was last put
-        there (the oldest, where applications are put one by one), and `declared`: the names of the applications in it.
-        """
+    def applications(self) -> Served:
+        """The state of Ray Serve."""
 
-    def put_applications(self, config: dict[str, Any], fence: Fence) -> None:
+    def put_applications(self, config: ServeConfig, fence: Fence) -> None:
         """Replace all served applications. Raises SubmissionRefused, Superseded."""
 
     def serve_metrics(self) -> list[str]:
         """Prometheus texts with what has passed Serve's proxies; none where they cannot be had from here."""
 
-    def replicas(self, endpoint: str) -> list[dict[str, Any]]:
+    def replicas(self, endpoint: str) -> list[Replica]:
         """The processes that answer for an endpoint, as Serve's REST API shows them; none if it is unknown."""
 
     def replica_log(self, endpoint: str, replica_id: str, lines: int) -> str:

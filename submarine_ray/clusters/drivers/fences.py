@@ -7,24 +7,23 @@ newer generation there finds an older one by its number, and puts its own again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from submarine_ray.clusters.drivers.base import Fence, Superseded
+from submarine_ray.clusters.drivers.base import Fence, Served, Superseded
+from submarine_ray.clusters.drivers.ray_api import Application, Deployment, InstanceDetails, ServeConfig
+from submarine_ray.spec.json_types import object_in, text_at
 
 APPLICATION = "submarine:fence"  # a colon is in no endpoint's name
 _DEPLOYMENT = "fence"
 
 
-def fenced(config: Mapping[str, Any], fence: Fence) -> dict[str, Any]:
+def fenced(config: ServeConfig, fence: Fence) -> ServeConfig:
     """Serve's configuration with the number of its generation."""
-    deployment = {
+    deployment: Deployment = {
         "name": _DEPLOYMENT,
         "autoscaling_config": {"min_replicas": 0, "max_replicas": 1},
         "ray_actor_options": {"num_cpus": 0},
         "user_config": {"number": fence.number, "digest": fence.digest},
     }
-    carrier: dict[str, Any] = {
+    carrier: Application = {
         "name": APPLICATION,
         "route_prefix": None,
         "import_path": "serve_apps.fence:build",
@@ -34,15 +33,21 @@ def fenced(config: Mapping[str, Any], fence: Fence) -> dict[str, Any]:
     return {**config, "applications": [*config["applications"], carrier]}
 
 
-def unfenced(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Serve's status document as drivers give it: see Driver.applications."""
+def unfenced(document: InstanceDetails) -> Served:
+    """Serve's state without the application of the fence, and with what that says."""
     applications = dict(document.get("applications") or {})
-    carrier = applications.pop(APPLICATION, {}).get("deployed_app_config") or {}
-    said = next((one.get("user_config") or {} for one in carrier.get("deployments") or []), {})
+    carrier = applications.pop(APPLICATION, {}).get("deployed_app_config")
+    said = next((object_in(one.get("user_config")) for one in carrier.get("deployments") or []), {}) if carrier else {}
     # What is being deleted, or was started with serve.run, has none; a PUT does nothing to either.
     declared = sorted(name for name, one in applications.items() if one.get("deployed_app_config"))
-    fence = Fence(int(said.get("number", 0)), str(said.get("digest", "")))
-    return {**document, "applications": applications, "declared": declared, "fence": fence}
+    number = said.get("number")
+    fence = Fence(number if isinstance(number, int) else 0, text_at(said, "digest"))
+    return {
+        "applications": applications,
+        "declared": declared,
+        "fence": fence,
+        "proxies": document.get("proxies") or {},
+    }
 
 
 def check(found: Fence, own: Fence) -> None:

@@ -20,6 +20,7 @@ from submarine_ray.core.settings import Settings
 from submarine_ray.packages.service import PackageService
 from submarine_ray.spec.answers.clusters import ClusterCheck
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
+from submarine_ray.spec.json_types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Kind(Protocol):
     def check(self, spec: Any, settings: Settings) -> None:
         """What can be said of a registration without asking the cluster. Raises InvalidSpec."""
 
-    def columns(self, spec: Any, secrets: SecretBox) -> dict[str, Any]:
+    def columns(self, spec: Any, secrets: SecretBox) -> dict[str, object]:
         """The columns of a row that this kind alone has; secrets sealed."""
 
     def address(self, row: ClusterRow, means: Means) -> Address:
@@ -94,7 +95,7 @@ class Kind(Protocol):
     def serve_url(self, row: ClusterRow, endpoint: str, settings: Settings) -> str:
         """Where an endpoint answers, as users reach it."""
 
-    def serve_http_options(self, settings: Settings) -> dict[str, Any]:
+    def serve_http_options(self, settings: Settings) -> JsonObject:
         """Serve's HTTP options; fixed at Serve's first start."""
 
     def checks(self, row: ClusterRow, means: Means) -> list[Check] | None:

@@ -27,6 +27,7 @@ from submarine_ray.clusters.drivers.base import (
     Job,
     JobState,
     Mark,
+    Served,
     Submission,
     SubmissionRefused,
     UnknownJob,
@@ -34,11 +35,13 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.disk import Disk
+from submarine_ray.clusters.drivers.ray_api import JobDetails, Replica, ServeConfig
 from submarine_ray.clusters.drivers.runner_code import runner_code
 from submarine_ray.clusters.drivers.unfetched import unfetched
 from submarine_ray.clusters.launches import Launches
 from submarine_ray.core.outgoing import CheckedTransport, fetched, no_cookies
 from submarine_ray.packages.service import PackageService
+from submarine_ray.spec.json_types import JsonObject, object_at, text_at
 from submarine_ray.spec.launch import (
     BEGIN_VARIABLE,
     GRACE_MARGIN,
@@ -92,7 +95,7 @@ class RayJobs:
 
     def submit(self, submission: Submission) -> None:
         launch = self._place(submission.launch)
-        runtime_env: dict[str, Any] = {}
+        runtime_env: JsonObject = {}
         if submission.pip:
             if self._disk is not None:  # this service's Python is the cluster's
                 pip.wanted(submission.pip)
@@ -105,7 +108,7 @@ class RayJobs:
         else:
             entrypoint = "exec python -m submarine_ray.runner"
             # Whoever may look at the cluster reads this: no launch, only a ticket that is spent when the job begins.
-            runtime_env["env_vars"] = self._ticket(launch)
+            runtime_env["env_vars"] = {**self._ticket(launch)}
             runtime_env["py_modules"] = [self._upload(*runner_code())]
             if launch.code and launch.code.mode == "package":
                 runtime_env["working_dir"] = self._upload(
@@ -113,7 +116,7 @@ class RayJobs:
                 )
         if self._disk is None or launch.grace_seconds > GRACE_SECONDS:  # what a cluster of ours was started with
             patience = str(launch.grace_seconds + GRACE_MARGIN)
-            runtime_env["env_vars"] = {**runtime_env.get("env_vars", {}), RAY_STOP_VARIABLE: patience}
+            runtime_env["env_vars"] = {**object_at(runtime_env, "env_vars"), RAY_STOP_VARIABLE: patience}
         body = {
             "entrypoint": entrypoint,
             "submission_id": launch.submission_id,
@@ -218,10 +221,10 @@ class RayJobs:
             nodes=frozenset(node["node_id"] for node in alive),
         )
 
-    def applications(self) -> dict[str, Any]:
+    def applications(self) -> Served:
         return fences.unfenced(self._ok("GET", "/api/serve/applications/").json())
 
-    def put_applications(self, config: dict[str, Any], fence: Fence) -> None:
+    def put_applications(self, config: ServeConfig, fence: Fence) -> None:
         fences.check(self.applications()["fence"], fence)
         answer = self._call("PUT", "/api/serve/applications/", json=fences.fenced(config, fence), timeout=60)
         if answer.status_code == 400:
@@ -230,7 +233,7 @@ class RayJobs:
             raise Unreachable(f"HTTP {answer.status_code} to PUT /api/serve/applications/: {_last_line(answer.text)}")
 
     def serve_metrics(self) -> list[str]:
-        hosts = {proxy["node_ip"] for proxy in (self.applications().get("proxies") or {}).values()}
+        hosts = {text_at(proxy, "node_ip") for proxy in (self.applications().get("proxies") or {}).values()}
         groups = self._ok("GET", "/api/prometheus/sd").json()
         targets = [target for group in groups for target in group["targets"] if target.rsplit(":", 1)[0] in hosts]
         found = []
@@ -243,8 +246,9 @@ class RayJobs:
                     found.append(fetched(client, "GET", f"http://{target}/metrics").raise_for_status().text)
         return found
 
-    def replicas(self, endpoint: str) -> list[dict[str, Any]]:
-        deployments = self.applications()["applications"].get(endpoint, {}).get("deployments", {})
+    def replicas(self, endpoint: str) -> list[Replica]:
+        application = self.applications()["applications"].get(endpoint) or {}
+        deployments = application.get("deployments") or {}
         return [one for deployment in deployments.values() for one in deployment.get("replicas", [])]
 
     def replica_log(self, endpoint: str, replica_id: str, lines: int) -> str:
@@ -321,7 +325,7 @@ class RayJobs:
         return answer
 
 
-def _entrypoint_resources(launch: Launch) -> dict[str, Any]:
+def _entrypoint_resources(launch: Launch) -> JsonObject:
     """A single process runs in the entrypoint, which then holds its resources; a gang's are in its placement group,
     and a sweep's trials have their own.
     """
@@ -332,7 +336,7 @@ def _entrypoint_resources(launch: Launch) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value}
 
 
-def _job(document: dict[str, Any]) -> Job:
+def _job(document: JobDetails) -> Job:
     return Job(
         submission_id=document["submission_id"],
         state=JobState(document["status"]),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -35,7 +34,7 @@ def read(
     job = quote(submission_id, safe="")
     if call("GET", f"/api/jobs/{job}", timeout=patience).status_code == 404:
         raise UnknownJob(submission_id)
-    asked: dict[str, Any] = {"submission_id": submission_id, "lines": -1, "timeout": STREAM_SECONDS}
+    asked: dict[str, str | int] = {"submission_id": submission_id, "lines": -1, "timeout": STREAM_SECONDS}
     try:
         with http.stream("GET", "/api/v0/logs/file", params=asked, timeout=patience) as answer:
             if answer.status_code == 200:

@@ -10,14 +10,20 @@ import re
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.kuberay import credentials
-from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
+from submarine_ray.clusters.drivers.kuberay.credentials import Configuration, Credentials
+from submarine_ray.clusters.drivers.kuberay.objects import Event, Object, ObjectList
+from submarine_ray.spec.json_types import JsonObject
 
-Object = dict[str, Any]
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+Query = str | int
+Body = Mapping[str, object] | None
 PAGE = 500
 CONNECT_SECONDS = 5.0
 MERGE_PATCH = "application/merge-patch+json"
@@ -49,7 +55,7 @@ class KubeApi:
         self._source = source
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._configuration: Any = None
+        self._configuration: Configuration | None = None
         self._client: Any = None
         self._tls: ssl.SSLContext | None = None
 
@@ -74,26 +80,35 @@ class KubeApi:
                 self._tls = credentials.tls(configuration)
             return self._tls
 
-    def get(self, path: str, timeout: float | None = None, **query: Any) -> Object:
+    def get(self, path: str, timeout: float | None = None, **query: Query) -> Object:
         """Raises ApiError, Unreachable."""
-        return self._json("GET", path, query, timeout=timeout)
+        found: Object = self._json("GET", path, query, timeout=timeout)
+        return found
+
+    def get_document(self, path: str, timeout: float | None = None, **query: Query) -> JsonObject:
+        """What is no object: a list, a version, the resources of a group. Raises ApiError, Unreachable."""
+        found: JsonObject = self._json("GET", path, query, timeout=timeout)
+        return found
 
     def create(self, path: str, body: Object) -> Object:
         """Unknown fields are refused by name instead of dropped. Raises ApiError, Unreachable."""
-        return self._json("POST", path, {"fieldValidation": "Strict"}, body)
+        made: Object = self._json("POST", path, {"fieldValidation": "Strict"}, body)
+        return made
 
     def replace(self, path: str, body: Object) -> Object:
-        return self._json("PUT", path, {"fieldValidation": "Strict"}, body)
+        replaced: Object = self._json("PUT", path, {"fieldValidation": "Strict"}, body)
+        return replaced
 
     def patch(self, path: str, body: Object) -> Object:
         """A merge patch: it has no version, so it conflicts with nobody's."""
-        return self._json("PATCH", path, {}, body, MERGE_PATCH)
+        patched: Object = self._json("PATCH", path, {}, body, MERGE_PATCH)
+        return patched
 
     def delete(self, path: str, version: str | None = None) -> None:
         """No error if it is gone already. What it owns goes after it. With `version` it is a conflict if the object has
         another resourceVersion by now.
         """
-        options: Object = {"propagationPolicy": "Background"}
+        options: dict[str, object] = {"propagationPolicy": "Background"}
         if version is not None:
             options["preconditions"] = {"resourceVersion": version}
         try:
@@ -105,28 +120,28 @@ class KubeApi:
     def list(self, path: str, selector: str) -> tuple[list[Object], str]:
         """All objects, page by page, and the list's version. Raises ApiError, with 410 if a page came too late."""
         items: list[Object] = []
-        query: dict[str, Any] = {"labelSelector": selector, "limit": PAGE}
+        query: dict[str, Query] = {"labelSelector": selector, "limit": PAGE}
         while True:
-            page = self._json("GET", path, query)
+            page: ObjectList = self._json("GET", path, query)
             items += page.get("items") or []
             token = page["metadata"].get("continue")
             if not token:
-                return items, str(page["metadata"].get("resourceVersion", ""))
+                return items, page["metadata"].get("resourceVersion", "")
             query["continue"] = token
 
-    def watch(self, path: str, selector: str, version: str, seconds: int, silence: float) -> Iterator[Object]:
+    def watch(self, path: str, selector: str, version: str, seconds: int, silence: float) -> Iterator[Event]:
         """Events since `version`, for about `seconds`; `silence` is how long nothing may come.
 
         Raises as `get` does if it cannot begin, and WatchBroken in the middle.
         """
-        query = {
+        query: dict[str, Query] = {
             "labelSelector": selector, "watch": "true", "allowWatchBookmarks": "true",
             "resourceVersion": version, "timeoutSeconds": seconds,
         }  # fmt: skip
         return self._events(self._send("GET", path, query, None, None, silence))
 
     @staticmethod
-    def _events(response: Any) -> Iterator[Object]:
+    def _events(response: BaseHTTPResponse) -> Iterator[Event]:
         try:
             rest = b""
             for piece in response.stream(65536):
@@ -145,9 +160,9 @@ class KubeApi:
                 self._client.close()
             self._configuration = self._client = self._tls = None
 
-    def _connected(self) -> tuple[Any, Any]:
+    def _connected(self) -> tuple[Configuration, Any]:
         with self._lock:
-            if self._client is None:
+            if self._configuration is None:
                 configuration = self._source.load()
                 from kubernetes.client.rest import RESTClientObject
 
@@ -155,19 +170,18 @@ class KubeApi:
             return self._configuration, self._client
 
     def _json(
-        self, method: str, path: str, query: Mapping[str, Any], body: Any = None,
+        self, method: str, path: str, query: Mapping[str, Query], body: Body = None,
         content_type: str | None = None, timeout: float | None = None,
-    ) -> Object:  # fmt: skip
+    ) -> Any:  # fmt: skip
         response = self._send(method, path, query, body, content_type, timeout or self._timeout)
         try:
-            found: Object = json.loads(response.data or b"{}")
+            return json.loads(response.data or b"{}")
         except (ValueError, OSError, _transport()) as failure:
             raise Unreachable(f"the API server's answer to {method} {path} broke off: {failure}") from failure
-        return found
 
     def _send(
-        self, method: str, path: str, query: Mapping[str, Any], body: Any, content_type: str | None, timeout: float
-    ) -> Any:
+        self, method: str, path: str, query: Mapping[str, Query], body: Body, content_type: str | None, timeout: float
+    ) -> BaseHTTPResponse:
         """The response, its body unread. Credentials that are refused are read anew, once."""
         response = self._once(method, path, query, body, content_type, timeout)
         if response.status == 401:
@@ -179,8 +193,8 @@ class KubeApi:
         return response
 
     def _once(
-        self, method: str, path: str, query: Mapping[str, Any], body: Any, content_type: str | None, timeout: float
-    ) -> Any:
+        self, method: str, path: str, query: Mapping[str, Query], body: Body, content_type: str | None, timeout: float
+    ) -> BaseHTTPResponse:
         configuration, client = self._connected()
         url = f"{configuration.host.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "Content-Type": content_type or "application/json", **self.headers()}
@@ -188,14 +202,15 @@ class KubeApi:
         from urllib3 import Timeout
 
         try:
-            return client.pool_manager.request(
+            response: BaseHTTPResponse = client.pool_manager.request(
                 method, url, body=data, headers=headers, preload_content=False, retries=False,
                 timeout=Timeout(connect=CONNECT_SECONDS, read=timeout),
             )  # fmt: skip
+            return response
         except (OSError, _transport()) as failure:
             raise Unreachable(f"the API server {configuration.host} does not answer: {_why(failure)}") from failure
 
-    def _error(self, method: str, path: str, response: Any) -> Exception:
+    def _error(self, method: str, path: str, response: BaseHTTPResponse) -> Exception:
         try:
             status = json.loads(response.data)
         except (ValueError, OSError, _transport()):

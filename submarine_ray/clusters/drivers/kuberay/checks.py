@@ -14,10 +14,12 @@ import httpx
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.kinds import Check
 from submarine_ray.clusters.drivers.kuberay import ground, images
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, collection
+from submarine_ray.clusters.drivers.kuberay.objects import Object
 from submarine_ray.core.networks import Outgoing
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.hosts import is_loopback
+from submarine_ray.spec.json_types import objects_at, text_at
 from submarine_ray.spec.kubernetes import NewClaim
 
 OLDEST_KUBERAY = (1, 5, 1)
@@ -46,11 +48,11 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 def run(api: KubeApi, spec: KubeRayClusterSpec, service_url: str, outgoing: Outgoing) -> list[Check]:
     """All checks; without an API server that answers, only that. `outgoing` says which registries may be asked."""
     try:
-        found = api.get("/version", CHECK_SECONDS)
+        found = api.get_document("/version", CHECK_SECONDS)
     except (Unreachable, ApiError) as failure:
         fix = "Is the kubeconfig's address right, and reached from where the service runs? Are its credentials valid?"
         return [Check("reachable", False, str(failure), fix)]
-    reachable = Check("reachable", True, f"Kubernetes {found.get('gitVersion', '?')} answers.")
+    reachable = Check("reachable", True, f"Kubernetes {text_at(found, 'gitVersion') or '?'} answers.")
     return [reachable, *_crds(api), _operator(api), *_rights(api, spec), *_namespace(api, spec), *_apart(api, spec),
             *_versions(spec), _image(spec, outgoing), _service(spec, service_url)]  # fmt: skip
 
@@ -58,7 +60,8 @@ def run(api: KubeApi, spec: KubeRayClusterSpec, service_url: str, outgoing: Outg
 def _crds(api: KubeApi) -> Iterator[Check]:
     name = "KubeRay's CRDs"
     try:
-        served = {resource["name"] for resource in api.get("/apis/ray.io/v1", CHECK_SECONDS).get("resources") or []}
+        group = api.get_document("/apis/ray.io/v1", CHECK_SECONDS)
+        served = {text_at(resource, "name") for resource in objects_at(group, "resources")}
     except ApiError as failure:
         if failure.status != 404:
             yield Check(name, None, f"They cannot be looked at: {failure}", "Nothing, if experiments start.")
@@ -80,16 +83,16 @@ def _operator(api: KubeApi) -> Check:
     oldest = ".".join(map(str, OLDEST_KUBERAY))
     name = "KubeRay's version"
     try:
-        found = api.get("/apis/apps/v1/deployments", CHECK_SECONDS,
+        found = api.get_document("/apis/apps/v1/deployments", CHECK_SECONDS,
                         labelSelector="app.kubernetes.io/name=kuberay-operator")  # fmt: skip
     except (ApiError, Unreachable) as failure:
         return Check(
             name, None, f"The operator cannot be seen: {failure}", f"It must be {oldest} or later; ask who runs it."
         )
     images = [
-        container["image"]
-        for deployment in found.get("items") or []
-        for container in deployment["spec"]["template"]["spec"]["containers"]
+        text_at(container, "image")
+        for deployment in objects_at(found, "items")
+        for container in objects_at(deployment, "spec", "template", "spec", "containers")
     ]
     if not images:
         return Check(name, False, "No operator runs there.", f"Install KubeRay: {KUBERAY}")

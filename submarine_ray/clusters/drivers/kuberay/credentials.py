@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.spec import documents
+from submarine_ray.spec.json_types import Json, JsonObject, object_at, objects_at, text_at
 
 # What makes a kubeconfig more than data: programs that it starts, and files that it names.
 _COMMANDS = ("exec", "auth-provider")
@@ -18,6 +19,19 @@ _FILES = ("tokenFile", "client-certificate", "client-key", "certificate-authorit
 
 class BadKubeconfig(Exception):
     """A kubeconfig that cannot be used; the message is a sentence for who registers the cluster."""
+
+
+class Configuration(Protocol):
+    """What is read of a `kubernetes.client.Configuration`, which carries no types."""
+
+    host: str
+    ssl_ca_cert: str | None
+    verify_ssl: bool
+    cert_file: str | None
+    key_file: str | None
+
+    def auth_settings(self) -> dict[str, dict[str, str]]:
+        """How a request shows who sends it: `key` and `value` of headers."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class Credentials:
     def in_cluster(self) -> bool:
         return self.text is None and self.file is None
 
-    def load(self) -> Any:
+    def load(self) -> Configuration:
         """A `kubernetes.client.Configuration`, read anew: files, tokens and certificates may have changed.
 
         Raises Unreachable.
@@ -60,7 +74,8 @@ class Credentials:
         except (ConfigException, OSError, ValueError, TypeError, KeyError) as failure:
             what = "the pod's service account" if self.in_cluster else "the kubeconfig"
             raise Unreachable(f"{what} gives no access: {_first_line(failure)}") from failure
-        return found
+        loaded: Configuration = found
+        return loaded
 
 
 def check_file(file: Path, context: str | None) -> None:
@@ -72,7 +87,7 @@ def check_file(file: Path, context: str | None) -> None:
     parse(text, context, str(file))
 
 
-def parse(text: str, context: str | None, name: str = "the kubeconfig") -> dict[str, Any]:
+def parse(text: str, context: str | None, name: str = "the kubeconfig") -> JsonObject:
     """A kubeconfig's document. Raises BadKubeconfig if it is none, or lacks the context."""
     try:
         document = documents.load(text)
@@ -84,10 +99,10 @@ def parse(text: str, context: str | None, name: str = "the kubeconfig") -> dict[
         entries = document.get(part) or []
         if not isinstance(entries, list) or not all(_holds(entry, inner) for entry in entries):
             raise BadKubeconfig(f"{name} is not a kubeconfig: {part} must be a list of objects, each with its {inner}")
-    try:
-        known = [str(entry["name"]) for entry in document["contexts"]]
-    except (TypeError, KeyError) as failure:
-        raise BadKubeconfig(f"{name} is not a kubeconfig: each context needs a name") from failure
+    contexts = objects_at(document, "contexts")
+    if not all("name" in entry for entry in contexts):
+        raise BadKubeconfig(f"{name} is not a kubeconfig: each context needs a name")
+    known = [str(entry["name"]) for entry in contexts]
     wanted = context or document.get("current-context")
     if not wanted:
         raise BadKubeconfig(f"{name} has no current context; choose one of {', '.join(known)}")
@@ -96,15 +111,14 @@ def parse(text: str, context: str | None, name: str = "the kubeconfig") -> dict[
     return document
 
 
-def _holds(entry: Any, inner: str) -> bool:
+def _holds(entry: Json, inner: str) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get(inner) or {}, dict)
 
 
-def check_is_data(document: dict[str, Any]) -> None:
+def check_is_data(document: JsonObject) -> None:
     """Refuse a kubeconfig sent by a user that would start programs or read files here. Raises BadKubeconfig."""
-    entries = [*(document.get("users") or []), *(document.get("clusters") or [])]
-    for entry in entries:
-        inner = {**(entry.get("user") or {}), **(entry.get("cluster") or {})}
+    for entry in [*objects_at(document, "users"), *objects_at(document, "clusters")]:
+        inner = object_at(entry, "user") | object_at(entry, "cluster")
         if command := next((key for key in _COMMANDS if key in inner), None):
             raise BadKubeconfig(
                 f"the kubeconfig starts a program ({command} of {entry.get('name')}), which is only done for files "
@@ -117,13 +131,12 @@ def check_is_data(document: dict[str, Any]) -> None:
             )
 
 
-def servers(document: dict[str, Any]) -> list[str]:
+def servers(document: JsonObject) -> list[str]:
     """The API servers that a kubeconfig names."""
-    clusters = [entry.get("cluster") for entry in document["clusters"] if isinstance(entry, dict)]
-    return [str(cluster["server"]) for cluster in clusters if isinstance(cluster, dict) and cluster.get("server")]
+    return [url for entry in objects_at(document, "clusters") if (url := text_at(entry, "cluster", "server"))]
 
 
-def tls(configuration: Any) -> ssl.SSLContext | None:
+def tls(configuration: Configuration) -> ssl.SSLContext | None:
     """The TLS of a configuration, for clients that are not the official one; None without TLS."""
     if not configuration.host.startswith("https"):
         return None

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -31,9 +30,10 @@ from submarine_ray.clusters.drivers.base import (
     Unreachable,
 )
 from submarine_ray.clusters.drivers.kuberay import allowed, manifests, names, problems, silence
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.api import ApiError
 from submarine_ray.clusters.drivers.kuberay.leavings import Leavings
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
+from submarine_ray.clusters.drivers.kuberay.objects import Object, OwnerReference
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.kuberay.status import Verdict, verdict
 from submarine_ray.clusters.drivers.kuberay.status_verifier import LOOK_MS, StatusVerifier, milliseconds
@@ -255,7 +255,7 @@ class DedicatedClusters(RayServices):
 
     def _own_secret(self, name: str, ray_job: Object) -> None:
         """Let the launch go with its RayJob, whoever deletes that."""
-        owner = {
+        owner: OwnerReference = {
             "apiVersion": names.GROUP, "kind": "RayJob", "name": name, "uid": ray_job["metadata"]["uid"],
         }  # fmt: skip
         with contextlib.suppress(ApiError, Unreachable):  # it is swept away some minutes later otherwise
@@ -315,6 +315,6 @@ def _leaving_seconds(ray_job: Object) -> int:
     return int(ray_job["metadata"]["annotations"].get(names.GRACE_ANNOTATION) or GRACE_SECONDS) + GRACE_MARGIN
 
 
-def _exit_status(message: Any) -> int | None:
+def _exit_status(message: object) -> int | None:
     found = _EXIT_STATUS.search(str(message or ""))
     return int(found[1]) if found else None

@@ -6,15 +6,17 @@ Kubernetes compares for us: a write that names a resourceVersion fails if somebo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from submarine_ray.clusters.drivers import fences
 from submarine_ray.clusters.drivers.base import Fence, SubmissionRefused, Unreachable
 from submarine_ray.clusters.drivers.kuberay import manifests, names
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.api import ApiError
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, refusal
+from submarine_ray.clusters.drivers.kuberay.objects import Object
 
 ATTEMPTS = 5
+Written = TypeVar("Written")
 
 
 def of(found: Object) -> Fence:
@@ -65,8 +67,7 @@ def put(
         keep(manifest, there)
         return at.api.replace(path, manifests.onto(there, manifest))
 
-    written: Object | None = _from_what_is_there(at, plural, name, write)
-    return written
+    return _from_what_is_there(at, plural, name, write)
 
 
 def delete(at: Namespace, plural: str, name: str, fence: Fence) -> None:
@@ -79,7 +80,9 @@ def delete(at: Namespace, plural: str, name: str, fence: Fence) -> None:
     _from_what_is_there(at, plural, name, write)
 
 
-def _from_what_is_there(at: Namespace, plural: str, name: str, write: Callable[[str, Object], Any]) -> Any:
+def _from_what_is_there(
+    at: Namespace, plural: str, name: str, write: Callable[[str, Object], Written]
+) -> Written | None:
     """Write what depends on what is there; what others have changed meanwhile is looked at again."""
     path = at.path(plural, name)
     for _ in range(ATTEMPTS):

@@ -6,11 +6,10 @@ Source: Kubernetes' "Pod Security Standards" and "Enforce Pod Security Standards
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi
+from submarine_ray.clusters.drivers.kuberay.objects import Object
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 # A namespace hardly ever changes, and a cluster at rest costs its API server next to nothing.
@@ -22,7 +21,7 @@ def path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}"
 
 
-def level(found: Mapping[str, Any]) -> str:
+def level(found: Object) -> str:
     """The standard that a namespace enforces."""
     return str((found["metadata"].get("labels") or {}).get(ENFORCE) or PRIVILEGED)
 

@@ -7,11 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import structlog
 
 from submarine_ray.clusters.drivers.base import Unreachable
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, WatchBroken
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, WatchBroken
+from submarine_ray.clusters.drivers.kuberay.objects import Failure, Metadata, Object
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +137,8 @@ class Informer:
         for event in events:
             found = event["object"]
             if event["type"] == "ERROR":
-                raise ApiError(int(found.get("code", 500)), str(found.get("reason")), str(found.get("message")))
+                refused = cast(Failure, found)
+                raise ApiError(refused.get("code", 500), str(refused.get("reason")), str(refused.get("message")))
             self._version = found["metadata"]["resourceVersion"]
             if event["type"] == "DELETED":
                 self._changed(self._drop(found["metadata"]), None)
@@ -156,7 +159,7 @@ class Informer:
         if _version(old) != _version(new):
             self._changed(old, new)
 
-    def _drop(self, gone: Object) -> Object | None:
+    def _drop(self, gone: Metadata) -> Object | None:
         """Forget the object with this metadata; what was known of it."""
         with self._lock:
             self._gone.append(gone["uid"])

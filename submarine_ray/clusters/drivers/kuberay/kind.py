@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from submarine_ray.clusters.drivers.addresses import check_address
@@ -26,6 +25,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
+from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.kubernetes import JobOptions, check_image
 
 KINDS = "rayjobs,rayservices,rayclusters,secrets,configmaps"
@@ -85,7 +85,7 @@ class KubeRayKind:
         except BadKubeconfig as failure:
             raise InvalidSpec(str(failure), "kubeconfig" if spec.kubeconfig else "kubeconfigFile") from failure
 
-    def columns(self, spec: KubeRayClusterSpec, secrets: SecretBox) -> dict[str, Any]:
+    def columns(self, spec: KubeRayClusterSpec, secrets: SecretBox) -> dict[str, object]:
         return {"sealed_kubeconfig": secrets.seal(spec.kubeconfig.get_secret_value()) if spec.kubeconfig else None}
 
     def address(self, row: ClusterRow, means: Means) -> KubeAddress:
@@ -96,7 +96,7 @@ class KubeRayKind:
         service = f"http://{{endpoint}}-serve-svc.{spec.namespace}.svc.cluster.local:8000"
         return (spec.serve_url or service).replace("{endpoint}", service_name(endpoint)).rstrip("/")
 
-    def serve_http_options(self, settings: Settings) -> dict[str, Any]:
+    def serve_http_options(self, settings: Settings) -> JsonObject:
         return {"host": "0.0.0.0", "port": 8000}  # noqa: S104 (inside a pod)
 
     def checks(self, row: ClusterRow, means: Means) -> list[Check] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import structlog
 
 from submarine_ray.clusters.drivers.kuberay import names, silence
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.api import ApiError
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
+from submarine_ray.clusters.drivers.kuberay.objects import Object
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class Leavings:
 
     def _lives(self, cluster: Object | None) -> bool:
         """Whether an owner is there after all: a watch that has died tells for a while of no job that others made."""
-        for owner in (cluster or {"metadata": {}})["metadata"].get("ownerReferences") or []:
+        for owner in (cluster["metadata"].get("ownerReferences") or []) if cluster else []:
             try:
                 if self._at.api.get(self._at.path("rayjobs", owner["name"]))["metadata"]["uid"] == owner["uid"]:
                     return True
@@ -73,7 +73,7 @@ class Leavings:
         self._at.delete("rayclusters", name)
         self._at.forget_dashboard(name)
 
-    def _sweep_secrets(self, jobs: Mapping[str, Any]) -> None:
+    def _sweep_secrets(self, jobs: Mapping[str, Object]) -> None:
         """Launches whose RayJob never came, or has gone."""
         selector = f"{names.selector(self._at.uid)},{names.EXPERIMENT_LABEL}"
         try:

@@ -7,12 +7,12 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 
 from submarine_ray.clusters.drivers.base import Submission
 from submarine_ray.clusters.drivers.kuberay import names, pods
+from submarine_ray.clusters.drivers.kuberay.objects import Fields, Metadata, Object
 from submarine_ray.clusters.drivers.kuberay.pods import LAUNCH_FILE, SERVE_ENVIRONMENT, Pod
 from submarine_ray.spec.clusters import KubeRayClusterSpec, WorkerGroup
 from submarine_ray.spec.kubernetes import JobOptions, PodOptions
@@ -20,7 +20,6 @@ from submarine_ray.spec.launch import Launch, LaunchKind, Replica
 from submarine_ray.spec.quantities import Resources, parse_resources
 from submarine_ray.spec.tags import JOB_EXPERIMENT, JOB_NAME
 
-Manifest = dict[str, Any]
 ENTRYPOINT = f"exec python -m submarine_ray.runner --launch-file {LAUNCH_FILE}"
 # The service deletes what has ended, once its log is kept. This is for the case that it is away: then KubeRay does.
 UNATTENDED_SECONDS = 3600
@@ -34,7 +33,7 @@ _QUEUE_LABELS = {
 }
 
 
-def runner_map(cluster: KubeRayClusterSpec, uid: str, digest: str, content: bytes) -> Manifest:
+def runner_map(cluster: KubeRayClusterSpec, uid: str, digest: str, content: bytes) -> Object:
     """The runner's code for pods whose image lacks it."""
     return {
         "apiVersion": "v1",
@@ -49,7 +48,7 @@ def runner_name(uid: str, digest: str) -> str:
     return f"submarine-runner-{uid[:8]}-{digest[:12]}"
 
 
-def secret(cluster: KubeRayClusterSpec, name: str, labels: Mapping[str, str], data: Mapping[str, str]) -> Manifest:
+def secret(cluster: KubeRayClusterSpec, name: str, labels: Mapping[str, str], data: Mapping[str, str]) -> Object:
     """A Secret; what is in it appears nowhere else."""
     return {
         "apiVersion": "v1",
@@ -60,7 +59,7 @@ def secret(cluster: KubeRayClusterSpec, name: str, labels: Mapping[str, str], da
     }
 
 
-def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runner: str) -> Manifest:
+def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runner: str) -> Object:
     """An attempt with a Ray cluster of its own. Its launch is in the Secret of the same name."""
     launch = submission.launch
     name = names.object_name(launch.submission_id)
@@ -68,7 +67,7 @@ def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runne
     options = pods.merged(cluster.pods, submission.pods)
     deletion = submission.pods.deletion or cluster.deletion
     keep = (deletion.seconds(failed=False), deletion.seconds(failed=True))
-    spec: Manifest = {
+    spec: Fields = {
         "jobId": launch.submission_id,
         "submissionMode": cluster.submission_mode,
         "entrypoint": ENTRYPOINT,
@@ -100,7 +99,7 @@ def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runne
     return {"apiVersion": names.GROUP, "kind": "RayJob", "metadata": metadata, "spec": spec}
 
 
-def ray_cluster(cluster: KubeRayClusterSpec, uid: str, name: str, runner: str) -> Manifest:
+def ray_cluster(cluster: KubeRayClusterSpec, uid: str, name: str, runner: str) -> Object:
     """The shared, long-lived Ray cluster."""
     labels = names.own_labels(uid)
     scales = any(group.scales for group in cluster.workers)
@@ -116,14 +115,14 @@ def ray_cluster(cluster: KubeRayClusterSpec, uid: str, name: str, runner: str) -
 
 
 def ray_service(
-    cluster: KubeRayClusterSpec, uid: str, name: str, config: Manifest, size: tuple[Resources, int], runner: str,
+    cluster: KubeRayClusterSpec, uid: str, name: str, config: Fields, size: tuple[Resources, int], runner: str,
     token: tuple[str, str] | None,
-) -> Manifest:  # fmt: skip
+) -> Object:  # fmt: skip
     """An endpoint: `config` is Serve's, `size` what a replica asks for and how many there are, `token` opens MLflow."""
     demand, replicas = size
     labels = names.own_labels(uid)
     secrets = {"MLFLOW_TRACKING_TOKEN": token} if token else {}
-    common: dict[str, Any] = {"runner": runner, "labels": labels, "env": SERVE_ENVIRONMENT, "secret_env": secrets}
+    common: Fields = {"runner": runner, "labels": labels, "env": SERVE_ENVIRONMENT, "secret_env": secrets}
     head = Pod(parse_resources(cluster.head.resources), cluster.image, is_head=True, offers=False, **common)
     worker = Pod(demand, cluster.image, **common)
     applications = [_one_a_pod(_with_packages(one, cluster.pip), worker) for one in config["applications"]]
@@ -146,7 +145,7 @@ def ray_service(
     })  # fmt: skip
 
 
-def resized(ray_cluster: Manifest, replicas: int, without: Sequence[str] = ()) -> Manifest:
+def resized(ray_cluster: Object, replicas: int, without: Sequence[str] = ()) -> Object:
     """A RayCluster of an endpoint with other many workers, the pods of `without` no longer among them."""
     groups = [
         {**group, "replicas": replicas, "minReplicas": replicas, "maxReplicas": replicas,
@@ -166,26 +165,27 @@ def offered(cluster: KubeRayClusterSpec) -> tuple[Resources, Resources]:
     )
 
 
-def fingerprint(manifest: Manifest) -> str | None:
+def fingerprint(manifest: Object) -> str | None:
     """What tells whether an object is as we want it, whatever defaults the API server has added to it."""
     return str((manifest["metadata"].get("annotations") or {}).get(names.HASH_ANNOTATION))
 
 
-def onto(there: Manifest, wanted: Manifest) -> Manifest:
+def onto(there: Object, wanted: Object) -> Object:
     """What replaces an object: our spec, and all metadata that others have added to it, finalizers among them."""
-    metadata = {key: value for key, value in there["metadata"].items() if key != "managedFields"}
-    for key in ("labels", "annotations"):
-        metadata[key] = {**(metadata.get(key) or {}), **(wanted["metadata"].get(key) or {})}
+    metadata, own = there["metadata"].copy(), wanted["metadata"]
+    metadata.pop("managedFields", None)
+    metadata["labels"] = {**(metadata.get("labels") or {}), **(own.get("labels") or {})}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **(own.get("annotations") or {})}
     return {**wanted, "metadata": metadata}
 
 
 def _job_cluster(
     cluster: KubeRayClusterSpec, submission: Submission, options: PodOptions, labels: Mapping[str, str], name: str,
     runner: str,
-) -> Manifest:  # fmt: skip
+) -> Fields:  # fmt: skip
     """A head that runs a single process itself, or a small one and a group of workers for each role."""
     launch = submission.launch
-    common: dict[str, Any] = {"runner": runner, "labels": labels, "grace": launch.grace_seconds}
+    common: Fields = {"runner": runner, "labels": labels, "grace": launch.grace_seconds}
     image = submission.image or cluster.image
     most = submission.pods.max_workers
     only = _only(launch) or (
@@ -216,9 +216,9 @@ def _job_cluster(
 
 
 def _cluster_spec(
-    cluster: KubeRayClusterSpec, options: PodOptions, head: Pod, groups: list[Manifest], scales: bool
-) -> Manifest:
-    spec: Manifest = {
+    cluster: KubeRayClusterSpec, options: PodOptions, head: Pod, groups: list[Fields], scales: bool
+) -> Fields:
+    spec: Fields = {
         "rayVersion": cluster.ray_version,
         # Said in full: an empty authOptions makes the Secret and leaves the cluster open.
         "authOptions": {"mode": "token"},
@@ -246,7 +246,7 @@ def _cluster_spec(
 
 def _group(
     cluster: KubeRayClusterSpec, options: PodOptions, name: str, worker: Pod, replicas: int, most: int
-) -> Manifest:
+) -> Fields:
     return {
         "groupName": name,
         "replicas": replicas,
@@ -257,7 +257,7 @@ def _group(
     }
 
 
-def _shared_group(cluster: KubeRayClusterSpec, group: WorkerGroup, labels: Mapping[str, str], runner: str) -> Manifest:
+def _shared_group(cluster: KubeRayClusterSpec, group: WorkerGroup, labels: Mapping[str, str], runner: str) -> Fields:
     size = _filled(parse_resources(group.resources))
     worker = Pod(size, cluster.image, runner=runner, labels=labels, store=pods.store_for(size))
     found = _group(cluster, pods.merged(cluster.pods, group.pods), group.name, worker, group.replicas, group.most)
@@ -272,18 +272,18 @@ def _filled(size: Resources) -> Resources:
     return Resources(size.cpu or pods.DEFAULT_CPU, size.memory or pods.DEFAULT_MEMORY, math.ceil(size.gpu))
 
 
-def _submitter(cluster: KubeRayClusterSpec, options: PodOptions, ray: Manifest) -> Manifest:
+def _submitter(cluster: KubeRayClusterSpec, options: PodOptions, ray: Fields) -> Fields:
     """The pod that hands the job to Ray. KubeRay's own says nothing of security, and is refused where that is enforced;
     the rest is as KubeRay has it (ray-operator/controllers/ray/common/job.go), which adds the command.
     """
     head = ray["headGroupSpec"]["template"]["spec"]["containers"][0]
-    container: Manifest = {
+    container: Fields = {
         "name": "ray-job-submitter",
         **{key: head[key] for key in ("image", "imagePullPolicy") if key in head},
         "resources": {"requests": {"cpu": "500m", "memory": "200Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
         "securityContext": pods.CONTAINER_SECURITY,
     }
-    spec: Manifest = {
+    spec: Fields = {
         "containers": [container],
         "restartPolicy": "Never",
         "securityContext": pods.pod_security(cluster),
@@ -300,8 +300,8 @@ def _only(launch: Launch) -> Replica | None:
     return launch.replicas[0] if alone else None
 
 
-def _runtime_env(cluster: KubeRayClusterSpec, submission: Submission) -> Manifest:
-    found: Manifest = {}
+def _runtime_env(cluster: KubeRayClusterSpec, submission: Submission) -> Fields:
+    found: Fields = {}
     if pip := [*cluster.pip, *submission.pip]:
         found["pip"] = pip
     if submission.conda:
@@ -310,7 +310,7 @@ def _runtime_env(cluster: KubeRayClusterSpec, submission: Submission) -> Manifes
     return found
 
 
-def _queue(cluster: KubeRayClusterSpec, options: JobOptions, metadata: Manifest, spec: Manifest) -> None:
+def _queue(cluster: KubeRayClusterSpec, options: JobOptions, metadata: Metadata, spec: Fields) -> None:
     """Have a queueing system admit the job."""
     if cluster.queueing is None:
         return
@@ -329,11 +329,11 @@ def _queue(cluster: KubeRayClusterSpec, options: JobOptions, metadata: Manifest,
         }
 
 
-def _with_packages(application: Manifest, pip: list[str]) -> Manifest:
+def _with_packages(application: Fields, pip: list[str]) -> Fields:
     return application | ({"runtime_env": {"pip": pip}} if pip else {})
 
 
-def _one_a_pod(application: Manifest, worker: Pod) -> Manifest:
+def _one_a_pod(application: Fields, worker: Pod) -> Fields:
     """A replica that asks Ray for all CPUs of its pod: with less, several would share memory that is meant for one."""
     cpus = int(pods.start_params(worker)["num-cpus"])
     deployments = [
@@ -343,7 +343,7 @@ def _one_a_pod(application: Manifest, worker: Pod) -> Manifest:
     return application | {"deployments": deployments}
 
 
-def _shape(applications: list[Manifest], ray: Manifest) -> str:
+def _shape(applications: list[Fields], ray: Fields) -> str:
     """A digest of all but how many there are. Pods carry it: KubeRay starts a new cluster only where its spec differs
     in more than sizes, and Serve could not start a changed replica beside the old in pods that have room for one.
     """
@@ -352,22 +352,24 @@ def _shape(applications: list[Manifest], ray: Manifest) -> str:
     return _digest([plain, ray | {"workerGroupSpecs": groups}])
 
 
-def _without(document: Manifest, *keys: str) -> Manifest:
+def _without(document: Fields, *keys: str) -> Fields:
     return {key: value for key, value in document.items() if key not in keys}
 
 
-def _digest(document: Any) -> str:
+def _digest(document: object) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _metadata(
     name: str, cluster: KubeRayClusterSpec, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
-) -> Manifest:
-    found: Manifest = {"name": name, "namespace": cluster.namespace, "labels": dict(labels)}
-    return found | ({"annotations": dict(annotations)} if annotations else {})
+) -> Metadata:
+    found: Metadata = {"name": name, "namespace": cluster.namespace, "labels": dict(labels)}
+    if annotations:
+        found["annotations"] = dict(annotations)
+    return found
 
 
-def _stamped(manifest: Manifest) -> Manifest:
+def _stamped(manifest: Object) -> Object:
     metadata = manifest["metadata"]
     metadata["annotations"] = {**metadata.get("annotations", {}), names.HASH_ANNOTATION: _digest(manifest)}
     return manifest

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from submarine_ray.clusters.drivers.base import Blocked, Problem, SubmissionRefused, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.kuberay import manifests, names, problems
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, Object, collection
+from submarine_ray.clusters.drivers.kuberay.api import ApiError, KubeApi, collection
 from submarine_ray.clusters.drivers.kuberay.ground import Ground
 from submarine_ray.clusters.drivers.kuberay.informer import GroupOf, Informer
+from submarine_ray.clusters.drivers.kuberay.objects import Fields, Metadata, Object
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.clusters.drivers.runner_code import runner_code
 from submarine_ray.clusters.launches import Launches
@@ -76,7 +77,7 @@ class Namespace:
         group = names.GROUP if plural.startswith("ray") else "v1"
         return collection(group, self.spec.namespace, plural) + (f"/{name}" if name else "")
 
-    def is_ours(self, found: Mapping[str, Any]) -> bool:
+    def is_ours(self, found: Object) -> bool:
         """Whether this registration made the object."""
         return (found["metadata"].get("labels") or {}).get(names.CLUSTER_LABEL) == self.uid
 
@@ -217,24 +218,24 @@ def has_condition(found: Object, kind: str) -> bool:
     return any(c.get("type") == kind and c.get("status") == "True" for c in found["status"]["conditions"])
 
 
-def _label(found: Mapping[str, Any], key: str) -> str | None:
+def _label(found: Object, key: str) -> str | None:
     return (found["metadata"].get("labels") or {}).get(key)
 
 
-def _matters(found: Object) -> Any:
+def _matters(found: Object) -> tuple[dict[str, object], str | None]:
     """What of an object can change our mind: its essence without its version."""
     return {k: v for k, v in found.items() if k != "metadata"}, found["metadata"].get("deletionTimestamp")
 
 
-def _identity(found: Object) -> Object:
+def _identity(found: Object) -> Metadata:
     keys = ("name", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "labels",
             "ownerReferences")  # fmt: skip
-    kept = {key: found["metadata"][key] for key in keys if key in found["metadata"]}
+    kept = {key: value for key, value in found["metadata"].items() if key in keys}
     own = {k: v for k, v in (found["metadata"].get("annotations") or {}).items() if k.startswith("submarine-ray/")}
-    return kept | {"annotations": own}
+    return cast(Metadata, kept | {"annotations": own})
 
 
-def _some(document: Mapping[str, Any] | None, *keys: str) -> Object:
+def _some(document: Fields | None, *keys: str) -> Fields:
     return {key: document[key] for key in keys if key in document} if document else {}
 
 
@@ -258,7 +259,7 @@ def _cluster_essence(found: Object) -> Object:
 
 def _service_essence(found: Object) -> Object:
     status = found.get("status") or {}
-    kept: Object = {"conditions": [_some(c, "type", "status", "message") for c in status.get("conditions") or []]}
+    kept: Fields = {"conditions": [_some(c, "type", "status", "message") for c in status.get("conditions") or []]}
     for side in ("activeServiceStatus", "pendingServiceStatus"):
         kept[side] = _some(status.get(side), "applicationStatuses", "rayClusterName")
     return {"metadata": _identity(found), "status": kept}

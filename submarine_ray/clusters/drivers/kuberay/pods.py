@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from submarine_ray.clusters.drivers.kuberay.objects import Fields
 from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.kubernetes import PodOptions, Volume
 from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, RAY_STOP_VARIABLE
@@ -98,9 +98,9 @@ def start_params(pod: Pod) -> dict[str, str]:
     return found
 
 
-def template(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict[str, Any]:
+def template(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> Fields:
     """The pod template of a Ray group."""
-    spec: dict[str, Any] = {
+    spec: Fields = {
         "containers": [_container(cluster, options, pod)],
         "volumes": [*_own_volumes(pod), *(_volume(volume) for volume in options.volumes)],
         "securityContext": pod_security(cluster),
@@ -118,19 +118,19 @@ def template(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict
         "imagePullSecrets": [{"name": name} for name in options.image_pull_secrets],
     }
     spec |= {key: value for key, value in optional.items() if value}
-    metadata: dict[str, Any] = {"labels": {**options.labels, **pod.labels}}
+    metadata: Fields = {"labels": {**options.labels, **pod.labels}}
     if options.annotations:
         metadata["annotations"] = dict(options.annotations)
     return {"metadata": metadata, "spec": spec}
 
 
-def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> dict[str, Any]:
+def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> Fields:
     secrets = [{"name": one.name, "value_from": (one.secret, one.key)} for one in options.secrets]
     secrets += [{"name": name, "value_from": reference} for name, reference in pod.secret_env.items()]
     environment = _ENVIRONMENT | {RAY_STOP_VARIABLE: str(pod.leaving_seconds)}
     if not pod.runner:
         del environment["PYTHONPATH"]
-    container: dict[str, Any] = {
+    container: Fields = {
         "name": "ray-head" if pod.is_head else "ray-worker",
         "image": pod.image,
         "resources": quantities(pod.size, pod.store),
@@ -155,9 +155,9 @@ def _container(cluster: KubeRayClusterSpec, options: PodOptions, pod: Pod) -> di
     return container
 
 
-def pod_security(cluster: KubeRayClusterSpec) -> dict[str, Any]:
+def pod_security(cluster: KubeRayClusterSpec) -> Fields:
     """With the containers' own, all that the standard `restricted` asks for; elsewhere images may be root's."""
-    found: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
+    found: Fields = {"seccompProfile": {"type": "RuntimeDefault"}}
     return found | ({"runAsNonRoot": True} if cluster.run_as_non_root else {})
 
 
@@ -166,7 +166,7 @@ def store_for(size: Resources) -> int:
     return max(STORE_BYTES, int((size.memory or DEFAULT_MEMORY) * STORE_SHARE))
 
 
-def quantities(size: Resources, store: int) -> dict[str, Any]:
+def quantities(size: Resources, store: int) -> Fields:
     """Requests and limits: memory and GPUs the same in both, CPUs only requested, so that idle ones can be used."""
     memory = _bytes((size.memory or DEFAULT_MEMORY) + OVERHEAD_BYTES + store)
     firm = {"memory": memory} | ({GPU_KEY: str(math.ceil(size.gpu))} if size.gpu else {})
@@ -183,10 +183,10 @@ def _bytes(count: int) -> str:
     return f"{math.ceil(count / 1024**2)}Mi"
 
 
-def _own_volumes(pod: Pod) -> list[dict[str, Any]]:
+def _own_volumes(pod: Pod) -> list[Fields]:
     # The store, and as much again for what replicas share among themselves (PyTorch's data loaders).
     shared_memory = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _bytes(2 * pod.store)}}
-    found: list[dict[str, Any]] = [shared_memory]
+    found: list[Fields] = [shared_memory]
     if pod.runner:
         found.append({"name": "submarine-runner", "configMap": {"name": pod.runner}})
     if pod.secret:
@@ -194,8 +194,8 @@ def _own_volumes(pod: Pod) -> list[dict[str, Any]]:
     return found
 
 
-def _own_mounts(pod: Pod) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 (in the pod)
+def _own_mounts(pod: Pod) -> list[Fields]:
+    found: list[Fields] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 (in the pod)
     if pod.runner:
         found.append({"name": "submarine-runner", "mountPath": f"{MOUNT}/runner", "readOnly": True})
     if pod.secret:
@@ -203,19 +203,19 @@ def _own_mounts(pod: Pod) -> list[dict[str, Any]]:
     return found
 
 
-def _mount(volume: Volume) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": volume.name, "mountPath": volume.mount_path}
+def _mount(volume: Volume) -> Fields:
+    found: Fields = {"name": volume.name, "mountPath": volume.mount_path}
     return found | ({"readOnly": True} if volume.read_only else {})
 
 
-def _volume(volume: Volume) -> dict[str, Any]:
+def _volume(volume: Volume) -> Fields:
     """A volume of a pod, as Kubernetes spells it."""
     if volume.claim:
         return {"name": volume.name, "persistentVolumeClaim": {"claimName": volume.claim}}
     if volume.nfs:
         return {"name": volume.name, "nfs": {"server": volume.nfs.server, "path": volume.nfs.path}}
     if volume.new_claim:
-        claim: dict[str, Any] = {
+        claim: Fields = {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": volume.new_claim.size}},
         }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from submarine_ray.clusters.drivers.base import Problem
+from submarine_ray.clusters.drivers.kuberay.objects import Fields, Object
 from submarine_ray.spec import memory
 
 # Of a container that waits: Kubernetes' reason, ours, and what to say. Source: pkg/kubelet/images, kuberuntime.
@@ -35,7 +35,7 @@ _REFUSED_POD = re.compile(r"^.*?\b[Pp]od(?:s)? \"([^\"]+)\" is (?:forbidden: )?"
 _CRASHES = 2
 
 
-def of_pods(pods: Iterable[dict[str, Any]]) -> Problem | None:
+def of_pods(pods: Iterable[Object]) -> Problem | None:
     """The first thing that keeps one of a job's pods from running."""
     alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     found = [problem for pod in sorted(alive, key=lambda pod: str(pod["metadata"]["name"])) if (problem := of_pod(pod))]
@@ -43,7 +43,7 @@ def of_pods(pods: Iterable[dict[str, Any]]) -> Problem | None:
     return next((problem for problem in found if problem.reason != "Unschedulable"), found[0] if found else None)
 
 
-def of_autoscaler(pods: Iterable[dict[str, Any]], advice: str = _GOES_ON) -> Problem | None:
+def of_autoscaler(pods: Iterable[Object], advice: str = _GOES_ON) -> Problem | None:
     """That a head runs on without its autoscaler: under Ray's second one a head's containers are not started again.
     `advice` may name the head as {pod}.
     """
@@ -56,7 +56,7 @@ def of_autoscaler(pods: Iterable[dict[str, Any]], advice: str = _GOES_ON) -> Pro
     return None
 
 
-def of_pod(pod: dict[str, Any]) -> Problem | None:
+def of_pod(pod: Object) -> Problem | None:
     """What keeps a pod from running."""
     status = pod.get("status") or {}
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
@@ -71,7 +71,7 @@ def of_pod(pod: dict[str, Any]) -> Problem | None:
     return None
 
 
-def out_of_memory(pods: Iterable[dict[str, Any]]) -> str | None:
+def out_of_memory(pods: Iterable[Object]) -> str | None:
     """The first of a job's pods that was killed at its limit, in a sentence."""
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
         status = pod.get("status") or {}
@@ -80,13 +80,13 @@ def out_of_memory(pods: Iterable[dict[str, Any]]) -> str | None:
     return None
 
 
-def _end(container: dict[str, Any]) -> dict[str, Any]:
+def _end(container: Fields) -> Fields:
     """How a container ended last, if it did."""
     state, last = container.get("state") or {}, container.get("lastState") or {}
     return dict(state.get("terminated") or last.get("terminated") or {})
 
 
-def _of_container(container: dict[str, Any]) -> Problem | None:
+def _of_container(container: Fields) -> Problem | None:
     state, ended = container.get("state") or {}, _end(container)
     if ended.get("reason") == "OOMKilled":
         return Problem("OOMKilled", "A pod used more memory than it has, and was killed; ask for more in resources.")
@@ -135,7 +135,7 @@ def _unschedulable(message: str) -> str:
     return f"{what} Kubernetes goes on trying ({_short(message)})." if message else f"{what} Kubernetes goes on trying."
 
 
-def of_cluster(cluster: dict[str, Any]) -> Problem | None:
+def of_cluster(cluster: Object) -> Problem | None:
     """What keeps a RayCluster's pods from being made at all."""
     for condition in (cluster.get("status") or {}).get("conditions") or []:
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":

@@ -6,14 +6,14 @@ with other many replicas changes nothing of the RayCluster that is there. decisi
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
 
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.drivers.kuberay import manifests, names
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.api import ApiError
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
+from submarine_ray.clusters.drivers.kuberay.objects import Object
+from submarine_ray.clusters.drivers.ray_api import Replica
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ def _idle(at: Namespace, endpoint: str, ray_cluster: str, count: int) -> list[st
     )
 
 
-def running(replicas: list[dict[str, Any]]) -> int:
+def running(replicas: list[Replica]) -> int:
     """How many of an endpoint's replicas answer."""
     return sum(replica.get("state") == "RUNNING" for replica in replicas)
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 from submarine_ray.clusters.drivers import fences
-from submarine_ray.clusters.drivers.base import Blocked, Fence, SubmissionRefused, UnknownJob, Unreachable, size_of
+from submarine_ray.clusters.drivers.base import (
+    Blocked,
+    Fence,
+    Served,
+    SubmissionRefused,
+    UnknownJob,
+    Unreachable,
+    size_of,
+)
 from submarine_ray.clusters.drivers.kuberay import fencing, manifests, names, scaling, silence
-from submarine_ray.clusters.drivers.kuberay.api import ApiError, Object
+from submarine_ray.clusters.drivers.kuberay.api import ApiError
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition, refusal
+from submarine_ray.clusters.drivers.kuberay.objects import Fields, Object
+from submarine_ray.clusters.drivers.ray_api import Application, ApplicationDetails, Replica, ServeConfig
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 
 ENDPOINT_ANNOTATION = "submarine-ray/endpoint"
@@ -32,9 +41,9 @@ class RayServices:
     def __init__(self, namespace: Namespace) -> None:
         self._at = namespace
         # As what an endpoint was last seen whole: then Serve need not be asked again.
-        self._whole: dict[str, Any] = {}
+        self._whole: dict[str, tuple[str, object]] = {}
 
-    def applications(self) -> dict[str, Any]:
+    def applications(self) -> Served:
         """As Serve's REST API would show them, were they in one cluster."""
         living = self._living()
         found = [fencing.of(service) for service in living.values()]
@@ -54,7 +63,7 @@ class RayServices:
             with contextlib.suppress(Unreachable):  # of one endpoint's cluster; the next look tries again
                 scaling.resize(self._at, endpoint, service)
 
-    def put_applications(self, config: dict[str, Any], fence: Fence) -> None:
+    def put_applications(self, config: ServeConfig, fence: Fence) -> None:
         try:
             wanted = {application["name"]: application for application in config["applications"]}
             existing = {
@@ -70,10 +79,10 @@ class RayServices:
                 ) is not None:
                     self._at.services.put(written)
             self._resize()
-            for endpoint, service in existing.items():
-                if endpoint not in wanted:
+            for former, service in existing.items():
+                if former not in wanted:
                     fencing.delete(self._at, "rayservices", service["metadata"]["name"], fence)
-                    self._at.delete("secrets", token_name(str(endpoint)))
+                    self._at.delete("secrets", token_name(str(former)))
             self._at.delete("secrets", f"submarine-tracking-{self._at.uid[:8]}")  # of earlier versions: the service's
         except Blocked as failure:
             raise SubmissionRefused(str(failure)) from failure
@@ -88,7 +97,7 @@ class RayServices:
                 found += dashboard.serve_metrics()
         return found
 
-    def replicas(self, endpoint: str) -> list[dict[str, Any]]:
+    def replicas(self, endpoint: str) -> list[Replica]:
         dashboard = self._dashboard(self._at.services.get(service_name(endpoint)))
         return dashboard.replicas(endpoint) if dashboard else []
 
@@ -113,10 +122,10 @@ class RayServices:
     def close(self) -> None:
         self._at.close()
 
-    def _manifest(self, endpoint: str, application: dict[str, Any]) -> Object:
+    def _manifest(self, endpoint: str, application: Application) -> Object:
         arguments = dict(application["args"])
         token = arguments.pop("tracking_token", None)  # not where everyone reads it who may see RayServices
-        application = application | {"args": arguments}
+        application = {**application, "args": arguments}
         deployment = application["deployments"][0]
         manifest = manifests.ray_service(
             self._at.pod_spec(),
@@ -125,7 +134,7 @@ class RayServices:
             {"applications": [application]},
             (size_of(deployment), int(deployment["num_replicas"])),
             self._at.ensure_runner(),
-            self._token_reference(endpoint, token) if token else None,
+            self._token_reference(endpoint, str(token)) if token else None,
         )
         manifest["metadata"]["annotations"][ENDPOINT_ANNOTATION] = endpoint
         return manifest
@@ -153,7 +162,7 @@ class RayServices:
         named = {service["metadata"]["annotations"].get(ENDPOINT_ANNOTATION): service for service in services}
         return {name: found for name, found in named.items() if name and not found["metadata"].get("deletionTimestamp")}
 
-    def _application(self, endpoint: str, service: Object) -> dict[str, Any]:
+    def _application(self, endpoint: str, service: Object) -> ApplicationDetails:
         status = service["status"]
         active = (status["activeServiceStatus"].get("applicationStatuses") or {}).get(endpoint) or {}
         pending = (status["pendingServiceStatus"].get("applicationStatuses") or {}).get(endpoint) or {}
@@ -193,7 +202,7 @@ class RayServices:
         return None
 
 
-def _awaited(status: Object, latest: Object) -> str:
+def _awaited(status: Fields, latest: Fields) -> str:
     """What an endpoint waits for that is not yet as asked for, while nothing is wrong with it."""
     answers, follows = (
         bool(status[side].get("rayClusterName")) for side in ("activeServiceStatus", "pendingServiceStatus")

@@ -20,8 +20,8 @@ from submarine_ray.clusters.drivers.base import (
     Unreachable,
 )
 from submarine_ray.clusters.drivers.kuberay import fencing, manifests, names, problems, silence
-from submarine_ray.clusters.drivers.kuberay.api import Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition
+from submarine_ray.clusters.drivers.kuberay.objects import Object
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
 from submarine_ray.clusters.drivers.ray_jobs import RayJobs
 from submarine_ray.spec.launch import GRACE_SECONDS

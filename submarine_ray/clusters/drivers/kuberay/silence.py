@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from submarine_ray.clusters.drivers.base import Problem
-from submarine_ray.clusters.drivers.kuberay.api import Object
+from submarine_ray.clusters.drivers.kuberay.objects import Object
 
 PATIENCE_SECONDS = 60.0
 # Time of two machines is compared: a little more than was left.

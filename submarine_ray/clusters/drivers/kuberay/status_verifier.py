@@ -8,11 +8,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from submarine_ray.clusters.drivers.base import DEADLINE_EXCEEDED, Job, JobState, Problem, Unreachable
-from submarine_ray.clusters.drivers.kuberay.api import Object
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition
+from submarine_ray.clusters.drivers.kuberay.objects import Object
 from submarine_ray.clusters.drivers.kuberay.status import LOST, Verdict
 from submarine_ray.core.clock import now_ms
 
@@ -96,7 +95,7 @@ class StatusVerifier:
         return found
 
 
-def milliseconds(time_text: Any) -> int | None:
+def milliseconds(time_text: object) -> int | None:
     """Kubernetes' time (RFC 3339) in ms since 1970."""
     if not time_text:
         return None

@@ -11,6 +11,7 @@ from submarine_ray.clusters.drivers.kinds import Capabilities, Means
 from submarine_ray.clusters.drivers.ray.kind import RayAddress, RayKind
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec.json_types import JsonObject
 
 
 class LocalKind(RayKind):
@@ -30,7 +31,7 @@ class LocalKind(RayKind):
         state = _state(settings)
         return f"http://{state['serveHost']}:{state['servePort']}" if state else "http://127.0.0.1:8000"
 
-    def serve_http_options(self, settings: Settings) -> dict[str, Any]:
+    def serve_http_options(self, settings: Settings) -> JsonObject:
         state = _state(settings)
         if state is None:
             return super().serve_http_options(settings)

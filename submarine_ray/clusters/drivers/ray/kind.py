@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from submarine_ray.clusters.drivers.addresses import check_address
 from submarine_ray.clusters.drivers.base import Driver
@@ -18,6 +17,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.clusters import RayClusterSpec
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
+from submarine_ray.spec.json_types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class RayKind:
     def check(self, spec: RayClusterSpec, settings: Settings) -> None:
         check_address("address", spec.address, Outgoing(settings.allow_cluster_networks))
 
-    def columns(self, spec: RayClusterSpec, secrets: SecretBox) -> dict[str, Any]:
+    def columns(self, spec: RayClusterSpec, secrets: SecretBox) -> dict[str, object]:
         token = secrets.seal(spec.token.get_secret_value()) if spec.token else None
         return {"address": spec.address, "sealed_token": token}
 
@@ -57,7 +57,7 @@ class RayKind:
     def serve_url(self, row: ClusterRow, endpoint: str, settings: Settings) -> str:
         return row.serve_url or f"http://{(row.address or '').split('//')[-1].split(':')[0]}:8000"
 
-    def serve_http_options(self, settings: Settings) -> dict[str, Any]:
+    def serve_http_options(self, settings: Settings) -> JsonObject:
         return {"host": "0.0.0.0", "port": 8000}  # noqa: S104 (inside a remote cluster)
 
     def checks(self, row: ClusterRow, means: Means) -> list[Check] | None:
