@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from submarine_ray.clusters.drivers.base import AlreadySubmitted, Fence, Submission, Unreachable
-from submarine_ray.clusters.drivers.kuberay import leavings, namespace, silence, status_verifier
+from submarine_ray.clusters.drivers.kuberay import leavings, names, namespace, silence, status_verifier
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
@@ -24,7 +24,8 @@ from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.launch import Launch, Replica
 from tests.conftest import wait_until
 from tests.kuberay.apiserver import ApiServer, Refused, now
-from tests.kuberay.conftest import NO_LAUNCHES, Kube, kubeconfig_file
+from tests.kuberay.conftest import NO_LAUNCHES, Kube, dedicated, kubeconfig_file
+from tests.kuberay.heads import ScriptedHead
 from tests.packages import packages_at
 
 
@@ -145,6 +146,33 @@ def test_a_head_that_stays_away_is_given_up(kube: Kube, monkeypatch: pytest.Monk
     kube.ready(cluster, False)
     ended = kube.wait(id, "Failed", 20)
     assert ended["reason"] == "lost" and "HeadUnreachable" in kube.reasons(id)
+
+
+def test_heads_that_are_away_are_asked_side_by_side(server: ApiServer, tmp_path: Path) -> None:
+    """A head that hangs takes as long as a request may: hundreds of them must not take hundreds of times that."""
+    at, driver = dedicated(server, tmp_path)
+    head = ScriptedHead()
+    token = {"auth_token": base64.b64encode(head.token.encode()).decode()}
+    meta = {"labels": {names.CLUSTER_LABEL: at.uid}, "annotations": {}}
+    ids = [f"job-{number}" for number in range(4)]
+    for id in ids:
+        server.store.create("rayclusters", {"metadata": {**meta, "name": f"{id}-ray"}, "spec": {}})
+        server.store.create("secrets", {"metadata": {"name": f"{id}-ray"}, "data": token})
+        server.upstreams[f"{id}-ray-head-svc"] = head.address
+        head.set(id, "RUNNING")
+        status = {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING", "rayClusterName": f"{id}-ray"}
+        server.store.create("rayjobs", {"metadata": {**meta, "name": id}, "spec": {}, "status": status})
+    wait_until(lambda: len(at.jobs.objects()) == len(at.clusters.objects()) == len(ids), 5, "the watches show all")
+    together, look = threading.Barrier(len(ids)), head._look
+
+    def answered_together(method: str, path: str) -> tuple[int, object]:
+        together.wait(10)  # breaks if the others are asked only after this one
+        return look(method, path)
+
+    head._look = answered_together  # type: ignore[method-assign]
+    assert list(driver.observe(ids)) == ids
+    assert not together.broken
+    driver.close()
 
 
 def test_a_live_job_is_not_failed_with_its_submitter(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:

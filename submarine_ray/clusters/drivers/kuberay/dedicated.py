@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from submarine_ray.clusters.drivers.kuberay.leavings import Leavings
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace
 from submarine_ray.clusters.drivers.kuberay.objects import Object, OwnerReference
 from submarine_ray.clusters.drivers.kuberay.services import RayServices
-from submarine_ray.clusters.drivers.kuberay.status import Verdict, verdict
+from submarine_ray.clusters.drivers.kuberay.status import Verdict, meaning
 from submarine_ray.clusters.drivers.kuberay.status_verifier import LOOK_MS, StatusVerifier, milliseconds
 from submarine_ray.core.clock import due_ms
 from submarine_ray.spec.launch import GRACE_MARGIN, GRACE_SECONDS, Code, Launch
@@ -45,6 +46,8 @@ log = structlog.get_logger(__name__)
 
 # What Ray has, beside the time that its job's processes have, until the RayJob is deleted.
 STOP_SECONDS = 10.0
+# How many heads one look asks at a time.
+HEADS_AT_ONCE = 16
 # Each starts on pods of its own, and so delays no other.
 STARTING = 10_000
 _EXIT_STATUS = re.compile(r"failed with exit code (\d+)")
@@ -83,14 +86,22 @@ class DedicatedClusters(RayServices):
 
     def observe(self, submission_ids: Sequence[str]) -> dict[str, Job]:
         known = self._at.jobs.objects()
-        found = {}
-        for submission_id in submission_ids:
-            ray_job = known.get(names.object_name(submission_id)) or self._look(submission_id)
-            if ray_job is not None and self._at.is_ours(ray_job):
-                job = self._job(submission_id, ray_job)
-                if job.state.ended or not self._is_gone(ray_job):
-                    found[submission_id] = job
-        return found
+        shown = {key: known.get(names.object_name(key)) or self._look(key) for key in submission_ids}
+        ours = {key: ray_job for key, ray_job in shown.items() if ray_job is not None and self._at.is_ours(ray_job)}
+        jobs = self._jobs(ours)
+        return {key: job for key, job in jobs.items() if job.state.ended or not self._is_gone(ours[key])}
+
+    def _jobs(self, ray_jobs: Mapping[str, Object]) -> dict[str, Job]:
+        """Heads that are asked themselves are asked side by side: each that hangs takes as long as a request may."""
+        asking = [key for key, ray_job in ray_jobs.items() if self._verifier.may_ask(ray_job["status"])]
+        if len(asking) < 2:
+            return {key: self._job(key, ray_job) for key, ray_job in ray_jobs.items()}
+        with ThreadPoolExecutor(min(len(asking), HEADS_AT_ONCE), "heads") as pool:
+            answers = {key: pool.submit(self._job, key, ray_jobs[key]) for key in asking}
+        return {
+            key: answers[key].result() if key in answers else self._job(key, ray_job)
+            for key, ray_job in ray_jobs.items()
+        }
 
     def read_log(self, submission_id: str, offset: int = 0, patience: float = LOG_SECONDS) -> Iterator[bytes]:
         cluster = self._cluster_of(submission_id)
@@ -192,8 +203,7 @@ class DedicatedClusters(RayServices):
 
     def _state(self, submission_id: str, ray_job: Object) -> Job:
         status = ray_job["status"]
-        deployment, job, reason = (str(status.get(k) or "") for k in ("jobDeploymentStatus", "jobStatus", "reason"))
-        meant = verdict(deployment, job, reason)
+        deployment, meant = str(status.get("jobDeploymentStatus") or ""), meaning(status)
         info = status.get("rayJobInfo") or {}
         found = Job(
             submission_id=submission_id,

@@ -6,7 +6,9 @@ deployment status decides; the job status alone may be behind, or ahead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from submarine_ray.clusters.drivers.base import DEADLINE_EXCEEDED, NOT_VALID, JobState
 
@@ -85,3 +87,8 @@ _UNKNOWN = Verdict(_PENDING, "KubeRay reports a state that this version does not
 def verdict(deployment: str, job: str, reason: str) -> Verdict:
     """What the three fields of a RayJob's status mean."""
     return next((row.verdict for row in TABLE if row.covers(deployment, job, reason)), _UNKNOWN)
+
+
+def meaning(status: Mapping[str, Any]) -> Verdict:
+    """The same of the status itself."""
+    return verdict(*(str(status.get(key) or "") for key in ("jobDeploymentStatus", "jobStatus", "reason")))

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from submarine_ray.clusters.drivers.base import DEADLINE_EXCEEDED, Job, JobState, Problem, Unreachable
 from submarine_ray.clusters.drivers.kuberay.namespace import Namespace, has_condition
-from submarine_ray.clusters.drivers.kuberay.objects import Object
-from submarine_ray.clusters.drivers.kuberay.status import LOST, Verdict
+from submarine_ray.clusters.drivers.kuberay.objects import Fields, Object
+from submarine_ray.clusters.drivers.kuberay.status import LOST, Verdict, meaning
 from submarine_ray.core.clock import now_ms
 
 # How long a head may be away before its job counts as lost; KubeRay makes a new pod meanwhile.
@@ -33,6 +33,12 @@ class StatusVerifier:
     def forget(self, submission_id: str) -> None:
         self._asked.pop(submission_id, None)
         self._unseen.pop(submission_id, None)
+
+    def may_ask(self, status: Fields) -> bool:
+        """Whether a job of this status in KubeRay's words may have its head asked, which may take long."""
+        meant, cluster = meaning(status), status.get("rayClusterName")
+        is_away = meant.state is JobState.RUNNING and cluster is not None and not self.head_is_ready(cluster)
+        return meant.ask_head or is_away
 
     def ask(self, found: Job, meant: Verdict, ray_job: Object) -> Job:
         """Ray's own word, where KubeRay's is not enough."""
