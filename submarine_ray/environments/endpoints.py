@@ -32,7 +32,7 @@ def router(environments: EnvironmentService) -> APIRouter:
     def get(name: str) -> Reply[Environment]:
         return ok(environments.get(name))
 
-    @routes.patch("/{name}", summary="Change what the body names of an environment")
+    @routes.patch("/{name}", summary="Change an environment")
     def patch(name: str, changes: EnvironmentPatch) -> Reply[Environment]:
         return ok(environments.patch(name, changes))
 

@@ -79,12 +79,12 @@ def router(experiments: ExperimentService) -> APIRouter:
     async def end(
         experiment_id: str,
         wait: Annotated[
-            float, Query(ge=0, le=MAX_WAIT_SECONDS, description="answer after so many seconds anyway")
+            float, Query(ge=0, le=MAX_WAIT_SECONDS, description="The longest time to wait, in seconds.")
         ] = 20,
     ) -> Reply[Experiment]:
         return ok(await experiments.ended(experiment_id, wait))
 
-    @routes.patch("/{experiment_id}", summary="Edit an experiment, or run a new spec as its next attempt")
+    @routes.patch("/{experiment_id}", summary="Change an experiment, or run a new spec as its next attempt")
     def patch(experiment_id: str, spec: ExperimentSpec, rerun: bool = False) -> Reply[Experiment]:
         return ok(experiments.patch(experiment_id, spec, rerun))
 
@@ -197,22 +197,22 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
 
 
 def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
-    @routes.get("/{experiment_id}/metrics", summary="Metrics of each replica")
+    @routes.get("/{experiment_id}/metrics", summary="List the metrics of each replica")
     def metrics(experiment_id: str, key: str | None = None, attempt: Number = None) -> Reply[list[Metric]]:
         return ok(experiments.results.metrics(experiment_id, key, attempt))
 
-    @routes.get("/{experiment_id}/params", summary="Parameters of each replica")
+    @routes.get("/{experiment_id}/params", summary="List the parameters of each replica")
     def params(experiment_id: str, attempt: Number = None) -> Reply[list[Param]]:
         return ok(experiments.results.params(experiment_id, attempt))
 
-    @routes.get("/{experiment_id}/trials", summary="A sweep's trials, best first")
+    @routes.get("/{experiment_id}/trials", summary="List a sweep's trials, best first")
     def trials(experiment_id: str, attempt: Number = None) -> Reply[list[Trial]]:
         found, attributes = experiments.results.trials(experiment_id, attempt)
         return ok(found, attributes=attributes)
 
     @routes.get(
         "/artifacts/{experiment_id}",
-        summary="The saved models, or with `path` what lies in a directory of the artifacts",
+        summary="List the saved models, or with `path` a directory of the artifacts",
     )
     def artifacts(experiment_id: str, path: str | None = None, attempt: Number = None) -> Reply[list[str]]:
         found = experiments.results.artifacts(experiment_id, path or "", attempt)

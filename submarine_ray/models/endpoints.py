@@ -64,7 +64,7 @@ def router(models: ModelService) -> APIRouter:
     def create_version(
         spec: ModelVersionSpec,
         base_dir: Annotated[str | None, Query(alias="baseDir")] = None,
-        attempt: Annotated[int | None, Query(ge=1)] = None,
+        attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     ) -> Reply[ModelVersion]:
         return ok(models.create_version(spec, base_dir, attempt), "Create a model version instance")
 

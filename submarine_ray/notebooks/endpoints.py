@@ -33,7 +33,7 @@ def router(notebooks: NotebookService) -> APIRouter:
 
     @routes.get("", summary="List notebooks")
     def list_page(
-        id: Annotated[str | None, Query(description="whose: an ownerId")] = None,
+        id: Annotated[str | None, Query(description="Only notebooks of this owner (their `ownerId`).")] = None,
         limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT)] = None,
         cursor: str | None = None,
     ) -> Reply[list[Notebook]]:
@@ -56,7 +56,7 @@ def router(notebooks: NotebookService) -> APIRouter:
     def start(id: str) -> Reply[Notebook]:
         return ok(notebooks.start(id))
 
-    @routes.post("/{id}/begin", summary="Fetch what a notebook's job runs; for runners")
+    @routes.post("/{id}/begin", summary="Get the launch of a notebook; for runners")
     def begin(
         id: str,
         submission: Annotated[str, Query(max_length=128)],

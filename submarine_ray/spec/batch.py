@@ -19,18 +19,18 @@ class MetricBatch(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
     writer: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")]
-    """Who numbers the batches: one for each process that sends."""
+    """The sender's name. Each process that sends has its own."""
     sequence: Annotated[int, Field(ge=1, lt=_INT64)]
-    """Grows from batch to batch. A batch whose number is not above the last one stored changes nothing."""
+    """The batch's number, which grows from batch to batch. A batch that is already stored changes nothing."""
     after: Annotated[int, Field(ge=0, lt=_INT64)] | None = None
-    """The number of the batch before: if it is not the last one stored, the answer is 409."""
+    """The number of the sender's previous batch. If it is not the last one stored, the answer is 409."""
     keys: Annotated[list[Annotated[str, Field(min_length=1, max_length=250)]], Field(max_length=MAX_KEYS)]
-    """The metrics' names, each once."""
+    """The names of the metrics, each once."""
     key: Annotated[list[_Natural], Field(max_length=MAX_POINTS)]
-    """Of each point, its metric's place in keys."""
+    """For each point, the index of its metric in `keys`."""
     step: list[_Whole]
-    """Of each point, the training step."""
+    """For each point, the training step."""
     timestamp: list[_Natural]
-    """Of each point, milliseconds since 1970."""
+    """For each point, when it was logged, in milliseconds since 1970."""
     value: list[float | Literal["NaN", "Infinity", "-Infinity"]]
-    """Of each point, its value."""
+    """For each point, the value."""

@@ -11,9 +11,9 @@ from submarine_ray.spec.base import Document, Text, check_name
 from submarine_ray.spec.kubernetes import (
     MAX_SECONDS,
     Allowed,
-    Deletion,
     Image,
     ObjectName,
+    PodDeletion,
     PodOptions,
     SecretKey,
 )
@@ -61,47 +61,47 @@ class _Registered(Document):
     name: ClusterName
     """1 to 63 letters, digits, `-`, `_` or `.`."""
     labels: dict[str, Text] = Field(default_factory=dict, max_length=64)
-    """What placement can ask for: {"zone": "a", "team": "vision"}."""
+    """Labels that an experiment's `placement` can ask for: {"zone": "a", "team": "vision"}."""
     gpu_type: str | None = Field(default=None, max_length=63)
-    """The GPUs that it has: A100."""
+    """The model of its GPUs, such as A100."""
 
 
 class RayClusterSpec(_Registered):
-    """A running Ray cluster: its dashboard's address and its token."""
+    """A running Ray cluster."""
 
     kind: Literal["ray"] = "ray"
-    """A Ray cluster that runs already."""
+    """A running Ray cluster."""
     address: Annotated[str, AfterValidator(_http_address)]
-    """Of its dashboard: http://host:8265."""
+    """The URL of its Ray dashboard: http://host:8265."""
     token: SecretStr | None = None
-    """Where its dashboard asks for one; kept encrypted, never answered."""
+    """The dashboard's token, if it requires one. Stored encrypted; never returned."""
     serve_url: Annotated[str, AfterValidator(_http_address)] | None = Field(
-        default=None, description="Where Ray Serve answers, as users reach it"
+        default=None, description="The URL of Ray Serve, as users reach it."
     )
 
 
 class HeadSpec(Document):
-    """The head pod of experiments with several replicas, of endpoints and of the shared cluster."""
+    """The head pod of a Ray cluster. No replica runs in it."""
 
     resources: Quantities = "cpu=1,memory=2Gi"
-    """What it asks for; no replica runs in it."""
+    """The resources that the head pod requests."""
 
 
 class WorkerGroup(Document):
-    """Equal workers of the shared cluster."""
+    """A group of equal workers in the shared cluster."""
 
     name: str = Field(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$")
-    """Small letters, digits and '-'."""
+    """Lower-case letters, digits and '-'."""
     resources: Quantities = "cpu=2,memory=4Gi"
-    """Of each worker."""
+    """The resources of each worker."""
     replicas: int = Field(default=1, ge=0, le=10_000)
-    """How many there are; with autoscaling, to begin with."""
+    """The number of workers; with autoscaling, the initial number."""
     min_replicas: int | None = Field(default=None, ge=0, le=10_000)
-    """How few Ray's autoscaler may leave."""
+    """The smallest number of workers for Ray's autoscaler."""
     max_replicas: int | None = Field(default=None, ge=1, le=10_000)
-    """How many Ray's autoscaler may make."""
+    """The largest number of workers for Ray's autoscaler."""
     pods: PodOptions = Field(default_factory=PodOptions)
-    """Added to the cluster's: a spot pool's selector and tolerations."""
+    """Settings of these workers' pods, added to the cluster's: a spot pool's selector and tolerations."""
 
     @model_validator(mode="after")
     def _ordered(self) -> WorkerGroup:
@@ -123,19 +123,19 @@ class WorkerGroup(Document):
 
 
 class FaultTolerance(Document):
-    """An external Redis that keeps the head's state, so that a new head pod goes on with what runs."""
+    """An external Redis that keeps the head's state, so that a new head pod resumes the running work."""
 
     redis_address: str = Field(pattern=r"^(rediss?://)?[A-Za-z0-9.-]+:\d+$")
-    """redis:6379."""
+    """The address of Redis: redis:6379."""
     redis_password: SecretKey | None = None
-    """Where its password is."""
+    """The Secret that has the password."""
 
 
 class Queueing(Document):
-    """The system that admits jobs; the operator must be set up for it."""
+    """A queueing system for jobs. KubeRay's operator must be configured for it."""
 
     system: Literal["kueue", "volcano", "yunikorn"]
-    """Which one."""
+    """The queueing system."""
     queue: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
     """The queue of experiments that name none."""
 
@@ -146,57 +146,57 @@ class KubeRayClusterSpec(_Registered):
     kind: Literal["kuberay"]
     """KubeRay on Kubernetes."""
     mode: Literal["dedicated", "shared"] = "dedicated"
-    """A Ray cluster for each experiment, or one long-lived for all."""
+    """dedicated: a Ray cluster for each experiment; shared: one long-lived Ray cluster for all."""
     kubeconfig: SecretStr | None = None
-    """A kubeconfig's text without commands and files; kept encrypted, never answered."""
+    """A kubeconfig's text, without commands and files. Stored encrypted; never returned."""
     kubeconfig_file: str | None = Field(default=None, max_length=4096)
-    """Or its path on the service's machine. Neither: the service account of the pod that the service runs in."""
+    """A kubeconfig's path on the service's machine. Without either: the service pod's service account."""
     context: str | None = Field(default=None, max_length=253)
-    """Which of the kubeconfig's contexts; default its current one."""
+    """The kubeconfig's context; default: its current context."""
     namespace: Annotated[ObjectName, AfterValidator(_namespace)] = "default"
-    """Where everything is made."""
+    """The namespace in which resources are created."""
     access: Literal["auto", "direct", "proxy"] = "auto"
-    """How the service reaches pods: directly from inside, or through the API server; auto: directly in the cluster."""
+    """How the service reaches pods: direct, or proxy (through the API server). auto: direct from inside."""
     image: Image = RAY_IMAGE
-    """Of pods whose experiment names none."""
+    """The image of pods whose experiment names none."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
-    """When nodes fetch images."""
+    """When nodes pull images."""
     ray_version: str = Field(default=RAY_VERSION, pattern=r"^\d+\.\d+\.\d+$")
-    """The Ray in the image; at least 2.52, from where on KubeRay can ask for tokens."""
+    """The version of Ray in the image; 2.52.0 or later, because of KubeRay's tokens."""
     pip: list[str] = Field(default_factory=list)
-    """Packages that the image lacks, installed for every job and endpoint."""
+    """Packages that are missing in the image; installed for every job and endpoint."""
     head: HeadSpec = Field(default_factory=HeadSpec)
     """The head pod."""
     workers: list[WorkerGroup] = Field(default_factory=list, max_length=50)
-    """The shared cluster's workers."""
+    """The workers of the shared cluster."""
     pods: PodOptions = Field(default_factory=PodOptions)
-    """All pods."""
+    """Settings of all pods."""
     idle_seconds: int = Field(default=60, ge=1, le=MAX_SECONDS)
-    """After how long Ray's autoscaler takes an idle worker away."""
+    """The seconds after which Ray's autoscaler removes an idle worker."""
     fault_tolerance: FaultTolerance | None = None
-    """Keeps the head's state elsewhere."""
+    """Keeps the head's state outside of its pod."""
     queueing: Queueing | None = None
-    """Who admits jobs."""
-    deletion: Deletion = Field(default_factory=Deletion)
-    """When the pods of ended experiments go."""
+    """The queueing system that admits jobs."""
+    deletion: PodDeletion = Field(default_factory=PodDeletion)
+    """When the pods of ended experiments are deleted."""
     submission_mode: Literal["HTTPMode", "K8sJobMode"] = "HTTPMode"
-    """Who hands the entrypoint to Ray: the operator itself, or a pod more for each job."""
+    """What submits the entrypoint to Ray: the operator (HTTPMode), or an extra pod for each job."""
     limits: Quantities | None = None
-    """The most that runs at once; the rest waits here. None: Kubernetes decides."""
+    """The largest total of resources in use at once; the rest waits here. Default: Kubernetes decides."""
     node: Quantities | None = None
-    """What the largest node has: a larger replica is refused at once."""
+    """The resources of the largest node. A replica that needs more is refused at once."""
     storage: str | None = Field(default=None, pattern=r"^(/|[a-z0-9]+://)\S+$")
-    """Where checkpoints go: a mounted volume's path, or a URL such as s3://bucket/path that pods may write to."""
+    """Where checkpoints are stored: the path of a mounted volume, or a URL such as s3://bucket/path."""
     serve_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         default=None, pattern=r"^https?://[^\s@]+$", max_length=512
     )
-    """Where users reach endpoints, {endpoint} in place of the name; default their Service inside the cluster."""
+    """The URL at which users reach endpoints, with {endpoint} for the name; default: the Service's URL."""
     run_as_non_root: bool | None = None
-    """Whether Kubernetes must refuse images that are root's; default as the namespace's PodSecurity standard says."""
+    """Whether Kubernetes refuses images that run as root; default: the namespace's PodSecurity standard."""
     allow: Allowed = Field(default_factory=Allowed)
-    """Which Secrets, claims, service accounts and directories experiments may name."""
+    """The Secrets, claims, service accounts and directories that experiments may name."""
     trust_experiments: bool = False
-    """Let experiments name all of these, but for the platform's own."""
+    """Lets experiments name any of these, but for the platform's own."""
 
     @model_validator(mode="after")
     def _whole(self) -> KubeRayClusterSpec:
@@ -227,11 +227,11 @@ ClusterSpec = Annotated[
 
 
 class Placement(Document):
-    """Let the platform choose among its clusters."""
+    """Rules by which the platform chooses a cluster."""
 
     policy: Literal["first", "leastLoaded"] = "first"
-    """The first with room now in the order of names, or the one with the largest free share; else where it will fit."""
+    """first: the first by name with room now; leastLoaded: the largest free share. Without room: where it fits."""
     labels: dict[str, Text] = Field(default_factory=dict)
     """Labels that the cluster must have."""
     gpu_type: str | None = None
-    """The GPUs that it must have: A100."""
+    """The GPU model that the cluster must have: A100."""

@@ -25,20 +25,20 @@ def is_reference(name: str) -> bool:
 
 
 class GitSpec(Document):
-    """A git repository; `ref` may be a tag or a commit, and wins over `branch`."""
+    """A git repository."""
 
     url: str
-    """https, ssh, git or file URL of the repository."""
+    """The repository's URL: https, ssh, git or file."""
     branch: Text | None = None
-    """What to check out, by any name that git allows; default the repository's own default branch."""
+    """The branch to check out; default: the repository's default branch."""
     ref: Text | None = None
-    """A tag or commit (all its digits) to check out instead of a branch."""
+    """A tag or full commit id to check out; it wins over `branch`."""
     username: Text | None = None
-    """For repositories that ask for one."""
+    """The user name, if the repository requires one."""
     password: Text | None = None
-    """A password or token; answered as `**********`."""
+    """A password or token. Answers hide it: `**********`."""
     trust_certs: bool | None = None
-    """Whether to accept certificates that cannot be verified."""
+    """Whether to accept TLS certificates that cannot be verified."""
 
     @field_validator("url")
     @classmethod
@@ -60,18 +60,18 @@ PACKAGE_URL = re.compile(r"package://([0-9a-f]{64})")
 
 
 class CodeSpec(Document):
-    """Where the code comes from; it is copied into each replica's working directory."""
+    """The code to copy into each replica's working directory."""
 
     sync_mode: SyncMode = "git"
-    """How the code is fetched."""
+    """How to fetch the code."""
     git: GitSpec | None = Field(default=None, exclude_if=is_none)
-    """The repository, for syncMode git."""
+    """The repository, for the mode git."""
     url: str | None = Field(default=None, exclude_if=is_none)
-    """What to copy, for the other modes: a URL that fsspec reads, or the package:// URL of an upload."""
+    """For the other modes: a URL that fsspec can read, or the `package://` URL of an upload."""
     branch: Text | None = Field(default=None, exclude_if=is_none)
-    """Short for git.branch."""
+    """Short for `git.branch`."""
     ref: Text | None = Field(default=None, exclude_if=is_none)
-    """Short for git.ref."""
+    """Short for `git.ref`."""
 
     @model_validator(mode="after")
     def _place(self) -> CodeSpec:

@@ -29,17 +29,17 @@ class DeletedKind(StrEnum):
 
 
 class Deletion(Answer):
-    """One deletion."""
+    """A record of a deletion."""
 
     time: str
-    """When, ISO 8601."""
+    """When it was deleted (ISO 8601)."""
     kind: DeletedKind
-    """Of what kind it was."""
+    """The kind of resource that was deleted."""
     id: str
-    """Its id; its name where that is its id."""
+    """The resource's id, or its name if it has no id."""
     name: str
-    """Its name."""
+    """The resource's name."""
     by: str
-    """Who deleted it: how an administrator signed in, a notebook's id, `service` for the service itself."""
+    """Who deleted it: how an administrator signed in, a notebook's id, or `service`."""
     by_kind: str
-    """administrator, notebook, attempt, endpoint or service."""
+    """What deleted it: administrator, notebook, attempt, endpoint or service."""

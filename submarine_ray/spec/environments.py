@@ -16,19 +16,19 @@ class NewEnvironment(EnvironmentSpec):
     """An environment to store."""
 
     name: EnvironmentName
-    """What experiments and notebooks call it: 1 to 128 letters, digits, `-`, `_` or `.`."""
+    """1 to 128 letters, digits, `-`, `_` or `.`. Experiments and notebooks refer to it by this name."""
 
 
 class EnvironmentPatch(Document):
-    """What to change of a stored environment; what is not named stays. `name` is its own: it cannot be renamed."""
+    """Changes of a stored environment. Fields that are left out stay as they are."""
 
     name: str | None = None
-    """The environment's own name, or nothing."""
+    """The environment's own name, or nothing: environments cannot be renamed."""
     docker_image: str | None = None
     """The container image."""
     kernel_spec: KernelSpec | None = None
-    """Packages; parts that are not named stay."""
+    """The packages. Fields that are left out stay as they are."""
     description: str | None = None
-    """For people."""
+    """A free-text description."""
     image: str | None = None
-    """The same as dockerImage."""
+    """Another spelling of `dockerImage`."""

@@ -62,28 +62,28 @@ Tag = Annotated[Text, AfterValidator(check_tag)]
 
 
 class ExperimentMeta(HasVariables):
-    """Who the experiment is and what it runs."""
+    """The experiment's name, framework and command."""
 
     experiment_id: str | None = None
-    """The experiment's id; in answers only, what is sent is ignored."""
+    """The experiment's id, in answers only. Ignored in requests."""
     name: Annotated[str, AfterValidator(lambda v: check_name(v, "an experiment"))]
-    """1 to 63 letters, digits, `-`, `_` or `.`; several experiments may have one name."""
+    """1 to 63 letters, digits, `-`, `_` or `.`. Names need not be unique."""
     namespace: Text | None = "default"
-    """Kept and answered; experiments of all namespaces are listed together."""
+    """Stored for compatibility with Submarine; lists show all namespaces."""
     framework: str
-    """PyTorch, TensorFlow, XGBoost, Python, Shell or Ray, in any case: which variables replicas find each other by."""
+    """PyTorch, TensorFlow, XGBoost, Python, Shell or Ray; decides how replicas find each other."""
     cmd: str | None = None
-    """The command of every replica; `$(NAME)` is replaced by that variable, quotes are a shell's, no shell runs."""
+    """The command of every replica. It runs without a shell; `$(NAME)` is replaced by that variable."""
     env_vars: Variables = Field(default_factory=dict)
     """Environment variables of every replica: each a value, or {value: ..., secret: true}."""
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
-    """Words to find the experiment by."""
+    """Words to filter experiments by."""
     owner: Text | None = Field(default=None, exclude_if=is_none, max_length=63)
-    """Whose it is; a label of its pods."""
+    """The owner's name; also a label on the experiment's pods."""
     team: Text | None = Field(default=None, exclude_if=is_none, max_length=63)
-    """Whose team's it is; a label of its pods."""
+    """The team's name; also a label on the experiment's pods."""
     notes: Text | None = Field(default=None, exclude_if=is_none, max_length=NOTES_LENGTH)
-    """For people: what it was for, what came of it."""
+    """Free text, such as the purpose and the outcome."""
 
     @field_validator("framework")
     @classmethod
@@ -99,16 +99,16 @@ class ExperimentMeta(HasVariables):
 
 
 class KernelSpec(Document):
-    """Packages that the experiment needs."""
+    """The packages of an environment."""
 
     name: str | None = None
-    """What Jupyter calls the environment; kept and answered."""
+    """The environment's name in Jupyter. Stored, but not used."""
     channels: list[str] | None = None
-    """Conda's channels."""
+    """Conda channels."""
     conda_dependencies: list[str] | None = None
-    """Conda packages, installed where the cluster has conda."""
+    """Conda packages; installed on clusters that have conda."""
     pip_dependencies: list[str] | None = None
-    """Python packages as pip takes them, installed before the command starts."""
+    """Python packages in pip's syntax; installed before the command starts."""
 
     @field_validator("pip_dependencies")
     @classmethod
@@ -119,18 +119,18 @@ class KernelSpec(Document):
 
 
 class EnvironmentSpec(Document):
-    """A stored environment by `name`, or an anonymous one (`image` or `dockerImage`, `kernelSpec`)."""
+    """A stored environment by `name`, or one defined here by `image` (or `dockerImage`) and `kernelSpec`."""
 
     name: str | None = None
-    """Of a stored environment, which then gives all the rest."""
+    """The name of a stored environment. Its settings replace all the others."""
     docker_image: str | None = None
-    """The container image; used where the cluster runs containers."""
+    """The container image; used by clusters that run containers."""
     kernel_spec: KernelSpec | None = None
     """Packages to install."""
     description: str | None = None
-    """For people."""
+    """A free-text description."""
     image: str | None = None
-    """The same as dockerImage, as anonymous environments spell it."""
+    """Another spelling of `dockerImage`."""
 
     @property
     def container_image(self) -> str | None:
@@ -138,22 +138,22 @@ class EnvironmentSpec(Document):
 
 
 class TaskSpec(HasVariables):
-    """One role: how many replicas, of what size; `cmd`, `envVars` and `resources` override the experiment's."""
+    """A role: the number of replicas, their resources, and overrides of the experiment's settings."""
 
     replicas: int = Field(default=1, ge=1, le=MAX_REPLICAS)
-    """How many processes."""
+    """The number of processes."""
     resources: Quantities | None = None
-    """Of each process: `cpu=2,memory=4Gi,nvidia.com/gpu=1`, each part optional."""
+    """The resources of each process: `cpu=2,memory=4Gi,nvidia.com/gpu=1`. Each part is optional."""
     name: str | None = None
-    """Kept and answered."""
+    """Stored for compatibility with Submarine; not used."""
     image: str | None = None
-    """Replaces the environment's image for this role."""
+    """Replaces the environment's image in this role."""
     cmd: str | None = None
-    """Replaces the experiment's command for this role."""
+    """Replaces the experiment's command in this role."""
     env_vars: Variables | None = None
-    """Merged over the experiment's variables."""
+    """Environment variables of this role; they are added to the experiment's, and win over them."""
     resource_map: dict[str, str] | None = None
-    """In answers only: `resources` taken apart."""
+    """In answers only: `resources` as a map."""
 
     @model_validator(mode="after")
     def _fill_map(self) -> TaskSpec:
@@ -166,36 +166,36 @@ class TaskSpec(HasVariables):
 
 
 class ExperimentSpec(Document):
-    """What a user asks for. See docs/experiments.md for each field with an example."""
+    """The experiment to run. docs/experiments.md describes each field with an example."""
 
     meta: ExperimentMeta
-    """Its name, framework, command and variables."""
+    """The name, framework, command and environment variables."""
     environment: EnvironmentSpec | None = None
-    """Packages and image that it needs."""
+    """The container image and packages."""
     spec: dict[str, TaskSpec] = Field(min_length=1)
-    """Its roles by name: Master, Worker, Ps, Chief or Evaluator, as the framework has them."""
+    """The roles by name: Master, Worker, Ps, Chief or Evaluator, depending on the framework."""
     experiment_handler_spec: dict[str, str] | None = Field(default=None, exclude_if=is_none)
-    """Submarine's prehandlers; kept and answered, not run."""
+    """Submarine's pre-handlers. Stored, but not run."""
     code: CodeSpec | None = None
-    """Code to fetch into each replica's working directory."""
+    """The code to copy into each replica's working directory."""
     cluster: str | None = Field(default=None, exclude_if=is_none)
-    """Where to run; default the local cluster, or what the service was told."""
+    """The cluster to run on; default: the service's default cluster, usually `local`."""
     placement: Placement | None = Field(default=None, exclude_if=is_none)
-    """Instead of a cluster: let the platform choose one."""
+    """Lets the platform choose a cluster; use it instead of `cluster`."""
     kubernetes: JobOptions | None = Field(default=None, exclude_if=is_none)
-    """Where its pods run and what they see, on clusters that have pods."""
+    """Settings of the pods; only for clusters on Kubernetes."""
     timeout: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_TIMEOUT)
-    """How many seconds an attempt may run; then it is stopped, and has failed."""
+    """The longest duration of an attempt in seconds. After it, the attempt is stopped and counts as failed."""
     grace_period: int | None = Field(default=None, exclude_if=is_none, ge=0, le=MAX_GRACE)
-    """How many seconds its processes have between SIGTERM and SIGKILL when it is stopped; default 30."""
+    """When stopped: the seconds between SIGTERM and SIGKILL; default 30."""
     max_retries: int | None = Field(default=None, exclude_if=is_none, ge=0, le=MAX_RETRIES)
-    """How many new attempts follow a failed or lost one."""
+    """The number of new attempts after a failed or lost one."""
     queue: bool | None = Field(default=None, exclude_if=is_none)
-    """Wait for a cluster that is too small now, instead of being refused."""
+    """If the cluster is too small now: wait for it to grow, instead of being refused."""
     train_function: bool | None = Field(default=None, exclude_if=is_none)
-    """The uploaded package holds a function for Ray Train instead of a command."""
+    """The uploaded package contains a function for Ray Train instead of a command."""
     tune: TuneSpec | None = Field(default=None, exclude_if=is_none)
-    """Makes a sweep of it: many trials of this experiment, each with its own parameters. See docs/tuning.md."""
+    """Turns the experiment into a sweep: many trials, each with its own parameters. See docs/tuning.md."""
 
     @model_validator(mode="after")
     def _roles(self, info: ValidationInfo) -> ExperimentSpec:

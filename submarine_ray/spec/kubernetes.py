@@ -87,16 +87,14 @@ Places = Annotated[list[Annotated[str, Field(pattern=_PLACE)]], Field(max_length
 
 
 class Allowed(Document):
-    """What experiments may name on a cluster, by patterns (`aws-*`); nothing that is not here, and never the
-    platform's own.
-    """
+    """The resources that experiments may name, by patterns (`aws-*`). The platform's own are never allowed."""
 
     secrets: Patterns = Field(default_factory=list)
-    """Secrets, for variables and private registries."""
+    """Secrets, for variables and image registries."""
     claims: Patterns = Field(default_factory=list)
     """PersistentVolumeClaims."""
     service_accounts: Patterns = Field(default_factory=list)
-    """Service accounts, whose rights the pods then have."""
+    """Service accounts, which give pods their permissions."""
     nfs: Places = Field(default_factory=list)
     """Directories of NFS servers: nfs.example.com:/exports/data*."""
     host_paths: Places = Field(default_factory=list)
@@ -120,36 +118,36 @@ class SecretVariable(SecretKey):
 
 
 class Toleration(Document):
-    """A taint that pods may stand, as Kubernetes spells it."""
+    """A toleration, as in Kubernetes: lets pods run on nodes with a matching taint."""
 
     key: str | None = None
-    """The taint's key; none stands for all."""
+    """The taint's key; without one, all keys match."""
     operator: Literal["Equal", "Exists"] = "Equal"
-    """Whether the value must be equal, or the key just there."""
+    """Equal: the value must match; Exists: the key is enough."""
     value: str | None = None
     """The taint's value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Which effect; none stands for all."""
+    """The taint's effect; without one, all effects match."""
     toleration_seconds: int | None = Field(default=None, ge=0, le=MAX_SECONDS)
-    """How long a NoExecute taint is stood."""
+    """How many seconds a pod stays on a node that gets a NoExecute taint."""
 
 
 class Nfs(Document):
     """A directory of an NFS server."""
 
     server: str = Field(min_length=1, max_length=253, pattern=r"^\S+$")
-    """Its name or address."""
+    """The server's name or address."""
     path: str = Field(pattern=r"^/")
     """The exported directory."""
 
 
 class NewClaim(Document):
-    """A volume that is made for each pod and goes with it (a generic ephemeral volume)."""
+    """A new volume for each pod, deleted with it (a generic ephemeral volume)."""
 
     size: str
-    """How much: 10Gi."""
+    """The volume's size: 10Gi."""
     storage_class: ObjectName | None = None
-    """Of which StorageClass; default the cluster's default."""
+    """The StorageClass; default: the cluster's default."""
 
     @field_validator("size")
     @classmethod
@@ -162,16 +160,16 @@ _OWN_PATHS = ("/etc/submarine", "/dev/shm", "/tmp/ray")  # noqa: S108 (in pods)
 
 
 class Volume(Document):
-    """Something mounted in every pod: exactly one of `claim`, `newClaim`, `nfs` and `hostPath`."""
+    """A volume that is mounted in every pod: exactly one of `claim`, `newClaim`, `nfs` and `hostPath`."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")
-    """Small letters, digits and '-'."""
+    """Lower-case letters, digits and '-'."""
     mount_path: str = Field(pattern=r"^/[^:\s]+$")
-    """Where pods see it."""
+    """The path at which pods see it."""
     read_only: bool = False
-    """Whether pods may only read."""
+    """Whether pods can only read it."""
     claim: ObjectName | None = None
-    """An existing PersistentVolumeClaim of the namespace."""
+    """The name of an existing PersistentVolumeClaim."""
     new_claim: NewClaim | None = None
     """A new volume for each pod."""
     nfs: Nfs | None = None
@@ -192,26 +190,26 @@ class Volume(Document):
 
 
 class PodOptions(Document):
-    """Where pods run and what they see."""
+    """Settings of pods: where they run, and what they can use."""
 
     node_selector: dict[str, Text] = Field(default_factory=dict)
     """Labels that a node must have."""
     tolerations: list[Toleration] = Field(default_factory=list)
-    """Taints that pods stand."""
+    """Taints of nodes that pods tolerate."""
     priority_class: ObjectName | None = None
     """The pods' PriorityClass."""
     service_account: ObjectName | None = None
-    """Whose rights the pods have."""
+    """The service account, which gives pods their permissions."""
     image_pull_secrets: list[ObjectName] = Field(default_factory=list)
-    """Secrets that open private registries."""
+    """Secrets with the credentials of image registries."""
     labels: Labels = Field(default_factory=dict)
-    """Of the RayJob and its pods: team, cost centre."""
+    """Labels of the RayJob and its pods, such as team or cost centre."""
     annotations: dict[str, Text] = Field(default_factory=dict)
-    """Of the RayJob and its pods."""
+    """Annotations of the RayJob and its pods."""
     volumes: list[Volume] = Field(default_factory=list)
-    """Mounted in every pod."""
+    """Volumes that are mounted in every pod."""
     secrets: list[SecretVariable] = Field(default_factory=list)
-    """Variables from Secrets."""
+    """Environment variables whose values come from Secrets."""
 
     @model_validator(mode="after")
     def _distinct(self) -> PodOptions:
@@ -221,13 +219,13 @@ class PodOptions(Document):
         return self
 
 
-class Deletion(Document):
-    """When the pods of an ended experiment go, in seconds after its log was kept."""
+class PodDeletion(Document):
+    """When the pods of an ended experiment are deleted. The time counts from when its log was stored."""
 
     after_seconds: int = Field(default=0, ge=0, le=30 * 86_400)
-    """After a success; 0: at once."""
+    """The seconds after a success; 0 means at once."""
     failed_after_seconds: int | None = Field(default=None, ge=0, le=30 * 86_400)
-    """After a failure, to look around in them; default the same."""
+    """The seconds after a failure, to inspect the pods; default: the same as afterSeconds."""
 
     def seconds(self, failed: bool) -> int:
         """How long the pods stay."""
@@ -235,14 +233,14 @@ class Deletion(Document):
 
 
 class JobOptions(PodOptions):
-    """What an experiment says about its own pods; it is added to what its cluster says, and wins over it."""
+    """Settings of an experiment's pods. They are added to the cluster's settings, and win over them."""
 
     queue: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
-    """The queue to wait in, where the cluster has a queueing system."""
+    """The queue to wait in, if the cluster has a queueing system."""
     max_workers: int | None = Field(default=None, ge=1, le=10_000)
-    """Ray's autoscaler may add workers up to so many; for scripts and sweeps that use the cluster themselves."""
-    deletion: Deletion | None = None
-    """When the pods go."""
+    """The largest number of workers that Ray's autoscaler may add, for scripts that use Ray themselves."""
+    deletion: PodDeletion | None = None
+    """When the pods are deleted."""
 
     @model_serializer(mode="plain")
     def _said(self) -> dict[str, object]:

@@ -8,11 +8,11 @@ from submarine_ray.spec.answers.base import Answer
 
 
 class Beginning(Answer):
-    """The ledger's answer."""
+    """The answer to a runner that asks whether it may begin an attempt."""
 
     may_begin: bool
-    """Whether this run may run the attempt."""
+    """Whether this runner may run the attempt."""
     why: str | None
-    """Why not, in a sentence."""
+    """Why it may not, in a sentence."""
     launch: dict[str, JsonValue] | None
-    """What it is to run, for who asks with the job's ticket."""
+    """The launch to run; only for a runner that shows the job's ticket."""

@@ -15,49 +15,49 @@ class RegisteredModelSpec(Document):
     name: ModelName
     """1 to 128 letters, digits, `-`, `_` or `.`."""
     description: str | None = Field(default=None, max_length=5000)
-    """For people."""
+    """A free-text description."""
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
-    """Words to find it by."""
+    """Words to find the model by."""
 
 
 class RegisteredModelPatch(Document):
-    """What to change of a registered model: `name` renames it; what is null stays."""
+    """Changes of a registered model. Fields that are null or left out stay as they are."""
 
     name: ModelName | None = None
-    """A new name; versions and tags follow."""
+    """A new name. Versions and tags move with it."""
     description: str | None = Field(default=None, max_length=5000)
     """A new description."""
 
 
 class ModelVersionSpec(Document):
-    """A version to register from what an experiment saved."""
+    """A new version of a registered model, from a model that an experiment saved."""
 
     name: ModelName
-    """The model; made if there is none of that name."""
+    """The registered model's name. A model that does not exist is created."""
     experiment_id: str
-    """The experiment that saved it: its lineage."""
+    """The experiment that saved the model."""
     user_id: str | None = None
-    """Kept and answered."""
+    """The user who registers it. Stored and returned."""
     description: str | None = Field(default=None, max_length=5000)
-    """For people."""
+    """A free-text description."""
     current_stage: str | None = None
-    """None, Developing, Production or Archived, in any case."""
+    """The stage: None, Developing, Production or Archived, in upper or lower case."""
     dataset: str | None = Field(default=None, max_length=256)
-    """What it was trained on."""
+    """The data set that it was trained on."""
     tags: list[Tag] = Field(default_factory=list, max_length=MAX_TAGS)
-    """Words to find it by."""
+    """Words to find the version by."""
 
 
 class ModelVersionPatch(Document):
-    """What to change of a version; what is null stays."""
+    """Changes of a version. Fields that are null or left out stay as they are."""
 
     name: ModelName
-    """The model."""
+    """The registered model's name."""
     version: Version
-    """Which of its versions."""
+    """The version's number."""
     description: str | None = Field(default=None, max_length=5000)
     """A new description."""
     current_stage: str | None = None
-    """None, Developing, Production or Archived, in any case."""
+    """A new stage: None, Developing, Production or Archived, in upper or lower case."""
     dataset: str | None = Field(default=None, max_length=256)
-    """What it was trained on."""
+    """The data set that it was trained on."""

@@ -39,27 +39,27 @@ def _labels(value: dict[str, str]) -> dict[str, str]:
 
 
 class NotebookMeta(Document):
-    """Whose notebook it is, and its name: unique in its namespace, and part of its address."""
+    """The notebook's name and owner."""
 
     name: Annotated[str, AfterValidator(_name)]
     """1 to 63 lower case letters, digits and `-`; part of the notebook's address."""
     namespace: Annotated[str, AfterValidator(_name)] = "default"
-    """Names are unique in it."""
+    """A group of notebooks. Names are unique within it."""
     owner_id: Annotated[Text | None, Field(max_length=OWNER_LENGTH)] = None
-    """Whose it is; lists can be restricted to an owner."""
+    """The owner's id. Lists can be filtered by it."""
     labels: Annotated[dict[str, Text] | None, AfterValidator(lambda v: _labels(v) if v else v)] = None
-    """Kept and answered."""
+    """Stored and returned; not used."""
 
 
 class NotebookPodSpec(HasVariables):
-    """What its process gets; `idleSeconds` replaces the service's own: 0 means that it is never stopped."""
+    """The resources and variables of the notebook's process."""
 
     env_vars: Variables | None = None
     """Environment variables of the notebook: each a value, or {value: ..., secret: true}."""
     resources: str
-    """`cpu=1,memory=1Gi,nvidia.com/gpu=1`."""
+    """The resources of the process: `cpu=1,memory=1Gi,nvidia.com/gpu=1`."""
     idle_seconds: int | None = Field(default=None, exclude_if=is_none, ge=0, le=MAX_IDLE_SECONDS)
-    """Stop it after so long without work; 0: never; default the service's own setting."""
+    """Stops the notebook after so many idle seconds; 0 means never; default: the service's setting."""
 
     @field_validator("resources")
     @classmethod
@@ -73,16 +73,16 @@ class NotebookPodSpec(HasVariables):
 
 
 class NotebookSpec(Document):
-    """A JupyterLab to start."""
+    """The JupyterLab to start."""
 
     meta: NotebookMeta
-    """Whose notebook it is, and its name."""
+    """Its name, namespace and owner."""
     environment: EnvironmentSpec | None = None
-    """Packages that it needs."""
+    """The container image and packages."""
     spec: NotebookPodSpec
-    """What its process gets."""
+    """The resources and variables of its process."""
     cluster: str | None = Field(default=None, exclude_if=is_none)
-    """Where to run; default the local cluster."""
+    """The cluster to run on; default: the local cluster."""
 
 
 class NotebookStatus:

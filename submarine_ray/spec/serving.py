@@ -12,35 +12,35 @@ ModelName = Annotated[str, AfterValidator(lambda v: check_name(v, "a model", MOD
 
 
 class ServeSpec(Document):
-    """Which model to serve; `replicas`, `resources` and `cluster` are this platform's additions."""
+    """The model version to serve."""
 
     id: str | None = None
-    """Submarine's id of the version; ignored, name and version say it."""
+    """Accepted for compatibility with Submarine; ignored."""
     model_name: ModelName
-    """A registered model."""
+    """The registered model's name."""
     model_version: Version
-    """Which of its versions."""
+    """The version to serve."""
     model_id: str | None = None
-    """Submarine's; ignored."""
+    """Accepted for compatibility with Submarine; ignored."""
     model_type: str | None = None
-    """Submarine's; ignored."""
+    """Accepted for compatibility with Submarine; ignored."""
     model_uri: str | None = Field(default=None, alias="modelURI")
-    """Submarine's; ignored."""
+    """Accepted for compatibility with Submarine; ignored."""
     replicas: int = Field(default=1, ge=1, le=1000)
-    """How many processes answer."""
+    """The number of processes that answer requests."""
     resources: str | None = None
-    """Of each: `cpu=1,memory=2Gi,nvidia.com/gpu=1`, each part optional."""
+    """The resources of each process: `cpu=1,memory=2Gi,nvidia.com/gpu=1`. Each part is optional."""
     cluster: str | None = None
-    """Where; default the local cluster."""
+    """The cluster to run on; default: the local cluster."""
 
 
 class EndpointPatch(Document):
-    """What may be changed of an endpoint that is there; what is left out stays as it is."""
+    """Changes of an endpoint. Fields that are left out stay as they are."""
 
     replicas: int | None = Field(default=None, ge=1, le=1000)
-    """How many processes answer."""
+    """The number of processes that answer requests."""
     resources: str | None = None
-    """Of each, in all: `cpu=1,memory=2Gi,nvidia.com/gpu=1`."""
+    """All resources of each process: `cpu=1,memory=2Gi,nvidia.com/gpu=1`."""
 
     @model_validator(mode="after")
     def _something_changes(self) -> EndpointPatch:
@@ -50,10 +50,10 @@ class EndpointPatch(Document):
 
 
 class TrafficSpec(Document):
-    """How a model's requests are shared out to its served versions."""
+    """How to split requests for a model between its served versions."""
 
     weights: dict[Version, Annotated[int, Field(ge=0, le=1000)]] = Field(min_length=1, max_length=20)
-    """Version to weight: a version's share is its weight of all weights together, such as 90 and 10."""
+    """The weight of each version, by its number. With 90 and 10, every tenth request goes to the second."""
 
     @model_validator(mode="after")
     def _somebody_answers(self) -> TrafficSpec:

@@ -6,26 +6,26 @@ from submarine_ray.spec.answers.base import Answer
 
 
 class SignInSession(Answer):
-    """A browser that is signed in."""
+    """A signed-in browser."""
 
     session_id: str
-    """By which it can be signed out."""
+    """The session's id, used to sign it out."""
     signed_in_by: str
-    """How it came in: `token` or `link`."""
+    """How it signed in: by `token` or `link`."""
     address: str
-    """Where it came from."""
+    """The IP address it signed in from."""
     created_time: str | None
     """When it signed in."""
     used_time: str | None
-    """When it was last here, to the minute."""
+    """When it last sent a request, to the minute."""
     expires_time: str | None
-    """When it must sign in again."""
+    """When the session expires."""
 
 
 class SignInLink(Answer):
-    """A link that signs a browser in, once."""
+    """A link that signs one browser in, once."""
 
     path: str
-    """To be opened at this service."""
+    """The path to open on this service."""
     expires_time: str | None
-    """Until when."""
+    """When the link expires."""

@@ -24,26 +24,26 @@ TemplateName = Annotated[str, AfterValidator(lambda v: check_name(v, "a template
 
 
 class TemplateParameter(Document):
-    """A parameter: `value` is its default; a required one without a value must be given at submission."""
+    """A parameter. If it is required and has no default `value`, a submission must give one."""
 
     name: str = Field(min_length=1, max_length=256)
-    """What stands between `{{` and `}}`, or the path of a value of the spec such as `spec.Worker.replicas`."""
+    """The name in placeholders (`{{name}}`), or the path of a value in the spec: `spec.Worker.replicas`."""
     required: Text = "false"
-    """true or false: whether there must be a value at submission."""
+    """Whether a submission must give a value, unless there is a default: true or false."""
     description: str | None = None
-    """For people."""
+    """A free-text description."""
     value: Text | None = None
-    """What holds if a submission does not name the parameter."""
+    """The default value."""
     secret: bool | None = None
-    """Whether answers hide its value, and that of variables it goes into, whatever it is called."""
+    """Whether answers hide the value, also in variables that it is put into."""
     type: ParameterType | None = Field(default=None, exclude_if=is_none)
-    """text, integer, number or boolean; without it, what the default is: a number, true or false, or else a text."""
+    """text, integer, number or boolean; default: the type of the default value."""
     choices: list[Text] | None = Field(default=None, exclude_if=is_none, min_length=1, max_length=MAX_CHOICES)
-    """The values that it may have; without them, all of its type."""
+    """The allowed values; default: all values of the type."""
     minimum: float | None = Field(default=None, exclude_if=is_none, allow_inf_nan=False)
-    """The smallest number that it may be."""
+    """The smallest allowed number."""
     maximum: float | None = Field(default=None, exclude_if=is_none, allow_inf_nan=False)
-    """The largest number that it may be."""
+    """The largest allowed number."""
 
     @property
     def kind(self) -> ParameterType:
@@ -73,26 +73,26 @@ class TemplateParameter(Document):
 
 
 class TemplateSpec(Document):
-    """A template to store."""
+    """The template to store."""
 
     name: TemplateName
     """1 to 63 letters, digits, `-`, `_` or `.`."""
     author: str | None = Field(default=None, max_length=256)
-    """Who made it."""
+    """The author's name."""
     description: str | None = Field(default=None, max_length=5000)
-    """For people."""
+    """A free-text description."""
     parameters: list[TemplateParameter] = Field(
         default_factory=list,
         max_length=MAX_PARAMETERS,
         validation_alias=AliasChoices("parameters", "experimentTemplateParamSpec"),
     )
-    """What a submission may or must give."""
+    """The parameters that a submission may or must give."""
     base: TemplateName | None = None
-    """Another template that this one begins with: what is given here is put over what is there now."""
+    """Another template to start from. The fields given here replace the base's fields."""
     version: Text | None = Field(default=None, max_length=32)
-    """Which version of the template this is."""
+    """The template's version."""
     experiment_spec: dict[str, JsonValue] = Field(default_factory=dict)
-    """An experiment's spec, with `{{name}}` wherever a parameter goes; with a base, what differs from it."""
+    """The experiment's spec, with `{{name}}` for parameters. With a base: only the differences."""
 
     @field_validator("experiment_spec")
     @classmethod
@@ -112,12 +112,12 @@ class TemplateSpec(Document):
 
 
 class TemplateSubmission(Document):
-    """Values for a template's parameters; the path's template name wins over `name`."""
+    """Values for a template's parameters."""
 
     name: str | None = None
-    """Of the template; the path's wins."""
+    """The template's name. The name in the path wins."""
     params: dict[str, Text] = Field(default_factory=dict)
-    """Values by the parameters' names."""
+    """The values, by the parameters' names."""
 
     @field_validator("params", mode="before")
     @classmethod

@@ -37,18 +37,18 @@ _LEARNING = ("tpe", "cma-es", "bayesian")
 
 
 class SchedulerSpec(Document):
-    """Which trials end early; iterations are counted by the reports of the sweep's metric."""
+    """The scheduler, which ends trials early. Its iterations are reports of the sweep's metric."""
 
     type: str = "fifo"
-    """fifo (none), asha, hyperband, median-stopping or pbt."""
+    """fifo (ends no trial early), asha, hyperband, median-stopping or pbt."""
     max_iterations: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_ITERATIONS)
-    """After how many reports a trial is done; default stop.iterations, else 100."""
+    """The number of reports after which a trial is complete; default: `stop.iterations`, else 100."""
     grace_period: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_ITERATIONS)
-    """How many reports each trial may make before it can be ended; default 1."""
+    """The smallest number of reports before a trial can be ended early; default 1."""
     reduction_factor: float | None = Field(default=None, exclude_if=is_none, gt=1, le=100)
-    """asha and hyperband: of so many trials one goes on; default 4 and 3."""
+    """asha and hyperband: one of so many trials continues; default 4 for asha and 3 for hyperband."""
     perturbation_interval: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_ITERATIONS)
-    """pbt: after how many reports trials are compared; default 5."""
+    """pbt: the number of reports between comparisons of trials; default 5."""
 
     @field_validator("type")
     @classmethod
@@ -59,47 +59,47 @@ class SchedulerSpec(Document):
 
 
 class StopSpec(Document):
-    """When a trial ends though it would go on."""
+    """Conditions that end a trial."""
 
     iterations: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_ITERATIONS)
-    """After so many reports of the metric."""
+    """The number of reports of the metric."""
     time: float | None = Field(default=None, exclude_if=is_none, gt=0, le=MAX_SECONDS)
-    """After so many seconds."""
+    """The trial's duration in seconds."""
     metric: float | None = Field(default=None, exclude_if=is_none, allow_inf_nan=False)
-    """Once the metric is as good as this."""
+    """A value of the metric that is good enough."""
 
 
 class TuneSpec(Document):
-    """A sweep: each trial is a run of the experiment with its own values for the `{{name}}` of its commands."""
+    """A sweep: each trial runs the experiment with its own values for the `{{name}}` in its commands."""
 
     search_space: dict[str, JsonValue]
-    """Parameters and what they may be: uniform, loguniform, quniform, randint, normal, choice or grid."""
+    """The parameters, each with a domain: uniform, loguniform, quniform, randint, normal, choice or grid."""
     metric: str = Field(min_length=1, max_length=250)
-    """The metric that trials are compared by, as the code logs it."""
+    """The name of the logged metric that trials are compared by."""
     mode: Literal["min", "max"]
-    """Whether a small or a large metric is good."""
+    """Whether to minimize or maximize the metric."""
     num_samples: int = Field(default=10, ge=1, le=MAX_TRIALS)
-    """How many trials; with values of type grid, how many for each combination of them."""
+    """The number of trials; with `grid` domains, the number for each combination of their values."""
     max_concurrent_trials: int | None = Field(default=None, exclude_if=is_none, ge=1, le=MAX_TRIALS)
-    """How many run at once; default as many as the cluster has room for."""
+    """The largest number of trials that run at once; default: as many as the cluster has room for."""
     algorithm: str = "random"
-    """random, grid, optuna (TPE), cma-es, bayesian or pbt."""
+    """The search algorithm: random, grid, optuna (TPE), cma-es, bayesian or pbt."""
     scheduler: SchedulerSpec | None = Field(default=None, exclude_if=is_none)
-    """Which trials end early: a word (fifo, asha, hyperband, median-stopping, pbt), or that with its options."""
+    """The scheduler, which ends trials early: its name, or an object with options."""
     stop: StopSpec | None = Field(default=None, exclude_if=is_none)
-    """When a trial ends."""
+    """Conditions that end a trial."""
     time_budget: float | None = Field(default=None, exclude_if=is_none, gt=0, le=MAX_SECONDS)
-    """Seconds after which the whole sweep ends with what it has found."""
+    """The longest duration of the whole sweep in seconds. After it, the best trial so far wins."""
     resources_per_trial: Quantities | None = Field(default=None, exclude_if=is_none)
-    """Of a trial with one replica, instead of the role's: `cpu=2,memory=4Gi`."""
+    """For trials with one replica, instead of the role's resources: `cpu=2,memory=4Gi`."""
     seed: int | None = Field(default=None, exclude_if=is_none, ge=0, le=2**32 - 1)
-    """Makes the same search draw the same parameters."""
+    """The seed of the random numbers. The same search with the same seed draws the same parameters."""
     max_failures: int = Field(default=0, ge=0, le=100)
-    """How often a trial that fails, or whose process is lost, begins again before it counts as failed."""
+    """How often a trial restarts after a failure or the loss of its process."""
     register_best: Annotated[
         str | None, AfterValidator(lambda v: v if v is None else check_name(v, "a model", MODEL_NAME_LENGTH))
     ] = Field(default=None, exclude_if=is_none)
-    """Registers the model that the best trial saved as this name's next version."""
+    """The name of a registered model. The best trial's saved model becomes its next version."""
 
     @field_validator("search_space")
     @classmethod

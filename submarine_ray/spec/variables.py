@@ -13,12 +13,12 @@ MAX_MARKS = 1_000
 
 
 class MarkedVariable(Document):
-    """A variable's value with a word about it, in place of the value alone."""
+    """The value of a variable, and whether it is secret."""
 
     value: Text
-    """The value."""
+    """The variable's value."""
     secret: bool = False
-    """Whether answers hide it, whatever the variable is called."""
+    """Whether answers hide the value, whatever the variable's name."""
 
 
 # An object is taken apart by `HasVariables` before a field sees it.
@@ -30,7 +30,7 @@ class HasVariables(Document):
     """What has `envVars`: each a value, or {value: ..., secret: true}, which is kept as its name in `secretVars`."""
 
     secret_vars: list[Text] | None = Field(default=None, exclude_if=is_none, max_length=MAX_MARKS)
-    """Names of variables whose values answers hide, beside those whose names say so (HF_TOKEN, DB_PASSWORD)."""
+    """Variables whose values answers hide, in addition to those with names like HF_TOKEN or DB_PASSWORD."""
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,7 @@ Number = Annotated[
 
 
 class Answer(BaseModel):
-    """Answers may gain fields in a later version; none goes away."""
+    """What the API answers. Later versions may add fields; they remove none."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -27,33 +27,33 @@ class Answer(BaseModel):
 
 
 class Attributes(Answer):
-    """What an answer's `attributes` say: how to go on, or what its result is about."""
+    """The `attributes` of an answer: how to get the next page, or facts about the whole result."""
 
 
 class NumberedPage(Attributes):
-    """A page by its number."""
+    """A page of a list, chosen by its number."""
 
     total: int
-    """How many there are in all."""
+    """The number of items in the whole list."""
     page: int
-    """Which page, from 1 on."""
+    """The page's number, from 1."""
     page_size: int
-    """How many on a page."""
+    """The largest number of items on a page."""
 
 
 class CursorPage(Attributes):
-    """A page behind a cursor."""
+    """A page of a list, chosen by a cursor."""
 
     limit: int
-    """At most so many on it."""
+    """The largest number of items on this page."""
     next_cursor: str | None
-    """Where the next page begins; null on the last."""
+    """The cursor of the next page; null on the last page."""
 
 
 class Page(Answer):
-    """A page that belongs to the platform."""
+    """A web page of the platform, such as TensorBoard."""
 
     available: bool
-    """Whether it is there now."""
+    """Whether the page can be opened now."""
     url: str
-    """Where, on this service."""
+    """The page's URL on this service."""

@@ -6,61 +6,61 @@ from submarine_ray.spec.answers.base import Answer
 
 
 class Cluster(Answer):
-    """A cluster that experiments can run on."""
+    """A registered cluster, on which experiments, notebooks and endpoints run."""
 
     name: str
-    """Its name."""
+    """The cluster's name."""
     kind: str
-    """local, ray or kuberay."""
+    """The kind of cluster: local, ray or kuberay."""
     address: str | None
-    """Of its dashboard."""
+    """The URL of its Ray dashboard."""
     serve_url: str | None
-    """Where its endpoints answer."""
+    """The URL at which its endpoints answer."""
     mode: str | None
-    """On Kubernetes: dedicated or shared."""
+    """Kubernetes only: dedicated (a Ray cluster for each experiment) or shared."""
     namespace: str | None
-    """On Kubernetes: where everything is made."""
+    """Kubernetes only: the namespace in which resources are created."""
     context: str | None
-    """On Kubernetes: the kubeconfig's context."""
+    """Kubernetes only: the kubeconfig's context."""
     allow: dict[str, list[str]] | None
-    """On Kubernetes: patterns of what experiments may name there."""
+    """Kubernetes only: by kind, patterns of the resources that experiments may name."""
     trust_experiments: bool | None
-    """On Kubernetes: whether they may name everything but the platform's own."""
+    """Kubernetes only: whether experiments may name any resource but the platform's own."""
     labels: dict[str, str]
-    """What placement can ask for."""
+    """Labels that an experiment's `placement` can ask for."""
     gpu_type: str | None
-    """The GPUs that it has."""
+    """The model of its GPUs, such as A100."""
     created_time: str | None
-    """When it was registered."""
+    """When the cluster was registered."""
     observed_time: str | None
-    """When it was last looked at."""
+    """When the service last looked at it."""
     deleting: bool
-    """Whether it goes as soon as what was made there is gone."""
+    """Whether the cluster is being removed: it disappears once its resources are gone."""
     healthy: bool | None
-    """Whether it answered then; null before the first look."""
+    """Whether the cluster answered at the last look; null before the first look."""
     message: str | None
-    """What is wrong, or what users should know of a cluster that answers."""
+    """What is wrong with the cluster, or what users should know about it."""
     nodes: int | None
-    """How many there are."""
+    """The number of nodes."""
     resources: dict[str, float | None] | None
-    """Its CPUs, memory in bytes, and GPUs; null where there is no bound."""
+    """Its total `cpu`, `memory` in bytes and `gpu`; null means no limit."""
 
 
 class ClusterCheck(Answer):
-    """One thing that a cluster needs."""
+    """The result of one check of a cluster."""
 
     check: str
-    """What was looked at."""
+    """What was checked."""
     ok: bool | None
-    """Whether it is as it must be; null if nobody could tell."""
+    """Whether the check passed; null if it could not be carried out."""
     message: str
-    """What was found."""
+    """What the check found."""
     fix: str | None
-    """What to do, if it is not well."""
+    """How to mend it, if the check failed."""
 
 
 class Package(Answer):
-    """An uploaded directory."""
+    """An uploaded directory of code."""
 
     url: str
-    """`package://<sha256>`, for an experiment's `code.url`."""
+    """The URL to use as an experiment's `code.url`: `package://<sha256>`."""

@@ -10,6 +10,6 @@ class Environment(Answer):
     """A stored environment."""
 
     environment_id: str
-    """Its id."""
+    """The environment's id."""
     environment_spec: EnvironmentSpec
-    """What it consists of."""
+    """The environment's image and packages."""

@@ -8,19 +8,19 @@ from submarine_ray.spec.answers.base import Answer
 
 
 class Event(Answer):
-    """Something that happened."""
+    """Something that happened to a resource."""
 
     time: str
-    """When, for the first time."""
+    """When it first happened."""
     last_time: str
-    """When it last happened: what comes again while the state stays is one event."""
+    """When it last happened. An event that repeats while the state stays is listed once."""
     count: int
     """How often it has happened."""
     from_status: str | None = Field(alias="from")
-    """The state before, where it has changed."""
+    """The status before; null if the status did not change."""
     to_status: str | None = Field(alias="to")
-    """The state since."""
+    """The status after; null if the status did not change."""
     reason: str
-    """What, in a word."""
+    """What happened, in one word."""
     message: str
-    """What, in a sentence."""
+    """What happened, in a sentence."""

@@ -9,34 +9,34 @@ from submarine_ray.spec.experiment import ExperimentSpec, ExperimentStatus
 
 
 class Experiment(Answer):
-    """An experiment: what was asked for, and how far it has come. Times are ISO 8601 with milliseconds and offset."""
+    """An experiment: its spec and its state. Times are ISO 8601 with milliseconds and offset."""
 
     experiment_id: str
-    """Its id, also of its first Ray job."""
+    """The experiment's id. Its first attempt's Ray job has the same id."""
     uid: str
-    """A UUID."""
+    """The experiment's UUID."""
     status: str
     """Accepted, Created, Running, Succeeded, Failed or Deleted."""
     accepted_time: str | None
-    """When it was asked for."""
+    """When the service accepted it."""
     created_time: str | None
-    """When its cluster took it."""
+    """When its cluster accepted the job."""
     running_time: str | None
     """When its first process started."""
     finished_time: str | None
     """When it ended."""
     spec: ExperimentSpec
-    """What was asked for, with every documented field."""
+    """The spec, with every documented field."""
     reason: str | None
-    """Why it is in this state, in a word."""
+    """Why it has this status, in one word."""
     message: str | None
-    """Why it is in this state, in a sentence."""
+    """Why it has this status, in a sentence."""
     attempt: int
-    """How often it has been started: 1 for the first time."""
+    """The number of the current attempt, from 1."""
     cluster: str
-    """Where it runs."""
+    """The cluster it runs on."""
     run_id: str | None
-    """Its run in MLflow."""
+    """The id of its MLflow run."""
 
     @property
     def name(self) -> str:
@@ -77,28 +77,28 @@ class Attempt(Answer):
 
 
 class ExperimentSummary(Answer):
-    """A row of a table of experiments: without its spec."""
+    """An experiment in a list, without its spec."""
 
     experiment_id: str
-    """Its id."""
+    """The experiment's id."""
     name: str
-    """Its name."""
+    """The experiment's name."""
     owner: str | None
-    """Whose it is."""
+    """The owner's name."""
     framework: str
     """PyTorch, TensorFlow, XGBoost, Python, Shell or Ray."""
     cluster: str
-    """Where it runs."""
+    """The cluster it runs on."""
     tags: list[str]
-    """Words to find it by."""
+    """The experiment's tags."""
     status: str
-    """As of an experiment."""
+    """Accepted, Created, Running, Succeeded, Failed or Deleted."""
     reason: str | None
-    """Why it is in this state, in a word."""
+    """Why it has this status, in one word."""
     message: str | None
-    """Why it is in this state, in a sentence."""
+    """Why it has this status, in a sentence."""
     accepted_time: str | None
-    """When it was asked for."""
+    """When the service accepted it."""
     running_time: str | None
     """When its first process started."""
     finished_time: str | None
@@ -111,86 +111,86 @@ class ExperimentSummary(Answer):
 
 
 class PodLog(Answer):
-    """What one replica wrote."""
+    """The log of one replica."""
 
     pod_name: str
-    """`<experiment id>-<role>-<index>`."""
+    """The replica: `<experiment id>-<role>-<index>`."""
     pod_log: list[str]
-    """Its lines."""
+    """The lines of its log."""
 
 
 class ExperimentLog(Answer):
-    """What an experiment's replicas wrote."""
+    """The logs of an experiment."""
 
     experiment_id: str
-    """Whose log."""
+    """The experiment's id."""
     log_content: list[PodLog]
-    """By replica, in the order of their names."""
+    """One log for each replica, ordered by name."""
 
 
 class Trial(Answer):
     """One trial of a sweep."""
 
     trial_id: str
-    """Its id, unique in the sweep."""
+    """The trial's id, unique within the sweep."""
     number: int
-    """Its place in the order in which trials began, from 1."""
+    """The trial's number within the sweep, from 1, in the order of starts."""
     status: str
-    """Running, Succeeded, Stopped (early, by the scheduler or a stop rule) or Failed."""
+    """Running, Succeeded, Failed, or Stopped (ended early by the scheduler or a stop rule)."""
     message: str | None
-    """Why it failed."""
+    """Why the trial failed."""
     params: dict[str, JsonValue]
-    """What it tried; parameters inside of a choice are named with dots."""
+    """The trial's parameters. Parameters within a choice are named with dots: `optimizer.momentum`."""
     metrics: dict[str, Number]
     """The last value of each metric."""
     checkpoint: str | None
-    """Where its last checkpoint lies, if it made one."""
+    """Where its last checkpoint is stored; null if it made none."""
     model_version: str | None
-    """The version that its model was registered as."""
+    """The registered version of its model; null if it was not registered."""
     run_id: str
-    """Its MLflow run."""
+    """The id of its MLflow run."""
     started_time: str | None
-    """When it began."""
+    """When the trial started."""
     finished_time: str | None
-    """When it ended."""
+    """When the trial ended."""
     seconds: float | None
-    """How long it took."""
+    """The duration in seconds; null while it runs."""
 
 
 class Metric(Answer):
     """One value of a metric."""
 
     replica: str
-    """Who logged it: `worker-0`."""
+    """The replica that logged it: `worker-0`."""
     key: str
     """The metric's name."""
     value: Number
-    """The value."""
+    """The metric's value."""
     step: int
     """The training step."""
     timestamp: int
-    """When it was logged, in ms since 1970."""
+    """When it was logged, in milliseconds since 1970."""
 
 
 class Param(Answer):
-    """A parameter."""
+    """A parameter that a replica logged."""
 
     replica: str
-    """Who logged it."""
+    """The replica that logged it: `worker-0`."""
     key: str
     """The parameter's name."""
     value: str
-    """Its value."""
+    """The parameter's value, as text."""
 
 
 class SweepAttributes(Attributes):
-    """What a sweep's trials are compared by, and which is the best."""
+    """The attributes of a list of trials."""
 
     metric: str
-    """The metric's name."""
+    """The metric that trials are compared by."""
     mode: str
-    """min or max."""
+    """Whether the metric is minimized or maximized: min or max."""
     total: int
-    """How many trials there will be."""
+    """The number of trials that the sweep will have."""
     best: Trial | None
-    """The best that has a value of the metric and has not failed."""
+    """The best trial so far: of those that logged the metric and did not fail."""

@@ -11,67 +11,67 @@ class RegisteredModel(Answer):
     """A registered model."""
 
     name: str
-    """Its name."""
+    """The model's name."""
     creation_time: str | None
-    """When, `yyyy-MM-dd HH:mm:ss` in UTC."""
+    """When it was created, as `yyyy-MM-dd HH:mm:ss` in UTC."""
     last_updated_time: str | None
-    """When, `yyyy-MM-dd HH:mm:ss` in UTC."""
+    """When it was last changed, as `yyyy-MM-dd HH:mm:ss` in UTC."""
     description: str | None
-    """For people."""
+    """A free-text description."""
     tags: list[str]
-    """Words to find it by."""
+    """The model's tags."""
 
 
 class ModelVersion(Answer):
     """A version of a registered model."""
 
     name: str
-    """The model."""
+    """The registered model's name."""
     version: int
-    """Which version, from 1 on."""
+    """The version's number, from 1."""
     id: str | None
-    """Of the saved model."""
+    """The id of the saved model."""
     user_id: str
-    """Who registered it."""
+    """The user who registered it."""
     experiment_id: str | None
-    """What trained it."""
+    """The experiment that trained it."""
     model_type: str | None
-    """pytorch, tensorflow, or MLflow's name of another kind."""
+    """The library that saved it: pytorch, tensorflow, or another MLflow flavor."""
     current_stage: str
-    """None, Developing, Production or Archived."""
+    """The stage: None, Developing, Production or Archived."""
     creation_time: str | None
-    """When, `yyyy-MM-dd HH:mm:ss` in UTC."""
+    """When it was registered, as `yyyy-MM-dd HH:mm:ss` in UTC."""
     last_updated_time: str | None
-    """When, `yyyy-MM-dd HH:mm:ss` in UTC."""
+    """When it was last changed, as `yyyy-MM-dd HH:mm:ss` in UTC."""
     source: str | None
-    """Where its files are, as MLflow writes it."""
+    """The MLflow URI of its files."""
     dataset: str | None
-    """What it was trained on."""
+    """The data set that it was trained on."""
     description: str | None
-    """For people."""
+    """A free-text description."""
     tags: list[str]
-    """Words to find it by."""
+    """The version's tags."""
 
 
 class ModelColumn(Answer):
-    """A column or tensor that a model takes or gives."""
+    """A column or tensor of a model's inputs or outputs."""
 
     name: str | None
-    """Its name; a model's only tensor may have none."""
+    """The column's name; null for a model's only tensor."""
     type: str
-    """MLflow's name of its type: double, long, string, float32..."""
+    """The MLflow type: double, long, string, float32..."""
     shape: list[int] | None
-    """Of a tensor; -1 for any size."""
+    """Tensors only: the shape, with -1 for a dimension of any size."""
     required: bool
-    """Whether a request must have it."""
+    """Whether a request must contain it."""
 
 
 class ModelSignature(Answer):
-    """What a model version takes and gives; empty where it was saved without a signature."""
+    """The inputs and outputs of a model version; empty lists if it was saved without a signature."""
 
     inputs: list[ModelColumn]
-    """What it takes."""
+    """The columns or tensors that the model takes."""
     outputs: list[ModelColumn]
-    """What it gives."""
+    """The columns or tensors that the model returns."""
     example: dict[str, JsonValue] | None
-    """A body for /invocations: what was saved as an example, else zeros."""
+    """A request body for the invocations URL: the saved example, or zeros."""

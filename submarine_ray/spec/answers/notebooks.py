@@ -10,20 +10,20 @@ class Notebook(Answer):
     """A notebook."""
 
     notebook_id: str
-    """Its id."""
+    """The notebook's id."""
     name: str
-    """Its name."""
+    """The notebook's name."""
     uid: str
-    """A UUID."""
+    """The notebook's UUID."""
     url: str
-    """Where JupyterLab opens, on this service."""
+    """The path of its JupyterLab on this service."""
     status: str
     """creating, waiting, running, terminating, stopped or failed."""
     reason: str
-    """Why, in a sentence."""
+    """Why it has this status, in a sentence."""
     created_time: str | None
-    """When it was asked for."""
+    """When it was created."""
     deleted_time: str | None
     """When it was deleted."""
     spec: NotebookSpec
-    """What was asked for, with the whole of its environment."""
+    """The spec, with its environment filled in."""

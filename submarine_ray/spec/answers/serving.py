@@ -7,123 +7,123 @@ from submarine_ray.spec.answers.events import Event
 
 
 class Endpoint(Answer):
-    """A model version that is served."""
+    """An endpoint: a model version that is served."""
 
     url: str
-    """The Open Inference Protocol's infer URL."""
+    """The URL for predictions by the Open Inference Protocol."""
     invocations_url: str
-    """MLflow's invocations URL."""
+    """The URL for predictions by MLflow's protocol."""
     name: str
-    """`<model>-<version>`."""
+    """The endpoint's name: `<model>-<version>`."""
     model_name: str
-    """The model."""
+    """The registered model's name."""
     model_version: int
-    """Which of its versions."""
+    """The version that is served."""
     cluster: str
-    """Where it runs."""
+    """The cluster it runs on."""
     replicas: int
-    """How many processes answer."""
+    """The number of processes that answer requests."""
     resources: str | None
-    """Of each: `cpu=1,memory=2Gi,nvidia.com/gpu=1`; null where it asks for none."""
+    """The resources of each process: `cpu=1,memory=2Gi,nvidia.com/gpu=1`; null if none were requested."""
     status: str
     """Creating, Running, Updating, Failed or Deleting."""
     message: str | None
-    """Why, in a sentence."""
+    """Why it has this status, in a sentence."""
     created_time: str | None
-    """When it was asked for."""
+    """When the endpoint was created."""
 
 
 class EndpointWithEvents(Endpoint):
-    """An endpoint, and what has happened to it."""
+    """An endpoint with its events."""
 
     events: list[Event]
-    """The oldest first."""
+    """What happened to the endpoint, oldest first."""
 
 
 class Latency(Answer):
-    """How long answers took, in milliseconds: null without any."""
+    """Response times in milliseconds; null if there were no requests."""
 
     p50: float | None
-    """Half of them took no longer."""
+    """The median: half of the requests took no longer."""
     p90: float | None
-    """Nine of ten."""
+    """The 90th percentile."""
     p99: float | None
-    """99 of a hundred."""
+    """The 99th percentile."""
 
 
 class TrafficPoint(Answer):
-    """The half minute before a moment."""
+    """Requests during half a minute."""
 
     time: int
-    """The moment, in milliseconds since 1970."""
+    """The end of the half minute, in milliseconds since 1970."""
     requests_per_second: float
-    """Predictions asked for."""
+    """Prediction requests per second."""
     errors_per_second: float
-    """Answered with 4xx or 5xx."""
+    """Requests per second that were answered with a 4xx or 5xx status."""
     latency: Latency
-    """Of these requests."""
+    """The response times of these requests."""
 
 
 class EndpointRates(Answer):
-    """Requests, errors and latency of an endpoint now."""
+    """The current load of an endpoint: requests, errors and latency."""
 
     requests: int
-    """Predictions asked for since Serve's proxy has started."""
+    """The number of prediction requests since Ray Serve's proxy started."""
     errors: int
-    """Those answered with 4xx or 5xx."""
+    """The number of those that were answered with a 4xx or 5xx status."""
     requests_per_second: float | None
-    """Over the last half minute; null until there was a second look."""
+    """Requests per second over the last half minute; null until there are two measurements."""
     errors_per_second: float | None
-    """Likewise."""
+    """Errors per second over the last half minute; null until there are two measurements."""
     latency: Latency
-    """Of the last half minute; without a request in it, of all."""
+    """Response times over the last half minute, or since the start if there were no requests in it."""
 
 
 class EndpointMetrics(EndpointRates):
-    """Requests, errors and latency of an endpoint. The history begins when somebody first asks."""
+    """The load of an endpoint with its history. Recording begins with the first request for it."""
 
     history: list[TrafficPoint]
-    """The last half hour, a point every ten seconds that somebody looked."""
+    """The last half hour. Points are at least ten seconds apart, and exist only while somebody watches."""
     known: bool
-    """Whether the cluster's metrics can be had from here."""
+    """Whether this service can read the cluster's metrics."""
 
 
 class EndpointFigures(EndpointRates):
-    """The metrics of an endpoint as older clients read them: `course` is what `EndpointMetrics` calls `history`."""
+    """The load of an endpoint under an older name: `course` is `history` of `EndpointMetrics`."""
 
     course: list[TrafficPoint]
-    """The last half hour, a point every ten seconds that somebody looked."""
+    """The last half hour. Points are at least ten seconds apart, and exist only while somebody watches."""
     known: bool
-    """Whether the cluster's metrics can be had from here."""
+    """Whether this service can read the cluster's metrics."""
 
 
 class Traffic(Answer):
-    """How a model's requests are shared out to its served versions."""
+    """How requests for a model are split between its served versions."""
 
     model_name: str
-    """The model."""
+    """The registered model's name."""
     weights: dict[int, int]
-    """Version to weight."""
+    """The weight of each version, by its number."""
     invocations_url: str
-    """Where the shared requests go; each version's own URL answers as before."""
+    """The URL whose requests are split. Each version's own URL still reaches that version alone."""
     cluster: str
-    """Where its versions are served."""
+    """The cluster on which the versions are served."""
     status: str
     """Creating, Running or Failed."""
     message: str | None
-    """Why, in a sentence."""
+    """Why it has this status, in a sentence."""
 
 
 class Replica(Answer):
-    """A process that answers for an endpoint."""
+    """One process of an endpoint."""
 
     replica_id: str
-    """Ray Serve's name of it."""
+    """The replica's id in Ray Serve."""
     state: str
-    """STARTING, RUNNING, STOPPING..."""
+    """The state in Ray Serve: STARTING, RUNNING, STOPPING..."""
     node: str | None
-    """The address of its node."""
+    """The IP address of its node."""
     pid: int | None
-    """Its process there."""
+    """Its process id on that node."""
     started_time: str | None
-    """Since when."""
+    """When it started."""

@@ -12,62 +12,62 @@ from submarine_ray.spec.parameters import ParameterType
 
 
 class TemplateId(Answer):
-    """A template's id, in Submarine's form."""
+    """A template's id, in Submarine's format."""
 
     id: int
-    """A running number."""
+    """The template's number."""
     server_timestamp: int
-    """When it was created, in ms since 1970."""
+    """When it was created, in milliseconds since 1970."""
 
 
 class StoredParameter(Answer):
-    """A parameter as it is stored."""
+    """A parameter of a stored template."""
 
     name: str
-    """What stands between `{{` and `}}`."""
+    """The name used in placeholders: `{{name}}`."""
     required: str
-    """`true` or `false`."""
+    """Whether a submission must give a value, unless there is a default: `true` or `false`."""
     description: str | None
-    """For people."""
+    """A free-text description."""
     value: str | None
-    """What holds if a submission does not name it."""
+    """The default value."""
     secret: bool | None = Field(default=None, exclude_if=is_none)
-    """Whether answers hide its value, whatever it is called."""
+    """Whether answers hide the value, whatever the parameter's name."""
     type: ParameterType | None = Field(default=None, exclude_if=is_none)
-    """text, integer, number or boolean, where the template says so."""
+    """The type of the value: text, integer, number or boolean; null if the template does not say."""
     choices: list[str] | None = Field(default=None, exclude_if=is_none)
-    """The values that it may have, where the template says so."""
+    """The allowed values; null if all are."""
     minimum: float | None = Field(default=None, exclude_if=is_none)
-    """The smallest number that it may be."""
+    """The smallest allowed number."""
     maximum: float | None = Field(default=None, exclude_if=is_none)
-    """The largest number that it may be."""
+    """The largest allowed number."""
 
 
 class StoredTemplate(Answer):
-    """A template as it is stored."""
+    """A stored template."""
 
     name: str
-    """Its name."""
+    """The template's name."""
     author: str | None
-    """Who made it."""
+    """The author's name."""
     description: str | None
-    """For people."""
+    """A free-text description."""
     parameters: list[StoredParameter]
-    """Its own, and three of each role: replicas, CPU and memory."""
+    """The template's own parameters, then replicas, CPU and memory of each role."""
     experiment_spec: dict[str, JsonValue]
-    """The experiment's spec with its placeholders."""
+    """The experiment's spec, with placeholders."""
     base: str | None = Field(default=None, exclude_if=is_none)
-    """The template that it began with."""
+    """The name of the template it was derived from."""
     version: str | None = Field(default=None, exclude_if=is_none)
-    """Which version it is."""
+    """The template's version."""
     read_only: bool = Field(default=False, exclude_if=not_)
-    """Whether it comes with the platform, and nobody changes it."""
+    """Whether it comes with the platform and cannot be changed."""
 
 
 class Template(Answer):
-    """A template."""
+    """A template with its id."""
 
     experiment_template_id: TemplateId
-    """Its id."""
+    """The template's id."""
     experiment_template_spec: StoredTemplate
-    """What it consists of."""
+    """The template itself."""

@@ -6,7 +6,7 @@ from submarine_ray.spec.answers.base import Answer
 
 
 class BatchStored(Answer):
-    """How far a writer's points are stored."""
+    """Which batches of a writer are stored."""
 
     sequence: int
-    """The writer's last sequence number that is stored; 0 before the first."""
+    """The sequence number of the writer's last stored batch; 0 before the first."""
