@@ -162,7 +162,7 @@ class ChaosThings(Things):
     def perform(self, row: ThingRow, step: Make | Note, observed: dict[str, str]) -> Outcome:
         if isinstance(step, Note):
             return super().perform(row, step, observed)
-        with self.world.in_step(self.actor, row.id):
+        with self.world.in_step(self.actor, row.id) as begun:
             self.world.point(self.actor)
             there = self.clusters[row.cluster]
             if there.is_away:
@@ -170,7 +170,7 @@ class ChaosThings(Things):
             if there.generations.get(row.id, 0) > row.generation:
                 raise Refused("there is a newer one")
             there.generations[row.id] = row.generation
-            self.world.called(row.id, step.what)
+            self.world.called(row.id, step.what, begun)
             outcome = super().perform(row, step, observed)
             self.world.point(self.actor, long_while=0.3)
             return outcome
@@ -237,12 +237,15 @@ class Chaos:
                         self.anything()
             finally:
                 self.depth -= 1
-            actor.is_paused = False
+            if actor.is_paused:
+                self.fault()
+                actor.is_paused = False
         self._check_alive(actor)
 
     def long_while(self, actor: Actor) -> None:
         """The others take what is free by then. If things break, the service has been stopped, and no lease renewed."""
-        if not self.is_kind and self.random.random() < 0.6:
+        is_stopped = not self.is_kind and self.random.random() < 0.6
+        if is_stopped:
             self.fault()
             actor.is_paused = True
         if self.random.random() < 0.3:
@@ -253,6 +256,8 @@ class Chaos:
             self.tick(one, 0)
             for _ in range(self.random.randint(0, 8)):
                 self.work(one, self.random.randrange(1000))
+        if is_stopped:
+            self.fault()  # what it was in the middle of goes on, though another has done it meanwhile
 
     def anything(self) -> None:
         """One thing of all that may happen."""
@@ -298,8 +303,10 @@ class Chaos:
         actor.skew_ms = (-60_000, 0, 60_000)[number % 3]
 
     def set_server(self, _actor: Actor, number: int) -> None:
-        """Somebody sets the clock of the database's machine."""
+        """Somebody sets the clock of the database's machine; not twice before the services have seen it."""
         self.server_set_ms = (-60_000, 0, 60_000)[number % 3]
+        for actor in self.actors:
+            actor.clock.agree(self.server_ms())
 
     def desire(self, _actor: Actor, number: int) -> None:
         """A user wants something, of a new thing or of one that there is."""
@@ -362,14 +369,14 @@ class Chaos:
         """Something that may make a step be taken twice."""
         self.happened += 1
 
-    def called(self, id: str, what: str) -> None:
-        """A change of a cluster was asked for: twice for one desire only if something broke between."""
+    def called(self, id: str, what: str, begun: int) -> None:
+        """A change of a cluster was asked for: twice for one desire only if something broke since the first step began."""
         before = self.calls.get((id, what))
         self.must(before is None or before < self.happened, f"{what} of {id} was made twice without a reason")
-        self.calls[id, what] = self.happened
+        self.calls[id, what] = begun
 
     @contextmanager
-    def in_step(self, actor: Actor, id: str) -> Iterator[None]:
+    def in_step(self, actor: Actor, id: str) -> Iterator[int]:
         self.must(actor.engine._hand.holds(id), f"{actor.name} begins a step of {id}, which it does not hold")
         others = [one.name for one in self.actors if one is not actor and one.engine._hand.holds(id)]
         self.must(not others, f"{actor.name} begins a step of {id}, which {others} hold, too")
@@ -379,7 +386,7 @@ class Chaos:
                 self.must(happened < self.happened, f"{id} was taken from {other.name} without a reason")
         self.steps.append((actor, id, self.happened))
         try:
-            yield
+            yield self.happened
         finally:
             self.steps.remove(next(step for step in self.steps if step[:2] == (actor, id)))
 
