@@ -118,6 +118,7 @@ OPEN_TO_ALL = {
 }  # fmt: skip
 OPEN_TO_OWN = {
     ("GET", "/api/v1/experiment/{experiment_id}"), ("GET", "/api/v1/experiment/{experiment_id}/end"),
+    ("GET", "/api/v1/experiment/{experiment_id}/attempts"),
     ("GET", "/api/v1/experiment/{experiment_id}/events"), ("GET", "/api/v1/experiment/{experiment_id}/metrics"),
     ("GET", "/api/v1/experiment/{experiment_id}/params"), ("GET", "/api/v1/experiment/{experiment_id}/trials"),
     ("GET", "/api/v1/experiment/{experiment_id}/artifact"), ("GET", "/api/v1/experiment/logs/{experiment_id}"),

@@ -29,7 +29,14 @@ URL = "/api/v1/experiment"
 CANARY = "c4nary"
 PIP = {"pipDependencies": [f"pkg @ https://me:{CANARY}-pip@index.example.org/pkg.whl"]}
 # Documents of the platform's own making: no secret of a user's can be in them.
-CLEAR = {"cluster.node_ids", "experiment.superseded", "notebook.superseded", "endpoint.model_uri", "traffic.weights"}
+CLEAR = {
+    "cluster.node_ids",
+    "experiment.superseded",
+    "notebook.superseded",
+    "endpoint.model_uri",
+    "endpoint_counts.buckets",
+    "traffic.weights",
+}
 
 
 def secretive(**changes: Any) -> dict[str, Any]:
