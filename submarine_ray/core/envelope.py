@@ -18,22 +18,22 @@ JSON = "application/json; charset=utf-8"
 
 
 class Envelope(BaseModel, Generic[T]):
-    """The shape of every answer, for the OpenAPI document."""
+    """Every successful answer, as the OpenAPI document describes it."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     status: str = "OK"
-    """`OK`."""
+    """Always `OK`."""
     code: int = 200
-    """200."""
+    """Always 200."""
     success: bool = True
-    """true."""
+    """Always true."""
     message: str | None = None
-    """A sentence of Submarine's, or null."""
+    """A sentence, as in Submarine's API, or null."""
     result: T | None = None
-    """What was asked for."""
+    """The requested data."""
     attributes: dict[str, JsonValue] = {}
-    """Of pages: how to go on."""
+    """Facts about the result, such as the cursor of the next page."""
 
 
 class Reply(Response, Generic[T]):

@@ -64,22 +64,22 @@ _METHODS = ("get", "put", "post", "patch", "delete")
 
 
 class Refusal(BaseModel):
-    """The envelope of a request that failed."""
+    """The answer to a request that failed."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     status: str
-    """The HTTP status by name: `NOT_FOUND`."""
+    """The name of the HTTP status: `NOT_FOUND`."""
     code: int
-    """The HTTP status."""
+    """The code of the HTTP status."""
     success: bool
-    """false."""
+    """Always false."""
     message: str
     """What was wrong, where, and what to do."""
     result: None
-    """null."""
+    """Always null."""
     attributes: dict[str, Any]
-    """Empty."""
+    """Always empty."""
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from submarine_ray.spec.answers.base import Answer
 
 
 class DeletedKind(StrEnum):
-    """What can be deleted."""
+    """The kind of a deleted resource."""
 
     EXPERIMENT = "experiment"
     NOTEBOOK = "notebook"

@@ -92,13 +92,13 @@ class Allowed(Document):
     secrets: Patterns = Field(default_factory=list)
     """Secrets, for variables and image registries."""
     claims: Patterns = Field(default_factory=list)
-    """PersistentVolumeClaims."""
+    """PersistentVolumeClaims, for volumes."""
     service_accounts: Patterns = Field(default_factory=list)
     """Service accounts, which give pods their permissions."""
     nfs: Places = Field(default_factory=list)
-    """Directories of NFS servers: nfs.example.com:/exports/data*."""
+    """Directories of NFS servers, such as nfs.example.com:/exports/data*."""
     host_paths: Places = Field(default_factory=list)
-    """Directories of the nodes: /var/data*."""
+    """Directories of the nodes, such as /var/data*."""
 
 
 class SecretKey(Document):

@@ -10,7 +10,7 @@ MAX_CHOICES = 200
 
 
 class ParameterType(StrEnum):
-    """What a parameter's value is."""
+    """The type of a parameter's value."""
 
     TEXT = "text"
     INTEGER = "integer"

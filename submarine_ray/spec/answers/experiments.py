@@ -49,26 +49,26 @@ class Experiment(Answer):
 
 
 class Attempt(Answer):
-    """One attempt of an experiment. A retry goes on in the run of the attempt before, a rerun has one of its own."""
+    """One attempt of an experiment. A retry continues the previous attempt's MLflow run; a rerun has its own."""
 
     attempt: int
-    """Its number: 1 for the first."""
+    """The attempt's number, from 1."""
     status: str
-    """As of an experiment; of an attempt that another has followed, Succeeded or Failed."""
+    """The status, as of an experiment. An earlier attempt is Succeeded or Failed."""
     reason: str | None
-    """Why it is in this state, in a word; Stopped, too, where another attempt took its place while it ran."""
+    """Why it has this status, in one word; also Stopped, if another attempt replaced it while it ran."""
     message: str | None
-    """Why it is in this state, in a sentence."""
+    """Why it has this status, in a sentence."""
     created_time: str | None
-    """When its cluster took it."""
+    """When its cluster accepted the job."""
     running_time: str | None
     """When its first process started."""
     finished_time: str | None
     """When it ended."""
     run_id: str | None
-    """Its run in MLflow; None before it has one."""
+    """The id of its MLflow run; null before it has one."""
     spec: ExperimentSpec
-    """What it runs, or ran."""
+    """The spec of this attempt."""
 
     @property
     def seen(self) -> str:
