@@ -73,7 +73,6 @@ class Platform:
         home = settings.layout
         self.instance = Instance(home.root / "run", settings.is_shared)
         self.name = self.instance.name
-        lessee = Lessee(self.name, int(settings.lease_seconds * 1000))
         secrets = SecretBox(home.secret_key, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.tokens = Tokens(secrets.derived(PURPOSE))
         self.database = Database(settings.sqlalchemy_url)
@@ -83,7 +82,7 @@ class Platform:
         self.exposure = Exposure(settings)
         self.attempts = Attempts(self.database)
         self.content_key = secrets.derived("content")
-        changes = Changes()
+        self._changes = Changes()
         self.tombstones = Tombstones(self.database)
         package_store = PackageStore(settings.package_directory or home.packages, settings.max_unpacked_bytes)
         self.packages = PackageService(package_store, self.tombstones)
@@ -93,13 +92,35 @@ class Platform:
         self.admission = Admission(self.database, self.clusters)
         self.environments = EnvironmentService(self.database)
         self.spools = Spools(home.spool_of(self.instance.number))
+        self._add_features()
+        self._add_engines(Lessee(self.name, int(settings.lease_seconds * 1000)))
+        self.housekeeping = Loop("housekeeping", Tidying(self.database, self.packages, self.tombstones, home).tick)
+        self.follower = Follower(self.database)
+        self.follower.add(self._changes.tell_all)
+        self.follower.add_look(self.sessions.look_at_watched)
+        loops = (self.housekeeping, Loop("events", self.follower.tick))
+        engines = (self.experiment_engine, self.notebook_engine, self.serving_engine, self.cluster_engine)
+        self.background: tuple[Background, ...] = (*engines, *loops)
+        self.loops: tuple[Loop, ...] = (
+            self.experiment_engine.loop,
+            self.notebook_engine.loop,
+            self.serving_engine.loop,
+            self.cluster_engine.loop,
+            *loops,
+        )
+        self.health = Health(self._watched())
+        self.started_ms = now_ms()
+
+    def _add_features(self) -> None:
+        """The services of the features; what they want done wakes the engines that `_add_engines` makes."""
         self.experiments = ExperimentService(
             self.database,
             self.clusters,
+            self.packages,
             self.admission,
             self.tracking,
             self.environments,
-            changes,
+            self._changes,
             lambda: self.experiment_engine.wake(),
             self.spools,
         )
@@ -116,9 +137,12 @@ class Platform:
             self.clusters,
             self.admission,
             self.environments,
-            secrets,
+            self._secrets,
             lambda: self.notebook_engine.wake(),
         )
+
+    def _add_engines(self, lessee: Lessee) -> None:
+        """What brings the rows of each feature to what users want."""
         submitter = Submitter(self.database, self.clusters, self.tracking)
         experiments = ExperimentFeature(
             self.database,
@@ -126,7 +150,7 @@ class Platform:
             self.admission,
             self.tracking,
             Performer(self.database, self.admission, self.tracking, self.spools, submitter),
-            changes,
+            self._changes,
             lambda: self.experiment_engine.wake(),
         )
         self.experiment_engine = Engine(experiments, self.database, lessee, EXPERIMENT_BOUNDS)
@@ -134,25 +158,9 @@ class Platform:
         serving = Serving(self.database, self.clusters, self.admission, lessee, self.tracking.uri, self.tokens)
         self.serving_engine = Engine(serving, self.database, lessee)
         self.cluster_engine = Engine(Upkeep(self.clusters), self.database, lessee)
-        launching = Launching(settings, secrets, self.tokens, self.tracking.uri)
+        launching = Launching(self.settings, self._secrets, self.tokens, self.tracking.uri)
         notebooks = Notebooks(self.clusters, self.admission, self.notebooks, launching)
         self.notebook_engine = Engine(notebooks, self.database, lessee)
-        self.housekeeping = Loop("housekeeping", Tidying(self.database, self.packages, self.tombstones, home).tick)
-        self.follower = Follower(self.database)
-        self.follower.add(changes.tell_all)
-        self.follower.add_look(self.sessions.look_at_watched)
-        loops = (self.housekeeping, Loop("events", self.follower.tick))
-        engines = (self.experiment_engine, self.notebook_engine, self.serving_engine, self.cluster_engine)
-        self.background: tuple[Background, ...] = (*engines, *loops)
-        self.loops: tuple[Loop, ...] = (
-            self.experiment_engine.loop,
-            self.notebook_engine.loop,
-            self.serving_engine.loop,
-            self.cluster_engine.loop,
-            *loops,
-        )
-        self.health = Health(self._watched())
-        self.started_ms = now_ms()
 
     def start(self) -> None:
         """Bring the schema up to date and begin the background work."""

@@ -103,19 +103,8 @@ def run(
         OSError: working_dir cannot be read.
     """
     client = client or ExperimentClient()
-    spec = experiment_spec(
-        client,
-        target,
-        name,
-        workers,
-        framework,
-        cpus_per_worker,
-        gpus_per_worker,
-        memory_per_worker,
-        env,
-        pip,
-        working_dir,
-    )
+    size = (cpus_per_worker, gpus_per_worker, memory_per_worker)
+    spec = experiment_spec(client, target, name, workers, framework, *size, env, pip, working_dir)
     if image:
         spec.setdefault("environment", {})["image"] = image
     options: dict[str, Any] = {

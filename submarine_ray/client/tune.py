@@ -113,19 +113,8 @@ def tune(
         ApiError, ServiceUnreachable: the service refused, or does not answer.
     """
     client = client or ExperimentClient()
-    spec = experiment_spec(
-        client,
-        target,
-        name,
-        workers,
-        framework,
-        cpus_per_worker,
-        gpus_per_worker,
-        memory_per_worker,
-        env,
-        pip,
-        working_dir,
-    )
+    size = (cpus_per_worker, gpus_per_worker, memory_per_worker)
+    spec = experiment_spec(client, target, name, workers, framework, *size, env, pip, working_dir)
     sweep: dict[str, Any] = {
         "searchSpace": search_space,
         "metric": metric,

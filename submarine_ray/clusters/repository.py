@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from sqlalchemy import delete, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from submarine_ray.clusters.tables import ClusterRow, LaunchRow
 from submarine_ray.core import leases
 from submarine_ray.core.clock import due_ms, now_ms
+from submarine_ray.core.database import add_new
 from submarine_ray.core.engine.feature import Outcome
-from submarine_ray.core.errors import AlreadyExists
 
 
 def find(session: Session, name: str) -> ClusterRow | None:
@@ -34,13 +33,7 @@ def names(session: Session) -> list[str]:
 
 def add(session: Session, row: ClusterRow) -> None:
     """Raises AlreadyExists."""
-    session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as failure:
-        raise AlreadyExists(
-            f"A cluster named {row.name!r} exists; choose another name or delete it first."
-        ) from failure
+    add_new(session, row, f"A cluster named {row.name!r} exists; choose another name or delete it first.")
 
 
 def remove(session: Session, name: str) -> None:

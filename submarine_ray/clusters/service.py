@@ -69,7 +69,6 @@ class ClusterService:
         self._database = database
         self._settings = settings
         self._secrets = secrets
-        self.packages = packages
         self.waiting = Waiting()  # for requests that ask a cluster
         self.launches = Launches(database, secrets, tokens, settings.url)
         outgoing = Outgoing(settings.allow_cluster_networks)

@@ -16,12 +16,12 @@ from pymysql.err import Error as DriverError
 from sqlalchemy import Connection, Engine, MetaData, Text, create_engine, event, text
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, sessionmaker
 from sqlalchemy.orm import Session as Session
 
-from submarine_ray.core.errors import DatabaseUnavailable
+from submarine_ray.core.errors import AlreadyExists, DatabaseUnavailable
 from submarine_ray.spec import private
 
 CONNECT_SECONDS = 3
@@ -172,6 +172,15 @@ class OpenFile:
         if self._first != (found.st_dev, found.st_ino):
             return f"its file was replaced. {_RESCUE}"
         return None
+
+
+def add_new(session: Session, row: Table, is_taken: str) -> None:
+    """Write a row at once. Raises AlreadyExists, with this message, where another one has its name."""
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as failure:
+        raise AlreadyExists(is_taken) from failure
 
 
 def _let_go_of_rows(connection: DBAPIConnection, _record: object) -> None:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from submarine_ray.core.errors import AlreadyExists
+from submarine_ray.core.database import add_new
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.environments.tables import EnvironmentRow
 
 
 def add(session: Session, row: EnvironmentRow) -> None:
     """Raises AlreadyExists."""
-    session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as failure:
-        raise AlreadyExists(
-            f"An environment named {row.name!r} exists; PATCH changes it, or choose another name."
-        ) from failure
+    add_new(session, row, f"An environment named {row.name!r} exists; PATCH changes it, or choose another name.")
 
 
 def find(session: Session, name: str, lock: bool = False) -> EnvironmentRow | None:

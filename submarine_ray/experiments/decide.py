@@ -145,12 +145,9 @@ NOTES = (Wait, Settle, Queue, Observe, Retry, Tell)
 
 def decide(desired: Desired, observed: Observed) -> Step:
     """The next step. Each is safe to take twice, so a crash after any of them loses nothing."""
-    for submission_id in desired.superseded:
-        job = observed.jobs.get(submission_id)
-        if observed.is_active(job):
-            return StopJob(submission_id)
-        if not observed.is_settling(job):
-            return Discard(submission_id, known=job is not None)
+    if leftover := observed.leftover(desired.superseded):
+        submission_id, job = leftover
+        return StopJob(submission_id) if observed.is_active(job) else Discard(submission_id, known=job is not None)
     job = observed.jobs.get(desired.submission_id)
     active = observed.is_active(job)
     if desired.wanted == "delete":

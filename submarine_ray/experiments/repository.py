@@ -18,7 +18,7 @@ from submarine_ray.core.paging import Cursor, after
 from submarine_ray.experiments.tables import AttemptRow, BegunRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Choices, Filter
-from submarine_ray.spec.quantities import SLACK, Resources
+from submarine_ray.spec.quantities import Resources
 
 DAY_MS = 86_400_000
 # Whoever waits for room asks again within this; whoever does not has failed, and holds up nobody.
@@ -234,9 +234,7 @@ def waiting(session: Session, cluster: str, within: Resources, limit: int) -> li
     """The experiments that wait for room on a cluster and ask for no more than `within`, in their order."""
     rows = session.scalars(
         select(ExperimentRow)
-        .where(ExperimentRow.cluster == cluster, *_waits_for_room())
-        .where(ExperimentRow.demand_cpu <= within.cpu + SLACK, ExperimentRow.demand_memory <= within.memory)
-        .where(ExperimentRow.demand_gpu <= within.gpu + SLACK)
+        .where(ExperimentRow.cluster == cluster, ExperimentRow.fits(within), *_waits_for_room())
         .options(_SIZE)
         .order_by(ExperimentRow.accepted_ms, ExperimentRow.id)
         .limit(limit)

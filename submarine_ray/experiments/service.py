@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from submarine_ray.access.tombstones import bury
-from submarine_ray.admission.decide import Demand
 from submarine_ray.admission.explain import Holder
+from submarine_ray.admission.rows import Line
 from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
@@ -31,6 +31,7 @@ from submarine_ray.experiments.results import ResultService
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.tried import AttemptService
+from submarine_ray.packages.service import PackageService
 from submarine_ray.spec.answers.base import Attributes, NumberedPage
 from submarine_ray.spec.answers.events import Event as HistoryEvent
 from submarine_ray.spec.answers.experiments import Experiment, ExperimentLog, ExperimentSummary, PodLog
@@ -38,20 +39,20 @@ from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.filters import Choices, Filter
-from submarine_ray.spec.quantities import Resources
 from submarine_ray.tracking.service import TrackingService
 
 MAX_WAIT_SECONDS = 60
 UNHEARD_SECONDS = 10.0  # between looks of who has heard nothing: the database may have been away
 
 
-class ExperimentService:
+class ExperimentService(Line):
     """Creates, shows, changes and deletes experiments; `wake` is called when the reconciler has new work."""
 
     def __init__(
         self,
         database: Database,
         clusters: ClusterService,
+        packages: PackageService,
         admission: Admission,
         tracking: TrackingService,
         environments: EnvironmentService,
@@ -59,9 +60,10 @@ class ExperimentService:
         wake: Callable[[], None],
         spools: Spools,
     ) -> None:
-        self._database = database
+        super().__init__(database, repository)
         self._changes = changes
         self._clusters = clusters
+        self._packages = packages
         self._admission = admission
         self._environments = environments
         self._wake = wake
@@ -286,21 +288,6 @@ class ExperimentService:
             rows = repository.active(session, cluster)
         return [Holder.of(row.demand, starting=row.status == Status.CREATED) for row in rows]
 
-    def waiting(self, cluster: str, within: Resources, limit: int) -> list[Demand]:
-        """See admission.Claimant."""
-        with self._database.session() as session:
-            return [row.demand for row in repository.waiting(session, cluster, within, limit)]
-
-    def still_waiting(self, ids: Collection[str]) -> list[Demand]:
-        """See admission.Claimant."""
-        with self._database.session() as session:
-            return [row.demand for row in repository.still_waiting(session, ids)]
-
-    def unfinished(self, cluster: str) -> int:
-        """See ClusterUser."""
-        with self._database.session() as session:
-            return repository.unfinished(session, cluster)
-
     def abandon(self, cluster: str) -> None:
         """See ClusterUser."""
         with self._database.session(write=True) as session:
@@ -312,7 +299,7 @@ class ExperimentService:
         """The columns that a user's spec decides, on `cluster` or the one that it asks for. Raises InvalidSpec."""
         cluster = cluster or self._admission.placements.place(spec)
         environment = self._environments.resolve(spec.environment)
-        if spec.code and spec.code.sync_mode == "package" and not self._clusters.packages.has(spec.code.url or ""):
+        if spec.code and spec.code.sync_mode == "package" and not self._packages.has(spec.code.url or ""):
             raise InvalidSpec("no such package was uploaded; PUT /api/v1/package uploads one", "code.url")
         self._admission.placements.check_demand(cluster, spec)
         self._clusters.check_pods(cluster, spec, environment)

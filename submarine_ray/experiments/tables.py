@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import BigInteger, Double, Index, Integer, String
+from sqlalchemy import BigInteger, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.admission.decide import Demand
+from submarine_ray.admission.rows import Waiting
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Wished
 from submarine_ray.core.sealed import Kept, Sealed, Told
 from submarine_ray.spec.experiment import TAG_LENGTH
-from submarine_ray.spec.quantities import Resources
 
 
 class BegunRow(Table):
@@ -54,7 +54,7 @@ class AttemptRow(Table):
         return self.experiment_id
 
 
-class ExperimentRow(Wished, Table):
+class ExperimentRow(Wished, Waiting, Table):
     """One experiment. `superseded` holds the submission ids of earlier attempts that may still have to be stopped,
     blank-separated. `environment` is what the spec's environment meant when the spec was accepted: a stored one may
     change or go since.
@@ -92,9 +92,6 @@ class ExperimentRow(Wished, Table):
     archived: Mapped[bool] = mapped_column(default=False)
     timeout_seconds: Mapped[int | None] = mapped_column(Integer)
     deadline_ms: Mapped[int | None] = mapped_column(BigInteger)  # by core.clock.due_ms
-    demand_cpu: Mapped[float] = mapped_column(Double, default=0.0)
-    demand_memory: Mapped[int] = mapped_column(BigInteger, default=0)
-    demand_gpu: Mapped[float] = mapped_column(Double, default=0.0)
     # How many times its demand it would like at most: a sweep's trials. Null in rows from before there was admission.
     units: Mapped[int | None] = mapped_column(Integer)
     accepted_ms: Mapped[int] = mapped_column(BigInteger)
@@ -105,8 +102,7 @@ class ExperimentRow(Wished, Table):
     @property
     def demand(self) -> Demand:
         """What it waits for."""
-        unit = Resources(self.demand_cpu, self.demand_memory, self.demand_gpu)
-        return Demand(self.id, unit, self.units or 1, self.accepted_ms, name=f"experiment {self.id}")
+        return Demand(self.id, self.unit, self.units or 1, self.accepted_ms, name=f"experiment {self.id}")
 
     @property
     def submission_id(self) -> str:

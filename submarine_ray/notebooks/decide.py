@@ -106,12 +106,9 @@ class Purge(Step):
 
 def decide(desired: Desired, observed: Observed) -> Step:
     """The next step. Each is safe to take twice, so a crash after any of them loses nothing."""
-    for submission_id in desired.superseded:
-        job = observed.jobs.get(submission_id)
-        if observed.is_active(job):
-            return StopJob(submission_id)
-        if not observed.is_settling(job):
-            return Forget(submission_id, known=job is not None)
+    if leftover := observed.leftover(desired.superseded):
+        submission_id, job = leftover
+        return StopJob(submission_id) if observed.is_active(job) else Forget(submission_id, known=job is not None)
     job = observed.jobs.get(desired.submission_id)
     if desired.wanted != "run" and observed.is_active(job):
         return StopJob(desired.submission_id)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, load_only
 
 from submarine_ray.core import events, leases
 from submarine_ray.core.clock import due_ms
+from submarine_ray.core.database import add_new
 from submarine_ray.core.engine.feature import Outcome
-from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.notebooks.tables import NotebookRow
 from submarine_ray.spec.notebooks import NotebookStatus as Status
-from submarine_ray.spec.quantities import SLACK, Resources
+from submarine_ray.spec.quantities import Resources
 
 # Whoever waits for room asks again within this.
 LONGEST_QUEUE_PAUSE_MS = 5_000
@@ -25,13 +24,11 @@ HOLDING = (Status.CREATING, Status.RUNNING, Status.TERMINATING)
 
 def add(session: Session, row: NotebookRow, happened: Event) -> None:
     """Raises AlreadyExists if the name or the id is taken."""
-    session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as failure:
-        raise AlreadyExists(
-            f"A notebook named {row.name!r} exists in namespace {row.namespace!r}; open it, or choose another name."
-        ) from failure
+    add_new(
+        session,
+        row,
+        f"A notebook named {row.name!r} exists in namespace {row.namespace!r}; open it, or choose another name.",
+    )
     events.record(session, row.id, [happened])
 
 
@@ -105,9 +102,7 @@ def waiting(session: Session, cluster: str, within: Resources, limit: int) -> li
     """The notebooks that wait for room on a cluster and ask for no more than `within`, the oldest first."""
     rows = session.scalars(
         select(NotebookRow)
-        .where(NotebookRow.cluster == cluster, *_waits_for_room())
-        .where(NotebookRow.demand_cpu <= within.cpu + SLACK, NotebookRow.demand_memory <= within.memory)
-        .where(NotebookRow.demand_gpu <= within.gpu + SLACK)
+        .where(NotebookRow.cluster == cluster, NotebookRow.fits(within), *_waits_for_room())
         .options(_SIZE)
         .order_by(NotebookRow.created_ms, NotebookRow.id)
         .limit(limit)

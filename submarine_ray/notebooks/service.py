@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.tombstones import bury
-from submarine_ray.admission.decide import Demand
 from submarine_ray.admission.explain import Holder
+from submarine_ray.admission.rows import Line
 from submarine_ray.admission.service import Admission
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
@@ -42,7 +42,6 @@ from submarine_ray.spec.ledger import Beginning
 from submarine_ray.spec.notebooks import NotebookSpec, path
 from submarine_ray.spec.notebooks import NotebookStatus as Status
 from submarine_ray.spec.problems import sentence
-from submarine_ray.spec.quantities import Resources
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
@@ -64,7 +63,7 @@ class NotebookAddress:
     outgoing: Outgoing | None
 
 
-class NotebookService:
+class NotebookService(Line):
     """Creates, shows, stops, starts and deletes notebooks; `wake` is called when the reconciler has new work."""
 
     def __init__(
@@ -76,7 +75,7 @@ class NotebookService:
         secrets: SecretBox,
         wake: Callable[[], None],
     ) -> None:
-        self._database = database
+        super().__init__(database, repository)
         self._clusters = clusters
         self._admission = admission
         self._environments = environments
@@ -239,21 +238,6 @@ class NotebookService:
         """See admission.Claimant."""
         with self._database.session() as session:
             return [Holder.of(row.demand) for row in repository.active(session, cluster)]
-
-    def waiting(self, cluster: str, within: Resources, limit: int) -> list[Demand]:
-        """See admission.Claimant."""
-        with self._database.session() as session:
-            return [row.demand for row in repository.waiting(session, cluster, within, limit)]
-
-    def still_waiting(self, ids: Collection[str]) -> list[Demand]:
-        """See admission.Claimant."""
-        with self._database.session() as session:
-            return [row.demand for row in repository.still_waiting(session, ids)]
-
-    def unfinished(self, cluster: str) -> int:
-        """See ClusterUser."""
-        with self._database.session() as session:
-            return repository.unfinished(session, cluster)
 
     def abandon(self, cluster: str) -> None:
         """See ClusterUser."""

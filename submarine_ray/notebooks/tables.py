@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Double, Index, Integer, String
+from sqlalchemy import BigInteger, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from submarine_ray.admission.decide import Demand
+from submarine_ray.admission.rows import Waiting
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
 from submarine_ray.core.leases import Wished
 from submarine_ray.core.sealed import Kept, Sealed, Told
-from submarine_ray.spec.quantities import Resources
 
 
-class NotebookRow(Wished, Table):
+class NotebookRow(Wished, Waiting, Table):
     """One notebook. `taken` is its path until it is deleted: names may be used again while the old one ends.
 
     `superseded` holds the submission ids of earlier starts that the cluster may still know, blank-separated. `address`
@@ -43,18 +43,14 @@ class NotebookRow(Wished, Table):
     superseded: Mapped[str] = mapped_column(LongText, default="")
     incarnation: Mapped[str | None] = mapped_column(String(128))
     address: Mapped[str | None] = mapped_column(String(255))
-    demand_cpu: Mapped[float] = mapped_column(Double, default=0.0)
-    demand_memory: Mapped[int] = mapped_column(BigInteger, default=0)
-    demand_gpu: Mapped[float] = mapped_column(Double, default=0.0)
     created_ms: Mapped[int] = mapped_column(BigInteger)
     deleted_ms: Mapped[int | None] = mapped_column(BigInteger)
 
     @property
     def demand(self) -> Demand:
         """What it waits for, or holds; it does not end by itself."""
-        unit = Resources(self.demand_cpu, self.demand_memory, self.demand_gpu)
         name = f"notebook {self.namespace}/{self.name}"
-        return Demand(self.id, unit, ends=False, takes_slot=False, name=name)
+        return Demand(self.id, self.unit, ends=False, takes_slot=False, name=name)
 
     @property
     def submission_id(self) -> str:

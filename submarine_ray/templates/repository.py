@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from submarine_ray.core.errors import AlreadyExists
+from submarine_ray.core.database import add_new
 from submarine_ray.templates.tables import TemplateRow
 
 
 def add(session: Session, row: TemplateRow) -> None:
     """Raises AlreadyExists."""
-    session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as failure:
-        raise AlreadyExists(
-            f"A template named {row.name!r} exists; PATCH changes it, or choose another name."
-        ) from failure
+    add_new(session, row, f"A template named {row.name!r} exists; PATCH changes it, or choose another name.")
 
 
 def find(session: Session, name: str, lock: bool = False) -> TemplateRow | None:

@@ -97,7 +97,7 @@ class World:
         self.clusters.driver = lambda name: cast(Any, self.played[name])  # type: ignore[method-assign]
         self.spools = Spools(directory / "spool")
         self.api = ExperimentService(
-            self.database, self.clusters, self.admission, cast(TrackingService, self.tracking),
+            self.database, self.clusters, packages, self.admission, cast(TrackingService, self.tracking),
             EnvironmentService(self.database), Changes(), lambda: None, self.spools,
         )  # fmt: skip
         self.cluster("one")

@@ -6,7 +6,7 @@ These errors never reach HTTP: the reconcilers turn them into states and events.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -239,6 +239,11 @@ class Look:
         if job is None or not job.state.ended or job.end_ms is None:
             return False
         return -LONGEST_SKEW_MS < self.now_ms - job.end_ms < SETTLE_MS
+
+    def leftover(self, ids: Iterable[str]) -> tuple[str, Job | None] | None:
+        """The first of these submissions that still runs, or whose record can be deleted now; with its job."""
+        jobs = ((one, self.jobs.get(one)) for one in ids)
+        return next((found for found in jobs if not self.is_settling(found[1])), None)
 
     def died_with_node(self, job: Job) -> bool:
         known = bool(self.nodes) and job.node_id is not None

@@ -30,12 +30,9 @@ log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 60.0
 STOP_SECONDS = 10.0
-TOLD_AFTER = 3
-"""After how many failures of the world in a row a user is told; of our own mistakes after the first."""
-FIRST_OUTAGE_MS, LONGEST_OUTAGE_MS = 1_000, 8_000
-"""A cluster is asked soon whether it is back: users wait for it, and a look costs little."""
-STALE_MS = 10_000
-"""A step that has waited longer for a worker is not taken: what was seen may no longer be so."""
+TOLD_AFTER = 3  # failures in a row before a user is told; a bug of ours is told of after the first
+FIRST_OUTAGE_MS, LONGEST_OUTAGE_MS = 1_000, 8_000  # users wait for the cluster, and a look costs little
+STALE_MS = 10_000  # a step that has waited longer for a worker is dropped: its observation is out of date
 
 
 class Engine(Generic[RowT, ObservedT, StepT]):
