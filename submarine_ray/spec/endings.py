@@ -44,7 +44,7 @@ def describe(status: int) -> str:
         name, meaning = _signal(-status)
         return f"was killed by {name}{f' ({meaning})' if meaning else ''}"
     meaning = _STATUSES.get(status, "")
-    if not meaning and status > 128 and status - 128 in set(signal.Signals):
+    if not meaning and status - 128 in set(signal.Signals):
         name, meaning = _signal(status - 128)
         meaning = f"{name}: {meaning}" if meaning else name
     return f"exited with status {status}{f' ({meaning})' if meaning else ''}"

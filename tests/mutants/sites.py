@@ -16,7 +16,7 @@ from cosmic_ray.mutating import mutate_code
 # The first needs arguments; a removed decorator is mostly a dataclass, without which nothing can be imported; small numbers,
 # short strings and members of enumerations are the same where they are equal.
 LEFT_OUT = re.compile(r"core/(Variable|RemoveDecorator|\w+_(?:Eq_Is|NotEq_IsNot|Is_Eq|IsNot_NotEq)$)")
-TUNING = re.compile(r"^\s*(?:[A-Z_]+(?:: \w+)?|[A-Z_]+, [A-Z_]+|\w+: int) = [\d_., *e-]+(?:\s*#.*)?$")
+TUNING = re.compile(r"^\s*(?:[A-Z_]+(?:: \w+)?|[A-Z_]+(?:, [A-Z_]+)+|\w+: int) = [\d_., *e-]+(?:\s*#.*)?$")
 
 
 @dataclass(frozen=True)

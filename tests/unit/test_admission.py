@@ -61,6 +61,12 @@ def test_whoever_is_overtaken_enough_in_one_go_is_kept_room_from_there_on() -> N
     assert found.kept_for == ("a1",)
 
 
+def test_nothing_is_left_of_what_is_held_wholly_or_twice() -> None:
+    one = Resources(1, 2, 3)
+    assert minus(one, one) == minus(one, Resources(2, 4, 6)) == Resources(0, 0, 0)
+    assert minus(one, Resources(0.5, 1, 1)) == Resources(0.5, 1, 2)
+
+
 def test_only_those_that_ask_overtake() -> None:
     waiting = [waits("a1", 4), waits("a2", 1), waits("a3", 1)]
     found = plan(Room(CPU4, held=Resources(2)), waiting, asking={"a3"})

@@ -21,6 +21,26 @@ def test_changes_are_gathered_for_a_moment_and_then_taken_once(monkeypatch: pyte
     assert told.take() == ["a", "b"] and told.take() == []
 
 
+def test_one_timer_wakes_for_all_that_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[tuple[float, bool]] = []
+
+    class Timer:
+        daemon = False
+
+        def __init__(self, seconds: float, _wake: object) -> None:
+            self.seconds = seconds
+
+        def start(self) -> None:
+            timers.append((self.seconds, self.daemon))
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    monkeypatch.setattr(change_queue, "GATHER_SECONDS", 60.0)
+    told = ChangeQueue(lambda: None)
+    told.add({"a"})
+    told.add({"b"})
+    assert timers == [(60.0, True)]  # no service waits for it to end
+
+
 def test_what_is_being_worked_on_is_told_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_queue, "GATHER_SECONDS", 0.0)
     told = ChangeQueue(lambda: None)

@@ -183,3 +183,7 @@ def test_the_message_is_the_runners_own_sentence() -> None:
     step = decide(desired("Running"), observed("FAILED", message=text, exit_code=3))
     assert isinstance(step, Observe)
     assert step.message == "worker-1 failed: it exited with status 3"
+
+
+def test_nothing_is_known_of_others_until_it_is_said() -> None:
+    assert Observed({}) == Observed({}, units=1, has_neighbours=False)

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from submarine_ray.clusters.drivers.base import Job, JobState
-from submarine_ray.spec.endings import Ending, describe, raised
+from submarine_ray.spec.endings import NEAR_LINES, Ending, describe, raised
 
 BEGUN = "Traceback (most recent call last):"
 
@@ -19,6 +19,8 @@ BEGUN = "Traceback (most recent call last):"
     [
         (1, "exited with status 1"),
         (3, "exited with status 3"),
+        (124, "exited with status 124 (its own time limit, as `timeout` has it)"),
+        (126, "exited with status 126 (a program was found and could not be executed)"),
         (127, "exited with status 127 (a program was not found)"),
         (137, "exited with status 137 (SIGKILL: out of memory, or killed by somebody)"),
         (139, "exited with status 139 (SIGSEGV: a crash in native code)"),
@@ -46,6 +48,8 @@ def test_exit_statuses_in_words(status: int, words: str) -> None:
           "  +-+---------------- 1 ----------------", "    | " + BEGUN, '    |   File "a.py", line 1', "    | ValueError: one",
           "    +------------------------------------"], "ValueError: one"),
         ([BEGUN, "  File", "ValueError: caught long ago", *("step" for _ in range(60))], None),
+        ([BEGUN, "ValueError: just now", *("step" for _ in range(NEAR_LINES - 1))], "ValueError: just now"),
+        ([BEGUN, "ValueError: too long ago", *("step" for _ in range(NEAR_LINES))], None),
         ([BEGUN, "  File"], None),
         (["epoch 1", "epoch 2"], None),
     ],

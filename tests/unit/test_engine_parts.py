@@ -11,6 +11,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from submarine_ray.core import paging
 from submarine_ray.core.engine.backoff import FIRST_MS, JITTER, LONGEST_MS, Backoff
+from submarine_ray.core.engine.feature import Outcome
+from submarine_ray.core.engine.restless import AT_ONCE, Restless
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.core.lanes import SLOW_MS, TIMES, Lanes, finish
 from submarine_ray.core.paging import Cursor
@@ -41,6 +43,21 @@ def test_each_pause_is_twice_the_one_before_up_to_the_longest() -> None:
 @pytest.mark.parametrize(("at", "share"), [(0, 1 - JITTER), (1, 1 + JITTER)])
 def test_a_pause_is_a_quarter_longer_or_shorter(at: float, share: float) -> None:
     assert Backoff(1000, 5000, Chance(at)).failed("x") == (1, int(1000 * share))
+
+
+def test_steps_at_once_are_counted_and_then_come_later() -> None:
+    now = 2**40 - 1
+    restless, at_once = Restless(), Outcome({"status": "x", "next_check_ms": now})
+    overdue, later = Outcome({"next_check_ms": now - 1}), Outcome({"next_check_ms": now + 1})
+    for _ in range(2):
+        assert [restless.settle("a", at_once, now) for _ in range(AT_ONCE)] == [at_once] * AT_ONCE
+        assert restless.settle("b", overdue, now) is overdue
+        delayed = restless.settle("a", at_once, now)
+        assert delayed.values["status"] == "x" and delayed.due_ms > now
+        assert restless.settle("a", later, now) is later  # it rests: the count begins anew
+    for _ in range(AT_ONCE):
+        restless.settle("b", overdue, now)
+    assert restless.settle("b", overdue, now).due_ms > now
 
 
 def test_lanes_bound_each_lane_and_all() -> None:
@@ -170,6 +187,12 @@ class Item(Base):
     __tablename__ = "item"
     id: Mapped[str] = mapped_column(String(9), primary_key=True)
     ms: Mapped[int] = mapped_column(BigInteger)
+
+
+def test_a_page_goes_up_unless_it_is_said() -> None:
+    up = str(paging.after(select(Item), Item.ms, Item.id, None, Cursor(1, "a")))
+    assert up == str(paging.after(select(Item), Item.ms, Item.id, None, Cursor(1, "a"), descending=False))
+    assert up != str(paging.after(select(Item), Item.ms, Item.id, None, Cursor(1, "a"), descending=True))
 
 
 @pytest.mark.parametrize("descending", [False, True])

@@ -106,3 +106,7 @@ def test_what_the_cluster_loses_starts_again_and_is_not_the_notebooks_fault(show
 def test_a_record_that_settles_is_not_deleted_yet() -> None:
     lately = Job("nb", JobState.FAILED, end_ms=999_500)
     assert decide(desired(Status.TERMINATING, wanted="delete"), observed(lately)) == Wait()
+
+
+def test_a_runner_has_said_nothing_until_it_says_it() -> None:
+    assert Said() == Said(address=None, was_idle=False)

@@ -70,6 +70,20 @@ def test_an_endpoint_without_room_for_another_replica_is_replaced_in_place(
     assert all("The old replica ends first" in one.message for one in cramped)
 
 
+def test_an_endpoint_that_is_not_there_yet_keeps_no_other_from_being_replaced_in_place() -> None:
+    before, after = config(1), config(1, version_uri="other")
+    after["applications"].insert(0, after["applications"][0] | {"name": "new"})
+    (cramped,) = room.arrange(after, deployed(before), ONE_GPU, Resources(gpu=2))
+    assert cramped.name == "m-1" and "another replica needs 1 GPU" in cramped.message
+    assert "and 0 of 1 is free" in cramped.message  # more is held than there is: not -1
+
+
+def test_a_deployment_that_names_no_number_has_one_replica() -> None:
+    before, after = config(0.4), config(0.5)
+    del before["applications"][0]["deployments"][0]["num_replicas"]
+    assert room.arrange(after, deployed(before), ONE_GPU, Resources(gpu=0.5)) == []
+
+
 def test_memory_may_be_what_there_is_no_room_for() -> None:
     before, after = config(0, memory=3 * GIB), config(0, memory=6 * GIB)
     (cramped,) = room.arrange(after, deployed(before), ONE_GPU, Resources(memory=6 * GIB))

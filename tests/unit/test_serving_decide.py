@@ -152,3 +152,9 @@ def test_a_cluster_is_told_what_it_does_not_show(
 ) -> None:
     config = {"applications": [{"name": name} for name in names]}
     assert decide.differs(config, Fence(2, "d"), {"declared": declared, "fence": fence}) is told
+
+
+def test_a_long_message_is_told_from_its_end() -> None:
+    serve = {"applications": {"m-1": {"status": "DEPLOY_FAILED", "message": f"begin{'x' * 3000}end"}}}
+    _, message = decide.state(EndpointRow(**ROW, status="Creating"), decide.Observed(serve=serve))
+    assert message is not None and len(message) == 2000 and message.endswith("end")

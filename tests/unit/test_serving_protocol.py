@@ -87,7 +87,7 @@ def test_values_of_another_type_are_refused(row: dict[str, object], said: str) -
 @pytest.mark.parametrize(
     ("wanted", "fits", "misfits"),
     [
-        ("int32", [1, 2.0, "7", True, -(2**31), 2**31 - 1], [2.5, "x", "2.0", None, math.nan, math.inf, 2**31, 2**70, [1, "x"], {}]),
+        ("int32", [1, 2.0, 3.0, "7", True, -(2**31), 2**31 - 1], [2.5, "x", "2.0", None, math.nan, math.inf, 2**31, 2**70, [1, "x"], {}]),
         ("int64", [2**63 - 1, -(2**63), 2.0**62], [2**63, 2.0**63, 1e300, -(2**63) - 1, "9223372036854775808"]),
         ("uint8", [0, 255, 255.0, "255"], [-1, 256, -1.0, "-1"]),
         ("uint64", [2**64 - 1, 0], [-1, 2**64]),
@@ -112,6 +112,26 @@ def test_what_fits_a_type(wanted: str, fits: list[Any], misfits: list[Any]) -> N
 def test_the_limits_are_exact() -> None:
     assert limits("int64") == (-(2**63), 2**63 - 1) and limits("uint64") == (0, 2**64 - 1)
     assert "from 0 to 255, such as 256" in str(misfit([1, 256], "uint8"))
+
+
+def test_what_is_no_table_stands_for_the_only_column() -> None:
+    one = signature(ColSpec("double", "x"))
+    assert from_mlflow(body({"inputs": [1.0, 2.5]}), one)
+    with pytest.raises(BadRequest, match="no double"):
+        from_mlflow(body({"inputs": ["high"]}), one)
+
+
+def test_a_long_name_is_cut_where_it_is_told() -> None:
+    for ask in (from_mlflow, from_v2):
+        with pytest.raises(BadRequest, match=f"unknown field '{'x' * 100}'"):
+            ask(body({"x" * 300: 1}), TYPED)
+
+
+def test_a_chat_is_handed_on_as_it_is() -> None:
+    chat = {"messages": [{"role": "user", "content": "hello"}]}
+    assert from_mlflow(body(chat), Signature()).data == chat
+    with pytest.raises(BadRequest, match="unknown field 'messages'"):
+        from_mlflow(body(chat), TENSOR)
 
 
 def test_open_inference_protocol() -> None:

@@ -182,3 +182,10 @@ def test_a_sweeps_whole_numbers_may_stand_in_a_shells_arithmetic() -> None:
     }
     command = ExperimentSpec.model_validate(document).meta.cmd or ""
     assert space.fill_command(command, {"n": 3}, shell=True) == 'train --steps "$((3 * 2))"'
+
+
+def test_names_above_others_are_as_deep_as_a_space_can_be() -> None:
+    assert space.above(["a.b.c", "d"]) == {"a", "a.b", "a.b.c", "d"}
+    deepest = ".".join("x" * (space.MAX_DEPTH + 1))
+    assert space.above([deepest]) == {".".join("x" * depth) for depth in range(1, space.MAX_DEPTH + 2)}
+    assert len(space.above([".".join("x" * 1000)])) == space.MAX_DEPTH + 3
