@@ -1,4 +1,4 @@
-"""How what runs on a cluster is reached: its endpoints, its dashboard."""
+"""The addresses of a cluster's endpoints and dashboard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Addresses:
         return kinds.of(row).address(row, self._means).dashboard(self._means)
 
     def outgoing(self, name: str) -> Outgoing | None:
-        """What checks the addresses that this cluster's registration names; None for the platform's own.
+        """The check of addresses for connections to this cluster; None for the platform's own.
 
         What a cluster has said may outlive its registration: then it is checked as well.
         """

@@ -13,7 +13,7 @@ from submarine_ray.spec.quantities import Resources
 Columns: TypeAlias = Mapping[str, object]
 
 OVERDUE_MS = 5_000
-"""A look that is so late has met a cluster that hangs, or nobody looks: what was noted counts no more."""
+"""After so long without an observation, the noted capacity is out of date: the cluster hangs, or no service runs."""
 
 
 def columns(capacity: Capacity) -> Columns:

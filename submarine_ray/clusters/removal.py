@@ -1,4 +1,4 @@
-"""Taking leave of a cluster: what users are told of what goes, what stays, and what a deletion waits for."""
+"""The messages of a cluster's deletion: what is deleted, what stays, and what the deletion waits for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from submarine_ray.clusters.tables import ClusterRow
 
 
 def given_up(row: ClusterRow, why_not: str | None) -> str:
-    """What has become of a cluster that was deleted by force, and what is left to do by hand."""
+    """The message after a forced deletion: what has happened, and what the user must still remove."""
     by_hand = kinds.of(row).by_hand(row)
     if by_hand is None:
         return f"{row.name!r} is forgotten; what ran there goes on until it ends."

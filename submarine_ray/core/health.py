@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0
 FRESH_SECONDS = 2.0
-PATIENCE_SECONDS = 1.0  # of one who asks, for a look that is fresher
+PATIENCE_SECONDS = 1.0  # how long a request waits for a fresher report
 STUCK_SECONDS = 15.0
 IDLE_SECONDS = 180.0  # a loop may wait for several clusters in turn
 FEW_FILES = 1000

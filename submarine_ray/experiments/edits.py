@@ -25,7 +25,7 @@ def edited(row: ExperimentRow, after: ExperimentSpec) -> list[str] | None:
 
 
 def describe(row: ExperimentRow, spec: ExperimentSpec, names: list[str]) -> str:
-    """The edit in words, for the experiment's history."""
+    """A sentence that describes the edit, for the experiment's history."""
     if "name" in names:
         renamed = f"from {row.name!r} to {spec.meta.name!r}"
         return f"A user changed its name {renamed}" + (f", and its {_listed(names, 'name')}." if names[1:] else ".")

@@ -1,4 +1,4 @@
-"""What replicas logged and MLflow did not take: their logs say so, and so do the experiment's events."""
+"""Finds records that MLflow has refused: replicas' logs report them, and the experiment's events repeat it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which time of a problem was seen last: what tells that it came again from that it is still there."""
+"""Remembers the last occurrence of a problem, to tell a new occurrence from the same one that lasts."""
 
 from __future__ import annotations
 

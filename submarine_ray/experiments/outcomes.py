@@ -15,14 +15,14 @@ from submarine_ray.spec.experiment import ExperimentStatus as Status
 
 YOUNG_PAUSE_MS, OLD_PAUSE_MS = 40, 1_500
 LOOKS_IN_AN_AGE = 12
-# Of clusters that tell of changes by themselves: only in case a word of theirs was lost.
+# For clusters that are watched: only in case an event was lost.
 WATCHED_PAUSE_MS = 300_000
 
 Values = dict[str, Any]
 
 
 def observed(row: ExperimentRow, step: decide.Observe, job: Job | None, watches: bool = False) -> Outcome:
-    """Note a state that the cluster shows; one that tells of changes by itself need not be looked at again soon."""
+    """Note a state that the cluster shows; a cluster that is watched need not be polled again soon."""
     values: Values = {
         "status": step.status,
         "reason": step.reason,

@@ -1,4 +1,4 @@
-"""Passwords of git repositories from before whole specs were sealed: they lay in a column beside them."""
+"""Moves passwords of git repositories into the sealed specs; earlier versions kept them in a column beside these."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def tags(session: Session, experiment_ids: Collection[str]) -> dict[str, list[st
 
 
 def choices(session: Session) -> Choices:
-    """What there is to filter by."""
+    """The values that lists can be filtered by."""
     owners = select(ExperimentRow.owner).where(_ALIVE, ExperimentRow.owner.is_not(None)).distinct()
     frameworks = select(ExperimentRow.framework).where(_ALIVE).distinct()
     tags = select(ExperimentTagRow.tag).distinct()
@@ -110,7 +110,7 @@ def choices(session: Session) -> Choices:
 
 
 def set_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
-    """Put these tags in place of the experiment's."""
+    """Replace the experiment's tags."""
     session.execute(delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == experiment_id))
     _add_tags(session, experiment_id, tags)
 

@@ -1,4 +1,4 @@
-"""What an experiment has brought: metrics, parameters, trials and artifacts, as MLflow has them."""
+"""An experiment's results in MLflow: metrics, parameters, trials and artifacts."""
 
 from __future__ import annotations
 

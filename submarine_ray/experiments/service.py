@@ -1,4 +1,4 @@
-"""The rules of experiments: what may be asked, and what asking changes. Observed state is the reconciler's alone."""
+"""The rules of experiments: which requests are valid, and what they change. Only the engine writes observed state."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ class ExperimentService(Line):
         }
 
     def _warnings(self, row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:
-        """What may be meant otherwise, and what the clusters of this kind cannot honour, is said, not passed over."""
+        """Warnings about settings that are ambiguous, or that clusters of this kind cannot apply."""
         environment = answers.stored_environment(row)
         found = [Event("NoShell", warning) for warning in spec.command_warnings]
         found += answers.told_of_packages(environment)

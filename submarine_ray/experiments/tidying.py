@@ -1,4 +1,4 @@
-"""Takes away what nobody needs any more: files that killed processes left on this machine's disk, and packages of code
+"""Deletes what is not needed any more: files that killed processes left on this machine's disk, and packages of code
 that no experiment refers to. Only what is certainly ours, and old.
 """
 

@@ -1,4 +1,4 @@
-"""The pure heart of notebooks: what is wanted and what was observed in, the next step out. No I/O."""
+"""Decides the next step of a notebook from its desired and observed state. Pure: no I/O."""
 
 from __future__ import annotations
 

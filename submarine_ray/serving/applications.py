@@ -1,4 +1,4 @@
-"""All that a cluster's Serve shall have, in the form of its REST API: rows in, declarative configuration out. Pure."""
+"""Builds Ray Serve's declarative configuration for a cluster from the rows of its endpoints. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOGGING: JsonObject = {"enable_access_log": False}
 
 @dataclass(frozen=True)
 class Desired:
-    """An endpoint that shall be there; `token` reads its model from MLflow, unless the cluster has it on its disk."""
+    """An endpoint's desired state. `token` reads its model from MLflow, unless that is on the cluster's disk."""
 
     name: str
     model_name: str
@@ -83,7 +83,7 @@ def application(endpoint: Desired, tracking_uri: str) -> Application:
 
 @dataclass(frozen=True)
 class Split:
-    """A model's requests, shared out to its versions by weight.
+    """How a model's requests are split between its versions, by weight.
 
     `replicas` is how many processes answer behind it, `nodes` how many nodes its cluster has.
     """
@@ -112,12 +112,12 @@ class Split:
 
 
 def split_name(model_name: str) -> str:
-    """The application that shares out; a colon is in no endpoint's name."""
+    """The name of the application that splits the requests; the colon keeps it apart from endpoints."""
     return f"traffic:{model_name}"
 
 
 def split_of(traffic: TrafficRow, endpoints: Iterable[EndpointRow], nodes: int = 1) -> Split:
-    """How a model's requests are shared out to those of a cluster's `endpoints` that have a weight."""
+    """How a model's requests are split between those of a cluster's `endpoints` that have a weight."""
     weights = {int(version): int(weight) for version, weight in orjson.loads(traffic.weights).items()}
     fronted = {one.model_version: one for one in endpoints if one.model_name == traffic.model_name}
     fronted = {version: one for version, one in fronted.items() if version in weights}
@@ -166,7 +166,10 @@ def configuration(
     http_options: JsonObject,
     hosts: Callable[[str], Sequence[str]] = lambda _application: (),
 ) -> ServeConfig:
-    """All of a cluster's applications: Serve's PUT replaces everything. `hosts` are further names one answers to."""
+    """The configuration of all applications of a cluster, because Serve's PUT replaces them all.
+
+    `hosts` returns further host names that an application accepts.
+    """
     applications = [
         *(application(endpoint, tracking_uri) for endpoint in endpoints),
         *(split_application(split) for split in splits),
@@ -178,5 +181,5 @@ def configuration(
 
 
 def digest(config: ServeConfig) -> str:
-    """What tells a configuration from others."""
+    """A short hash of a configuration."""
     return hashlib.sha256(orjson.dumps(config)).hexdigest()[:16]

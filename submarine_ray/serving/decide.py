@@ -1,4 +1,4 @@
-"""The pure heart of serving: what a cluster's Serve shows in, the next step and endpoints' states out."""
+"""Decides the next step for a cluster's Serve, and the states of its endpoints, from what Serve shows. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import EndpointStatus
 
-# When a cluster is looked at again, in ms: once it was told something, while something changes there, when all is as it
-# shall be, and when it has nothing. The last two find what was told late by a service that had been stopped.
+# After how many ms a cluster is observed again: after a PUT, while something changes, in the desired state, and without
+# endpoints. The last two find a late PUT of a service that had been suspended.
 TOLD, CHANGING, STEADY, EMPTY = 200, 500, 5_000, 60_000
 
 
@@ -27,7 +27,7 @@ Row = TypeVar("Row", EndpointRow, TrafficRow)
 
 @dataclass(frozen=True)
 class Observed:
-    """What a cluster shall have, read under its lease, and what it shows. `digest` tells `config` from others."""
+    """A cluster's desired state, read under its lease, and its observed state. `digest` is the hash of `config`."""
 
     endpoints: Sequence[EndpointRow] = ()
     traffic: Sequence[TrafficRow] = ()
@@ -49,7 +49,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Put:
-    """Tell Serve all that it shall have. `cramped`: endpoints that are replaced in place, and why."""
+    """Send Serve its whole configuration. `cramped`: endpoints that are replaced in place, and why."""
 
     config: ServeConfig
     digest: str
@@ -76,7 +76,7 @@ Step = Put | Note | Forget
 
 
 def next_step(row: ServingRow, observed: Observed) -> Step:
-    """PUT if the cluster has something else than it shall have; else note what it shows."""
+    """PUT if the cluster differs from its desired state; else note its observed state."""
     if not observed.is_registered:
         return Forget()
     config = deepcopy(observed.config)
@@ -89,7 +89,7 @@ def next_step(row: ServingRow, observed: Observed) -> Step:
 
 
 def refused(observed: Observed, why: str) -> list[tuple[EndpointRow, str, str | None]]:
-    """What a cluster's refusal means: to those that run already, nothing."""
+    """The states after a cluster has refused a configuration. Running endpoints keep theirs."""
     late = [row for row in observed.staying if row.status != EndpointStatus.RUNNING]
     return _changed([(row, EndpointStatus.FAILED, why) for row in late])
 
@@ -110,7 +110,7 @@ def _changed(found: Sequence[tuple[Row, str, str | None]]) -> list[tuple[Row, st
 
 
 def state(row: EndpointRow, observed: Observed) -> tuple[str, str | None]:
-    """What Serve says of an endpoint; but it runs only once it answers: the proxy may start after the replicas."""
+    """An endpoint's state. It is Running only once it answers, because the proxy may start after the replicas."""
     status, message = shown(row.name, observed.serve, row.status, row.replicas)
     if status == EndpointStatus.RUNNING != row.status and row.name not in observed.answering:
         return changing(row.status), "The replicas run; Serve's HTTP proxy does not answer yet."
@@ -118,8 +118,8 @@ def state(row: EndpointRow, observed: Observed) -> tuple[str, str | None]:
 
 
 def differs(config: ServeConfig, fence: Fence, serve: Served) -> bool:
-    """Whether a cluster, which shows `serve`, has something else than this: it was not told yet, was started anew, or
-    was told something older since. A cluster that has nothing and shall have nothing is left alone.
+    """Whether a cluster's configuration differs from this one: it has not got it yet, has been restarted, or has got an
+    older one since. A cluster that has no applications and needs none does not differ.
     """
     names = {application["name"] for application in config["applications"]}
     declared = set(serve["declared"])
@@ -134,16 +134,14 @@ _STATES = {
 
 
 def changing(before: str) -> str:
-    """What an endpoint is called that is not yet as was asked for."""
+    """The status of an endpoint that has not reached its desired state yet."""
     return EndpointStatus.UPDATING if before == EndpointStatus.UPDATING else EndpointStatus.CREATING
 
 
 def shown(
     name: str, serve: Served, before: str = EndpointStatus.CREATING, replicas: int | None = None
 ) -> tuple[str, str | None]:
-    """An endpoint's status and message, from Serve's status document, its status `before`, and how many `replicas` it
-    shall have.
-    """
+    """An endpoint's status and message, from Serve's state, its status `before` and its desired `replicas`."""
     found = serve["applications"].get(name)
     if found is None:
         return EndpointStatus.CREATING, None
@@ -157,7 +155,7 @@ def shown(
 
 
 def _reason(message: str) -> str:
-    """What a replica itself said (serve_apps' CannotServe, always one line), without its traceback."""
+    """The message of a replica's own error (serve_apps' CannotServe, always one line), without the traceback."""
     said = re.findall(r"CannotServe: (.+)", message)
     if said:
         return str(said[-1])[:2000]
@@ -167,7 +165,7 @@ def _reason(message: str) -> str:
 
 
 def _lacks(application: ApplicationDetails, replicas: int | None) -> str | None:
-    """Serve calls an application running until it has taken a change on; its replicas tell more, if listed."""
+    """Which replicas are missing, where Serve lists them: an application is RUNNING before a change is applied."""
     model = (application.get("deployments") or {}).get("model") or {}
     if "replicas" not in model or replicas is None:
         return None

@@ -1,4 +1,4 @@
-"""Asks clusters for the metrics of their endpoints: once for all who look, and only while somebody does.
+"""Collects the metrics of endpoints from clusters: once for all readers, and only while there are readers.
 
 What was found is in the database: every control service shows the same history.
 """
@@ -40,7 +40,7 @@ class Meter:
         return History(map(_counts, rows)).metrics(known)
 
     def now(self) -> dict[tuple[str, str], EndpointRates]:
-        """Those of the last half minute, as they were last seen, by cluster and endpoint."""
+        """The last known metrics of the last half minute, by cluster and endpoint."""
         with self._database.session() as session:
             rows = repository.last_counts(session, LAST)
         found: dict[tuple[str, str], History] = {}

@@ -24,7 +24,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 @dataclass(frozen=True)
 class Counts:
-    """What had passed until a moment: errors, and requests by latency (`buckets`: a bound in ms to all below it)."""
+    """Cumulative counts at a moment: errors, and requests by latency (`buckets`: upper bound in ms to count)."""
 
     at: float
     buckets: Mapping[float, float] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Counts:
         return self.buckets.get(inf, 0.0)
 
     def since(self, before: Counts) -> Counts:
-        """What came after `before`. Counters that are smaller began anew: then all that they say came after."""
+        """The counts since `before`. Counters that are smaller were reset: then their whole value counts."""
         if self.requests < before.requests:
             return self
         buckets = {bound: number - before.buckets.get(bound, 0.0) for bound, number in self.buckets.items()}
@@ -61,7 +61,7 @@ def counts(texts: Iterable[str], at: float) -> dict[str, Counts]:
 
 
 def quantile(share: float, passed: Counts) -> float | None:
-    """The latency in ms that `share` of the requests stayed below, as Prometheus' histogram_quantile estimates it."""
+    """The latency quantile `share` in ms, as Prometheus' histogram_quantile estimates it."""
     if passed.requests <= 0:
         return None
     rank, below, low = share * passed.requests, 0.0, 0.0

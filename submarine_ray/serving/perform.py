@@ -1,4 +1,4 @@
-"""Endpoints on the engine (core/engine/): a row is a cluster, and its step makes Serve there what users want."""
+"""Endpoints on the engine (core/engine/): a row is a cluster, and a step brings its Serve to the desired state."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Serving:
         self._tokens = tokens
 
     def ready(self) -> None:
-        """Nothing is waited for."""
+        """Nothing to prepare before a tick."""
 
     def observe(self, cluster: str, rows: Sequence[ServingRow]) -> Observed:
-        """What the cluster shall have, read under the lease of its row, and what it shows."""
+        """The cluster's desired state, read under the lease of its row, and its observed state."""
         with self._database.session() as session:
             endpoints = repository.on_cluster(session, cluster)
             traffic = repository.list_traffic(session, cluster)

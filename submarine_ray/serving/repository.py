@@ -37,7 +37,7 @@ def add(session: Session, row: EndpointRow) -> None:
 
 
 def change(session: Session, row: EndpointRow, replicas: int, each: Resources) -> None:
-    """Note what a user wants of an endpoint that is there, and that it is not so yet; one that is so stays as it is."""
+    """Write an endpoint's new desired state and set its status to Updating; an equal one changes nothing."""
     pairs = (
         ("replicas", row.replicas, replicas),
         ("CPUs each", row.cpu, each.cpu),
@@ -102,7 +102,7 @@ def _set_status(session: Session, seen: EndpointRow, status: str, message: str |
 
 
 def _tell_late(session: Session, cluster: str, happened: Sequence[Event]) -> None:
-    """Tell those of a cluster's endpoints that are not yet as users want them."""
+    """Set the message of those endpoints of a cluster that have not reached their desired state."""
     for row in on_cluster(session, cluster):
         if row.status != EndpointStatus.RUNNING:
             events.record(session, subject(row.name), happened)
@@ -226,25 +226,25 @@ def may_look(session: Session, cluster: str, now: int, fresh_ms: int) -> bool:
 
 
 def keep_counts(session: Session, cluster: str, found: Sequence[CountsRow], known: bool, forgotten_ms: int) -> None:
-    """Keep what a look has found, and drop what is older than `forgotten_ms`."""
+    """Store a sample of the metrics, and drop samples older than `forgotten_ms`."""
     session.execute(update(LookRow).where(LookRow.cluster == cluster).values(known=known))
     session.execute(delete(CountsRow).where(CountsRow.at_ms < forgotten_ms))
     session.add_all(found)
 
 
 def are_metrics_known(session: Session, cluster: str) -> bool:
-    """Whether the last look at a cluster has found any metrics."""
+    """Whether the last sample of a cluster had any metrics."""
     return bool(session.scalar(select(LookRow.known).where(LookRow.cluster == cluster)))
 
 
 def counts_of(session: Session, cluster: str, name: str, most: int) -> list[CountsRow]:
-    """The last looks at an endpoint, the oldest first."""
+    """The last samples of an endpoint, the oldest first."""
     mine = select(CountsRow).where(CountsRow.cluster == cluster, CountsRow.name == name)
     return list(session.scalars(mine.order_by(CountsRow.at_ms.desc()).limit(most)))[::-1]
 
 
 def last_counts(session: Session, most: int) -> list[CountsRow]:
-    """The last looks at each endpoint, the oldest first."""
+    """The last samples of each endpoint, the oldest first."""
     later = func.row_number().over(partition_by=(CountsRow.cluster, CountsRow.name), order_by=CountsRow.at_ms.desc())
     ranked = select(CountsRow, later.label("later")).subquery()
     rows = aliased(CountsRow, ranked)

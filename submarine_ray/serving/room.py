@@ -1,4 +1,4 @@
-"""Whether a changed endpoint's new replicas start before its old ones end, or after: pure."""
+"""Decides whether a changed endpoint's new replicas start before its old ones end, or after. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class InPlace:
 
 
 def arrange(config: ServeConfig, serve: Served, total: Resources | None, used: Resources) -> list[InPlace]:
-    """Tell Serve, in `config`, which changed applications to replace in place; what is to be told of them.
+    """Mark in `config` the changed applications that Serve must replace in place; returns them with the reasons.
 
     `used` is what is held once all is as `config` has it; `total` is None where the cluster has no bound.
     """
@@ -51,7 +51,7 @@ def waits(message: str | None) -> bool:
 
 
 def stuck(serve: Served) -> list[str]:
-    """Applications whose new replica waits for room that their own old ones have: no book had said so."""
+    """Applications whose new replica waits for resources that their own old replicas hold."""
     found = []
     for name, application in serve["applications"].items():
         model = (application.get("deployments") or {}).get("model") or {}
@@ -64,7 +64,7 @@ def stuck(serve: Served) -> list[str]:
 
 
 def in_place(config: ServeConfig, serve: Served, names: list[str]) -> list[InPlace]:
-    """Have Serve replace these in place after all, and leave the others as they are."""
+    """Mark these applications to be replaced in place, and leave the others unchanged."""
     for wanted in config["applications"]:
         running = _running(serve, wanted["name"])
         if running is not None:
@@ -74,14 +74,14 @@ def in_place(config: ServeConfig, serve: Served, names: list[str]) -> list[InPla
 
 
 def _running(serve: Served, name: str) -> Deployment | None:
-    """The configuration that an application's deployment has now; None where Serve tells none."""
+    """The current configuration of an application's model deployment; None where Serve shows none."""
     config = (serve["applications"].get(name) or {}).get("deployed_app_config")
     deployments = (config.get("deployments") or []) if config else []
     return next((one for one in deployments if one.get("name") == "model"), None)
 
 
 def _same(serve: Served, wanted: Application) -> bool:
-    """Whether no replica need be replaced."""
+    """Whether the change replaces no replica."""
     there = serve["applications"][wanted["name"]].get("deployed_app_config")
     running = _running(serve, wanted["name"]) or {}
     return (

@@ -1,4 +1,4 @@
-"""The rules of endpoints: which model is served where. The reconciler makes it so."""
+"""The rules of endpoints: which model is served where. The engine carries them out."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class ServingService:
         self._wake()
 
     def served(self, model_name: str) -> dict[int, str]:
-        """The endpoints of a model's versions, and their clusters, in words; without those that are being deleted."""
+        """A text that names the endpoints of a model and their clusters; without those that are being deleted."""
         with self._database.session() as session:
             rows = repository.of_model(session, model_name)
         return {row.model_version: f"{row.name!r} on cluster {row.cluster!r}" for row in rows}
@@ -132,7 +132,7 @@ class ServingService:
         return EndpointWithEvents(**dict(self._answer(row)), events=history)
 
     def scale(self, model_name: str, model_version: int, patch: EndpointPatch) -> Endpoint:
-        """Answer with other many replicas, or ones of another size, without a gap. Raises NotFound, InvalidSpec."""
+        """Change the number or the size of an endpoint's replicas, without a gap. Raises NotFound, InvalidSpec."""
         cluster = self._find(model_name, model_version).cluster
         each = None if patch.resources is None else self._size(cluster, patch.resources)
         with self._database.session(write=True) as session:
@@ -285,7 +285,7 @@ def endpoint_name(model_name: str, model_version: int) -> str:
 
 
 def holder(row: EndpointRow) -> str:
-    """An endpoint as those who wait for its resources know it."""
+    """An endpoint's name in messages to users who wait for its resources."""
     return f"endpoint {row.model_name} {row.model_version}"
 
 

@@ -51,7 +51,7 @@ class TrafficRow(Table):
 
 
 class ServingRow(Claimable, Table):
-    """All that a cluster's Serve shall have: its REST API replaces everything at once. Who holds the lease writes.
+    """The desired state of a cluster's Serve, which is replaced as a whole. Only the holder of the lease writes it.
 
     `generation` counts the changes of what users want there. The cluster shows the one that was last put (Fence).
     """

@@ -1,4 +1,4 @@
-"""The rules of shared traffic: one URL a model, whose requests go to its served versions by weight."""
+"""The rules of traffic splitting: one URL a model, whose requests go to its served versions by weight."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from submarine_ray.spec.serving import EndpointStatus, TrafficSpec
 
 
 class TrafficService:
-    """Sets, shows and ends the sharing of a model's requests."""
+    """Sets, shows and ends the split of a model's requests."""
 
     def __init__(self, database: Database, clusters: ClusterService, wake: Callable[[], None]) -> None:
         self._database = database
@@ -27,7 +27,7 @@ class TrafficService:
         self._wake = wake
 
     def put(self, model_name: str, spec: TrafficSpec) -> Traffic:
-        """Share requests out; weights that are there already are replaced, without a gap.
+        """Split a model's requests by weight; existing weights are replaced, without a gap.
 
         Raises InvalidSpec for a version that is not served, versions on several clusters, and clusters on Kubernetes,
         where each endpoint has a Ray cluster of its own.
@@ -70,7 +70,7 @@ class TrafficService:
             return [self._answer(row) for row in repository.list_traffic(session)]
 
     def delete(self, model_name: str) -> None:
-        """Take the common URL away. Raises NotFound."""
+        """Remove the model's common URL. Raises NotFound."""
         with self._database.session(write=True) as session:
             row = repository.find_traffic(session, model_name)
             if row is None:

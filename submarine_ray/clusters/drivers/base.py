@@ -1,4 +1,4 @@
-"""What the reconcilers ask of a cluster, whatever its kind, and how a cluster's refusals are told apart.
+"""The interface of all drivers of clusters, and the errors that they raise.
 
 These errors never reach HTTP: the reconcilers turn them into states and events.
 """
@@ -78,12 +78,12 @@ class AlreadySubmitted(ClusterError):
 
 
 class SubmissionRefused(ClusterError):
-    """The cluster understood and said no; trying again would be the same."""
+    """The cluster has refused the submission for good: trying again would not help."""
 
     reason = "SubmissionRefused"
 
     def sentence(self) -> str:
-        """What its experiment's user is told."""
+        """The message for the user."""
         return f"The cluster refused the job: {self}"
 
 
@@ -107,7 +107,7 @@ class UnknownJob(ClusterError):
 
 
 class Blocked(ClusterError):
-    """Not now, and trying again at once would be the same: a quota is used up, a right is missing."""
+    """The cluster refuses for now, such as for a quota that is used up or a right that is missing: try again later."""
 
     def __init__(self, reason: str, message: str, pause_ms: int) -> None:
         super().__init__(message)
@@ -304,7 +304,7 @@ class Driver(Protocol):
 
     @property
     def watches(self) -> bool:
-        """Whether the cluster tells of changes by itself, so that nobody need ask again and again."""
+        """Whether the driver watches the cluster and reports changes, so that polling is hardly needed."""
 
     def submit(self, submission: Submission) -> None:
         """Start a job. Raises AlreadySubmitted, SubmissionRefused, Blocked."""
@@ -318,7 +318,7 @@ class Driver(Protocol):
         """
 
     def follow_log(self, submission_id: str, since: Mark = BEGINNING) -> AsyncIterator[bytes]:
-        """What the job has written after `since` and goes on to write, in pieces, until it ends."""
+        """The log after `since`, in pieces, followed until the job ends."""
 
     def stop(self, submission_id: str) -> None:
         """Ask the job to end; no error if it has, or is unknown."""
@@ -336,7 +336,7 @@ class Driver(Protocol):
         """What the cluster has."""
 
     def maintain(self, fence: Fence, /) -> None:
-        """Mend what is the driver's own on the cluster, and take away what was left behind. Raises Superseded."""
+        """Repair what the driver itself has created on the cluster, and delete leftovers. Raises Superseded."""
 
     def applications(self) -> Served:
         """The state of Ray Serve."""
@@ -354,7 +354,7 @@ class Driver(Protocol):
         """The last lines that a replica has logged and written; none while it starts. Raises UnknownJob."""
 
     def dispose(self) -> None:
-        """Take away from the cluster all that this registration made there."""
+        """Delete everything that this registration has created on the cluster."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""

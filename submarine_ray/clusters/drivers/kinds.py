@@ -54,7 +54,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Means:
-    """What a kind works with. `notify(ids)` is told of experiments and notebooks whose cluster has seen a change."""
+    """What a kind works with. `notify(ids)` is called with the ids of what has changed there."""
 
     settings: Settings
     secrets: SecretBox

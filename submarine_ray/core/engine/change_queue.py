@@ -1,4 +1,4 @@
-"""What clusters have told of since it was last asked for."""
+"""Changes that clusters have reported and no tick has handled yet."""
 
 from __future__ import annotations
 

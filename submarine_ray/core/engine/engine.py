@@ -124,7 +124,7 @@ class Engine(Generic[RowT, ObservedT, StepT]):
         return self._pause()
 
     def _catch_up(self) -> None:
-        """Give back what could not be written while the database was away, and wake what clusters have told of."""
+        """Release rows that could not be written without the database, and wake rows that clusters have reported."""
         with self._lock:
             stranded = dict(self._stranded)
         changed = self.changes.take()

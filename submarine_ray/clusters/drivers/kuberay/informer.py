@@ -23,7 +23,7 @@ SILENCE_SECONDS = 100.0
 SYNC_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 GONE = 410
-# How many deleted objects are kept in mind: an answer to a call of ours may come later than the word of its deletion.
+# How many deleted objects are remembered: the answer to one of our calls may arrive after the event of the deletion.
 KNOWN_GONE = 100
 
 Changed = Callable[[Object | None, Object | None], None]

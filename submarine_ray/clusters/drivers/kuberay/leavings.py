@@ -1,4 +1,4 @@
-"""What jobs leave behind: Ray clusters that nobody owns, clusters of jobs that cannot go, launches without a job."""
+"""Deletes what jobs leave behind: Ray clusters without an owner or of a hanging deletion, Secrets without a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why pods do not run, in words for who waits for them."""
+"""Explains to users why pods do not run."""
 
 from __future__ import annotations
 

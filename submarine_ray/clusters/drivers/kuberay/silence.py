@@ -1,4 +1,4 @@
-"""Objects that nobody acts on: KubeRay's operator is down, or does not look at the namespace. Pure."""
+"""Detects that KubeRay's operator is down, or does not watch the namespace. Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def of_deletion(found: Object) -> Problem | None:
 
 
 def again_ms(found: Object) -> int:
-    """When to look again at an object that nobody has acted on yet: no word of the cluster's will tell."""
+    """When to look again at an object without a status: the watch will report nothing until then."""
     return max(MARGIN_MS, round((PATIENCE_SECONDS - age(found)) * 1000) + MARGIN_MS)
 
 
