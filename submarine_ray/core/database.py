@@ -183,8 +183,13 @@ def add_new(session: Session, row: Table, is_taken: str) -> None:
         raise AlreadyExists(is_taken) from failure
 
 
+def hold_up_nobody(engine: Engine) -> None:
+    """A service that is suspended in the middle of a transaction shall hold up the others for a moment only."""
+    if engine.dialect.name != "sqlite":
+        event.listen(engine, "connect", _let_go_of_rows)
+
+
 def _let_go_of_rows(connection: DBAPIConnection, _record: object) -> None:
-    """A service that is suspended in the middle of a transaction holds up the others for no longer than that."""
     with closing(connection.cursor()) as cursor:
         cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}")
         with suppress(DriverError):  # MySQL does not have it
@@ -208,7 +213,7 @@ def _engine(url: str) -> Engine:
             pool_recycle=1800,
             isolation_level="READ COMMITTED",
         )
-        event.listen(server, "connect", _let_go_of_rows)
+        hold_up_nobody(server)
         return server
     private.file(Path(url.removeprefix("sqlite:///")))  # SQLite makes the files beside it with the same mode
     engine = create_engine(url, pool_size=10, max_overflow=30, pool_timeout=POOL_WAIT_SECONDS)

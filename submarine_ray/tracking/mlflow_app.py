@@ -15,6 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from submarine_ray.access.origins import served_by
+from submarine_ray.core.database import hold_up_nobody
 from submarine_ray.core.envelope import error
 from submarine_ray.core.http import App, Message, Receive, Scope, Send
 from submarine_ray.core.settings import Settings
@@ -58,8 +59,9 @@ def load(settings: Settings) -> App:
     confine(handlers, sqlalchemy_store, settings.artifacts)
     refuse_what_is_not_understood(handlers)
     name_files(handlers)
-    handlers._get_tracking_store()
-    handlers._get_model_registry_store()
+    for store in (handlers._get_tracking_store(), handlers._get_model_registry_store()):
+        hold_up_nobody(store.engine)
+        store.engine.dispose()  # the connections that it has opened already
     return app  # type: ignore[no-any-return]
 
 

@@ -19,7 +19,7 @@ import yaml
 from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, text
 
-from submarine_ray.core.database import Database
+from submarine_ray.core.database import Database, hold_up_nobody
 from submarine_ray.core.errors import DatabaseUnavailable
 from submarine_ray.templates import library
 from tests.conftest import MariaDb, free_port, spec, users_environment, wait_until
@@ -151,6 +151,11 @@ def test_a_service_that_is_suspended_in_a_transaction_holds_up_nobody(
     monkeypatch.setattr("submarine_ray.core.database.IDLE_SECONDS", 1)
     url = mariadb.database(f"suspended_{uuid.uuid4().hex[:8]}")
     suspended, other = Database(url), Database(url)
+    of_mlflow = create_engine(url)
+    hold_up_nobody(of_mlflow)  # as its stores' engines, which MLflow makes
+    with of_mlflow.connect() as connection:
+        assert connection.scalar(text("SELECT @@idle_write_transaction_timeout")) == 1
+    of_mlflow.dispose()
     with other.session(write=True) as session:
         session.execute(text("CREATE TABLE row_of_it (id INT PRIMARY KEY, n INT)"))
         session.execute(text("INSERT INTO row_of_it VALUES (1, 0)"))
