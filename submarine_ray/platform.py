@@ -183,6 +183,7 @@ class Platform:
         self.health.stop()
         with ThreadPoolExecutor(len(self.background)) as pool:  # one whose cluster hangs takes no time from the others
             list(pool.map(lambda work: work.stop(), self.background))
+        self.tracking.stop()
         self.tensorboard.stop()
         self.clusters.close()
         self.database.close()

@@ -31,6 +31,9 @@ LOCK_SECONDS = 10  # of one statement that waits; below STATEMENT_SECONDS
 IDLE_SECONDS = 15  # of a transaction that has written and says no more; MariaDB ends it
 ALONE_SECONDS = 300.0  # a migration of large tables takes its time
 
+AWAY = (DatabaseUnavailable, OperationalError)
+"""What says that a database does not answer: of our sessions, and of engines that a library makes."""
+
 # MySQL's TEXT ends at 64 KB; a spec with a long command must fit.
 LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 
@@ -137,10 +140,13 @@ class Database:
                     raise DatabaseUnavailable("Another control service has been starting for too long.")
             try:
                 yield
-                connection.execute(text("DO RELEASE_LOCK(:lock)"), {"lock": name})
             except BaseException:
                 connection.invalidate()  # the lock goes with the connection's session, which the pool would keep
                 raise
+            try:
+                connection.execute(text("DO RELEASE_LOCK(:lock)"), {"lock": name})
+            except DBAPIError:  # what was to be done is done, and a connection that is lost holds no lock
+                connection.invalidate()
 
     def close(self) -> None:
         self.engine.dispose()

@@ -11,7 +11,7 @@ import structlog
 
 from submarine_ray.access.principals import PrincipalKind
 from submarine_ray.access.tokens import Tokens
-from submarine_ray.core.database import Database
+from submarine_ray.core.database import AWAY, Database
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound, TrackingUnavailable
 from submarine_ray.core.http import App
 from submarine_ray.core.settings import Settings
@@ -42,6 +42,7 @@ from submarine_ray.tracking.runs import NewRun, OpenedRun, OwnRuns, with_models
 log = structlog.get_logger(__name__)
 
 LOAD_SECONDS = 120
+AGAIN_SECONDS = 2.0
 ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
@@ -58,6 +59,7 @@ class TrackingService:
         self._database: Database | None = None
         self._points: MetricPoints | None = None
         self._own: OwnRuns | None = None
+        self._stopping = threading.Event()
 
     @property
     def uri(self) -> str:
@@ -98,13 +100,19 @@ class TrackingService:
         return self._database
 
     def start(self) -> None:
-        """Load MLflow in the background; what needs it waits."""
+        """Load MLflow in the background; what needs it waits. While its database is away, it is tried again."""
         threading.Thread(target=self._load, name="mlflow-load", daemon=True).start()
+
+    def stop(self) -> None:
+        """Try no more to load MLflow."""
+        self._stopping.set()
 
     def wait_ready(self, timeout: float = LOAD_SECONDS) -> None:
         """Raises TrackingUnavailable if MLflow could not be loaded, or not in time."""
         if not self._ready.wait(timeout):
             raise TrackingUnavailable("MLflow is still starting; try again in a moment.")
+        if isinstance(self._failure, AWAY):
+            raise TrackingUnavailable("MLflow's database does not answer; try again in a moment.")
         if self._failure is not None:
             raise TrackingUnavailable(f"MLflow did not start: {self._failure}. The service's log has more.")
 
@@ -275,23 +283,38 @@ class TrackingService:
         return [(model.name, model.model_id) for model in found]
 
     def _load(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._begin()
+                self._failure = None
+            except AWAY as failure:  # it may be back in a moment
+                self._failure = failure
+                log.warning("tracking.database_unavailable", why=str(failure.__cause__ or failure))
+            except BaseException as failure:
+                self._failure = failure
+                log.exception("tracking.load_failed")
+                self._stopping.set()
+            self._ready.set()
+            if self._failure is None:
+                return
+            self._stopping.wait(AGAIN_SECONDS)
+
+    def _begin(self) -> None:
+        database = Database(self._settings.mlflow_url)
         try:
-            database = Database(self._settings.mlflow_url)
             with database.alone("mlflow_migration"):  # MLflow's own has no lock
                 app = load(self._settings)
                 points = MetricPoints(database)
                 points.prepare()
-            self._database, self._points = database, points
-            from mlflow import MlflowClient
+        except BaseException:
+            database.close()
+            raise
+        from mlflow import MlflowClient
 
-            self._app = app
-            mlflow: Client = MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri)
-            self._mlflow = translating(mlflow)
-            self._own = OwnRuns(self._mlflow, database)
-        except BaseException as failure:
-            self._failure = failure
-            log.exception("tracking.load_failed")
-        self._ready.set()
+        mlflow: Client = MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri)
+        self._mlflow = translating(mlflow)
+        self._own = OwnRuns(self._mlflow, database)
+        self._app, self._database, self._points = app, database, points
 
     def _runs(self, mlflow_experiment: str, experiment_id: str) -> list[Run]:
         """An experiment's runs: its own first, then the replicas'."""

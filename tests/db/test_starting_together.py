@@ -167,3 +167,17 @@ def test_a_service_that_is_suspended_in_a_transaction_holds_up_nobody(
         assert session.scalar(text("SELECT n FROM row_of_it")) == 10
     suspended.close()
     other.close()
+
+
+def test_who_loses_the_connection_while_it_is_alone_has_done_its_work_and_keeps_no_other_out(mariadb: MariaDb) -> None:
+    url = mariadb.database(f"alone_{uuid.uuid4().hex[:8]}")
+    one, other = Database(url), Database(url)
+    with one.alone("a_lock"), other.engine.connect() as connection:
+        # Of this database alone; the server's restart would do the same to all.
+        mine = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+        for id in connection.scalars(text(mine)).all():
+            connection.execute(text(f"KILL {id}"))
+    with other.alone("a_lock"):
+        pass
+    one.close()
+    other.close()
