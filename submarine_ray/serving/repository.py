@@ -37,7 +37,7 @@ def add(session: Session, row: EndpointRow) -> None:
 
 
 def change(session: Session, row: EndpointRow, replicas: int, each: Resources) -> None:
-    """Write an endpoint's new desired state and set its status to Updating; an equal one changes nothing."""
+    """Write an endpoint's new desired state, which is not reached yet; an equal one changes nothing."""
     pairs = (
         ("replicas", row.replicas, replicas),
         ("CPUs each", row.cpu, each.cpu),
