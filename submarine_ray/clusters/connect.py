@@ -1,4 +1,4 @@
-"""From a registered cluster to its driver, kept while the registration stays the same."""
+"""Caches a driver for each registered cluster, until the registration changes."""
 
 from __future__ import annotations
 

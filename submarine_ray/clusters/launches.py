@@ -1,4 +1,4 @@
-"""Launches that wait to be fetched, by clusters whose records of jobs others may read.
+"""Launches that jobs fetch with a ticket, on clusters where others can read the records of jobs.
 
 A launch holds the users' variables, passwords and tokens. Such a cluster is given a ticket in its place: the job's
 runner fetches the launch with it, once. Whoever finds the ticket later, in a job's record or an agent's log, finds it

@@ -1,4 +1,4 @@
-"""What a cluster has, as its row keeps it: one control service looks, all of them read."""
+"""A cluster's observed capacity and health in its row: one control service observes, all of them read."""
 
 from __future__ import annotations
 

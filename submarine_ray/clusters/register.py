@@ -1,4 +1,4 @@
-"""From what somebody registers, by REST or a file, to the columns of a row, and back."""
+"""Converts registrations, from REST or a file, to the columns of a row and back."""
 
 from __future__ import annotations
 

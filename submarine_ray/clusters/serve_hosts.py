@@ -1,4 +1,4 @@
-"""The names in `Host` that a cluster's endpoints answer to (serve_apps/hosts.py looks at them)."""
+"""The values of `Host` that a cluster's endpoints accept (serve_apps/hosts.py checks them)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusters: which there are, what they have, and a driver for each."""
+"""The registry of clusters: their capacity and health, and a driver for each."""
 
 from __future__ import annotations
 

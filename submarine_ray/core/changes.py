@@ -1,4 +1,4 @@
-"""Waiting for a change without asking again and again: whoever changes a subject tells those who wait for it.
+"""Lets requests wait for a change without polling: whoever changes a subject notifies its waiters.
 
 What another control service changes is heard by its events (core/follower.py).
 """

@@ -1,4 +1,4 @@
-"""Routes whose bodies are validated in a thread: FastAPI would do it where all other requests wait for it."""
+"""Routes whose bodies are validated in a thread: FastAPI validates on the event loop, where other requests wait."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Is the service well? Looked at by a thread of its own: whoever asks is told what it saw last, and hardly waits.
+"""Health checks of the service. A thread runs them; requests get its last report, and hardly wait.
 
-Strangers may ask too: what is said names no path.
+The report needs no sign-in, so it names no path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who this control service is, the same across its restarts: leases bear its name."""
+"""The name of this control service, which stays the same across restarts: leases bear it."""
 
 from __future__ import annotations
 

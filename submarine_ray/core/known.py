@@ -1,4 +1,4 @@
-"""A change of what is not there is answered with 404, whatever the change: the body is looked at only afterwards."""
+"""PATCH of something unknown is answered with 404 before the body is validated."""
 
 from __future__ import annotations
 

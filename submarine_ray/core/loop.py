@@ -1,4 +1,4 @@
-"""The reconciler's loop: a thread that runs a tick again and again, at once when woken."""
+"""A background loop: a thread that runs a tick repeatedly, and at once when woken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses the service connects to on somebody's word: those of registered clusters, and what they name.
+"""Decides which addresses the service may connect to when a user names them, such as those of clusters.
 
 A host is resolved here, its addresses are checked, and the connection is opened to a checked one. So a name that leads
 elsewhere at the next look (DNS rebinding) leads nowhere.

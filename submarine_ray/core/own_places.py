@@ -1,4 +1,4 @@
-"""Whose the service's directories are, looked at before it starts."""
+"""Checks the owner and the permissions of the service's directories before it starts."""
 
 from __future__ import annotations
 

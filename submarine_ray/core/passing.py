@@ -1,4 +1,4 @@
-"""Which headers pass through the proxy, each way. What is of one connection, origin or machine stays behind."""
+"""Which headers the proxy forwards, each way. Those of one connection, origin or machine are dropped."""
 
 from __future__ import annotations
 

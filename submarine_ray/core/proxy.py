@@ -1,4 +1,4 @@
-"""A reverse proxy for pages that others serve: HTTP and WebSocket, streamed both ways, none of it kept.
+"""A reverse proxy for HTTP and WebSocket, streamed both ways without buffering.
 
 The proxies on offer for ASGI are dormant (docs/decisions/0008-own-reverse-proxy.md); the protocols are httpx's and
 websockets' here too. It sends through a transport, not a client: nothing keeps cookies or follows redirects.

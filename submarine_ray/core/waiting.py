@@ -1,4 +1,4 @@
-"""Waiting for what may never answer, such as a cluster: on threads of its own, so that nobody else waits with it.
+"""Runs calls that may hang, such as to a cluster, on threads of their own, so that other requests do not wait.
 
 Requests share forty threads. A handful of clusters that accept connections and say nothing would hold them all.
 """

@@ -1,4 +1,4 @@
-"""Lines of a large file, read in pieces from an index of where they begin, so that memory does not grow with it."""
+"""Reads lines of a large file through an index of their offsets, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an experiment's log is: on its cluster while it runs, then with its MLflow run. Nobody holds a whole one."""
+"""Reads an experiment's log: from its cluster while it runs, then from its MLflow run. Always in pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One job log, many replicas: each line of replica `worker-1` is prefixed with `[worker-1] `.
+"""The format of a job's log, in which each line of replica `worker-1` is prefixed with `[worker-1] `.
 
 A line that ends with a carriage return is not finished: a progress bar as it was at that moment. Who follows the log
 sees each; what is kept has the last alone (runner/output.py writes them).

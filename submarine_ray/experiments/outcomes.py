@@ -1,4 +1,4 @@
-"""What a step writes to the row and tells the user. Pure."""
+"""The outcomes of steps: columns to write and events for users. Pure."""
 
 from __future__ import annotations
 

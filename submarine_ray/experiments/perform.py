@@ -1,4 +1,4 @@
-"""The steps of an experiment: what was decided is done here, on its cluster and in MLflow. Each may be taken twice."""
+"""The engine's steps for experiments, on the cluster and in MLflow. Each may be repeated safely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs of jobs that have not been archived yet, on this service's disk: split by replica once, read by many.
+"""Copies of logs that are not archived yet, on this service's disk: split by replica once, for all readers.
 
 What is here is a copy; all of it can be dropped at any time at which nobody reads it.
 """

@@ -1,4 +1,4 @@
-"""The attempts of an experiment: the current one, and those that others have followed."""
+"""The attempts of an experiment: the current one, and earlier ones."""
 
 from __future__ import annotations
 

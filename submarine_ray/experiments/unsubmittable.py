@@ -1,4 +1,4 @@
-"""Attempts that cannot be submitted: which failures are final, so that none is tried for ever."""
+"""Decides which failures of a submission are final, so that none is retried for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notebook's job runs, and how its log says where JupyterLab listens."""
+"""Builds a notebook's launch, and reads from its log where JupyterLab listens."""
 
 from __future__ import annotations
 

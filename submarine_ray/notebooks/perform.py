@@ -1,4 +1,4 @@
-"""The steps of notebooks, as the engine takes them: the only writer of their observed state."""
+"""The engine's steps for notebooks: the only writer of their observed state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of notebooks: what may be asked, and what asking changes. Observed state is the reconciler's alone."""
+"""The rules of notebooks: which requests are valid, and what they change. Only the engine writes observed state."""
 
 from __future__ import annotations
 

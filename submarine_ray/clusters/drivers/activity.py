@@ -1,4 +1,4 @@
-"""Whether jobs still run, asked once for all who follow their logs, on threads that nobody else waits for."""
+"""Asks whether a job still runs, once for all followers of its log, on separate threads."""
 
 from __future__ import annotations
 

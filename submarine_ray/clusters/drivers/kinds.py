@@ -1,4 +1,4 @@
-"""What is particular to a kind of cluster: everything else in this project asks here, and compares no kinds.
+"""The interface of a kind of cluster. Everything else asks this interface and compares no kinds.
 
 Each kind is a package beside this module, named as in `spec.clusters`, whose module `kind` has KIND.
 """

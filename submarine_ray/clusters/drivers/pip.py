@@ -1,4 +1,4 @@
-"""Whether pip finds versions that fit together, asked before a cluster on this machine installs them.
+"""Checks that pip can resolve an environment's packages before a cluster on this machine installs them.
 
 Ray copies the whole environment first and tries three times: an impossible pin took minutes, and could not be stopped.
 """

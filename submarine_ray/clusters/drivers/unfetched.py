@@ -1,4 +1,4 @@
-"""Jobs that run and have not fetched what they are to run: their cluster does not reach this service."""
+"""Detects jobs that run but have not fetched their launch: their cluster does not reach this service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploaded code for a job, its failures as what they mean for an attempt."""
+"""Uploaded code for a job; its failures become the errors of drivers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The one mechanism that brings what is observed to what is desired: docs/engine.md."""
+"""The engine that brings the observed state to the desired state: docs/engine.md."""

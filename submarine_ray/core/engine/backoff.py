@@ -1,4 +1,4 @@
-"""How long to leave alone what has failed: each time twice as long, with some chance in it, up to minutes."""
+"""Exponential backoff with jitter, up to minutes."""
 
 from __future__ import annotations
 

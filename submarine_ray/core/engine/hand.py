@@ -1,4 +1,4 @@
-"""The rows that this process has in hand, and the heartbeat that keeps them leased while it works on them."""
+"""The rows that this process has leased, and the heartbeat that renews the leases while it works on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators see of the engines on /metrics: docs/engine.md says what each is good for."""
+"""The engines' metrics on /metrics: docs/engine.md explains each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows whose steps never come to an end: each is due again at once, and would be taken as fast as a worker can."""
+"""Slows down rows whose every step is due again at once: they would keep a worker busy without end."""
 
 from __future__ import annotations
 

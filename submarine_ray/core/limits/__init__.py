@@ -1,1 +1,1 @@
-"""What may be sent to the service: how much, how deep, how slowly. One policy, before every route and mounted app."""
+"""Limits of requests: size, depth and pace. One policy, applied before every route and mounted app."""

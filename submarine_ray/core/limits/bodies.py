@@ -1,4 +1,4 @@
-"""ASGI middleware: no route, and no mounted app, gets more than its bound, compressed, or deeper than it can read.
+"""ASGI middleware that limits the size and depth of bodies, for all routes and mounted apps, and uncompresses them.
 
 What our own API gets as JSON or YAML is read here, in a thread, and once; `core.documents` takes it from the scope.
 """

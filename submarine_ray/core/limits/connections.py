@@ -1,4 +1,4 @@
-"""How many connections there may be, in all and of each peer, with room left for health checks."""
+"""Limits the number of connections, in all and for each peer, and reserves some for health checks."""
 
 from __future__ import annotations
 

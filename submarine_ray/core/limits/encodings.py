@@ -1,4 +1,4 @@
-"""Compressed bodies, uncompressed here and nowhere behind: half a megabyte of gzip can be a gigabyte of zeros."""
+"""Uncompresses bodies, within a limit: half a megabyte of gzip can be a gigabyte of zeros."""
 
 from __future__ import annotations
 

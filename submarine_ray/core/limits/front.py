@@ -1,4 +1,4 @@
-"""Connections that a load balancer of our own passes on over a Unix socket: who sent them, by the PROXY protocol.
+"""Reads the client's address of connections that our own load balancer forwards over a Unix socket (PROXY protocol).
 
 Version 2 of it, as HAProxy writes it (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt): a binary header
 before the first byte of HTTP. uvicorn reads none. The socket is this user's alone, so what is said there is believed; a

@@ -1,4 +1,4 @@
-"""How much of what callers sent may lie in memory at once, and the threads that read it."""
+"""Limits the memory that bodies in processing take, and has the threads that parse them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each route takes. What is not listed takes SUBMARINE_MAX_BODY_BYTES."""
+"""The body limit of each route. Routes that are not listed have SUBMARINE_MAX_BODY_BYTES."""
 
 from __future__ import annotations
 

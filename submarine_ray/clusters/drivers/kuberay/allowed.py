@@ -1,4 +1,4 @@
-"""What of a namespace an experiment may name: what its cluster's registration allows, and never what is the platform's.
+"""Which objects of a namespace an experiment may name: those that the registration allows, never the platform's own.
 
 Whoever may submit could else read any Secret by mounting it, or act with any service account's rights. Pure, but for
 `check`.

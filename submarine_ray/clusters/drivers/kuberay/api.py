@@ -1,4 +1,4 @@
-"""The Kubernetes API: objects as plain dictionaries, errors as types, timeouts everywhere.
+"""A client of the Kubernetes API: objects are typed dictionaries, errors are types, all calls have timeouts.
 
 The official client gives the configuration (contexts, exec plugins, certificates, rotating tokens) and the connection.
 """

@@ -1,4 +1,4 @@
-"""`submarine cluster check`: everything that a cluster on Kubernetes needs, and what to do where it lacks."""
+"""`submarine cluster check`: checks everything that a cluster on Kubernetes needs, and says how to fix it."""
 
 from __future__ import annotations
 

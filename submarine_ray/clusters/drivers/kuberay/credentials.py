@@ -1,4 +1,4 @@
-"""From a registered cluster to a connection: a kubeconfig's text, a kubeconfig file, or the pod's service account."""
+"""Credentials for the Kubernetes API: a kubeconfig's text, a kubeconfig file, or the pod's service account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""List once, then watch: what a namespace has of one kind, always at hand, at the price of its changes alone."""
+"""Lists a namespace's objects of one kind once, then watches them: a cache that costs only the changes."""
 
 from __future__ import annotations
 

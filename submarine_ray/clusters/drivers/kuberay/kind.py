@@ -1,4 +1,4 @@
-"""What is particular to KubeRay on Kubernetes."""
+"""The kind of a cluster that KubeRay runs on Kubernetes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From submissions and endpoints to RayJob, RayCluster, RayService and the objects beside them. Pure."""
+"""Builds RayJob, RayCluster, RayService and their Secrets from submissions and endpoints. Pure."""
 
 from __future__ import annotations
 

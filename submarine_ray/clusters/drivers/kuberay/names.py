@@ -1,4 +1,4 @@
-"""What our objects are called and how they are marked, so that they are found again, and nobody else's are touched."""
+"""The names, labels and annotations of our objects, which tell them from those of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One registered namespace: its API, what is watched there, the Ray dashboards in it."""
+"""One registered namespace: its API, its watches and its Ray dashboards."""
 
 from __future__ import annotations
 

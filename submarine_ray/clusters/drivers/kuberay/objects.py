@@ -1,4 +1,4 @@
-"""Kubernetes' objects as types: their metadata in full, what a kind has besides as fields by name.
+"""Types for Kubernetes' objects: metadata in full, the spec and status of a kind as fields by name.
 
 Source: Kubernetes' `ObjectMeta`, `ListMeta`, `Status` and `WatchEvent` (apimachinery, `meta/v1`).
 """

@@ -1,4 +1,4 @@
-"""Pod templates: what a replica asks for, where it may run, what it sees. Pure."""
+"""Builds pod templates: resources, placement, volumes and environment. Pure."""
 
 from __future__ import annotations
 

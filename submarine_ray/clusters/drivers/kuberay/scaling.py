@@ -1,4 +1,4 @@
-"""An endpoint's pods are as many as its replicas: KubeRay leaves sizes to whoever changes them.
+"""Keeps an endpoint's number of pods equal to its replicas, which KubeRay does not do.
 
 Source: KubeRay's rayservice_controller.go compares hashes that leave the sizes of worker groups out, so a RayService
 with other many replicas changes nothing of the RayCluster that is there. decisions/0023 has what else was weighed.

@@ -1,4 +1,4 @@
-"""What KubeRay says of a RayJob, and what that means: one table, read from top to bottom.
+"""Maps a RayJob's status to the state of a job: one table, read from top to bottom.
 
 Source: RayJob's status of KubeRay 1.7.0 (`ray-operator/apis/ray/v1/rayjob_types.go`), and how a real one behaved. The
 deployment status decides; the job status alone may be behind, or ahead.

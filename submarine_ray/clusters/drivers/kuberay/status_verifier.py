@@ -1,4 +1,4 @@
-"""Where KubeRay's word is not enough, and Ray itself is asked.
+"""Verifies with Ray itself where KubeRay's status is not reliable.
 
 After failures that may be KubeRay's own, and of jobs whose head was away.
 """

@@ -1,4 +1,4 @@
-"""What is particular to the cluster that `submarine up` starts on this machine."""
+"""The kind of the cluster that `submarine up` starts on this machine."""
 
 from __future__ import annotations
 

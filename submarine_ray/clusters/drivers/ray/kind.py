@@ -1,4 +1,4 @@
-"""What is particular to a Ray cluster somewhere in the network."""
+"""The kind of a Ray cluster that is reached over the network."""
 
 from __future__ import annotations
 
