@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PARTS = "tests/unit/test_engine_parts.py"
+LEASES = "tests/unit/test_leases.py"
 STEPPED = (PARTS, "tests/reconcile/test_engine.py", "tests/reconcile/test_recovery.py")
 MACHINE = "tests/reconcile/test_interleaved.py"
 ALL = (*STEPPED, "tests/reconcile/test_threads.py", MACHINE)
@@ -14,10 +15,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/test_change_queue.py",
         "tests/reconcile/test_recovery.py",
     ),
-    "submarine_ray/core/engine/hand.py": ALL,
+    "submarine_ray/core/engine/hand.py": (LEASES, *ALL),
     "submarine_ray/core/engine/engine.py": ALL,
     "submarine_ray/core/lanes.py": (PARTS,),
-    "submarine_ray/core/leases.py": (*ALL, "tests/unit/test_clock.py"),
+    "submarine_ray/core/leases.py": (LEASES, *ALL, "tests/unit/test_clock.py"),
     "submarine_ray/core/paging.py": (PARTS,),
     "submarine_ray/experiments/decide.py": ("tests/unit/test_decide.py", "tests/reconcile/test_experiments.py"),
     "submarine_ray/notebooks/decide.py": ("tests/unit/test_notebook_decide.py", "tests/reconcile/test_notebooks.py"),

@@ -60,8 +60,8 @@ def mutants(path: str, source: str, chance: random.Random) -> Iterator[Mutant]:
     chance.shuffle(order)
     plain = _meaning(source)
     for place in order:
-        if TUNING.match(lines[place[0] - 1]):
-            continue  # how long or how many: a choice, and no fault
+        if TUNING.match(lines[place[0] - 1]) or lines[place[0] - 1].lstrip().startswith("@dataclass"):
+            continue  # how long or how many: a choice, and no fault; or what keeps code that is not there from writing
         name, occurrence = chance.choice(places[place])
         try:
             changed = mutate_code(source, plugins.get_operator(name)(), occurrence)
