@@ -9,6 +9,7 @@ from typing import Any
 from submarine_ray.cli import output
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.trials import metric_label
 
 LOOK_SECONDS = 1.0
 SHOWN_WHILE_RUNNING = 20  # what fits on a terminal, below a line that must stay in sight
@@ -57,7 +58,8 @@ def client_wait(client: ExperimentClient, id: str) -> None:
 
 
 def columns(sweep: dict[str, Any]) -> tuple[str, ...]:
-    return ("#", "Trial", "Status", *_params(sweep), *_metrics(sweep), "Seconds")
+    params = _params(sweep)
+    return ("#", "Trial", "Status", *params, *(metric_label(name, params) for name in _metrics(sweep)), "Seconds")
 
 
 def rows(sweep: dict[str, Any]) -> list[tuple[Any, ...]]:

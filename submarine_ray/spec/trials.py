@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 
 class TrialState:
@@ -13,6 +14,11 @@ class TrialState:
     STOPPED = "Stopped"
     FAILED = "Failed"
     ENDED = frozenset({SUCCEEDED, STOPPED, FAILED})
+
+
+def metric_label(metric: str, params: Collection[str]) -> str:
+    """What stands above a metric's column; a parameter of the sweep may have the same name."""
+    return f"{metric} (metric)" if metric in params else metric
 
 
 def rank(value: float | None, mode: str) -> float:

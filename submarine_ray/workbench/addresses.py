@@ -20,8 +20,13 @@ def experiments(**filters: str) -> str:
     return "/experiments" + (f"?{urlencode(said)}" if said else "")
 
 
+def attempt(experiment_id: str, number: int | None) -> str:
+    """How the page of comparisons names an attempt: `experiment@2`; None is the current one."""
+    return f"{experiment_id}@{number}" if number else experiment_id
+
+
 def compare(ids: Iterable[str]) -> str:
-    """Experiments side by side, or trials, each as `experiment/trial`."""
+    """Experiments side by side, or attempts (`experiment@2`), or trials of either (`experiment/trial`)."""
     return f"/compare?{urlencode({'ids': ','.join(ids)})}"
 
 

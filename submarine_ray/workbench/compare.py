@@ -1,10 +1,10 @@
-"""Several experiments or trials side by side: which parameters differ, and their curves in the same charts."""
+"""Several experiments, attempts or trials side by side: what differs, and their curves in the same charts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nicegui import ui
 from starlette.requests import Request
@@ -58,29 +58,44 @@ class _Column:
 
 
 async def _look(services: Services, id: str) -> _Column | None:
-    """Of an experiment, or a sweep's trial: `experiment/trial`; None if it is not there."""
-    experiment_id, _, trial_id = id.partition("/")
+    """Of an experiment, an attempt of it (`experiment@2`), or a trial of either (`experiment/trial`); None if it is
+    not there.
+    """
+    which, _, trial_id = id.partition("/")
+    experiment_id, _, number = which.partition("@")
+    attempt = int(number) if number.isdecimal() and len(number) < 9 else None
     try:
         found = await run_query(services.experiments.get, experiment_id)
         if trial_id:
-            return await _look_at_trial(services, found, trial_id)
+            return await _look_at_trial(services, found, trial_id, attempt)
+        if attempt:
+            return await asyncio.to_thread(_look_at_attempt, services, found, attempt)
         return await asyncio.to_thread(_look_at_experiment, services, found)
     except NotFound:
         return None
 
 
-def _look_at_experiment(services: Services, found: Experiment) -> _Column:
+def _look_at_attempt(services: Services, found: Experiment, number: int) -> _Column | None:
+    attempts = services.experiments.attempts.all(found.experiment_id)
+    shown = next((one for one in attempts if one.attempt == number), None)
+    if shown is None:
+        return None
+    column = _look_at_experiment(services, found, number)
+    return replace(column, name=f"{found.name}, attempt {number}", spec=shown.spec, status=shown.seen)
+
+
+def _look_at_experiment(services: Services, found: Experiment, attempt: int | None = None) -> _Column:
     id = found.experiment_id
-    runs = services.experiments.results.runs(id)
+    runs = services.experiments.results.runs(id, attempt)
     own = next(iter(runs), None)
-    logged = services.experiments.results.params(id)
+    logged = services.experiments.results.params(id, attempt)
     params = {one.key: one.value for one in logged if own and one.replica == runs[own]}
     latest = {one.key: one.value for one in services.tracking.latest([own])} if own else {}
     return _Column(id, found.name, found.spec, own, found.seen, params, latest)
 
 
-async def _look_at_trial(services: Services, sweep: Experiment, trial_id: str) -> _Column | None:
-    trials, _ = await run_query(services.experiments.results.trials, sweep.experiment_id)
+async def _look_at_trial(services: Services, sweep: Experiment, trial_id: str, attempt: int | None) -> _Column | None:
+    trials, _ = await run_query(services.experiments.results.trials, sweep.experiment_id, attempt)
     trial = next((one for one in trials if one.trial_id == trial_id), None)
     if trial is None:
         return None

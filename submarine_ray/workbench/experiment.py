@@ -120,6 +120,8 @@ class _Experiment:
         with self._choice, parts.row():
             choice = ui.select(options, value=self._chosen or 0, label="Attempt", on_change=self._choose)
             choice.props("dense outlined options-dense").style("min-width: 230px")
+            newest = [one.attempt for one in self._attempts[-addresses.MAX_COMPARED :]]
+            parts.link("Compare attempts", addresses.compare(addresses.attempt(self.id, number) for number in newest))
 
     async def _choose(self, event: ValueChangeEventArguments[int]) -> None:
         self._chosen, self._path, self._show_failure = event.value or None, "", False

@@ -10,6 +10,7 @@ from nicegui import ui
 from submarine_ray.spec.answers.base import Attributes
 from submarine_ray.spec.answers.experiments import SweepAttributes, Trial
 from submarine_ray.spec.numbers import is_finite
+from submarine_ray.spec.trials import metric_label
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.services import Services
@@ -19,10 +20,11 @@ async def draw(services: Services, experiment_id: str, attempt: int | None) -> p
     """Draw the trials; answers what brings them up to date."""
     content = ui.element("div").classes("stack")
     trials = services.experiments.results.trials
-    return await parts.redrawn(content, lambda found: _draw(experiment_id, *found), trials, experiment_id, attempt)
+    which = addresses.attempt(experiment_id, attempt)
+    return await parts.redrawn(content, lambda found: _draw(which, *found), trials, experiment_id, attempt)
 
 
-def _draw(experiment_id: str, found: list[Trial], attributes: Attributes) -> None:
+def _draw(which: str, found: list[Trial], attributes: Attributes) -> None:
     if not found or not isinstance(attributes, SweepAttributes):
         with parts.empty("No trials yet", "Each trial appears here as it begins."):
             return
@@ -31,7 +33,7 @@ def _draw(experiment_id: str, found: list[Trial], attributes: Attributes) -> Non
     columns = [parts.Column("number", "#", sortable=True), parts.Column("status", "Status", "status", sortable=True)]
     columns += [parts.Column(f"p {name}", name, sortable=True) for name in names]
     columns += [
-        parts.Column("metric", metric, sortable=True),
+        parts.Column("metric", metric_label(metric, names), sortable=True),
         parts.Column("seconds", "Seconds", sortable=True, wide=True),
         parts.Column("message", "Message", wide=True),
     ]
@@ -50,7 +52,7 @@ def _draw(experiment_id: str, found: list[Trial], attributes: Attributes) -> Non
     table = parts.table(columns, rows, "trialId", "Trials", select=True, page=25 if len(rows) > 25 else 0)
 
     def chosen() -> list[str]:
-        return [f"{experiment_id}/{row['trialId']}" for row in table.selected]
+        return [f"{which}/{row['trialId']}" for row in table.selected]
 
     compare.set_enabled(False)
     table.on_select(lambda: compare.set_enabled(2 <= len(chosen()) <= MAX_COMPARED))
@@ -67,7 +69,9 @@ def _draw(experiment_id: str, found: list[Trial], attributes: Attributes) -> Non
     with parts.card("Parallel coordinates"):
         values = [trial.metrics[metric] for trial in scored]
         lines = [[*map(trial.params.get, names), value] for trial, value in zip(scored, values, strict=True)]
-        charts.show(charts.parallel([*names, metric], lines, values), "Parallel coordinates", "chart tall")
+        charts.show(
+            charts.parallel([*names, metric_label(metric, names)], lines, values), "Parallel coordinates", "chart tall"
+        )
 
 
 def _history(scored: list[Trial], metric: str, mode: str) -> charts.Series:

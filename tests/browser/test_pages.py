@@ -200,6 +200,12 @@ def test_each_tab_shows_the_attempt_that_is_chosen(service: Service, page: Page)
     page.get_by_role("option", name="Attempt 2 (current): Succeeded").click()
     expect(page.locator(".notice.bad")).to_have_count(0)
     assert "attempt" not in page.url
+    page.get_by_role("link", name="Compare attempts").click()
+    for section, label, values in (
+        ("Parameters", "lr", ["0.1", "0.5"]), ("Metrics", "loss", ["6.0", "2.0"]), ("About", "Command", ["echo first", "true"])
+    ):  # fmt: skip
+        row = page.locator(f"tbody[aria-label={section}] tr").filter(has=page.get_by_role("rowheader", name=label))
+        expect(row.locator("td")).to_have_text(values)
     shown = service.cli("list", "attempt", id)
     assert "Failed" in shown and "KeyError" in shown and "Succeeded" in shown
     assert "KeyError: 'x'" in service.cli("logs", id, "--attempt", "1")
