@@ -53,7 +53,6 @@ SEEN_BY_THE_MACHINE: tuple[tuple[str, str, str], ...] = (
     ("submarine_ray/core/leases.py", "key == row.row_key, table.c.lock_token == row.lock_token", "key == row.row_key"),
     ("submarine_ray/core/leases.py", "mine.where(table.c.generation == row.generation)", "mine"),
     ("submarine_ray/core/leases.py", "table.lock_expires_ms < now)", "table.lock_expires_ms > 0)"),
-    ("submarine_ray/core/leases.py", "table.key().in_(claims), table.lock_token.in_(set(claims.values()))", "table.key().in_(claims)"),
     ("submarine_ray/core/leases.py", "values(lock_expires_ms=until)", "values(lock_expires_ms=table.lock_expires_ms)"),
     ("submarine_ray/core/leases.py", "        _mend(session, table, now, lessee)\n", "        pass\n"),
     ("submarine_ray/core/engine/hand.py", "self._renewed(going) if going else set()", "set(going)"),

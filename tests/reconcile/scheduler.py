@@ -172,7 +172,7 @@ class ChaosThings(Things):
             there.generations[row.id] = row.generation
             self.world.called(row.id, step.what, begun)
             outcome = super().perform(row, step, observed)
-            self.world.point(self.actor, long_while=0.3)
+            self.world.point(self.actor, long_while=0.4)
             return outcome
 
     def write(self, session: Session, row: ThingRow, outcome: Outcome) -> bool:
@@ -244,7 +244,7 @@ class Chaos:
 
     def long_while(self, actor: Actor) -> None:
         """The others take what is free by then. If things break, the service has been stopped, and no lease renewed."""
-        is_stopped = not self.is_kind and self.random.random() < 0.6
+        is_stopped = not self.is_kind and self.random.random() < 0.7
         if is_stopped:
             self.fault()
             actor.is_paused = True

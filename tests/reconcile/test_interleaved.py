@@ -62,7 +62,7 @@ class Services(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def much(self, number: int) -> None:
-        for _ in range(number % 20):
+        for _ in range(10 + number % 20):
             self.world.anything()
 
     @rule(which=SERVICES)
@@ -142,10 +142,10 @@ def test_many_more_ways_to_break(machine: type[Services]) -> None:
 
 
 @pytest.mark.db
-@pytest.mark.parametrize("machine", [Services])
+@pytest.mark.parametrize("machine", [Services, Breaking])
 def test_the_same_on_mariadb(machine: type[Services], mariadb: MariaDb) -> None:
     on_server = type(machine.__name__, (machine,), {"url": mariadb.database(f"interleaved_{machine.__name__.lower()}")})
-    run(on_server, settings(SHORT, max_examples=10))
+    run(on_server, settings(SHORT, max_examples=6))
 
 
 def run(machine: type[Services], how: settings = SHORT) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -59,6 +61,19 @@ def test_whoever_is_overtaken_enough_in_one_go_is_kept_room_from_there_on() -> N
     found = plan(Room(CPU4, held=Resources(1), slots=99), [waits("a1", 4), *small])
     assert len(found.grants) == MAX_OVERTAKEN and found.overtaken == {"a1": MAX_OVERTAKEN}
     assert found.kept_for == ("a1",)
+
+
+def test_who_has_waited_comes_before_who_has_not() -> None:
+    longest, later = Demand("z", Resources(1), since_ms=5), Demand("a", Resources(1), since_ms=6)
+    new = Demand("0", Resources(1))
+    assert sorted([new, later, longest], key=lambda one: one.place) == [longest, later, new]
+    assert new.ends and new.takes_slot and new.units == 1
+
+
+def test_room_is_kept_for_who_was_overtaken_more_than_enough() -> None:
+    big = replace(waits("a1", 4), overtaken=MAX_OVERTAKEN + 1)
+    found = plan(Room(CPU4, held=Resources(1), slots=99), [big, waits("a2", 0.1)])
+    assert found.kept_for == ("a1",) and not found.grants
 
 
 def test_nothing_is_left_of_what_is_held_wholly_or_twice() -> None:

@@ -53,6 +53,8 @@ def observed(*jobs: Job, **more: Any) -> Observed:
         (desired(reason=IS_CREATING), observed(Job("nb", JobState.PENDING)), Wait()),
         (desired(reason=IS_CREATING), observed(STUCK), Note(Status.CREATING, "It waits (2 of 2).")),
         (desired(reason="It waits (1 of 2)."), observed(STUCK), Wait()),
+        (desired(reason="Another reason."), observed(STUCK), Note(Status.CREATING, "It waits (2 of 2).")),
+        (desired(reason="Yet another."), observed(STUCK), Note(Status.CREATING, "It waits (2 of 2).")),
         (desired(reason="It waits (1 of 2)."), observed(Job("nb", JobState.PENDING)), Note(Status.CREATING, IS_CREATING)),
         (desired(), observed(RUNNING), ReadLog()),
         (desired(), observed(RUNNING, said=Said()), Wait()),

@@ -158,3 +158,10 @@ def test_a_long_message_is_told_from_its_end() -> None:
     serve = {"applications": {"m-1": {"status": "DEPLOY_FAILED", "message": f"begin{'x' * 3000}end"}}}
     _, message = decide.state(EndpointRow(**ROW, status="Creating"), decide.Observed(serve=serve))
     assert message is not None and len(message) == 2000 and message.endswith("end")
+
+
+def test_the_last_of_what_replicas_have_said_is_told() -> None:
+    said = "CannotServe: the first\nCannotServe: the last" + "x" * 3000
+    serve = {"applications": {"m-1": {"status": "DEPLOY_FAILED", "message": said}}}
+    _, message = decide.state(EndpointRow(**ROW, status="Creating"), decide.Observed(serve=serve))
+    assert message is not None and len(message) == 2000 and message.startswith("the lastx")

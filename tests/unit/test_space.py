@@ -41,6 +41,8 @@ def spec(cmd: str = "train.py --lr {{lr}}", replicas: int = 1, worker: Any = Non
         ({"searchSpace": {"lr": {"type": "gauss"}}}, "'gauss' is unknown; use uniform"),
         ({"searchSpace": {"lr": {"type": "uniform", "low": 0, "high": 1, "q": 1}}}, "uniform has no 'q'"),
         ({"searchSpace": {"lr": {"type": "uniform", "low": 0}}}, "uniform needs 'high'"),
+        ({"searchSpace": {"lr": {"type": "uniform"}}}, "uniform needs 'low'"),
+        ({"searchSpace": {"lr": {"type": "quniform", "low": 0, "high": 1, "q": 0}}}, "step must be above 0"),
         ({"searchSpace": {"lr": {"type": "uniform", "low": "a", "high": 1}}}, "'a' is no number"),
         ({"searchSpace": {"lr": {"type": "randint", "low": 0.5, "high": 2}}}, "is not an integer"),
         ({"searchSpace": {"lr": {"type": "quniform", "low": 0, "high": 1, "q": 2}}}, "step must be above 0"),
@@ -189,3 +191,8 @@ def test_names_above_others_are_as_deep_as_a_space_can_be() -> None:
     deepest = ".".join("x" * (space.MAX_DEPTH + 1))
     assert space.above([deepest]) == {".".join("x" * depth) for depth in range(1, space.MAX_DEPTH + 2)}
     assert len(space.above([".".join("x" * 1000)])) == space.MAX_DEPTH + 3
+
+
+def test_a_command_is_for_no_shell_unless_it_is_said() -> None:
+    filled = space.fill_command("run {{a}}", {"a": "x; $y"})
+    assert filled == space.fill_command("run {{a}}", {"a": "x; $y"}, shell=False)
