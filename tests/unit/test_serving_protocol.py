@@ -16,7 +16,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 from serve_apps.encoding import to_v2
 from serve_apps.errors import BadRequest
 from serve_apps.fitting import limits, misfit
-from serve_apps.parsing import Question, from_mlflow, from_v2
+from serve_apps.parsing import Question, cut, from_mlflow, from_v2
 from serve_apps.server import metadata
 from serve_apps.signature import Signature
 
@@ -125,6 +125,37 @@ def test_a_long_name_is_cut_where_it_is_told() -> None:
     for ask in (from_mlflow, from_v2):
         with pytest.raises(BadRequest, match=f"unknown field '{'x' * 100}'"):
             ask(body({"x" * 300: 1}), TYPED)
+
+
+def test_the_first_value_that_does_not_fit_is_told_and_cut() -> None:
+    said = [
+        misfit(np.array([1.5, 2.5]), "int32"),
+        misfit(np.array([2, 3]), "bool"),
+        misfit(np.array([math.inf]), "int32"),
+    ]
+    assert [str(one).partition("such as ")[2] for one in said] == ["1.5", "2", "inf"]
+    assert misfit(pd.Series([3.0], dtype=object), "int32") is None
+    assert str(misfit(["x" * 99], "int32")).endswith(f"such as '{'x' * 39}")
+    assert str(misfit([10**99], "int32")).endswith(f"such as 1{'0' * 39}")
+
+
+def test_a_table_may_say_its_character_set() -> None:
+    frame = from_mlflow(b"price,rooms\n1,2\n", TYPED, "Text/CSV; charset=utf-8").data
+    assert frame.to_dict("list") == {"price": [1.0], "rooms": [2]}
+
+
+def test_of_mlflows_message_what_is_wrong_is_kept() -> None:
+    assert cut("{'a': 1} Error: no such\n column.") == "no such column"
+    assert cut("[1] Failed to convert column a. Error: x.") == "Failed to convert column a. Error: x"
+
+
+def test_no_tensor_and_one_given_twice_are_refused() -> None:
+    for tensors in ([], "x", [1], {"a": 1}):
+        with pytest.raises(BadRequest, match="'inputs' must be a list of tensors"):
+            from_v2(body({"inputs": tensors}), TENSOR)
+    long = tensor("x" * 300, "FP32", 1)
+    with pytest.raises(BadRequest, match=f"tensor '{'x' * 100}' is given twice"):
+        from_v2(body({"inputs": [long, long]}), TENSOR)
 
 
 def test_a_chat_is_handed_on_as_it_is() -> None:
