@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 # What pip installs from where it lies: a URL, a version control system's, or a path.
-_PLACE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git\+|\.{0,2}/|.*\.(?:whl|tar\.gz|zip)$")
+_PLACE = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.-]*://|git\+|\.{0,2}/|.*\.(?:whl|tar\.gz|zip)$)")
 # Behind a requirement pip takes a comment, and options such as --hash.
 _BEHIND = re.compile(r"\s(?:#|--).*")
 
