@@ -67,7 +67,7 @@ class Run:
             self.say(f"{self.killed[path]:5} of {self.killed[path] + self.survived[path]:5}  {path}")
         share = killed / max(1, all_of_them)
         self.say(f"{killed} of {all_of_them} mutants killed ({share:.1%}), with --seed {self.asked.seed}")
-        self.status = 0 if share >= SHARE else 1
+        self.status = 0 if share >= self.asked.least else 1
         return True
 
     def note(self, mutant: Mutant, is_alive: bool) -> None:
@@ -84,6 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", default=list(TESTS))
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--least", type=float, default=SHARE, help="the share that must be killed")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the same mutants in the same order")
     run = Run(parser.parse_args())
     import tests.conftest  # noqa: F401 (it loads the profile that this one is made of)
