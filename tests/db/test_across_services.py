@@ -226,6 +226,8 @@ def test_an_endpoint_has_one_history_whichever_service_answers(
         now[0] += 1_000
         assert services[number % 2].serving.metrics("metered", 1) == found[0]
     assert cluster.looks == 6 and found[0].requests == 600 and found[0].requests_per_second == pytest.approx(9.09, 0.01)
+    asked = [pair[0].get(f"/api/v1/serve/metered/1/{name}").json()["result"] for name in ("metrics", "figures")]
+    assert asked[0]["history"] == asked[1]["course"] and len(asked[0]["history"]) == 5  # `figures` is the older name
     rates = [one.serving.all_rates()["metered-1"] for one in services]
     assert rates[0] == rates[1] and rates[0].requests_per_second == found[0].requests_per_second
     now[0] += 3_600_000

@@ -185,7 +185,7 @@ def test_owners_of_older_experiments_are_found(database: Database) -> None:
     command.upgrade(config, "head")
     with database.session() as session:
         assert [found.id for found in repository.page(session, Filter(owner="ada"), 0, 10)] == ["a"]
-        assert repository.distinct(session)["owner"] == ["ada"]
+        assert repository.choices(session).owners == ["ada"]
 
 
 def test_a_stopped_database_is_said_and_resumed(mariadb: MariaDb, tmp_path: Path) -> None:
