@@ -17,7 +17,7 @@ from submarine_ray.client import package
 from submarine_ray.client.ignored import Ignored
 from submarine_ray.client.package import TooMuch, pack_directory
 from submarine_ray.core.errors import InvalidSpec
-from submarine_ray.runner import code
+from submarine_ray.runner import fetching
 from submarine_ray.runner.errors import CodeSyncFailed
 from submarine_ray.spec.launch import Code
 from tests.packages import packages_at
@@ -84,14 +84,14 @@ def test_a_package_has_all_that_can_travel_and_says_the_rest(odd: Path, tmp_path
     ):
         assert sentence in said, sentence
     directory = packages_at(tmp_path / "store").unpack(packages_at(tmp_path / "store").add(content))
-    code.fetch(Code("package", str(directory)), tmp_path / "replica")
+    fetching.fetch(Code("package", str(directory)), tmp_path / "replica")
     got = tmp_path / "replica"
     assert (got / "data/a.csv").read_text() == "1" and (got / "logs").is_dir() and (got / "a\\b.txt").exists()
     assert os.access(got / "run.sh", os.X_OK) and not os.access(got / "a\\b.txt", os.X_OK)
 
 
 def test_local_code_is_copied_as_it_is(odd: Path, tmp_path: Path) -> None:
-    told = code.fetch(Code("local", str(odd)), tmp_path / "copied")
+    told = fetching.fetch(Code("local", str(odd)), tmp_path / "copied")
     got = tmp_path / "copied"
     assert (
         (got / "data/deep/b.csv").read_text() == "2" and (got / "logs").is_dir() and (got / "file").read_text() == "1"
@@ -100,10 +100,10 @@ def test_local_code_is_copied_as_it_is(odd: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE((got / "run.sh").stat().st_mode) == 0o755
     assert "the code: leaves out .#lock (a link to nothing)" in told
     assert not any(path.is_symlink() for path in got.rglob("*"))
-    told = code.fetch(Code("local", f"file://{odd / 'run.sh'}"), tmp_path / "one")
+    told = fetching.fetch(Code("local", f"file://{odd / 'run.sh'}"), tmp_path / "one")
     assert os.access(tmp_path / "one" / "run.sh", os.X_OK) and told == []
     with pytest.raises(CodeSyncFailed, match=r"nowhere cannot be read: .*No such file"):
-        code.fetch(Code("local", str(tmp_path / "nowhere")), tmp_path / "none")
+        fetching.fetch(Code("local", str(tmp_path / "nowhere")), tmp_path / "none")
 
 
 def test_a_package_reaches_a_cluster_without_our_disk_whole(
@@ -114,7 +114,7 @@ def test_a_package_reaches_a_cluster_without_our_disk_whole(
     with zipfile.ZipFile(io.BytesIO(store.wrapped(store.add(pack_directory(odd))))) as archive:
         archive.extractall(unpacked_by_ray)  # without modes, as some unpackers do
     monkeypatch.chdir(unpacked_by_ray)
-    code.fetch(Code("package", "package://abc"), tmp_path / "replica")
+    fetching.fetch(Code("package", "package://abc"), tmp_path / "replica")
     assert os.access(tmp_path / "replica" / "run.sh", os.X_OK) and (tmp_path / "replica" / "a\\b.txt").exists()
 
 
@@ -242,7 +242,7 @@ def test_links_in_zips_are_kept_inside_and_never_written_through(tmp_path: Path)
         ("dot", LINK, "."), ("sly", LINK, "dot/.."), ("loop", LINK, "loop"), ("../up", LINK, "real"),
     ]  # fmt: skip
     (tmp_path / "code.zip").write_bytes(zipped(*members))
-    told = code.fetch(Code("local", str(tmp_path / "code.zip")), tmp_path / "zip")
+    told = fetching.fetch(Code("local", str(tmp_path / "code.zip")), tmp_path / "zip")
     assert (tmp_path / "zip/good/x").read_text() == "1" and not list(outside.iterdir())
     assert not any(os.path.lexists(tmp_path / "zip" / name) for name in ("sly", "loop", "code.zip"))
     assert "the archive: leaves out sly, which leads out of it" in told and (tmp_path / "zip/out/evil").exists()
@@ -261,7 +261,7 @@ def test_links_in_tars_are_kept_inside_and_never_written_through(tmp_path: Path)
             file = tarfile.TarInfo(name)
             file.size, file.mode = 1, 0o755
             archive.addfile(file, io.BytesIO(b"1"))
-    told = code.fetch(Code("local", str(tmp_path / "code.tar.xz")), tmp_path / "tar")
+    told = fetching.fetch(Code("local", str(tmp_path / "code.tar.xz")), tmp_path / "tar")
     assert os.access(tmp_path / "tar/good/x", os.X_OK) and not list(outside.iterdir())
     assert not (tmp_path / "evil").exists() and "the archive: leaves out ../evil, which leads out of it" in told
 
@@ -270,7 +270,7 @@ def test_links_in_tars_are_kept_inside_and_never_written_through(tmp_path: Path)
 def test_a_broken_archive_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(CodeSyncFailed, match=r"cannot be read: the (zip|tar) is broken"):
-        code.fetch(Code("local", str(tmp_path / name)), tmp_path / "out")
+        fetching.fetch(Code("local", str(tmp_path / name)), tmp_path / "out")
 
 
 def test_an_archive_that_is_broken_inside_is_said(tmp_path: Path) -> None:
@@ -280,13 +280,13 @@ def test_an_archive_that_is_broken_inside_is_said(tmp_path: Path) -> None:
     content[5000:5100] = b"\xff" * 100
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(CodeSyncFailed, match="cannot be read: the zip is broken"):
-        code.fetch(Code("local", str(tmp_path / "a.zip")), tmp_path / "out")
+        fetching.fetch(Code("local", str(tmp_path / "a.zip")), tmp_path / "out")
 
 
 def test_a_socket_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("s")
-        assert code.fetch(Code("local", str(tmp_path)), tmp_path.parent / f"{tmp_path.name}-copy") == [
+        assert fetching.fetch(Code("local", str(tmp_path)), tmp_path.parent / f"{tmp_path.name}-copy") == [
             "the code: leaves out s (neither a file nor a directory)"
         ]
