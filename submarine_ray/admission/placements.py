@@ -11,7 +11,6 @@ from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.quantities import Resources
 
 # All that a cluster has, and its largest node; None where there is no bound, or none is known.
-Size = tuple[Resources | None, Resources | None]
 
 # Of a sweep that does not say how many may run at once, where room is made for what is asked.
 UNBOUNDED_TRIALS = 8
@@ -40,9 +39,12 @@ class Placements:
         """Refuse at once a process that no node of the cluster can ever hold. Raises InvalidSpec."""
         _check_node(self._clusters.seen(name), demand, field, "; ask for less, or choose another cluster")
 
-    def check_demand(self, name: str, spec: ExperimentSpec) -> None:
+    def seen(self, name: str) -> LastSeen:
+        """A cluster as it was last seen. Raises InvalidSpec."""
+        return self._clusters.seen(name)
+
+    def check_demand(self, seen: LastSeen, spec: ExperimentSpec) -> None:
         """Refuse at once what the cluster can never run. Raises InvalidSpec; an unseen cluster is given the benefit."""
-        seen = self._clusters.seen(name)
         if spec.queue:
             return
         hint = "; ask for less, choose another cluster, or set queue: true to wait for the cluster to grow"
@@ -50,18 +52,13 @@ class Placements:
             _check_node(seen, task.quantities, f"spec.{role}.resources", hint)
         if seen.total is not None and not spec.demand.fits(seen.total):
             lacks = shortage(spec.demand, seen.total)
-            raise InvalidSpec(f"all replicas together need {lacks} in the whole of cluster {name!r}{hint}", "spec")
+            raise InvalidSpec(f"all replicas together need {lacks} in the whole of cluster {seen.name!r}{hint}", "spec")
 
-    def size(self, name: str) -> Size:
-        """How large a cluster was when it was last seen: what `check_demand` goes by. Raises InvalidSpec."""
-        seen = self._clusters.seen(name)
-        return seen.total, seen.largest_node
-
-    def most_trials(self, name: str, spec: ExperimentSpec) -> int:
+    def most_trials(self, seen: LastSeen, spec: ExperimentSpec) -> int:
         """How many of a sweep's trials may run together if there is room; 1 of what is no sweep."""
         if spec.tune is None:
             return 1
-        unsaid = UNBOUNDED_TRIALS if self._clusters.capabilities(name).makes_room else spec.tune.trials
+        unsaid = UNBOUNDED_TRIALS if seen.capabilities.makes_room else spec.tune.trials
         return min(spec.tune.max_concurrent_trials or unsaid, spec.tune.trials)
 
     def _candidate(self, seen: LastSeen) -> Candidate:
@@ -73,7 +70,7 @@ class Placements:
             total=seen.total,
             largest_node=seen.largest_node,
             used=self._in_use(seen.name),
-            why="it is not running" if seen.is_here and not seen.healthy else None,
+            why="it is not running" if seen.capabilities.is_here and not seen.healthy else None,
         )
 
 

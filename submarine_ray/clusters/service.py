@@ -57,7 +57,7 @@ class LastSeen:
     largest_node: Resources | None
     labels: Mapping[str, str]
     gpu_type: str | None
-    is_here: bool
+    capabilities: Capabilities
 
 
 class ClusterService:
@@ -215,10 +215,16 @@ class ClusterService:
         with self._database.session() as session:
             return [_last_seen(row) for row in repository.list_all(session) if not row.deleting]
 
-    def check_pods(self, name: str, spec: ExperimentSpec, environment: EnvironmentSpec | None) -> None:
-        """Refuse what its pods may not be or cannot be. Raises InvalidSpec."""
+    def check_experiment(self, name: str, spec: ExperimentSpec, environment: EnvironmentSpec | None) -> LastSeen:
+        """The cluster that an experiment is sent to. Raises InvalidSpec if there is none, if its pods are not
+        allowed or not possible there, or if it cannot install the packages.
+        """
         row = self._known(name)
         kinds.of(row).check_experiment(row, spec, environment)
+        there = _last_seen(row)
+        if environment and environment.kernel_spec:
+            _check_conda(there.name, there.capabilities, environment.kernel_spec)
+        return there
 
     def _known(self, name: str) -> ClusterRow:
         row = self._find(name)
@@ -230,12 +236,8 @@ class ClusterService:
         return row
 
     def check_packages(self, name: str, kernel: KernelSpec) -> None:
-        """Refuse conda packages where this service knows that there is no conda. Raises InvalidSpec."""
-        if kernel.conda_dependencies and self.capabilities(name).is_here and shutil.which("conda") is None:
-            raise InvalidSpec(
-                f"cluster {name!r} has no conda; install it there, or list the packages as pipDependencies",
-                "environment.kernelSpec.condaDependencies",
-            )
+        """Refuse conda packages where this service knows that there is no conda. Raises InvalidSpec, NotFound."""
+        _check_conda(name, self.capabilities(name), kernel)
 
     def driver(self, name: str) -> Driver:
         """The cluster's driver. Raises Unreachable if it has none now."""
@@ -293,6 +295,14 @@ class ClusterService:
         return row
 
 
+def _check_conda(name: str, there: Capabilities, kernel: KernelSpec) -> None:
+    if kernel.conda_dependencies and there.is_here and shutil.which("conda") is None:
+        raise InvalidSpec(
+            f"cluster {name!r} has no conda; install it there, or list the packages as pipDependencies",
+            "environment.kernelSpec.condaDependencies",
+        )
+
+
 def _last_seen(row: ClusterRow) -> LastSeen:
     registered = register.registered(row)
     return LastSeen(
@@ -302,7 +312,7 @@ def _last_seen(row: ClusterRow) -> LastSeen:
         largest_node=observed.node(row),
         labels=registered.labels if registered else {},
         gpu_type=registered.gpu_type if registered else None,
-        is_here=kinds.of(row).capabilities(row).is_here,
+        capabilities=kinds.of(row).capabilities(row),
     )
 
 

@@ -15,6 +15,7 @@ log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE = 1.0
 FAILURE_PAUSE = 2.0
+APART = 0.02  # seconds between the beginnings of two ticks: what many ask for in a moment is done together
 
 
 class Loop:
@@ -29,12 +30,13 @@ class Loop:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._last_tick: float | None = None
+        self._began = -math.inf
 
     def start(self) -> None:
         self._thread.start()
 
     def wake(self, seconds: float = 0.0) -> None:
-        """Tick now: somebody changed a desired state; or in `seconds`, if no tick is to come before."""
+        """Tick as soon as may be: somebody changed a desired state; or in `seconds`, if no tick is to come before."""
         with self._lock:
             self._next = min(self._next, time.monotonic() + seconds)
         self._wake.set()
@@ -54,6 +56,7 @@ class Loop:
         while not self._stopping.is_set():
             with self._lock:
                 self._next = math.inf  # from here on: whoever wakes during the tick is not passed over
+            self._began = time.monotonic()
             pause = self._once()
             self._last_tick = time.monotonic()
             self.wake(min(pause, LONGEST_PAUSE))
@@ -62,7 +65,7 @@ class Loop:
     def _sleep(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            left = self._next - time.monotonic()
+            left = max(self._next, self._began + APART) - time.monotonic()
             if left <= 0:
                 return
             self._wake.wait(left)

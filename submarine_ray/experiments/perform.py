@@ -91,12 +91,13 @@ class Performer:
         been accepted before the cluster was first observed.
         """
         try:
-            size = self._admission.placements.size(row.cluster)
+            there = self._admission.placements.seen(row.cluster)
+            size = there.total, there.largest_node
             if isinstance(step, decide.Queue) and row.reason == "Queued" and self._fits.get(row.id) == size:
                 return None  # its spec need not be read at each look
             spec = stored_spec(row)
             stored_environment(row)
-            self._admission.placements.check_demand(row.cluster, spec)
+            self._admission.placements.check_demand(there, spec)
         except SecretLost as failure:  # waiting would not bring the key back
             return decide.Observe(Status.FAILED, "SecretLost", str(failure))
         except InvalidSpec as failure:

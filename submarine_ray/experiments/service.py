@@ -12,7 +12,7 @@ from submarine_ray.access.tombstones import bury
 from submarine_ray.admission.explain import Holder
 from submarine_ray.admission.rows import Line
 from submarine_ray.admission.service import Admission
-from submarine_ray.clusters.service import ClusterService
+from submarine_ray.clusters.service import ClusterService, LastSeen
 from submarine_ray.core import events
 from submarine_ray.core.changes import Changes
 from submarine_ray.core.clock import due_ms, iso, now_ms
@@ -36,7 +36,7 @@ from submarine_ray.spec.answers.base import Attributes, NumberedPage
 from submarine_ray.spec.answers.events import Event as HistoryEvent
 from submarine_ray.spec.answers.experiments import Experiment, ExperimentLog, ExperimentSummary, PodLog
 from submarine_ray.spec.deletions import DeletedKind
-from submarine_ray.spec.experiment import MAX_TAGS, ExperimentSpec, check_tag
+from submarine_ray.spec.experiment import MAX_TAGS, EnvironmentSpec, ExperimentSpec, check_tag
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.filters import Choices, Filter
 from submarine_ray.tracking.service import TrackingService
@@ -81,18 +81,18 @@ class ExperimentService(Line):
         """
         source = self._row(clone_of) if clone_of else None
         spec = restored(spec, (lambda: answers.stored_spec(source)) if source else None)
-        values = self._values(spec)
+        there, environment = self._accepting(spec)
         row = ExperimentRow(
             uid=str(uuid.uuid4()),
             status=Status.ACCEPTED,
             accepted_ms=now_ms(),
             next_check_ms=due_ms(),
             attempt=1,
-            **values,
+            **self._values(there, spec, environment),
         )
         row.generation, row.wanted, row.superseded, row.archived, row.failures = 1, "run", "", False, 0
         accepted = Event("Accepted", f"Accepted for cluster {row.cluster!r}.", None, Status.ACCEPTED)
-        happened = [accepted, *self._warnings(row, spec)]
+        happened = [accepted, *_warnings(there, spec, environment)]
         while True:
             row.id = self._ids.next()
             try:
@@ -195,17 +195,19 @@ class ExperimentService(Line):
         """
         if not rerun and (edited := self.edit(experiment_id, spec)):
             return edited
-        there = self._row(experiment_id)
-        spec = restored(spec, lambda: answers.stored_spec(there))
+        before = self._row(experiment_id)
+        spec = restored(spec, lambda: answers.stored_spec(before))
         # A placement has found its cluster; the experiment stays there.
-        values = self._values(spec, there.cluster if spec.placement else None)
+        there, environment = self._accepting(spec, before.cluster if spec.placement else None)
+        values = self._values(there, spec, environment)
+        warnings = _warnings(there, spec, environment)
         with self._database.session(write=True) as session:
             row = self._found(repository.find(session, experiment_id, lock=True), experiment_id)
             if values["cluster"] != row.cluster:
                 raise InvalidSpec(
                     f"the experiment runs on {row.cluster!r} and cannot move; create a new one there", "cluster"
                 )
-            before = row.status
+            status = row.status
             repository.keep_attempt(session, row, tried.outcome(row), logs.DIRECTORY)
             row.superseded = f"{row.superseded} {row.submission_id}".strip()
             for name, value in values.items():
@@ -217,8 +219,8 @@ class ExperimentService(Line):
             row.reason = row.message = row.incarnation = row.run_id = None
             row.created_ms = row.running_ms = row.finished_ms = row.deadline_ms = None
             row.next_check_ms = due_ms()
-            changed = Event("Patched", f"A new spec begins attempt {row.attempt}.", before, Status.ACCEPTED)
-            events.record(session, row.id, [changed, *self._warnings(row, spec)])
+            changed = Event("Patched", f"A new spec begins attempt {row.attempt}.", status, Status.ACCEPTED)
+            events.record(session, row.id, [changed, *warnings])
             repository.set_tags(session, row.id, spec.meta.tags)
         self._wake()
         return answers.whole(row)
@@ -295,23 +297,27 @@ class ExperimentService(Line):
         for experiment_id in ids:
             self._changes.tell(experiment_id)
 
-    def _values(self, spec: ExperimentSpec, cluster: str | None = None) -> dict[str, object]:
-        """The columns that a user's spec decides, on `cluster` or the one that it asks for. Raises InvalidSpec."""
+    def _accepting(self, spec: ExperimentSpec, cluster: str | None = None) -> tuple[LastSeen, EnvironmentSpec | None]:
+        """Where a user's spec runs, which is on `cluster` or the one that it asks for, and its environment. Raises
+        InvalidSpec.
+        """
         cluster = cluster or self._admission.placements.place(spec)
         environment = self._environments.resolve(spec.environment)
         if spec.code and spec.code.sync_mode == "package" and not self._packages.has(spec.code.url or ""):
             raise InvalidSpec("no such package was uploaded; PUT /api/v1/package uploads one", "code.url")
-        self._admission.placements.check_demand(cluster, spec)
-        self._clusters.check_pods(cluster, spec, environment)
-        if environment and environment.kernel_spec:
-            self._clusters.check_packages(cluster, environment.kernel_spec)
+        there = self._clusters.check_experiment(cluster, spec, environment)
+        self._admission.placements.check_demand(there, spec)
+        return there, environment
+
+    def _values(self, there: LastSeen, spec: ExperimentSpec, environment: EnvironmentSpec | None) -> dict[str, object]:
+        """The columns that a user's spec decides."""
         stored = spec.model_copy(update={"meta": spec.meta.model_copy(update={"experiment_id": None})})
         demand = spec.demand
         return {
             "name": spec.meta.name,
             "owner": spec.meta.owner,
             "framework": spec.meta.framework,
-            "cluster": cluster,
+            "cluster": there.name,
             "spec": answers.kept(stored),
             "environment": answers.kept(environment) if environment else None,
             "package": spec.code.url if spec.code and spec.code.sync_mode == "package" else None,
@@ -321,30 +327,8 @@ class ExperimentService(Line):
             "demand_cpu": demand.cpu,
             "demand_memory": demand.memory,
             "demand_gpu": demand.gpu,
-            "units": self._admission.placements.most_trials(cluster, spec),
+            "units": self._admission.placements.most_trials(there, spec),
         }
-
-    def _warnings(self, row: ExperimentRow, spec: ExperimentSpec) -> list[Event]:
-        """Warnings about settings that are ambiguous, or that clusters of this kind cannot apply."""
-        environment = answers.stored_environment(row)
-        found = [Event("NoShell", warning) for warning in spec.command_warnings]
-        found += answers.told_of_packages(environment)
-        if self._clusters.capabilities(row.cluster).has_pods:
-            return found
-        images = {environment.container_image} if environment else set()
-        images |= {task.image for task in spec.spec.values()}
-        found += [
-            Event(
-                "ImageIgnored",
-                f"The image {image!r} is not used: this cluster runs plain processes, not containers. The command "
-                "runs in the cluster's Python; list what it lacks in environment.kernelSpec.pipDependencies.",
-            )
-            for image in sorted(filter(None, images))
-        ]
-        if spec.kubernetes:
-            why = f"What 'kubernetes' says is not used: the experiment has no pods of its own on {row.cluster!r}."
-            found.append(Event("KubernetesIgnored", why))
-        return found
 
     def _row(self, experiment_id: str) -> ExperimentRow:
         with self._database.session() as session:
@@ -374,3 +358,25 @@ def _known(word: str | None, words: Sequence[str], field: str) -> str | None:
         if known.lower() == word.lower():
             return known
     raise InvalidSpec(f"unknown {field} {word[:80]!r}; use one of {', '.join(words)}", field)
+
+
+def _warnings(there: LastSeen, spec: ExperimentSpec, environment: EnvironmentSpec | None) -> list[Event]:
+    """Warnings about settings that are ambiguous, or that clusters of this kind cannot apply."""
+    found = [Event("NoShell", warning) for warning in spec.command_warnings]
+    found += answers.told_of_packages(environment)
+    if there.capabilities.has_pods:
+        return found
+    images = {environment.container_image} if environment else set()
+    images |= {task.image for task in spec.spec.values()}
+    found += [
+        Event(
+            "ImageIgnored",
+            f"The image {image!r} is not used: this cluster runs plain processes, not containers. The command "
+            "runs in the cluster's Python; list what it lacks in environment.kernelSpec.pipDependencies.",
+        )
+        for image in sorted(filter(None, images))
+    ]
+    if spec.kubernetes:
+        why = f"What 'kubernetes' says is not used: the experiment has no pods of its own on {there.name!r}."
+        found.append(Event("KubernetesIgnored", why))
+    return found

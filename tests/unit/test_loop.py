@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -67,6 +68,15 @@ def test_a_wake_during_a_tick_is_not_passed_over(ticks: Ticks, running: Loop) ->
     ticks.wait()
     ticks.wait()
     assert ticks.count == 3
+
+
+def test_what_many_ask_for_in_a_moment_is_done_by_few_ticks(ticks: Ticks, running: Loop) -> None:
+    begun = time.monotonic()
+    for _ in range(500):
+        running.wake()
+        time.sleep(0.0002)  # the loop's thread has its turn between two wakes
+    ticks.wait()
+    assert ticks.count <= 3 + (time.monotonic() - begun) / loop.APART
 
 
 def test_a_loop_that_sleeps_stops_at_once(ticks: Ticks) -> None:
