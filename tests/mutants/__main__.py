@@ -17,23 +17,34 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-from tests.mutants.plan import MACHINE, ONCE_UNSEEN, SEEN_BY_THE_MACHINE, TESTS
+from tests.mutants.plan import MACHINE, ONCE_UNSEEN, SEEN_BY_THE_MACHINE, SLOW, TESTS
 from tests.mutants.sites import Mutant, mutants, named
 from tests.mutants.trial import ROOT, Broken, Trials
 
 SURVIVORS = Path(__file__).with_name("survivors.md")
 SHARE = 0.95
+FEWEST = 100
+"""Of fewer a share says little: a slow machine, which tries few of them before the bound, must not fail by chance."""
 
 
 def drawn(modules: Sequence[str], seed: int) -> Iterator[tuple[Mutant, Sequence[str]]]:
-    """The faults that have a name, then the mutants of all modules in turn; with the tests that must see each."""
-    for faults, tests in ((ONCE_UNSEEN, None), (SEEN_BY_THE_MACHINE, (MACHINE,))):
-        for path, before, after in faults:
-            if path in modules:
-                yield named(path, (ROOT / path).read_text(), before, after), tests or TESTS[path]
-    of_each = [mutants(path, (ROOT / path).read_text(), random.Random(f"{seed}{path}")) for path in modules]
-    for turn in zip_longest(*of_each):
-        yield from ((mutant, TESTS[mutant.path]) for mutant in turn if mutant)
+    """All mutants, with the tests that must see each: first those of quick modules, then those of slow ones.
+
+    Of both, those with a name come first, then one of each module in turn. The order depends on the seed alone.
+    """
+    for part in ([one for one in modules if one not in SLOW], [one for one in modules if one in SLOW]):
+        for faults, tests in ((ONCE_UNSEEN, None), (SEEN_BY_THE_MACHINE, (MACHINE,))):
+            for path, before, after in faults:
+                if path in part:
+                    yield named(path, (ROOT / path).read_text(), before, after), tests or TESTS[path]
+        of_each = [mutants(path, (ROOT / path).read_text(), random.Random(f"{seed}{path}")) for path in part]
+        for turn in zip_longest(*of_each):
+            yield from ((mutant, TESTS[mutant.path]) for mutant in turn if mutant)
+
+
+def is_enough(killed: int, tried: int, least: float) -> bool:
+    """Whether a run passes: so many are killed, or too few were tried to tell."""
+    return tried < FEWEST or killed >= least * tried
 
 
 def listed() -> set[tuple[str, str]]:
@@ -52,6 +63,9 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if session.testsfailed:
+            self.say("the tests cannot be collected, without any mutant: run pytest on them")
+            return True
         trials, known, begun = Trials(session.items), listed(), time.monotonic()
         try:
             for mutant, tests in drawn(self.asked.modules, self.asked.seed):
@@ -62,12 +76,12 @@ class Run:
         except Broken as failure:
             self.say(str(failure))
             return True
-        killed, all_of_them = self.killed.total(), self.killed.total() + self.survived.total()
+        killed, tried = self.killed.total(), self.killed.total() + self.survived.total()
         for path in self.asked.modules:
             self.say(f"{self.killed[path]:5} of {self.killed[path] + self.survived[path]:5}  {path}")
-        share = killed / max(1, all_of_them)
-        self.say(f"{killed} of {all_of_them} mutants killed ({share:.1%}), with --seed {self.asked.seed}")
-        self.status = 0 if share >= self.asked.least else 1
+        share, judged = killed / max(1, tried), "" if tried >= FEWEST else f"; fewer than {FEWEST} are not judged"
+        self.say(f"{killed} of {tried} mutants killed ({share:.1%}), with --seed {self.asked.seed}{judged}")
+        self.status = 0 if is_enough(killed, tried, self.asked.least) else 1
         return True
 
     def note(self, mutant: Mutant, is_alive: bool) -> None:
@@ -84,13 +98,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", default=list(TESTS))
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
-    parser.add_argument("--least", type=float, default=SHARE, help="the share that must be killed")
+    parser.add_argument(
+        "--least", type=float, default=SHARE, help=f"the share that must be killed, of {FEWEST} at least"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the same mutants in the same order")
     run = Run(parser.parse_args())
     import tests.conftest  # noqa: F401 (it loads the profile that this one is made of)
 
     first = (Phase.explicit, Phase.generate)  # one failure is enough, however long it is
-    settings.register_profile("mutants", settings(), phases=first, report_multiple_bugs=False, database=None)
+    settings.register_profile(
+        "mutants", settings(), phases=first, report_multiple_bugs=False, database=None, derandomize=True
+    )
     settings.load_profile("mutants")
     files = sorted({test for path in run.asked.modules for test in TESTS[path]})
     options = ["-q", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-W", "ignore"]

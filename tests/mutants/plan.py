@@ -34,7 +34,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "submarine_ray/spec/space.py": ("tests/unit/test_space.py", "tests/unit/test_search.py"),
 }
 
-# Faults that once no fast test saw. Each run begins with them: module, a line's part, and what it becomes.
+SLOW = tuple(path for path, tests in TESTS.items() if set(STEPPED) <= set(tests))
+"""What many tests of a second each must see: tried after all others, so that a run with a bound tries most of them."""
+
+# Faults that once no fast test saw. Tried before a module's others: module, a line's part, and what it becomes.
 ONCE_UNSEEN: tuple[tuple[str, str, str], ...] = (
     ("submarine_ray/admission/decide.py", "minus(free, demand.unit.times(units))", "minus(free, demand.unit.times(0))"),
     ("submarine_ray/admission/decide.py", "one.memory - other.memory", "one.memory"),

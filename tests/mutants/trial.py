@@ -50,7 +50,7 @@ class Trials:
         self._reached: dict[tuple[str, tuple[str, ...]], Reach] = {}
 
     def survives(self, mutant: Mutant, tests: Sequence[str]) -> bool:
-        """Whether the tests pass all the same. Raises Broken if they fail without the mutant."""
+        """Whether the tests pass all the same: they do not if they crash or hang. Raises Broken if they fail without it."""
         mine = [item for item in self._items if item.nodeid.split("::")[0] in tests]
         key = (mutant.path, tuple(tests))
         if key not in self._reached:
@@ -105,7 +105,9 @@ def passes(items: Sequence[pytest.Item]) -> bool:
 
 
 def reach(path: str, items: Sequence[pytest.Item]) -> Reach:
-    """Run a module's tests without a mutant, and note what each reaches."""
+    """Run a module's tests without a mutant, and note what each reaches. Raises Broken if one fails or there are none."""
+    if not items:
+        raise Broken(f"no test of {path} was found")
 
     def work() -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -119,7 +121,7 @@ def reach(path: str, items: Sequence[pytest.Item]) -> Reach:
             found[item.nodeid] = [time.monotonic() - begun, sorted(lines)]
         return {"found": found}
 
-    answer = in_fork(work, 600) or {"failed": "within ten minutes"}
+    answer = in_fork(work, 600) or {"failed": "they died, or took more than ten minutes"}
     if "failed" in answer:
         raise Broken(f"the tests of {path} fail without a mutant: {answer['failed']}")
     found = answer["found"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.plan import ONCE_UNSEEN, SEEN_BY_THE_MACHINE, TESTS
+from tests.mutants.__main__ import FEWEST, drawn, is_enough
+from tests.mutants.plan import ONCE_UNSEEN, SEEN_BY_THE_MACHINE, SLOW, TESTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,3 +26,17 @@ def test_a_named_fault_can_still_be_made(path: str, before: str, after: str) -> 
     source = (ROOT / path).read_text()
     assert source.count(before) == 1 and path in TESTS
     compile(source.replace(before, after), path, "exec")
+
+
+def test_quick_modules_come_first_in_an_order_of_the_seed_alone() -> None:
+    slow, *quick = modules = [
+        f"submarine_ray/core/{name}.py" for name in ("engine/restless", "paging", "engine/backoff")
+    ]
+    first, again, other = ([mutant for mutant, _ in drawn(modules, seed)] for seed in (1, 1, 2))
+    assert first == again != other
+    paths = [mutant.path for mutant in first]
+    assert slow in SLOW and set(paths[: -paths.count(slow)]) == set(quick)
+
+
+def test_few_mutants_are_not_judged() -> None:
+    assert is_enough(0, FEWEST - 1, 0.9) and is_enough(90, 100, 0.9) and not is_enough(89, 100, 0.9)
