@@ -91,11 +91,13 @@ def test_values_of_another_type_are_refused(row: dict[str, object], said: str) -
         ("int64", [2**63 - 1, -(2**63), 2.0**62], [2**63, 2.0**63, 1e300, -(2**63) - 1, "9223372036854775808"]),
         ("uint8", [0, 255, 255.0, "255"], [-1, 256, -1.0, "-1"]),
         ("uint64", [2**64 - 1, 0], [-1, 2**64]),
+        ("int8", [-128], [128]), ("int16", [-(2**15)], [2**15]), ("uint16", [2**16 - 1], [2**16]), ("uint32", [2**32 - 1], [2**32]),
+        ("float16", [65504], [1e6]),
         ("float32", [1e38, 2**70, None, math.nan, math.inf, "1.5", "nan", True, 2**200 * 0.0], [1e39, "1e39", 2**200, "x", {}]),
         ("float64", [1e308, 2**200, "1e300", None], ["x", [None, "x"], 2**2000]),
         ("bool", [True, 0, 1.0, False], [2, 0.5, "true", None, -1]),
         ("string", ["a", None, math.nan, ""], [1, True, ["a"]]),
-        ("binary", ["aGVsbG8=", "", "aGVs\nbG8="], ["a", "a$==", "é", 5, None]),
+        ("binary", ["aGVsbG8=", "", "aGVs\nbG8="], ["a", "a$==", "aGVs$bG8=", "é", 5, None]),
         ("datetime", ["whatever"], []),
         ("object", [{}], []),
     ],
@@ -111,6 +113,7 @@ def test_what_fits_a_type(wanted: str, fits: list[Any], misfits: list[Any]) -> N
 
 def test_the_limits_are_exact() -> None:
     assert limits("int64") == (-(2**63), 2**63 - 1) and limits("uint64") == (0, 2**64 - 1)
+    assert limits("bool") == (0, 1)
     assert "from 0 to 255, such as 256" in str(misfit([1, 256], "uint8"))
 
 
@@ -160,7 +163,8 @@ def test_no_tensor_and_one_given_twice_are_refused() -> None:
 
 def test_a_chat_is_handed_on_as_it_is() -> None:
     chat = {"messages": [{"role": "user", "content": "hello"}]}
-    assert from_mlflow(body(chat), Signature()).data == chat
+    question = from_mlflow(body(chat), Signature())
+    assert (question.data, question.is_wrapped) == (chat, False) and question.params is not None
     with pytest.raises(BadRequest, match="unknown field 'messages'"):
         from_mlflow(body(chat), TENSOR)
 
@@ -198,6 +202,7 @@ def test_tensors_are_columns_or_named_tensors_by_the_signature() -> None:
         (TENSOR, [tensor("x", "FP32", 1, 2, shape=[1, 3])], "float32 tensor"),
         (TENSOR, [tensor("x", "NOPE", 1, 2, 3, shape=[1, 3])], "unknown datatype 'NOPE'.*float32 tensor"),
         (TENSOR, [tensor("x", "INT64", 1, 2, 3, shape=[1, 3])], "datatype is INT64"),
+        (TENSOR, [tensor("x", "BOOL", True, True, True, shape=[1, 3])], "datatype is BOOL"),
         (TENSOR, [tensor("x", "FP32", 1, 2, 3) | {"shape": "no"}], "float32 tensor"),
         (TENSOR, [tensor("x", "FP64", 1, 2, 1e300, shape=[1, 3])], "outside of float32"),
         (TENSOR, [tensor("x", "FP32", 1), tensor("y", "FP32", 1)], "there are 2 tensors"),
@@ -298,3 +303,109 @@ def test_times_that_fit_pass() -> None:
         assert len(
             from_mlflow(body({"dataframe_split": {"columns": ["sold"], "data": [[m] for m in moments]}}), sold).data
         ) == len(moments)
+
+
+def native(declared: Signature) -> Signature:
+    return Signature(declared.metadata, is_native=True)
+
+
+def split(columns: list[str], *rows: list[Any]) -> bytes:
+    return body({"dataframe_split": {"columns": columns, "data": list(rows)}})
+
+
+def test_rows_may_be_objects() -> None:
+    rows = [{"ids": 1, "image": [1, 2]}, {"ids": 2, "image": [3, 4]}]
+    found = from_mlflow(body({"instances": rows}), PAIR).data
+    assert {name: array.tolist() for name, array in found.items()} == {"ids": [1, 2], "image": [[1, 2], [3, 4]]}
+    typed = from_mlflow(body({"inputs": [{"price": 1, "rooms": 2}, {"price": 3, "rooms": 4}]}), TYPED).data
+    assert typed == [{"price": 1, "rooms": 2}, {"price": 3, "rooms": 4}]
+    with pytest.raises(BadRequest, match="column 'rooms' has values that are no long"):
+        from_mlflow(body({"inputs": [{"price": 1, "rooms": 2}, {"price": 1, "rooms": 2.5}]}), TYPED)
+    for value in (5, [], [1], [1, {"price": 1}]):
+        with pytest.raises(BadRequest, match="inputs has another form"):
+            from_mlflow(body({"inputs": value}), TYPED)
+
+
+def test_what_declares_nothing_takes_what_comes() -> None:
+    for declared in (Signature(), Signature(is_native=True)):
+        question = from_mlflow(body({"inputs": [1, 2]}), declared)
+        assert (question.data.tolist(), question.params, question.is_wrapped) == ([1, 2], None, True)
+        assert from_mlflow(split(["x"], [2**70 + 1]), declared).data["x"][0] == 2**70 + 1  # exactly
+    with pytest.raises(BadRequest, match="unknown field 'messages'"):
+        from_mlflow(body({"messages": [{"role": "user", "content": "hello"}]}), Signature(is_native=True))
+
+
+def test_cells_may_be_lists() -> None:
+    assert len(from_mlflow(body({"dataframe_records": [{"ids": 1, "image": [1, 2]}]}), PAIR).data) == 1
+    with pytest.raises(BadRequest, match="column 'image' has values that are no float32"):
+        from_mlflow(body({"dataframe_records": [{"ids": 1, "image": [1, "x"]}]}), PAIR)
+
+
+def test_a_table_may_be_empty() -> None:
+    assert from_mlflow(split(["town"]), signature(ColSpec("string", "town"))).data.empty
+    assert from_mlflow(split(["price", "rooms"]), TYPED).data.empty
+
+
+def test_columns_are_found_by_their_names_and_where_there_are_none_by_their_places() -> None:
+    frame = from_mlflow(split(["rooms", "price"], [2, 1.5]), TYPED).data
+    assert frame.to_dict("list") == {"price": [1.5], "rooms": [2]}
+    nameless = signature(ColSpec("double"), ColSpec("long"))
+    assert from_mlflow(split(["a", "b"], [1.5, 2]), nameless).data.to_dict("list") == {"a": [1.5], "b": [2]}
+    with pytest.raises(BadRequest, match="column 'b' has values that are no long"):
+        from_mlflow(split(["a", "b"], [1.5, 2.5]), nameless)
+    assert from_mlflow(split(["a"], [1.5]), nameless).data.to_dict("list") == {"a": [1.5]}  # the model refuses it
+    assert from_mlflow(body({"inputs": [[1.0, 2.5]]}), nameless).data.tolist() == [[1.0, 2.5]]
+
+
+def test_a_table_is_a_tensor_for_who_is_called_with_one() -> None:
+    table = split(["a", "b", "c"], [1.5, 2, 3])
+    assert isinstance(from_mlflow(table, TENSOR).data, pd.DataFrame)
+    array = from_mlflow(table, native(TENSOR)).data
+    assert isinstance(array, np.ndarray) and array.dtype == np.float32 and array.tolist() == [[1.5, 2, 3]]
+    with pytest.raises(BadRequest, match="column 'c' has values that are outside of float32"):
+        from_mlflow(split(["a", "b", "c"], [1.5, 2, 1e300]), TENSOR)
+    frame = from_mlflow(split(["rooms", "price"], [2, 3]), native(TYPED)).data
+    assert isinstance(frame, pd.DataFrame) and list(frame.columns) == ["price", "rooms"]
+
+
+def test_a_table_may_be_parquet() -> None:
+    written = pd.DataFrame({"price": [1.5], "rooms": [2]}).to_parquet()
+    frame = from_mlflow(written, TYPED, "application/vnd.apache.parquet").data
+    assert frame.to_dict("list") == {"price": [1.5], "rooms": [2]}
+    with pytest.raises(BadRequest, match="the body is no table"):
+        from_mlflow(b"price,rooms", TYPED, "application/vnd.apache.parquet")
+
+
+def test_of_several_unknown_fields_the_first_is_told() -> None:
+    for ask in (from_mlflow, from_v2):
+        with pytest.raises(BadRequest, match="unknown field 'a'"):
+            ask(body({"b": 1, "a": 1, "c": 1}), TYPED)
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert cut("x" * 600) == "x" * 500
+
+
+def test_tensors_of_a_native_model_have_the_shape_that_it_declares() -> None:
+    def ask(*shape: int) -> Any:
+        pair = [tensor("ids", "INT32", 5), tensor("image", "FP32", 1, 2, shape=list(shape))]
+        return from_v2(body({"inputs": pair}), native(PAIR)).data
+
+    assert ask(1, 2)["image"].shape == (1, 2)
+    with pytest.raises(BadRequest, match=r"the tensors do not fit: Shape of input \(2, 1\)"):
+        ask(2, 1)
+
+
+def test_tensors_without_names_are_numbered_and_outputs_may_be_chosen() -> None:
+    bare = {"shape": [1], "datatype": "INT8", "data": [7]}
+    question = from_v2(body({"inputs": [bare, bare], "outputs": [{"name": "b"}, {"name": "a"}]}), Signature())
+    assert (list(question.data), question.wanted) == (["0", "1"], ("b", "a"))
+    assert from_v2(body({"inputs": [bare]}), Signature()).data.tolist() == [7]
+    wider = signature(TensorSpec(np.dtype("int64"), (-1,)))
+    assert from_v2(body({"inputs": [bare]}), wider).data.dtype == np.int64
+
+
+def test_why_values_do_not_fit_names_the_first_of_them() -> None:
+    assert misfit(np.array([math.inf]), "int32") == "are no int32, such as inf"
+    assert misfit(["a", None, 5], "string") == "are no text (int)"
+    assert misfit([[1, 2], [3]], "int32") == "have different lengths"
