@@ -196,3 +196,143 @@ def test_names_above_others_are_as_deep_as_a_space_can_be() -> None:
 def test_a_command_is_for_no_shell_unless_it_is_said() -> None:
     filled = space.fill_command("run {{a}}", {"a": "x; $y"})
     assert filled == space.fill_command("run {{a}}", {"a": "x; $y"}, shell=False)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """A space whose innermost domain is so many choices deep."""
+    domain: dict[str, Any] = {"type": "uniform", "low": 0, "high": 1}
+    for _ in range(depth):
+        domain = {"type": "choice", "values": [{"x": domain}]}
+    return {"x": domain}
+
+
+def test_a_space_is_as_deep_as_it_may_be() -> None:
+    whole = space.normalized(nested(space.MAX_DEPTH))
+    assert [name for name, _ in space.domains(whole)][-1] == ".".join("x" * (space.MAX_DEPTH + 1))
+    with pytest.raises(ValueError, match=f"is nested more than {space.MAX_DEPTH} deep"):
+        space.normalized(nested(space.MAX_DEPTH + 1))
+
+
+def test_every_domain_has_its_dotted_name() -> None:
+    whole = space.normalized({"kind": {"type": "choice", "values": [1, "a"]}} | CHOICE)
+    assert [name for name, _ in space.domains(whole)] == ["kind", "optimizer", "optimizer.momentum"]
+
+
+def test_constants_of_a_branch_are_as_they_were_written() -> None:
+    branch = {"name": "prototype", "layers": 3, "more": {"a": 1}, "none": None}
+    whole = space.normalized({"model": {"type": "choice", "values": [branch]}})
+    assert whole["model"] == {"type": "choice", "values": [branch]}
+    assert space.samples(whole, 1, 0, grid=False) == [{"model": branch}]
+
+
+@pytest.mark.parametrize(
+    ("domain", "message"),
+    [
+        ({"low": 1, "high": 2}, "x: is no domain"),
+        ({"type": "y" * 99}, f"x.type: '{'y' * 80}' is unknown"),
+        ({"type": "uniform", "low": 1, "high": 1}, "low 1 is not below high 1"),
+        ({"type": "uniform", "low": True, "high": 2}, "x.low: 'True' is no number"),
+        ({"type": "uniform", "low": "z" * 99, "high": 2}, f"x.low: '{'z' * 80}' is no number"),
+        ({"type": "uniform", "low": 10**400, "high": 2}, f"x.low: '1{'0' * 79}' is no number"),
+        ({"type": "uniform", "low": "nan", "high": 2}, "x.low: nan is not finite"),
+        ({"type": "loguniform", "low": -1, "high": 2}, "a logarithmic range begins above 0"),
+        ({"type": "normal", "mean": 0, "sd": -1}, "x.sd: must be above 0"),
+        ({"type": "quniform", "low": 16, "high": 64, "q": 49}, "the step must be above 0"),
+        ({"type": "choice", "values": "abc"}, "x.values: must be a list"),
+        ({"type": "choice", "values": [0] * (space.MAX_VALUES + 1)}, f"x.values: has {space.MAX_VALUES + 1} values"),
+    ],
+)
+def test_what_is_no_domain_is_told_by_its_name(domain: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        space.normalized({"x": domain})
+
+
+def test_a_long_name_is_told_by_its_beginning() -> None:
+    with pytest.raises(ValueError, match=f"^'{'-' * 120}' cannot name"):
+        space.normalized({"-" * 130: LR})
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        {"type": "normal", "mean": 0.0, "sd": 0.5},
+        {"type": "loguniform", "low": 0.5, "high": 2.0},
+        {"type": "quniform", "low": 16, "high": 64, "q": 48},
+        {"type": "choice", "values": [0] * space.MAX_VALUES},
+    ],
+)
+def test_what_is_just_within_the_bounds_is_taken_as_it_is(domain: dict[str, Any]) -> None:
+    assert space.normalized({"x": domain}) == {"x": domain}
+
+
+def test_only_whole_numbers_with_a_step_stay_whole() -> None:
+    whole = space.normalized({"x": {"type": "uniform", "low": 0, "high": "1"}})
+    assert [space.as_text(whole["x"][end]) for end in ("low", "high")] == ["0.0", "1.0"]
+
+
+class End(random.Random):
+    """Chance that always draws one end of what it is asked for."""
+
+    def __init__(self, is_last: bool) -> None:
+        super().__init__()
+        self.is_last = is_last
+
+    def uniform(self, low: float, high: float) -> float:
+        return high if self.is_last else low
+
+    def randint(self, low: int, high: int) -> int:
+        return high if self.is_last else low
+
+    def randrange(self, low: int, high: int | None = None) -> int:  # type: ignore[override]
+        first, beyond = (0, low) if high is None else (low, high)
+        return beyond - 1 if self.is_last else first
+
+
+@pytest.mark.parametrize(
+    ("domain", "first", "last"),
+    [
+        ({"type": "uniform", "low": 2, "high": 3}, 2, 3),
+        ({"type": "loguniform", "low": 1, "high": 8}, 1, 8),
+        ({"type": "quniform", "low": 0.5, "high": 1, "q": 0.2}, 0.5, 0.9),
+        ({"type": "quniform", "low": 16, "high": 64, "q": 16}, 16, 64),
+        ({"type": "randint", "low": 3, "high": 9}, 3, 8),
+        ({"type": "normal", "mean": 0, "sd": 1}, space.EDGE, 1 - space.EDGE),
+        ({"type": "grid", "values": ["a", "b", "c"]}, 0, 2),
+    ],
+)
+def test_the_ends_of_what_is_drawn(domain: dict[str, Any], first: float, last: float) -> None:
+    (found,) = space.normalized({"x": domain}).values()
+    for is_last, wanted in ((False, first), (True, last)):
+        assert space.random_chooser(End(is_last), {})("x", found) == pytest.approx(wanted, abs=1e-12)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "nearest"),
+    [
+        ({"type": "uniform", "low": 0, "high": 1}, 0.25, 0.25),
+        ({"type": "uniform", "low": 0, "high": 1}, 7, 1),
+        ({"type": "uniform", "low": 0, "high": 1}, -7, 0),
+        ({"type": "loguniform", "low": 0.01, "high": 1}, 0.4, 0.4),
+        ({"type": "randint", "low": 1, "high": 10}, 99, 9),
+        ({"type": "quniform", "low": 16, "high": 64, "q": 16}, 0, 16),
+        ({"type": "quniform", "low": 1, "high": 2, "q": 0.3}, 99, 1.9),
+        ({"type": "quniform", "low": 0.0, "high": 1, "q": 0.1}, 0.31, 0.3),
+        ({"type": "quniform", "low": 0, "high": 0.9, "q": 0.1}, 0.31, 0.3),
+    ],
+)
+def test_the_nearest_value_that_a_domain_has(domain: Any, value: float, nearest: float) -> None:
+    assert space.settled(domain, value) == nearest
+
+
+def test_axes_of_a_grid_go_into_branches() -> None:
+    inner = {"type": "grid", "values": [1, 2]}
+    whole = space.normalized({"a": {"type": "choice", "values": [{"b": inner}, "plain"]}})
+    both = [{"a": 0, "a.b": 0}, {"a": 0, "a.b": 1}, {"a": 1}]
+    assert list(space.combinations(whole, ("choice", "grid"))) == both
+    assert space.samples(whole, 1, 0, grid=True) == [{"a": {"b": 1}}, {"a": {"b": 2}}, {"a": "plain"}]
+    assert len(space.samples(space.normalized(CHOICE), 3, 0, grid=False)) == 3
+
+
+def test_without_a_shell_what_a_shell_means_is_a_word() -> None:
+    assert space.fill_command("run > {{a}}", {"a": "x"}) == "run '>' x"
+    assert space.fill_command("run > {{a}}", {"a": "x"}, shell=True) == "run > x"
