@@ -117,3 +117,22 @@ def test_a_replica_that_waits_for_its_predecessors_room_is_seen() -> None:
         config(1, 2), deployments={"model": {"message": message, "replicas": states, "status": "UPSCALING"}}
     )
     assert room.stuck(grows) == []
+
+
+def test_what_says_nothing_of_its_surge_has_serves_own() -> None:
+    def surge(document: dict[str, Any]) -> Any:
+        return document["applications"][0]["deployments"][0].get("max_surge_percent")
+
+    before, same, other = config(1), config(1), config(1)
+    for document in (before, same, other):
+        document["applications"][0]["deployments"][0].pop("max_surge_percent", None)
+    serve = deployed(before)
+    assert room.arrange(same, serve, ONE_GPU, Resources(gpu=1)) == [] and surge(same) == 100
+    assert room.in_place(other, serve, []) == [] and surge(other) == 100
+
+
+def test_the_one_replica_of_a_deployment_that_names_no_number_holds_what_it_has() -> None:
+    before = config(1)
+    del before["applications"][0]["deployments"][0]["num_replicas"]
+    (cramped,) = room.arrange(config(0.5), deployed(before), ONE_GPU, Resources(gpu=0.5))
+    assert "another replica needs 0.5 GPU, and 0 of 1 is free" in cramped.message

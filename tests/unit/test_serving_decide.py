@@ -9,7 +9,7 @@ import pytest
 
 from submarine_ray.clusters.drivers.base import Fence
 from submarine_ray.serving import applications, decide
-from submarine_ray.serving.tables import EndpointRow, TrafficRow
+from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
 from submarine_ray.spec.quantities import Resources
 
 ROW = {"name": "m-1", "model_name": "m", "model_version": 1}
@@ -68,6 +68,7 @@ def test_serves_states_in_our_words(serve: dict[str, Any], status: str, message:
         ("Updating", "DEPLOYING", ["RUNNING"], "Updating", None),
         ("Updating", "RUNNING", ["RUNNING"], "Updating", "1 replicas answer; 2 are wanted."),  # it has not begun
         ("Updating", "RUNNING", ["RUNNING", "STARTING"], "Updating", "1 replicas answer; 2 are wanted."),
+        ("Updating", "RUNNING", ["RUNNING", "RECOVERING"], "Updating", "1 replicas answer; 2 are wanted."),
         ("Updating", "RUNNING", ["RUNNING"] * 3, "Updating", "3 replicas answer; 2 are wanted."),
         ("Updating", "RUNNING", ["RUNNING", "RUNNING", "STOPPING"], "Running", None),
         ("Creating", "RUNNING", ["RUNNING"], "Creating", "1 replicas answer; 2 are wanted."),
@@ -165,3 +166,86 @@ def test_the_last_of_what_replicas_have_said_is_told() -> None:
     serve = {"applications": {"m-1": {"status": "DEPLOY_FAILED", "message": said}}}
     _, message = decide.state(EndpointRow(**ROW, status="Creating"), decide.Observed(serve=serve))
     assert message is not None and len(message) == 2000 and message.startswith("the lastx")
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"deployments": None}, {"deployments": {"model": None}}, {"deployments": {"model": {}}}]
+)
+def test_where_serve_lists_no_replicas_its_word_is_taken(found: dict[str, Any]) -> None:
+    serve = {"applications": {"m-1": {"status": "RUNNING", **found}}}
+    assert decide.shown("m-1", serve, "Creating", 2) == ("Running", None)
+
+
+ALL = ("Creating", "Updating", "Running", "Failed", "Deleting")
+
+
+def endpoint(status: str, message: str | None = None, name: str = "") -> EndpointRow:
+    return EndpointRow(name=name or status, model_name="m", model_version=1, replicas=1, status=status, message=message)
+
+
+def test_a_refused_configuration_fails_what_does_not_run_yet() -> None:
+    rows = [endpoint(status) for status in ALL]
+    told = endpoint("Failed", "no", "told")
+    found = decide.refused(decide.Observed([*rows, told]), "no")
+    assert [(row.name, status, why) for row, status, why in found] == [
+        (name, "Failed", "no") for name in ("Creating", "Updating", "Failed")
+    ]
+
+
+def noted(rows: list[EndpointRow], serves: dict[str, str], traffic: tuple[str, ...] = (), **more: Any) -> decide.Note:
+    """What is noted of a cluster that has what it is to have; `traffic` has the status of each model's in its row."""
+    shared = [TrafficRow(model_name=model, weights="{}", status="Running") for model in traffic]
+    serve = {
+        "applications": {name: {"status": status} for name, status in serves.items()},
+        "declared": ["m-1"], "fence": Fence(2, "d"),
+    }  # fmt: skip
+    config = {"applications": [{"name": "m-1"}]}
+    observed = decide.Observed(rows, shared, config, "d", serve, answering=set(serves), **more)  # type: ignore[arg-type]
+    step = decide.next_step(ServingRow(generation=2), observed)
+    assert isinstance(step, decide.Note)
+    return step
+
+
+def test_states_are_noted_where_they_have_changed() -> None:
+    rows = [
+        endpoint("Creating", name="begins"), endpoint("Running", name="breaks"), endpoint("Running", name="stays"),
+        endpoint("Creating", name="comes"),
+    ]  # fmt: skip
+    serves = {"begins": "RUNNING", "breaks": "DEPLOY_FAILED", "stays": "RUNNING"}
+    note = noted(rows, serves)
+    assert [(row.name, status) for row, status, _ in note.endpoints] == [("begins", "Running"), ("breaks", "Failed")]
+    assert note.ended == []  # one that is not there yet has not ended
+    waits = noted([endpoint("Creating", name="comes")], {}, waiting={"comes": "no room"})
+    assert [message for _, _, message in waits.endpoints] == ["no room"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "serves", "traffic", "ended", "pause"),
+    [
+        ([], {}, (), [], decide.EMPTY),
+        ([endpoint("Running")], {"Running": "RUNNING"}, (), [], decide.STEADY),
+        ([], {"traffic:m": "RUNNING"}, ("m",), [], decide.STEADY),
+        ([endpoint("Running")], {"Running": "RUNNING", "traffic:m": "RUNNING"}, ("m",), [], decide.STEADY),
+        ([endpoint("Running")], {"Running": "RUNNING", "traffic:m": "DEPLOYING"}, ("m",), [], decide.CHANGING),
+        ([endpoint("Running")], {"Running": "DEPLOYING", "traffic:m": "RUNNING"}, ("m",), [], decide.CHANGING),
+        ([endpoint("Creating")], {}, (), [], decide.CHANGING),
+        ([endpoint("Deleting")], {"Deleting": "DELETING"}, (), [], decide.CHANGING),
+        ([endpoint("Deleting")], {}, (), ["Deleting"], decide.EMPTY),
+        ([endpoint("Deleting"), endpoint("Running")], {"Running": "RUNNING"}, (), ["Deleting"], decide.STEADY),
+        ([endpoint("Deleting"), endpoint("Creating")], {}, (), ["Deleting"], decide.CHANGING),
+    ],
+)
+def test_a_cluster_is_looked_at_often_while_it_changes(
+    rows: list[EndpointRow], serves: dict[str, str], traffic: tuple[str, ...], ended: list[str], pause: int
+) -> None:
+    note = noted(rows, serves, traffic)
+    assert (note.ended, note.pause_ms) == (ended, pause)
+
+
+def test_a_cluster_is_registered_until_it_is_said_otherwise() -> None:
+    assert decide.Observed().is_registered
+    row = ServingRow(generation=1)
+    assert decide.next_step(row, decide.Observed(is_registered=False)) == decide.Forget()
+    assert decide.next_step(row, decide.Observed()) == decide.Note(
+        pause_ms=decide.EMPTY, endpoints=[], traffic=[], ended=[]
+    )
