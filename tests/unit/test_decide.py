@@ -187,3 +187,22 @@ def test_the_message_is_the_runners_own_sentence() -> None:
 
 def test_nothing_is_known_of_others_until_it_is_said() -> None:
     assert Observed({}) == Observed({}, units=1, has_neighbours=False)
+
+
+@pytest.mark.parametrize(
+    ("job", "reason", "message"),
+    [
+        ({"error_type": "NOT_VALID", "message": "KubeRay refuses it\nfor good"}, "SubmissionRefused", "KubeRay refuses it\nfor good"),
+        ({"error_type": "NOT_VALID"}, "SubmissionRefused", "The job failed."),
+        ({"error_type": "RUNTIME_ENV_SETUP_FAILURE", "message": "no disk"}, "EnvironmentFailed", "no disk"),
+        (
+            {"error_type": "RUNTIME_ENV_SETUP_FAILURE", "message": "ERROR: Invalid requirement: 'x=='\nmore"},
+            "EnvironmentFailed", "pip finds no versions that fit: Invalid requirement: 'x=='",
+        ),
+        ({"exit_code": 214}, LOST, "The cluster lost the attempt and started it again, which was refused."),
+        ({"exit_code": 213, "message": "[submarine] it failed\n"}, "ReplicaFailed", "it failed"),
+    ],
+)  # fmt: skip
+def test_why_an_attempt_failed_in_the_words_of_who_knows(job: dict[str, object], reason: str, message: str) -> None:
+    step = decide(desired("Running"), observed("FAILED", **job))  # type: ignore[arg-type]
+    assert step == Observe("Failed", reason, message)

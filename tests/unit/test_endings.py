@@ -9,6 +9,7 @@ import tracemalloc
 import pytest
 
 from submarine_ray.clusters.drivers.base import Job, JobState
+from submarine_ray.spec import memory
 from submarine_ray.spec.endings import NEAR_LINES, Ending, describe, raised
 
 BEGUN = "Traceback (most recent call last):"
@@ -105,3 +106,21 @@ def test_lines_of_any_length_cost_little() -> None:
     finally:
         tracemalloc.stop()
     assert ending.why(1).startswith("it exited with status 1; its last line: 9999")
+
+
+def test_the_last_line_is_told_up_to_the_last_status_that_is_the_programs_own() -> None:
+    ending = Ending()
+    ending.hear(["bye"])
+    assert ending.why(1) == "it exited with status 1; its last line: bye"
+    assert ending.why(127) == "it exited with status 127 (a program was not found); its last line: bye"
+    assert ending.why(128) == "it exited with status 128"
+
+
+def test_only_the_kernels_own_mark_is_a_lack_of_memory() -> None:
+    ending = Ending()
+    ending.hear([BEGUN, "  File", "ValueError: bad"])
+    beyond = memory.OOM_KILLED - 1
+    assert describe(memory.OOM_KILLED) == memory.of_kernel()
+    assert describe(beyond) == f"was killed by signal {-beyond}"
+    assert ending.why(memory.OOM_KILLED) == f"it {memory.of_kernel()}"
+    assert ending.why(beyond).startswith("ValueError: bad")

@@ -87,6 +87,7 @@ def test_a_crash_while_it_ran_starts_it_again_but_not_for_ever() -> None:
         f"The command {describe(137)}. It starts again.", counts=True
     )
     assert decide(desired(Status.RUNNING, failures=MAX_RESTARTS), observed(CRASHED)).status == Status.FAILED  # type: ignore[attr-defined]
+    assert decide(desired(Status.RUNNING, failures=MAX_RESTARTS + 1), observed(CRASHED)).status == Status.FAILED  # type: ignore[attr-defined]
     broken = Job("nb", JobState.FAILED, error_type=RUNTIME_ENV_FAILURE, message="no such package")
     assert decide(desired(Status.RUNNING), observed(broken)) == Note(Status.FAILED, "no such package")
 
