@@ -67,7 +67,7 @@ class Claimable(Leased):
         return str(getattr(self, type(self).lane().key))
 
 
-class Wished(Claimable):
+class Reconciled(Claimable):
     """Claimable rows with an id of their own."""
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -11,7 +11,7 @@ from submarine_ray.admission.decide import Demand
 from submarine_ray.admission.rows import Waiting
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
-from submarine_ray.core.leases import Wished
+from submarine_ray.core.leases import Reconciled
 from submarine_ray.core.sealed import Kept, Sealed, Told
 from submarine_ray.spec.experiment import TAG_LENGTH
 
@@ -54,7 +54,7 @@ class AttemptRow(Table):
         return self.experiment_id
 
 
-class ExperimentRow(Wished, Waiting, Table):
+class ExperimentRow(Reconciled, Waiting, Table):
     """One experiment. `superseded` holds the submission ids of earlier attempts that may still have to be stopped,
     blank-separated. `environment` is what the spec's environment meant when the spec was accepted: a stored one may
     change or go since.

@@ -9,11 +9,11 @@ from submarine_ray.admission.decide import Demand
 from submarine_ray.admission.rows import Waiting
 from submarine_ray.clusters.drivers.base import submission_id
 from submarine_ray.core.database import LongText, Table
-from submarine_ray.core.leases import Wished
+from submarine_ray.core.leases import Reconciled
 from submarine_ray.core.sealed import Kept, Sealed, Told
 
 
-class NotebookRow(Wished, Waiting, Table):
+class NotebookRow(Reconciled, Waiting, Table):
     """One notebook. `taken` is its path until it is deleted: names may be used again while the old one ends.
 
     `superseded` holds the submission ids of earlier starts that the cluster may still know, blank-separated. `address`

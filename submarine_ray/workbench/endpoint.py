@@ -1,4 +1,4 @@
-"""One endpoint: what it has to do now, its replicas and their logs, and a console to ask it."""
+"""One endpoint: its metrics, its replicas and their logs, and a console that sends it requests."""
 
 from __future__ import annotations
 
@@ -237,9 +237,9 @@ def _draw_metrics(found: EndpointMetrics | None) -> None:
         for label, value in (
             ("Requests", per_second(found.requests_per_second)),
             ("Errors", per_second(found.errors_per_second)),
-            ("Half within", latency(found.latency.p50)),
-            ("90 % within", latency(found.latency.p90)),
-            ("99 % within", latency(found.latency.p99)),
+            ("p50", latency(found.latency.p50)),
+            ("p90", latency(found.latency.p90)),
+            ("p99", latency(found.latency.p99)),
             ("Requests so far", f"{found.requests:,}"),
         ):
             with parts.card(classes="figure"):

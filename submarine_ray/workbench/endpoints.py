@@ -1,4 +1,4 @@
-"""Models that answer over HTTP: all of them, with what they have to do."""
+"""The list of endpoints, with their request rates and latencies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMNS = (
     Column("label", "Model", "link"),
     Column("status", "Status", "status"),
     Column("requests", "Requests", right=True),
-    Column("latency", "Half within", wide=True, right=True),
+    Column("latency", "p50", wide=True, right=True),
     Column("replicas", "Replicas", wide=True, right=True),
     Column("cluster", "Cluster", wide=True),
     Column("createdTime", "Created", "ago"),

@@ -16,7 +16,7 @@ from submarine_ray.core.clock import Clock
 from submarine_ray.core.database import Database
 from submarine_ray.core.engine.engine import Bounds, Engine
 from submarine_ray.core.engine.feature import Outcome
-from submarine_ray.core.leases import Lessee, Wished
+from submarine_ray.core.leases import Lessee, Reconciled
 
 LEASE_MS = 30_000
 START_MS = 1_800_000_000_000
@@ -26,7 +26,7 @@ class Base(DeclarativeBase):
     """Tables of these tests alone."""
 
 
-class ThingRow(Wished, Base):
+class ThingRow(Reconciled, Base):
     """Something that is to be `desired` on its cluster."""
 
     __tablename__ = "thing"

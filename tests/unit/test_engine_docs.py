@@ -19,7 +19,7 @@ from submarine_ray.core.engine.engine import Engine
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import ClusterUnavailable
 from submarine_ray.core.events import Event
-from submarine_ray.core.leases import Lessee, Wished
+from submarine_ray.core.leases import Lessee, Reconciled
 from tests.reconcile.fakes import LEASE_MS, ByHand
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
 
     code = re.findall(r"```python\n(.*?)```", PAGE, re.S)[0]
     names: dict[str, Any] = {
-        "Table": Table, "Wished": Wished, "Mapped": Mapped, "mapped_column": mapped_column, "String": String,
+        "Table": Table, "Reconciled": Reconciled, "Mapped": Mapped, "mapped_column": mapped_column, "String": String,
         "Mapping": Mapping, "Sequence": Sequence, "Session": Session, "Store": Store, "Outcome": Outcome, "Event": Event,
         "ClusterUnavailable": ClusterUnavailable, "due_ms": due_ms, "leases": leases, "__name__": "example",
     }  # fmt: skip
