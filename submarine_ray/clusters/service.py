@@ -125,7 +125,8 @@ class ClusterService:
             capacity = self.capacity(name, fresh=True)
         except Unreachable as failure:
             return Check("reachable", False, str(failure), "Is it running, and the token right?")
-        return Check("reachable", True, f"{len(capacity.nodes)} nodes answer.")
+        count = len(capacity.nodes)
+        return Check("reachable", True, f"{count} {'node' if count == 1 else 'nodes'} responding.")
 
     def delete(self, name: str, force: bool = False) -> Cluster:
         """Forget a cluster, and take away what was made on it. Raises NotFound; Conflict for the local one, and while

@@ -208,7 +208,7 @@ def _follow(desired: Desired, job: Job | None, incarnation: str | None, shared: 
             return _tell(desired, job)
         return Observe(Status.RUNNING, "Running", "The job is running.")
     if job.state is JobState.SUCCEEDED:
-        return Observe(Status.SUCCEEDED, "Succeeded", "All replicas ended well.")
+        return Observe(Status.SUCCEEDED, "Succeeded", "Completed on all replicas.")
     if job.state is JobState.STOPPED:
         return Observe(Status.FAILED, STOPPED, "The job was stopped on the cluster.")
     if lacking := job.out_of_memory:

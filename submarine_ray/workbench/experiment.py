@@ -246,7 +246,7 @@ class _Experiment:
                     ("Created", lambda: parts.ago(found.accepted_time)),
                     ("Started", lambda: parts.ago(attempt.running_time)),
                     ("Duration", lambda: parts.taken(attempt.running_time, attempt.finished_time)),
-                    ("Elsewhere", self._draw_links),
+                    ("Open in", self._draw_links),
                 ]
             )
 

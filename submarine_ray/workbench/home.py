@@ -187,7 +187,7 @@ def _draw_row(one: ExperimentSummary) -> None:
 
 
 def _draw_rest(found: _Found) -> None:
-    with parts.card("Open recent"):
+    with parts.card("Recently opened"):
         ui.element("open-recent")
     _draw_failed(found.failed)
     with parts.card("Recent models"):

@@ -63,7 +63,7 @@ class _Version:
         if not found.inputs:
             said = "The model was saved without a signature. Pass an input example to save_model to add one."
             parts.text(said, "p", "quiet")
-        for columns, label in ((found.inputs, "Takes"), (found.outputs, "Gives")):
+        for columns, label in ((found.inputs, "Inputs"), (found.outputs, "Outputs")):
             if columns:
                 parts.text(label).style("font-weight: 600")
                 for column in columns:

@@ -60,7 +60,7 @@ class _Form:
         columns = self._signature.inputs
         with parts.card("Try it"):
             if columns:
-                parts.text(f"Takes {describe(columns)}", "p", "quiet small anywhere")
+                parts.text(f"Inputs: {describe(columns)}", "p", "quiet small anywhere")
             row = self._first_row()
             if row is not None and len(columns) <= MAX_FIELDS:
                 with ui.element("div").classes("fields"):
