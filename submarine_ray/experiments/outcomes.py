@@ -13,7 +13,7 @@ from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.experiment import ExperimentStatus as Status
 
-YOUNG_PAUSE_MS, OLD_PAUSE_MS = 40, 1_500
+YOUNG_PAUSE_MS, OLD_PAUSE_MS = 25, 1_500
 LOOKS_IN_AN_AGE = 12
 # For clusters that are watched: only in case an event was lost.
 WATCHED_PAUSE_MS = 300_000
@@ -129,7 +129,7 @@ def pause(row: ExperimentRow, watches: bool, observed: decide.Observed) -> int:
     age = now_ms() - since
     # A change is seen late by a few hundredths of what it took: nobody waits for that, and each look costs the cluster.
     by_age = min(max(age // LOOKS_IN_AN_AGE, YOUNG_PAUSE_MS), OLD_PAUSE_MS)
-    return max(by_age, YOUNG_PAUSE_MS * min(watched, 8))
+    return max(by_age, YOUNG_PAUSE_MS * min(watched, 12))
 
 
 def _watched_pause(job: Job | None, deadline: int | None) -> int:
