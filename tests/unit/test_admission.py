@@ -89,8 +89,9 @@ def test_only_those_that_ask_overtake() -> None:
     assert plan(Room(CPU4, held=Resources(2)), waiting, asking=()).overtaken == {}
 
 
-def test_who_asks_for_nothing_of_what_is_short_does_not_overtake() -> None:
-    found = plan(Room(GPU1, held=Resources(gpu=1)), [waits("a1", 1, 1), waits("a2", 1)])
+@pytest.mark.parametrize("cpu", [1, 3])
+def test_who_asks_for_nothing_of_what_is_short_does_not_overtake(cpu: int) -> None:
+    found = plan(Room(GPU1, held=Resources(gpu=1)), [waits("a1", cpu, 1), waits("a2", 1)])
     assert found.grants == {"a2": 1} and found.overtaken == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from concurrent.futures import CancelledError
 
 import pytest
@@ -167,6 +168,65 @@ def test_however_many_lanes_are_slow_there_is_a_bound_to_all() -> None:
     assert len(hand.work) == 2 * TIMES and lanes.free() == 0
     hand.work.pop(0)()
     assert len(hand.work) == 2 * TIMES
+
+
+def test_of_all_works_together_so_many_are_left() -> None:
+    hand, time = ByHand(), Time()
+    lanes = Lanes("test", 2, 1, hand, even_ms=time)
+    for number in range(2 * TIMES - 1):
+        lanes.put(str(number), int)
+        time.now_ms += SLOW_MS + 1
+    assert lanes.free() == 1
+
+
+def slow_lane(hand: ByHand, time: Time) -> Lanes:
+    """Lanes of two places each, of which "slow" has taken long."""
+    lanes = Lanes("test", 2, 2, hand, even_ms=time)
+    lanes.put("slow", int)
+    time.now_ms += SLOW_MS + 1
+    hand.run()
+    return lanes
+
+
+def test_no_place_of_a_slow_lane_is_one_for_a_prompt_lane() -> None:
+    lanes = slow_lane(ByHand(), Time())
+    for lane in "ab":
+        lanes.put(lane, int)
+    assert lanes.free() == 0
+
+
+def test_what_runs_in_a_lane_that_is_prompt_again_counts_among_the_prompt_ones() -> None:
+    hand = ByHand()
+    lanes = slow_lane(hand, Time())
+    for lane in ("slow", "slow", "a", "b"):
+        lanes.put(lane, int)
+    assert len(hand.work) == 4
+    hand.work.pop(0)()
+    lanes.put("c", int)
+    assert len(hand.work) == 3 and lanes.waiting() == {"c": 1} and lanes.free() == 0
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_there_is_a_thread_for_each_work_that_may_run(most: int) -> None:
+    time, together = Time(), threading.Barrier(most * TIMES)
+    lanes = Lanes("test", most, 1, even_ms=time)
+    answers = []
+    for number in range(most * TIMES):
+        answers.append(lanes.put(str(number), lambda: together.wait(5)))
+        time.now_ms += SLOW_MS + 1
+    assert sorted(one.result(6) for one in answers if one) == list(range(most * TIMES))
+    lanes.close(wait=True)
+
+
+def test_closing_drops_what_no_thread_has_begun() -> None:
+    class Told(ByHand):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            told.append((wait, cancel_futures))
+
+    told: list[tuple[bool, bool]] = []
+    for wait in (True, False):
+        Lanes("test", 1, 1, Told()).close(wait)
+    assert told == [(True, True), (False, True)]
 
 
 def test_closed_lanes_begin_nothing_more() -> None:
