@@ -206,6 +206,34 @@ def test_what_runs_in_a_lane_that_is_prompt_again_counts_among_the_prompt_ones()
     assert len(hand.work) == 3 and lanes.waiting() == {"c": 1} and lanes.free() == 0
 
 
+def test_more_may_have_become_slow_than_slow_lanes_have_places() -> None:
+    time = Time()
+    lanes = Lanes("test", 2, 2, ByHand(), even_ms=time)
+    for lane in "abc":
+        lanes.put(lane, int)
+        time.now_ms += SLOW_MS + 1
+    assert lanes.full() == {"a", "b", "c"}
+
+
+def test_a_lane_is_slow_by_how_long_its_work_took() -> None:
+    hand, time = ByHand(), Time()
+    lanes = Lanes("test", 2, 1, hand, even_ms=time)
+    time.now_ms = SLOW_MS
+    lanes.put("a", int)
+    time.now_ms += 30
+    hand.run()
+    for lane in "bca":
+        lanes.put(lane, int)
+    assert lanes.waiting() == {"a": 1}  # for a place of prompt lanes
+
+
+def test_a_queue_may_be_longer_already_than_is_allowed_now() -> None:
+    lanes = Lanes("test", 1, 1, ByHand())
+    for _ in range(4):
+        assert lanes.put("a", int)
+    assert lanes.put("a", int, queue=2) is None
+
+
 @pytest.mark.parametrize("most", [1, 2])
 def test_there_is_a_thread_for_each_work_that_may_run(most: int) -> None:
     time, together = Time(), threading.Barrier(most * TIMES)
