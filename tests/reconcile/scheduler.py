@@ -181,6 +181,8 @@ class ChaosThings(Things):
         ).one()
         written = super().write(session, row, outcome)
         is_held, is_wanted = found.lock_token == row.lock_token, found.generation == row.generation
+        if is_held:
+            self.world.freed.add((row.id, row.lock_token))
         self.world.must(is_held or not written, f"{self.actor.name} wrote {row.id} without its lease")
         self.world.must(is_wanted or not written, f"{self.actor.name} wrote what is no longer wanted of {row.id}")
         self.world.must(written or not (is_held and is_wanted), f"{self.actor.name} lost what came of {row.id}")
@@ -203,6 +205,8 @@ class Chaos:
         self.calls: dict[tuple[str, str], int] = {}
         self.steps: list[tuple[Actor, str, int]] = []
         self.broken: list[BaseException] = []
+        self.freed: set[tuple[str, str | None]] = set()
+        """Rows and tokens of leases that their own holder has ended; he lets go of the row right after it."""
         with self.session(write=True) as session:
             session.execute(delete(ThingRow))
         self.actors = [Actor(self, f"service-{number}") for number in range(services)]
@@ -378,7 +382,8 @@ class Chaos:
     @contextmanager
     def in_step(self, actor: Actor, id: str) -> Iterator[int]:
         self.must(actor.engine._hand.holds(id), f"{actor.name} begins a step of {id}, which it does not hold")
-        others = [one.name for one in self.actors if one is not actor and one.engine._hand.holds(id)]
+        held = [one for one in self.actors if one is not actor and one.engine._hand.holds(id)]
+        others = [one.name for one in held if (id, one.engine._hand.tokens()[id]) not in self.freed]
         self.must(not others, f"{actor.name} begins a step of {id}, which {others} hold, too")
         for other, busy, happened in self.steps:
             if busy == id and other.is_alive:
