@@ -136,3 +136,22 @@ def test_the_one_replica_of_a_deployment_that_names_no_number_holds_what_it_has(
     del before["applications"][0]["deployments"][0]["num_replicas"]
     (cramped,) = room.arrange(config(0.5), deployed(before), ONE_GPU, Resources(gpu=0.5))
     assert "another replica needs 0.5 GPU, and 0 of 1 is free" in cramped.message
+
+
+@pytest.mark.parametrize("field", ["import_path", "args"])
+@pytest.mark.parametrize("older", [" ", "~"])
+def test_other_code_or_other_arguments_are_a_change(field: str, older: str) -> None:
+    before, after = config(1), config(1)
+    before["applications"][0][field] = older
+    (cramped,) = room.arrange(after, deployed(before), ONE_GPU, Resources(gpu=1))
+    assert cramped.name == "m-1"
+
+
+@pytest.mark.parametrize("state", ["STARTING", "STOPPING", "RECOVERING"])
+def test_only_a_replica_that_runs_holds_the_room_of_its_successor(state: str) -> None:
+    message = "Deployment 'model' has 1 replicas that have taken more than 30s to be scheduled."
+    model = {"message": message, "replicas": [{"state": state}], "status": "UPDATING"}
+    assert room.stuck(deployed(config(1), deployments={"model": model})) == []
+    assert room.stuck(deployed(config(1), deployments={"model": model | {"replicas": [{"state": "RUNNING"}]}})) == [
+        "m-1"
+    ]
