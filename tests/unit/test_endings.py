@@ -31,6 +31,7 @@ BEGUN = "Traceback (most recent call last):"
         (193, "exited with status 193"),
         (255, "exited with status 255"),
         (-9, "was killed by SIGKILL (out of memory, or killed by somebody)"),
+        (-1, "was killed by SIGHUP"),
         (-10, "was killed by SIGUSR1"),
         (-99, "was killed by signal 99"),
     ],

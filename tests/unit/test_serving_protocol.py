@@ -406,6 +406,31 @@ def test_tensors_without_names_are_numbered_and_outputs_may_be_chosen() -> None:
 
 
 def test_why_values_do_not_fit_names_the_first_of_them() -> None:
-    assert misfit(np.array([math.inf]), "int32") == "are no int32, such as inf"
+    for values in (np.array([math.inf]), [math.inf], pd.Series([math.inf], dtype=object)):
+        assert misfit(values, "int32") == "are no int32, such as inf"
     assert misfit(["a", None, 5], "string") == "are no text (int)"
     assert misfit([[1, 2], [3]], "int32") == "have different lengths"
+
+
+def test_a_chats_parameters_are_those_that_the_model_declares() -> None:
+    warm = signature(ColSpec("string", "messages"), params=ParamSchema([ParamSpec("heat", "double", 0.5)]))
+    chat = {"messages": [{"role": "user", "content": "hello"}]}
+    question = from_mlflow(body(chat | {"heat": 2.0}), warm)
+    assert (question.data, question.params) == (chat, {"heat": 2.0})
+
+
+def test_what_a_type_hint_describes_is_handed_on_as_it_came() -> None:
+    class Hinted:
+        def get_input_schema(self) -> Schema:
+            return Schema([ColSpec("string")])
+
+        def get_params_schema(self) -> None:
+            return None
+
+        def _is_signature_from_type_hint(self) -> bool:
+            return True
+
+    given = [{"a": 1}, "b"]
+    assert from_mlflow(body({"inputs": given}), Signature(Hinted())).data == given
+    with pytest.raises(BadRequest, match="must be a dictionary with 'inputs' key"):
+        from_mlflow(body({"dataframe_records": [{"a": 1}]}), Signature(Hinted()))
