@@ -115,6 +115,7 @@ def test_the_last_line_is_told_up_to_the_last_status_that_is_the_programs_own() 
     assert ending.why(1) == "it exited with status 1; its last line: bye"
     assert ending.why(127) == "it exited with status 127 (a program was not found); its last line: bye"
     assert ending.why(128) == "it exited with status 128"
+    assert ending.why(143) == "it exited with status 143 (SIGTERM: asked to end)"
 
 
 def test_only_the_kernels_own_mark_is_a_lack_of_memory() -> None:
