@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, load_only
 
 from submarine_ray.core import events, leases
 from submarine_ray.core.clock import due_ms, now_ms
+from submarine_ray.core.database import add_new
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
@@ -29,11 +30,7 @@ ACTIVE = (ExperimentStatus.CREATED, ExperimentStatus.RUNNING)
 
 def add(session: Session, row: ExperimentRow, happened: Iterable[Event], tags: Iterable[str] = ()) -> None:
     """Raises AlreadyExists if the id is taken."""
-    session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as failure:
-        raise AlreadyExists(row.id) from failure
+    add_new(session, row, row.id)
     events.record(session, row.id, happened)
     _add_tags(session, row.id, tags)
 

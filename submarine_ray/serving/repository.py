@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 from submarine_ray.access.tombstones import bury
 from submarine_ray.core import events, leases
 from submarine_ray.core.clock import due_ms, now_ms
+from submarine_ray.core.database import add_new
 from submarine_ray.core.engine.feature import Outcome
-from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.serving.tables import CountsRow, EndpointRow, LookRow, ServingRow, TrafficRow
 from submarine_ray.spec.deletions import DeletedKind
@@ -28,11 +28,7 @@ def subject(name: str) -> str:
 def add(session: Session, row: EndpointRow) -> None:
     """Raises AlreadyExists."""
     desire(session, row.cluster)
-    session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as failure:
-        raise AlreadyExists(row.name) from failure
+    add_new(session, row, row.name)
     events.record(session, subject(row.name), [Event("Asked", "A user asked for the endpoint.", None, row.status)])
 
 
@@ -149,11 +145,7 @@ def begin(session: Session, cluster: str) -> None:
     """Make a cluster's row, in a transaction of its own: on MySQL all but the first of several that make it hold a lock
     until they end, which keeps each from changing it. Raises AlreadyExists.
     """
-    session.add(ServingRow(cluster=cluster, next_check_ms=due_ms()))
-    try:
-        session.flush()
-    except IntegrityError as failure:
-        raise AlreadyExists(cluster) from failure
+    add_new(session, ServingRow(cluster=cluster, next_check_ms=due_ms()), cluster)
 
 
 def desire(session: Session, cluster: str) -> None:
