@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from submarine_ray.client.mlflow_rest import MlflowRest
+from submarine_ray.client.mlflow_rest import MlflowRest, ServerUnavailable
 from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.spec.spool import batches
 from submarine_ray.spec.spool.batches import Batch, Points, Row
@@ -14,6 +15,7 @@ from submarine_ray.spec.spool.batches import Batch, Points, Row
 # Where our service mounts MLflow: what is beside it is ours.
 _MOUNT = "/mlflow"
 _LEVEL = 1  # of compression: the fastest, which makes a fifth of it
+_ENVELOPE = {"status", "code", "success"}  # of each answer of our service, an error's too (core/envelope.py)
 _HEADERS = {"Content-Type": "application/json", "Content-Encoding": "deflate"}
 
 
@@ -39,3 +41,14 @@ class Batches:
         """Store what the spool holds up to `end`, once. Raises OSError, TrackingRefused."""
         body = Batch(self._writer, after, end, Points.of(rows)).written()
         self._rest.call("POST", self._path, zlib.compress(body, _LEVEL), _HEADERS)
+
+
+def is_of_our_service(failure: OSError) -> bool:
+    """Whether our own service said that it cannot serve now, for example while it starts."""
+    if not isinstance(failure, ServerUnavailable):
+        return False
+    try:
+        answer = json.loads(failure.content)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.keys() >= _ENVELOPE

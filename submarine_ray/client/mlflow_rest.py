@@ -16,6 +16,14 @@ REQUEST_SECONDS = 30
 _API = "/api/2.0/mlflow/"
 
 
+class ServerUnavailable(OSError):
+    """A server that answered, and cannot serve now; `content` is the body of its answer."""
+
+    def __init__(self, why: str, content: bytes) -> None:
+        super().__init__(why)
+        self.content = content
+
+
 class MlflowRest:
     """One kept connection to a run's tracking server."""
 
@@ -51,7 +59,7 @@ class MlflowRest:
             self._connection.close()
             raise
         if answer.status in (429, 500, 502, 503, 504):
-            raise OSError(f"HTTP {answer.status} from {path}")
+            raise ServerUnavailable(f"HTTP {answer.status} from {path}", content)
         if answer.status != 200:
             raise TrackingRefused(_why(answer.status, content), answer.status)
         try:

@@ -33,7 +33,7 @@ SHIP_SECONDS = 0.5
 # For how long the end of a replica waits for a server that takes nothing; each batch that it takes begins it anew.
 CLOSE_SECONDS = 60
 MAX_WARNINGS = 20
-# How often a server that is ill is asked whether it is ours, before it is taken for another.
+# How often a server that cannot say whether it is ours is asked, before it is taken for another.
 PROBES = 3
 _LOOK_SECONDS = 0.2
 
@@ -149,16 +149,18 @@ class Shipper:
     def _connect(self) -> None:
         """Find the run, and whether the server is ours. Raises OSError, TrackingRefused."""
         # Late: a script that logs nothing does not pay for the import of an HTTP client.
-        from submarine_ray.client.batches import Batches
+        from submarine_ray.client.batches import Batches, is_of_our_service
         from submarine_ray.client.mlflow_rest import MlflowRest
 
         rest = MlflowRest(self._run)
         self._run_id = rest.replica_run(self._run)
         batches = Batches(rest, self._run_id, writer(self._path))
-        self._probes += 1
         try:
             stored = batches.stored()
-        except OSError:
+        except OSError as failure:
+            if isinstance(failure, ConnectionError) or is_of_our_service(failure):
+                raise  # it starts: taken for another, the service would store every point once more at the end
+            self._probes += 1
             if self._probes < PROBES:
                 raise
             rest.get(f"runs/get?run_id={self._run_id}")  # MLflow is well, and what is beside it is not ours

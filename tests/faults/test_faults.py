@@ -105,12 +105,12 @@ def test_metrics_outlive_the_service_and_the_runner(platform: RunningPlatform, t
         found = platform.client.metrics(id, "loss")
         assert sorted((p["step"], p["value"]) for p in found) == [(step, step / 7) for step in range(POINTS)]
 
-    def is_loaded(id: str) -> bool:
+    def loaded(id: str) -> list[str]:
         told = platform.client.service.call("GET", f"/api/v1/experiment/{id}/events")
-        return "MetricsLoaded" in [event["reason"] for event in told]
+        return [event["message"] for event in told if event["reason"] == "MetricsLoaded"]
 
-    wait_until(lambda: is_loaded(ids[1]), 30, "the event that tells what was loaded")
-    assert not is_loaded(ids[0])
+    wait_until(lambda: loaded(ids[1]), 30, "the event that tells what was loaded")
+    assert loaded(ids[0]) == []
 
 
 @pytest.mark.long

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 from submarine_ray.client import shipper
 from submarine_ray.client.shipper import Shipper
 from submarine_ray.client.spool import Run, Spool, piece
+from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.runner.process import ReplicaProcess
 from submarine_ray.spec.launch import Replica
@@ -34,6 +36,7 @@ class Service(ThreadingHTTPServer):
     """Reads batches as the control service does, and keeps them as it says it does.
 
     `loses` answers are not sent after their batch is stored; it answers 503 while `away`; `pause` is before each answer.
+    So many questions for what is stored get 503 and `told`, while MLflow answers, as `starts` says.
     """
 
     def __init__(self) -> None:
@@ -44,6 +47,9 @@ class Service(ThreadingHTTPServer):
         self.batches = 0
         self.loses = 0
         self.away = False
+        self.starts = 0
+        self.told: dict[str, Any] = {}
+        self.logged = 0  # by MLflow's own API
         self.pause = 0.0
         self.meanwhile: Callable[[], object] | None = None  # what happens once, before a batch after the first is taken
         self.lock = threading.Lock()
@@ -84,6 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(503, {})
         if not self.path.startswith("/api/v1/run/r/batch"):
             self.server.params += json.loads(body).get("params", [])
+            self.server.logged += len(json.loads(body).get("metrics", []))
             return self._answer(200, {})
         if self.server.batches and self.server.meanwhile:
             act, self.server.meanwhile = self.server.meanwhile, None
@@ -98,6 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.server.away:
             return self._answer(503, {})
+        if self.server.starts and self.path.startswith("/api/v1/run/"):
+            self.server.starts -= 1
+            return self._answer(503, self.server.told)
         writer = urlsplit(self.path).query.removeprefix("writer=")
         return self._answer(200, {"result": {"sequence": self.server.sequences.get(writer, 0)}})
 
@@ -206,6 +216,22 @@ def test_another_sender_with_other_batches_doubles_nothing(service: Service, tmp
     service.meanwhile = store
     assert Shipper(path, run(service)).start().close()
     assert steps(service) == list(range(400)) and service.meanwhile is None
+
+
+def test_a_service_that_starts_is_not_taken_for_another_server(service: Service, tmp_path: Path) -> None:
+    """Its MLflow answers some seconds before the rest: points sent that way would be stored again at the end."""
+    service.starts, service.told = (
+        shipper.PROBES + 1,
+        json.loads(bytes(error(HTTPStatus.SERVICE_UNAVAILABLE, "no").body)),
+    )
+    assert Shipper(spooled(tmp_path, 100), run(service)).start().close()
+    assert steps(service) == list(range(100)) and service.logged == 0
+
+
+def test_a_server_that_is_another_gets_what_mlflow_takes(service: Service, tmp_path: Path) -> None:
+    service.starts = 10**6
+    assert Shipper(spooled(tmp_path, 100), run(service)).start().close()
+    assert service.logged == 100 and service.rows == []
 
 
 @pytest.mark.usefixtures("few")
