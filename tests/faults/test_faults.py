@@ -197,24 +197,25 @@ def test_a_killed_head_is_noticed_and_a_new_attempt_made(
     marks = tmp_path / "retried"
     retried = platform.submit(f"echo run >> {marks}; test $(wc -l < {marks}) -gt 1 || sleep 60", maxRetries=1)
     lost = platform.submit(f"echo run >> {tmp_path}/lost; sleep 60")
-    wait_until(lambda: (tmp_path / "retried").exists() and (tmp_path / "lost").exists(), 60, "both run")
-    for process in processes.marked(local_ray.MARK, str(platform.home.root)):
-        with contextlib.suppress(psutil.NoSuchProcess):  # some end because another did
-            if "gcs_server" in process.name() or "raylet" in process.name():
-                process.kill()
+    wait_until(lambda: marks.exists() and (tmp_path / "lost").exists(), 60, "both run")
+    states = lambda: {platform.client.get_experiment(id)["status"] for id in (retried, lost)}  # noqa: E731
+    wait_until(lambda: states() == {"Running"}, 60, "the service has seen that both run")
     known = processes.load(platform.home.ray_state)
     assert known
-    known[0].process() and psutil.Process(known[0].pid).kill()
+    for process in [*processes.marked(local_ray.MARK, str(platform.home.root)), known[0].process()]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # some end because another did
+            if process and (process.pid == known[0].pid or process.name() in ("gcs_server", "raylet")):
+                process.kill()
     assert httpx.get(f"{platform.url}/health").status_code == 200
     assert platform.client.get_experiment(lost)["status"] == "Running"  # an outage changes no row
     platform.up()
     ended = platform.ended(lost, 90)
     assert (ended["status"], ended["reason"]) == ("Failed", "lost")
-    agents = processes.writing_below(local_ray.temp_dir(platform.home), "ray::DashboardAgent")
-    assert len(agents) == 1  # the old head's is gone, though it hides its environment
     again = platform.ended(retried, 120)
     assert (again["status"], again["attempt"]) == ("Succeeded", 2)
-    assert (tmp_path / "retried").read_text() == "run\n" * 2
+    agents = processes.writing_below(local_ray.temp_dir(platform.home), "ray::DashboardAgent")
+    assert len(agents) == 1  # the old head's is gone, though it hides its environment; the new one's has run a job
+    assert marks.read_text() == "run\n" * 2
     assert (tmp_path / "lost").read_text() == "run\n"
 
 
