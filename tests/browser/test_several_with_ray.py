@@ -56,11 +56,11 @@ def _of_home(own: RunningPlatform) -> dict[int, str]:
     found = {}
     for process in psutil.process_iter(["cmdline", "pid"]):
         try:
-            told = [*process.cmdline(), *process.environ().values()]
+            command, variables = process.cmdline(), process.environ()
         except psutil.Error:
             continue
-        if process.pid != os.getpid() and any(str(own.home.root) in word for word in told):
-            found[process.pid] = " ".join(process.cmdline())
+        if process.pid != os.getpid() and any(str(own.home.root) in word for word in (*command, *variables.values())):
+            found[process.pid] = " ".join(command)
     return found
 
 

@@ -120,10 +120,14 @@ def _check_environments(secrets: list[str]) -> None:
 
 def _check_files(directory: Path, secrets: list[str]) -> None:
     """All that Ray keeps of its session: logs of jobs, workers and agents, packages."""
-    files = [file for file in directory.rglob("*") if file.is_file() and not file.is_symlink()]
+    files = [Path(root, name) for root, _, names in os.walk(directory) for name in names]
+    files = [file for file in files if file.is_file() and not file.is_symlink()]
     assert any("runtime_env" in file.name for file in files)
     for file in files:
-        content = file.read_bytes()
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            continue  # Ray has removed it meanwhile
         assert not [secret for secret in secrets if secret.encode() in content], file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -38,8 +39,12 @@ def test_what_an_experiment_writes_is_shown(platform: RunningPlatform) -> None:
 
 
 def _boards(platform: RunningPlatform) -> list[psutil.Process]:
-    children = psutil.Process(platform.service_pid()).children(recursive=True)
-    return [child for child in children if "submarine_ray.tracking.board" in child.cmdline()]
+    found = []
+    for child in psutil.Process(platform.service_pid()).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # others end meanwhile
+            if "submarine_ray.tracking.board" in child.cmdline():
+                found.append(child)
+    return found
 
 
 @pytest.mark.long
