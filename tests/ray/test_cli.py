@@ -110,7 +110,7 @@ def test_ctrl_c_asks_whether_to_stop_or_to_detach(
     if answer == "y":
         assert platform.ended(id)["reason"] == "Stopped"
     else:
-        assert platform.client.get_experiment(id)["status"] == "Running"
+        wait_until(lambda: platform.client.get_experiment(id)["status"] == "Running", 30, "it runs on")
         platform.client.delete_experiment(id)
 
 
