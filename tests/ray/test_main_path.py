@@ -222,27 +222,6 @@ def test_a_registered_ray_cluster_gets_the_runner_and_the_code_by_package(
     assert list(handle.logs()) == [("worker-0", "here")]
 
 
-def test_what_a_cluster_can_never_run_fails_even_if_accepted_before_the_cluster_was_seen(
-    platform: RunningPlatform,
-) -> None:
-    state = json.loads(platform.home.ray_state.read_text())
-    body = {"address": state["address"], "token": platform.home.ray_token.read_text()}
-
-    def accepted_unseen(number: int) -> str | None:
-        """None if the service had a look at the new cluster in the moment between the two calls."""
-        platform.client.service.call("POST", "/api/v1/cluster", json={"name": f"new-{number}", **body})
-        try:
-            return platform.submit("true", resources="nvidia.com/gpu=2", cluster=f"new-{number}")
-        except submarine.ApiError as failure:
-            assert failure.code == 400
-            return None
-
-    id = next(filter(None, map(accepted_unseen, range(5))))
-    ended = platform.ended(id, 30)
-    assert (ended["status"], ended["reason"]) == ("Failed", "Unschedulable")
-    assert "2 GPUs where there are 1" in ended["message"]
-
-
 def test_a_wrong_token_changes_no_row_and_is_shown(platform: RunningPlatform) -> None:
     state = json.loads(platform.home.ray_state.read_text())
     platform.client.service.call(

@@ -291,4 +291,5 @@ def test_what_can_never_run_ends_once_its_cluster_has_been_seen(world: World) ->
         row.node_cpu, row.node_memory, row.node_gpu = 64, 2**40, 0
     service.work(5_000)
     assert (world.row(id).status, world.row(id).reason) == ("Failed", "Unschedulable")
+    assert "100 CPUs where there are 64" in (world.row(id).message or "")
     assert (world.row(waits).status, world.row(waits).reason) == ("Accepted", "Queued")
