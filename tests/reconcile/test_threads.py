@@ -60,24 +60,44 @@ def test_two_services_on_threads_do_each_of_many_once(database: Database) -> Non
     assert all(engine._hand.keys() == [] for engine in engines)
 
 
+class Held:
+    """Steps that go on once they may."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.go_on = threading.Event()
+
+    def __call__(self, key: str) -> None:
+        self.begun.append(key)
+        self.go_on.wait(SECONDS)
+
+    def is_full(self) -> bool:
+        return len(self.begun) == Bounds().steps_of_cluster
+
+
 def test_a_service_that_stops_finishes_what_it_does_and_frees_the_rest(database: Database) -> None:
-    clusters = {"c": Cluster(making=lambda _key: time.sleep(0.05))}
+    held = Held()
+    clusters = {"c": Cluster(making=held)}
     with database.session(write=True) as session:
         for number in range(ROWS):
             session.add(ThingRow(id=str(number), cluster="c", generation=1, next_check_ms=CLOCK.due_ms()))
     engine = Engine(Things(clusters, Clock()), database, Lessee("a", LEASE_MS))
     engine.start()
-    wait_until(lambda: clusters["c"].calls, SECONDS, "the first step")
-    engine.stop()
+    wait_until(lambda: held.is_full() and engine._steps.waiting(), SECONDS, "others wait for the first steps")
+    stopping = threading.Thread(target=engine.stop)
+    stopping.start()
+    wait_until(lambda: not engine._steps.waiting(), SECONDS, "what waits is dropped")
+    held.go_on.set()
+    stopping.join()
     with database.session() as session:
         assert session.query(ThingRow).filter(ThingRow.lock_token.is_not(None)).count() == 0
     calls = len(clusters["c"].calls)
-    assert len(clusters["c"].things) == calls < ROWS and not engine._beat.is_alive()
+    assert len(clusters["c"].things) == calls == Bounds().steps_of_cluster and not engine._beat.is_alive()
 
 
 def test_a_step_that_hangs_keeps_no_service_from_stopping_and_only_its_own_row(database: Database) -> None:
-    going = threading.Event()
-    clusters = {"hangs": Cluster(making=lambda _key: going.wait(SECONDS) and None), "well": Cluster()}
+    held = Held()
+    clusters = {"hangs": Cluster(making=held), "well": Cluster()}
     with database.session(write=True) as session:
         for number in range(20):
             on = "hangs" if number else "well"
@@ -85,14 +105,15 @@ def test_a_step_that_hangs_keeps_no_service_from_stopping_and_only_its_own_row(d
     engine = Engine(Things(clusters, Clock()), database, Lessee("a", LEASE_MS))
     engine.start()
     wait_until(lambda: len(engine._hand.keys()) == 19 and statuses(database), SECONDS, "all others hang, or wait")
+    wait_until(held.is_full, SECONDS, "as many hang as may be begun")
     begun = time.monotonic()
     engine.stop(patience=0.2)
     assert time.monotonic() - begun < SECONDS / 2 and not engine._beat.is_alive()
     with database.session() as session:
-        held = session.query(ThingRow).filter(ThingRow.lock_token.is_not(None)).count()
-    assert held == Bounds().steps_of_cluster  # the rest is free for others
-    going.set()
-    wait_until(lambda: len(clusters["hangs"].calls) == held, SECONDS, "they go on, and are done once")
+        leased = session.query(ThingRow).filter(ThingRow.lock_token.is_not(None)).count()
+    assert leased == Bounds().steps_of_cluster  # the rest is free for others
+    held.go_on.set()
+    wait_until(lambda: len(clusters["hangs"].calls) == leased, SECONDS, "they go on, and are done once")
 
 
 def statuses(database: Database) -> dict[str, int]:
