@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -68,10 +70,20 @@ if not shutil.which("unshare") or subprocess.run([*PIDS_APART, "true"], capture_
 SUBMARINE = [sys.executable, "-m", "submarine_ray.cli.main"]
 
 
+# Between Ray's blocks (cli/local_ray.py) and the ephemeral range: of an ephemeral port, what asks for any port, or any
+# outgoing connection, may make another use before whoever was given it listens there, or while it is started again.
+_PORTS = range(31_000, 32_768, 2)  # a service shows content at the next one
+_first = os.getpid() * 547 % len(_PORTS)  # far from that of a process beside this one
+_ports = itertools.cycle([*_PORTS[_first:], *_PORTS[:_first]])
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port where nobody listens; this process is not given it again before all others."""
+    for port in itertools.islice(_ports, len(_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    pytest.fail(f"no free port in {_PORTS}")
 
 
 def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
