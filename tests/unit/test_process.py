@@ -314,15 +314,16 @@ def test_why_a_command_cannot_be_started(start: Start, tmp_path: Path) -> None:
         start(f"echo {big}", shell=True)
 
 
-def test_a_progress_bar_is_seen_while_it_is_drawn_and_kept_as_it_was_at_last(start: Start) -> None:
+def test_a_progress_bar_is_seen_while_it_is_drawn_and_kept_as_it_was_at_last(start: Start, tmp_path: Path) -> None:
     bar = (
-        "import sys, time; print('start', flush=True)\n"
-        "for k in range(10): sys.stderr.write(f'\\r{k}/9'); sys.stderr.flush(); time.sleep(0.15)\n"
+        "import os, sys, time; print('start', flush=True)\n"
+        "for k in range(10): sys.stderr.write(f'\\r{k}/9'); sys.stderr.flush()\n"
+        f"while not os.path.exists('{tmp_path}/seen'): time.sleep(0.05)\n"
         "sys.stderr.write('\\n'); print('end')"
     )
     process, lines = start(f'{sys.executable} -c "{bar}"')
-    wait_until(lambda: any(line.endswith("/9\r") for line in lines), 1.4, "the bar")
-    assert process.poll() is None
+    wait_until(lambda: any(line.endswith("/9\r") for line in lines), 20, "the bar")
+    (tmp_path / "seen").touch()
     assert process.wait(20) == 0
     assert [line for line in lines if not line.endswith("\r")] == ["start", "9/9", "end"]
 
