@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from submarine_ray.access import live
+from submarine_ray.access import live, reach, sessions
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.access.reach import Holders, Remembered
 from submarine_ray.access.sessions import Session
@@ -26,24 +26,28 @@ from submarine_ray.clusters.drivers.base import Capacity
 from submarine_ray.clusters.observed import columns
 from submarine_ray.clusters.tables import ClusterRow
 from submarine_ray.content.tickets import Tickets
-from submarine_ray.core import events
+from submarine_ray.core import events, follower
 from submarine_ray.core.clock import due_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.events import Event
 from submarine_ray.core.follower import Follower
 from submarine_ray.core.settings import Settings
+from submarine_ray.experiments import service as experiments
+from submarine_ray.notebooks import service as notebooks
 from submarine_ray.platform import Platform
 from submarine_ray.serving import meter
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.quantities import Resources
-from submarine_ray.workbench.feed import CALM_SECONDS, Feed, Subscription
+from submarine_ray.workbench import feed as feed_module
+from submarine_ray.workbench.feed import Feed, Subscription
 from submarine_ray.workbench.query_cache import run_query
 from tests.conftest import TOKEN, MariaDb, run, spec, wait_until
 from tests.unit.test_endpoint_metrics import prometheus
 
 pytestmark = pytest.mark.db
 
-SECONDS = 2.0
+# A busy machine takes longer than the two seconds that are promised; the other ways to learn of a change take longer still.
+SECONDS = 20.0
 ADMINISTRATOR = Principal(PrincipalKind.ADMINISTRATOR, "token")
 
 
@@ -80,16 +84,21 @@ def created(client: TestClient, path: str, body: dict[str, Any]) -> dict[str, An
     return dict(answer.json()["result"])
 
 
-def test_who_waits_for_an_end_hears_of_one_that_another_service_has_seen(pair: tuple[TestClient, TestClient]) -> None:
+def test_nothing_is_remembered_for_longer_than_two_seconds() -> None:
+    assert max(follower.TICK_SECONDS, sessions.KNOWN_SECONDS, reach.KNOWN_SECONDS, notebooks.ADDRESS_SECONDS) <= 2
+
+
+def test_who_waits_for_an_end_hears_of_one_that_another_service_has_seen(
+    pair: tuple[TestClient, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments, "UNHEARD_SECONDS", 3600.0)  # it hears, or waits for all of its minute
     first, second = pair
     id = created(first, "experiment", spec())["experimentId"]
     with ThreadPoolExecutor(1) as waiting:
-        ended = waiting.submit(first.get, f"/api/v1/experiment/{id}/end", params={"wait": 30})
+        ended = waiting.submit(first.get, f"/api/v1/experiment/{id}/end", params={"wait": 60})
         time.sleep(0.7)  # it waits by now, and has looked once
-        begun = time.monotonic()
         second.delete(f"/api/v1/experiment/{id}").raise_for_status()
-        assert ended.result(30).status_code == first.get(f"/api/v1/experiment/{id}").status_code
-    assert time.monotonic() - begun < SECONDS
+        assert ended.result(SECONDS).status_code == first.get(f"/api/v1/experiment/{id}").status_code
 
 
 def test_a_notebook_that_another_service_has_deleted_leads_nowhere(pair: tuple[TestClient, TestClient]) -> None:
@@ -105,30 +114,33 @@ def test_a_notebook_that_another_service_has_deleted_leads_nowhere(pair: tuple[T
 def test_pages_of_one_service_hear_what_another_records_also_late(database: Database) -> None:
     if database.engine.dialect.name == "sqlite":
         pytest.skip("one process owns the file")
-    follower = Follower(database)
+    follows = Follower(database)
     heard: list[frozenset[str] | None] = []
-    follower.add(heard.append)
+    follows.add(heard.append)
     with database.session(write=True) as session:
         events.record(session, "experiment-0", [Event("Begun", "It began.")])
-    follower.tick()
+    follows.tick()
     other = Database(database.url)
     with other.session(write=True) as late:
         events.record(late, "experiment-late", [Event("Late", "Its transaction ends late.")])
         late.flush()
         with database.session(write=True) as session:
             events.record(session, "experiment-early", [Event("Early", "Its id is the later one.")])
-        follower.tick()
-    follower.tick()
-    follower.tick()
+        follows.tick()
+    follows.tick()
+    follows.tick()
     assert heard == [frozenset({"experiment-early"}), frozenset({"experiment-late"})]
     with database.session(write=True) as session:
         events.forget(session, "experiment-early")
-    follower.tick()
+    follows.tick()
     assert heard[2:] == [None]
     other.close()
 
 
-def test_a_page_is_drawn_again_for_what_another_service_has_done(pair: tuple[TestClient, TestClient]) -> None:
+def test_a_page_is_drawn_again_for_what_another_service_has_done(
+    pair: tuple[TestClient, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "ALL_SECONDS", 3600.0)
     first, second = pair
     drawn, shown = threading.Event(), list[int]()
     count = platform(first).experiments.count_by_state
@@ -145,10 +157,8 @@ def test_a_page_is_drawn_again_for_what_another_service_has_done(pair: tuple[Tes
             await asyncio.sleep(1)  # what came before is told
             page.wake()  # and its answers are remembered
             assert await asyncio.to_thread(drawn.wait, SECONDS)
-            drawn.clear()
             await asyncio.to_thread(created, second, "experiment", spec())
-            assert await asyncio.to_thread(drawn.wait, SECONDS + CALM_SECONDS)
-            assert shown[-1] == shown[0] + 1
+            await asyncio.to_thread(wait_until, lambda: shown[-1] == shown[0] + 1, SECONDS, "the page shows one more")
         finally:
             await feed.close()
 
@@ -169,7 +179,7 @@ def test_a_page_of_who_has_signed_out_at_another_service_is_closed(pair: tuple[T
     first, second = (platform(one).sessions for one in pair)
     cookie = first.begin(ADMINISTRATOR, "127.0.0.1")
 
-    async def look() -> float:
+    async def look() -> None:
         session = await first.find([cookie])
         assert isinstance(session, Session)
         closed = asyncio.Event()
@@ -188,12 +198,10 @@ def test_a_page_of_who_has_signed_out_at_another_service_is_closed(pair: tuple[T
 
         page = asyncio.create_task(live.run(app, {"type": "websocket"}, receive, send, session, first))
         await asyncio.sleep(0.1)
-        begun = time.monotonic()
         await asyncio.to_thread(second.end, session.id)
-        await asyncio.wait_for(page, 20)
-        return time.monotonic() - begun
+        await asyncio.wait_for(page, SECONDS)  # of itself it looks every half a minute
 
-    assert run(look()) < SECONDS
+    run(look())
     assert run(first.find([cookie])) is None
 
 
@@ -241,7 +249,7 @@ def test_rights_that_end_at_another_service_are_known_to_have_ended(pair: tuple[
     holders = Remembered(Holders(one.attempts.find, one.notebooks.is_wanted, one.serving.served_by))
     assert holders.notebook(id)
     first.delete(f"/api/v1/notebook/{id}").raise_for_status()
-    wait_until(lambda: not holders.notebook(id), SECONDS + 0.5, "its token opens nothing any more")
+    wait_until(lambda: not holders.notebook(id), SECONDS, "its token opens nothing any more")
 
 
 def test_what_a_cluster_has_is_known_at_once_whoever_has_looked(pair: tuple[TestClient, TestClient]) -> None:

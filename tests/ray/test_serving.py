@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -240,12 +239,11 @@ def test_a_model_that_is_slow_exits_crashes_or_cannot_answer(platform: RunningPl
     with ThreadPoolExecutor(1) as pool, httpx.Client() as probe:
         slow = pool.submit(mood, -2)
         wait_until(slow.running, 5, "it is asked")
-        took = []
+        answered = 0
         while not slow.done():
-            begun = time.monotonic()
-            assert probe.get(live).status_code == 200
-            took.append(time.monotonic() - begun)
-        assert slow.result().status_code == 200 and len(took) > 10 and sorted(took)[len(took) // 2] < 0.1
+            assert probe.get(live, timeout=15).status_code == 200
+            answered += 1
+        assert slow.result().status_code == 200 and answered > 10  # behind its four seconds there would be one or two
     for name in ("corrupt", "wrong"):
         serving.create_serve(name, 1)
 
