@@ -25,11 +25,11 @@ NAMES = "tbody a.cut"
 def test_ten_thousand_experiments_are_paged_by_the_server(service: Service, page: Page) -> None:
     page.goto(f"{service.url}/experiments")
     expect(page.locator(NAMES).first).to_have_text(re.compile("train-"))
-    assert page.locator(NAMES).count() == 25
+    expect(page.locator(NAMES)).to_have_count(25)
     expect(page.get_by_role("status").filter(has_text=" of ")).to_contain_text(f"1–25 of {EXPERIMENTS // 1000},")
     page.get_by_role("button", name="Next page").click()
     expect(page.get_by_role("status").filter(has_text="26–50")).to_be_visible()
-    assert page.url.endswith("/experiments?page=2")
+    expect(page).to_have_url(f"{service.url}/experiments?page=2")
     page.reload()
     expect(page.get_by_role("status").filter(has_text="26–50")).to_be_visible()
     page.get_by_role("button", name="Last page").click()
@@ -199,7 +199,7 @@ def test_each_tab_shows_the_attempt_that_is_chosen(service: Service, page: Page)
     page.get_by_label("Attempt", exact=True).click()
     page.get_by_role("option", name="Attempt 2 (current): Succeeded").click()
     expect(page.locator(".notice.bad")).to_have_count(0)
-    assert "attempt" not in page.url
+    expect(page).not_to_have_url(re.compile("attempt"))
     page.get_by_role("link", name="Compare attempts").click()
     for section, label, values in (
         ("Parameters", "lr", ["0.1", "0.5"]), ("Metrics", "loss", ["6.0", "2.0"]), ("About", "Command", ["echo first", "true"])
@@ -528,6 +528,7 @@ def test_environments_are_made_changed_and_deleted(service: Service, page: Page)
 def test_templates_are_written_in_the_page(service: Service, page: Page) -> None:
     page.goto(f"{service.url}/templates/new")
     text = page.get_by_label("The template as YAML")
+    expect(text).not_to_have_value("")
     written = yaml.safe_load(text.input_value())
     text.fill(yaml.safe_dump(written | {"experimentSpec": {}}))
     page.get_by_role("button", name="Create").click()
