@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import itertools
 import os
 import shutil
@@ -40,6 +41,10 @@ from tests.answers import checked
 # Tests assert no seconds: a machine that is busy draws examples slowly, and that is no fault.
 settings.register_profile("submarine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("submarine")
+
+# Nor does httpx, which would give up after five: this object is what its calls and clients have without one of their own.
+for _kind in ("connect", "read", "write", "pool"):
+    setattr(inspect.signature(httpx.get).parameters["timeout"].default, _kind, 60.0)
 
 Result = TypeVar("Result")
 

@@ -146,7 +146,9 @@ def test_a_model_that_mlflow_itself_saved_is_registered_served_and_taken_down(
     platform.ended(platform.submit("true", resources="cpu=4"), 60)  # an endpoint keeps no experiment from starting
     call("DELETE", "/api/v1/serve", json={"modelName": "prices", "modelVersion": 1})
     wait_until(lambda: "prices" not in [e["modelName"] for e in call("GET", "/api/v1/serve")], 60, "it is taken down")
-    assert httpx.post(endpoint["invocationsUrl"], json=asked).status_code == 404
+    wait_until(
+        lambda: httpx.post(endpoint["invocationsUrl"], json=asked).status_code == 404, 30, "HAProxy knows it too"
+    )
 
 
 @pytest.mark.long
