@@ -49,6 +49,9 @@ class Refused(Exception):
                 "message": str(self)}  # fmt: skip
 
 
+GRACE_SECONDS = 0.1  # until what a deleted object owned is gone; 30 of a real pod
+
+
 class Store:
     """The objects, their history, and who owns whom. Every change is an event."""
 
@@ -59,7 +62,8 @@ class Store:
         self._history: deque[tuple[int, str, str, Object]] = deque(maxlen=20_000)
         self.oldest = 0
         self.quota: dict[str, int] = {}
-        self.grace = 0.1  # seconds until what a deleted object owned is gone; 30 of a real pod
+        self.collecting = threading.Event()  # cleared, what a deleted object owned stays for now
+        self.collecting.set()
         self.admit: Callable[[str, Object], None] = lambda plural, body: None
 
     def create(self, plural: str, body: Object) -> Object:
@@ -180,12 +184,13 @@ class Store:
         gone["metadata"]["resourceVersion"] = str(self._version)
         self._history.append((self._version, "DELETED", plural, gone))
         self.changed.notify_all()
-        collector = threading.Timer(self.grace, self._collect, [gone["metadata"]["uid"]])
+        collector = threading.Timer(GRACE_SECONDS, self._collect, [gone["metadata"]["uid"]])
         collector.daemon = True
         collector.start()
 
     def _collect(self, owner: str) -> None:
         """The garbage collector: by itself, and in the background."""
+        self.collecting.wait()
         with self.changed:
             owned = [
                 key for key, item in self._objects.items()

@@ -67,11 +67,12 @@ def test_it_starts_when_all_pods_run_and_all_goes_with_it(kube: Kube, operator: 
     operator.pods.worker_shows = []
     kube.wait(id, "Running")
     assert sum("-worker-" in pod["metadata"]["name"] for pod in kube.store.list("pods")[0]) == 3
-    kube.store.grace = 1.0
+    kube.store.collecting.clear()
     head_of(kube, operator, id).set(id, "SUCCEEDED")
     kube.wait(id, "Succeeded")
     wait_until(lambda: kube.store.find("rayjobs", id) is None, 15, "the RayJob goes")
     assert kube.store.list("pods")[0]  # they take their time
+    kube.store.collecting.set()
     wait_until(lambda: not kube.store.list("pods")[0] and not kube.store.list("rayclusters")[0], 15, "nothing is left")
 
 
