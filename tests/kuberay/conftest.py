@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from submarine_ray.access.tokens import Tokens
+from submarine_ray.clusters import perform
 from submarine_ray.clusters.drivers.kuberay.api import KubeApi
 from submarine_ray.clusters.drivers.kuberay.credentials import Credentials
 from submarine_ray.clusters.drivers.kuberay.dedicated import DedicatedClusters
@@ -141,6 +142,12 @@ class Kube:
         self.server.come_up()
         self.service.delete(f"/api/v1/cluster/{self.cluster}?force=true")
         self.head.close()
+
+
+@pytest.fixture(autouse=True)
+def clusters_are_looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every five seconds is often enough for people, and too long to wait for in a test."""
+    monkeypatch.setattr(perform, "PAUSE_MS", 500)
 
 
 @pytest.fixture

@@ -93,7 +93,8 @@ def test_pods_that_the_namespace_refuses(kube: Kube, operator: Operator) -> None
 def test_an_operator_that_is_away_for_long(kube: Kube, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(silence, "PATIENCE_SECONDS", 1.0)
     monkeypatch.setattr(dedicated, "STOP_SECONDS", 1.0)
-    runs = kube.create()
+    monkeypatch.setattr(dedicated, "GRACE_MARGIN", 0)
+    runs = kube.create(gracePeriod=1)
     kube.wait(runs, "Running")
     operator.away = True
     waits = kube.create()

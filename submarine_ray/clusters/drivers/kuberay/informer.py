@@ -50,7 +50,7 @@ class Informer:
         self._groups: dict[str, dict[str, Object]] = {}
         self._gone: deque[str] = deque(maxlen=KNOWN_GONE)
         self._lock = threading.Lock()
-        self._synced = threading.Event()
+        self._heard = threading.Event()  # the API server has answered, or it is known why not
         self._stopping = threading.Event()
         self._failure: str | None = None
         self._version = ""
@@ -86,7 +86,7 @@ class Informer:
         self._set(self._keep(found))
 
     def _need_contact(self) -> None:
-        if not self._synced.wait(SYNC_SECONDS) or self._failure is not None:
+        if not self._heard.wait(SYNC_SECONDS) or self._failure is not None:
             raise Unreachable(self._failure or "the API server has not answered yet")
 
     def _run(self) -> None:
@@ -123,7 +123,7 @@ class Informer:
             for name, one in found.items():
                 self._in_group(one)[name] = one
         self._well()
-        self._synced.set()
+        self._heard.set()
         for name in before.keys() | found.keys():
             old, new = before.get(name), found.get(name)
             if _version(old) != _version(new):
@@ -197,6 +197,7 @@ class Informer:
         if self._failure is None:
             log.warning("watch.lost", path=self._path, why=why)
         self._failure = why
+        self._heard.set()
 
 
 def _version(found: Object | None) -> str | None:
