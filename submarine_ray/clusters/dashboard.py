@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from submarine_ray.clusters.drivers.base import Unreachable
 from submarine_ray.clusters.service import ClusterService
-from submarine_ray.content.kinds import Visit
+from submarine_ray.content.kinds import Visit, refused
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.http import Receive, Scope, Send
@@ -42,7 +42,7 @@ class DashboardContent:
         try:
             await asyncio.to_thread(self._clusters.get, _name(scope))
         except NotFound as failure:
-            return error(failure.status, str(failure))
+            return refused(scope, failure.status, str(failure))
         return None
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
@@ -52,7 +52,7 @@ class DashboardContent:
             await RedirectResponse(f"{own}/")(scope, receive, send)
             return
         if scope.get("method") not in _READING:
-            refusal = "The dashboard is for looking here; experiments are started and stopped through this service."
+            refusal = "The dashboard is read-only here: start and stop experiments through this service."
             await error(HTTPStatus.METHOD_NOT_ALLOWED, refusal)(scope, receive, send)
             return
         try:
@@ -63,10 +63,10 @@ class DashboardContent:
             target = Target(address.netloc, own, dashboard.headers(), strips=True, outgoing=dashboard.outgoing)
             await self._proxy.forward(scope, receive, send, target)
         except NotFound as failure:
-            await error(failure.status, str(failure))(scope, receive, send)
+            await refused(scope, failure.status, str(failure), visit.main)(scope, receive, send)
         except (Unreachable, TargetUnreachable) as failure:
             why = f"The dashboard of {name!r} cannot be shown: {failure}."
-            await error(HTTPStatus.SERVICE_UNAVAILABLE, why)(scope, receive, send)
+            await refused(scope, HTTPStatus.SERVICE_UNAVAILABLE, why, visit.main)(scope, receive, send)
 
 
 def _name(scope: Scope) -> str:

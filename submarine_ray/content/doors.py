@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import html
 from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import parse_qsl, quote, urlencode
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from submarine_ray.access import live
 from submarine_ray.access.principals import Principal
 from submarine_ray.access.sessions import Session, Sessions
-from submarine_ray.content.kinds import ContentKind, Visit, is_browser
+from submarine_ray.content.kinds import ContentKind, Visit, is_browser, refused
 from submarine_ray.content.origins import SETTING, Origins, header
 from submarine_ray.content.tickets import PASS_SECONDS, Tickets
 from submarine_ray.core import cookies
@@ -28,8 +27,6 @@ MOST_PASSES = 8
 SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 _PASS = "submarine_content"  # noqa: S105 (a cookie's name)
 _NO_TRACE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Not shown</title></head>
-<body><h1>Not shown</h1><p>{}</p></body></html>"""
 
 
 class Content:
@@ -95,7 +92,7 @@ class MainDoor:
         origin = self._content.origins.of_content(scope, own)
         if origin is None:
             why = f"Set {SETTING} to an address of its own that leads to this service, as https://content.example.com."
-            return HTMLResponse(_PAGE.format(html.escape(why)), HTTPStatus.SERVICE_UNAVAILABLE)
+            return refused(scope, HTTPStatus.SERVICE_UNAVAILABLE, why)
         principal: Principal = scope["state"]["principal"]
         session: Session | None = scope["state"].get("session")
         main = self._content.origins.of_main(scope)
@@ -121,8 +118,9 @@ class ContentDoor:
         found = self._content.find(scope["path"])
         origin = self._content.origins.of_content(scope, found[1] if found else "")
         if found is None or origin is None or not _is_at(scope, origin):
-            words = "There is nothing here; this address shows notebooks, dashboards and artifacts alone."
-            await error(HTTPStatus.NOT_FOUND, words)(scope, receive, send)
+            words = "There is nothing here; this address shows only notebooks, dashboards and artifacts."
+            main = self._content.origins.of_main(scope)
+            await refused(scope, HTTPStatus.NOT_FOUND, words, main)(scope, receive, send)
             return
         kind, own = found
         send = _guarded(send, self._content.policy(kind))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
 from submarine_ray.content.origins import header
-from submarine_ray.core.http import Receive, Scope, Send
+from submarine_ray.core.envelope import error
+from submarine_ray.core.http import Receive, Scope, Send, is_navigation
+from submarine_ray.core.pages import plain
+from submarine_ray.spec import masks
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,18 @@ class ContentKind(Protocol):
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
         """Answer a request for the object; who sent it may see it."""
+
+
+def refused(scope: Scope, status: HTTPStatus, message: str, main: str = "") -> Response:
+    """Why a request gets no content: a page for a person who opens one, the envelope for a program.
+
+    `main` is the origin of the service's own pages, unless the request has come there.
+    """
+    if not is_navigation(scope):
+        return error(status, message)
+    title = "Page not found" if status == HTTPStatus.NOT_FOUND else "Page cannot be shown"
+    said, home = html.escape(masks.text(message)), html.escape(f"{main}/")
+    return plain(title, f'<p>{said}</p><p><a href="{home}">Open the workbench</a></p>', status)
 
 
 def is_browser(scope: Scope) -> bool:

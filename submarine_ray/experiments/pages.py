@@ -12,7 +12,7 @@ from urllib.parse import quote
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
-from submarine_ray.content.kinds import Visit
+from submarine_ray.content.kinds import Visit, refused
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.http import Receive, Scope, Send
@@ -50,11 +50,11 @@ class ArtifactContent:
         if scope.get("method") not in _READING:
             await error(HTTPStatus.METHOD_NOT_ALLOWED, "Artifacts are only read here.")(scope, receive, send)
             return
-        answer = await asyncio.to_thread(self._answer, scope["path"])
+        answer = await asyncio.to_thread(self._answer, scope, visit)
         await answer(scope, receive, send)
 
-    def _answer(self, path: str) -> Response:
-        _, _, which, name = path.split("/", 3)  # as `find` has matched it
+    def _answer(self, scope: Scope, visit: Visit) -> Response:
+        _, _, which, name = scope["path"].split("/", 3)  # as `find` has matched it
         found = _ATTEMPT.fullmatch(which)
         experiment_id, number = found.groups() if found else (which, None)
         opened = ExitStack()
@@ -63,7 +63,7 @@ class ArtifactContent:
                 self._experiments.results.artifact(experiment_id, name, int(number) if number else None)
             )
         except SubmarineError as failure:
-            return error(failure.status, str(failure))
+            return refused(scope, failure.status, str(failure), visit.main)
         kind, coding = mimetypes.guess_type(name)
         kind = kind if kind and coding is None else "application/octet-stream"
         return FileResponse(file, media_type=kind, background=BackgroundTask(opened.close))

@@ -12,22 +12,19 @@ import html
 import re
 from http import HTTPStatus
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-from submarine_ray.content.kinds import Visit
+from submarine_ray.content.kinds import Visit, refused
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.http import Receive, Scope, Send, is_navigation
+from submarine_ray.core.pages import plain
 from submarine_ray.core.proxy import Proxy, Target, TargetUnreachable
 from submarine_ray.notebooks.service import NotebookAddress, NotebookService
 from submarine_ray.spec.notebooks import NotebookStatus as Status
 from submarine_ray.spec.notebooks import path as path_of
 
 _PATH = re.compile(r"/notebook/(?P<namespace>[^/]{1,200})/(?P<name>[^/]{1,200})(?P<rest>/.*)?", re.DOTALL)
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
-<meta http-equiv="refresh" content="{seconds}"><style>body{{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;
-max-width:36rem;padding:0 1rem;color:#1f2937}}h1{{font-size:1.4rem}}p{{color:#4b5563}}</style></head>
-<body><h1>Notebook {name} is {status}</h1><p>{reason}.</p></body></html>"""
 
 
 class NotebookContent:
@@ -55,7 +52,7 @@ class NotebookContent:
                 await asyncio.to_thread(self._notebooks.start, found.id)
             return _page(found, found.reason, seconds=30 if found.status == Status.FAILED else 1)
         except SubmarineError as failure:
-            return error(failure.status, str(failure))
+            return refused(scope, failure.status, str(failure))
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:
         """See content.kinds.ContentKind."""
@@ -72,7 +69,7 @@ class NotebookContent:
                 return
             answer = _unready(scope, found, found.reason, visit)
         except SubmarineError as failure:
-            answer = error(failure.status, str(failure))
+            answer = refused(scope, failure.status, str(failure), visit.main)
         except TargetUnreachable as failure:
             self._notebooks.forget_addresses()
             answer = _unready(scope, found, f"It does not answer at the moment ({failure})", visit)
@@ -109,11 +106,11 @@ def _unready(scope: Scope, found: NotebookAddress, reason: str, visit: Visit) ->
 
 def _page(found: NotebookAddress, reason: str, seconds: int) -> Response:
     """A page that looks again by itself after so many seconds."""
-    page = _PAGE.format(
-        name=html.escape(found.name),
-        status=html.escape(found.status),
-        reason=html.escape(reason.rstrip(".")),
-        seconds=seconds,
+    page = plain(
+        f"Notebook {found.name} is {found.status}",
+        f"<p>{html.escape(reason.rstrip('.'))}.</p>",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        head=f'<meta http-equiv="refresh" content="{seconds}">',
     )
-    headers = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return HTMLResponse(page, HTTPStatus.SERVICE_UNAVAILABLE, headers | {"Referrer-Policy": "same-origin"})
+    page.headers["Cache-Control"] = "no-store"
+    return page

@@ -18,9 +18,8 @@ import httpx
 import structlog
 from starlette.responses import Response
 
-from submarine_ray.content.kinds import Visit
+from submarine_ray.content.kinds import Visit, refused
 from submarine_ray.core import children
-from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import Unavailable
 from submarine_ray.core.http import Receive, Scope, Send
 from submarine_ray.core.proxy import Proxy, Target, TargetUnreachable
@@ -138,4 +137,4 @@ class TensorBoardContent:
             address = await self._waiting.ask("TensorBoard", self._board.address)
             await self._proxy.forward(scope, receive, send, Target(address, PREFIX))
         except (Unavailable, TargetUnreachable) as failure:
-            await error(HTTPStatus.SERVICE_UNAVAILABLE, str(failure))(scope, receive, send)
+            await refused(scope, HTTPStatus.SERVICE_UNAVAILABLE, str(failure), visit.main)(scope, receive, send)

@@ -11,9 +11,10 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from submarine_ray.core.http import Scope
+from submarine_ray.core.pages import plain
 
 PATH = "/help"
 DIRECTORY = Path(__file__).parents[1] / "help"
@@ -29,18 +30,12 @@ _POLICY = (
     "font-src 'self'; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_PLAIN = (
-    '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width">'
-    "<title>Help · submarine-ray</title>"
-    "<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem;"
-    "color-scheme:light dark}}</style><h1>{title}</h1>{text}</html>"
-)
 _NOT_BUILT = (
     "<p>Run <code>make docs</code> in the source directory of this service, then reload this page. "
     "The container image and the wheels that it is built from have the documentation in them.</p>"
     '<p><a href="/docs">REST API</a> · <a href="/">Workbench</a></p>'
 )
-_NOT_HERE = '<p>There is no such page. <a href="/help/">Start of the documentation</a></p>'
+_NOT_HERE = '<p>The documentation has no page at this address.</p><p><a href="/help/">Contents</a></p>'
 
 
 def attach(app: FastAPI, directory: Path = DIRECTORY) -> None:
@@ -65,13 +60,13 @@ class _Site(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if not self._start.is_file():
-            return _page("The documentation is not built", _NOT_BUILT)
+            return _page("Documentation is not built", _NOT_BUILT)
         try:
             response = await super().get_response(path, scope)
         except HTTPException as failure:
             if failure.status_code != HTTPStatus.NOT_FOUND:
                 raise
-            return _page("Not found", _NOT_HERE)
+            return _page("Page not found", _NOT_HERE)
         response.headers.update(_HEADERS)
         if isinstance(response, FileResponse) and response.media_type == "text/html":
             page = Path(response.path)
@@ -89,6 +84,6 @@ def _policy(page: Path, _changed_ns: int) -> str:
 
 
 def _page(title: str, text: str) -> Response:
-    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-    headers = _HEADERS | {"content-security-policy": policy}
-    return HTMLResponse(_PLAIN.format(title=title, text=text), HTTPStatus.NOT_FOUND, headers)
+    page = plain(title, text, HTTPStatus.NOT_FOUND)
+    page.headers.update(_HEADERS)
+    return page

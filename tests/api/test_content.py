@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -90,6 +91,22 @@ def test_a_page_is_opened_on_the_contents_origin(service: TestClient, content: T
     assert shown.headers["cross-origin-opener-policy"] == "same-origin"
     assert "frame-ancestors 'self'" in shown.headers["content-security-policy"]
     assert not [name for name in shown.headers if name.startswith("access-control")]
+
+
+def test_a_person_is_refused_with_a_page_and_a_program_with_the_envelope(
+    service: TestClient, content: TestClient
+) -> None:
+    for client, path, home, opening, asking in (
+        (service, "/ray/nope/", "/", CLICK, KNOWN),
+        (service, "/notebook/default/nope/lab", "/", CLICK, KNOWN),
+        (content, "/nope", "http://127.0.0.1:32080/", OPENED, FETCH),
+    ):
+        page, envelope = client.get(path, headers=opening), client.get(path, headers=asking)
+        assert (page.status_code, envelope.status_code) == (404, 404), path
+        assert envelope.json()["success"] is False
+        assert "<h1>Page not found</h1>" in page.text and f'href="{home}"' in page.text
+        assert html.escape(envelope.json()["message"]) in page.text
+        assert "script" not in page.text and "default-src 'none'" in page.headers["content-security-policy"]
 
 
 def test_a_ticket_is_for_one_object_and_one_use(service: TestClient, content: TestClient) -> None:
