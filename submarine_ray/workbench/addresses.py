@@ -39,6 +39,11 @@ def dashboard(cluster_name: str) -> str:
     return f"/ray/{quote(cluster_name, safe='')}/"
 
 
+def tensorboard(experiment_id: str) -> str:
+    """TensorBoard with an experiment's own runs alone: those in its directory."""
+    return f"/tensorboard/?{urlencode({'runFilter': f'^{experiment_id}(/|$)'})}#timeseries"
+
+
 def template(name: str) -> str:
     return f"/templates/{quote(name, safe='')}"
 

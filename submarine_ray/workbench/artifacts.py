@@ -57,7 +57,7 @@ async def draw(services: Services, experiment_id: str, path: str, attempt: int |
         parts.notice(str(failure), bad=True)
         return
     if not found:
-        with parts.empty("No artifacts yet", "What the code logs through MLflow, its models and its logs appear here."):
+        with parts.empty("No artifacts yet", "Models, logs and files that your code logs to MLflow appear here."):
             return
     rows: list[parts.Row] = [
         {
@@ -107,7 +107,7 @@ async def _draw_file(services: Services, place: _Place, path: str) -> None:
         else:
             parts.block(content.decode(errors="replace"), name)
         if total > len(content):
-            parts.text(f"The first {size(len(content))} are shown.", "p", "quiet small")
+            parts.text(f"Showing the first {size(len(content))}.", "p", "quiet small")
 
 
 def _image(source: str, name: str) -> None:

@@ -42,7 +42,7 @@ def smoothed(values: Sequence[float | None], weight: float) -> list[float | None
 
 
 def unfinished(points: Sequence[Point], x_axis: Axis) -> str:
-    """What a curve has besides finite numbers, in words: `NaN (3 values, the first at step 120)`; empty without any."""
+    """What a curve has besides finite numbers, in words: `NaN (3 values, first at step 120)`; empty without any."""
     found = []
     for kind, counts in (
         (NAN, [point.nan for point in points]),
@@ -52,7 +52,7 @@ def unfinished(points: Sequence[Point], x_axis: Axis) -> str:
         if total := sum(counts):
             x = next(point.x for point, count in zip(points, counts, strict=True) if count)
             first = f"step {x}" if x_axis == "step" else iso(x)
-            found.append(f"{kind} ({total} {'value' if total == 1 else 'values'}, the first at {first})")
+            found.append(f"{kind} ({total} {'value' if total == 1 else 'values'}, first at {first})")
     return ", ".join(found)
 
 

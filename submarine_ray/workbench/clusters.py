@@ -71,9 +71,8 @@ def add(bench: Bench) -> None:
                     "experiment-", "notebook-", "endpoint",
                 )  # fmt: skip
                 with parts.card("Check"):
-                    parts.text(
-                        "Reaches for everything that the cluster needs, and says how to mend what lacks.", "p", "quiet"
-                    )
+                    said = "Tests everything that the cluster needs, and suggests a fix for each problem."
+                    parts.text(said, "p", "quiet")
                     with parts.row():
                         begin = parts.button("Check now", kind="main")
                     report = ui.element("div").classes("stack")
@@ -112,19 +111,19 @@ def _draw_cluster(found: _Found) -> None:
     _draw_card(found.used)
     running, count = found.running
     waiting, waiting_count = found.waiting
-    _draw_jobs(f"Running ({count})", running, name, ExperimentStatus.RUNNING)
-    _draw_jobs(f"Waiting ({waiting_count})", waiting, name, "")
-    with parts.card("Also here"):
+    _draw_jobs(f"Running ({count:,})", running, name, ExperimentStatus.RUNNING)
+    _draw_jobs(f"Waiting ({waiting_count:,})", waiting, name, "")
+    with parts.card("Endpoints and notebooks"):
         for one in found.endpoints:
             with parts.row():
                 endpoint_link(one)
-                parts.text(f"endpoint × {one.replicas}", classes="quiet small")
+                parts.text(f"endpoint, {parts.counted(one.replicas, 'replica')}", classes="quiet small")
         for notebook in found.notebooks:
             with parts.row():
                 parts.link(notebook.name, "/notebooks").classes("grow anywhere")
                 parts.text("notebook", classes="quiet small")
         if not found.endpoints and not found.notebooks:
-            parts.text("No endpoints and no notebooks.", "p", "quiet")
+            parts.text("No endpoints or notebooks.", "p", "quiet")
 
 
 def _draw_jobs(title: str, jobs: list[ExperimentSummary], cluster: str, status: str) -> None:
@@ -135,8 +134,8 @@ def _draw_jobs(title: str, jobs: list[ExperimentSummary], cluster: str, status: 
                 parts.text(one.owner or "", classes="quiet small")
                 parts.ago(one.accepted_time)
         if not jobs:
-            parts.text("Nothing.", "p", "quiet")
-        parts.link("All experiments of this cluster", addresses.experiments(cluster=cluster, status=status))
+            parts.text("None.", "p", "quiet")
+        parts.link("View all on this cluster", addresses.experiments(cluster=cluster, status=status))
 
 
 def _draw_cards(found: list[Used]) -> None:
@@ -157,7 +156,7 @@ def _draw_card(used: Used) -> None:
                 ("Kind", " ".join(filter(None, (one.kind, one.mode)))),
                 ("Namespace", one.namespace),
                 ("Nodes", str(one.nodes) if one.nodes is not None else None),
-                ("Seen", lambda: parts.ago(one.observed_time)),
+                ("Last seen", lambda: parts.ago(one.observed_time)),
             ]
         )
         usage(one.resources, used.in_use)
@@ -167,10 +166,10 @@ def _draw_card(used: Used) -> None:
 
 def usage(resources: dict[str, float | None] | None, in_use: Resources) -> None:
     """How much of a cluster the platform's own jobs hold."""
-    for label, total, used in _sizes(resources or {}, in_use):
+    for label, total, used, unit in _sizes(resources or {}, in_use):
         with parts.row():
             parts.text(label, classes="quiet small grow")
-            parts.text(f"{used:.4g} of {total:.4g}", classes="small")
+            parts.text(f"{used:.4g} of {total:.4g}{unit}", classes="small")
         meter = parts.element(
             "div", role="meter", aria_label=label, aria_valuenow=f"{used:.4g}", aria_valuemax=f"{total:.4g}"
         )
@@ -178,13 +177,13 @@ def usage(resources: dict[str, float | None] | None, in_use: Resources) -> None:
             ui.element("div").style(f"width: {min(100.0, 100 * used / total):.1f}%")
 
 
-def _sizes(resources: dict[str, float | None], in_use: Resources) -> list[tuple[str, float, float]]:
+def _sizes(resources: dict[str, float | None], in_use: Resources) -> list[tuple[str, float, float, str]]:
     sizes = (
-        ("CPU in use", resources.get("cpu"), in_use.cpu, 1),
-        ("Memory in use, GiB", resources.get("memory"), in_use.memory, 2**30),
-        ("GPU in use", resources.get("gpu"), in_use.gpu, 1),
+        ("CPUs in use", resources.get("cpu"), in_use.cpu, 1, ""),
+        ("Memory in use", resources.get("memory"), in_use.memory, 2**30, " GiB"),
+        ("GPUs in use", resources.get("gpu"), in_use.gpu, 1, ""),
     )
-    return [(label, total / unit, used / unit) for label, total, used, unit in sizes if total]
+    return [(label, total / size, used / size, unit) for label, total, used, size, unit in sizes if total]
 
 
 async def _check(services: Services, name: str, begin: ui.button, report: ui.element) -> None:

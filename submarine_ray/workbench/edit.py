@@ -19,7 +19,7 @@ def tag_list(written: str) -> list[str]:
 async def edit(experiments: ExperimentService, found: Experiment) -> bool:
     """Ask for an experiment's name, owner, team, tags and notes, and change them; whether something was saved."""
     meta = found.spec.meta
-    with dialogs.dialog("Edit") as dialog:
+    with dialogs.dialog("Edit experiment") as dialog:
         parts.text("These changes do not rerun the experiment.", "p", "quiet")
         name = ui.input("Name", value=meta.name).props("outlined dense autofocus")
         owner = ui.input("Owner", value=meta.owner or "").props("outlined dense")
@@ -36,7 +36,7 @@ async def edit(experiments: ExperimentService, found: Experiment) -> bool:
             spec = parsed(ExperimentSpec, document | {"meta": document["meta"] | said}, name)
             done = await parts.attempt(experiments.edit, found.experiment_id, spec) if spec else None
             if done and done.value is None:
-                parts.tell_failure("Somebody has changed the spec meanwhile. Reload the page and edit it again.")
+                parts.tell_failure("Somebody else has changed this experiment. Reload the page and edit it again.")
             elif done:
                 dialog.submit(True)
 

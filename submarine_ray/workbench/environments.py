@@ -39,9 +39,8 @@ class _Environments:
             for one in found:
                 self._draw_card(one.environment_spec)
             if not found:
-                parts.empty(
-                    "No environments yet", "Packages and an image under one name, for experiments and notebooks."
-                )
+                said = "An environment is a named set of packages, with an image, for experiments and notebooks."
+                parts.empty("No environments yet", said)
 
     def _draw_card(self, spec: EnvironmentSpec) -> None:
         name, kernel = spec.name or "", spec.kernel_spec or KernelSpec()
@@ -106,7 +105,7 @@ class _Environments:
             return
         again = NewEnvironment.model_validate({**kept.value.model_dump(), "name": name})
         # Before its card goes, and the button with it that asked for this.
-        parts.offer_undo(f"{name} is deleted", self._environments.create, again, then=self._load)
+        parts.offer_undo(f"Deleted {name}", self._environments.create, again, then=self._load)
         await self._load()
 
 

@@ -71,7 +71,7 @@ class _Experiment:
             parts.link("Experiments", "/experiments", classes="quiet")
             parts.text("/", classes="quiet")
             parts.text(self.id, classes="mono quiet anywhere")
-            parts.copy_button(self.id, "Copy the id")
+            parts.copy_button(self.id, "Copy ID")
         with parts.row():
             self._title = parts.heading(self._name, 1)
             self._badge = parts.badge(self._found.seen)
@@ -81,7 +81,7 @@ class _Experiment:
         self._choice = ui.element("div")
         self._draw_choice()
         with ui.tabs(on_change=self._switch).props(
-            'align=left inline-label outside-arrows mobile-arrows no-caps aria-label="Parts of the experiment"'
+            'align=left inline-label outside-arrows mobile-arrows no-caps aria-label="Experiment sections"'
         ) as tabs:
             for name in names:
                 ui.tab(name, label=name.capitalize())
@@ -223,7 +223,7 @@ class _Experiment:
                         with parts.row():
                             parts.heading("Specification").classes("grow")
                             parts.link("Save as template", f"/templates/new?experiment={quote(self.id)}")
-                            parts.copy_button(spec, "Copy the specification")
+                            parts.copy_button(spec, "Copy specification")
                         parts.block(spec, "Specification")
 
         await draw()
@@ -237,7 +237,7 @@ class _Experiment:
                 [
                     ("Command", lambda: parts.text(attempt.spec.meta.cmd or "–", "code", "anywhere")),
                     ("Framework", attempt.spec.meta.framework),
-                    *((name, f"{task.replicas} × {task.resources or 'default'}") for name, task in roles),
+                    *((name, f"{task.replicas} × {task.resources or 'default resources'}") for name, task in roles),
                     ("Cluster", lambda: parts.link(found.cluster, addresses.cluster(found.cluster))),
                     ("Owner", meta.owner),
                     ("Team", meta.team),
@@ -251,12 +251,13 @@ class _Experiment:
             )
 
     def _draw_links(self) -> None:
+        cluster = self._services.clusters.capabilities(self._found.cluster)
         with parts.row():
             if self._shown.run_id:
                 parts.link("MLflow run", f"/mlflow/#/runs/{self._shown.run_id}", new_tab=True)
-            if self._services.experiments.results.has_tensorboard:
-                parts.link("TensorBoard", "/tensorboard/", new_tab=True)
-            if self._services.clusters.capabilities(self._found.cluster).has_dashboard:
+            if cluster.is_here and self._services.experiments.results.has_tensorboard:  # others' files are elsewhere
+                parts.link("TensorBoard", addresses.tensorboard(self.id), new_tab=True)
+            if cluster.has_dashboard:
                 parts.link("Ray dashboard", f"{addresses.dashboard(self._found.cluster)}#/jobs", new_tab=True)
 
     def _draw_params(self, params: list[Param]) -> None:
@@ -284,24 +285,24 @@ class _Experiment:
             await self._look()
 
     async def _stop(self) -> None:
-        if not await dialogs.confirmed(f"Stop {self._name}?", "It keeps its history, logs and models.", "Stop"):
+        if not await dialogs.confirmed(f"Stop {self._name}?", "Its history, logs and models are kept.", "Stop"):
             return
         if await parts.attempt(self._services.experiments.stop, self.id):
             parts.tell("Stop requested")
             await self._look()
 
     async def _delete(self) -> None:
-        consequence = "It is stopped if it runs, and its record and logs are deleted. Registered models stay."
+        consequence = "If it is running, it is stopped. Its record and logs are deleted; registered models are kept."
         if not await dialogs.confirmed(f"Delete {self._name} permanently?", consequence, "Delete"):
             return
         if await parts.attempt(self._services.experiments.delete, self.id):
             ui.navigate.to("/experiments")
 
     async def _register(self) -> None:
-        with dialogs.dialog("Register its model") as dialog:
+        with dialogs.dialog("Register model") as dialog:
             parts.text("Creates a new version of this model, or a new model if the name is unused.", "p", "quiet")
             name = ui.input("Model name", value=self._name).props("outlined dense autofocus")
-            path = ui.input("Directory in the artifacts, if it saved several models").props("outlined dense")
+            path = ui.input("Artifact path, if several models were saved").props("outlined dense")
             note = ui.input("Description").props("outlined dense")
 
             async def register() -> None:

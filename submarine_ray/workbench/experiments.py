@@ -20,7 +20,7 @@ from submarine_ray.workbench.query_cache import run_query
 
 SIZE = 25
 PERIODS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400}
-_PERIOD_NAMES = {"hour": "the last hour", "day": "the last day", "week": "the last week", "month": "the last 30 days"}
+_PERIOD_NAMES = {"hour": "Last hour", "day": "Last 24 hours", "week": "Last 7 days", "month": "Last 30 days"}
 # Whose message says more than the state.
 _TOLD = (ExperimentStatus.FAILED, ExperimentStatus.ACCEPTED, ExperimentStatus.CREATED)
 COLUMNS = (
@@ -119,11 +119,11 @@ class _Table:
             parts.button("New experiment", lambda: ui.navigate.to("/experiments/new"), "add", "main")
         with parts.row():
             search = ui.input(
-                placeholder="Search name or id",
+                placeholder="Search by name or ID",
                 value=self._view.q,
                 on_change=lambda event: self._show(q=event.value or ""),
             )
-            search.props('dense outlined clearable debounce=250 aria-label="Search name or id" data-search')
+            search.props('dense outlined clearable debounce=250 aria-label="Search by name or ID" data-search')
             self._choice(
                 "Status", "status", {state: state for state in (*ExperimentStatus.SEEN, ExperimentStatus.DELETED)}
             )
@@ -209,18 +209,23 @@ class _Table:
             parts.button("Delete", lambda: self._delete(ids), "delete", "danger")
 
     async def _stop(self, ids: list[str]) -> None:
-        if await dialogs.confirmed(f"Stop {len(ids)} running?", "They keep their history, logs and models.", "Stop"):
-            await self._each(self._experiments.stop, ids, "Asked to stop")
+        if await dialogs.confirmed(f"Stop {self._named(ids)}?", "History, logs and models are kept.", "Stop"):
+            await self._each(self._experiments.stop, ids, "Stopping")
 
     async def _delete(self, ids: list[str]) -> None:
-        consequence = "Running ones are stopped, and their records and logs are deleted. Registered models stay."
-        if await dialogs.confirmed(f"Delete {len(ids)} permanently?", consequence, "Delete"):
+        consequence = "Whatever is running is stopped. Records and logs are deleted; registered models are kept."
+        if await dialogs.confirmed(f"Delete {self._named(ids)} permanently?", consequence, "Delete"):
             await self._each(self._experiments.delete, ids, "Deleted")
+
+    def _named(self, ids: list[str]) -> str:
+        """One of the rows by its name, several by their number."""
+        names = [row["name"] for row in self._table.rows if row["experimentId"] in ids]
+        return names[0] if len(ids) == len(names) == 1 else parts.counted(len(ids), "experiment")
 
     async def _each(self, action: Callable[[str], object], ids: list[str], said: str) -> None:
         done = [id for id in ids if await parts.attempt(action, id)]
         if done:
-            parts.tell(f"{said}: {len(done)}")
+            parts.tell(f"{said} {parts.counted(len(done), 'experiment')}")
         self._table.selected.clear()
         await self._load()
 
@@ -230,7 +235,7 @@ class _Table:
             return
         with self._nothing:
             if self._view.is_filtered:
-                with parts.empty("No experiment matches the filters", "Fewer filters show more."):
+                with parts.empty("No experiments match these filters", "Remove a filter to see more."):
                     parts.button("Clear all filters", lambda: ui.navigate.to("/experiments"), kind="outline")
             else:
                 with (
@@ -238,4 +243,4 @@ class _Table:
                     parts.row(),
                 ):
                     parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="main")
-                    parts.button("Define one", lambda: ui.navigate.to("/experiments/new"), kind="outline")
+                    parts.button("New experiment", lambda: ui.navigate.to("/experiments/new"), kind="outline")

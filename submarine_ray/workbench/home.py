@@ -106,11 +106,11 @@ def _look(services: Services) -> _Found:
 
 
 def _draw_charts(found: _Found) -> None:
-    with parts.card("Experiments by state"):
+    with parts.card("Experiments by status"):
         counts = {status: number for status, number in found.counts.items() if number}
-        _chart(counts, charts.pie(counts, _COLOURS), "Experiments by state")
+        _chart(counts, charts.pie(counts, _COLOURS), "Experiments by status")
     with parts.card("Created per day"):
-        _chart(found.days, charts.bars(found.days), "Experiments created on each of the last 14 days")
+        _chart(found.days, charts.bars(found.days), "Experiments created per day, last 14 days")
     with parts.card("Frameworks"):
         _chart(found.frameworks, charts.bars(found.frameworks, horizontal=True), "Experiments by framework")
     with parts.card("Clusters"):
@@ -124,7 +124,7 @@ def _draw_recent(found: _Found) -> None:
             with parts.element("table", aria_label="Recent experiments").classes("plain"):
                 for one in found.recent:
                     _draw_row(one)
-            parts.link(f"All {found.total:,}", "/experiments")
+            parts.link(f"View all ({found.total:,})", "/experiments")
         else:
             with parts.empty("No experiments yet", "Run a template to create the first one."):
                 parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="outline")
@@ -134,7 +134,7 @@ def _chart(values: dict[str, int], options: charts.Options, label: str) -> None:
     if any(values.values()):
         charts.later(options, label, "chart low")
     else:
-        parts.text("Nothing to show yet.", "p", "quiet")
+        parts.text("No data yet.", "p", "quiet")
 
 
 def _draw_clusters(clusters: list[Used]) -> None:
@@ -149,7 +149,7 @@ def _draw_clusters(clusters: list[Used]) -> None:
 def _draw_failed(failed: list[ExperimentSummary]) -> None:
     with parts.card("Recent failures"):
         if not failed:
-            parts.text("Nothing has failed.", "p", "quiet")
+            parts.text("No failures.", "p", "quiet")
         for one in failed:
             with ui.element("div"):
                 with parts.row():
@@ -170,7 +170,7 @@ def _draw_endpoints(found: list[Asked]) -> None:
                 parts.text(said, classes="quiet small")
                 parts.badge(one.endpoint.status, state(one.endpoint.status))
         if not found:
-            parts.text("Deploy a registered model to create one.", "p", "quiet")
+            parts.text("No endpoints yet. Deploy a registered model to create one.", "p", "quiet")
 
 
 def _draw_row(one: ExperimentSummary) -> None:
@@ -197,11 +197,11 @@ def _draw_rest(found: _Found) -> None:
                 with ui.element("span").classes("quiet small"):
                     parts.ago(model.last_updated_time)
         if not found.models:
-            parts.text("Register the model of a finished experiment on its page.", "p", "quiet")
+            parts.text("No models yet. Register one from a finished experiment's page.", "p", "quiet")
     with parts.card("Notebooks"):
         for notebook in found.notebooks[:5]:
             with parts.row():
                 parts.link(notebook.name, "/notebooks").classes("grow anywhere")
-                parts.badge(notebook.status)
+                parts.badge(notebook.status.capitalize())
         if not found.notebooks:
-            parts.text("JupyterLab on a cluster, in a browser tab.", "p", "quiet")
+            parts.text("No notebooks yet. A notebook is JupyterLab on a cluster, in a browser tab.", "p", "quiet")

@@ -97,19 +97,23 @@ class Bench:
             ui.add_head_html(chart_preloads())
         theme = request.cookies.get(THEME_COOKIE, "auto")
         dark = ui.dark_mode(THEMES.get(theme))
-        parts.text("Skip to the content", "a", "skip")._props["href"] = "#main"
         with ui.left_drawer(value=None, bordered=False).props("width=212 breakpoint=1023").classes("side") as drawer:
             _navigation(place)
             if getattr(request.state, "session", None) is not None:
                 _sign_out()
         with ui.header(elevated=False).classes("top"):
-            parts.icon_button("Open or close the menu", "menu", drawer.toggle)
+            parts.icon_button("Toggle menu", "menu", drawer.toggle)
             parts.link("submarine-ray", "/", classes="brand")
             parts.row("grow")
-            parts.icon_button("Light or dark", "contrast", lambda: _switch(dark))
+            if request.url.path != "/experiments":  # which has a search of its own
+                _search()
+            parts.icon_button("Toggle dark mode", "contrast", lambda: _switch(dark))
             parts.icon_button("Keyboard shortcuts", "keyboard").on(
                 "click", js_handler="() => document.querySelector('dialog.keys').showModal()"
             ).classes("wide-only")
+        skip = parts.text("Skip to content", "a", "skip")
+        skip._props["href"] = "#main"
+        skip.move(ui.context.client.layout, 0)  # the first stop of the keyboard
         with ui.element("div").classes("stack").props("id=main tabindex=-1"):
             self._draw_alerts()
             content = ui.element("div").classes("stack")
@@ -126,10 +130,17 @@ class Bench:
                 _unavailable(str(failure))
 
 
+def _search() -> None:
+    """A form that needs no script: it opens the table of experiments."""
+    form = parts.element("form", action="/experiments", role="search").classes("wide-only")
+    label = "Search experiments"
+    form._props["innerHTML"] = f'<input type="search" name="q" placeholder="{label}" aria-label="{label}" data-search>'
+
+
 def _navigation(here: str) -> None:
     """One element for all: as elements of their own they took a tenth of what drawing a page takes."""
     groups = ("".join(_navigation_link(*place, place[1] == here) for place in group) for group in _PLACES)
-    nav = parts.element("nav", aria_label="Places")
+    nav = parts.element("nav", aria_label="Main")
     nav._props["innerHTML"] = "<hr>".join(groups)  # of constants alone
 
 
@@ -159,11 +170,11 @@ def remember_theme(theme: str) -> None:
 
 def missing(message: str) -> None:
     """Say that something is not there, and where to go instead."""
-    with parts.empty("Not found", message), parts.row():
+    with parts.empty("Page not found", message), parts.row():
         parts.link("Home", "/")
         parts.link("Experiments", "/experiments")
 
 
 def _unavailable(message: str) -> None:
-    with parts.empty("This page cannot be shown now", message):
+    with parts.empty("This page is temporarily unavailable", message):
         parts.button("Try again", ui.navigate.reload, kind="main")

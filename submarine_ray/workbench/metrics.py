@@ -65,9 +65,9 @@ class _Metrics:
             ui.select(
                 self._keys, label="Metrics", multiple=True, value=self._view.chosen, on_change=self._choose
             ).props("dense outlined use-chips options-dense").classes("grow")
-            ui.select({"step": "Step", "time": "Time"}, label="x", value=self._view.axis, on_change=self._turn).props(
-                "dense outlined"
-            )
+            ui.select(
+                {"step": "Step", "time": "Time"}, label="X axis", value=self._view.axis, on_change=self._turn
+            ).props("dense outlined")
             with parts.row():
                 parts.text("Smoothing", classes="quiet small")
                 slider = ui.slider(min=0, max=0.99, step=0.01, value=self._view.weight)
@@ -104,7 +104,7 @@ class _Metrics:
             with self._tiles:
                 for key in view.chosen:
                     with parts.card(key):
-                        self._charts[key] = charts.show({}, f"The course of {key}")
+                        self._charts[key] = charts.show({}, f"Chart of {key}")
                         self._notes[key] = ui.label().classes("quiet small")
         for key, chart in self._charts.items():
             curves = {name or "run": found[run, key] for run, name in self._runs.items() if (run, key) in found}

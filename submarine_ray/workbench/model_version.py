@@ -78,9 +78,7 @@ class _Version:
 
     def _draw_endpoint(self, found: Endpoint | None, signature: ModelSignature | None) -> None:
         if found is None:
-            with parts.empty(
-                "Not served", "Deploy it as an endpoint to send it requests over HTTP and to try it here."
-            ):
+            with parts.empty("Not served", "Deploy it as an endpoint to send requests and to try it here."):
                 parts.button("Deploy", self._deploy, "bolt", "main")
             return
         with parts.card("Endpoint"), parts.row():
@@ -127,8 +125,8 @@ class _Version:
 
     async def _edit(self) -> None:
         name, version = self._at
-        with dialogs.dialog("Describe it") as dialog:
-            dataset = ui.input("Dataset it was trained on", value=self._found.dataset or "")
+        with dialogs.dialog("Edit version") as dialog:
+            dataset = ui.input("Training dataset", value=self._found.dataset or "")
             dataset.props("outlined dense autofocus")
             note = ui.textarea("Description", value=self._found.description or "").props("outlined autogrow")
 
@@ -145,16 +143,16 @@ class _Version:
     async def _delete(self) -> None:
         name, version = self._at
         if await dialogs.confirmed(
-            f"Delete version {version} of {name}?", "Its files stay in its experiment's artifacts.", "Delete"
+            f"Delete version {version} of {name}?", "Its files stay in the experiment's artifacts.", "Delete"
         ) and await parts.attempt(self._models.delete_version, name, version):
             ui.navigate.to(addresses.model(name))
 
     async def _deploy(self) -> None:
         clusters = await asyncio.to_thread(self._clusters.names)
-        with dialogs.dialog("Deploy") as dialog:
-            parts.text("The version gets the stage Production.", "p", "quiet")
-            replicas = ui.number("Replicas", value=1, min=1, format="%d").props("outlined dense autofocus")
-            resources = ui.input("Resources per replica, such as cpu=1,gpu=1").props("outlined dense")
+        with dialogs.dialog(f"Deploy {self._at[0]} v{self._at[1]}") as dialog:
+            parts.text("The version moves to the stage Production.", "p", "quiet")
+            replicas = ui.number("Replicas", value=1).props("outlined dense autofocus")
+            resources = ui.input("Resources per replica, e.g. cpu=1,gpu=1").props("outlined dense")
             cluster = ui.select(clusters, label="Cluster", value=self._clusters.default).props("outlined dense")
 
             async def deploy() -> None:

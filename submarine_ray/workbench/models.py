@@ -21,7 +21,7 @@ _MODELS = (
     Column("name", "Name", "link", sortable=True),
     Column("description", "Description", wide=True),
     Column("tags", "Tags", "chips", wide=True),
-    Column("lastUpdatedTime", "Changed", "ago", sortable=True),
+    Column("lastUpdatedTime", "Updated", "ago", sortable=True),
 )
 _VERSIONS = (
     Column("label", "Version", "link"),
@@ -44,7 +44,7 @@ def add(bench: Bench) -> None:
                 rows = [one.model_dump(by_alias=True) | {"href": addresses.model(one.name)} for one in found]
                 parts.table(_MODELS, rows, "name", "Models", page=50 if len(rows) > 50 else 0)
             else:
-                with parts.empty("No models yet", "Register a model on the page of the experiment that saved it."):
+                with parts.empty("No models yet", "Register one from the page of the experiment that saved it."):
                     parts.button("Experiments", lambda: ui.navigate.to("/experiments?status=Succeeded"), kind="outline")
 
     @bench.route("/models/{name}")
@@ -76,7 +76,7 @@ class _Model:
         parts.link("Models", "/models", classes="quiet")
         with parts.row():
             parts.heading(self._name, 1).classes("grow anywhere")
-            parts.button("Describe", self._describe, "edit", "outline")
+            parts.button("Edit", self._describe, "edit", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         self._refresh = await parts.redrawn(ui.element("div").classes("stack"), self._draw, self._look)
         return {one.version for one in found[1]}
@@ -100,7 +100,7 @@ class _Model:
             await self._refresh()
 
     async def _describe(self) -> None:
-        with dialogs.dialog("Describe it") as dialog:
+        with dialogs.dialog("Edit model") as dialog:
             name = ui.input("Name", value=self._name).props("outlined dense autofocus")
             note = ui.textarea("Description", value=self._found.description or "").props("outlined autogrow")
 
@@ -116,7 +116,7 @@ class _Model:
             ui.navigate.to(addresses.model(renamed))
 
     async def _delete(self) -> None:
-        question = f"Delete {self._name} with all its versions?"
+        question = f"Delete {self._name} and all its versions?"
         if await dialogs.confirmed(question, "This cannot be undone.", "Delete") and await parts.attempt(
             self._models.delete, self._name
         ):

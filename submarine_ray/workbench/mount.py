@@ -67,8 +67,8 @@ def attach(app: FastAPI, services: Services, feed: Feed) -> None:
     @pages.exception_handler(404)
     async def nowhere(request: Request, _failure: Exception) -> Response:
         with Client(page(""), request=request) as client:
-            async with bench.page(request, "Not found", ""):
-                missing("This address does not exist, or its object was deleted.")
+            async with bench.page(request, "Page not found", ""):
+                missing("There is nothing at this address. It may have been deleted.")
         return client.build_response(request, 404)
 
     app.mount(STATIC_PATH, StaticFiles(directory=STATIC))

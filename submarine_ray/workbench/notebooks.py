@@ -51,16 +51,15 @@ class _Notebooks:
         for one in found:
             self._draw_card(one)
         if not found:
-            parts.empty(
-                "No notebooks yet", "JupyterLab with your packages, on a cluster; its files stay when it stops."
-            )
+            said = "A notebook is JupyterLab on a cluster, with your packages. Its files are kept when it stops."
+            parts.empty("No notebooks yet", said)
 
     def _draw_card(self, one: Notebook) -> None:
         status, id, name = one.status, one.notebook_id, one.name
         with parts.card():
             with parts.row():
                 parts.heading(name).classes("grow anywhere")
-                parts.badge(status)
+                parts.badge(status.capitalize())
             if one.reason and status != NotebookStatus.RUNNING:
                 parts.text(one.reason, "p", "quiet anywhere")
             parts.facts(
@@ -84,14 +83,14 @@ class _Notebooks:
             await self.load()
 
     async def _delete(self, id: str, name: str) -> None:
-        consequence = "The notebook is stopped. Its files stay on the cluster."
+        consequence = "The notebook is stopped. Its files are kept on the cluster."
         if not await dialogs.confirmed(f"Delete {name}?", consequence, "Delete"):
             return
         again = await parts.attempt(self._notebooks.spec, id)  # under the same name it finds the same files
         if again is None or await parts.attempt(self._notebooks.delete, id) is None:
             return
         # Before its card goes, and the button with it that asked for this.
-        parts.offer_undo(f"{name} is deleted", self._notebooks.create, again.value, then=self.load)
+        parts.offer_undo(f"Deleted {name}", self._notebooks.create, again.value, then=self.load)
         await self.load()
 
     async def create(self) -> None:

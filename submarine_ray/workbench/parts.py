@@ -87,7 +87,7 @@ def deleted(
         if await attempt(action, *arguments):
             ui.navigate.reload()
 
-    with content, empty(f"{what} is deleted", "The deletion can be undone."), row():
+    with content, empty(f"{what} was deleted", "You can undo this."), row():
         button("Undo", undo, "undo", "outline")
         link(back[0], back[1])
 
@@ -141,6 +141,11 @@ def short(value: object) -> object:
     if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if is_finite(value) else to_json(value)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, such as `1 experiment` and `2,000 experiments`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def link(content: str, target: str, new_tab: bool = False, classes: str = "") -> ui.link:
@@ -245,8 +250,8 @@ def tags(found: Sequence[str], change: Callable[[str, bool], Awaitable[None]]) -
     with row():
         for tag in found:
             with text(tag, classes="chip"):
-                icon_button(f"Remove the tag {tag}", "close", lambda tag=tag: change(tag, False)).props("size=xs")
-        more = ui.input(placeholder="Add a tag").props('dense borderless aria-label="Add a tag"').style("width: 110px")
+                icon_button(f"Remove tag {tag}", "close", lambda tag=tag: change(tag, False)).props("size=xs")
+        more = ui.input(placeholder="Add tag").props('dense borderless aria-label="Add tag"').style("width: 110px")
         more.on("keydown.enter", lambda: change(more.value.strip(), True) if more.value.strip() else None)
 
 

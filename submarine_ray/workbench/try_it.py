@@ -66,7 +66,7 @@ class _Form:
                 with ui.element("div").classes("fields"):
                     for column in columns:
                         self._draw_field(column, row.get(column.name or ""))
-            self._body = ui.textarea("Request, as JSON", value=json.dumps(self._document))
+            self._body = ui.textarea("Request (JSON)", value=json.dumps(self._document))
             self._body.props("outlined autogrow spellcheck=false").classes("mono")
             with parts.row():
                 parts.button("Send", self._send, "send", "main")
@@ -112,7 +112,7 @@ class _Form:
         try:
             body = json.loads(self._body.value or "")
         except ValueError as failure:
-            parts.field_problem(self._body, f"This is not JSON: {failure}")
+            parts.field_problem(self._body, f"Invalid JSON: {failure}")
             return
         self._answer.clear()
         try:
@@ -123,10 +123,10 @@ class _Form:
             took = (time.monotonic() - begun) * 1000
             said, status = answer.text[:100_000], f"{answer.status_code} in {took:.0f} ms"
         except httpx.HTTPError as failure:
-            said, status = f"The endpoint does not answer: {failure or type(failure).__name__}", "No answer"
+            said, status = f"The endpoint is not responding: {failure or type(failure).__name__}", "No response"
         with self._answer:
             parts.text(status, "p", "quiet small").props("role=status")
-            parts.block(said, "Answer")
+            parts.block(said, "Response")
 
     def _copy(self) -> None:
         body, address = shlex.quote(self._body.value or "{}"), shlex.quote(self._url)

@@ -38,6 +38,11 @@ def test_a_form_stays_as_filled_in_while_its_button_goes(service: Service, page:
     page.get_by_role("button", name="Deploy").click()
     dialog = page.get_by_role("dialog")
     replicas = dialog.get_by_label("Replicas")
+    for wrong in ("0", "1.5"):  # said, not put right in silence
+        replicas.fill(wrong)
+        dialog.get_by_role("button", name="Deploy").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("replicas")
+        expect(replicas).to_have_value(wrong)
     replicas.fill("2")
     with service.database.session(write=True) as session:  # somebody else deploys it, and draws another "Endpoint"
         session.add(service.endpoint(model))

@@ -69,15 +69,15 @@ def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) 
     expect(page).to_have_url(re.compile("/endpoints/browsed/1$"), timeout=30_000)
     try:
         expect(page.locator("h1 + .badge", has_text="Running")).to_be_visible(timeout=120_000)
-        request = page.get_by_label("Request, as JSON")
+        request = page.get_by_label("Request (JSON)")
         example = request.input_value()
         request.fill("not json")
         page.get_by_role("button", name="Send").click()
-        expect(page.get_by_text("This is not JSON")).to_be_visible()
+        expect(page.get_by_text("Invalid JSON")).to_be_visible()
         request.fill(example)
         page.get_by_role("button", name="Send").click()
         expect(page.get_by_text(re.compile(r"^200 in \d+ ms"))).to_be_visible()
-        expect(page.get_by_role("region", name="Answer")).to_contain_text("predictions")
+        expect(page.get_by_role("region", name="Response")).to_contain_text("predictions")
         page.get_by_role("button", name=re.compile("^Log of ")).click()
         expect(page.get_by_role("dialog")).to_contain_text("Loaded browsed version 1")
         page.get_by_role("dialog").get_by_role("button", name="Close").click()
@@ -144,7 +144,7 @@ def test_logs_and_metrics_of_a_running_experiment(platform: RunningPlatform, pag
     coloured = page.locator("log-view .line span", has_text=re.compile("^tick 1$")).first
     assert coloured.evaluate("one => one.style.color") == "rgb(126, 231, 135)"
     page.get_by_role("tab", name="Metrics").click()
-    expect(page.get_by_role("img", name="The course of loss")).to_be_visible()
+    expect(page.get_by_role("img", name="Chart of loss")).to_be_visible()
     page.get_by_role("tab", name="Logs").click()
     assert platform.ended(id)["status"] == "Succeeded"
     expect(page.locator("log-view .said")).to_contain_text(re.compile(r"^8,0\d\d lines"))

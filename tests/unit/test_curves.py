@@ -100,7 +100,7 @@ def test_nan_and_infinities_are_told_apart_in_curves_of_any_length(tracking: Dat
     points = curves.read(tracking, [one], ["loss"])[one, "loss"]
     said = unfinished(points, "step")
     for kind, begin in (("NaN", 2), ("Infinity", 4), ("-Infinity", 6)):
-        first = int(re.search(rf"(?:^|, ){kind} \(\d+ values?, the first at step (\d+)\)", said)[1])  # type: ignore[index]
+        first = int(re.search(rf"(?:^|, ){kind} \(\d+ values?, first at step (\d+)\)", said)[1])  # type: ignore[index]
         assert abs(first - begin * length // 10) <= length // 500, said
     assert {point.value for point in points} == {1.0, None}
 

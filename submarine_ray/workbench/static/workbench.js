@@ -2,7 +2,7 @@
 "use strict";
 
 const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [2592000, "day", 86400], [Infinity, "month", 2592000]];
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "long" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "long" });
 
 class TimeAgo extends HTMLElement {
   static observedAttributes = ["at"];
@@ -85,7 +85,7 @@ class LogView extends HTMLElement {
     this.pick = document.createElement("select"); this.pick.setAttribute("aria-label", "Replica");
     this.pick.append(new Option("All replicas", ""));
     this.pick.onchange = () => { this.who = this.pick.value; this.redraw(); };
-    const search = document.createElement("input"); search.type = "search"; search.placeholder = "Search the log"; search.setAttribute("aria-label", "Search the log");
+    const search = document.createElement("input"); search.type = "search"; search.placeholder = "Search the log"; search.setAttribute("aria-label", "Search the log"); search.dataset.search = "";
     search.oninput = () => { this.wanted = search.value.toLowerCase(); this.redraw(); };
     const label = document.createElement("label"); this.box = document.createElement("input"); this.box.type = "checkbox"; this.box.checked = true;
     this.box.onchange = () => { this.follow = this.box.checked; if (this.follow) this.toEnd(); };
@@ -110,7 +110,7 @@ class LogView extends HTMLElement {
       this.abort = new AbortController();
       try {
         const answer = await fetch(this.address("stream", { tail: MAX_LINES }), { signal: this.abort.signal });
-        if (!answer.ok) { this.say((await answer.json()).message || "The log cannot be read now."); }
+        if (!answer.ok) { this.say((await answer.json()).message || "The log is unavailable right now."); }
         else {
           this.all = []; this.fresh = []; this.unfinished = new Map(); this.lines.replaceChildren(); this.say("Waiting for the first line…");
           await this.read(answer.body.getReader());
@@ -144,7 +144,7 @@ class LogView extends HTMLElement {
     if (over > 0) this.all.splice(0, over);
     this.put(this.fresh.slice(-MAX_LINES)); this.fresh = [];
     while (this.lines.childElementCount > MAX_LINES) this.lines.firstElementChild.remove();
-    const count = this.all.length < MAX_LINES ? `${this.all.length.toLocaleString()} lines` : `the last ${MAX_LINES.toLocaleString()} lines; Download has all`;
+    const count = this.all.length < MAX_LINES ? `${this.all.length.toLocaleString("en")} ${this.all.length === 1 ? "line" : "lines"}` : `last ${MAX_LINES.toLocaleString("en")} lines; Download has all`;
     this.say(this.all.length || this.ended ? count + (this.ended ? "" : " · live") : "Waiting for the first line…");
     if (this.ended && this.getAttribute("why")) this.toPlace(this.getAttribute("why"));
     else if (this.follow) this.toEnd();
@@ -192,14 +192,16 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable=true], .cm-editor")) return;
   if (Date.now() - gone < 1500 && PLACES[event.key]) { gone = 0; location.assign(PLACES[event.key]); return; }
   gone = event.key === "g" ? Date.now() : 0;
-  if (event.key === "/") { const field = document.querySelector("[data-search] input, input[data-search]"); if (field) { event.preventDefault(); field.focus(); field.select(); } }
+  // The page's own field before the one above every page.
+  const search = (where) => document.querySelector(`${where} [data-search] input, ${where} input[data-search]`);
+  if (event.key === "/") { const field = search("#main") ?? search(".top"); if (field) { event.preventDefault(); field.focus(); field.select(); } }
   if (event.key === "?") document.querySelector("dialog.keys")?.showModal();
 });
 document.addEventListener("DOMContentLoaded", () => {
   const dialog = document.createElement("dialog"); dialog.className = "keys"; dialog.setAttribute("aria-label", "Keyboard shortcuts");
-  const title = document.createElement("h2"); title.textContent = "Keyboard";
+  const title = document.createElement("h2"); title.textContent = "Keyboard shortcuts";
   const table = document.createElement("table");
-  const named = { "/": "Search", "g h": "Home", "g e": "Experiments", "g t": "Templates", "g v": "Environments", "g n": "Notebooks", "g m": "Models", "g s": "Endpoints", "g c": "Clusters", "g ,": "Settings", "?": "This list", Esc: "Close" };
+  const named = { "/": "Search", "g h": "Home", "g e": "Experiments", "g t": "Templates", "g v": "Environments", "g n": "Notebooks", "g m": "Models", "g s": "Endpoints", "g c": "Clusters", "g ,": "Settings", "?": "Show shortcuts", Esc: "Close" };
   for (const [keys, what] of Object.entries(named)) { const row = table.insertRow(); const key = document.createElement("kbd"); key.textContent = keys; row.insertCell().append(key); row.insertCell().textContent = what; }
   dialog.append(title, table); document.body.append(dialog);
 });
@@ -227,7 +229,7 @@ class OpenRecent extends HTMLElement {
     const found = JSON.parse(localStorage.getItem("opened") || "[]");
     const list = document.createElement("ol"); list.style.margin = "0"; list.style.paddingLeft = "20px";
     for (const { id, name } of found) { const item = document.createElement("li"); const link = document.createElement("a"); link.href = `/experiments/${encodeURIComponent(id)}`; link.textContent = name; link.title = id; item.append(link); list.append(item); }
-    if (found.length) this.append(list); else this.textContent = "Experiments that you open are listed here.";
+    if (found.length) this.append(list); else this.textContent = "Experiments you open appear here.";
   }
 }
 customElements.define("open-recent", OpenRecent);
