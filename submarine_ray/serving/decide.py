@@ -170,7 +170,7 @@ def _lacks(application: ApplicationDetails, replicas: int | None) -> str | None:
     if "replicas" not in model or replicas is None:
         return None
     there = sum(one.get("state") == "RUNNING" for one in model["replicas"])
-    return None if there == replicas else f"{there} replicas answer; {replicas} are wanted."
+    return None if there == replicas else f"Replicas: {there} ready, {replicas} requested."
 
 
 def gone(name: str, serve: Served) -> bool:

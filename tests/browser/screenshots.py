@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.client.models import ServeClient
 from tests.browser.conftest import CHROMIUM
 
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+ON_A_PHONE = ("home", "metrics")
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
@@ -46,18 +49,26 @@ def main(url: str) -> None:
     with sync_playwright() as playwright:
         sandbox = ["--no-sandbox"] if os.getuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page = browser.new_page(viewport=DESKTOP)
         for name, path in pages.items():
-            page.goto(url + path)
-            page.locator("h1").wait_for()
-            # Ray's own lines in a log have paths of this machine.
-            if name == "logs" and "worker-0" in page.locator("log-view option").all_inner_texts():
-                page.locator("log-view select").select_option(label="worker-0")
-            # Charts are drawn on a canvas: there is nothing to wait for. An endpoint's need a second look at its cluster.
-            page.wait_for_timeout(45_000 if name == "endpoint" else 1500)
-            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(96)
-            picture.save(IMAGES / f"{name}.png", optimize=True)
+            _take(page, name, url + path)
+        page.set_viewport_size(PHONE)
+        for name in ON_A_PHONE:
+            _take(page, f"{name}-phone", url + pages[name])
         browser.close()
+
+
+def _take(page: Page, name: str, url: str) -> None:
+    page.goto(url)
+    page.locator("h1").wait_for()
+    if name == "endpoint":  # its curves need a second look at its cluster
+        page.get_by_role("img", name="Latency percentiles").wait_for(timeout=60_000)
+    # Ray's own lines in a log have paths of this machine.
+    if name == "logs" and "worker-0" in page.locator("log-view option").all_inner_texts():
+        page.locator("log-view select").select_option(label="worker-0")
+    page.wait_for_timeout(1500)  # charts are drawn on a canvas: there is nothing to wait for
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(96)
+    picture.save(IMAGES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

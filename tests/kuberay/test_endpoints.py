@@ -115,7 +115,7 @@ def test_more_replicas_get_pods_and_run_only_when_all_answer(endpoint: Endpoint)
     before = sizeless(endpoint.service()["spec"]["rayClusterConfig"])
     endpoint.ask(3)
     assert size(endpoint) == 3 and sizeless(endpoint.service()["spec"]["rayClusterConfig"]) == before
-    assert endpoint.state() == ("DEPLOYING", "1 replicas answer; 3 are wanted.")  # whatever KubeRay still says
+    assert endpoint.state() == ("DEPLOYING", "Replicas: 1 ready, 3 requested.")  # whatever KubeRay still says
     assert len(endpoint.pods()) == 3
     endpoint.serve("10.0.0.1", "10.0.0.2", "10.0.0.3")
     assert endpoint.state() == ("RUNNING", "")

@@ -66,12 +66,12 @@ def test_serves_states_in_our_words(serve: dict[str, Any], status: str, message:
     ("before", "serve", "states", "status", "message"),
     [
         ("Updating", "DEPLOYING", ["RUNNING"], "Updating", None),
-        ("Updating", "RUNNING", ["RUNNING"], "Updating", "1 replicas answer; 2 are wanted."),  # it has not begun
-        ("Updating", "RUNNING", ["RUNNING", "STARTING"], "Updating", "1 replicas answer; 2 are wanted."),
-        ("Updating", "RUNNING", ["RUNNING", "RECOVERING"], "Updating", "1 replicas answer; 2 are wanted."),
-        ("Updating", "RUNNING", ["RUNNING"] * 3, "Updating", "3 replicas answer; 2 are wanted."),
+        ("Updating", "RUNNING", ["RUNNING"], "Updating", "Replicas: 1 ready, 2 requested."),  # it has not begun
+        ("Updating", "RUNNING", ["RUNNING", "STARTING"], "Updating", "Replicas: 1 ready, 2 requested."),
+        ("Updating", "RUNNING", ["RUNNING", "RECOVERING"], "Updating", "Replicas: 1 ready, 2 requested."),
+        ("Updating", "RUNNING", ["RUNNING"] * 3, "Updating", "Replicas: 3 ready, 2 requested."),
         ("Updating", "RUNNING", ["RUNNING", "RUNNING", "STOPPING"], "Running", None),
-        ("Creating", "RUNNING", ["RUNNING"], "Creating", "1 replicas answer; 2 are wanted."),
+        ("Creating", "RUNNING", ["RUNNING"], "Creating", "Replicas: 1 ready, 2 requested."),
         ("Running", "RUNNING", ["RUNNING", "STARTING"], "Running", None),  # one that died is started again
         ("Updating", "DEPLOY_FAILED", ["RUNNING"], "Failed", None),
     ],

@@ -197,7 +197,7 @@ class RayServices:
             return f"Whether all replicas answer is not known: {failure}"
         if count is not None and there != count:
             problem = self._at.problem_of(cluster)
-            return f"{there} replicas answer; {count} are wanted." + (f" {problem.message}" if problem else "")
+            return f"Replicas: {there} ready, {count} requested." + (f" {problem.message}" if problem else "")
         self._whole[endpoint] = asked
         return None
 
