@@ -150,7 +150,7 @@ def _draw_card(used: Used) -> None:
             parts.link(one.name, addresses.cluster(one.name)).classes("grow anywhere").style("font-weight: 600")
             parts.badge(health(one))
         if one.message:
-            parts.notice(one.message, bad=one.healthy is False)
+            parts.notice(one.message[:1].upper() + one.message[1:], bad=one.healthy is False)
         parts.facts(
             [
                 ("Kind", " ".join(filter(None, (one.kind, one.mode)))),
