@@ -242,10 +242,7 @@ class ClusterService:
 
     def driver(self, name: str) -> Driver:
         """The cluster's driver. Raises Unreachable if it has none now."""
-        row = self._find(name)
-        if row is None:
-            raise Unreachable(f"the cluster {name!r} was deleted")
-        return self._connections.driver(row)
+        return self._driver(name, self._find(name))
 
     def capacity(self, name: str, fresh: bool = False) -> Capacity:
         """What the cluster has, some seconds old; with `fresh`, or where nobody has noted it lately, the cluster itself
@@ -253,7 +250,19 @@ class ClusterService:
         """
         row = self._find(name)
         noted = observed.capacity(row) if row and not fresh else None
-        return noted or self.driver(name).capacity()
+        return noted or self._driver(name, row).capacity()
+
+    def driver_and_capacity(self, name: str) -> tuple[Driver, Capacity]:
+        """Both, from one read of the cluster's row. Raises Unreachable."""
+        row = self._find(name)
+        driver = self._driver(name, row)
+        noted = observed.capacity(row) if row else None
+        return driver, noted or driver.capacity()
+
+    def _driver(self, name: str, row: ClusterRow | None) -> Driver:
+        if row is None:
+            raise Unreachable(f"the cluster {name!r} was deleted")
+        return self._connections.driver(row)
 
     def is_held(self, row: ClusterRow) -> bool:
         """Whether this service may still write on a cluster whose row it has claimed."""

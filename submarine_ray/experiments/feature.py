@@ -64,8 +64,7 @@ class ExperimentFeature:
 
     def observe(self, cluster: str, rows: Sequence[ExperimentRow]) -> ClusterView:
         """Raises ClusterError, SubmarineError."""
-        driver = self._clusters.driver(cluster)
-        capacity = self._clusters.capacity(cluster)
+        driver, capacity = self._clusters.driver_and_capacity(cluster)
         jobs = driver.observe([key for row in rows for key in outcomes.submitted(row)])
         if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
             # A node that is new or gone: only a look of now tells which.

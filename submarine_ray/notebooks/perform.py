@@ -67,8 +67,7 @@ class Notebooks:
         """Notebooks need nothing but their clusters."""
 
     def observe(self, cluster: str, rows: Sequence[NotebookRow]) -> View:
-        driver = self._clusters.driver(cluster)
-        capacity = self._clusters.capacity(cluster)
+        driver, capacity = self._clusters.driver_and_capacity(cluster)
         jobs = driver.observe([key for row in rows for key in (*row.superseded_ids, row.submission_id)])
         if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
             capacity = self._clusters.capacity(cluster, fresh=True)  # tells a new node from one that is gone

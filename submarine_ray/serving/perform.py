@@ -61,8 +61,7 @@ class Serving:
             traffic = repository.list_traffic(session, cluster)
         if not endpoints and cluster not in self._clusters.names():
             return Observed(is_registered=False)
-        driver = self._clusters.driver(cluster)
-        capacity = self._clusters.capacity(cluster)
+        driver, capacity = self._clusters.driver_and_capacity(cluster)
         staying = [row for row in endpoints if row.status != EndpointStatus.DELETING]
         config = applications.configuration(
             [self._desired(row) for row in staying],

@@ -7,6 +7,7 @@ from nicegui import ui
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.spec.answers.experiments import Experiment
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.json_types import object_at
 from submarine_ray.workbench import dialogs, parts
 from submarine_ray.workbench.problems import parsed
 
@@ -33,7 +34,7 @@ async def edit(experiments: ExperimentService, found: Experiment) -> bool:
                 "tags": tag_list(tags.value or ""), "notes": notes.value or None,
             }  # fmt: skip
             document = found.spec.model_dump(mode="json", by_alias=True)
-            spec = parsed(ExperimentSpec, document | {"meta": document["meta"] | said}, name)
+            spec = parsed(ExperimentSpec, document | {"meta": object_at(document, "meta") | said}, name)
             done = await parts.attempt(experiments.edit, found.experiment_id, spec) if spec else None
             if done and done.value is None:
                 parts.tell_failure("Somebody else has changed this experiment. Reload the page and edit it again.")

@@ -94,7 +94,7 @@ class World:
         self.clusters = ClusterService(self.database, settings, secrets, packages, Tokens(b"key"))
         self.admission = Admission(self.database, self.clusters)
         self.played: dict[str, FakeJobs] = {}
-        self.clusters.driver = lambda name: cast(Any, self.played[name])  # type: ignore[method-assign]
+        self.clusters._driver = lambda name, _row: cast(Any, self.played[name])  # type: ignore[method-assign]
         self.spools = Spools(directory / "spool")
         self.api = ExperimentService(
             self.database, self.clusters, packages, self.admission, cast(TrackingService, self.tracking),

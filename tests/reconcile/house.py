@@ -36,7 +36,7 @@ class House:
         self.platform.clusters.ensure_local()
         with self.database.session(write=True) as session:
             session.add(ClusterRow(name="far", kind="ray", address="http://127.0.0.1:9", created_ms=START_MS))
-        self.platform.clusters.driver = self.driver  # type: ignore[assignment,method-assign]
+        self.platform.clusters._driver = lambda name, _row: self.driver(name)  # type: ignore[assignment,method-assign,return-value]
         self.platform.clusters.capabilities = lambda _name: Here()  # type: ignore[assignment,method-assign,return-value]
 
     def driver(self, name: str) -> FakeJobs:

@@ -54,6 +54,9 @@ class Clusters:
     def capacity(self, name: str) -> Capacity:
         return CAPACITY
 
+    def driver_and_capacity(self, name: str) -> tuple[Driver, Capacity]:
+        return self.driver(name), CAPACITY
+
     def names(self) -> list[str]:
         return list(self._serves)
 
