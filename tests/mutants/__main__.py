@@ -6,6 +6,7 @@ Each mutant is tested in a fork of a process that has collected all tests alread
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import time
@@ -23,23 +24,35 @@ from tests.mutants.trial import ROOT, Broken, Trials
 
 SURVIVORS = Path(__file__).with_name("survivors.md")
 SHARE = 0.95
+EXAMPLES = 15
+"""How many examples the machine that interleaves services draws for a mutant."""
+QUICK = 0.5
+"""The share of the time after which a run with a bound goes on to the modules whose tests are slow."""
 FEWEST = 100
 """Of fewer a share says little: a slow machine, which tries few of them before the bound, must not fail by chance."""
 
 
-def drawn(modules: Sequence[str], seed: int) -> Iterator[tuple[Mutant, Sequence[str]]]:
-    """All mutants, with the tests that must see each: first those of quick modules, then those of slow ones.
+def parts(modules: Sequence[str]) -> Iterator[tuple[list[str], float]]:
+    """The quick modules, then the slow ones; each with the share of the time by which they are to be tried."""
+    quick, slow = [one for one in modules if one not in SLOW], [one for one in modules if one in SLOW]
+    if quick:
+        yield quick, QUICK if slow else 1
+    if slow:
+        yield slow, 1
 
-    Of both, those with a name come first, then one of each module in turn. The order depends on the seed alone.
+
+def drawn(part: Sequence[str], seed: int) -> Iterator[tuple[Mutant, Sequence[str]]]:
+    """All mutants of some modules, with the tests that must see each, in an order of the seed alone.
+
+    Those with a name come first, then one of each module in turn.
     """
-    for part in ([one for one in modules if one not in SLOW], [one for one in modules if one in SLOW]):
-        for faults, tests in ((ONCE_UNSEEN, None), (SEEN_BY_THE_MACHINE, (MACHINE,))):
-            for path, before, after in faults:
-                if path in part:
-                    yield named(path, (ROOT / path).read_text(), before, after), tests or TESTS[path]
-        of_each = [mutants(path, (ROOT / path).read_text(), random.Random(f"{seed}{path}")) for path in part]
-        for turn in zip_longest(*of_each):
-            yield from ((mutant, TESTS[mutant.path]) for mutant in turn if mutant)
+    for faults, tests in ((ONCE_UNSEEN, None), (SEEN_BY_THE_MACHINE, (MACHINE,))):
+        for path, before, after in faults:
+            if path in part:
+                yield named(path, (ROOT / path).read_text(), before, after), tests or TESTS[path]
+    of_each = [mutants(path, (ROOT / path).read_text(), random.Random(f"{seed}{path}")) for path in part]
+    for turn in zip_longest(*of_each):
+        yield from ((mutant, TESTS[mutant.path]) for mutant in turn if mutant)
 
 
 def is_enough(killed: int, tried: int, least: float) -> bool:
@@ -66,13 +79,14 @@ class Run:
         if session.testsfailed:
             self.say("the tests cannot be collected, without any mutant: run pytest on them")
             return True
-        trials, known, begun = Trials(session.items), listed(), time.monotonic()
+        trials, known, begun = Trials(session.items, self.asked.modules), listed(), time.monotonic()
         try:
-            for mutant, tests in drawn(self.asked.modules, self.asked.seed):
-                if time.monotonic() - begun > self.asked.seconds:
-                    break
-                if not known & {(mutant.path, mutant.text), (mutant.path, f"{mutant.before} => *")}:
-                    self.note(mutant, trials.survives(mutant, tests))
+            for part, share in parts(self.asked.modules):
+                for mutant, tests in drawn(part, self.asked.seed):
+                    if time.monotonic() - begun > self.asked.seconds * share:
+                        break
+                    if not known & {(mutant.path, mutant.text), (mutant.path, f"{mutant.before} => *")}:
+                        self.note(mutant, trials.survives(mutant, tests))
         except Broken as failure:
             self.say(str(failure))
             return True
@@ -103,6 +117,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the same mutants in the same order")
     run = Run(parser.parse_args())
+    os.environ.setdefault("SUBMARINE_EXAMPLES", str(EXAMPLES))
     import tests.conftest  # noqa: F401 (it loads the profile that this one is made of)
 
     first = (Phase.explicit, Phase.generate)  # one failure is enough, however long it is

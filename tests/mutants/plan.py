@@ -4,9 +4,10 @@ from __future__ import annotations
 
 PARTS = "tests/unit/test_engine_parts.py"
 LEASES = "tests/unit/test_leases.py"
-STEPPED = (PARTS, "tests/reconcile/test_engine.py", "tests/reconcile/test_recovery.py")
+DETAILS = "tests/reconcile/test_engine_details.py"
+STEPPED = (PARTS, "tests/reconcile/test_engine.py", DETAILS, "tests/reconcile/test_recovery.py")
 MACHINE = "tests/reconcile/test_interleaved.py"
-ALL = (*STEPPED, "tests/reconcile/test_threads.py", MACHINE)
+ALL = (LEASES, "tests/unit/test_clock.py", *STEPPED, "tests/reconcile/test_threads.py", MACHINE)
 
 TESTS: dict[str, tuple[str, ...]] = {
     "submarine_ray/core/engine/backoff.py": (PARTS,),
@@ -15,10 +16,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/test_change_queue.py",
         "tests/reconcile/test_recovery.py",
     ),
-    "submarine_ray/core/engine/hand.py": (LEASES, *ALL),
+    "submarine_ray/core/engine/hand.py": ALL,
     "submarine_ray/core/engine/engine.py": ALL,
     "submarine_ray/core/lanes.py": (PARTS,),
-    "submarine_ray/core/leases.py": (LEASES, *ALL, "tests/unit/test_clock.py"),
+    "submarine_ray/core/leases.py": ALL,
     "submarine_ray/core/paging.py": (PARTS,),
     "submarine_ray/experiments/decide.py": ("tests/unit/test_decide.py", "tests/reconcile/test_experiments.py"),
     "submarine_ray/notebooks/decide.py": ("tests/unit/test_notebook_decide.py", "tests/reconcile/test_notebooks.py"),
@@ -35,7 +36,7 @@ TESTS: dict[str, tuple[str, ...]] = {
 }
 
 SLOW = tuple(path for path, tests in TESTS.items() if set(STEPPED) <= set(tests))
-"""What many tests of a second each must see: tried after all others, so that a run with a bound tries most of them."""
+"""What many tests of a second each must see: a run with a bound has half of its time for them."""
 
 # Faults that once no fast test saw. Tried before a module's others: module, a line's part, and what it becomes.
 ONCE_UNSEEN: tuple[tuple[str, str, str], ...] = (

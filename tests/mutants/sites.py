@@ -16,7 +16,11 @@ from cosmic_ray.mutating import mutate_code
 # The first needs arguments; a removed decorator is mostly a dataclass, without which nothing can be imported; small numbers,
 # short strings and members of enumerations are the same where they are equal.
 LEFT_OUT = re.compile(r"core/(Variable|RemoveDecorator|\w+_(?:Eq_Is|NotEq_IsNot|Is_Eq|IsNot_NotEq)$)")
+# How long or how many: a choice, and no fault.
 TUNING = re.compile(r"^\s*(?:[A-Z_]+(?:: \w+)?|[A-Z_]+(?:, [A-Z_]+)+|\w+: int) = [\d_., *e-]+(?:\s*#.*)?$")
+# What keeps code that is not there from writing; and what makes a class, which a test's process has made already. Whether
+# the tables are those of the migrations is tested (tests/db/test_repository.py).
+DECLARED = re.compile(r"^\s*@dataclass|= mapped_column\(|= field\(")
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ def mutants(path: str, source: str, chance: random.Random) -> Iterator[Mutant]:
     chance.shuffle(order)
     plain = _meaning(source)
     for place in order:
-        if TUNING.match(lines[place[0] - 1]) or lines[place[0] - 1].lstrip().startswith("@dataclass"):
-            continue  # how long or how many: a choice, and no fault; or what keeps code that is not there from writing
+        line = lines[place[0] - 1]
+        if TUNING.match(line) or DECLARED.search(line):
+            continue
         name, occurrence = chance.choice(places[place])
         try:
             changed = mutate_code(source, plugins.get_operator(name)(), occurrence)

@@ -1,7 +1,7 @@
 """The tests of a mutant: those that reach the changed statement, the quickest first, each mutant in a fork.
 
-One pytest session collects everything once. Before a module's first mutant its tests run without one: that says which tests
-reach which lines, how long each takes, and that all of them pass.
+One pytest session collects everything once. Each test runs once without a mutant, before the first mutant that it may see:
+that says which lines of which modules it reaches, how long it takes, and that it passes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
@@ -27,45 +27,51 @@ from tests.mutants.sites import Mutant
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS, PATIENCE_TIMES = 10.0, 8.0
-"""A mutant may take so long, and so many times as long as without it; longer is as good as a failure."""
+"""A test may take so long under a mutant, and so many times as long as without it; longer is as good as a failure."""
 
 
 class Broken(Exception):
     """The tests fail without any mutant."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reach:
-    """Of one module: how long each test takes, and which lines it runs."""
+    """Of one test without a mutant: how long it takes, and which lines of each module it runs."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
-    lines: dict[str, set[int]] = field(default_factory=dict)
+    seconds: float
+    lines: Mapping[str, set[int]]
+
+    @property
+    def limit(self) -> float:
+        """The seconds that the test may take under a mutant."""
+        return PATIENCE_SECONDS + PATIENCE_TIMES * self.seconds
 
 
 class Trials:
-    """A session of pytest, whose tests are run for one mutant after the other."""
+    """A session of pytest, whose tests are run for one mutant after the other; `modules` are those that are changed."""
 
-    def __init__(self, items: Sequence[pytest.Item]) -> None:
+    def __init__(self, items: Sequence[pytest.Item], modules: Sequence[str]) -> None:
         self._items = items
-        self._reached: dict[tuple[str, tuple[str, ...]], Reach] = {}
+        self._modules = modules
+        self._reached: dict[str, Reach] = {}
 
     def survives(self, mutant: Mutant, tests: Sequence[str]) -> bool:
         """Whether the tests pass all the same: they do not if they crash or hang. Raises Broken if they fail without it."""
         mine = [item for item in self._items if item.nodeid.split("::")[0] in tests]
-        key = (mutant.path, tuple(tests))
-        if key not in self._reached:
-            self._reached[key] = reach(mutant.path, mine)
-        found = self._reached[key]
+        if not mine:
+            raise Broken(f"no test of {mutant.path} was found")
+        if fresh := [item for item in mine if item.nodeid not in self._reached]:
+            self._reached |= reach(self._modules, fresh)
         wanted = statement(mutant)
-        chosen = [item for item in mine if not wanted or found.lines[item.nodeid] & wanted]
-        chosen.sort(key=lambda item: found.seconds[item.nodeid])
-        limit = PATIENCE_SECONDS + PATIENCE_TIMES * sum(found.seconds[item.nodeid] for item in chosen)
+        chosen = [item for item in mine if not wanted or self._reached[item.nodeid].lines[mutant.path] & wanted]
+        chosen.sort(key=lambda item: self._reached[item.nodeid].seconds)
+        limits = {item.nodeid: self._reached[item.nodeid].limit for item in chosen}
 
         def work() -> bool:
             put_in(mutant)
-            return passes(chosen)
+            return passes(chosen, limits)
 
-        return in_fork(work, limit) is True
+        return in_fork(work, sum(limits.values())) is True
 
 
 def in_fork(work: Callable[[], Any], limit: float) -> Any:
@@ -95,44 +101,48 @@ def in_fork(work: Callable[[], Any], limit: float) -> Any:
     return json.loads(answer) if answer else None
 
 
-def passes(items: Sequence[pytest.Item]) -> bool:
-    """Run the tests up to the first that fails."""
+def passes(items: Sequence[pytest.Item], limits: Mapping[str, float]) -> bool:
+    """Run the tests up to the first that fails. The process ends if one takes longer than its limit, in seconds."""
     for item, following in zip(items, [*items[1:], None], strict=True):
+        hangs = threading.Timer(limits[item.nodeid], os._exit, [1])
+        hangs.daemon = True
+        hangs.start()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        hangs.cancel()
         if item.session.testsfailed:
             return False
     return True
 
 
-def reach(path: str, items: Sequence[pytest.Item]) -> Reach:
-    """Run a module's tests without a mutant, and note what each reaches. Raises Broken if one fails or there are none."""
-    if not items:
-        raise Broken(f"no test of {path} was found")
+def reach(modules: Sequence[str], items: Sequence[pytest.Item]) -> dict[str, Reach]:
+    """Run tests without a mutant, and note what each reaches. Raises Broken if one fails."""
 
     def work() -> dict[str, Any]:
         found: dict[str, Any] = {}
         for item in items:
-            lines = set[int]()
-            with _traced(str(ROOT / path), lines):
+            lines: dict[str, set[int]] = {str(ROOT / path): set() for path in modules}
+            with _traced(lines):
                 begun = time.monotonic()
-                is_well = passes([item])
+                is_well = passes([item], {item.nodeid: 600})
             if not is_well:
                 return {"failed": item.nodeid}
-            found[item.nodeid] = [time.monotonic() - begun, sorted(lines)]
+            found[item.nodeid] = [time.monotonic() - begun, [sorted(of) for of in lines.values()]]
         return {"found": found}
 
     answer = in_fork(work, 600) or {"failed": "they died, or took more than ten minutes"}
     if "failed" in answer:
-        raise Broken(f"the tests of {path} fail without a mutant: {answer['failed']}")
-    found = answer["found"]
-    return Reach({id: one[0] for id, one in found.items()}, {id: set(one[1]) for id, one in found.items()})
+        raise Broken(f"the tests fail without a mutant: {answer['failed']}")
+    return {
+        id: Reach(seconds, {path: set(of) for path, of in zip(modules, lines, strict=True)})
+        for id, (seconds, lines) in answer["found"].items()
+    }
 
 
 class _traced:
-    """Notes the lines of a file that run, in all threads that begin meanwhile as well."""
+    """Notes the lines of files that run, in all threads that begin meanwhile as well."""
 
-    def __init__(self, file: str, lines: set[int]) -> None:
-        self.file, self.lines = file, lines
+    def __init__(self, lines: Mapping[str, set[int]]) -> None:
+        self.lines = lines
 
     def __enter__(self) -> None:
         threading.settrace(self._call)
@@ -143,10 +153,10 @@ class _traced:
         threading.settrace(None)  # type: ignore[arg-type]
 
     def _call(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        return self._line if frame.f_code.co_filename == self.file else None
+        return self._line if frame.f_code.co_filename in self.lines else None
 
     def _line(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        self.lines.add(frame.f_lineno)
+        self.lines[frame.f_code.co_filename].add(frame.f_lineno)
         return self._line
 
 

@@ -20,8 +20,9 @@ from tests.reconcile.scheduler import Chaos, Faults
 NUMBERS = st.integers(0, 999)
 SERVICES = st.integers(0, 2)
 TEMPORARY = TemporaryDirectory()
+EXAMPLES = int(os.environ.get("SUBMARINE_EXAMPLES", "25"))  # `make mutants` takes fewer: each mutant pays for them
 SHORT = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, derandomize=True, database=None, print_blob=True,
+    max_examples=EXAMPLES, stateful_step_count=30, deadline=None, derandomize=True, database=None, print_blob=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
@@ -84,6 +85,21 @@ class Services(RuleBasedStateMachine):
     @rule(number=NUMBERS)
     def set_server(self, number: int) -> None:
         self.world.set_server(self.world.actors[0], number)
+
+    @rule(which=SERVICES, number=NUMBERS)
+    def set_server_under_a_step(self, which: int, number: int) -> None:
+        """One has looked, and its steps wait for a worker; the clock is set forward, and another looks for free rows."""
+        one, other = self._actor(which), self._actor(which + 1)
+        self.world.is_calm = True  # nothing else comes between
+        self.world.desire(one, number)
+        self.world.tick(one, 0)
+        self.world.work(one, number)
+        for back_and_forward in (0, 2):
+            self.world.set_server(one, back_and_forward)
+        self.world.tick(other, 0)
+        for _ in range(4):
+            self.world.work(other, number)
+        self.world.is_calm = False
 
     @invariant()
     def holds(self) -> None:

@@ -112,6 +112,7 @@ def test_a_step_that_hangs_keeps_no_service_from_stopping_and_only_its_own_row(d
     with database.session() as session:
         leased = session.query(ThingRow).filter(ThingRow.lock_token.is_not(None)).count()
     assert leased == Bounds().steps_of_cluster  # the rest is free for others
+    assert not engine._steps.waiting()  # and is not begun here
     held.go_on.set()
     wait_until(lambda: len(clusters["hangs"].calls) == leased, SECONDS, "they go on, and are done once")
 

@@ -76,6 +76,38 @@ def test_what_is_due_and_free_is_claimed_for_a_lease(session: Session, mine: Les
     assert found(session, "left").lock_token == row.lock_token != found(session, "held").lock_token
 
 
+def test_what_another_has_claimed_in_the_same_moment_is_his(
+    session: Session, mine: Lessee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id in "ab":
+        add(session, id)
+
+    def token(_lessee: Lessee) -> str:
+        """Between the look and the claim: databases without one write lock let others in there."""
+        row = found(session, "a")
+        row.lock_token, row.lock_expires_ms = "another:1", NOW + LEASE_MS
+        session.flush()
+        return "mine:1"
+
+    monkeypatch.setattr(leases, "_token", token)
+    assert claimed(session, mine) == ["b"] and found(session, "a").lock_token == "another:1"
+
+
+def test_unfinished_are_those_that_are_not_at_rest(session: Session) -> None:
+    assert leases.unfinished(session, ThingRow) == 0
+    for id, due in (("a", NOW), ("b", NOW + 5), ("c", None)):
+        add(session, id, due=due)
+    assert leases.unfinished(session, ThingRow) == 2
+    assert leases.unfinished(session, ThingRow, ThingRow.id == "a") == 1
+
+
+def test_names_of_services_are_no_patterns(session: Session, time: Time) -> None:
+    add(session, "a", lock_token="a_b:1")
+    add(session, "b", lock_token="axb:1")
+    leases.release_all(session, ThingRow, Lessee("a_b", LEASE_MS))
+    assert [found(session, id).lock_token for id in "ab"] == [None, "axb:1"]
+
+
 def test_the_longest_due_come_first_of_as_many_clusters_as_are_free(session: Session, mine: Lessee) -> None:
     for number, (id, cluster) in enumerate([("c", "one"), ("a", "two"), ("d", "one"), ("b", "three"), ("e", "two")]):
         add(session, id, cluster, due=NOW - 10 + number)
@@ -134,32 +166,36 @@ def test_only_what_is_mine_is_given_back_removed_and_released(session: Session, 
 
 
 def test_what_came_of_it_is_written_if_lease_and_desire_are_the_same(session: Session) -> None:
-    for id in "abc":
+    for id in "abcd":
         add(session, id, lock_token=f"mine:{id}", lock_expires_ms=NOW + 5, generation=2)
     session.expunge_all()
-    taken = [session.get_one(ThingRow, id) for id in "abc"]
+    taken = [session.get_one(ThingRow, id) for id in "abcd"]
     session.expunge_all()
-    changed, lost = session.get_one(ThingRow, "b"), session.get_one(ThingRow, "c")
-    changed.generation, lost.lock_token = 3, "other:1"
+    changed, lost, too = (session.get_one(ThingRow, id) for id in "bcd")
+    changed.generation, lost.lock_token, too.lock_token = 3, "other:1", "another:1"
     session.flush()
     assert [leases.apply(session, row, {"status": "new", "next_check_ms": None}) for row in taken] == [
         True,
         False,
         False,
+        False,
     ]
     session.expunge_all()
-    rows = [session.get_one(ThingRow, id) for id in "abc"]
+    rows = [session.get_one(ThingRow, id) for id in "abcd"]
     assert [(row.status, row.lock_token, row.lock_expires_ms) for row in rows] == [
         ("new", None, None), ("asked", None, None), ("asked", "other:1", NOW + 5),
+        ("asked", "another:1", NOW + 5),
     ]  # fmt: skip
     assert rows[0].next_check_ms is None and rows[1].next_check_ms != NOW and rows[2].next_check_ms == NOW
+    assert rows[3].next_check_ms == NOW
 
 
 def test_a_row_is_held_for_as_long_as_a_write_may_take(session: Session) -> None:
     add(session, "a", lock_token="mine:1", lock_expires_ms=NOW + WRITE_MS + 1, generation=2)
     assert leases.is_held(session, found(session, "a"), NOW)
     assert not leases.is_held(session, found(session, "a"), NOW + 1)
-    assert not leases.is_held(session, ThingRow(id="a", lock_token="mine:2", generation=2), NOW)
+    for other in ("mine:0", "mine:2"):
+        assert not leases.is_held(session, ThingRow(id="a", lock_token=other, generation=2), NOW)
     assert not leases.is_held(session, ThingRow(id="a", lock_token="mine:1", generation=1), NOW)
     assert not leases.is_held(session, ThingRow(id="b", lock_token="mine:1", generation=2), NOW)
 
@@ -217,3 +253,24 @@ def test_whoever_hangs_is_renewed_no_more(database: Database, mine: Lessee, time
     assert hand.renew() == set() and hand.holds("a")
     time.ms += 1
     assert hand.renew() == {"a"} and not hand.holds("a")
+    time.ms += 1
+    other = in_hand(database, mine, "b")
+    assert other.renew() == {"b"}
+
+
+def test_what_is_let_go_of_during_a_heartbeat_keeps_no_other_from_it(
+    database: Database, mine: Lessee, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = in_hand(database, mine, "a", "b")
+    renewed = hand._renewed
+
+    def lets_go(claims: dict[str, str]) -> set[str]:
+        kept = renewed(claims)
+        hand.let_go(["a"])
+        return kept
+
+    monkeypatch.setattr(hand, "_renewed", lets_go)
+    time.ms += LEASE_MS - 1
+    assert hand.renew() == set()
+    time.ms += 1
+    assert hand.holds("b") and not hand.holds("a")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from tests.mutants.__main__ import FEWEST, drawn, is_enough
+from tests.mutants.__main__ import FEWEST, drawn, is_enough, parts
 from tests.mutants.plan import ONCE_UNSEEN, SEEN_BY_THE_MACHINE, SLOW, TESTS
+from tests.mutants.sites import mutants
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,14 +30,25 @@ def test_a_named_fault_can_still_be_made(path: str, before: str, after: str) -> 
     compile(source.replace(before, after), path, "exec")
 
 
-def test_quick_modules_come_first_in_an_order_of_the_seed_alone() -> None:
+def test_quick_modules_come_first_and_leave_time_to_the_slow() -> None:
     slow, *quick = modules = [
         f"submarine_ray/core/{name}.py" for name in ("engine/restless", "paging", "engine/backoff")
     ]
+    assert slow in SLOW and list(parts(modules)) == [(quick, 0.5), ([slow], 1)]
+    assert list(parts(quick)) == [(quick, 1)] and list(parts([slow])) == [([slow], 1)]
+
+
+def test_mutants_come_in_an_order_of_the_seed_alone() -> None:
+    modules = ["submarine_ray/core/paging.py", "submarine_ray/core/engine/backoff.py"]
     first, again, other = ([mutant for mutant, _ in drawn(modules, seed)] for seed in (1, 1, 2))
     assert first == again != other
-    paths = [mutant.path for mutant in first]
-    assert slow in SLOW and set(paths[: -paths.count(slow)]) == set(quick)
+    assert [mutant.path for mutant in first[:4]] == modules * 2
+
+
+def test_what_a_class_is_made_of_is_no_mutant() -> None:
+    source = (ROOT / "submarine_ray/core/leases.py").read_text()
+    changed = {one.before for one in mutants("leases.py", source, Random(1))}
+    assert changed and not any("mapped_column(" in line or "= field(" in line for line in changed)
 
 
 def test_few_mutants_are_not_judged() -> None:
