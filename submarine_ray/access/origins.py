@@ -23,7 +23,8 @@ _STARTING = ("/notebook/", "/tensorboard", "/ray/")
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Continue?</title>
 <meta name="viewport" content="width=device-width"><style>body{{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;
 max-width:36rem;padding:0 1rem;color:#1f2937}}h1{{font-size:1.4rem}}</style></head><body><h1>Continue to {path}?</h1>
-<p>Another site has sent you here, and opening this page may start something.</p><p><a href="{target}">Continue</a></p>
+<p>A link on another site led you here, and opening this page may start something.</p>
+<p><a href="{target}">Continue</a></p>
 </body></html>"""
 
 

@@ -27,9 +27,9 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sig
 max-width:24rem;padding:0 1rem;color:#1f2937}}input,button{{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;
 margin-top:.5rem}}.problem{{color:#b91c1c}}</style></head><body><h1>Sign in</h1>
 <p class="problem" role="alert">{problem}</p>{form}
-<p>Without the token at hand: who has it runs <code>submarine sign-in</code>, which prints a link for you.</p>
+<p>No token? Whoever has it can run <code>submarine sign-in</code>, which prints a link for you.</p>
 </body></html>"""
-_FORM = """<form method="post" action="/login"><label>Token of this service<input type="password" name="token" autofocus
+_FORM = """<form method="post" action="/login"><label>Service token<input type="password" name="token" autofocus
 required autocomplete="current-password"></label><input type="hidden" name="next" value="{next}">
 <button>Sign in</button></form>"""
 _HEADERS = {
@@ -38,7 +38,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "same-origin",  # a link must not be told to others; and with less, forms come without an origin
 }
-_USED = "This link has been used, or is too old. `submarine sign-in` prints another."
+_USED = "This link has expired or was used already. `submarine sign-in` prints another."
 
 
 class SignIn:
@@ -69,7 +69,7 @@ class SignIn:
         async for piece in request.stream():
             body += piece
             if len(body) > MAX_FORM_BYTES:
-                said = "That is too long to be the token."
+                said = "The token is too long."
                 return self._page("/", said, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         fields = parse_qs(body.decode(errors="replace"))
         target = _local(fields.get("next", ["/"])[0])
@@ -82,7 +82,7 @@ class SignIn:
             answer.headers["Retry-After"] = str(failure.seconds)
             return answer
         if not is_token:
-            return self._page(target, "That is not the token.", HTTPStatus.UNAUTHORIZED)
+            return self._page(target, "The token is wrong.", HTTPStatus.UNAUTHORIZED)
         return await self._signed_in(request, Principal(PrincipalKind.ADMINISTRATOR, "token"), target)
 
     async def _signed_in(self, request: Request, principal: Principal, target: str) -> Response:

@@ -219,7 +219,7 @@ def test_a_link_signs_in_once(database: Database, monkeypatch: pytest.MonkeyPatc
     assert signed_in.status_code == 303 and signed_in.headers["location"] == "/experiments"
     assert http.get("/api/v1/things").status_code == 200
     again = browser(database).get(path)
-    assert again.status_code == 401 and "has been used, or is too old" in again.text
+    assert again.status_code == 401 and "has expired or was used already" in again.text
     path = http.post("/api/v1/session/link").json()["result"]["path"]
     now = sessions_module.now_ms()
     monkeypatch.setattr(sessions_module, "now_ms", lambda: now + 601_000)

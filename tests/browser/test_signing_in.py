@@ -28,10 +28,10 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_somebody_signs_in_and_out_and_by_a_link(closed: Service, page: Page) -> None:
     page.goto(f"{closed.url}/experiments")
     expect(page).to_have_url(f"{closed.url}/login?next=/experiments")
-    page.get_by_label("Token of this service").fill("not-the-token")
+    page.get_by_label("Service token").fill("not-the-token")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_have_text("That is not the token.")
-    page.get_by_label("Token of this service").fill(TOKEN)
+    expect(page.get_by_role("alert")).to_have_text("The token is wrong.")
+    page.get_by_label("Service token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Experiments", exact=True)).to_be_visible()
     (cookie,) = [one for one in page.context.cookies() if one["name"] == "submarine_session"]
@@ -45,7 +45,7 @@ def test_somebody_signs_in_and_out_and_by_a_link(closed: Service, page: Page) ->
     expect(page).to_have_url(f"{closed.url}/login?next=/experiments")
 
     page.goto(f"{closed.url}/ray/local/")  # from the form on to another origin, which shows content
-    page.get_by_label("Token of this service").fill(TOKEN)
+    page.get_by_label("Service token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(re.compile(rf"http://127\.0\.0\.1:(?!{closed.url.rsplit(':', 1)[1]}/)[0-9]+/ray/local/"))
     page.context.clear_cookies()
@@ -57,7 +57,7 @@ def test_somebody_signs_in_and_out_and_by_a_link(closed: Service, page: Page) ->
     page.goto(f"{closed.url}{path}")
     expect(page).to_have_url(f"{closed.url}/")
     page.goto(f"{closed.url}{path}")
-    expect(page.get_by_role("alert")).to_contain_text("has been used, or is too old")
+    expect(page.get_by_role("alert")).to_contain_text("has expired or was used already")
 
 
 PAGE = """<!doctype html><title>elsewhere</title><script>
