@@ -19,7 +19,10 @@ from tests.service import serving
 API_THREADS = 40
 
 
-def test_what_is_wrong_is_said_and_requests_that_would_be_lost_are_refused(tmp_path: Path) -> None:
+def test_what_is_wrong_is_said_and_requests_that_would_be_lost_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("submarine_ray.core.health.FRESH_SECONDS", 0.1)
     home = tmp_path / "home"
     with serving(home) as (url, platform), httpx.Client(base_url=url, timeout=30) as client:
 

@@ -41,7 +41,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder.mkdir()
     settings, sockets = listener.opened(Settings(home=tmp_path_factory.mktemp("pages"), port=free_port()))
     app = build(settings)
-    app.state.platform.tracking.start = lambda: None  # MLflow keeps one store a process, which stays others'
+    tracking = app.state.platform.tracking
+    tracking.start = tracking._ready.set  # MLflow keeps one store a process, which stays others'; nobody waits for it
     server = uvicorn.Server(uvicorn.Config(app, http=PeerProtocol, log_config=None))
     thread = threading.Thread(target=server.run, args=(sockets,))
     with jupyterlab(folder, "mine") as address:
