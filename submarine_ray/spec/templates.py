@@ -91,6 +91,10 @@ class TemplateSpec(Document):
     """Another template to start from. The fields given here replace the base's fields."""
     version: Text | None = Field(default=None, max_length=32)
     """The template's version."""
+    duration: Text | None = Field(default=None, exclude_if=is_none, max_length=120)
+    """How long it takes with the default values, in words: `up to 10 minutes`."""
+    needs: Text | None = Field(default=None, exclude_if=is_none, max_length=500)
+    """What it needs, in words: free CPUs and GPUs, packages in the cluster."""
     experiment_spec: dict[str, JsonValue] = Field(default_factory=dict)
     """The experiment's spec, with `{{name}}` for parameters. With a base: only the differences."""
 

@@ -56,6 +56,7 @@ def expanded(base: TemplateSpec, own: TemplateSpec) -> TemplateSpec:
         update={
             "author": own.author or base.author,
             "description": own.description or base.description,
+            "needs": own.needs or base.needs,
             "parameters": list(parameters.values()),
             "experiment_spec": _merged(base.experiment_spec, own.experiment_spec),
         }

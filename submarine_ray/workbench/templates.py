@@ -12,10 +12,10 @@ from submarine_ray.core.errors import InvalidSpec, SubmarineError
 from submarine_ray.spec.answers.templates import StoredTemplate
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.templates import NAME, TemplateSubmission
-from submarine_ray.workbench import addresses, dialogs, parts
+from submarine_ray.workbench import addresses, dialogs, parts, template_offers
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.new_experiment import said, written
 from submarine_ray.workbench.parameter_fields import Field, draw_parameter
+from submarine_ray.workbench.written import said, written
 
 
 def add(bench: Bench) -> None:
@@ -30,8 +30,8 @@ def add(bench: Bench) -> None:
                 parts.button("New template", lambda: ui.navigate.to("/templates/new"), "add", "main")
             parts.text("Ready experiments with a few parameters.", "p", "quiet")
             with ui.element("div").classes("tiles"):
-                for one in found:
-                    _draw_card(one.experiment_template_spec)
+                for one in template_offers.in_order(one.experiment_template_spec for one in found):
+                    _draw_card(one)
 
     @bench.route("/templates/{name}")
     async def template(request: Request, name: str) -> None:
@@ -45,11 +45,8 @@ def add(bench: Bench) -> None:
 def _draw_card(spec: StoredTemplate) -> None:
     with parts.card():
         parts.link(spec.name, addresses.template(spec.name)).style("font-weight: 600")
-        parts.text(spec.description or "", "p", "quiet anywhere")
-        with parts.row():
-            if spec.read_only:
-                parts.text("library", classes="chip")
-            parts.text(_framework(spec), classes="chip")
+        template_offers.draw_details(spec)
+        template_offers.draw_chips(spec)
 
 
 def _name(spec: StoredTemplate) -> str:
@@ -57,11 +54,6 @@ def _name(spec: StoredTemplate) -> str:
     meta = spec.experiment_spec.get("meta")
     name = str(meta.get("name") or "") if isinstance(meta, dict) else ""
     return "" if "{{" in name else name
-
-
-def _framework(spec: StoredTemplate) -> str:
-    meta = spec.experiment_spec.get("meta")
-    return str(meta.get("framework") or "") if isinstance(meta, dict) else ""
 
 
 class _Run:
@@ -85,7 +77,7 @@ class _Run:
             if not spec.read_only:
                 parts.button("Edit", lambda: ui.navigate.to(f"/templates/new?edit={quote(spec.name)}"), "edit")
                 parts.button("Delete", self._delete, "delete", "danger")
-        parts.text(spec.description or "", "p", "quiet anywhere")
+        template_offers.draw_details(spec)
         with ui.element("div").classes("pair"):
             with parts.card("Parameters"):
                 name = ui.input("Experiment name", value=_name(spec), on_change=self._look)

@@ -11,7 +11,9 @@ from fastapi.testclient import TestClient
 
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
+from submarine_ray.spec.answers.templates import StoredTemplate
 from submarine_ray.templates import library
+from submarine_ray.workbench.template_offers import in_order, is_first
 
 NAMES = sorted(file.parent.name for file in library.directory().glob("*/template.yaml"))
 VALUES = {
@@ -28,6 +30,7 @@ URL = "/api/v1/template"
 def test_each_is_listed_described_and_makes_an_experiment(api: httpx.Client, name: str) -> None:
     spec = api.get(f"{URL}/{name}").json()["result"]["experimentTemplateSpec"]
     assert spec["readOnly"] is True and spec["version"] and spec["description"] and spec["author"]
+    assert spec["needs"] and (spec.get("duration") or any(p["required"] == "true" for p in spec["parameters"]))
     own = [p for p in spec["parameters"] if not p["name"].startswith("spec.")]
     assert all(p["description"] for p in own)
     readme = (library.directory() / name / "README.md").read_text()
@@ -36,6 +39,17 @@ def test_each_is_listed_described_and_makes_an_experiment(api: httpx.Client, nam
     made = api.post(f"/api/v1/experiment/{name}", json={"params": given})
     assert made.status_code == 200, made.text
     api.delete(f"/api/v1/experiment/{made.json()['result']['experimentId']}")
+
+
+def test_what_is_safe_is_offered_first(api: httpx.Client) -> None:
+    """A newcomer begins with seconds on one CPU; sweeps and what wants values come last."""
+    found = [StoredTemplate.model_validate(one["experimentTemplateSpec"]) for one in api.get(URL).json()["result"]]
+    first = next(one for one in found if one.name == "sklearn-tabular")
+    mine = first.model_copy(update={"name": "mine", "read_only": False})
+    names = [one.name for one in in_order([*found, mine])]
+    assert names[:2] == ["sklearn-tabular", "mine"]
+    assert names[-6:] == ["automl-tabular", "hpo-pytorch", "hpo-xgboost", "batch-predict", "python", "shell"]
+    assert not is_first(first.model_copy(update={"read_only": False})), "a user's own may do anything"
 
 
 def test_nobody_changes_them(api: httpx.Client) -> None:

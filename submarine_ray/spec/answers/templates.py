@@ -60,6 +60,10 @@ class StoredTemplate(Answer):
     """The name of the template it was derived from."""
     version: str | None = Field(default=None, exclude_if=is_none)
     """The template's version."""
+    duration: str | None = Field(default=None, exclude_if=is_none)
+    """How long it takes with the default values, in words."""
+    needs: str | None = Field(default=None, exclude_if=is_none)
+    """What it needs, in words: free CPUs and GPUs, packages in the cluster."""
     read_only: bool = Field(default=False, exclude_if=not_)
     """Whether it comes with the platform and cannot be changed."""
 
