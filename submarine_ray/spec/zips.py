@@ -87,12 +87,17 @@ def check(archive: zipfile.ZipFile, bounds: Bounds) -> None:
         _read_through(archive, member)
 
 
-def zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
-    """A zip of (path in it, content), with a fixed date: the same files have the same hash, and are kept once."""
+def zipped(files: Iterable[tuple[str, bytes]], mode: int = 0) -> bytes:
+    """A zip of (path in it, content), with a fixed date: the same files have the same hash, and are kept once.
+
+    `mode`: the permissions of the files where they are unpacked; 0: the owner reads and writes them.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files:
-            archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), content)
+            member = zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0))
+            member.external_attr = mode << 16
+            archive.writestr(member, content)
     return buffer.getvalue()
 
 

@@ -18,9 +18,9 @@ from submarine_ray.spec.models import ModelVersionSpec
 from submarine_ray.workbench import addresses, artifacts, dialogs, metrics, parts, trials
 from submarine_ray.workbench.edit import edit
 from submarine_ray.workbench.layout import Bench, Page
-from submarine_ray.workbench.new_experiment import written
 from submarine_ray.workbench.problems import parsed
 from submarine_ray.workbench.query_cache import run_query
+from submarine_ray.workbench.written import written
 
 TABS = ("overview", "metrics", "logs", "artifacts")
 

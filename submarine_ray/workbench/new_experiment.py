@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
-import shlex
+import re
 from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
-from nicegui.events import GenericEventArguments
 from pydantic import ValidationError
-from pydantic.main import IncEx
 from starlette.requests import Request
 
-from submarine_ray.core.errors import NotFound
+from submarine_ray.spec.base import NAME_LENGTH
 from submarine_ray.spec.documents import NotYaml, dump, load
-from submarine_ray.spec.experiment import ExperimentSpec
-from submarine_ray.spec.json_types import Json, JsonObject, object_at, text_at, value_at
+from submarine_ray.spec.experiment import FRAMEWORKS, ExperimentSpec
+from submarine_ray.spec.json_types import Json, JsonObject, object_at
 from submarine_ray.spec.problems import message
-from submarine_ray.workbench import addresses, dialogs, parts, script
+from submarine_ray.workbench import addresses, dialogs, parts, script, snippets
+from submarine_ray.workbench.code_step import Code, CodeStep, code_of
 from submarine_ray.workbench.edit import tag_list
 from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.leaving import Edits
 from submarine_ray.workbench.problems import all_problems
+from submarine_ray.workbench.steps import Steps
+from submarine_ray.workbench.written import put, read, written
 
-FRAMEWORKS = ("PyTorch", "TensorFlow", "Python", "Shell", "XGBoost")
 Field = ValidationElement[Any]  # its value is text, a number or a choice
 _BEGINNING: JsonObject = {
     "meta": {"name": "my-experiment", "framework": "Python", "cmd": "python train.py"},
     "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=1G"}},
 }
+_STEPS = {
+    "What": ("meta",),
+    "Environment": ("environment",),
+    "Code": ("code", "trainFunction"),
+    "Workers": ("spec", "cluster", "placement", "kubernetes", "queue", "timeout", "maxRetries", "gracePeriod"),
+    "Tune": ("tune",),
+}
+# The step in which a part of a spec is; one that no step asks for has none.
+_STEP_OF = {part: step for step, parts_of_it in _STEPS.items() for part in parts_of_it}
 
 _RERUNS = (
     "A running attempt is stopped, and a new attempt starts with this spec. To change only the name, tags, owner, "
@@ -39,63 +50,42 @@ _RERUNS = (
 )
 
 
+_COPY = re.compile(r"(.+?)-copy(?:-(\d{1,6}))?")
+
+
 def add(bench: Bench) -> None:
     @bench.route("/experiments/new")
     async def new(request: Request, clone: str = "", patch: str = "") -> None:
         title = "Rerun with changes" if patch else "New experiment"
         async with bench.page(request, title, "/experiments"):
-            document, text = _BEGINNING, script.EXAMPLE
+            document, code, text = _BEGINNING, Code(), script.EXAMPLE
             if clone or patch:
                 found = await asyncio.to_thread(bench.services.experiments.get, clone or patch)
                 document = written(found.spec)
-                text = await asyncio.to_thread(_script_of, bench, document)
-            await _Form(bench, title, document, (patch, clone), text).draw()
+                code = await asyncio.to_thread(code_of, bench.services.packages, document)
+                text = code.script.text if code.script else ""
+            if clone:
+                document["meta"] = {**object_at(document, "meta"), "name": copy_name(found.name)}
+            await _Form(bench, title, document, (patch, clone), CodeStep(bench.services.packages, code, text)).draw()
 
 
-def _script_of(bench: Bench, document: JsonObject) -> str:
-    """The script that an experiment brought along, if its code is no more than that."""
-    if _read(document, "code.syncMode") != "package":
-        return ""
-    url = text_at(document, "code", "url")
-    with contextlib.suppress(NotFound):  # dropped since: what it was is not known any more
-        found, name = script.unpack(bench.services.packages.read(url)), _script_name(document)
-        if found and name and script.pack(name, found).url == url:
-            return found
-    return ""
-
-
-def written(spec: ExperimentSpec) -> JsonObject:
-    """An answered spec as a person would write it: nothing that says nothing."""
-    roles: dict[str, IncEx | bool] = {role: {"resource_map"} for role in spec.spec}
-    left_out: dict[str, IncEx | bool] = {"meta": {"experiment_id"}, "spec": roles}
-    return spec.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=left_out, warnings=False
-    )
-
-
-def said(document: JsonObject) -> JsonObject:
-    """A document without the fields that it leaves open, for one that is no whole spec."""
-    found = {key: _said(value) for key, value in document.items()}
-    return {key: value for key, value in found.items() if value not in (None, {}, [])}
-
-
-def _said(value: Json) -> Json:
-    if isinstance(value, list):
-        return [_said(item) for item in value]
-    return said(value) if isinstance(value, dict) else value
+def copy_name(name: str) -> str:
+    """The name of a copy, and of a copy's: `train-copy`, `train-copy-2`, `train-copy-3`."""
+    stem, number = (match[1], int(match[2] or 1) + 1) if (match := _COPY.fullmatch(name)) else (name, 1)
+    ending = "-copy" if number == 1 else f"-copy-{number}"
+    return stem[: NAME_LENGTH - len(ending)] + ending
 
 
 class _Form:
     """`document` is what both sides show; the fields hold the parts that steps ask for, and leave the rest alone."""
 
-    def __init__(self, bench: Bench, title: str, document: JsonObject, origin: tuple[str, str], text: str) -> None:
+    def __init__(self, bench: Bench, title: str, document: JsonObject, origin: tuple[str, str], code: CodeStep) -> None:
         self._services = bench.services
         self._title = title
         self._document: JsonObject = json.loads(json.dumps(document))  # a copy: it is changed
         self._patched, self._cloned = origin
-        self._text = text
-        name = _script_name(document)
-        self._packed = script.pack(name, text) if name and text else None
+        self._code = code
+        self._edits = Edits()
         self._fields: dict[str, Field] = {}
         self._filling = False
         self._unread = ""
@@ -111,9 +101,9 @@ class _Form:
         if self._patched:
             parts.notice(_RERUNS)
         with ui.element("div").classes("pair"):
-            with parts.card(), ui.stepper().props("vertical flat header-nav animated").classes("steps") as stepper:
+            with parts.card():
+                self._steps = Steps()
                 self._draw_steps(
-                    stepper,
                     ["", *(one.name for one in clusters)],
                     ["", *(one.environment_spec.name or "" for one in environments[0])],
                 )
@@ -127,32 +117,26 @@ class _Form:
                     self._problem.props("role=alert")
                 with parts.row():
                     parts.button("Rerun" if self._patched else "Run", self._submit, "play_arrow", "main")
-                    for label, make in (("CLI", _as_cli), ("Python", _as_python), ("curl", self._as_curl)):
-                        parts.button(f"Copy as {label}", lambda make=make: self._copy(make), kind="flat")
+                    as_curl = functools.partial(snippets.as_curl, self._services.settings)
+                    for label, make in (("CLI", snippets.as_cli), ("Python", snippets.as_python), ("curl", as_curl)):
+                        parts.button(f"Copy as {label}", functools.partial(self._copy, make), kind="flat")
         self._fill()
-        self._pack(self._document)
+        self._code.pack(self._document)
         self._write()
 
-    def _draw_steps(self, stepper: ui.stepper, clusters: list[str], environments: list[str]) -> None:
-        steps = {
-            "What": self._draw_meta,
-            "Environment": lambda: self._draw_environment(environments),
-            "Code": self._draw_code,
-            "Workers": lambda: self._draw_workers(clusters),
-            "Tune": self._draw_tune,
-        }
-        for number, (name, draw) in enumerate(steps.items()):
-            with ui.step(name, title=name):
-                draw()
-                with parts.row():
-                    if number < len(steps) - 1:
-                        parts.button("Next", lambda: stepper.next(), kind="outline")
-                    if number:
-                        parts.button("Back", lambda: stepper.previous())
+    def _draw_steps(self, clusters: list[str], environments: list[str]) -> None:
+        draw = (
+            self._draw_meta,
+            functools.partial(self._draw_environment, environments),
+            self._draw_code,
+            functools.partial(self._draw_workers, clusters),
+            self._draw_tune,
+        )
+        self._steps.draw(dict(zip(_STEPS, draw, strict=True)))
 
     def _draw_meta(self) -> None:
         self._field("meta.name", ui.input("Name"))
-        self._field("meta.framework", ui.select(list(FRAMEWORKS), label="Framework", new_value_mode="add-unique"))
+        self._field("meta.framework", ui.select(list(FRAMEWORKS), label="Framework"))
         self._field("meta.cmd", ui.input("Command"))
         self._field("meta.owner", ui.input("Owner"))
         self._field("meta.tags", ui.input("Tags, separated by commas"))
@@ -162,13 +146,7 @@ class _Form:
         self._field("environment.image", ui.input("Container image, for clusters with containers"))
 
     def _draw_code(self) -> None:
-        self._named = parts.text("", "p", "quiet")
-        self._script = ui.textarea("Script", value=self._text).props("outlined dense debounce=200 spellcheck=false")
-        self._script.classes("mono").props('input-style="max-height: 40vh"')
-        self._script.on_value_change(lambda: self._from_fields())
-        with ui.element("label").classes("quiet upload"):
-            parts.text("Or upload one: ")
-            parts.element("input", type="file").on("change", self._take, js_handler=script.READ_FILE)
+        self._code.draw(self._from_fields, self._run_script, self._drop_code)
         parts.text("Or, instead of a script:", "p", "quiet")
         self._field("code.git.url", ui.input("Git repository (https://…)"))
         self._field("code.git.branch", ui.input("Branch"))
@@ -197,7 +175,7 @@ class _Form:
         """Show the document in the fields."""
         self._filling = True
         for path, field in self._fields.items():
-            value = _read(self._document, path)
+            value = read(self._document, path)
             if path == "meta.tags":
                 value = ", ".join(map(str, value)) if isinstance(value, list) else ""
             elif path == "tune.searchSpace":
@@ -211,47 +189,25 @@ class _Form:
         self._filling, self._unread = True, ""
         self._yaml.set_value(dump(self._document))
         self._filling = False
+        self._note()
         self._validate()
 
-    def _take(self, event: GenericEventArguments) -> None:
-        """An uploaded file is the script, and the command runs it if it ran none."""
-        name, text = event.args["name"], event.args["text"]
-        if text is None or "\ufffd" in text:
-            parts.tell_failure(f"{name} is not text, or is larger than {script.MAX_BYTES // 1000} kB.")
-            return
-        self._script.set_value(text)
-        if script.name_in(self._fields["meta.cmd"].value) is None and script.name_in(shlex.quote(name)):
-            self._fields["meta.cmd"].set_value(f"python {shlex.quote(name)}")
+    def _run_script(self, name: str) -> None:
+        """Let the command run a file that was uploaded, if it runs none."""
+        command = self._fields["meta.cmd"]
+        if script.name_in(command.value) is None:
+            command.set_value(script.command_of(name))
 
-    def _pack(self, document: JsonObject) -> None:
-        """Let the script be the code of a document whose command names one, unless it has other code."""
-        name, code = _script_name(document), object_at(document, "code")
-        others = bool(code) and code.get("url") != (self._packed.url if self._packed else None)
-        text = self._script.value or ""
-        self._named.set_text(
-            f"Sent as {name}, which the command runs."
-            if name
-            else "Sent if the command runs a script, such as python train.py."
-        )
-        if others:
-            return
-        document.pop("code", None)
-        self._packed = script.pack(name, text) if name and text.strip() else None
-        if self._packed:
-            document["code"] = {"syncMode": "package", "url": self._packed.url}
-
-    async def _upload(self) -> bool:
-        """Keep the script where the experiment will look for it."""
-        is_used = self._packed and _read(self._document, "code.url") == self._packed.url
-        packages = self._services.packages
-        return not (is_used and self._packed) or bool(await parts.attempt(packages.add, self._packed.content))
+    def _drop_code(self) -> None:
+        self._document.pop("code", None)
+        self._fill()
+        self._from_fields()
 
     def _from_fields(self) -> None:
         if self._filling:
             return
         document: JsonObject = json.loads(json.dumps(self._document))
-        if self._packed and _read(document, "code.url") == self._packed.url:
-            del document["code"]  # `_pack` puts it back, unless a field gives other code
+        self._code.strip(document)
         for path, field in self._fields.items():
             value: Json = field.value
             if path == "meta.tags":
@@ -261,18 +217,19 @@ class _Form:
                     value = load(str(value or ""), numbers=True)
             elif isinstance(value, float) and value.is_integer():
                 value = int(value)
-            _put(document, path, value if value not in ("", [], None) else None)
-        if _read(document, "code.git") and not _read(document, "code.syncMode"):
-            _put(document, "code.syncMode", "git")
+            put(document, path, value if value not in ("", [], None) else None)
+        if read(document, "code.git") and not read(document, "code.syncMode"):
+            put(document, "code.syncMode", "git")
         elif list(object_at(document, "code")) == ["syncMode"]:
             del document["code"]
-        self._pack(document)
+        self._code.pack(document)
         self._document = document
         self._write()
 
     def _from_yaml(self) -> None:
         if self._filling:
             return
+        self._note()
         try:
             document = load(self._yaml.value or "")
             unread = "" if isinstance(document, dict) else "The experiment must be an object with 'meta' and 'spec'."
@@ -284,34 +241,51 @@ class _Form:
             return
         self._document = json.loads(json.dumps(document))
         self._fill()
+        self._code.describe(self._document)
         self._validate()
 
+    def _note(self) -> None:
+        self._edits.note(self._yaml.value, self._code.text)
+
     def _validate(self) -> ExperimentSpec | None:
-        """Say what is wrong, beside the field where there is one."""
+        """Say what is wrong, beside the field and at the step where there is one."""
         if self._unread:
             return None
         for field in self._fields.values():
             if field.error is not None:
                 parts.field_problem(field, None)
+        problem, wrong = self._code.problem, set[str]()
+        if problem:
+            wrong.add("Code")
         try:
             spec = ExperimentSpec.model_validate(self._document)
         except ValidationError as failure:
-            self._problem.set_text(all_problems(failure))
+            problem = "\n".join(filter(None, (all_problems(failure), problem)))
             for item in failure.errors():
                 where = ".".join(str(part) for part in item["loc"])
+                wrong.update(filter(None, [_STEP_OF.get(where.partition(".")[0])]))
                 for path, field in self._fields.items():
                     if where == path or where.startswith(f"{path}."):
                         parts.field_problem(field, message(item))
-            return None
-        self._problem.set_text("")
-        return spec
+        self._problem.set_text(problem or "")
+        self._steps.blame(wrong)
+        return None if problem else spec
 
-    async def _submit(self) -> None:
+    async def _ready(self) -> ExperimentSpec | None:
+        """The experiment, its code in place; or None, and the user is told why."""
+        if not self._unread and self._code.is_ours(self._document):
+            self._code.pack(self._document)  # the YAML may name another script by now
+            self._write()
         spec = self._validate()
         if spec is None:
             parts.tell_failure(self._problem.text)
-            return
-        if not await self._upload():
+        elif await self._code.upload(self._document):
+            return spec
+        return None
+
+    async def _submit(self) -> None:
+        spec = await self._ready()
+        if spec is None:
             return
         experiments = self._services.experiments
         if not self._patched:
@@ -321,55 +295,11 @@ class _Form:
         else:
             return
         if done:
+            self._edits.settle()
             ui.navigate.to(addresses.experiment(done.value.experiment_id))
 
     async def _copy(self, make: Callable[[JsonObject], str]) -> None:
-        if self._validate() is None:
-            parts.tell_failure(self._problem.text)
-            return
-        if not await self._upload():
+        if await self._ready() is None:
             return
         ui.clipboard.write(make(self._document))
         parts.tell("Copied")
-
-    def _as_curl(self, document: JsonObject) -> str:
-        token = '-H "Authorization: Bearer $SUBMARINE_TOKEN" ' if self._services.settings.token else ""
-        body = shlex.quote(json.dumps(document))
-        url = f"{self._services.settings.url}/api/v1/experiment"
-        return f"curl -X POST {token}-H 'Content-Type: application/json' -d {body} {url}"
-
-
-def _as_cli(document: JsonObject) -> str:
-    return f"submarine submit -f - --follow <<'SUBMARINE'\n{dump(document)}SUBMARINE"
-
-
-def _as_python(document: JsonObject) -> str:
-    return f"from submarine_ray import ExperimentClient\n\nExperimentClient().create_experiment({document!r})\n"
-
-
-def _read(document: JsonObject, path: str) -> Json:
-    return value_at(document, *path.split("."))
-
-
-def _script_name(document: JsonObject) -> str | None:
-    return script.name_in(text_at(document, "meta", "cmd"))
-
-
-def _put(document: JsonObject, path: str, value: Json) -> None:
-    """Set a value; without one, the field goes, and what is empty without it."""
-    *parents, last = path.split(".")
-    trail = [document]
-    for part in parents:
-        below = trail[-1].get(part)
-        if not isinstance(below, dict):
-            if value is None:
-                return
-            below = trail[-1][part] = {}
-        trail.append(below)
-    if value is not None:
-        trail[-1][last] = value
-        return
-    trail[-1].pop(last, None)
-    for above, part, below in zip(trail, parents, trail[1:], strict=False):
-        if not below and part not in ("meta", "spec"):
-            above.pop(part, None)

@@ -14,8 +14,9 @@ from submarine_ray.spec.masks import HIDDEN
 from submarine_ray.spec.templates import TemplateSpec
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.new_experiment import said, written
+from submarine_ray.workbench.leaving import Edits
 from submarine_ray.workbench.problems import all_problems
+from submarine_ray.workbench.written import said, written
 
 _BEGINNING: JsonObject = {
     "name": "my-template",
@@ -73,6 +74,7 @@ class _Form:
         self._title = title
         self._document = document
         self._edited = edited
+        self._edits = Edits()
 
     def draw(self) -> None:
         with parts.row():
@@ -84,12 +86,14 @@ class _Form:
             self._yaml = ui.textarea(value=dump(self._document), on_change=self._validate)
             self._yaml.props('outlined autogrow spellcheck=false debounce=300 aria-label="The template as YAML"')
             self._yaml.classes("mono")
+            self._edits.note(self._yaml.value)
             self._problem = parts.text("", "div", "bad anywhere").style("white-space: pre-wrap")
             self._problem.props("role=alert")
             with parts.row():
                 parts.button("Save" if self._edited else "Create", self._save, "save", "main")
 
     def _validate(self) -> TemplateSpec | None:
+        self._edits.note(self._yaml.value)
         try:
             spec = TemplateSpec.model_validate(load(self._yaml.value or ""))
         except NotYaml as failure:
@@ -108,4 +112,5 @@ class _Form:
         templates, edited = self._templates, self._edited
         made = await (parts.attempt(templates.patch, edited, spec) if edited else parts.attempt(templates.create, spec))
         if made:
+            self._edits.settle()
             ui.navigate.to(addresses.template(spec.name))

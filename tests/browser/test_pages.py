@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import re
 import zipfile
 from typing import Any
@@ -11,8 +13,10 @@ import httpx
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, FilePayload, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
+from submarine_ray.spec.zips import zipped
 from tests.browser.conftest import EXPERIMENTS, HOSTILE, Service
 
 PLACES = (
@@ -221,10 +225,13 @@ def test_a_script_is_pasted_or_uploaded_and_found_again(service: Service, page: 
     page.get_by_label("Script", exact=True).click()  # which waits until the step has slid open; `fill` does not
     page.get_by_label("Script", exact=True).fill("print('pasted')")
     expect(text).not_to_have_value(example)  # what is typed arrives a moment later
-    page.locator("input[type=file]").set_input_files(
-        {"name": "mine.py", "mimeType": "text/x-python", "buffer": b"\xff"}
-    )
-    expect(page.locator(".q-notification")).to_contain_text("mine.py is not text")
+    for name, content, why in (
+        ("mine.py", b"\xff", "mine.py is not text in UTF-8"),
+        ("mine.py", b"#" * 500_001, "The script has 500 kB, and the form takes 500 kB at most"),
+        ("data.csv", b"a,b", "data.csv is not a script: choose a file that ends in .py"),
+    ):
+        page.locator("input[type=file]").set_input_files(FilePayload(name=name, mimeType="text/plain", buffer=content))
+        expect(page.locator(".q-notification", has_text=why)).to_be_visible()
     uploaded = {"name": "mine.py", "mimeType": "text/x-python", "buffer": "print('hochgeladen: ü')".encode()}
     page.locator("input[type=file]").set_input_files(uploaded)
     expect(page.get_by_label("Script", exact=True)).to_have_value("print('hochgeladen: ü')")
@@ -243,8 +250,52 @@ def test_a_script_is_pasted_or_uploaded_and_found_again(service: Service, page: 
             "train.py": "print('hochgeladen: ü')"
         }
     page.get_by_role("button", name="Clone").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("my-experiment-copy")
     page.get_by_text("Code", exact=True).click()
     expect(page.get_by_label("Script", exact=True)).to_have_value("print('hochgeladen: ü')")
+
+
+def test_the_steps_of_the_form_say_what_is_wrong_and_edits_are_not_lost(service: Service, page: Page) -> None:
+    packed = zipped([("train.py", b"import model"), ("model.py", b"")])
+    code = httpx.put(f"{service.url}/api/v1/package", content=packed, timeout=20).json()["result"]
+    spec = {
+        "meta": {"name": "cloned", "framework": "Python", "cmd": "python train.py"}, "spec": {"Worker": {}},
+        "code": {"syncMode": "package", "url": code["url"]},
+    }  # fmt: skip
+    (id,) = service.add(1, "cloned", spec=json.dumps(spec))
+    page.goto(f"{service.url}/experiments/new?clone={id}")
+    marks = page.locator(".q-stepper__tab--done"), page.locator(".q-stepper__tab--error")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("cloned-copy")
+    page.get_by_label("Framework").click()
+    page.get_by_role("option", name="Ray").click()
+    page.get_by_label("Name", exact=True).fill("no blanks here")
+    page.get_by_role("button", name="Next").click()
+    for mark, count in zip(marks, (0, 1), strict=True):
+        expect(mark).to_have_count(count)
+    page.get_by_text("What", exact=True).click()
+    page.get_by_label("Name", exact=True).fill("another")
+    page.get_by_text("Code", exact=True).click()
+    expect(page.get_by_text("The code is a package of 2 files: train.py, model.py")).to_be_visible()
+    for mark, count in zip(marks, (2, 0), strict=True):
+        expect(mark).to_have_count(count)
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    with contextlib.suppress(PlaywrightError):  # nobody leaves
+        page.goto(f"{service.url}/settings", timeout=2000)
+    assert asked == ["beforeunload"]
+    page.get_by_role("button", name="Use a script instead").click()
+    page.get_by_label("Script", exact=True).click()
+    page.get_by_label("Script", exact=True).fill("#" * 500_001)
+    expect(page.get_by_role("alert").filter(has_text="the form takes 500 kB at most")).to_have_count(2)
+    page.get_by_label("Script", exact=True).fill("print(1)")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page).to_have_url(re.compile("/experiments/experiment-"))
+    assert len(asked) == 1, "what is stored is not lost"
 
 
 @pytest.mark.parametrize(
@@ -568,7 +619,10 @@ def test_templates_are_written_in_the_page(service: Service, page: Page) -> None
 
 
 def test_a_templates_values_are_checked_and_shown_before_it_runs(service: Service, page: Page) -> None:
-    page.goto(f"{service.url}/templates/sklearn-tabular")
+    page.goto(f"{service.url}/templates")
+    expect(page.locator(".tiles > .card").first).to_contain_text("start here")
+    expect(page.locator(".card", has_text="automl-tabular")).to_contain_text("up to 10 minutes")
+    page.get_by_role("link", name="sklearn-tabular").click()
     preview = page.get_by_role("region", name="The experiment")
     expect(preview).to_contain_text("--test-size 0.25")
     page.get_by_label("test_size").fill("half")

@@ -187,6 +187,8 @@ class LogView extends HTMLElement {
 customElements.define("log-view", LogView);
 
 const PLACES = { h: "/", e: "/experiments", n: "/notebooks", m: "/models", s: "/endpoints", t: "/templates", v: "/environments", c: "/clusters", ",": "/settings" };
+// A page with edits that nobody has stored says so (leaving.py): the browser asks before they are lost.
+addEventListener("beforeunload", (event) => { if (window.hasEdits) event.preventDefault(); });
 let gone = 0;
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable=true], .cm-editor")) return;
