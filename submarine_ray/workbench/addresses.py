@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import quote, urlencode
 
 MAX_COMPARED = 20
+METRIC, DIFFERENCES = "metric", "differences"  # of the page of comparisons: a curve each, and rows that differ
 
 
 def experiment(experiment_id: str, **parts: str | int | None) -> str:
@@ -25,9 +26,17 @@ def attempt(experiment_id: str, number: int | None) -> str:
     return f"{experiment_id}@{number}" if number else experiment_id
 
 
-def compare(ids: Iterable[str]) -> str:
-    """Experiments side by side, or attempts (`experiment@2`), or trials of either (`experiment/trial`)."""
-    return f"/compare?{urlencode({'ids': ','.join(ids)})}"
+def compare(ids: Iterable[str], metrics: Iterable[str] | None = None, only_differences: bool = False) -> str:
+    """Experiments side by side, or attempts (`experiment@2`), or trials of either (`experiment/trial`).
+
+    `metrics`: those whose curves are drawn; None leaves the choice to the page.
+    """
+    said = [("ids", ",".join(ids))]
+    if metrics is not None:
+        said += [(METRIC, key) for key in metrics] or [(METRIC, "")]
+    if only_differences:
+        said.append((DIFFERENCES, "1"))
+    return f"/compare?{urlencode(said)}"
 
 
 def cluster(name: str) -> str:

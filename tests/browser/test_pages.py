@@ -496,6 +496,43 @@ def test_what_differs_is_marked_and_the_curves_are_in_one_chart(service: Service
     assert [[point[1] for point in one["data"]] for one in series] == [[1.0, 0.5, 0.1], [1.0, 0.5, 0.2]]
 
 
+def test_any_metric_can_be_drawn_and_the_url_keeps_the_choice(service: Service, page: Page) -> None:
+    """Of 62 metrics eight are drawn, as is said; the others are chosen by group or by name."""
+    keys = [
+        *(f"system/cpu-{n:02d}" for n in range(45)),
+        *(f"a/{n}" for n in range(9)),
+        "loss",
+        *(f"val/{n}" for n in range(6)),
+    ]
+    runs = [service.run({}, {key: [1.0, 2.0] for key in [*keys, *more]}) for more in ([], ["zz-only-here"])]
+    ids = [service.add(1, f"metered-{number}", run_id=run)[0] for number, run in enumerate(runs)]
+    page.goto(f"{service.url}/compare?ids={','.join(ids)}")
+    charts = page.get_by_role("img", name="The course of ")
+    picker = page.locator(".q-field", has_text="Metrics")
+    expect(picker).to_contain_text("8 of 62 are drawn")
+    expect(charts).to_have_count(8)
+    page.get_by_role("button", name="val 0/6").click()
+    expect(page.get_by_role("button", name="val 6/6")).to_be_visible()
+    page.get_by_role("button", name="None", exact=True).click()
+    expect(charts).to_have_count(0)
+    expect(page).to_have_url(re.compile("&metric=$"))
+    page.get_by_label("Metrics").fill("zz-only")
+    page.get_by_role("option", name="zz-only-here").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="val 0/6").click()
+    expect(charts).to_have_count(7)
+    page.reload()
+    expect(charts).to_have_count(7)
+    expect(page.get_by_role("img", name="The course of zz-only-here of each experiment")).to_be_visible()
+    expect(page.get_by_role("button", name="val 6/6")).to_be_visible()
+    page.get_by_role("button", name="system 0/45").click()
+    expect(page.locator(".q-notification")).to_contain_text("40 charts are drawn at most")
+    expect(picker).to_contain_text("40 of 62 are drawn")
+    page.goto(f"{service.url}/compare?ids={','.join(ids)}&metric=gone&metric=loss")
+    expect(page.get_by_text("None of these has the metric gone.")).to_be_visible()
+    expect(charts).to_have_count(1)
+
+
 def test_one_name_of_a_parameter_a_metric_and_a_field_is_three_rows(service: Service, page: Page) -> None:
     ids = [
         service.add(1, f"named-{lr}", run_id=service.run({"lr": lr, "Command": lr}, {"lr": [lr, 0.0]}))[0]
