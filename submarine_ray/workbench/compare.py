@@ -7,7 +7,7 @@ import asyncio
 from nicegui import ui
 from starlette.requests import Request
 
-from submarine_ray.workbench import addresses, compare_table, parts
+from submarine_ray.workbench import addresses, compare_code, compare_table, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.compare_curves import Curves
 from submarine_ray.workbench.compared import Compared, look
@@ -60,6 +60,7 @@ class View:
 
 async def _draw(services: Services, view: View, found: list[Compared]) -> None:
     compare_table.Table(found, view.only_differences, view.turn).draw()
+    await compare_code.draw(services.packages, found)
     await Curves(services, found, view.metrics, view.choose).draw()
 
 

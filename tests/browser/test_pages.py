@@ -483,17 +483,33 @@ def test_a_restarted_service_is_found_again(service: Service, page: Page) -> Non
 
 
 def test_what_differs_is_marked_and_the_curves_are_in_one_chart(service: Service, page: Page) -> None:
-    ids = [
-        service.add(1, f"compared-{lr}", run_id=service.run({"lr": lr}, {"loss": [1.0, 0.5, lr]}))[0]
-        for lr in (0.1, 0.2)
-    ]
+    ids = []
+    for lr in (0.1, 0.2):
+        packed = zipped([("train.py", f"lr = {lr}\nrun()".encode()), ("same.py", b"")])
+        code = httpx.put(f"{service.url}/api/v1/package", content=packed, timeout=20).json()["result"]
+        spec = {
+            "meta": {"name": "c", "framework": "Python", "cmd": "python train.py"}, "spec": {"Worker": {}},
+            "code": {"syncMode": "package", "url": code["url"]},
+        }  # fmt: skip
+        run = service.run({"lr": lr, "same": 1}, {"loss": [1.0, 0.5, lr]})
+        ids += service.add(1, f"compared-{lr}", run_id=run, spec=json.dumps(spec))
     page.goto(f"{service.url}/compare?ids={','.join(ids)},gone")
     expect(page.get_by_text("The experiment gone does not exist.")).to_be_visible()
     row = page.locator("tr", has=page.get_by_role("cell", name="lr", exact=True).or_(page.locator("th", has_text="lr")))
     expect(row.first.locator(".diff")).to_have_text(["0.1", "0.2"])
+    expect(page.locator("td[data-best]")).to_have_text(["0.1"])
+    expect(page.get_by_role("region", name="Changes of train.py")).to_contain_text("+lr = 0.2")
+    expect(page.get_by_text("same.py")).to_have_count(0)
     expect(page.get_by_role("img", name="The course of loss of each experiment")).to_be_visible()
     series = page.evaluate("() => getElement(Number(document.querySelector('.chart').id.slice(1))).options.series")
     assert [[point[1] for point in one["data"]] for one in series] == [[1.0, 0.5, 0.1], [1.0, 0.5, 0.2]]
+    parameters = page.locator("tbody[aria-label=Parameters] tr")
+    expect(parameters).to_have_count(3)
+    page.get_by_role("switch", name="Differences only").click()
+    expect(parameters).to_have_count(2)
+    expect(page).to_have_url(re.compile("differences=1"))
+    page.reload()
+    expect(parameters).to_have_count(2)
 
 
 def test_any_metric_can_be_drawn_and_the_url_keeps_the_choice(service: Service, page: Page) -> None:

@@ -1,0 +1,77 @@
+"""What differs between two packages of code, file by file."""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from submarine_ray.spec import zips
+
+MAX_BYTES = 200_000  # of a file whose lines are compared
+MAX_LINES = 400  # that are shown of a file
+MAX_FILES = 50
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that only one of two packages has, or that differs; `lines` are a unified diff's, without its head."""
+
+    name: str
+    kind: str
+    lines: Sequence[str] = ()
+    note: str = ""
+
+
+def changes(before: Path, after: Path) -> list[Change]:
+    """The changes that make one package's files the other's, by name. Raises zips.Refused, OSError."""
+    with (
+        before.open("rb") as old_file, after.open("rb") as new_file,
+        zips.opened(old_file) as old, zips.opened(new_file) as new,
+    ):  # fmt: skip
+        return list(_changes(old, new))
+
+
+def _changes(old: zipfile.ZipFile, new: zipfile.ZipFile) -> Iterator[Change]:
+    had, has = _files(old), _files(new)
+    differing = [
+        name
+        for name in sorted({*had, *has})
+        if name not in had or name not in has or _mark(had[name]) != _mark(has[name])
+    ]
+    for name in differing[:MAX_FILES]:
+        kind = "added" if name not in had else "removed" if name not in has else "changed"
+        yield _change(name, kind, _lines(old, had.get(name)), _lines(new, has.get(name)))
+    if len(differing) > MAX_FILES:
+        yield Change(f"{len(differing) - MAX_FILES} more files", "changed", note="They are not shown.")
+
+
+def _files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {member.filename: member for member in archive.infolist() if not member.is_dir()}
+
+
+def _mark(member: zipfile.ZipInfo) -> tuple[int, int]:
+    """What is the same if the content is."""
+    return member.CRC, member.file_size
+
+
+def _lines(archive: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> list[str] | None:
+    """The lines of a text; None of what is none, or is too large. A file that is not there has no lines."""
+    if member is None:
+        return []
+    if member.file_size > MAX_BYTES:
+        return None
+    try:
+        return archive.read(member).decode().splitlines()
+    except UnicodeDecodeError:
+        return None
+
+
+def _change(name: str, kind: str, old: list[str] | None, new: list[str] | None) -> Change:
+    if old is None or new is None:
+        return Change(name, kind, note="It is no text, or is larger than 200 kB.")
+    lines = list(difflib.unified_diff(old, new, lineterm=""))[2:]
+    note = f"{len(lines) - MAX_LINES} more lines are not shown." if len(lines) > MAX_LINES else ""
+    return Change(name, kind, lines[:MAX_LINES], note or ("" if lines else "Only line ends differ."))
