@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -11,7 +13,10 @@ from fastapi.testclient import TestClient
 
 from submarine_ray.app import build
 from submarine_ray.core.settings import Settings
+from submarine_ray.packages.service import PackageService
+from submarine_ray.packages.store import PackageStore
 from submarine_ray.spec.answers.templates import StoredTemplate
+from submarine_ray.spec.json_types import text_at
 from submarine_ray.templates import library
 from submarine_ray.workbench.template_offers import in_order, is_first
 
@@ -39,6 +44,20 @@ def test_each_is_listed_described_and_makes_an_experiment(api: httpx.Client, nam
     made = api.post(f"/api/v1/experiment/{name}", json={"params": given})
     assert made.status_code == 200, made.text
     api.delete(f"/api/v1/experiment/{made.json()['result']['experimentId']}")
+
+
+def test_each_brings_the_modules_that_its_code_imports(tmp_path: Path) -> None:
+    """What several templates share is included by each; who includes a script needs what that imports as well."""
+    packages = PackageService(PackageStore(tmp_path), None)  # type: ignore[arg-type] # nothing is pruned
+    shared = {file.stem for file in (library.directory() / "_common").glob("*.py")}
+    for spec in library.load(packages):
+        if text_at(spec.experiment_spec, "code", "syncMode") != "package":
+            continue
+        with zipfile.ZipFile(packages.file(text_at(spec.experiment_spec, "code", "url") or "")) as archive:
+            code = {Path(one).stem: archive.read(one) for one in archive.namelist() if one.endswith(".py")}
+        nodes = [node for text in code.values() for node in ast.walk(ast.parse(text))]
+        imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        assert imported & shared <= code.keys(), spec.name
 
 
 def test_what_is_safe_is_offered_first(api: httpx.Client) -> None:
