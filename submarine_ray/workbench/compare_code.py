@@ -22,11 +22,11 @@ async def draw(packages: PackageService, found: Sequence[Compared]) -> None:
     urls = {place: url for place, one in enumerate(found) if (url := _package(one))}
     if 0 not in urls:
         return
-    others = {place: found[place].name for place, url in urls.items() if url != urls[0]}
+    others = {place: found[place].label for place, url in urls.items() if url != urls[0]}
     if not others:
         return
     with parts.card("Code"):
-        choice = ui.select(others, label=f"From {found[0].name} to", value=next(iter(others)))
+        choice = ui.select(others, label=f"From {found[0].label} to", value=next(iter(others)))
         choice.props("dense outlined options-dense").style("max-width: 420px").set_visibility(len(others) > 1)
         content = ui.element("div").classes("stack")
 
@@ -37,7 +37,7 @@ async def draw(packages: PackageService, found: Sequence[Compared]) -> None:
                 if isinstance(told, str):
                     parts.text(told, "p", "quiet")
                 else:
-                    _draw_changes(told, f"From {found[0].name} to {found[place].name}")
+                    _draw_changes(told, f"From {found[0].label} to {found[place].label}")
 
         choice.on_value_change(lambda: show(choice.value))
         await show(next(iter(others)))

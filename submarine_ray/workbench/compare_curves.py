@@ -134,7 +134,7 @@ class Curves:
 
     def _draw_chart(self, tiles: ui.element, key: str) -> ui.element:
         series = {
-            _label(one): [(point.x, point.value) for point in self._known[run, key]]
+            one.label: [(point.x, point.value) for point in self._known[run, key]]
             for one, run in self._drawn
             if (run, key) in self._known
         }
@@ -142,8 +142,3 @@ class Curves:
             parts.heading(key, 3).classes("anywhere")
             charts.show(charts.lines(series), f"The course of {key} of each experiment")
         return card
-
-
-def _label(one: Compared) -> str:
-    """A name that no other curve has: several experiments may have one name."""
-    return f"{one.name} ({one.id[-4:]})"

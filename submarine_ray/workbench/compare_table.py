@@ -18,7 +18,7 @@ from submarine_ray.workbench.written import written
 
 Rows = dict[str, list[str]]
 Mode = Literal["min", "max"]
-CELLS = 1000  # of a section, without being asked for more
+ROWS = 30  # of a section, without being asked for more: the curves are below
 _ABOUT = ("meta.name", "meta.framework", "meta.cmd")
 _LESS_IS_BETTER = frozenset(
     {"loss", "logloss", "mlogloss", "error", "err", "rmse", "mse", "mae", "mape", "rmsle", "deviance",
@@ -136,12 +136,11 @@ class Table:
         with parts.element("tbody", aria_label=title):
             with ui.element("tr"):
                 parts.text(title, "th", "section")._props.update({"colspan": len(self._found) + 1, "scope": "rowgroup"})
-            at_first = max(1, CELLS // len(self._found))
-            for label in list(shown)[: None if title in self._whole else at_first]:
+            for label in list(shown)[: None if title in self._whole else ROWS]:
                 self._draw_row(label, shown[label], best(label, self._found) if title == "Metrics" else set())
             if not shown:
                 self._draw_note("The same in all.")
-            elif len(shown) > at_first and title not in self._whole:
+            elif len(shown) > ROWS and title not in self._whole:
                 with self._draw_note(""):
                     parts.button(f"Show all {len(shown)}", lambda: self._show_whole(title))
 

@@ -25,6 +25,11 @@ class Compared:
     params: Mapping[str, object]
     latest: Mapping[str, float]
 
+    @property
+    def label(self) -> str:
+        """A name that no other has: several experiments may have one name."""
+        return f"{self.name} ({self.id[-4:]})"
+
 
 async def look(services: Services, id: str) -> Compared | None:
     """Of an experiment, an attempt of it (`experiment@2`), or a trial of either (`experiment/trial`); None if it is

@@ -87,8 +87,8 @@ def unpack(content: bytes, name: str) -> str | None:
 def too_large(size: int) -> str:
     """What is said of a script of so many bytes."""
     return (
-        f"The script has {size / 1000:,.0f} kB, and the form takes {MAX_BYTES // 1000} kB at most. "
-        "Send its directory with `submarine run` instead."
+        f"The script has {size:,} bytes, and the form takes {MAX_BYTES:,} at most. "
+        "Send its directory with the command submarine run instead."
     )
 
 
@@ -97,7 +97,7 @@ def refused(name: str, size: int, text: str | None) -> str | None:
     if not name.endswith(ENDINGS):
         return (
             f"{name} is not a script: choose a file that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}. "
-            "Send several files with `submarine run`."
+            "Send several files with the command submarine run."
         )
     if size > MAX_BYTES:
         return f"{name} is too large. {too_large(size)}"

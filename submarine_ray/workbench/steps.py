@@ -22,7 +22,7 @@ class Steps(ui.stepper):
     def draw(self, steps: dict[str, Callable[[], None]]) -> None:
         """Draw each step's content, with the way to the next and to the one before."""
         for number, (name, draw) in enumerate(steps.items()):
-            with self, ui.step(name) as self._steps[name]:
+            with self, ui.step(name).props(f"prefix={number + 1}") as self._steps[name]:
                 draw()
                 with parts.row():
                     if number < len(steps) - 1:

@@ -35,7 +35,7 @@ def read(document: JsonObject, path: str) -> Json:
 
 
 def put(document: JsonObject, path: str, value: Json) -> None:
-    """Set a value; without one, the field goes, and what is empty without it."""
+    """Set a value; without one, the field goes, and what is empty without it. A role stays: it has one replica then."""
     *parents, last = path.split(".")
     trail = [document]
     for part in parents:
@@ -49,6 +49,8 @@ def put(document: JsonObject, path: str, value: Json) -> None:
         trail[-1][last] = value
         return
     trail[-1].pop(last, None)
-    for above, part, below in zip(trail, parents, trail[1:], strict=False):
-        if not below and part not in ("meta", "spec"):
+    if path.startswith(("meta.", "spec.")):
+        return
+    for above, part, below in reversed([*zip(trail, parents, trail[1:], strict=False)]):
+        if not below:
             above.pop(part, None)

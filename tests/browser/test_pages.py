@@ -227,7 +227,7 @@ def test_a_script_is_pasted_or_uploaded_and_found_again(service: Service, page: 
     expect(text).not_to_have_value(example)  # what is typed arrives a moment later
     for name, content, why in (
         ("mine.py", b"\xff", "mine.py is not text in UTF-8"),
-        ("mine.py", b"#" * 500_001, "The script has 500 kB, and the form takes 500 kB at most"),
+        ("mine.py", b"#" * 500_001, "The script has 500,001 bytes, and the form takes 500,000 at most"),
         ("data.csv", b"a,b", "data.csv is not a script: choose a file that ends in .py"),
     ):
         page.locator("input[type=file]").set_input_files(FilePayload(name=name, mimeType="text/plain", buffer=content))
@@ -291,7 +291,7 @@ def test_the_steps_of_the_form_say_what_is_wrong_and_edits_are_not_lost(service:
     page.get_by_role("button", name="Use a script instead").click()
     page.get_by_label("Script", exact=True).click()
     page.get_by_label("Script", exact=True).fill("#" * 500_001)
-    expect(page.get_by_role("alert").filter(has_text="the form takes 500 kB at most")).to_have_count(2)
+    expect(page.get_by_role("alert").filter(has_text="the form takes 500,000 at most")).to_have_count(2)
     page.get_by_label("Script", exact=True).fill("print(1)")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page).to_have_url(re.compile("/experiments/experiment-"))
@@ -532,7 +532,7 @@ def test_any_metric_can_be_drawn_and_the_url_keeps_the_choice(service: Service, 
     page.get_by_role("button", name="None", exact=True).click()
     expect(charts).to_have_count(0)
     expect(page).to_have_url(re.compile("&metric=$"))
-    page.get_by_label("Metrics").fill("zz-only")
+    page.get_by_role("combobox", name="Metrics").fill("zz-only")
     page.get_by_role("option", name="zz-only-here").click()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="val 0/6").click()

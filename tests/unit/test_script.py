@@ -12,11 +12,13 @@ from submarine_ray.packages.service import PackageService
 from submarine_ray.packages.store import PackageStore
 from submarine_ray.spec import zips
 from submarine_ray.spec.base import check_name
+from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.unzip import extract
 from submarine_ray.spec.zips import zipped
 from submarine_ray.workbench import new_experiment, script
 from submarine_ray.workbench.code_step import Code, code_of
 from submarine_ray.workbench.script import Script
+from submarine_ray.workbench.written import put, read
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_a_script_is_packed_alike_each_time_and_found_again(tmp_path: Path) -> N
     [
         ("train.py", 5, "print", None),
         ("data.csv", 5, "a,b,c", "data.csv is not a script: choose a file that ends in .py, .sh, .R, .jl or .pl."),
-        ("train.py", 612_000, None, "The script has 612 kB, and the form takes 500 kB at most."),
+        ("train.py", 612_000, None, "The script has 612,000 bytes, and the form takes 500,000 at most."),
         ("train.py", 5, None, "train.py is not text in UTF-8."),
     ],
 )
@@ -79,6 +81,15 @@ def test_a_copy_has_a_name_of_its_own() -> None:
         names.append(new_experiment.copy_name(names[-1]))
     assert names == ["train", "train-copy", "train-copy-2", "train-copy-3"]
     assert check_name(new_experiment.copy_name("a" * 63), "an experiment").endswith("a-copy")
+
+
+def test_a_field_without_a_value_is_left_out_and_a_role_stays() -> None:
+    document: JsonObject = {"meta": {"name": "a"}, "spec": {"Worker": {}}, "code": {"git": {"url": "u"}}}
+    for path in ("spec.Worker.replicas", "spec.Ps.replicas", "code.git.url", "meta.name"):
+        put(document, path, None)
+    assert document == {"meta": {}, "spec": {"Worker": {}}}, "a clone of a spec of defaults is one"
+    put(document, "tune.metric", "loss")
+    assert read(document, "tune.metric") == "loss"
 
 
 def test_the_code_of_an_experiment_is_a_script_a_list_of_files_or_gone(tmp_path: Path) -> None:
