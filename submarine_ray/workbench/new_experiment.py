@@ -295,8 +295,7 @@ class _Form:
         else:
             return
         if done:
-            self._edits.settle()
-            ui.navigate.to(addresses.experiment(done.value.experiment_id))
+            self._edits.leave(addresses.experiment(done.value.experiment_id))
 
     async def _copy(self, make: Callable[[JsonObject], str]) -> None:
         if await self._ready() is None:

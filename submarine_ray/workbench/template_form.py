@@ -112,5 +112,4 @@ class _Form:
         templates, edited = self._templates, self._edited
         made = await (parts.attempt(templates.patch, edited, spec) if edited else parts.attempt(templates.create, spec))
         if made:
-            self._edits.settle()
-            ui.navigate.to(addresses.template(spec.name))
+            self._edits.leave(addresses.template(spec.name))
