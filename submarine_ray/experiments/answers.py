@@ -19,7 +19,7 @@ from submarine_ray.spec.problems import sentence
 
 
 def whole(row: ExperimentRow) -> Experiment:
-    """An experiment as Submarine answers with it."""
+    """An experiment as the document that Submarine's API answers with."""
     # Not checked once more: a spec that this version refuses would hide all others of a list.
     return Experiment.model_construct(
         experiment_id=row.id,
@@ -39,7 +39,7 @@ def whole(row: ExperimentRow) -> Experiment:
 
 
 def summary(row: ExperimentRow, tags: list[str]) -> ExperimentSummary:
-    """A row of a table of experiments: its spec is not read."""
+    """An experiment as a row of a table, made without its spec."""
     return ExperimentSummary(
         experiment_id=row.id,
         name=row.name,
@@ -103,12 +103,14 @@ def _refused(row: ExperimentRow | AttemptRow, what: str, failure: ValidationErro
 
 
 def kept(spec: ExperimentSpec | EnvironmentSpec) -> Kept:
-    """A document as a row keeps it."""
+    """A document as a row stores it."""
     return Kept(spec.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
-    """What the experiment's environment meant when it was accepted. Raises Conflict, SecretLost, as `stored_spec`."""
+    """The environment of the experiment as it was when the experiment was accepted. Raises Conflict, SecretLost, as
+    `stored_spec`.
+    """
     if row.environment is None:
         return None
     try:
@@ -118,7 +120,7 @@ def stored_environment(row: ExperimentRow) -> EnvironmentSpec | None:
 
 
 def told_of_packages(environment: EnvironmentSpec | None) -> list[Event]:
-    """What becomes known where packages are installed: Ray installs them itself, and writes them into its records."""
+    """Events that warn of passwords in the addresses of packages: Ray writes these into its record of the job."""
     kernel = environment.kernel_spec if environment else None
     listed = [*(kernel.pip_dependencies or ()), *(kernel.conda_dependencies or ())] if kernel else []
     signed = [masks.text(one) for one in listed if masks.text(one) != one]
@@ -127,7 +129,7 @@ def told_of_packages(environment: EnvironmentSpec | None) -> list[Event]:
 
 
 def replica_names(row: ExperimentRow | AttemptRow) -> list[str]:
-    """Who will have written to the log; of a sweep, or a spec that cannot be read, nobody knows before it has begun."""
+    """The names of the replicas that write to the log; none for a sweep, or a spec that cannot be read."""
     try:
         spec = stored_spec(row)
     except (Conflict, SecretLost):  # its log still has who wrote it

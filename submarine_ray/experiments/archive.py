@@ -27,7 +27,7 @@ def store(
     path: str,
     node_is_gone: bool,
 ) -> list[Event]:
-    """Store the log of the attempt `key` below `path`; what it tells that users should not have to look for.
+    """Store the log of the attempt `key` below `path`; the events about records that are missing in it.
 
     Raises Unreachable.
     """

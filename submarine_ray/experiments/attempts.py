@@ -25,8 +25,8 @@ class Attempts:
         self._database = database
 
     def find(self, submission: str) -> Attempt | None:
-        """None once it has ended, or its experiment was deleted; one that another follows is there while it is being
-        stopped.
+        """The attempt of a submission id: also one that another follows, while it is being stopped. None if it has
+        ended, or its experiment was deleted.
         """
         found = _ATTEMPT.fullmatch(submission)
         with self._database.session() as session:

@@ -51,7 +51,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class Observed(Look):
-    """The cluster's side: whether it has room for the experiment, and whether others run beside it."""
+    """What the cluster shows, whether it has room for the experiment, and whether others run beside it."""
 
     units: int = 1
     has_neighbours: bool = False
@@ -92,7 +92,7 @@ class Observe(Step):
 
 @dataclass(frozen=True)
 class Tell(Step):
-    """Say why the attempt does not get on; None: what was said is no longer so."""
+    """Tell the user why the attempt does not proceed; None withdraws what was told."""
 
     problem: Problem | None
 
@@ -114,7 +114,7 @@ class StopJob(Step):
 
 @dataclass(frozen=True)
 class Discard(Step):
-    """Keep an earlier attempt's log, then let the cluster forget it."""
+    """Store an earlier attempt's log, then delete its job from the cluster."""
 
     submission_id: str
     known: bool
@@ -122,19 +122,19 @@ class Discard(Step):
 
 @dataclass(frozen=True)
 class Archive(Step):
-    """Keep the log of the attempt that ended."""
+    """Store the log of the attempt that ended."""
 
 
 @dataclass(frozen=True)
 class Close(Step):
-    """Let the cluster forget the job: nothing is left to do."""
+    """Delete the job from the cluster: nothing else is left to do."""
 
     known: bool
 
 
 @dataclass(frozen=True)
 class Purge(Step):
-    """Drop a deleted experiment."""
+    """Delete what is left of a deleted experiment."""
 
     known: bool
 
@@ -175,7 +175,7 @@ _OVERDUE = "It ran longer than its timeout, and was stopped."
 
 
 def _is_overdue(desired: Desired, job: Job, observed: Observed) -> bool:
-    """Whether it has run too long, by our clock or by the cluster's."""
+    """Whether the attempt exceeds its time limit, by our clock or by the cluster's."""
     return job.error_type == DEADLINE_EXCEEDED or (
         desired.deadline_ms is not None and observed.now_ms >= desired.deadline_ms
     )
@@ -190,7 +190,7 @@ def _clean_up(desired: Desired, job: Job | None, observed: Observed) -> Step:
 
 
 def _follow(desired: Desired, job: Job | None, incarnation: str | None, shared: bool) -> Step:
-    """Where the cluster says the current attempt is."""
+    """Follow the state of the current attempt on the cluster."""
     if job is None:
         return _failed(
             desired, LOST, "The cluster no longer knows this attempt: it was restarted, or lost its records."
@@ -237,7 +237,7 @@ def _follow(desired: Desired, job: Job | None, incarnation: str | None, shared: 
 
 
 def _tell(desired: Desired, job: Job) -> Step:
-    """Pass on what keeps the job: once, and each time that it comes again."""
+    """Tell the user of a problem of the job: once, and again each time it recurs."""
     problem = job.problem
     if gist(problem.message if problem else None) != gist(desired.told):
         return Tell(problem)

@@ -14,7 +14,7 @@ IN_PLACE = ("name", "namespace", "owner", "team", "tags", "notes")
 
 
 def edited(row: ExperimentRow, after: ExperimentSpec) -> list[str] | None:
-    """Which parts of its `meta` a spec changes in place; None if it is another experiment to run."""
+    """The fields of `meta` that a spec changes in place; None if it is another experiment to run."""
     try:
         before = answers.stored_spec(row)
     except (Conflict, SecretLost):  # what is stored cannot be read: there is nothing to compare with
@@ -33,7 +33,7 @@ def describe(row: ExperimentRow, spec: ExperimentSpec, names: list[str]) -> str:
 
 
 def write(row: ExperimentRow, spec: ExperimentSpec) -> ExperimentSpec:
-    """Give a row what a spec says in place; the spec that it has now."""
+    """Write the edited fields of a spec to the row, and return the spec that it has now."""
     kept = answers.stored_spec(row)
     for name in IN_PLACE:
         setattr(kept.meta, name, getattr(spec.meta, name))

@@ -63,7 +63,7 @@ class ExperimentFeature:
         self._tracking.wait_ready()
 
     def observe(self, cluster: str, rows: Sequence[ExperimentRow]) -> ClusterView:
-        """Raises ClusterError, SubmarineError."""
+        """Look at a cluster for all its rows. Raises ClusterError, SubmarineError."""
         driver, capacity = self._clusters.driver_and_capacity(cluster)
         jobs = driver.observe([key for row in rows for key in outcomes.submitted(row)])
         if any(job.node_id and job.node_id not in capacity.nodes for job in jobs.values() if not job.state.ended):
@@ -82,7 +82,7 @@ class ExperimentFeature:
         return isinstance(step, NOTES)
 
     def perform(self, row: ExperimentRow, step: Step, view: ClusterView) -> Outcome:
-        """Raises what clusters and MLflow raise."""
+        """Take a step. Raises what clusters and MLflow raise."""
         self._marks.note([row], view.observed.jobs)
         outcome = self._performer.perform(row, step, view)
         if isinstance(step, Submit):
@@ -110,7 +110,7 @@ class ExperimentFeature:
             self._wake_queue(row.cluster)
 
     def _wake_queue(self, cluster: str) -> None:
-        """Something has ended on the cluster: it may be the turn of others."""
+        """Wake experiments that wait for room on the cluster, because one has ended there."""
         try:
             waiting = self._admission.next_in_line(cluster)
         except self.expected:

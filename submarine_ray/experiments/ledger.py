@@ -17,14 +17,14 @@ from submarine_ray.spec.ledger import Beginning
 
 
 class Ledger:
-    """Keeps which run has begun which attempt."""
+    """Records which run has begun which attempt."""
 
     def __init__(self, database: Database, launches: Launches) -> None:
         self._database = database
         self._launches = launches
 
     def begin(self, experiment_id: str, submission: str, run: str, asks: Principal) -> Beginning:
-        """Whether the run may begin the attempt, and then no other may; asking again is no error. See `Beginning`."""
+        """Let the run begin the attempt, and no other after it; asking again is no error. See `Beginning`."""
         if asks.kind is PrincipalKind.TICKET:
             return self._launches.handed_out(self._unwanted(experiment_id, submission), submission, run)
         why = self.refusal(experiment_id, submission, run)

@@ -11,7 +11,7 @@ from submarine_ray.tracking.service import TrackingService
 
 
 def store(tracking: TrackingService, driver: Driver, row: ExperimentRow | AttemptRow, key: str) -> list[Event]:
-    """Store what the attempt `key` left on a disk that the service sees. Raises TrackingUnavailable."""
+    """Store the metrics that the attempt `key` left on a disk that the service sees. Raises TrackingUnavailable."""
     spools = driver.spools(row.id, key) if row.run_id else {}
     told = []
     try:

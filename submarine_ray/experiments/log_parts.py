@@ -48,7 +48,7 @@ class Part:
     source: object = None
 
     def batches(self, window: Window = WHOLE, told: Callable[[int], None] = lambda _: None) -> Iterator[list[str]]:
-        """Its lines, some at a time; `told` is given how many there are in all, unless all are wanted."""
+        """The part's lines, some at a time; `told` is called with the number of all lines, unless all are wanted."""
         with self.open() as file:
             size = file.stat().st_size if self.size is None else self.size
             index = None if window.is_whole else INDEXES.of(file, size)
@@ -75,12 +75,12 @@ def of_snapshot(snapshot: Snapshot) -> list[Part]:
 
 
 def empty(names: Sequence[str]) -> list[Part]:
-    """Of replicas that have written nothing yet."""
+    """The parts of replicas that have written nothing yet."""
     return [Part(name, lambda: nullcontext(Path(os.devnull)), 0) for name in logs.ordered(names)]
 
 
 def replicas(parts: Sequence[Part], replica: str | None) -> list[Part]:
-    """Those of the replicas, or of the one; what the platform and Ray say is apart."""
+    """The parts of all replicas, without those of the platform and Ray; or the part of one name."""
     found = [part for part in parts if part.name not in (logs.PLATFORM, logs.RAY)]
     return [part for part in (parts if replica else found) if replica in (None, part.name)]
 
@@ -103,14 +103,14 @@ def answer(experiment_id: str, parts: Sequence[Part], window: Window) -> Iterato
 
 
 def records(parts: Sequence[Part], window: Window) -> Iterator[bytes]:
-    """The same as JSON lines {replica, line}."""
+    """The log as JSON lines {replica, line}."""
     for part in parts:
         for lines in part.batches(window):
             yield encoded((part.name, line) for line in lines)
 
 
 def plain(parts: Sequence[Part], prefixed: bool) -> Iterator[bytes]:
-    """The same as text, each line behind its replica's name where that must be told."""
+    """The log as text, each line behind its replica's name where there are several."""
     for part in parts:
         prefix = f"[{part.name}] " if prefixed else ""
         for lines in part.batches():

@@ -45,7 +45,7 @@ class LogService:
         self._spools = spools
 
     async def parts(self, experiment_id: str, attempt: int | None = None) -> list[Part]:
-        """The last attempt's log as it is now, or another's, by who wrote it: replicas by their names, then the
+        """The log of the current attempt, or of the one that is named, as it is now: replicas by their names, then the
         platform and Ray.
 
         Raises NotFound, ClusterUnavailable, Busy, Unavailable.
@@ -69,7 +69,7 @@ class LogService:
         return log_parts.empty((*replica_names(row), logs.PLATFORM, logs.RAY))
 
     async def _earlier(self, attempt: AttemptRow) -> list[Part]:
-        """The log of an attempt that another has followed: what is kept, or what a job that is being stopped wrote."""
+        """The log of an earlier attempt: what is stored, or what its job has written while it is being stopped."""
         row = await to_thread.run_sync(self._row, attempt.experiment_id)
         if attempt.submission in row.superseded_ids:
             with contextlib.suppress(UnknownJob, Unreachable):
@@ -111,7 +111,9 @@ class LogService:
                 since = BEGINNING
 
     async def _last(self, row: ExperimentRow, tail: int, told: Counter[str]) -> AsyncIterator[tuple[Lines, Mark]]:
-        """Each replica's last lines, and up to where of the job's log they are; `told` counts what was before."""
+        """Each replica's last lines, and the offset in the job's log up to which they reach; `told` counts the lines
+        before.
+        """
         try:
             snapshot = await self._look(row, row.submission_id)
         except (UnknownJob, Unreachable, Unavailable):

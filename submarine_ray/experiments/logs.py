@@ -25,23 +25,23 @@ _UNFINISHED = UNFINISHED.encode()
 
 
 def who(line: bytes) -> tuple[str, bytes]:
-    """Who wrote a line, and the line as it was written: a replica, this platform's runner, or else Ray."""
+    """Who wrote a line (a replica, this platform's runner, or else Ray), and the line as it was written."""
     match = _PREFIX.match(line) if line.startswith(b"[") else None
     return (match[1].decode(), line[match.end() :]) if match else (RAY, line)
 
 
 def is_own(file: str) -> bool:
-    """Whether the platform itself keeps a log under this name; scripts log artifacts beside them."""
+    """Whether the platform itself stores a log under this name; scripts log artifacts beside them."""
     return bool(_FILE.fullmatch(file))
 
 
 def is_passing(name: str, line: bytes) -> bool:
-    """Whether the next line of the same replica takes this one's place. Ray's own lines are as they are."""
+    """Whether the next line of the same replica replaces this one, as in a progress bar. Ray's own lines never do."""
     return name != RAY and line.endswith(_UNFINISHED)
 
 
 def finished(line: bytes) -> bytes:
-    """What is kept of a line that nothing took the place of."""
+    """The text that is kept of a line that nothing has replaced."""
     return line.removesuffix(_UNFINISHED)
 
 
@@ -57,7 +57,7 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def cut(rest: bytes, piece: bytes) -> tuple[list[bytes], bytes]:
-    """The lines that `piece` finishes behind `rest`, and what it leaves; no line is longer than LONGEST_LINE."""
+    """The lines that `piece` completes after `rest`, and the new rest; no line is longer than LONGEST_LINE."""
     *whole, rest = (rest + piece).split(b"\n")
     if len(rest) > LONGEST_LINE:
         whole.append(rest)

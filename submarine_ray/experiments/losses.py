@@ -13,7 +13,7 @@ _NOT_STORED = NOT_STORED.encode()
 
 
 def losses(files: Iterable[Path]) -> list[Event]:
-    """An event for each log, named `{replica}.log`, that tells of records that were not stored."""
+    """An event for each log, named `{replica}.log`, that reports records which were not stored."""
     found = []
     for file in files:
         first, count = "", 0

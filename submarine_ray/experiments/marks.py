@@ -11,17 +11,19 @@ from submarine_ray.experiments.tables import ExperimentRow
 
 
 class Marks:
-    """Marks of experiments that have a problem. In memory: a service that starts anew misses one time at most."""
+    """The last occurrence of each experiment's problem. In memory: a service that starts anew misses one occurrence at
+    most.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
 
     def onto(self, desired: Desired, row: ExperimentRow) -> Desired:
-        """The desired state, with the mark that was seen last."""
+        """The desired state with the occurrence that was seen last."""
         return replace(desired, mark=self._seen.get(row.id))
 
     def note(self, rows: Iterable[ExperimentRow], jobs: Mapping[str, Job]) -> None:
-        """Remember what was seen of the rows' current attempts."""
+        """Remember the problems of the rows' current attempts."""
         for row in rows:
             job = jobs.get(row.submission_id)
             if job is None or job.problem is None:

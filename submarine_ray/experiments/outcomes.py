@@ -22,7 +22,7 @@ Values = dict[str, Any]
 
 
 def observed(row: ExperimentRow, step: decide.Observe, job: Job | None, watches: bool = False) -> Outcome:
-    """Note a state that the cluster shows; a cluster that is watched need not be polled again soon."""
+    """Note a state that the cluster shows. A cluster that is watched need not be polled again soon."""
     values: Values = {
         "status": step.status,
         "reason": step.reason,
@@ -46,7 +46,7 @@ def observed(row: ExperimentRow, step: decide.Observe, job: Job | None, watches:
 
 
 def limited(row: ExperimentRow, spec: ExperimentSpec, at_once: int) -> list[Event]:
-    """Say that fewer trials run at once than were asked for."""
+    """An event that fewer trials run at once than were asked for."""
     wanted = spec.tune.max_concurrent_trials if spec.tune else None
     if wanted is None or spec.tune is None or at_once >= min(wanted, spec.tune.trials):
         return []
@@ -57,7 +57,7 @@ def limited(row: ExperimentRow, spec: ExperimentSpec, at_once: int) -> list[Even
 
 
 def hurried(row: ExperimentRow, spec: ExperimentSpec, grace: int | None) -> list[Event]:
-    """Say that the cluster leaves processes less time to end than they are to have."""
+    """An event that the cluster gives processes less time to end than the spec asks for."""
     if grace is None or spec.grace <= grace:
         return []
     message = (
@@ -89,7 +89,7 @@ def retried(row: ExperimentRow, step: decide.Retry) -> Outcome:
 
 
 def submitted(row: ExperimentRow) -> tuple[str, ...]:
-    """The jobs that the cluster may know of; an attempt without a run was never submitted, so nobody need be asked."""
+    """The ids of jobs that the cluster may know; an attempt without a run was never submitted."""
     return row.superseded_ids if row.run_id is None else (*row.superseded_ids, row.submission_id)
 
 
@@ -99,7 +99,7 @@ def deadline_ms(row: ExperimentRow) -> int | None:
 
 
 def told(problem: Problem | None, pause_ms: int) -> Outcome:
-    """Note a problem where users look; or that it has passed."""
+    """Show a problem to the user, or that it has passed."""
     values: Values = {"next_check_ms": due_ms() + pause_ms, "reason": None, "message": None}
     if problem is None:
         return Outcome(values, [Event("Resolved", "What held the attempt up has passed.", recurs=True)])
@@ -108,7 +108,7 @@ def told(problem: Problem | None, pause_ms: int) -> Outcome:
 
 
 def blocked(row: ExperimentRow, failure: Blocked) -> Outcome:
-    """Wait for what is missing: said once, and tried rarely."""
+    """Wait for what is missing: tell the user once, and try rarely."""
     values: Values = {"next_check_ms": due_ms() + failure.pause_ms}
     if row.status != Status.ACCEPTED:
         return Outcome(values)

@@ -42,7 +42,7 @@ class ArtifactContent:
         return f"/artifact/{found[1]}" if found else None
 
     async def arrive(self, scope: Scope) -> Response | None:
-        """Nothing: what is missing is said where it would be shown."""
+        """Do nothing: what is missing is reported where it would be shown."""
         return None
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> None:

@@ -18,7 +18,7 @@ BATCH = 500
 
 
 def bring_in(database: Database, secrets: SecretBox) -> None:
-    """Put them into their specs; what was sealed with a lost key stays as it is."""
+    """Move the passwords into their specs; what was sealed with a lost key stays as it is."""
     last = ""
     while True:
         with database.session(write=True) as session:

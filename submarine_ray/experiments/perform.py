@@ -55,7 +55,7 @@ class Performer:
         self._fits: dict[str, object] = {}  # of those that wait: how large their cluster was when they were looked at
 
     def perform(self, row: ExperimentRow, step: decide.Step, view: ClusterView) -> Outcome:
-        """Do what was decided; what came of it."""
+        """Take a step, and return its outcome."""
         driver, observed = view.driver, view.observed
         match step:
             case decide.Submit() | decide.Queue() if unfit := self._unfit(row, step):
@@ -87,8 +87,8 @@ class Performer:
         return Outcome({"next_check_ms": due_ms() + outcomes.pause(row, driver.watches, observed)})
 
     def _unfit(self, row: ExperimentRow, step: decide.Step) -> decide.Observe | None:
-        """The end of what can never start here: its secrets are lost, or its cluster can never hold it. It may have
-        been accepted before the cluster was first observed.
+        """The final state of an experiment that can never start here: its secrets are lost, or its cluster can never
+        hold it. It may have been accepted before the cluster was first observed.
         """
         try:
             there = self._admission.placements.seen(row.cluster)
@@ -140,7 +140,7 @@ class Performer:
     def _store_log(
         self, driver: Driver, row: ExperimentRow | AttemptRow, key: str, path: str, observed: decide.Observed
     ) -> list[Event]:
-        """Store an attempt's log with the run; what it tells that users should not have to look for."""
+        """Store an attempt's log with its run; the events about what is missing in it."""
         if row.run_id is None:
             return []
         node_is_gone = observed.died_with_node(observed.jobs[key])

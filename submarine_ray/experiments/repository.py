@@ -29,7 +29,7 @@ ACTIVE = (ExperimentStatus.CREATED, ExperimentStatus.RUNNING)
 
 
 def add(session: Session, row: ExperimentRow, happened: Iterable[Event], tags: Iterable[str] = ()) -> None:
-    """Raises AlreadyExists if the id is taken."""
+    """Add an experiment. Raises AlreadyExists if the id is taken."""
     add_new(session, row, row.id)
     events.record(session, row.id, happened)
     _add_tags(session, row.id, tags)
@@ -73,13 +73,13 @@ def _in_state(state: str) -> Iterator[ColumnElement[bool]]:
 
 
 def page(session: Session, wanted: Filter, offset: int, limit: int | None) -> list[ExperimentRow]:
-    """Newest first, from the `offset`th on."""
+    """A page of experiments, newest first, from the `offset`th on."""
     query = _query(wanted).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
     return list(session.scalars(query.offset(offset).limit(limit) if limit is not None else query))
 
 
 def page_after(session: Session, wanted: Filter, limit: int, cursor: Cursor | None) -> list[ExperimentRow]:
-    """Newest first, behind the cursor; one more than `limit`."""
+    """The experiments behind the cursor, newest first; one more than `limit`."""
     query = _query(wanted).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
     return list(session.scalars(after(query, ExperimentRow.accepted_ms, ExperimentRow.id, limit, cursor, True)))
 
@@ -98,7 +98,7 @@ def tags(session: Session, experiment_ids: Collection[str]) -> dict[str, list[st
 
 
 def choices(session: Session) -> Choices:
-    """The values that lists can be filtered by."""
+    """The values that a list can be filtered by."""
     owners = select(ExperimentRow.owner).where(_ALIVE, ExperimentRow.owner.is_not(None)).distinct()
     frameworks = select(ExperimentRow.framework).where(_ALIVE).distinct()
     tags = select(ExperimentTagRow.tag).distinct()
@@ -117,7 +117,7 @@ def _add_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None
 
 
 def count_by_state(session: Session) -> dict[str, int]:
-    """How many there are in each state, as people see them."""
+    """How many experiments are in each state, as users see them."""
     rows = session.execute(select(ExperimentRow.status, func.count()).group_by(ExperimentRow.status))
     found = dict(rows.all())
     if stopped := count(session, Filter(state=ExperimentStatus.STOPPED)):
@@ -133,14 +133,14 @@ def count_by_framework(session: Session) -> dict[str, int]:
 
 
 def count_by_day(session: Session, first: int) -> dict[int, int]:
-    """How many were accepted on each day from `first` on, in days since 1970."""
+    """How many experiments were accepted on each day from `first` on, in days since 1970."""
     day = ExperimentRow.accepted_ms // DAY_MS
     query = select(day, func.count()).where(_ALIVE, ExperimentRow.accepted_ms >= first * DAY_MS).group_by(day)
     return {int(found): count for found, count in session.execute(query)}
 
 
 def which(session: Session, ids: Collection[str]) -> set[str]:
-    """Those of the ids that there are, deleted ones that are still to be cleaned up among them."""
+    """Those of the ids that exist, deleted ones that are still to be cleaned up among them."""
     return set(session.scalars(select(ExperimentRow.id).where(ExperimentRow.id.in_(ids))))
 
 
@@ -246,7 +246,7 @@ def still_waiting(session: Session, ids: Collection[str]) -> list[ExperimentRow]
 
 
 def _waits_for_room() -> Iterator[ColumnElement[bool]]:
-    """It may start as soon as there is room: it waits for nothing else now, and is not left alone after a failure."""
+    """Conditions of an experiment that waits for room alone, and is not paused after a failure."""
     yield from (ExperimentRow.status == ExperimentStatus.ACCEPTED, ExperimentRow.wanted == "run")
     for_room = or_(ExperimentRow.reason.is_(None), ExperimentRow.reason == "Queued")
     asks_soon = ExperimentRow.next_check_ms <= due_ms() + LONGEST_QUEUE_PAUSE_MS
@@ -300,7 +300,7 @@ def unfinished(session: Session, cluster: str) -> int:
 
 
 def packages(session: Session) -> set[str]:
-    """The package URLs that experiments still refer to."""
+    """The package URLs that experiments refer to."""
     query = select(ExperimentRow.package).where(ExperimentRow.package.is_not(None)).distinct()
     return {url for url in session.scalars(query) if url}
 

@@ -49,7 +49,7 @@ class ResultService:
         return self._tracking.params(row.run_id) if row.run_id else []
 
     def runs(self, experiment_id: str, attempt: int | None = None) -> dict[str, str]:
-        """An attempt's MLflow runs, and which replica each is of; none before the first."""
+        """An attempt's MLflow runs, each with its replica; none before the attempt's first run."""
         row = self._row(experiment_id, attempt)
         return self._tracking.runs(row.run_id) if row.run_id else {}
 

@@ -142,7 +142,7 @@ class ExperimentService(Line):
         return [answers.summary(row, tags.get(row.id, [])) for row in rows], total
 
     def filters(self) -> Choices:
-        """The owners, frameworks and tags that there are."""
+        """The owners, frameworks and tags that experiments have."""
         with self._database.session() as session:
             return repository.choices(session)
 
@@ -257,7 +257,7 @@ class ExperimentService(Line):
             return events.history(session, experiment_id)
 
     def log_names(self, status: str | None) -> list[ExperimentLog]:
-        """Which logs there are: the replicas of each experiment."""
+        """The logs of experiments: the replicas of each."""
         with self._database.session() as session:
             rows = repository.page(session, Filter(_known_status(status)), 0, None)
         return [
@@ -298,7 +298,7 @@ class ExperimentService(Line):
             self._changes.tell(experiment_id)
 
     def _accepting(self, spec: ExperimentSpec, cluster: str | None = None) -> tuple[LastSeen, EnvironmentSpec | None]:
-        """Where a user's spec runs, which is on `cluster` or the one that it asks for, and its environment. Raises
+        """The cluster that a user's spec runs on (`cluster`, or the one that it asks for), and its environment. Raises
         InvalidSpec.
         """
         cluster = cluster or self._admission.placements.place(spec)
@@ -310,7 +310,7 @@ class ExperimentService(Line):
         return there, environment
 
     def _values(self, there: LastSeen, spec: ExperimentSpec, environment: EnvironmentSpec | None) -> dict[str, object]:
-        """The columns that a user's spec decides."""
+        """The columns that a user's spec sets."""
         stored = spec.model_copy(update={"meta": spec.meta.model_copy(update={"experiment_id": None})})
         demand = spec.demand
         return {

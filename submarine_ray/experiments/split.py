@@ -15,7 +15,7 @@ MOST_WRITERS = 20_000  # a script may write anything, prefixes of replicas that 
 
 @dataclass(frozen=True)
 class Written:
-    """What one replica has written: the first `size` bytes of a file, and `last`, a line that may not be finished."""
+    """What one replica has written: the first `size` bytes of a file, and `last`, a line that may be unfinished."""
 
     name: str
     file: Path
@@ -49,7 +49,7 @@ class Split:
             self._writer(name)
 
     def add(self, piece: bytes) -> None:
-        """Take the next piece of the log."""
+        """Add the next piece of the log."""
         lines, self._rest = logs.cut(self._rest, piece)
         is_cut = bool(lines) and not self._rest and not piece.endswith(b"\n")
         self.taken, self._newlines = self.taken + len(piece), self._newlines + piece.count(b"\n")
@@ -63,11 +63,11 @@ class Split:
 
     @property
     def mark(self) -> Mark:
-        """Where the first line begins that is not in the files."""
+        """The offset of the first line that is not in the files."""
         return Mark(self.taken - len(self._rest), self._newlines)
 
     def end(self) -> None:
-        """The log has ended: what was not finished is kept as it is."""
+        """End the log: unfinished lines are kept as they are."""
         rest, self._rest = self._rest, b""
         if rest:
             self._put(rest, self._goes_on)
@@ -78,7 +78,7 @@ class Split:
             self._flush(name)
 
     def written(self) -> list[Written]:
-        """What there is now; it stays readable while more is added."""
+        """What each replica has written so far; it stays readable while more is added."""
         name, line = logs.who(self._rest) if self._rest else ("", b"")
         found = []
         for one in logs.ordered({*self._writers} | ({name} if self._rest else set())):

@@ -44,7 +44,7 @@ class _Spool:
 
 @contextmanager
 def _whole_or_anew(spool: _Spool) -> Iterator[None]:
-    """Where the disk takes no more, the copy has a hole: the next look begins anew. Raises Unavailable."""
+    """Drop the copy if the disk takes no more: it has a hole, so the next look begins anew. Raises Unavailable."""
     try:
         yield
     except OSError as failure:
@@ -54,7 +54,7 @@ def _whole_or_anew(spool: _Spool) -> Iterator[None]:
 
 
 class Spools:
-    """One directory for each job, below `directory`; only one service uses that."""
+    """One directory for each job, below `directory`, which only one service uses."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -63,7 +63,7 @@ class Spools:
         self._numbers = itertools.count(1)
 
     def clear(self) -> None:
-        """Drop what an earlier process left."""
+        """Delete what an earlier process left."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def look(self, driver: Driver, submission_id: str, names: Sequence[str]) -> Snapshot:
@@ -95,7 +95,7 @@ class Spools:
     def _caught_up(
         self, spool: _Spool, driver: Driver, submission_id: str, names: Sequence[str], patience: float
     ) -> Split:
-        """The split, with all that the job has written by now."""
+        """The split log with all that the job has written by now."""
         for _ in range(2):
             split = spool.split or self._begun(spool, names)
             try:
@@ -126,7 +126,7 @@ class Spools:
             self._let_go(submission_id, spool)
 
     def _sweep(self) -> None:
-        """Drop what nobody has read for a while, such as logs of experiments that were deleted."""
+        """Delete copies that nobody has read for a while, such as logs of deleted experiments."""
         with self._lock:
             late = time.monotonic() - IDLE_SECONDS
             idle = [name for name, spool in self._spools.items() if not spool.held and spool.used < late]
@@ -139,7 +139,7 @@ class Spools:
             spool.held += 1
 
     def _let_go(self, submission_id: str, spool: _Spool) -> None:
-        """The last who lets go of what was archived, or was never filled, takes it away."""
+        """End a use of a copy. The last use of one that was archived, or never filled, deletes it."""
         with self._lock:
             spool.held -= 1
             spool.used = time.monotonic()

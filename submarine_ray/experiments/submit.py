@@ -37,7 +37,7 @@ class Submitter:
         self._tracking = tracking
 
     def submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None, units: int) -> Outcome:
-        """Start the row's attempt, of a sweep `units` trials at once; what came of it.
+        """Start the row's attempt, of a sweep `units` trials at once; the outcome.
 
         Raises what clusters and MLflow raise.
         """

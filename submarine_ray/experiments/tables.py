@@ -50,7 +50,7 @@ class AttemptRow(Table):
 
     @property
     def id(self) -> str:
-        """The experiment's."""
+        """The experiment's id."""
         return self.experiment_id
 
 
@@ -101,7 +101,7 @@ class ExperimentRow(Reconciled, Waiting, Table):
 
     @property
     def demand(self) -> Demand:
-        """What it waits for."""
+        """The resources that it waits for."""
         return Demand(self.id, self.unit, self.units or 1, self.accepted_ms, name=f"experiment {self.id}")
 
     @property
@@ -111,7 +111,7 @@ class ExperimentRow(Reconciled, Waiting, Table):
 
     @property
     def new_run_id(self) -> str:
-        """The id of the MLflow run that the current attempt begins: whoever makes it, it is the same."""
+        """The id of the MLflow run that the current attempt begins: the same for every service that makes it."""
         own = uuid.UUID(self.uid)
         return (own if self.attempt == 1 else uuid.uuid5(own, str(self.attempt))).hex
 

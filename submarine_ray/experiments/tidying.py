@@ -27,7 +27,7 @@ UNUSED_PACKAGE_SECONDS = 24 * 3600.0
 
 
 class Tidying:
-    """Looks once an hour: at temporary files, at the home's directories of deleted experiments, and at packages."""
+    """Deletes, once an hour, temporary files, the home's directories of deleted experiments, and unused packages."""
 
     def __init__(self, database: Database, packages: PackageService, tombstones: Tombstones, home: Home) -> None:
         self._database = database
@@ -47,14 +47,14 @@ class Tidying:
         return max(0.0, self._look_after - time.monotonic())
 
     def sweep_packages(self) -> None:
-        """Drop uploaded packages that no experiment refers to any more."""
+        """Delete uploaded packages that no experiment refers to."""
         with self._database.session() as session:
             referred = repository.packages(session)
         self._packages.prune(referred, UNUSED_PACKAGE_SECONDS)
 
     def sweep_home(self) -> list[Path]:
-        """Remove directories of experiments that somebody has deleted. One that the database merely does not know
-        stays: the database may be the one that is wrong.
+        """Delete directories of experiments that users have deleted. A directory stays if the database merely does not
+        know its experiment: the database may be the one that is wrong.
         """
         there: dict[str, list[Path]] = {}
         for path in self._old():

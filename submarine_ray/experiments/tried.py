@@ -42,7 +42,7 @@ class AttemptService:
 
 
 def outcome(row: ExperimentRow) -> tuple[str, str | None, str | None]:
-    """How an attempt ends whose place a rerun takes (status, reason, message): as it has ended, or stopped."""
+    """The status, reason and message of an attempt that a rerun replaces: its own if it has ended, else stopped."""
     if row.status in Status.ENDED:
         return row.status, row.reason, row.message
     return Status.FAILED, Status.STOPPED, f"Attempt {row.attempt + 1} took its place."

@@ -18,17 +18,19 @@ _LASTING = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 class Unsubmittable:
-    """Counts the tries that ended in an error of ours. In memory: a service that starts anew tries some more times."""
+    """Counts a submission's tries that failed by a mistake of ours. In memory: a service that starts anew tries some
+    more times.
+    """
 
     def __init__(self) -> None:
         self._tries: dict[str, int] = {}
 
     def submitted(self, row: ExperimentRow) -> None:
-        """Forget the tries of one that is no longer tried."""
+        """Forget the tries of an experiment that was submitted."""
         self._tries.pop(row.id, None)
 
     def refused(self, row: ExperimentRow, failure: Exception) -> Outcome | None:
-        """The end of an experiment that asks for what cannot be; None if the same may succeed later."""
+        """The end of an experiment that asks for something impossible; None if the same may succeed later."""
         if not isinstance(failure, SubmarineError):
             return None
         # A key that is gone is not brought back by waiting.
@@ -37,7 +39,7 @@ class Unsubmittable:
         return outcomes.observed(row, decide.Observe(Status.FAILED, "NotSubmittable", str(failure)), None)
 
     def broken(self, row: ExperimentRow, failure: Exception) -> Outcome:
-        """An error of this service's own, in one experiment: tried again some times, told once, and then final."""
+        """The outcome of a mistake of ours in one experiment: tried again some times, told once, and then final."""
         tries = self._tries[row.id] = self._tries.get(row.id, 0) + 1
         why = f"The service cannot submit it, by an error of its own ({type(failure).__name__}); its log has more."
         if tries >= TRIES and isinstance(failure, _LASTING):

@@ -68,12 +68,12 @@ class KubeApi:
         return str(self._connected()[0].host).rstrip("/")
 
     def headers(self) -> dict[str, str]:
-        """What shows who we are, fresh: tokens rotate."""
+        """The authentication headers, read anew each time because tokens rotate."""
         configuration, _ = self._connected()
         return {found["key"]: found["value"] for found in configuration.auth_settings().values() if found["value"]}
 
     def tls(self) -> ssl.SSLContext | None:
-        """For clients beside ours. It is read once a connection, because that takes as long as a request."""
+        """The TLS context for other HTTP clients. Build it once a connection: that takes as long as a request."""
         configuration, _ = self._connected()
         with self._lock:
             if self._tls is None:
@@ -81,17 +81,21 @@ class KubeApi:
             return self._tls
 
     def get(self, path: str, timeout: float | None = None, **query: Query) -> Object:
-        """Raises ApiError, Unreachable."""
+        """Get an object. Raises ApiError, Unreachable."""
         found: Object = self._json("GET", path, query, timeout=timeout)
         return found
 
     def get_document(self, path: str, timeout: float | None = None, **query: Query) -> JsonObject:
-        """What is no object: a list, a version, the resources of a group. Raises ApiError, Unreachable."""
+        """Get a document that is no object: a list, a version or the resources of a group. Raises ApiError,
+        Unreachable.
+        """
         found: JsonObject = self._json("GET", path, query, timeout=timeout)
         return found
 
     def create(self, path: str, body: Object) -> Object:
-        """Unknown fields are refused by name instead of dropped. Raises ApiError, Unreachable."""
+        """Create an object. The server refuses unknown fields by name instead of dropping them. Raises ApiError,
+        Unreachable.
+        """
         made: Object = self._json("POST", path, {"fieldValidation": "Strict"}, body)
         return made
 
@@ -100,13 +104,15 @@ class KubeApi:
         return replaced
 
     def patch(self, path: str, body: Object) -> Object:
-        """A merge patch: it has no version, so it conflicts with nobody's."""
+        """Apply a merge patch. It names no version, so it never conflicts with another write. Raises ApiError,
+        Unreachable.
+        """
         patched: Object = self._json("PATCH", path, {}, body, MERGE_PATCH)
         return patched
 
     def delete(self, path: str, version: str | None = None) -> None:
-        """No error if it is gone already. What it owns goes after it. With `version` it is a conflict if the object has
-        another resourceVersion by now.
+        """Delete an object and what it owns; one that is gone already is no error. With `version` the server answers
+        with a conflict if the object has another resourceVersion by now. Raises ApiError, Unreachable.
         """
         options: dict[str, object] = {"propagationPolicy": "Background"}
         if version is not None:
@@ -118,7 +124,7 @@ class KubeApi:
                 raise
 
     def list(self, path: str, selector: str) -> tuple[list[Object], str]:
-        """All objects, page by page, and the list's version. Raises ApiError, with 410 if a page came too late."""
+        """All objects, read page by page, and the list's version. Raises ApiError, with 410 if a page expired."""
         items: list[Object] = []
         query: dict[str, Query] = {"labelSelector": selector, "limit": PAGE}
         while True:
@@ -182,7 +188,7 @@ class KubeApi:
     def _send(
         self, method: str, path: str, query: Mapping[str, Query], body: Body, content_type: str | None, timeout: float
     ) -> BaseHTTPResponse:
-        """The response, its body unread. Credentials that are refused are read anew, once."""
+        """Send a request and return the response, its body unread. Refused credentials are read anew, once."""
         response = self._once(method, path, query, body, content_type, timeout)
         if response.status == 401:
             response.close()
@@ -231,7 +237,7 @@ def _transport() -> type[Exception]:
 
 
 def _why(failure: BaseException) -> str:
-    """urllib3 wraps what happened, twice at times."""
+    """The root cause of an error that urllib3 has wrapped, at times twice."""
     inner = getattr(failure, "reason", None) or (failure.args[-1] if failure.args else None)
     if isinstance(inner, BaseException):
         return _why(inner)

@@ -79,7 +79,9 @@ def _crds(api: KubeApi) -> Iterator[Check]:
 
 
 def _operator(api: KubeApi) -> Check:
-    """The operator's version is its image's; seeing it needs a right on deployments that nothing else needs."""
+    """Check KubeRay's operator. Its version is its image's; reading it needs a right on deployments that nothing else
+    needs.
+    """
     oldest = ".".join(map(str, OLDEST_KUBERAY))
     name = "KubeRay's version"
     try:
@@ -108,7 +110,7 @@ def _operator(api: KubeApi) -> Check:
 
 
 def _rights(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
-    """Each verb by SelfSubjectAccessReview, all at once."""
+    """Check each verb with a SelfSubjectAccessReview, all at the same time."""
     proxied = spec.access == "proxy" or (spec.access == "auto" and not api.in_cluster)
     rights = [*RIGHTS, PROXY_RIGHT] if proxied else list(RIGHTS)
     asked = [(group, resource, verb) for group, resource, verbs in rights for verb in verbs]
@@ -130,7 +132,7 @@ def _rights(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
 
 
 def _rule(group: str, resource: str, verbs: list[str]) -> str:
-    """As a Role spells it."""
+    """The missing right as a rule of a Kubernetes Role."""
     return f'{{apiGroups: ["{group}"], resources: [{resource}], verbs: [{", ".join(verbs)}]}}'
 
 
@@ -154,7 +156,7 @@ def _may(api: KubeApi, namespace: str, group: str, resource: str, verb: str) -> 
 
 
 def _namespace(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
-    """The namespace, and what the registration names in it or beside it."""
+    """Check the namespace, and the objects that the registration names in it."""
     yield from _ground(api, spec)
     pods = [spec.pods, *(group.pods for group in spec.workers)]
     paths: dict[tuple[str, str], tuple[str, str]] = {}
@@ -183,7 +185,7 @@ def _namespace(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
 
 
 def _ground(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
-    """Whether the namespace is there, and lets our pods in."""
+    """Check that the namespace exists and admits our pods."""
     name = f"namespace {spec.namespace}"
     try:
         found = api.get(ground.path(spec.namespace), CHECK_SECONDS)
@@ -206,7 +208,7 @@ def _ground(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
 
 
 def _security(level: str, spec: KubeRayClusterSpec) -> Check:
-    """Whether the namespace's PodSecurity standard lets the pods of this registration in."""
+    """Check that the namespace's Pod Security standard admits the pods of this registration."""
     volumes = [volume for pods in (spec.pods, *(group.pods for group in spec.workers)) for volume in pods.volumes]
     refused = [f"volume {v.name} (hostPath)" for v in volumes if v.host_path and level != ground.PRIVILEGED]
     if level == ground.RESTRICTED:
@@ -233,7 +235,7 @@ def _exists(api: KubeApi, kind: str, path: str, name: str, fix: str) -> Check:
 
 
 def _apart(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
-    """Whether experiments are kept from what is the service's: Secrets, volumes and rights are a namespace's."""
+    """Check that experiments run in another namespace than the service: rights and Secrets are a namespace's."""
     if not (api.in_cluster and OWN_NAMESPACE.exists()):
         return  # the service has no namespace, or is in another cluster
     own = OWN_NAMESPACE.read_text().strip()
@@ -243,7 +245,7 @@ def _apart(api: KubeApi, spec: KubeRayClusterSpec) -> Iterator[Check]:
 
 
 def _versions(spec: KubeRayClusterSpec) -> Iterator[Check]:
-    """Ray's protocol and pickles only fit within one minor version of Ray, and of Python for functions."""
+    """Check the versions of Ray and Python: Ray's protocol and pickles are compatible within one minor version only."""
     own = version("ray")
     same = own.split(".")[:2] == spec.ray_version.split(".")[:2]
     yield Check("Ray's version", same, f"The service has Ray {own}, the cluster is said to have {spec.ray_version}.",
@@ -256,7 +258,7 @@ def _versions(spec: KubeRayClusterSpec) -> Iterator[Check]:
 
 
 def _image(spec: KubeRayClusterSpec, outgoing: Outgoing) -> Check:
-    """What the registry says to this service; only a node's kubelet can know whether it may fetch the image."""
+    """Ask the image's registry from this service. Only a node's kubelet can know whether it may pull the image."""
     hooks = {"request": [lambda request: outgoing.check(request.url.host)]}
     with httpx.Client(timeout=images.LOOK_SECONDS, event_hooks=hooks) as client:
         found = images.is_there(spec.image, client)
@@ -272,7 +274,7 @@ def _image(spec: KubeRayClusterSpec, outgoing: Outgoing) -> Check:
 
 
 def _service(spec: KubeRayClusterSpec, url: str) -> Check:
-    """Whether pods can reach this service, as far as its address tells."""
+    """Check whether pods can reach this service, as far as its address tells."""
     host = urlsplit(url).hostname or ""
     loopback = is_loopback(host)
     message = f"Pods send metrics, models and logs to {url}" + (", which for them is themselves." if loopback else ".")

@@ -92,7 +92,9 @@ class DedicatedClusters(RayServices):
         return {key: job for key, job in jobs.items() if job.state.ended or not self._is_gone(ours[key])}
 
     def _jobs(self, ray_jobs: Mapping[str, Object]) -> dict[str, Job]:
-        """Heads that are asked themselves are asked side by side: each that hangs takes as long as a request may."""
+        """The jobs of RayJobs. Heads that must be asked are asked in parallel: each that hangs takes as long as a
+        request may.
+        """
         asking = [key for key, ray_job in ray_jobs.items() if self._verifier.may_ask(ray_job["status"])]
         if len(asking) < 2:
             return {key: self._job(key, ray_job) for key, ray_job in ray_jobs.items()}
@@ -122,7 +124,9 @@ class DedicatedClusters(RayServices):
             yield piece
 
     def stop(self, submission_id: str) -> None:
-        """Ask Ray, so that the runner can end well; where Ray has not begun, or does not obey, the RayJob goes."""
+        """Stop a job through Ray, so that the runner can end well. The RayJob is deleted if Ray has not started or does
+        not obey.
+        """
         ray_job = self._at.jobs.get(names.object_name(submission_id))
         if ray_job is None or ray_job["metadata"].get("deletionTimestamp"):
             return
@@ -140,7 +144,7 @@ class DedicatedClusters(RayServices):
         self._delete(ray_job)
 
     def delete(self, submission_id: str) -> None:
-        """At once, or after as long as its cluster or experiment says."""
+        """Delete a RayJob: now, or after the time that its cluster or experiment asks for."""
         name = names.object_name(submission_id)
         ray_job = self._at.jobs.get(name)
         self._stopping.pop(submission_id, None)
@@ -158,7 +162,7 @@ class DedicatedClusters(RayServices):
             )
 
     def spools(self, experiment_id: str, submission_id: str) -> dict[str, Path]:
-        """They lie in pods, and go with them."""
+        """None: spools lie in the pods, and are deleted with them."""
         return {}
 
     def purge(self, experiment_id: str) -> None:
@@ -230,19 +234,19 @@ class DedicatedClusters(RayServices):
         return found
 
     def _is_gone(self, ray_job: Object) -> bool:
-        """Whether but the operator's finalizer is left of it: nothing of it runs, or can begin to."""
+        """Whether only the operator's finalizer is left of the RayJob: nothing of it runs, or can start."""
         cluster = ray_job["status"].get("rayClusterName")
         is_deleted = bool(ray_job["metadata"].get("deletionTimestamp"))
         return is_deleted and (not cluster or self._at.clusters.get(cluster) is None)
 
     def _problem(self, meant: Verdict, deployment: str, cluster: str | None) -> Problem | None:
-        """What keeps a job from starting."""
+        """The problem that keeps a job from starting."""
         if deployment == "Suspended":
             return Problem("Queued", f"{meant.message}.")
         return self._at.problem_of(cluster) if cluster else None
 
     def _placed(self, launch: Launch) -> Launch:
-        """Give the launch its directories in the pods, and code that it can fetch."""
+        """The launch with the directories of its pods, and with code that it can fetch."""
         base = f"/tmp/submarine/{launch.experiment_id}"  # noqa: S108 (in the pod)
         storage = self._at.spec.storage
         if launch.notebook:
@@ -264,7 +268,7 @@ class DedicatedClusters(RayServices):
         return launch
 
     def _own_secret(self, name: str, ray_job: Object) -> None:
-        """Let the launch go with its RayJob, whoever deletes that."""
+        """Make the RayJob the owner of its launch's Secret, so that both are deleted together."""
         owner: OwnerReference = {
             "apiVersion": names.GROUP, "kind": "RayJob", "name": name, "uid": ray_job["metadata"]["uid"],
         }  # fmt: skip
@@ -272,7 +276,7 @@ class DedicatedClusters(RayServices):
             self._at.api.patch(self._at.path("secrets", name), {"metadata": {"ownerReferences": [owner]}})
 
     def _look(self, submission_id: str) -> Object | None:
-        """One that the watch does not show: it is gone, or so new that the watch is behind."""
+        """Read a RayJob that the watch does not show: it is gone, or newer than what the watch has told."""
         try:
             found = self._at.api.get(self._at.path("rayjobs", names.object_name(submission_id)))
         except ApiError as failure:
@@ -283,12 +287,12 @@ class DedicatedClusters(RayServices):
         return self._at.jobs.get(names.object_name(submission_id))
 
     def _is_given_up(self, submission_id: str) -> bool:
-        """Whether KubeRay has waited for the dashboard for minutes already, though its pod is ready."""
+        """Whether KubeRay has waited for the dashboard for minutes although its pod is ready."""
         ray_job = self._at.jobs.get(names.object_name(submission_id))
         return ray_job is not None and ray_job["status"].get("reason") == "JobStatusCheckTimeoutExceeded"
 
     def _cluster_of(self, submission_id: str) -> str:
-        """Raises UnknownJob."""
+        """The name of the job's RayCluster. Raises UnknownJob."""
         ray_job = self._at.jobs.get(names.object_name(submission_id))
         cluster = ray_job["status"].get("rayClusterName") if ray_job else None
         if not cluster:

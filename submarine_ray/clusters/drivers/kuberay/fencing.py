@@ -20,7 +20,7 @@ Written = TypeVar("Written")
 
 
 def of(found: Object) -> Fence:
-    """The generation that an object is of."""
+    """The generation that an object was written with."""
     number, _, digest = (found["metadata"].get("annotations") or {}).get(names.FENCE_ANNOTATION, "0").partition(" ")
     return Fence(int(number), digest)
 
@@ -71,7 +71,7 @@ def put(
 
 
 def delete(at: Namespace, plural: str, name: str, fence: Fence) -> None:
-    """Delete an object, unless it is of a newer generation. Raises Superseded, Blocked, Unreachable."""
+    """Delete an object unless it has a newer generation. Raises Superseded, Blocked, Unreachable."""
 
     def write(path: str, there: Object) -> None:
         fences.check(of(there), fence)
@@ -83,7 +83,7 @@ def delete(at: Namespace, plural: str, name: str, fence: Fence) -> None:
 def _from_what_is_there(
     at: Namespace, plural: str, name: str, write: Callable[[str, Object], Written]
 ) -> Written | None:
-    """Write what depends on what is there; what others have changed meanwhile is looked at again."""
+    """Read an object, and write what depends on it; after a conflict, do both again."""
     path = at.path(plural, name)
     for _ in range(ATTEMPTS):
         try:

@@ -22,12 +22,12 @@ def path(namespace: str) -> str:
 
 
 def level(found: Object) -> str:
-    """The standard that a namespace enforces."""
+    """The Pod Security standard that a namespace enforces."""
     return str((found["metadata"].get("labels") or {}).get(ENFORCE) or PRIVILEGED)
 
 
 class Ground:
-    """What is known of one namespace."""
+    """The state of one namespace, as it was last read."""
 
     def __init__(self, api: KubeApi, namespace: str) -> None:
         self._api = api
@@ -36,8 +36,8 @@ class Ground:
         self._well_until = 0.0
 
     def look(self) -> None:
-        """Lists in a namespace that is not there are empty and no error, so it is asked for itself. Raises Unreachable
-        if it is missing, or on its way out; without the right to see it, it is taken to be there.
+        """Read the namespace itself, because a list in a missing namespace is empty and no error. Raises Unreachable if
+        it is missing or being deleted. Without the right to read it, it is assumed to exist.
         """
         if time.monotonic() < self._well_until:
             return
@@ -58,7 +58,7 @@ class Ground:
 
     @property
     def is_restricted(self) -> bool:
-        """Whether the API server refuses pods that might be root's. Raises Unreachable."""
+        """Whether the API server refuses pods whose user may be root. Raises Unreachable."""
         if self._level is None:
             self.look()
         return self._level == RESTRICTED

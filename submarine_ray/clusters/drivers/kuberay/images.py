@@ -41,7 +41,9 @@ class Reference:
 
 
 def is_there(image: str, client: httpx.Client) -> bool | None:
-    """True or False by the registry's word; None if it cannot be reached from here, or shows it to nobody."""
+    """Whether the registry has the image: True or False as it answers; None if it cannot be reached from here, or wants
+    a sign-in.
+    """
     reference = Reference.parse(image)
     url = f"https://{reference.registry}/v2/{reference.name}/manifests/{reference.tag}"
     headers = {"Accept": _MANIFESTS}
@@ -56,7 +58,7 @@ def is_there(image: str, client: httpx.Client) -> bool | None:
 
 
 def _anonymous(challenge: str, client: httpx.Client) -> str | None:
-    """A token for reading what is public, where the registry asks for one (Docker Hub, GHCR, quay.io)."""
+    """A token for reading public images, from registries that ask for one (Docker Hub, GHCR, quay.io)."""
     asked = dict(_CHALLENGE.findall(challenge))
     realm = asked.pop("realm", "")
     if not challenge.lower().startswith("bearer") or not realm.startswith("https://"):

@@ -60,7 +60,7 @@ class Informer:
         self._thread.start()
 
     def stop(self) -> None:
-        """The thread ends with its watch: nobody waits for it."""
+        """Ask the thread to end with its watch, and do not wait for it."""
         self._stopping.set()
 
     def objects(self) -> Mapping[str, Object]:
@@ -70,7 +70,7 @@ class Informer:
             return dict(self._objects)
 
     def get(self, name: str) -> Object | None:
-        """One object. Raises Unreachable as `objects` does."""
+        """One object by its name. Raises Unreachable as `objects` does."""
         self._need_contact()
         with self._lock:
             return self._objects.get(name)
@@ -82,7 +82,7 @@ class Informer:
             return list(self._groups.get(name, {}).values())
 
     def put(self, found: Object) -> None:
-        """Note what a call of our own has answered: the watch may be a moment behind, or before."""
+        """Store the answer of a call of our own: the watch may be behind it or ahead of it."""
         self._set(self._keep(found))
 
     def _need_contact(self) -> None:
@@ -131,7 +131,7 @@ class Informer:
         self._version = version
 
     def _watch(self) -> None:
-        """Follow until the watch ends. Raises ApiError with 410 if the version to go on from is too old."""
+        """Follow the watch until it ends. Raises ApiError with 410 if the version to go on from has expired."""
         events = self._api.watch(self._path, self._selector, self._version, WATCH_SECONDS, SILENCE_SECONDS)
         self._well()
         for event in events:
@@ -160,7 +160,7 @@ class Informer:
             self._changed(old, new)
 
     def _drop(self, gone: Metadata) -> Object | None:
-        """Forget the object with this metadata; what was known of it."""
+        """Forget the object with this metadata, and return what was known of it."""
         with self._lock:
             self._gone.append(gone["uid"])
             old = self._objects.pop(gone["name"], None)
@@ -169,7 +169,7 @@ class Informer:
             return old
 
     def _kept(self, found: Object) -> Object | None:
-        """What is kept of an object; None, and what was known of it stays, if it is not understood."""
+        """The part of an object that is kept; None if the object is not understood, and what was known of it stays."""
         try:
             return self._keep(found)
         except Exception:

@@ -50,7 +50,7 @@ class Leavings:
                 self._delete_cluster(name)
 
     def _lives(self, cluster: Object | None) -> bool:
-        """Whether an owner is there after all: a watch that has died tells for a while of no job that others made."""
+        """Whether the owner exists after all: a watch that has died shows no job that others have made since."""
         for owner in (cluster["metadata"].get("ownerReferences") or []) if cluster else []:
             try:
                 if self._at.api.get(self._at.path("rayjobs", owner["name"]))["metadata"]["uid"] == owner["uid"]:
@@ -61,7 +61,7 @@ class Leavings:
         return False
 
     def _held(self, jobs: Mapping[str, Object]) -> None:
-        """While the operator is away its finalizer keeps deleted RayJobs, and with them pods that nobody needs."""
+        """Delete the Ray clusters of deleted RayJobs whose finalizer waits for an operator that is away."""
         for ray_job in jobs.values():
             cluster = ray_job["status"].get("rayClusterName")
             there = self._at.clusters.get(cluster) if cluster and silence.held(ray_job) else None
@@ -74,7 +74,7 @@ class Leavings:
         self._at.forget_dashboard(name)
 
     def _sweep_secrets(self, jobs: Mapping[str, Object]) -> None:
-        """Launches whose RayJob never came, or has gone."""
+        """Delete Secrets of launches whose RayJob was never made, or is gone."""
         selector = f"{names.selector(self._at.uid)},{names.EXPERIMENT_LABEL}"
         try:
             found, _ = self._at.api.list(self._at.path("secrets"), selector)

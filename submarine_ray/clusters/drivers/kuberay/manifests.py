@@ -34,7 +34,7 @@ _QUEUE_LABELS = {
 
 
 def runner_map(cluster: KubeRayClusterSpec, uid: str, digest: str, content: bytes) -> Object:
-    """The runner's code for pods whose image lacks it."""
+    """The ConfigMap with the runner's code, for pods whose image lacks it."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -60,7 +60,7 @@ def secret(cluster: KubeRayClusterSpec, name: str, labels: Mapping[str, str], da
 
 
 def ray_job(cluster: KubeRayClusterSpec, uid: str, submission: Submission, runner: str) -> Object:
-    """An attempt with a Ray cluster of its own. Its launch is in the Secret of the same name."""
+    """The RayJob of an attempt with a Ray cluster of its own. Its launch is in the Secret of the same name."""
     launch = submission.launch
     name = names.object_name(launch.submission_id)
     labels = names.job_labels(uid, submission)
@@ -146,7 +146,7 @@ def ray_service(
 
 
 def resized(ray_cluster: Object, replicas: int, without: Sequence[str] = ()) -> Object:
-    """A RayCluster of an endpoint with other many workers, the pods of `without` no longer among them."""
+    """An endpoint's RayCluster with another number of workers; pods in `without` are removed from it."""
     groups = [
         {**group, "replicas": replicas, "minReplicas": replicas, "maxReplicas": replicas,
          "scaleStrategy": {"workersToDelete": list(without)}}
@@ -157,7 +157,7 @@ def resized(ray_cluster: Object, replicas: int, without: Sequence[str] = ()) -> 
 
 
 def offered(cluster: KubeRayClusterSpec) -> tuple[Resources, Resources]:
-    """All that the shared cluster's workers can be together, and the largest of them."""
+    """All that the shared cluster's workers can have together, and the largest of them."""
     sizes = [(_filled(parse_resources(group.resources)), group.most) for group in cluster.workers]
     total = sum((size.times(count) for size, count in sizes), Resources())
     return total, Resources(
@@ -166,12 +166,12 @@ def offered(cluster: KubeRayClusterSpec) -> tuple[Resources, Resources]:
 
 
 def fingerprint(manifest: Object) -> str | None:
-    """What tells whether an object is as we want it, whatever defaults the API server has added to it."""
+    """A digest of what we ask for in an object, whatever defaults the API server has added to it."""
     return str((manifest["metadata"].get("annotations") or {}).get(names.HASH_ANNOTATION))
 
 
 def onto(there: Object, wanted: Object) -> Object:
-    """What replaces an object: our spec, and all metadata that others have added to it, finalizers among them."""
+    """The object to write over `there`: our spec, with all metadata that others have added, finalizers among them."""
     metadata, own = there["metadata"].copy(), wanted["metadata"]
     metadata.pop("managedFields", None)
     metadata["labels"] = {**(metadata.get("labels") or {}), **(own.get("labels") or {})}
@@ -183,7 +183,7 @@ def _job_cluster(
     cluster: KubeRayClusterSpec, submission: Submission, options: PodOptions, labels: Mapping[str, str], name: str,
     runner: str,
 ) -> Fields:  # fmt: skip
-    """A head that runs a single process itself, or a small one and a group of workers for each role."""
+    """The RayCluster of a job: a head that runs a single process, or a small head and a group of workers a role."""
     launch = submission.launch
     common: Fields = {"runner": runner, "labels": labels, "grace": launch.grace_seconds}
     image = submission.image or cluster.image
@@ -295,7 +295,7 @@ def _submitter(cluster: KubeRayClusterSpec, options: PodOptions, ray: Fields) ->
 
 
 def _only(launch: Launch) -> Replica | None:
-    """The replica that runs in the job's entrypoint, where there is but one process."""
+    """The one replica that runs in the job's entrypoint; None if there are several processes."""
     alone = launch.kind in (LaunchKind.COMMAND, LaunchKind.NOTEBOOK) and launch.framework != "Ray"
     return launch.replicas[0] if alone else None
 
@@ -311,7 +311,7 @@ def _runtime_env(cluster: KubeRayClusterSpec, submission: Submission) -> Fields:
 
 
 def _queue(cluster: KubeRayClusterSpec, options: JobOptions, metadata: Metadata, spec: Fields) -> None:
-    """Have a queueing system admit the job."""
+    """Put the job under a queueing system, which admits it."""
     if cluster.queueing is None:
         return
     system, queue = cluster.queueing.system, options.queue or cluster.queueing.queue

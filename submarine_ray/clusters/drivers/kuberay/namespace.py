@@ -32,7 +32,7 @@ Notify = Callable[[frozenset[str]], None]
 
 @dataclass(frozen=True)
 class DriverContext:
-    """What a driver is made of: the registration, its id, the API, our packages and launches, whom to tell."""
+    """What a driver works with: the registration, its id, the API, packages and launches, and whom to notify."""
 
     spec: KubeRayClusterSpec
     uid: str
@@ -67,13 +67,15 @@ class Namespace:
             informer.start()
 
     def pod_spec(self) -> KubeRayClusterSpec:
-        """The registration as pods are made of it: the namespace decides what it leaves open. Raises Unreachable."""
+        """The registration that pods are made of, with what the namespace decides where it is left open. Raises
+        Unreachable.
+        """
         if self.spec.run_as_non_root is not None:
             return self.spec
         return self.spec.model_copy(update={"run_as_non_root": self.ground.is_restricted})
 
     def path(self, plural: str, name: str = "") -> str:
-        """Of a collection, or of one object in it."""
+        """The API path of a collection, or of one object in it."""
         group = names.GROUP if plural.startswith("ray") else "v1"
         return collection(group, self.spec.namespace, plural) + (f"/{name}" if name else "")
 
@@ -85,12 +87,12 @@ class Namespace:
         return self.pods.group(ray_cluster)
 
     def problem_of(self, ray_cluster: str) -> Problem | None:
-        """What keeps a RayCluster's pods from being made, or from running."""
+        """The problem that keeps a RayCluster's pods from being made, or from running."""
         there = self.clusters.get(ray_cluster)
         return (problems.of_cluster(there) if there else None) or problems.of_pods(self.pods_of(ray_cluster))
 
     def ensure_runner(self) -> str:
-        """The ConfigMap with the runner's code; made once. Raises Blocked, SubmissionRefused."""
+        """Create the ConfigMap with the runner's code, once. Raises Blocked, SubmissionRefused."""
         if self._runner is None:
             digest, content = runner_code()
             self.create("configmaps", manifests.runner_map(self.spec, self.uid, digest, content))
@@ -98,7 +100,7 @@ class Namespace:
         return self._runner
 
     def create(self, plural: str, manifest: Object) -> Object | None:
-        """Make an object; None if it is there already. Raises Blocked, SubmissionRefused."""
+        """Create an object; None if it exists already. Raises Blocked, SubmissionRefused."""
         try:
             return self.api.create(self.path(plural), manifest)
         except ApiError as failure:
@@ -108,14 +110,14 @@ class Namespace:
             raise refusal(failure, plural, self.spec.namespace) from failure
 
     def delete(self, plural: str, name: str) -> None:
-        """Raises Blocked."""
+        """Delete an object. Raises Blocked."""
         try:
             self.api.delete(self.path(plural, name))
         except ApiError as failure:
             raise refusal(failure, plural, self.spec.namespace) from failure
 
     def dashboard(self, ray_cluster: str) -> RayJobs:
-        """The Ray cluster's own API."""
+        """The API of a Ray cluster's dashboard."""
         with self._lock:
             known = self._dashboards.pop(ray_cluster, None)
             if known is None:
@@ -129,7 +131,7 @@ class Namespace:
             return known
 
     def forget_dashboard(self, ray_cluster: str) -> None:
-        """Its Ray cluster was deleted, or made anew with another token."""
+        """Close the connection to the dashboard of a Ray cluster that was deleted, or made anew with another token."""
         with self._lock:
             known = self._dashboards.pop(ray_cluster, None)
             self._tokens.pop(ray_cluster, None)
@@ -165,7 +167,7 @@ class Namespace:
         )
 
     def _token(self, ray_cluster: str) -> str:
-        """Ray's token, from the Secret that KubeRay made."""
+        """Ray's token, from the Secret that KubeRay has made."""
         if ray_cluster not in self._tokens:
             try:
                 found = self.api.get(self.path("secrets", ray_cluster))
@@ -188,7 +190,7 @@ class Namespace:
 
 
 def refusal(failure: ApiError, plural: str, namespace: str) -> Blocked | SubmissionRefused:
-    """What the API server's no means for who waits."""
+    """The error for a refusal of the API server, in words for whoever waits for the object."""
     if failure.over_quota:
         told = problems.of_refusal(str(failure))
         return Blocked(told.reason, told.message, QUOTA_PAUSE_MS)
@@ -207,7 +209,7 @@ def refusal(failure: ApiError, plural: str, namespace: str) -> Blocked | Submiss
 
 
 def _ids(objects: Iterable[Object | None]) -> Iterable[str]:
-    """The experiments, notebooks that objects belong to."""
+    """The ids of the experiments and notebooks that objects belong to."""
     for found in objects:
         if found is not None and (id := _label(found, names.EXPERIMENT_LABEL)):
             yield id
@@ -223,7 +225,7 @@ def _label(found: Object, key: str) -> str | None:
 
 
 def _matters(found: Object) -> tuple[dict[str, object], str | None]:
-    """What of an object can change our mind: its essence without its version."""
+    """What tells whether an object has changed: all but its metadata, of which only the time of deletion counts."""
     return {k: v for k, v in found.items() if k != "metadata"}, found["metadata"].get("deletionTimestamp")
 
 

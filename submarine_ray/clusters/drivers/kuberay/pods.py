@@ -63,12 +63,12 @@ class Pod:
 
     @property
     def leaving_seconds(self) -> int:
-        """How long it may take to leave: its processes' time of grace, and what the runner needs after it."""
+        """How long a pod may take to end, in seconds: its processes' time of grace, and the runner's own after it."""
         return self.grace + GRACE_MARGIN
 
 
 def merged(*options: PodOptions) -> PodOptions:
-    """Options together; the later win where both say something."""
+    """Several options as one; later ones win."""
     found = PodOptions()
     for one in options:
         found = PodOptions(
@@ -86,7 +86,9 @@ def merged(*options: PodOptions) -> PodOptions:
 
 
 def start_params(pod: Pod) -> dict[str, str]:
-    """`ray start`'s parameters: what Ray may give away in the pod, which is what the replica asked for."""
+    """The parameters of `ray start`: the resources that Ray may schedule in the pod, which are what the replica asked
+    for.
+    """
     found = {"object-store-memory": str(pod.store), "num-cpus": str(math.ceil(pod.size.cpu or DEFAULT_CPU))}
     if pod.is_head:
         found["dashboard-host"] = "0.0.0.0"  # noqa: S104 (inside a pod, and with a token)
@@ -162,7 +164,7 @@ def pod_security(cluster: KubeRayClusterSpec) -> Fields:
 
 
 def store_for(size: Resources) -> int:
-    """The object store of a pod whose work goes through Ray, in bytes."""
+    """The size of the object store in a pod whose work goes through Ray, in bytes."""
     return max(STORE_BYTES, int((size.memory or DEFAULT_MEMORY) * STORE_SHARE))
 
 
@@ -179,7 +181,7 @@ def _cores(cpu: float) -> str:
 
 
 def _bytes(count: int) -> str:
-    """In Mi, rounded up: a pod with a little more is a pod with enough."""
+    """A size in Mi, rounded up: a pod with a little more has enough."""
     return f"{math.ceil(count / 1024**2)}Mi"
 
 

@@ -36,7 +36,7 @@ _CRASHES = 2
 
 
 def of_pods(pods: Iterable[Object]) -> Problem | None:
-    """The first thing that keeps one of a job's pods from running."""
+    """The first problem that keeps one of a job's pods from running."""
     alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     found = [problem for pod in sorted(alive, key=lambda pod: str(pod["metadata"]["name"])) if (problem := of_pod(pod))]
     # What a container says of itself tells more than that a pod has no node.
@@ -44,8 +44,8 @@ def of_pods(pods: Iterable[Object]) -> Problem | None:
 
 
 def of_autoscaler(pods: Iterable[Object], advice: str = _GOES_ON) -> Problem | None:
-    """That a head runs on without its autoscaler: under Ray's second one a head's containers are not started again.
-    `advice` may name the head as {pod}.
+    """The problem that a head runs on without its autoscaler: Ray's second autoscaler does not start a head's
+    containers again. `advice` may name the head as {pod}.
     """
     for pod in pods:
         for container in (pod.get("status") or {}).get("containerStatuses") or []:
@@ -57,7 +57,7 @@ def of_autoscaler(pods: Iterable[Object], advice: str = _GOES_ON) -> Problem | N
 
 
 def of_pod(pod: Object) -> Problem | None:
-    """What keeps a pod from running."""
+    """The problem that keeps a pod from running."""
     status = pod.get("status") or {}
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         if problem := _of_container(container):
@@ -81,7 +81,7 @@ def out_of_memory(pods: Iterable[Object]) -> str | None:
 
 
 def _end(container: Fields) -> Fields:
-    """How a container ended last, if it did."""
+    """How a container ended last; empty if it never did."""
     state, last = container.get("state") or {}, container.get("lastState") or {}
     return dict(state.get("terminated") or last.get("terminated") or {})
 
@@ -116,7 +116,7 @@ def _why(reason: str, message: str) -> str:
 
 
 def _unschedulable(message: str) -> str:
-    """The scheduler's own counting, after what it means."""
+    """Why a pod cannot be scheduled: in our words, then the scheduler's own count."""
     lower = message.lower()
     if "persistentvolumeclaim" in lower:
         what = "A volume is not there yet: does the claim exist, and its StorageClass?"
@@ -136,7 +136,7 @@ def _unschedulable(message: str) -> str:
 
 
 def of_cluster(cluster: Object) -> Problem | None:
-    """What keeps a RayCluster's pods from being made at all."""
+    """The problem that keeps a RayCluster's pods from being made at all."""
     for condition in (cluster.get("status") or {}).get("conditions") or []:
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return of_refusal(str(condition.get("message", "")))
@@ -144,7 +144,7 @@ def of_cluster(cluster: Object) -> Problem | None:
 
 
 def of_refusal(message: str) -> Problem:
-    """What the API server's refusal of an object means."""
+    """The problem behind the API server's refusal of an object."""
     quota = _QUOTA.search(message)
     if quota:
         details = _short(quota[2].lstrip(", "))
