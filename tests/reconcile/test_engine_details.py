@@ -162,14 +162,16 @@ def test_a_heartbeat_that_fails_is_not_the_last(world: World, failure: Exception
     assert [line["event"] for line in logs] == [said] * 2
 
 
-def test_an_outage_of_a_cluster_is_logged_once(world: World) -> None:
+def test_an_outage_of_a_cluster_is_logged_once_and_wakes_nobody(world: World) -> None:
     service = world.service("a")
     world.add("x")
     world.clusters["one"].is_away = True
+    asked = wakes(service)
     with capture_logs() as logs:
         for _ in range(5):
             service.work()
             world.now_ms += 10_000
+        assert asked == []
         world.clusters["one"].is_away = False
         service.work()
     assert [line["event"] for line in logs] == ["reconcile.cluster_away", "reconcile.cluster_back"]
