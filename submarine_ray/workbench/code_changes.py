@@ -71,7 +71,7 @@ def _lines(archive: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> list[str
 
 def _change(name: str, kind: str, old: list[str] | None, new: list[str] | None) -> Change:
     if old is None or new is None:
-        return Change(name, kind, note="It is no text, or is larger than 200 kB.")
+        return Change(name, kind, note="Not text, or larger than 200 kB.")
     lines = list(difflib.unified_diff(old, new, lineterm=""))[2:]
     note = f"{len(lines) - MAX_LINES} more lines are not shown." if len(lines) > MAX_LINES else ""
-    return Change(name, kind, lines[:MAX_LINES], note or ("" if lines else "Only line ends differ."))
+    return Change(name, kind, lines[:MAX_LINES], note or ("" if lines else "Only line endings differ."))

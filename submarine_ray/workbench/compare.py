@@ -29,7 +29,7 @@ def add(bench: Bench) -> None:
                 found = await asyncio.gather(*(look(bench.services, id) for id in wanted))
             for id, one in zip(wanted, found, strict=True):
                 if one is None:
-                    parts.notice(f"The experiment {id[:80]} does not exist.")
+                    parts.notice(f"Experiment {id[:80]} does not exist.")
             there = [one for one in found if one]
             if there:
                 await _draw(bench.services, View(wanted, request), there)

@@ -69,7 +69,7 @@ class Curves:
         with parts.row():
             parts.heading("Curves").classes("grow")
         for key in self._unknown:
-            parts.notice(f"None of these has the metric {key[:80]}.")
+            parts.notice(f"None of these experiments has the metric {key[:80]}.")
         with parts.row():
             self._picker = ui.select(
                 self._keys, label="Metrics", multiple=True, value=self._chosen, with_input=True, on_change=self._pick
@@ -83,7 +83,7 @@ class Curves:
         for name in self._groups:
             with ui.element("section").classes("stack") as self._sections[name]:
                 if len(self._groups) > 1:
-                    parts.heading(f"{name}/" if name else "Without a prefix", 3)
+                    parts.heading(f"{name}/" if name else "No prefix", 3)
                 self._tiles[name] = ui.element("div").classes("tiles wide")
         await self._show()
 
@@ -106,7 +106,7 @@ class Curves:
             kept = set(self._chosen)
             wanted = sorted(wanted, key=lambda key: key not in kept)[:AT_ONCE]
             wanted = [key for key in self._keys if key in set(wanted)]
-            parts.tell_failure(f"{AT_ONCE} charts are drawn at most. Take some away to see others.")
+            parts.tell_failure(f"At most {AT_ONCE} charts can be shown. Remove some to see others.")
         self._chosen = wanted
         self._remember(wanted)
         await self._show()
@@ -129,7 +129,7 @@ class Curves:
             if name in self._buttons:
                 self._buttons[name].set_text(f"{name or 'no prefix'} {len(shown)}/{len(keys)}")
         self._picker.set_value(self._chosen)
-        self._picker._props["display-value"] = f"{len(self._chosen)} of {len(self._keys)} are drawn"
+        self._picker._props["display-value"] = f"{len(self._chosen)} of {len(self._keys)} shown"
         self._picker.update()
 
     def _draw_chart(self, tiles: ui.element, key: str) -> ui.element:
@@ -140,5 +140,5 @@ class Curves:
         }
         with tiles, parts.card() as card:
             parts.heading(key, 3).classes("anywhere")
-            charts.show(charts.lines(series), f"The course of {key} of each experiment")
+            charts.show(charts.lines(series), f"Chart of {key} by experiment")
         return card

@@ -106,7 +106,7 @@ class Table:
 
     def draw(self) -> None:
         with parts.row():
-            parts.text("Differences are marked, and the best of each metric's last values.", "p", "quiet small grow")
+            parts.text("Differences and each metric's best last value are highlighted.", "p", "quiet small grow")
             ui.switch("Differences only", value=self._only, on_change=self._turn)
         self._content = ui.element("div").classes("card scroll")
         self._content.props('tabindex=0 role=region aria-label="Differences"')
@@ -139,7 +139,7 @@ class Table:
             for label in list(shown)[: None if title in self._whole else ROWS]:
                 self._draw_row(label, shown[label], best(label, self._found) if title == "Metrics" else set())
             if not shown:
-                self._draw_note("The same in all.")
+                self._draw_note("No differences.")
             elif len(shown) > ROWS and title not in self._whole:
                 with self._draw_note(""):
                     parts.button(f"Show all {len(shown)}", lambda: self._show_whole(title))

@@ -25,7 +25,7 @@ async def edit(experiments: ExperimentService, found: Experiment) -> bool:
         name = ui.input("Name", value=meta.name).props("outlined dense autofocus")
         owner = ui.input("Owner", value=meta.owner or "").props("outlined dense")
         team = ui.input("Team", value=meta.team or "").props("outlined dense")
-        tags = ui.input("Tags, separated by commas", value=", ".join(meta.tags)).props("outlined dense")
+        tags = ui.input("Tags (comma-separated)", value=", ".join(meta.tags)).props("outlined dense")
         notes = ui.textarea("Notes", value=meta.notes or "").props("outlined autogrow")
 
         async def save() -> None:

@@ -139,31 +139,31 @@ class _Form:
         self._field("meta.framework", ui.select(list(FRAMEWORKS), label="Framework"))
         self._field("meta.cmd", ui.input("Command"))
         self._field("meta.owner", ui.input("Owner"))
-        self._field("meta.tags", ui.input("Tags, separated by commas"))
+        self._field("meta.tags", ui.input("Tags (comma-separated)"))
 
     def _draw_environment(self, environments: list[str]) -> None:
         self._field("environment.name", ui.select(environments, label="Stored environment"))
-        self._field("environment.image", ui.input("Container image, for clusters with containers"))
+        self._field("environment.image", ui.input("Container image (Kubernetes only)"))
 
     def _draw_code(self) -> None:
         self._code.draw(self._from_fields, self._run_script, self._drop_code)
-        parts.text("Or, instead of a script:", "p", "quiet")
+        parts.text("Or instead of a script:", "p", "quiet")
         self._field("code.git.url", ui.input("Git repository (https://…)"))
         self._field("code.git.branch", ui.input("Branch"))
 
     def _draw_workers(self, clusters: list[str]) -> None:
-        self._field("spec.Worker.replicas", ui.number("Replicas", format="%d"))
-        self._field("spec.Worker.resources", ui.input("Resources per replica, such as cpu=2,memory=4G,gpu=1"))
+        self._field("spec.Worker.replicas", ui.number("Replicas"))
+        self._field("spec.Worker.resources", ui.input("Resources per replica, e.g. cpu=2,memory=4G,gpu=1"))
         self._field("cluster", ui.select(clusters, label="Cluster"))
-        self._field("timeout", ui.number("Timeout, seconds", format="%d"))
+        self._field("timeout", ui.number("Timeout (seconds)"))
 
     def _draw_tune(self) -> None:
-        said = "Parameters that the command uses as {{name}}. Leave empty for a single run."
+        said = "Values for each {{name}} in the command. Leave empty for a single run."
         parts.text(said, "p", "quiet")
-        self._field("tune.searchSpace", ui.textarea("Search space, as YAML").props("autogrow"))
+        self._field("tune.searchSpace", ui.textarea("Search space (YAML)").props("autogrow"))
         self._field("tune.metric", ui.input("Metric"))
         self._field("tune.mode", ui.select(["", "min", "max"], label="Mode"))
-        self._field("tune.numSamples", ui.number("Trials", format="%d"))
+        self._field("tune.numSamples", ui.number("Trials"))
 
     def _field(self, path: str, field: Field) -> None:
         field.props("outlined dense debounce=200")
@@ -234,7 +234,7 @@ class _Form:
             document = load(self._yaml.value or "")
             unread = "" if isinstance(document, dict) else "The experiment must be an object with 'meta' and 'spec'."
         except NotYaml as failure:
-            unread = f"This is not YAML: {failure}"
+            unread = f"Invalid YAML: {failure}"
         self._unread = unread
         if unread:
             self._problem.set_text(unread)

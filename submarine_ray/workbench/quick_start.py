@@ -28,12 +28,12 @@ async def run_template(services: Services) -> None:
                 if template.value:
                     _describe(specs[template.value])
                 else:
-                    parts.text("There is no template yet.", "p", "quiet")
+                    parts.text("No templates yet.", "p", "quiet")
 
         template.on_value_change(describe)
         describe()
         parts.button(
-            "Set its parameters", lambda: ui.navigate.to(addresses.template(template.value)), kind="flat"
+            "Set parameters", lambda: ui.navigate.to(addresses.template(template.value)), kind="flat"
         ).set_enabled(bool(specs))
 
         async def run() -> None:
@@ -53,7 +53,7 @@ async def run_template(services: Services) -> None:
 def _describe(spec: StoredTemplate) -> None:
     template_offers.draw_details(spec)
     if not template_offers.is_ready(spec):
-        parts.text("The template needs values: Run opens its form.", "p")
+        parts.text("Some parameters need a value: Run opens the form.", "p")
 
 
 async def deploy_model(services: Services) -> None:
@@ -62,7 +62,7 @@ async def deploy_model(services: Services) -> None:
     choices = {(one.name, one.version): f"{one.name} v{one.version}" for one in newest}
     with dialogs.dialog("Deploy a model") as dialog:
         if not choices:
-            parts.text("No model is registered yet. Register one on the page of a finished experiment.", "p", "quiet")
+            parts.text("No models yet. Register one from the page of a finished experiment.", "p", "quiet")
         model = ui.select(choices, label="Model", value=next(iter(choices), None)).props("outlined dense autofocus")
 
         async def deploy() -> None:

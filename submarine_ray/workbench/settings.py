@@ -26,7 +26,7 @@ def add(bench: Bench) -> None:
                 choice.props("no-caps unelevated")
             with ui.element("div").classes("tiles wide"):
                 said = "export SUBMARINE_TOKEN=…   # the token of this service\n" if token else ""
-                install = "# in a checkout of submarine-ray, as this service has one\npip install ."
+                install = "# in a clone of the submarine-ray repository\npip install ."
                 parts.copyable(f"{install}\nexport SUBMARINE_URL={url}\n{said}submarine list experiment", "CLI")
                 parts.copyable(
                     f'from submarine_ray import ExperimentClient\n\nclient = ExperimentClient("{url}")\n'

@@ -20,8 +20,8 @@ from submarine_ray.workbench.written import said, written
 
 _BEGINNING: JsonObject = {
     "name": "my-template",
-    "description": "What it trains, in a sentence",
-    "parameters": [{"name": "epochs", "value": "5", "required": "false", "description": "How often over the data"}],
+    "description": "What it trains, in one sentence",
+    "parameters": [{"name": "epochs", "value": "5", "required": "false", "description": "Passes over the data"}],
     "experimentSpec": {
         "meta": {"name": "my-experiment", "framework": "Python", "cmd": "python train.py --epochs {{epochs}}"},
         "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=1G"}},
@@ -80,7 +80,7 @@ class _Form:
         with parts.row():
             parts.link("Templates", "/templates", classes="quiet")
         parts.heading(self._title, 1)
-        said = "Wherever {{name}} stands in experimentSpec, the parameter of that name goes."
+        said = "Each {{name}} in experimentSpec is replaced by the value of that parameter."
         parts.text(said, "p", "quiet")
         with parts.card():
             self._yaml = ui.textarea(value=dump(self._document), on_change=self._validate)
@@ -97,7 +97,7 @@ class _Form:
         try:
             spec = TemplateSpec.model_validate(load(self._yaml.value or ""))
         except NotYaml as failure:
-            self._problem.set_text(f"This is not YAML: {failure}")
+            self._problem.set_text(f"Invalid YAML: {failure}")
         except ValidationError as failure:
             self._problem.set_text(all_problems(failure))
         else:

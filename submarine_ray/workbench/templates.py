@@ -1,4 +1,4 @@
-"""Ready experiments with a few parameters."""
+"""Ready-made experiments: fill in a few values and run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add(bench: Bench) -> None:
             with parts.row():
                 parts.heading("Templates", 1).classes("grow")
                 parts.button("New template", lambda: ui.navigate.to("/templates/new"), "add", "main")
-            parts.text("Ready experiments with a few parameters.", "p", "quiet")
+            parts.text("Ready-made experiments: fill in a few values and run.", "p", "quiet")
             with ui.element("div").classes("tiles"):
                 for one in template_offers.in_order(one.experiment_template_spec for one in found):
                     _draw_card(one)
@@ -128,7 +128,7 @@ class _Run:
         self._problem.set_text("" if failure is None or blamed else str(failure))
 
     async def _delete(self) -> None:
-        if not await dialogs.confirmed(f"Delete {self._spec.name}?", "Experiments made from it stay.", "Delete"):
+        if not await dialogs.confirmed(f"Delete {self._spec.name}?", "Experiments that it has run are kept.", "Delete"):
             return
         kept = await parts.attempt(self._templates.spec, self._spec.name)
         if kept is None or await parts.attempt(self._templates.delete, self._spec.name) is None:

@@ -304,7 +304,7 @@ def test_a_mistake_is_told_and_nothing_runs(service: Service, page: Page) -> Non
     page.goto(f"{service.url}/experiments/new")
     expect(page.get_by_label("Name", exact=True)).to_have_value("my-experiment")
     for written, said in (
-        ("meta: [", "This is not YAML"),
+        ("meta: [", "Invalid YAML"),
         ("just text", "must be an object"),
         ("meta: {name: a b, framework: Shell, cmd: x}\nspec: {Worker: {}}", "meta.name: "),
         ("meta: {name: a, framework: Shell, cmd: x}\nspec: {Worker: {resources: cpu=many}}", "not a number of cores"),
@@ -486,13 +486,13 @@ def test_what_differs_is_marked_and_the_curves_are_in_one_chart(service: Service
         run = service.run({"lr": lr, "same": 1}, {"loss": [1.0, 0.5, lr]})
         ids += service.add(1, f"compared-{lr}", run_id=run, spec=json.dumps(spec))
     page.goto(f"{service.url}/compare?ids={','.join(ids)},gone")
-    expect(page.get_by_text("The experiment gone does not exist.")).to_be_visible()
+    expect(page.get_by_text("Experiment gone does not exist.")).to_be_visible()
     row = page.locator("tr", has=page.get_by_role("cell", name="lr", exact=True).or_(page.locator("th", has_text="lr")))
     expect(row.first.locator(".diff")).to_have_text(["0.1", "0.2"])
     expect(page.locator("td[data-best]")).to_have_text(["0.1"])
     expect(page.get_by_role("region", name="Changes of train.py")).to_contain_text("+lr = 0.2")
     expect(page.get_by_text("same.py")).to_have_count(0)
-    expect(page.get_by_role("img", name="The course of loss of each experiment")).to_be_visible()
+    expect(page.get_by_role("img", name="Chart of loss by experiment")).to_be_visible()
     series = page.evaluate("() => getElement(Number(document.querySelector('.chart').id.slice(1))).options.series")
     assert [[point[1] for point in one["data"]] for one in series] == [[1.0, 0.5, 0.1], [1.0, 0.5, 0.2]]
     parameters = page.locator("tbody[aria-label=Parameters] tr")
@@ -515,9 +515,9 @@ def test_any_metric_can_be_drawn_and_the_url_keeps_the_choice(service: Service, 
     runs = [service.run({}, {key: [1.0, 2.0] for key in [*keys, *more]}) for more in ([], ["zz-only-here"])]
     ids = [service.add(1, f"metered-{number}", run_id=run)[0] for number, run in enumerate(runs)]
     page.goto(f"{service.url}/compare?ids={','.join(ids)}")
-    charts = page.get_by_role("img", name="The course of ")
+    charts = page.get_by_role("img", name="Chart of ")
     picker = page.locator(".q-field", has_text="Metrics")
-    expect(picker).to_contain_text("8 of 62 are drawn")
+    expect(picker).to_contain_text("8 of 62 shown")
     expect(charts).to_have_count(8)
     page.get_by_role("button", name="val 0/6").click()
     expect(page.get_by_role("button", name="val 6/6")).to_be_visible()
@@ -531,13 +531,13 @@ def test_any_metric_can_be_drawn_and_the_url_keeps_the_choice(service: Service, 
     expect(charts).to_have_count(7)
     page.reload()
     expect(charts).to_have_count(7)
-    expect(page.get_by_role("img", name="The course of zz-only-here of each experiment")).to_be_visible()
+    expect(page.get_by_role("img", name="Chart of zz-only-here by experiment")).to_be_visible()
     expect(page.get_by_role("button", name="val 6/6")).to_be_visible()
     page.get_by_role("button", name="system 0/45").click()
-    expect(page.locator(".q-notification")).to_contain_text("40 charts are drawn at most")
-    expect(picker).to_contain_text("40 of 62 are drawn")
+    expect(page.locator(".q-notification")).to_contain_text("At most 40 charts can be shown")
+    expect(picker).to_contain_text("40 of 62 shown")
     page.goto(f"{service.url}/compare?ids={','.join(ids)}&metric=gone&metric=loss")
-    expect(page.get_by_text("None of these has the metric gone.")).to_be_visible()
+    expect(page.get_by_text("None of these experiments has the metric gone.")).to_be_visible()
     expect(charts).to_have_count(1)
 
 

@@ -51,7 +51,7 @@ def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) 
     page.get_by_role("button", name="Run a template").first.click()
     page.get_by_label("Template", exact=True).click()
     page.get_by_role("option", name="pytorch-mnist").click()
-    page.get_by_role("button", name="Set its parameters").click()
+    page.get_by_role("button", name="Set parameters").click()
     page.get_by_label("epochs").fill("100")  # long enough to be watched
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("tab", name="Metrics").click()
