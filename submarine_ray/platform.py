@@ -35,6 +35,7 @@ from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.experiments.spool import Spools
 from submarine_ray.experiments.submit import Submitter
 from submarine_ray.experiments.tidying import Tidying
+from submarine_ray.experiments.values.upkeep import ValueUpkeep
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks.launching import Launching
 from submarine_ray.notebooks.perform import Notebooks
@@ -98,7 +99,8 @@ class Platform:
         self.follower = Follower(self.database)
         self.follower.add(self._changes.tell_all)
         self.follower.add_look(self.sessions.look_at_watched)
-        loops = (self.housekeeping, Loop("events", self.follower.tick))
+        values = Loop("values", ValueUpkeep(self.database, self.tracking).tick)
+        loops = (self.housekeeping, Loop("events", self.follower.tick), values)
         engines = (self.experiment_engine, self.notebook_engine, self.serving_engine, self.cluster_engine)
         self.background: tuple[Background, ...] = (*engines, *loops)
         self.loops: tuple[Loop, ...] = (

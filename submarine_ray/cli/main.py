@@ -290,11 +290,19 @@ def list_experiment(
         str | None, typer.Option(help="only those in this state: Running, Failed, Stopped and so on")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    filter: Annotated[str, typer.Option(help="a condition, as in 'metrics.loss < 0.1 and tag = demo'")] = "",
+    sort: Annotated[str, typer.Option(help="the field to sort by; '-' before it: the highest first")] = "",
+    column: Annotated[list[str] | None, typer.Option(help="show metrics.NAME or params.NAME (several times)")] = None,
     form: Output = Format.TABLE,
 ) -> None:
     """List experiments, newest first."""
     from submarine_ray.spec.experiment import ExperimentStatus
 
+    if filter or sort or column:
+        from submarine_ray.cli import tables
+
+        tables.experiments(client(), status, filter, sort, column or [], limit, form)
+        return
     params = {"pageSize": limit, **({"state": status} if status else {})}
     found = client().service.call("GET", "/api/v1/experiment", params=params)
     if form is not Format.TABLE:

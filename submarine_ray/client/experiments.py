@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.numbers import from_json
 
 _BASE = "/api/v1/experiment"
+_TABLE_ROWS = 1000  # of one request
 _NO_REPLICAS = ("submarine", "ray")
 SHORTEST_QUESTION, LONGEST_QUESTION = 0.1, 20.0  # seconds; well below the HTTP client's timeout
 
@@ -58,6 +59,28 @@ class ExperimentClient:
     def list_experiments_async(self, status: str | None = None) -> AsyncResult[list[dict[str, Any]]]:
         """The same as `list_experiments` without waiting: `.get()` has the answer, or raises its error."""
         return later(self.list_experiments, status)
+
+    def experiment_table(
+        self, filter: str = "", sort: str = "", columns: Sequence[str] = (), limit: int = 1000
+    ) -> list[dict[str, Any]]:
+        """Return experiments as rows, with what they logged of some columns.
+
+        Args:
+            filter: a condition, for example `metrics.loss < 0.1 and lr >= 1e-4 and tag = demo`.
+            sort: the field to sort by, for example `-metrics.accuracy`: with `-` the highest value comes first.
+            columns: `metrics.NAME` or `params.NAME`; each row has their values as floats and strings in `values`.
+            limit: the largest number of rows.
+        """
+        rows: list[dict[str, Any]] = []
+        asked: dict[str, Any] = {"filter": filter, "sort": sort, "columns": list(columns)}
+        size = min(limit, _TABLE_ROWS)
+        while len(rows) < limit:
+            page = {"page": len(rows) // size + 1, "pageSize": size}
+            found = self.service.call("GET", f"{_BASE}/table", params=asked | page)
+            rows += found
+            if len(found) < size:
+                break
+        return rows[:limit]
 
     def delete_experiment(self, id: str) -> dict[str, Any]:
         """Stop and delete an experiment; its registered models stay."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from pymysql.err import Error as DriverError
-from sqlalchemy import Connection, Engine, MetaData, Text, create_engine, event, text
-from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy import Connection, Engine, MetaData, String, Text, create_engine, event, text
+from sqlalchemy.dialects.mysql import LONGTEXT, VARCHAR
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -36,6 +36,11 @@ AWAY = (DatabaseUnavailable, OperationalError)
 
 # MySQL's TEXT ends at 64 KB; a spec with a long command must fit.
 LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+
+
+def exact_text(length: int) -> String:
+    """A text in which `Loss` and `loss` are two, on every database."""
+    return String(length).with_variant(VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
 class Table(DeclarativeBase):

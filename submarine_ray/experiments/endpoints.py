@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -17,17 +17,30 @@ from submarine_ray.core.envelope import JSON, Envelope, Reply, ok
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
-from submarine_ray.experiments import log_parts
+from submarine_ray.experiments import export, log_parts
+from submarine_ray.experiments.listing import TableQuery
 from submarine_ray.experiments.log_parts import MOST_LINES, Window
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
-from submarine_ray.spec.answers.base import Page
+from submarine_ray.spec.answers.base import NumberedPage, Page
 from submarine_ray.spec.answers.events import Event
-from submarine_ray.spec.answers.experiments import Attempt, Experiment, ExperimentLog, Metric, Param, Trial
+from submarine_ray.spec.answers.experiments import (
+    Attempt,
+    Experiment,
+    ExperimentLog,
+    ExperimentTableRow,
+    Metric,
+    Param,
+    Trial,
+)
 from submarine_ray.spec.experiment import ExperimentSpec
+from submarine_ray.spec.expressions import MAX_LENGTH
 from submarine_ray.spec.ledger import Beginning
 
 Tail = Annotated[int | None, Query(ge=1, le=MOST_LINES)]
 Number = Annotated[int | None, Query(ge=1, le=MAX_PAGE)]
+FilterText = Annotated[str, Query(max_length=MAX_LENGTH)]
+SortText = Annotated[str, Query(max_length=260)]
+Columns = Annotated[Sequence[str], Query()]
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 ASCII = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -70,6 +83,27 @@ def router(experiments: ExperimentService) -> APIRouter:
         else:
             found, attributes = experiments.page_after(status, tag, limit, cursor, state)
         return ok(found, attributes=attributes)
+
+    @routes.get("/table", summary="List experiments as a table, filtered and sorted by what they logged")
+    def table(
+        filter: FilterText = "",
+        sort: SortText = "",
+        columns: Columns = (),
+        page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1,
+        page_size: Annotated[int, Query(alias="pageSize", ge=1, le=MAX_LIMIT)] = 50,
+    ) -> Reply[list[ExperimentTableRow]]:
+        rows, total = experiments.table.page(TableQuery.read(filter, sort, columns), page, page_size)
+        return ok(rows, attributes=NumberedPage(total=total, page=page, page_size=page_size))
+
+    @routes.get("/table.csv", summary="Download a table of experiments", response_class=StreamingResponse)
+    def table_csv(filter: FilterText = "", sort: SortText = "", columns: Columns = ()) -> Response:
+        lines = export.lines(experiments.table, TableQuery.read(filter, sort, columns))
+        name = {"Content-Disposition": 'attachment; filename="experiments.csv"'}
+        return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=NO_SNIFFING | name)
+
+    @routes.get("/field", summary="List the names of parameters and metrics")
+    def fields(contains: Annotated[str, Query(max_length=250)] = "") -> Reply[list[str]]:
+        return ok([str(field) for field in experiments.table.fields(contains)])
 
     @routes.get("/{experiment_id}", summary="Get an experiment")
     def get(experiment_id: str) -> Reply[Experiment]:

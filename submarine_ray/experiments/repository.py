@@ -17,6 +17,8 @@ from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
 from submarine_ray.experiments.tables import AttemptRow, BegunRow, ExperimentRow, ExperimentTagRow
+from submarine_ray.experiments.values import repository as values
+from submarine_ray.experiments.values.conditions import Conditions, in_state
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Choices, Filter
 from submarine_ray.spec.quantities import Resources
@@ -32,6 +34,7 @@ def add(session: Session, row: ExperimentRow, happened: Iterable[Event], tags: I
     """Add an experiment. Raises AlreadyExists if the id is taken."""
     add_new(session, row, row.id)
     events.record(session, row.id, happened)
+    values.watch(session, row.id, row.accepted_ms)
     _add_tags(session, row.id, tags)
 
 
@@ -41,10 +44,11 @@ def find(session: Session, experiment_id: str, lock: bool = False) -> Experiment
     return session.scalars(query.with_for_update() if lock else query).first()
 
 
-def _query(wanted: Filter) -> Select[ExperimentRow]:
+def filtered(session: Session, wanted: Filter) -> Select[ExperimentRow]:
+    """The experiments that a filter finds, in no order."""
     query = select(ExperimentRow).where(_ALIVE if wanted.status is None else ExperimentRow.status == wanted.status)
     if wanted.state is not None:
-        query = query.where(*_in_state(wanted.state))
+        query = query.where(in_state(wanted.state))
     if wanted.owner is not None:
         query = query.where(ExperimentRow.owner == wanted.owner)
     if wanted.framework is not None:
@@ -59,33 +63,25 @@ def _query(wanted: Filter) -> Select[ExperimentRow]:
     if wanted.tag is not None:
         tagged = select(ExperimentTagRow.experiment_id).where(ExperimentTagRow.tag == wanted.tag)
         query = query.where(ExperimentRow.id.in_(tagged))
+    if wanted.expression is not None:
+        query = query.where(Conditions.of(session, wanted.expression, now_ms()).where(wanted.expression))
     return query
-
-
-def _in_state(state: str) -> Iterator[ColumnElement[bool]]:
-    stopped = ExperimentRow.reason == ExperimentStatus.STOPPED
-    if state == ExperimentStatus.STOPPED:
-        yield from (ExperimentRow.status == ExperimentStatus.FAILED, stopped)
-        return
-    yield ExperimentRow.status == state
-    if state == ExperimentStatus.FAILED:
-        yield or_(ExperimentRow.reason.is_(None), ~stopped)
 
 
 def page(session: Session, wanted: Filter, offset: int, limit: int | None) -> list[ExperimentRow]:
     """A page of experiments, newest first, from the `offset`th on."""
-    query = _query(wanted).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
+    query = filtered(session, wanted).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
     return list(session.scalars(query.offset(offset).limit(limit) if limit is not None else query))
 
 
 def page_after(session: Session, wanted: Filter, limit: int, cursor: Cursor | None) -> list[ExperimentRow]:
     """The experiments behind the cursor, newest first; one more than `limit`."""
-    query = _query(wanted).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
+    query = filtered(session, wanted).order_by(ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc())
     return list(session.scalars(after(query, ExperimentRow.accepted_ms, ExperimentRow.id, limit, cursor, True)))
 
 
 def count(session: Session, wanted: Filter) -> int:
-    return session.scalar(select(func.count()).select_from(_query(wanted).subquery())) or 0
+    return session.scalar(select(func.count()).select_from(filtered(session, wanted).subquery())) or 0
 
 
 def tags(session: Session, experiment_ids: Collection[str]) -> dict[str, list[str]]:
@@ -160,6 +156,7 @@ def keep_attempt(session: Session, row: ExperimentRow, ended: tuple[str, str | N
     run its log is, or will be.
     """
     status, reason, message = ended
+    values.watch(session, row.id, now_ms())
     session.merge(
         AttemptRow(
             submission=row.submission_id,
@@ -322,4 +319,5 @@ def _forget(session: Session, experiment_id: str) -> None:
     for table in (BegunRow, AttemptRow):
         session.execute(delete(table).where(table.experiment_id == experiment_id))
     events.forget(session, experiment_id)
+    values.forget(session, [experiment_id])
     set_tags(session, experiment_id, ())

@@ -25,6 +25,7 @@ from submarine_ray.core.paging import Cursor, split
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import answers, edits, logs, repository, tried
 from submarine_ray.experiments.ledger import Ledger
+from submarine_ray.experiments.listing import ExperimentTable
 from submarine_ray.experiments.log_service import LogService
 from submarine_ray.experiments.repository import DAY_MS
 from submarine_ray.experiments.results import ResultService
@@ -71,6 +72,7 @@ class ExperimentService(Line):
         self.ledger = Ledger(database, clusters.launches)
         self.attempts = AttemptService(database, self._row)
         self.logs = LogService(self._row, self.attempts.find, clusters, tracking, spools)
+        self.table = ExperimentTable(database)
         self.results = ResultService(self.attempts.find, tracking)
         clusters.add_user(self)
         admission.add_claimant(self)

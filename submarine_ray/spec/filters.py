@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from submarine_ray.spec.expressions import Expression
+
 
 @dataclass(frozen=True)
 class Filter:
     """Which experiments; deleted ones are shown only when asked for.
 
     `state` is the status as people see it, where what was stopped has not failed. `search` is a part of the name or
-    the id, `since_ms` the earliest time of acceptance (milliseconds since 1970).
+    the id, `since_ms` the earliest time of acceptance (milliseconds since 1970), `expression` a filter as text, read.
     """
 
     status: str | None = None
@@ -21,6 +23,7 @@ class Filter:
     since_ms: int | None = None
     cluster: str | None = None
     state: str | None = None
+    expression: Expression | None = None
 
 
 @dataclass(frozen=True)

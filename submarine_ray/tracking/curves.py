@@ -66,6 +66,7 @@ def _metrics(name: str) -> TableClause:
 
 _METRICS = _metrics("metrics")
 _LATEST = _metrics("latest_metrics")
+_PARAMS = table("params", column("run_uuid", String), column("key", String), column("value", String))
 _RUNS = table("runs", column("run_uuid", String), column("start_time", BigInteger))
 
 
@@ -126,6 +127,13 @@ def latest(database: Database, runs: Collection[str]) -> list[Latest]:
     with database.session() as session:
         rows = session.execute(query.order_by(_LATEST.c.key))
         return [Latest(run, key, _logged(value, is_nan), step, at) for run, key, value, is_nan, step, at in rows]
+
+
+def params(database: Database, runs: Collection[str]) -> list[tuple[str, str, str]]:
+    """(run, name, value) of each parameter of some runs, in the order of their names."""
+    query = select(_PARAMS.c.run_uuid, _PARAMS.c.key, _PARAMS.c.value).where(_PARAMS.c.run_uuid.in_(runs))
+    with database.session() as session:
+        return [(run, key, value) for run, key, value in session.execute(query.order_by(_PARAMS.c.key))]
 
 
 def marks(database: Database, runs: Collection[str]) -> dict[str, tuple[int, int]]:

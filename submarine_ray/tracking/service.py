@@ -202,6 +202,10 @@ class TrackingService:
         """The last value of each metric of some runs."""
         return curves.latest(self._tables(), runs)
 
+    def logged_params(self, runs: Collection[str]) -> list[tuple[str, str, str]]:
+        """(run, name, value) of each parameter of some runs."""
+        return curves.params(self._tables(), runs)
+
     def curves(
         self, runs: Collection[str], keys: Collection[str], axis: curves.Axis
     ) -> dict[curves.Curve, list[curves.Point]]:

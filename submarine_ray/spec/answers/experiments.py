@@ -110,6 +110,13 @@ class ExperimentSummary(Answer):
         return ExperimentStatus.seen(self.status, self.reason)
 
 
+class ExperimentTableRow(ExperimentSummary):
+    """An experiment in a table."""
+
+    values: dict[str, float | str]
+    """What it logged of the columns that were asked for: numbers, or texts where it is none."""
+
+
 class PodLog(Answer):
     """The log of one replica."""
 

@@ -1,0 +1,41 @@
+"""`submarine list experiment` with a filter, a sort order or columns of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from submarine_ray.cli import output
+from submarine_ray.cli.output import Format
+from submarine_ray.client.experiments import ExperimentClient
+from submarine_ray.spec.experiment import ExperimentStatus
+
+
+def experiments(
+    client: ExperimentClient,
+    status: str | None,
+    filter: str,
+    sort: str,
+    columns: Sequence[str],
+    limit: int,
+    form: Format,
+) -> None:
+    """Print a table of experiments, with what they logged."""
+    if status:
+        filter = f"status = '{status}'" + (f" and ({filter})" if filter else "")
+    rows = client.experiment_table(filter, sort, columns, limit)
+    if form is not Format.TABLE:
+        output.document(rows, form)
+        return
+    output.table(
+        "List of Experiments",
+        ("Name", "Id", "Tags", "Created Time", "Status", *columns),
+        [
+            (row["name"], row["experimentId"], ",".join(row["tags"]), row["acceptedTime"],
+             ExperimentStatus.seen(row["status"], row["reason"]), *(_cell(row["values"].get(one)) for one in columns))
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _cell(value: float | str | None) -> str:
+    return f"{value:.6g}" if isinstance(value, float | int) else value or ""

@@ -1,0 +1,151 @@
+"""Tables of experiments: filtered, sorted and paged by the database, with the values of chosen fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Select, asc, desc, func, select
+from sqlalchemy.orm import Session
+
+from submarine_ray.core.clock import now_ms
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.experiments import answers
+from submarine_ray.experiments import repository as experiments
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.values import repository
+from submarine_ray.experiments.values.conditions import TEXTS, Conditions, state_order
+from submarine_ray.experiments.values.repository import possible
+from submarine_ray.experiments.values.tables import ValueRow
+from submarine_ray.spec import expressions
+from submarine_ray.spec.answers.experiments import ExperimentTableRow
+from submarine_ray.spec.expressions import Field, FieldKind, Sort, WrongExpression
+from submarine_ray.spec.filters import Filter
+
+MOST_FIELDS = 1_000
+MOST_COLUMNS = 50
+Read = TypeVar("Read")
+Rows = Select[ExperimentRow]
+
+
+@dataclass(frozen=True)
+class TableQuery:
+    """Which experiments a table shows, in which order, and what of what they logged."""
+
+    filter: Filter = field(default_factory=Filter)
+    sort: Sort | None = None
+    columns: tuple[Field, ...] = ()
+
+    @classmethod
+    def read(
+        cls, filter: str = "", sort: str = "", columns: Sequence[str] = (), known: Filter | None = None
+    ) -> TableQuery:
+        """A query as users write it, besides what a `known` filter asks. Raises InvalidSpec."""
+        wanted = known or Filter()
+        if filter.strip():
+            wanted = replace(wanted, expression=_read("filter", expressions.read, filter))
+        order = _read("sort", Sort.read, sort) if sort else None
+        shown = dict.fromkeys(_read("columns", _logged, text) for text in columns)
+        if len(shown) > MOST_COLUMNS:
+            raise InvalidSpec(f"at most {MOST_COLUMNS} columns are shown at once", "columns")
+        return cls(wanted, order, tuple(shown))
+
+
+class ExperimentTable:
+    """Pages of experiments."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, query: TableQuery, number: int, size: int) -> tuple[list[ExperimentTableRow], int]:
+        """A page, newest first where no sort is given, and how many experiments there are in all. Those that have no
+        value of the field that sorts come last.
+        """
+        with self._database.session() as session:
+            rows = _page(session, query, (number - 1) * size, size)
+            return self._rows(session, rows, query.columns), experiments.count(session, query.filter)
+
+    def fields(self, part: str = "") -> list[Field]:
+        """The parameters and metrics there are whose names have a part, the first thousand by the alphabet."""
+        with self._database.session() as session:
+            return repository.fields(session, part, MOST_FIELDS)
+
+    def _rows(
+        self, session: Session, rows: Sequence[ExperimentRow], columns: Collection[Field]
+    ) -> list[ExperimentTableRow]:
+        ids = [row.id for row in rows]
+        tags = experiments.tags(session, ids)
+        values = repository.of_fields(session, ids, columns)
+        return [
+            ExperimentTableRow(
+                **answers.summary(row, tags.get(row.id, [])).model_dump(),
+                values={
+                    str(column): value.text if value.number is None else value.number
+                    for column, value in values.get(row.id, {}).items()
+                },
+            )
+            for row in rows
+        ]
+
+
+def _read(name: str, read: Callable[[str], Read], text: str) -> Read:
+    try:
+        return read(text)
+    except WrongExpression as failure:
+        raise InvalidSpec(str(failure), name) from failure
+
+
+def _logged(text: str) -> Field:
+    found = Field.read(text.replace("`", ""))
+    if found.kind is FieldKind.ATTRIBUTE:
+        raise WrongExpression(f"{found} is in each row already: choose metrics.NAME or params.NAME")
+    return found
+
+
+def _page(session: Session, query: TableQuery, offset: int, limit: int) -> list[ExperimentRow]:
+    """The rows from the `offset`th on. Each part of the order is a query of its own, which an index can answer: what
+    has a number, what has a text, what has neither.
+    """
+    rows: list[ExperimentRow] = []
+    for part in _parts(session, experiments.filtered(session, query.filter), query.sort):
+        found = list(session.scalars(part.offset(offset).limit(limit - len(rows))))
+        rows += found
+        if len(rows) == limit:
+            break
+        if found:
+            offset = 0
+        elif offset:
+            offset -= session.scalar(select(func.count()).select_from(part.order_by(None).subquery())) or 0
+    return rows
+
+
+def _parts(session: Session, query: Rows, sort: Sort | None) -> Iterator[Rows]:
+    newest = ExperimentRow.accepted_ms.desc(), ExperimentRow.id.desc()
+    if sort is None:
+        yield query.order_by(*newest)
+        return
+    if sort.field.kind is FieldKind.ATTRIBUTE:
+        by = _attribute(sort.field.name)
+        yield query.where(by.is_not(None)).order_by(by.desc() if sort.descending else by.asc(), *newest)
+        yield query.where(by.is_(None)).order_by(*newest)
+        return
+    names = repository.find_names(session, possible(sort.field))
+    ids = [names[name] for name in possible(sort.field) if name in names]
+    if ids:
+        having = query.join(ValueRow, ValueRow.experiment_id == ExperimentRow.id).where(ValueRow.name_id == ids[0])
+        ordered = desc if sort.descending else asc
+        last = ordered(ValueRow.experiment_id)
+        yield having.where(ValueRow.number.is_not(None)).order_by(ordered(ValueRow.number), last)
+        yield having.where(ValueRow.number.is_(None)).order_by(ordered(ValueRow.text), last)
+        query = query.where(ExperimentRow.id.not_in(select(ValueRow.experiment_id).where(ValueRow.name_id == ids[0])))
+    yield query.order_by(*newest)
+
+
+def _attribute(name: str) -> ColumnElement[str] | ColumnElement[int]:
+    if name == "status":
+        return state_order()
+    if name in TEXTS:
+        return TEXTS[name].expression  # type: ignore[return-value]
+    return Conditions({}, now_ms()).measure(name)

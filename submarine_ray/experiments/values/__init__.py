@@ -1,0 +1,1 @@
+"""Parameters and last metrics of experiments, by which tables are filtered and sorted."""

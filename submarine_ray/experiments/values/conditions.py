@@ -1,0 +1,146 @@
+"""Filters and sort orders (spec/expressions.py) as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, case, false, func, not_, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
+from submarine_ray.experiments.values import repository
+from submarine_ray.experiments.values.repository import Name, possible
+from submarine_ray.experiments.values.tables import ValueRow
+from submarine_ray.spec import expressions
+from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.expressions import (
+    Comparison,
+    Every,
+    Expression,
+    FieldKind,
+    Not,
+    Some,
+)
+
+Condition = ColumnElement[bool]
+
+TEXTS: Mapping[str, InstrumentedAttribute[str] | InstrumentedAttribute[str | None]] = {
+    "id": ExperimentRow.id,
+    "name": ExperimentRow.name,
+    "owner": ExperimentRow.owner,
+    "framework": ExperimentRow.framework,
+    "cluster": ExperimentRow.cluster,
+}
+
+
+def in_state(state: str) -> Condition:
+    """The state as people see it: what a user stopped has not failed."""
+    stopped = ExperimentRow.reason == ExperimentStatus.STOPPED
+    if state == ExperimentStatus.STOPPED:
+        return and_(ExperimentRow.status == ExperimentStatus.FAILED, stopped)
+    if state == ExperimentStatus.FAILED:
+        return and_(ExperimentRow.status == state, or_(ExperimentRow.reason.is_(None), ~stopped))
+    return ExperimentRow.status == state
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Makes conditions; `names` has the ids of the parameters and metrics that they speak of."""
+
+    names: Mapping[Name, int]
+    now_ms: int
+
+    @classmethod
+    def of(cls, session: Session, expression: Expression, now_ms: int) -> Conditions:
+        """With the names that an expression needs."""
+        names = [name for field in expressions.fields(expression) for name in possible(field)]
+        return cls(repository.find_names(session, names), now_ms)
+
+    def where(self, expression: Expression) -> Condition:
+        """The expression as a condition of a query of experiments."""
+        match expression:
+            case Every(parts=parts):
+                return and_(*map(self.where, parts))
+            case Some(parts=parts):
+                return or_(*map(self.where, parts))
+            case Not(part=part):
+                return not_(func.coalesce(self.where(part), false()))  # no owner: it is not that one
+            case Comparison(field=field):
+                return self._attribute(expression) if field.kind is FieldKind.ATTRIBUTE else self._logged(expression)
+
+    def measure(self, name: str) -> ColumnElement[int]:
+        """An attribute that is a time or a length of time, in milliseconds."""
+        if name == "created":
+            return ExperimentRow.accepted_ms.expression
+        if name == "finished":
+            return ExperimentRow.finished_ms.expression  # type: ignore[return-value]
+        if name == "age":
+            return self.now_ms - ExperimentRow.accepted_ms
+        return func.coalesce(ExperimentRow.finished_ms, self.now_ms) - ExperimentRow.running_ms
+
+    def _attribute(self, asked: Comparison) -> Condition:
+        name = asked.field.name
+        if name == "status":
+            found = or_(*(in_state(str(value)) for value in asked.values))
+            return found if asked.operator == "=" else not_(found)
+        if name == "tag":
+            return _tagged(asked)
+        if name in TEXTS:
+            found = _text(TEXTS[name], asked)
+            return or_(TEXTS[name].is_(None), found) if asked.operator.startswith("!") else found
+        factor = 1 if name in ("created", "finished") else 1000
+        return _ordered(self.measure(name), asked.operator, float(asked.values[0]) * factor)
+
+    def _logged(self, asked: Comparison) -> Condition:
+        ids = [self.names[name] for name in possible(asked.field) if name in self.names]
+        if not ids:
+            return false()
+        found = select(ValueRow.experiment_id).where(ValueRow.name_id.in_(ids), _value(asked))
+        return ExperimentRow.id.in_(found)
+
+
+def _value(asked: Comparison) -> Condition:
+    """Numbers are compared as numbers, whatever they are written like: 1e-3 is 0.001."""
+    first = str(asked.values[0])
+    number = expressions.number(first)
+    if asked.operator in ("<", "<=", ">", ">=") and number is not None:
+        return _ordered(ValueRow.number, asked.operator, number)
+    if asked.operator in ("~", "!~"):
+        return _text(ValueRow.text, asked)
+    numbers = [found for value in asked.values if (found := expressions.number(str(value))) is not None]
+    equal = or_(and_(ValueRow.number.is_not(None), ValueRow.number.in_(numbers)), ValueRow.text.in_(asked.values))
+    return equal if asked.operator == "=" else not_(equal)
+
+
+def _ordered(
+    column: ColumnElement[int] | InstrumentedAttribute[float | None], operator: str, limit: float
+) -> Condition:
+    match operator:
+        case "<":
+            return column < limit
+        case "<=":
+            return column <= limit
+        case ">":
+            return column > limit
+    return column >= limit
+
+
+def _text(column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], asked: Comparison) -> Condition:
+    if asked.operator in ("~", "!~"):
+        found = column.icontains(str(asked.values[0]), autoescape=True)
+    else:
+        found = column.in_([str(value) for value in asked.values])
+    return not_(found) if asked.operator.startswith("!") else found
+
+
+def _tagged(asked: Comparison) -> Condition:
+    plain = Comparison(asked.field, asked.operator.removeprefix("!") if asked.operator != "!=" else "=", asked.values)
+    tagged = select(ExperimentTagRow.experiment_id).where(_text(ExperimentTagRow.tag, plain))
+    found = ExperimentRow.id.in_(tagged)
+    return not_(found) if asked.operator.startswith("!") else found
+
+
+def state_order() -> ColumnElement[str]:
+    """The status as people see it, to sort by."""
+    return case((in_state(ExperimentStatus.STOPPED), ExperimentStatus.STOPPED), else_=ExperimentRow.status)

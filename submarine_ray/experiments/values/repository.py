@@ -1,0 +1,160 @@
+"""All SQL that keeps values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.values.tables import ValueLookRow, ValueNameRow, ValueRow
+from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.expressions import Field, FieldKind
+
+# Names in one statement: SQLite takes 32,766 parameters, and each name has two.
+AT_ONCE = 5_000
+
+Name = tuple[FieldKind, str]
+
+
+@dataclass(frozen=True)
+class Due:
+    """An experiment to look at, and whether nothing more can come of it."""
+
+    experiment_id: str
+    run_id: str | None
+    accepted_ms: int
+    is_final: bool
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value as it is kept: see ValueRow."""
+
+    number: float | None
+    text: str
+
+
+def watch(session: Session, experiment_id: str, now_ms: int) -> None:
+    """Look at the experiment's run from now on."""
+    session.merge(ValueLookRow(experiment_id=experiment_id, next_ms=now_ms))
+
+
+def take_due(session: Session, now_ms: int, next_ms: int, limit: int) -> list[Due]:
+    """Those that are to be looked at now; other services leave them alone until `next_ms`."""
+    query = select(ValueLookRow).where(ValueLookRow.next_ms <= now_ms).order_by(ValueLookRow.next_ms).limit(limit)
+    looks = list(session.scalars(query.with_for_update(skip_locked=True)))
+    ids = [look.experiment_id for look in looks]
+    rows = {row.id: row for row in session.scalars(select(ExperimentRow).where(ExperimentRow.id.in_(ids)))}
+    for look in looks:
+        look.next_ms = next_ms
+    gone = [id for id in ids if id not in rows or rows[id].status == ExperimentStatus.DELETED]
+    forget(session, gone)
+    return [
+        Due(row.id, row.run_id, row.accepted_ms, row.archived and row.status in ExperimentStatus.ENDED)
+        for id, row in rows.items()
+        if id not in gone
+    ]
+
+
+def is_due(session: Session, now_ms: int) -> bool:
+    query = select(ValueLookRow.experiment_id).where(ValueLookRow.next_ms <= now_ms).limit(1)
+    return session.scalar(query) is not None
+
+
+def again(session: Session, due: Mapping[str, int]) -> None:
+    """When each experiment is to be looked at next."""
+    rows = [{"experiment_id": id, "next_ms": next_ms} for id, next_ms in due.items()]
+    if rows:
+        session.execute(update(ValueLookRow), rows)
+
+
+def done(session: Session, ids: Collection[str]) -> None:
+    """Look at these no more."""
+    session.execute(delete(ValueLookRow).where(ValueLookRow.experiment_id.in_(ids)))
+
+
+def forget(session: Session, ids: Collection[str]) -> None:
+    """Drop what is known of deleted experiments."""
+    if ids:
+        done(session, ids)
+        session.execute(delete(ValueRow).where(ValueRow.experiment_id.in_(ids)))
+
+
+def find_names(session: Session, names: Iterable[Name]) -> dict[Name, int]:
+    """The ids of those names that there are."""
+    wanted = list(dict.fromkeys(names))
+    found: dict[Name, int] = {}
+    for first in range(0, len(wanted), AT_ONCE):
+        some = [(str(kind), name) for kind, name in wanted[first : first + AT_ONCE]]
+        query = select(ValueNameRow).where(tuple_(ValueNameRow.kind, ValueNameRow.name).in_(some))
+        found |= {(FieldKind(row.kind), row.name): row.id for row in session.scalars(query)}
+    return found
+
+
+def name_ids(session: Session, names: Collection[Name]) -> dict[Name, int]:
+    """The ids of names; those that are new get one. Raises IntegrityError if another service adds one just now."""
+    found = find_names(session, names)
+    if missing := [name for name in names if name not in found]:
+        session.execute(insert(ValueNameRow), [{"kind": str(kind), "name": name} for kind, name in missing])
+        found |= find_names(session, missing)
+    return found
+
+
+def known(session: Session, ids: Collection[str]) -> dict[str, dict[int, Value]]:
+    """The kept values of some experiments, by the ids of their names."""
+    found: dict[str, dict[int, Value]] = {id: {} for id in ids}
+    for row in session.scalars(select(ValueRow).where(ValueRow.experiment_id.in_(ids))):
+        found[row.experiment_id][row.name_id] = Value(row.number, row.text)
+    return found
+
+
+def replace(session: Session, found: Mapping[str, Mapping[int, Value]]) -> None:
+    """Keep the values of some experiments, by the ids of their names, instead of those before."""
+    before = known(session, found)
+    new: list[dict[str, object]] = []
+    changed: list[dict[str, object]] = []
+    for id, values in found.items():
+        for name_id, value in values.items():
+            if before[id].get(name_id) != value:
+                row = {"experiment_id": id, "name_id": name_id, "number": value.number, "text": value.text}
+                (changed if name_id in before[id] else new).append(row)
+        if gone := before[id].keys() - values.keys():
+            mine = ValueRow.experiment_id == id, ValueRow.name_id.in_(gone)
+            session.execute(delete(ValueRow).where(*mine))
+    if new:
+        session.execute(insert(ValueRow), new)
+    if changed:
+        session.execute(update(ValueRow), changed)
+
+
+def fields(session: Session, part: str, limit: int) -> list[Field]:
+    """The parameters and metrics whose names have a part, in the order of the alphabet."""
+    query = select(ValueNameRow).where(ValueNameRow.name.icontains(part, autoescape=True))
+    rows = session.scalars(query.order_by(ValueNameRow.name, ValueNameRow.kind).limit(limit))
+    return [Field(FieldKind(row.kind), row.name) for row in rows]
+
+
+def of_fields(session: Session, ids: Collection[str], fields: Collection[Field]) -> dict[str, dict[Field, Value]]:
+    """The values of some fields of some experiments."""
+    names = find_names(session, [name for field in fields for name in possible(field)])
+    by_id = {id: name for name, id in names.items()}
+    query = select(ValueRow).where(ValueRow.experiment_id.in_(ids), ValueRow.name_id.in_(by_id))
+    found: dict[str, dict[Name, Value]] = {}
+    for row in session.scalars(query):
+        found.setdefault(row.experiment_id, {})[by_id[row.name_id]] = Value(row.number, row.text)
+    return {
+        id: {field: values[name] for field in fields for name in reversed(possible(field)) if name in values}
+        for id, values in found.items()
+    }
+
+
+def possible(field: Field) -> tuple[Name, ...]:
+    """What a field may be: of a name alone, the metric rather than the parameter."""
+    if field.kind is FieldKind.ATTRIBUTE:
+        return ()
+    if field.kind is FieldKind.LOGGED:
+        return ((FieldKind.METRIC, field.name), (FieldKind.PARAM, field.name))
+    return ((field.kind, field.name),)

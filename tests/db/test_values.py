@@ -1,0 +1,138 @@
+"""Tables of experiments, filtered and sorted by what they logged, on SQLite and on a real MariaDB."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pytest
+from sqlalchemy.orm import Session
+
+from submarine_ray.core.database import Database
+from submarine_ray.core.errors import InvalidSpec
+from submarine_ray.experiments import repository as experiments
+from submarine_ray.experiments.listing import ExperimentTable, TableQuery
+from submarine_ray.experiments.values import repository
+from submarine_ray.experiments.values.repository import Value
+from submarine_ray.spec import expressions, numbers
+from submarine_ray.spec.expressions import FieldKind
+from tests.db.test_repository import row
+
+pytestmark = pytest.mark.db
+
+RUNS: list[tuple[str, dict[str, object], list[str], dict[str, str], dict[str, float]]] = [
+    ("e-1", {"name": "one", "owner": "anna"}, ["demo"], {"lr": "0.1", "opt": "adam"}, {"loss": 0.5, "val/acc": 0.9}),
+    ("e-2", {"name": "two", "owner": "ben"}, ["demo", "old"], {"lr": "1e-3", "opt": "SGD"}, {"loss": 0.25}),
+    ("e-3", {"name": "three", "status": "Failed"}, [], {"lr": "auto"}, {"loss": math.nan, "Loss": 7.0}),
+    ("e-4", {"name": "four", "status": "Failed", "reason": "Stopped"}, [], {}, {"lr": 0.0}),
+    ("e-5", {"name": "five", "status": "Deleted"}, ["demo"], {"lr": "0.1"}, {"loss": 0.1}),
+]
+
+
+@pytest.fixture
+def table(database: Database) -> ExperimentTable:
+    for place, (id, more, tags, params, metrics) in enumerate(RUNS):
+        with database.session(write=True) as session:
+            made = row(id, accepted_ms=1_000 + place, running_ms=2_000, finished_ms=3_000 + place * 1_000, **more)
+            experiments.add(session, made, [], tags)
+            store(session, id, params, metrics)
+    return ExperimentTable(database)
+
+
+def store(session: Session, id: str, params: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+    found = {(FieldKind.PARAM, name): Value(expressions.number(text), text) for name, text in params.items()}
+    for name, value in metrics.items():
+        found[FieldKind.METRIC, name] = Value(None if math.isnan(value) else value, str(numbers.to_json(value)))
+    ids = repository.name_ids(session, list(found))
+    repository.replace(session, {id: {ids[name]: value for name, value in found.items()}})
+
+
+def ids(table: ExperimentTable, text: str = "", sort: str = "", number: int = 1, size: int = 10) -> list[str]:
+    rows, _ = table.page(TableQuery.read(text, sort), number, size)
+    return [one.experiment_id for one in rows]
+
+
+def test_filters(table: ExperimentTable) -> None:
+    for text, found in {
+        "metrics.loss < 0.4": ["e-2"],
+        "val/acc > 0.8 and tag = demo": ["e-1"],
+        "params.lr = 0.001": ["e-2"],
+        "params.lr = auto": ["e-3"],
+        "lr = 0": ["e-4"],  # a metric, while the others' is a parameter
+        "metrics.Loss > 1": ["e-3"],
+        "params.lr != 0.1": ["e-3", "e-2"],
+        "not params.lr = 0.1": ["e-4", "e-3", "e-2"],
+        "opt ~ sg": ["e-2"],
+        "opt in (adam, SGD)": ["e-2", "e-1"],
+        "opt = sgd": [],
+        "nothing = 1": [],
+        "status = stopped": ["e-4"],
+        "status = Failed": ["e-3"],
+        "status != failed and status != stopped": ["e-2", "e-1"],
+        "owner = anna": ["e-1"],
+        "owner != anna": ["e-4", "e-3", "e-2"],
+        "not owner = anna": ["e-4", "e-3", "e-2"],
+        "tag != old": ["e-4", "e-3", "e-1"],
+        "tag ~ ol or name = three": ["e-3", "e-2"],
+        "duration > 2s": ["e-4", "e-3"],
+        "created < 1970-01-01T00:00:01.001": ["e-1"],
+        "age < 1d": [],
+        "metrics.loss < 1 or name ~ o": ["e-4", "e-2", "e-1"],
+    }.items():
+        assert ids(table, text) == found, text
+    for wrong in (
+        {"filter": "lr <"},
+        {"sort": "tag"},
+        {"columns": ["name"]},
+        {"columns": [f"c{n}" for n in range(51)]},
+    ):
+        with pytest.raises(InvalidSpec) as failure:
+            TableQuery.read(**wrong)
+        assert failure.value.field == next(iter(wrong))
+
+
+def test_sort_orders_and_pages(table: ExperimentTable) -> None:
+    for sort, found in {
+        "": ["e-4", "e-3", "e-2", "e-1"],
+        "created": ["e-1", "e-2", "e-3", "e-4"],
+        "metrics.loss": ["e-2", "e-1", "e-3", "e-4"],  # a number, NaN, nothing
+        "-metrics.loss": ["e-1", "e-2", "e-3", "e-4"],
+        "params.lr": ["e-2", "e-1", "e-3", "e-4"],
+        "-owner": ["e-2", "e-1", "e-4", "e-3"],
+        "-duration": ["e-4", "e-3", "e-2", "e-1"],
+        "name": ["e-4", "e-1", "e-3", "e-2"],
+        "unknown": ["e-4", "e-3", "e-2", "e-1"],
+        "status": ["e-2", "e-1", "e-3", "e-4"],
+    }.items():
+        assert ids(table, sort=sort) == found, sort
+        for size in (1, 2, 3):
+            paged = [id for number in (1, 2, 3, 4, 5) for id in ids(table, sort=sort, number=number, size=size)]
+            assert paged == found, (sort, size)
+    assert ids(table, "tag = demo", "-metrics.loss") == ["e-1", "e-2"]
+
+
+def test_values_of_columns(table: ExperimentTable) -> None:
+    query = TableQuery.read(columns=["metrics.loss", "params.lr", "lr", "metrics.none"])
+    rows, total = table.page(query, 1, 3)
+    assert total == 4 and [one.values for one in rows] == [
+        {"lr": 0.0},
+        {"metrics.loss": "NaN", "params.lr": "auto", "lr": "auto"},
+        {"metrics.loss": 0.25, "params.lr": 0.001, "lr": 0.001},
+    ]
+    assert [str(field) for field in table.fields("o")] == ["metrics.Loss", "metrics.loss", "params.opt"]
+
+
+def test_only_what_differs_is_written_and_all_goes_with_the_experiment(
+    database: Database, table: ExperimentTable
+) -> None:
+    with database.session(write=True) as session:
+        store(session, "e-1", {"lr": "0.1"}, {"loss": 0.75, "new": 1.0})
+    with database.session() as session:
+        names = repository.find_names(session, [(FieldKind.METRIC, "loss"), (FieldKind.METRIC, "new")])
+        found = repository.known(session, ["e-1"])["e-1"]
+    assert len(found) == 3 and {found[id].number for id in names.values()} == {0.75, 1.0}
+    with database.session(write=True) as session:
+        assert repository.is_due(session, 10_000)
+        repository.forget(session, ["e-1"])
+        assert repository.known(session, ["e-1"]) == {"e-1": {}}
+    assert "e-1" not in ids(table, "lr < 10")
