@@ -18,7 +18,7 @@ from submarine_ray.core.errors import NotFound
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
 from submarine_ray.experiments import export, log_parts
-from submarine_ray.experiments.listing import TableQuery
+from submarine_ray.experiments.listing import read_query
 from submarine_ray.experiments.log_parts import MOST_LINES, Window
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.answers.base import NumberedPage, Page
@@ -92,12 +92,12 @@ def router(experiments: ExperimentService) -> APIRouter:
         page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1,
         page_size: Annotated[int, Query(alias="pageSize", ge=1, le=MAX_LIMIT)] = 50,
     ) -> Reply[list[ExperimentTableRow]]:
-        rows, total = experiments.table.page(TableQuery.read(filter, sort, columns), page, page_size)
+        rows, total = experiments.table.page(read_query(filter, sort, columns), page, page_size)
         return ok(rows, attributes=NumberedPage(total=total, page=page, page_size=page_size))
 
     @routes.get("/table.csv", summary="Download a table of experiments", response_class=StreamingResponse)
     def table_csv(filter: FilterText = "", sort: SortText = "", columns: Columns = ()) -> Response:
-        lines = export.lines(experiments.table, TableQuery.read(filter, sort, columns))
+        lines = export.lines(experiments.table, read_query(filter, sort, columns))
         name = {"Content-Disposition": 'attachment; filename="experiments.csv"'}
         return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=NO_SNIFFING | name)
 

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from submarine_ray.experiments.listing import ExperimentTable, TableQuery
+from submarine_ray.experiments.listing import ExperimentTable
 from submarine_ray.spec.answers.experiments import ExperimentTableRow
+from submarine_ray.spec.filters import TableQuery
 
 MOST_ROWS, AT_ONCE = 100_000, 1_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

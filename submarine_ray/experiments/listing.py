@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Collection, Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Select, asc, desc, func, select
 from sqlalchemy.orm import Session
@@ -19,38 +17,12 @@ from submarine_ray.experiments.values import repository
 from submarine_ray.experiments.values.conditions import TEXTS, Conditions, state_order
 from submarine_ray.experiments.values.repository import possible
 from submarine_ray.experiments.values.tables import ValueRow
-from submarine_ray.spec import expressions
 from submarine_ray.spec.answers.experiments import ExperimentTableRow
 from submarine_ray.spec.expressions import Field, FieldKind, Sort, WrongExpression
-from submarine_ray.spec.filters import Filter
+from submarine_ray.spec.filters import TableQuery
 
 MOST_FIELDS = 1_000
-MOST_COLUMNS = 50
-Read = TypeVar("Read")
 Rows = Select[ExperimentRow]
-
-
-@dataclass(frozen=True)
-class TableQuery:
-    """Which experiments a table shows, in which order, and what of what they logged."""
-
-    filter: Filter = field(default_factory=Filter)
-    sort: Sort | None = None
-    columns: tuple[Field, ...] = ()
-
-    @classmethod
-    def read(
-        cls, filter: str = "", sort: str = "", columns: Sequence[str] = (), known: Filter | None = None
-    ) -> TableQuery:
-        """A query as users write it, besides what a `known` filter asks. Raises InvalidSpec."""
-        wanted = known or Filter()
-        if filter.strip():
-            wanted = replace(wanted, expression=_read("filter", expressions.read, filter))
-        order = _read("sort", Sort.read, sort) if sort else None
-        shown = dict.fromkeys(_read("columns", _logged, text) for text in columns)
-        if len(shown) > MOST_COLUMNS:
-            raise InvalidSpec(f"at most {MOST_COLUMNS} columns are shown at once", "columns")
-        return cls(wanted, order, tuple(shown))
 
 
 class ExperimentTable:
@@ -90,18 +62,12 @@ class ExperimentTable:
         ]
 
 
-def _read(name: str, read: Callable[[str], Read], text: str) -> Read:
+def read_query(filter: str, sort: str, columns: Sequence[str]) -> TableQuery:
+    """A query as users write it. Raises InvalidSpec."""
     try:
-        return read(text)
+        return TableQuery.read(filter, sort, columns)
     except WrongExpression as failure:
-        raise InvalidSpec(str(failure), name) from failure
-
-
-def _logged(text: str) -> Field:
-    found = Field.read(text.replace("`", ""))
-    if found.kind is FieldKind.ATTRIBUTE:
-        raise WrongExpression(f"{found} is in each row already: choose metrics.NAME or params.NAME")
-    return found
+        raise InvalidSpec(str(failure), failure.parameter) from failure
 
 
 def _page(session: Session, query: TableQuery, offset: int, limit: int) -> list[ExperimentRow]:

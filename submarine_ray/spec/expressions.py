@@ -70,7 +70,13 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
 
 
 class WrongExpression(ValueError):
-    """A filter that cannot be read: the message says what is wrong, and at which character."""
+    """A filter that cannot be read: the message says what is wrong, and at which character; `parameter` is the part of
+    a query that has it (spec/filters.py).
+    """
+
+    def __init__(self, message: str, parameter: str = "filter") -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 @dataclass(frozen=True)
@@ -235,7 +241,7 @@ class _Reader:
             return self._one_of(field)
         token = self._take("operator", f"an operator (= != < <= > >= ~ in) after {field}")
         operator = "=" if token.text == "==" else token.text
-        allowed = _operators(field)
+        allowed = operators(field)
         if operator not in allowed:
             raise _wrong(token.at, f"{field} is compared with {' '.join(allowed)}, not with {token.text}")
         return Comparison(field, operator, (self._value(field, operator),))
@@ -257,7 +263,7 @@ class _Reader:
             raise _wrong(token.at, str(failure)) from failure
 
     def _one_of(self, field: Field) -> Comparison:
-        if "=" not in (allowed := _operators(field)):
+        if "=" not in (allowed := operators(field)):
             raise WrongExpression(f"{field} is compared with {' '.join(allowed)}, not with in")
         self._expect("(")
         values = [self._value(field, "=")]
@@ -320,7 +326,8 @@ class _Reader:
         return _wrong(token.at, f"expected {what}, not {token.text!r}")
 
 
-def _operators(field: Field) -> tuple[str, ...]:
+def operators(field: Field) -> tuple[str, ...]:
+    """Those that a field is compared with."""
     if field.kind is not FieldKind.ATTRIBUTE:
         return OPERATORS
     if ATTRIBUTES[field.name] is not ValueKind.TEXT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote, urlencode
 
 MAX_COMPARED = 20
@@ -15,10 +15,16 @@ def experiment(experiment_id: str, **parts: str | int | None) -> str:
     return f"/experiments/{quote(experiment_id, safe='')}" + (f"?{urlencode(said)}" if said else "")
 
 
-def experiments(**filters: str) -> str:
-    """The table of experiments, filtered."""
+def experiments(**filters: str | Sequence[str]) -> str:
+    """The table of experiments, filtered; a filter may have several values."""
     said = {name: value for name, value in filters.items() if value}
-    return "/experiments" + (f"?{urlencode(said)}" if said else "")
+    return "/experiments" + (f"?{urlencode(said, doseq=True)}" if said else "")
+
+
+def experiments_csv(filter: str, sort: str, columns: Sequence[str]) -> str:
+    """A table of experiments as a file."""
+    said = {"filter": filter, "sort": sort, "columns": columns}
+    return f"/api/v1/experiment/table.csv?{urlencode({n: v for n, v in said.items() if v}, doseq=True)}"
 
 
 def attempt(experiment_id: str, number: int | None) -> str:

@@ -3,85 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nicegui import ui
 from starlette.requests import Request
 
-from submarine_ray.core.clock import now_ms
-from submarine_ray.spec.answers.experiments import ExperimentSummary
+from submarine_ray.spec.answers.experiments import ExperimentSummary, ExperimentTableRow
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.filters import Filter
-from submarine_ray.workbench import addresses, dialogs, parts
+from submarine_ray.spec.expressions import Field, WrongExpression
+from submarine_ray.workbench import addresses, columns, dialogs, parts
+from submarine_ray.workbench.filter_field import FilterField
 from submarine_ray.workbench.layout import Bench, Page
-from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.query_cache import run_query
+from submarine_ray.workbench.table_view import View
 
 SIZE = 25
-PERIODS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400}
 _PERIOD_NAMES = {"hour": "Last hour", "day": "Last 24 hours", "week": "Last 7 days", "month": "Last 30 days"}
 # Whose message says more than the state.
 _TOLD = (ExperimentStatus.FAILED, ExperimentStatus.ACCEPTED, ExperimentStatus.CREATED)
-COLUMNS = (
-    Column("name", "Name", "named"),
-    Column("seen", "Status", "status"),
-    Column("owner", "Owner", wide=True),
-    Column("framework", "Framework", wide=True),
-    Column("tags", "Tags", "chips", wide=True),
-    Column("cluster", "Cluster", wide=True),
-    Column("acceptedTime", "Created", "ago"),
-    Column("duration", "Duration", "taken", wide=True),
-)
-
-
-@dataclass(frozen=True)
-class View:
-    """What the table shows; its fields are the URL's."""
-
-    q: str = ""
-    status: str = ""
-    owner: str = ""
-    framework: str = ""
-    tag: str = ""
-    since: str = ""
-    cluster: str = ""
-    page: int = 1
-
-    @classmethod
-    def of(cls, request: Request) -> View:
-        """Raises InvalidSpec for nothing: what is not understood is left out."""
-        given = request.query_params
-        number = given.get("page", "1")
-        texts = ("q", "status", "owner", "framework", "tag", "since", "cluster")
-        known = {name: given.get(name, "")[:250] for name in texts}
-        known["status"] = (
-            known["status"] if known["status"] in (*ExperimentStatus.SEEN, ExperimentStatus.DELETED) else ""
-        )
-        known["since"] = known["since"] if known["since"] in PERIODS else ""
-        return cls(**known, page=max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1)
-
-    @property
-    def url(self) -> str:
-        return addresses.experiments(**asdict(self) | {"page": str(self.page) if self.page > 1 else ""})
-
-    @property
-    def is_filtered(self) -> bool:
-        return replace(self, page=1) != View()
-
-    @property
-    def filter(self) -> Filter:
-        is_deleted = self.status == ExperimentStatus.DELETED
-        return Filter(
-            status=self.status if is_deleted else None,
-            state=None if is_deleted else self.status or None,
-            tag=self.tag or None,
-            owner=self.owner or None,
-            framework=self.framework or None,
-            search=self.q.strip() or None,
-            since_ms=now_ms() - PERIODS[self.since] * 1000 if self.since else None,
-            cluster=self.cluster or None,
-        )
 
 
 def shown(summary: ExperimentSummary) -> dict[str, object]:
@@ -97,6 +37,11 @@ def shown(summary: ExperimentSummary) -> dict[str, object]:
     }
 
 
+def values(row: ExperimentTableRow, logged: Sequence[str]) -> dict[str, object]:
+    """What a row shows in the columns of parameters and metrics."""
+    return {f"value{place}": parts.short(row.values.get(name)) for place, name in enumerate(logged)}
+
+
 def add(bench: Bench) -> None:
     @bench.route("/experiments")
     async def experiments(request: Request) -> None:
@@ -110,10 +55,12 @@ class _Table:
         self._clusters = bench.services.clusters
         self._page = page
         self._view = view
+        self._fields: list[Field] = []
 
     async def draw(self) -> None:
         filters = await asyncio.to_thread(self._experiments.filters)
         clusters = await asyncio.to_thread(self._clusters.names)
+        self._fields = await asyncio.to_thread(self._experiments.table.fields)
         with parts.row():
             parts.heading("Experiments", 1).classes("grow")
             parts.button("New experiment", lambda: ui.navigate.to("/experiments/new"), "add", "main")
@@ -121,7 +68,7 @@ class _Table:
             search = ui.input(
                 placeholder="Search by name or ID",
                 value=self._view.q,
-                on_change=lambda event: self._show(q=event.value or ""),
+                on_change=lambda event: self._show(self._view.changed(q=event.value or "")),
             )
             search.props('dense outlined clearable debounce=250 aria-label="Search by name or ID" data-search')
             self._choice(
@@ -132,13 +79,32 @@ class _Table:
             self._choice("Tag", "tag", {name: name for name in filters.tags})
             self._choice("Cluster", "cluster", {name: name for name in clusters})
             self._choice("Created", "since", _PERIOD_NAMES)
+        with parts.row():
+            self._filter = FilterField(
+                self._view.filter,
+                self._fields,
+                {"status": ExperimentStatus.SEEN, "tag": filters.tags, "owner": filters.owners,
+                 "framework": filters.frameworks, "cluster": clusters},
+                lambda text: self._show(self._view.changed(filter=text)),
+            )  # fmt: skip
+            parts.button("Columns", self._choose_columns, "view_column")
+            self._csv = parts.link("CSV", self._view.csv, classes="small")
         self._actions = parts.row()
-        self._table = parts.table(COLUMNS, [], "experimentId", "Experiments", select=True)
-        self._table.on_select(self._draw_actions)
+        self._place = ui.element("div")
         self._below = parts.row()
         self._nothing = ui.element("div")
+        self._draw_table()
         await self._load()
         self._page.live(self._load, "experiment-")
+
+    def _draw_table(self) -> None:
+        """The table itself, anew when its columns or its order change."""
+        self._place.clear()
+        with self._place:
+            drawn = columns.drawn(self._view.columns)
+            self._table = parts.table(drawn, [], "experimentId", "Experiments", select=True, sort=self._view.sort)
+        self._table.on_select(self._draw_actions)
+        self._table.on("sort", lambda event: self._sort(event.args))
 
     def _choice(self, label: str, name: str, options: dict[str, str]) -> None:
         value = getattr(self._view, name)
@@ -146,24 +112,46 @@ class _Table:
             {"": "Any", **options, **({value: value} if value else {})},
             label=label,
             value=value,
-            on_change=lambda event: self._show(1, **{name: event.value or ""}),
+            on_change=lambda event: self._show(self._view.changed(**{name: event.value or ""})),
         )
         choice.props("dense outlined options-dense").style("min-width: 128px")
 
-    async def _show(self, page: int = 1, **filters: str) -> None:
-        values = asdict(self._view)
-        values.update(filters, page=page)
-        self._view = View(**values)
+    async def _choose_columns(self) -> None:
+        there = [str(field) for field in await asyncio.to_thread(self._experiments.table.fields)]
+        if found := await columns.chosen(self._view.columns, there):
+            await self._arrange(replace(self._view, column=() if found == tuple(columns.COLUMNS) else found))
+
+    async def _sort(self, name: object) -> None:
+        if isinstance(name, str):
+            await self._arrange(self._view.changed(sort=self._view.sorted_by(name)))
+
+    async def _arrange(self, view: View) -> None:
+        """Show a view whose columns or order are others."""
+        self._view = view
+        self._draw_table()
+        await self._show(view)
+
+    async def _show(self, view: View) -> None:
+        self._view = view
         ui.navigate.history.replace(self._view.url)
         self._table.selected.clear()
+        self._csv._props["href"] = self._view.csv
+        self._csv.update()
         await self._load()
 
     async def _load(self) -> None:
-        found, total = await run_query(self._experiments.summaries, self._view.filter, self._view.page, SIZE)
-        if not found and total and self._view.page > 1:  # the last page has become empty
-            await self._show(page=-(-total // SIZE))
+        try:
+            query = self._view.query()
+        except WrongExpression as failure:
+            self._filter.refuse(str(failure))
             return
-        parts.replace_rows(self._table, [shown(summary) for summary in found])
+        self._filter.refuse(None)
+        found, total = await run_query(self._experiments.table.page, query, self._view.page, SIZE)
+        if not found and total and self._view.page > 1:  # the last page has become empty
+            await self._show(replace(self._view, page=-(-total // SIZE)))
+            return
+        logged = columns.logged(self._view.columns)
+        parts.replace_rows(self._table, [shown(row) | values(row, logged) for row in found])
         kept = {one.experiment_id for one in found}
         self._table.selected = [row for row in self._table.selected if row["experimentId"] in kept]
         self._table.set_visibility(bool(found))
@@ -188,7 +176,9 @@ class _Table:
                 ("Next page", "chevron_right", self._view.page + 1, last < total),
                 ("Last page", "last_page", -(-total // SIZE), last < total),
             ):
-                parts.icon_button(label, icon, lambda number=number: self._show(page=number)).set_enabled(possible)
+                parts.icon_button(
+                    label, icon, lambda number=number: self._show(replace(self._view, page=number))
+                ).set_enabled(possible)
 
     def _draw_actions(self) -> None:
         chosen = list(self._table.selected)

@@ -13,6 +13,7 @@ from nicegui.helpers import should_await
 
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.spec.numbers import is_finite, to_json
+from submarine_ray.workbench import cells
 from submarine_ray.workbench.query_cache import Asked, Found, off_the_loop, run_query
 
 UNDO_SECONDS = 15.0
@@ -272,9 +273,10 @@ def notice(message: str, bad: bool = False) -> TextElement:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `kind`: text, wrap, mono, link (to the row's `href`), named (a link,
-    and the row's `why` below it), status (coloured by the row's
-    `state`), ago, taken (between the row's `from` and `to`) or chips. `wide` ones are left out on a phone.
+    """A column of a table. `kind`: text, wrap, mono, link (to the row's `href`), named (a link, and the row's `why`
+    below it), status (coloured by the row's `state`), ago, taken (between the row's `from` and `to`), value (a number)
+    or chips. `wide` ones are left out on a phone. `sortable` ones are sorted in the browser; with `sort`, a press on
+    the heading is told by the event `sort` with that name. `title` is shown on hover.
     """
 
     name: str
@@ -283,33 +285,23 @@ class Column:
     wide: bool = False
     sortable: bool = False
     right: bool = False
-
-
-_CELLS = {
-    "text": '<span class="cut" :title="props.value">{{ props.value }}</span>',
-    "wrap": '<span class="anywhere">{{ props.value }}</span>',
-    "mono": '<span class="mono cut" :title="props.value">{{ props.value }}</span>',
-    "link": '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>',
-    "named": (
-        '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>'
-        '<span v-if="props.row.why" class="cut why quiet small" :title="props.row.why">{{ props.row.why }}</span>'
-    ),
-    "status": '<span class="badge" :data-state="props.row.state">{{ props.value }}</span>',
-    "ago": "<time-ago :at=\"props.value || ''\"></time-ago>",
-    "taken": "<time-taken :from=\"props.row.from || ''\" :to=\"props.row.to || ''\"></time-taken>",
-    "chips": '<span v-for="one in props.value" class="chip" style="margin-right:4px">{{ one }}</span>',
-}
-_SELECT_ALL = '<q-checkbox dense v-model="props.selected" aria-label="Select all rows shown"></q-checkbox>'
-_SELECT = (
-    '<q-checkbox dense v-model="props.selected" '
-    ":aria-label=\"'Select ' + (props.row.name || props.row.KEY)\"></q-checkbox>"
-)
+    sort: str = ""
+    title: str = ""
 
 
 def table(
-    columns: Sequence[Column], rows: list[Row], key: str, label: str, select: bool = False, page: int = 0
+    columns: Sequence[Column],
+    rows: list[Row],
+    key: str,
+    label: str,
+    select: bool = False,
+    page: int = 0,
+    sort: str = "",
 ) -> ui.table:
-    """A table; `rows` of it may be replaced. `page`: rows a page, 0 for all."""
+    """A table; `rows` of it may be replaced. `page`: rows a page, 0 for all. `sort`: the column that the rows are
+    sorted by, with `-` before it if the highest comes first.
+    """
+    order = {sort.removeprefix("-"): "descending" if sort.startswith("-") else "ascending"}
     made = ui.table(
         columns=[
             {
@@ -318,6 +310,9 @@ def table(
                 "field": column.name,
                 "align": "right" if column.right else "left",
                 "sortable": column.sortable,
+                "sort": column.sort,
+                "title": column.title,
+                "order": order.get(column.sort),
                 "classes": "wide-only" if column.wide else "",
                 "headerClasses": "wide-only" if column.wide else "",
             }
@@ -330,10 +325,12 @@ def table(
     ).props("flat dense" + ("" if page else " hide-pagination"))
     made._props.update({"role": "region", "aria-label": label})
     for column in columns:
-        made.add_slot(f"body-cell-{column.name}", f'<q-td :props="props">{_CELLS[column.kind]}</q-td>')
+        made.add_slot(f"body-cell-{column.name}", f'<q-td :props="props">{cells.CELLS[column.kind]}</q-td>')
+    if any(column.sort for column in columns):
+        made.add_slot("header-cell", cells.HEADING)
     if select:
-        made.add_slot("header-selection", _SELECT_ALL)
-        made.add_slot("body-selection", _SELECT.replace("KEY", key))
+        made.add_slot("header-selection", cells.SELECT_ALL)
+        made.add_slot("body-selection", cells.SELECT.replace("KEY", key))
     return made
 
 

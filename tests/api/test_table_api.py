@@ -16,6 +16,7 @@ from submarine_ray.experiments import repository
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.values.tables import ValueLookRow
 from submarine_ray.platform import Platform
+from submarine_ray.spec.spool.batches import Batch, Points
 from tests.conftest import wait_until
 from tests.db.test_repository import row
 from tests.service import own_run
@@ -48,8 +49,8 @@ def running(platform: Platform, tag: str, name: str, params: Mapping[str, str], 
 
 
 def log(platform: Platform, run: str, metrics: Mapping[str, float], step: int = 0) -> None:
-    for key, value in metrics.items():
-        platform.tracking.client().log_metric(run, key, value, step=step)
+    rows = [(key, value, step, 1_000 + step) for key, value in metrics.items()]
+    platform.tracking.points.append(run, Batch("test", None, step + 1, Points.of(rows)))
 
 
 def shown(api: httpx.Client, **asked: Any) -> list[tuple[str, dict[str, Any]]]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -22,6 +22,7 @@ from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments.tables import AttemptRow, ExperimentRow, ExperimentTagRow
+from submarine_ray.experiments.values.tables import ValueLookRow
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.home import Home
 from tests.conftest import SUBMARINE, RunningPlatform, free_port, users_environment, wait_until
@@ -152,6 +153,11 @@ class Service:
                 session.add(ExperimentRow(generation=1, next_check_ms=None, **row))
                 ids.append(str(row["id"]))
         return ids
+
+    def watch(self, ids: Iterable[str]) -> None:
+        """Let the service read what these experiments have logged, as it does with those that it accepts."""
+        with self.database.session(write=True) as session:
+            session.add_all(ValueLookRow(experiment_id=id, next_ms=0) for id in ids)
 
     def attempt(self, id: str, number: int, cmd: str, **values: object) -> None:
         """An attempt of an experiment that another has followed."""

@@ -18,6 +18,7 @@ from playwright.sync_api import Error as PlaywrightError
 
 from submarine_ray.spec.zips import zipped
 from tests.browser.conftest import EXPERIMENTS, HOSTILE, Service
+from tests.conftest import wait_until
 
 PLACES = (
     "/", "/experiments", "/experiments/new", "/templates", "/environments", "/notebooks", "/models", "/endpoints",
@@ -106,6 +107,42 @@ def test_a_new_experiment_appears_by_itself(service: Service, page: Page) -> Non
     spec = {"meta": {"name": "comes-later", "framework": "Shell", "cmd": "true"}, "spec": {"Worker": {}}}
     assert httpx.post(f"{service.url}/api/v1/experiment", json=spec, timeout=20).status_code == 200
     expect(page.locator(NAMES)).to_have_text(["comes-later"])
+
+
+def test_a_table_shows_sorts_and_filters_what_was_logged(service: Service, page: Page) -> None:
+    """The columns, the order and the filter stand in the URL, which may be shared."""
+    for name, lr, losses in (("low", 0.1, [0.9, 0.25]), ("high", 0.01, [0.75]), ("middle", 0.001, [0.5])):
+        service.watch(service.add(1, f"measured-{name}", run_id=service.run({"lr": lr}, {"val/loss": losses})))
+    service.watch(service.add(1, "measured-nothing"))
+    wait_until(lambda: "measured-low" in service.cli("list", "experiment", "--filter", "val/loss < 0.3"), 60, "read")
+    page.goto(f"{service.url}/experiments?q=measured")
+    page.get_by_role("button", name="Columns").click()
+    for name in ("metrics.val/loss", "params.lr"):
+        page.get_by_label("Add a column").fill(name)
+        page.get_by_role("option", name=name).click()
+    page.get_by_role("button", name="Move params.lr up").click()
+    page.get_by_role("button", name="Remove Owner").click()
+    page.get_by_role("button", name="Show").click()
+    heads = page.locator("thead th")
+    expect(heads.nth(-2)).to_have_text("lr")
+    expect(heads.nth(-1)).to_have_text("val/loss")
+    heads.nth(-1).get_by_role("button").click()
+    names = ["measured-low", "measured-middle", "measured-high", "measured-nothing"]
+    expect(page.locator(NAMES)).to_have_text(names)
+    expect(heads.nth(-1)).to_have_attribute("aria-sort", "ascending")
+    expect(page.locator("tbody tr").first.locator("td").nth(-1)).to_have_text("0.25")
+    page.get_by_label("Filter").fill("lr < 0.05 and val/loss <")
+    expect(page.get_by_text("the filter ends where a value for val/loss is expected")).to_be_visible()
+    expect(page.locator(NAMES)).to_have_text(names)
+    page.get_by_label("Filter").fill("lr < 0.05 and me")
+    expect(page.locator("datalist option").first).to_have_attribute("value", "lr < 0.05 and metrics.val/loss ")
+    page.get_by_label("Filter").fill("lr < 0.05 and val/loss < 1")
+    expect(page.locator(NAMES)).to_have_text(["measured-middle", "measured-high"])
+    expect(page).to_have_url(re.compile("filter=.*sort=metrics.val%2Floss.*column=params.lr"))
+    page.reload()
+    expect(page.locator(NAMES)).to_have_text(["measured-middle", "measured-high"])
+    found = httpx.get(f"{service.url}{page.get_by_role('link', name='CSV').get_attribute('href')}", timeout=30)
+    assert [line.split(",")[1] for line in found.text.splitlines()] == ["name", "measured-middle", "measured-high"]
 
 
 def test_chosen_experiments_are_deleted_after_a_question(service: Service, page: Page) -> None:

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy.orm import Session
 
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.experiments import repository as experiments
-from submarine_ray.experiments.listing import ExperimentTable, TableQuery
+from submarine_ray.experiments.listing import ExperimentTable
 from submarine_ray.experiments.values import repository
 from submarine_ray.experiments.values.repository import Value
 from submarine_ray.spec import expressions, numbers
-from submarine_ray.spec.expressions import FieldKind
+from submarine_ray.spec.expressions import FieldKind, WrongExpression
+from submarine_ray.spec.filters import TableQuery
 from tests.db.test_repository import row
 
 pytestmark = pytest.mark.db
@@ -86,9 +86,9 @@ def test_filters(table: ExperimentTable) -> None:
         {"columns": ["name"]},
         {"columns": [f"c{n}" for n in range(51)]},
     ):
-        with pytest.raises(InvalidSpec) as failure:
+        with pytest.raises(WrongExpression) as failure:
             TableQuery.read(**wrong)
-        assert failure.value.field == next(iter(wrong))
+        assert failure.value.parameter == next(iter(wrong))
 
 
 def test_sort_orders_and_pages(table: ExperimentTable) -> None:

@@ -1,0 +1,29 @@
+"""How the cells of tables are drawn in the browser, in Vue's templates; what users wrote is only ever text in them."""
+
+CELLS = {
+    "text": '<span class="cut" :title="props.value">{{ props.value }}</span>',
+    "wrap": '<span class="anywhere">{{ props.value }}</span>',
+    "value": '<span class="cut figures" :title="props.value">{{ props.value }}</span>',
+    "mono": '<span class="mono cut" :title="props.value">{{ props.value }}</span>',
+    "link": '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>',
+    "named": (
+        '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>'
+        '<span v-if="props.row.why" class="cut why quiet small" :title="props.row.why">{{ props.row.why }}</span>'
+    ),
+    "status": '<span class="badge" :data-state="props.row.state">{{ props.value }}</span>',
+    "ago": "<time-ago :at=\"props.value || ''\"></time-ago>",
+    "taken": "<time-taken :from=\"props.row.from || ''\" :to=\"props.row.to || ''\"></time-taken>",
+    "chips": '<span v-for="one in props.value" class="chip" style="margin-right:4px">{{ one }}</span>',
+}
+HEADING = (
+    '<q-th :props="props" :title="props.col.title" :aria-sort="props.col.order">'
+    '<button v-if="props.col.sort" type="button" class="sort" @click="$parent.$emit(\'sort\', props.col.sort)">'
+    '{{ props.col.label }}<span aria-hidden="true">{{ '
+    "{ascending: ' ↑', descending: ' ↓'}[props.col.order] || '' }}</span></button>"
+    "<template v-else>{{ props.col.label }}</template></q-th>"
+)
+SELECT_ALL = '<q-checkbox dense v-model="props.selected" aria-label="Select all rows shown"></q-checkbox>'
+SELECT = (
+    '<q-checkbox dense v-model="props.selected" '
+    ":aria-label=\"'Select ' + (props.row.name || props.row.KEY)\"></q-checkbox>"
+)

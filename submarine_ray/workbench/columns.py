@@ -1,0 +1,97 @@
+"""The columns of a table of experiments: those of every experiment, and what some of them logged, as a user chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nicegui import ui
+
+from submarine_ray.spec.expressions import WrongExpression
+from submarine_ray.spec.filters import MOST_COLUMNS, TableQuery
+from submarine_ray.workbench import dialogs, parts
+from submarine_ray.workbench.parts import Column
+
+# What the rows hold under each name; the expression's word for it where it can be sorted by.
+COLUMNS = {
+    "status": Column("seen", "Status", "status", sort="status"),
+    "owner": Column("owner", "Owner", wide=True, sort="owner"),
+    "framework": Column("framework", "Framework", wide=True, sort="framework"),
+    "tags": Column("tags", "Tags", "chips", wide=True),
+    "cluster": Column("cluster", "Cluster", wide=True, sort="cluster"),
+    "created": Column("acceptedTime", "Created", "ago", sort="created"),
+    "duration": Column("duration", "Duration", "taken", wide=True, sort="duration"),
+}
+NAME = Column("name", "Name", "named", sort="name")  # always the first
+
+
+def known(names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the names that name columns, each once."""
+    return tuple(dict.fromkeys(name for name in names if name in COLUMNS or is_logged(name)))[:MOST_COLUMNS]
+
+
+def is_logged(name: str) -> bool:
+    """Whether it is a parameter or a metric."""
+    try:
+        TableQuery.read(columns=[name])
+    except WrongExpression:
+        return False
+    return True
+
+
+def logged(names: Sequence[str]) -> list[str]:
+    """The parameters and metrics among the names of columns."""
+    return [name for name in names if name not in COLUMNS]
+
+
+def drawn(names: Sequence[str]) -> list[Column]:
+    """The table's columns."""
+    found = {
+        name: Column(f"value{place}", name.partition(".")[2] or name, "value", right=True, sort=name, title=name)
+        for place, name in enumerate(logged(names))
+    }
+    return [NAME, *(COLUMNS.get(name) or found[name] for name in names)]
+
+
+async def chosen(names: Sequence[str], there: Sequence[str]) -> tuple[str, ...] | None:
+    """Ask for columns and their order; `there` are the parameters and metrics there are. None if nothing changes."""
+    order = list(names)
+    with dialogs.dialog("Columns") as asked:
+        parts.text("Name is always the first column.", "p", "quiet small")
+        listed = ui.element("ol").classes("columns")
+
+        def change(act: Callable[[], object]) -> None:
+            act()
+            draw()
+
+        def draw() -> None:
+            listed.clear()
+            with listed:
+                for place, name in enumerate(order):
+                    _draw_one(order, place, name, change)
+            options = [name for name in (*COLUMNS, *there) if name not in order]
+            more.set_options(options, value=None)
+
+        def add(event: object) -> None:
+            if isinstance(more.value, str) and more.value not in order:
+                change(lambda: order.append(str(more.value)))
+
+        more = ui.select([], label="Add a column", with_input=True, on_change=add)
+        more.props('outlined dense options-dense aria-label="Add a column"').classes("full")
+        parts.button("Restore the default", lambda: change(lambda: order.__setitem__(slice(None), list(COLUMNS))))
+        draw()
+        answer = await dialogs.submitted(asked, "Show", lambda: asked.submit(tuple(order)))
+    return answer if answer is not None and answer != tuple(names) else None
+
+
+def _draw_one(order: list[str], place: int, name: str, change: Callable[[Callable[[], object]], None]) -> None:
+    def move(by: int) -> None:
+        order.insert(place + by, order.pop(place))
+
+    label = COLUMNS[name].label if name in COLUMNS else name
+    with ui.element("li").classes("bar"):
+        parts.text(label, classes="grow anywhere")
+        up = parts.icon_button(f"Move {label} up", "arrow_upward", lambda: change(lambda: move(-1)))
+        up.set_enabled(place > 0)
+        down = parts.icon_button(f"Move {label} down", "arrow_downward", lambda: change(lambda: move(1)))
+        down.set_enabled(place < len(order) - 1)
+        parts.icon_button(f"Remove {label}", "close", lambda: change(lambda: order.remove(name)))

@@ -1,0 +1,43 @@
+"""What is offered while a filter is written (spec/completions.py)."""
+
+from __future__ import annotations
+
+import pytest
+
+from submarine_ray.spec.completions import complete
+from submarine_ray.spec.expressions import Field, FieldKind
+
+FIELDS = [
+    Field(FieldKind.METRIC, "val/loss"),
+    Field(FieldKind.PARAM, "lr"),
+    Field(FieldKind.METRIC, "a name"),
+]
+VALUES = {"status": ["Running", "Failed"], "tag": ["demo", "two words", "it's mine"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("st", ["status ", "cluster "]),
+        ("val", ["metrics.val/loss "]),
+        ("params", ["params.lr "]),
+        ("a na", ["a name ", "a metrics.`a name` "]),
+        ("status ", ["status = ", "status != "]),
+        ("age ", ["age < ", "age <= ", "age > ", "age >= "]),
+        ("status = ", ["status = Running ", "status = Failed "]),
+        ("status = r", ["status = Running "]),
+        ("tag = ", ["tag = demo ", "tag = 'two words' ", 'tag = "it\'s mine" ']),
+        ("status = Running ", ["status = Running and ", "status = Running or "]),
+        ("status = Running a", ["status = Running and "]),
+        ("status = Running and la", []),
+        ("status = Running and (ta", ["status = Running and (tag ", "status = Running and (status "]),
+        ("metrics.val/loss < ", []),
+        ("not fram", ["not framework "]),
+    ],
+)
+def test_completions(text: str, offered: list[str]) -> None:
+    assert complete(text, FIELDS, VALUES)[:4] == offered
+
+
+def test_everything_is_offered_to_who_has_written_nothing() -> None:
+    assert complete("", FIELDS, VALUES)[:2] == ["id ", "name "] and len(complete("", FIELDS, VALUES)) == 12

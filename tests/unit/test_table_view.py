@@ -1,0 +1,53 @@
+"""What the URL of the table of experiments says."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.requests import Request
+
+from submarine_ray.spec import expressions
+from submarine_ray.spec.expressions import Sort
+from submarine_ray.workbench.table_view import View
+
+
+def view(query: str) -> View:
+    return View.of(Request({"type": "http", "query_string": query.encode(), "headers": [], "path": "/experiments"}))
+
+
+def test_a_url_says_it_all_and_is_said_again() -> None:
+    url = "/experiments?q=x&owner=anna&filter=lr+%3C+1&sort=-metrics.loss&column=status&column=metrics.loss&page=3"
+    found = view(url.partition("?")[2])
+    assert found.url == url and found.columns == ("status", "metrics.loss") and found.page == 3
+    query = found.query()
+    assert query.sort == Sort.read("-metrics.loss") and [str(one) for one in query.columns] == ["metrics.loss"]
+    assert (query.filter.owner, query.filter.search) == ("anna", "x") and query.filter.expression
+
+
+@pytest.mark.parametrize("query", ["sort=tag", "page=0", "page=x", "status=lost", "since=ever", "column=", "sort=-"])
+def test_what_is_not_understood_is_left_out(query: str) -> None:
+    assert view(query).url == "/experiments"
+
+
+def test_a_wrong_filter_stays_for_its_user_to_mend() -> None:
+    assert view("filter=lr+%3C").filter == "lr <"
+    with pytest.raises(expressions.WrongExpression):
+        view("filter=lr+%3C").query()
+
+
+def test_the_file_has_what_the_page_shows() -> None:
+    found = view("q=it's&status=Failed&tag=two+words&since=day&filter=lr+%3C+1+or+lr+%3E+2&sort=name").csv
+    asked = Request({"type": "http", "query_string": found.partition("?")[2].encode(), "headers": [], "path": "/"})
+    text = asked.query_params["filter"]
+    assert text == (
+        "status = Failed and tag = 'two words' and (name ~ \"it's\" or id ~ \"it's\") and age < 86400s"
+        " and (lr < 1 or lr > 2)"
+    )
+    expressions.read(text)
+    assert asked.query_params["sort"] == "name"
+
+
+def test_a_press_on_a_heading_goes_through_the_orders() -> None:
+    found = view("")
+    for expected in ("name", "-name", ""):
+        found = found.changed(sort=found.sorted_by("name"))
+        assert found.sort == expected
