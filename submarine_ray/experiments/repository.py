@@ -34,7 +34,7 @@ def add(session: Session, row: ExperimentRow, happened: Iterable[Event], tags: I
     """Add an experiment. Raises AlreadyExists if the id is taken."""
     add_new(session, row, row.id)
     events.record(session, row.id, happened)
-    values.watch(session, row.id, row.accepted_ms)
+    values.begin(session, row.id, row.accepted_ms)
     _add_tags(session, row.id, tags)
 
 

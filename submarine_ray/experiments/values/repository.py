@@ -37,8 +37,13 @@ class Value:
     text: str
 
 
+def begin(session: Session, experiment_id: str, now_ms: int) -> None:
+    """Look at a new experiment's run from now on."""
+    session.add(ValueLookRow(experiment_id=experiment_id, next_ms=now_ms))
+
+
 def watch(session: Session, experiment_id: str, now_ms: int) -> None:
-    """Look at the experiment's run from now on."""
+    """Look at the experiment's run from now on, even if it had ended."""
     session.merge(ValueLookRow(experiment_id=experiment_id, next_ms=now_ms))
 
 
