@@ -50,7 +50,7 @@ def watch(session: Session, experiment_id: str, now_ms: int) -> None:
 def take_due(session: Session, now_ms: int, next_ms: int, limit: int) -> list[Due]:
     """Those that are to be looked at now; other services leave them alone until `next_ms`."""
     query = select(ValueLookRow).where(ValueLookRow.next_ms <= now_ms).order_by(ValueLookRow.next_ms).limit(limit)
-    looks = list(session.scalars(query.with_for_update(skip_locked=True)))
+    looks = list(session.scalars(query.with_for_update()))
     ids = [look.experiment_id for look in looks]
     rows = {row.id: row for row in session.scalars(select(ExperimentRow).where(ExperimentRow.id.in_(ids)))}
     for look in looks:
