@@ -21,7 +21,7 @@ COLUMNS = {
     "created": Column("acceptedTime", "Created", "ago", sort="created"),
     "duration": Column("duration", "Duration", "taken", wide=True, sort="duration"),
 }
-NAME = Column("name", "Name", "named", sort="name")  # always the first
+NAME = Column("name", "Name", "named", sort="name", pinned=True)  # always the first
 
 
 def known(names: Sequence[str]) -> tuple[str, ...]:

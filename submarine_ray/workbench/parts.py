@@ -277,6 +277,7 @@ class Column:
     below it), status (coloured by the row's `state`), ago, taken (between the row's `from` and `to`), value (a number)
     or chips. `wide` ones are left out on a phone. `sortable` ones are sorted in the browser; with `sort`, a press on
     the heading is told by the event `sort` with that name. `title` is shown on hover.
+    A `pinned` one stays where it is while the others are scrolled.
     """
 
     name: str
@@ -287,6 +288,11 @@ class Column:
     right: bool = False
     sort: str = ""
     title: str = ""
+    pinned: bool = False
+
+
+def _classes(column: Column) -> str:
+    return " ".join(name for name, has in (("wide-only", column.wide), ("pinned", column.pinned)) if has)
 
 
 def table(
@@ -313,8 +319,8 @@ def table(
                 "sort": column.sort,
                 "title": column.title,
                 "order": order.get(column.sort),
-                "classes": "wide-only" if column.wide else "",
-                "headerClasses": "wide-only" if column.wide else "",
+                "classes": _classes(column),
+                "headerClasses": _classes(column),
             }
             for column in columns
         ],
