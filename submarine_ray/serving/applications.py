@@ -116,9 +116,21 @@ def split_name(model_name: str) -> str:
     return f"traffic:{model_name}"
 
 
-def split_of(traffic: TrafficRow, endpoints: Iterable[EndpointRow], nodes: int = 1) -> Split:
-    """How a model's requests are split between those of a cluster's `endpoints` that have a weight."""
-    weights = {int(version): int(weight) for version, weight in orjson.loads(traffic.weights).items()}
+def weights_of(traffic: TrafficRow) -> dict[int, int] | None:
+    """The weights by version; None if what is stored cannot be read."""
+    try:
+        return {int(version): int(weight) for version, weight in orjson.loads(traffic.weights).items()}
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def split_of(traffic: TrafficRow, endpoints: Iterable[EndpointRow], nodes: int = 1) -> Split | None:
+    """How a model's requests are split between those of a cluster's `endpoints` that have a weight; None if the weights
+    cannot be read.
+    """
+    weights = weights_of(traffic)
+    if weights is None:
+        return None
     fronted = {one.model_version: one for one in endpoints if one.model_name == traffic.model_name}
     fronted = {version: one for version, one in fronted.items() if version in weights}
     return Split(
@@ -165,10 +177,11 @@ def configuration(
     tracking_uri: str,
     http_options: JsonObject,
     hosts: Callable[[str], Sequence[str]] = lambda _application: (),
+    kept: Iterable[Application] = (),
 ) -> ServeConfig:
     """The configuration of all applications of a cluster, because Serve's PUT replaces them all.
 
-    `hosts` returns further host names that an application accepts.
+    `hosts` returns further host names that an application accepts; `kept` stay as the cluster has them.
     """
     applications = [
         *(application(endpoint, tracking_uri) for endpoint in endpoints),
@@ -177,7 +190,7 @@ def configuration(
     for one in applications:
         if allowed := hosts(one["name"]):
             one["args"]["allowed_hosts"] = list(allowed)
-    return {"proxy_location": "HeadOnly", "http_options": http_options, "applications": applications}
+    return {"proxy_location": "HeadOnly", "http_options": http_options, "applications": [*applications, *kept]}
 
 
 def digest(config: ServeConfig) -> str:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from submarine_ray.clusters.drivers.base import Fence, Served, nothing_served
 from submarine_ray.clusters.drivers.ray_api import ApplicationDetails, ServeConfig, no_applications
 from submarine_ray.serving import room
-from submarine_ray.serving.applications import split_name
+from submarine_ray.serving.applications import split_name, weights_of
 from submarine_ray.serving.room import InPlace
 from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
 from submarine_ray.spec.quantities import Resources
@@ -98,11 +98,20 @@ def _note(observed: Observed) -> Note:
     leaving = [row.name for row in observed.endpoints if row.status == EndpointStatus.DELETING]
     ended = [name for name in leaving if gone(name, observed.serve)]
     endpoints = [(row, *state(row, observed)) for row in observed.staying]
-    traffic = [(row, *shown(split_name(row.model_name), observed.serve)) for row in observed.traffic]
+    traffic = [(row, *_split_state(row, observed)) for row in observed.traffic]
     statuses = {status for _, status, _ in endpoints} | {status for _, status, _ in traffic}
     is_changing = len(ended) < len(leaving) or not statuses <= {EndpointStatus.RUNNING}
     pause = CHANGING if is_changing else STEADY if statuses else EMPTY
     return Note(_changed(endpoints), _changed(traffic), ended, pause)
+
+
+def _split_state(row: TrafficRow, observed: Observed) -> tuple[str, str | None]:
+    if weights_of(row) is None:
+        return (
+            EndpointStatus.FAILED,
+            "Its stored weights cannot be read, and stay as the cluster has them: set them anew.",
+        )
+    return shown(split_name(row.model_name), observed.serve)
 
 
 def _changed(found: Sequence[tuple[Row, str, str | None]]) -> list[tuple[Row, str, str | None]]:

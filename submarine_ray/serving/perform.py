@@ -63,14 +63,18 @@ class Serving:
             return Observed(is_registered=False)
         driver, capacity = self._clusters.driver_and_capacity(cluster)
         staying = [row for row in endpoints if row.status != EndpointStatus.DELETING]
+        serve = driver.applications()
+        splits = {row.model_name: applications.split_of(row, staying, len(capacity.nodes)) for row in traffic}
+        unread = [applications.split_name(model) for model, split in splits.items() if split is None]
+        there = [serve["applications"].get(name, {}).get("deployed_app_config") for name in unread]
         config = applications.configuration(
             [self._desired(row) for row in staying],
-            [applications.split_of(row, staying, len(capacity.nodes)) for row in traffic],
+            [split for split in splits.values() if split],
             self._tracking_uri,
             self._clusters.addresses.serve_http_options(cluster),
             partial(self._clusters.addresses.serve_hosts, cluster),
+            [application for application in there if application],
         )
-        serve = driver.applications()
         shown = {row.name: decide.shown(row.name, serve, row.status, row.replicas) for row in staying}
         shares = self._clusters.capabilities(cluster).shares_serve
         return Observed(

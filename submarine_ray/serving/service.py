@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
-import orjson
 from anyio import to_thread
 
 from submarine_ray.access.reach import Served
@@ -105,7 +104,7 @@ class ServingService:
             if row is None:
                 raise _not_served(spec.model_name, spec.model_version)
             traffic = repository.find_traffic(session, spec.model_name)
-            if traffic and orjson.loads(traffic.weights).get(str(spec.model_version)) is not None:
+            if traffic and spec.model_version in (applications.weights_of(traffic) or {}):
                 raise Conflict(f"{name} takes a share of {spec.model_name}'s traffic; change the weights first.")
             repository.set_deleting(session, row)
             bury(session, DeletedKind.ENDPOINT, name)
@@ -214,10 +213,10 @@ class ServingService:
         """See admission.Claimant."""
         with self._database.session() as session:
             rows = repository.on_cluster(session, cluster)
-            splits = [applications.split_of(row, rows) for row in repository.list_traffic(session, cluster)]
+            found = [applications.split_of(row, rows) for row in repository.list_traffic(session, cluster)]
         return [
             *(Holder(holder(row), row.each.times(row.replicas)) for row in rows),
-            *(Holder(f"traffic of model {split.model_name}", split.demand) for split in splits),
+            *(Holder(f"traffic of model {split.model_name}", split.demand) for split in found if split),
         ]
 
     def waiting(self, cluster: str, within: Resources, limit: int) -> list[Demand]:

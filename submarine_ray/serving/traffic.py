@@ -11,7 +11,7 @@ from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.errors import InvalidSpec, NotFound
 from submarine_ray.serving import repository
-from submarine_ray.serving.applications import split_name
+from submarine_ray.serving.applications import split_name, weights_of
 from submarine_ray.serving.service import endpoint_name
 from submarine_ray.serving.tables import TrafficRow
 from submarine_ray.spec.answers.serving import Traffic
@@ -83,7 +83,7 @@ class TrafficService:
         base = self._clusters.addresses.serve_url(row.cluster, split_name(row.model_name))
         return Traffic(
             model_name=row.model_name,
-            weights=orjson.loads(row.weights),
+            weights=weights_of(row) or {},
             invocations_url=f"{base}/{row.model_name}/invocations",
             cluster=row.cluster,
             status=row.status,

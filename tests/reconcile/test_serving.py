@@ -26,7 +26,7 @@ from submarine_ray.core.leases import Lessee
 from submarine_ray.serving import repository
 from submarine_ray.serving.perform import Serving
 from submarine_ray.serving.service import ServingService
-from submarine_ray.serving.tables import EndpointRow, ServingRow
+from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
 from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import TrafficSpec
@@ -381,6 +381,33 @@ def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) 
     house.at_once()
     one.work()
     assert house.serve.names() == ["m-1", "m-2"]
+
+
+def test_a_split_whose_weights_cannot_be_read_fails_alone_and_stays_as_it_was(house: House) -> None:
+    one, clusters = house.service(), Clusters(house.serves)
+    traffic = TrafficService(house.database, clusters, lambda: None)  # type: ignore[arg-type]
+    admission = Admission(house.database, clusters)  # type: ignore[arg-type]
+    serving = ServingService(house.database, clusters, admission, None, lambda: None)  # type: ignore[arg-type]
+    house.ask(1)
+    house.ask(2)
+    traffic.put("m", TrafficSpec(weights={1: 90, 2: 10}))
+    house.at_once()
+    one.work()
+    before = house.serve.applications["traffic:m"]
+    for stored in ("no JSON", "[1]", '{"1": null}'):
+        with house.database.session(write=True) as session:
+            session.get_one(TrafficRow, "m").weights = stored
+        house.scale(1, 1 + house.generation() % 3)
+        one.work()
+        assert house.serve.applications["traffic:m"] == before
+        assert set(house.statuses().values()) == {"Running"}  # the change of the endpoint came about
+        shown = traffic.get("m")
+        assert (shown.status, shown.weights) == ("Failed", {}) and "set them anew" in (shown.message or "")
+        assert admission.in_use("a").cpu == sum(one.resources.cpu for one in serving.holders("a"))
+    traffic.put("m", TrafficSpec(weights={1: 50, 2: 50}))
+    house.at_once()
+    one.work()
+    assert traffic.get("m").status == "Running" and house.serve.applications["traffic:m"] != before
 
 
 def test_what_users_start_with_serve_run_is_not_ours(house: House) -> None:
