@@ -277,10 +277,12 @@ def test_a_service_that_stops_while_the_database_is_away_says_so(world: World) -
 def test_the_backlog_counts_what_is_due_and_how_long(world: World) -> None:
     service = world.service("a")
     assert service.engine._backlog() == (0, 0)
+    world.add("now")
+    assert service.engine._backlog() == (1, 0)
     world.add("x", next_check_ms=world.now_ms - 1_500)
     world.add("y")
     world.add("z", next_check_ms=world.now_ms + 1)
-    assert service.engine._backlog() == (2, 1.5)
+    assert service.engine._backlog() == (3, 1.5)
     Faults(world.database).arm(0, is_after=False)
     assert str(service.engine._backlog()) == "(nan, nan)"
 
