@@ -43,12 +43,12 @@ def columns(spec: ClusterSpec, secrets: SecretBox) -> dict[str, object]:
 
 
 def registered(row: ClusterRow) -> ClusterSpec | None:
-    """What was registered; None for the local cluster, for rows from before there was more to it, and where the key
-    of what is stored was lost.
+    """What was registered; None for the local cluster, for rows from before there was more to it, where this version
+    cannot read what is stored, and where its key was lost.
     """
     try:
         return _SPEC.validate_json(row.spec.text) if row.spec else None
-    except SecretLost:
+    except (SecretLost, ValidationError):
         return None
 
 

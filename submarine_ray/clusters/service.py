@@ -163,7 +163,7 @@ class ClusterService:
         """Delete what was made on a cluster; why not, if it does not let us."""
         try:
             self.driver(row.name).dispose()
-        except (ClusterError, SecretLost) as failure:
+        except (ClusterError, SecretLost, Conflict) as failure:
             return str(failure)
         return None
 

@@ -10,10 +10,15 @@ import pytest
 
 from submarine_ray.clusters import repository
 from submarine_ray.clusters.drivers.base import Capacity, Unreachable
-from submarine_ray.clusters.perform import Upkeep
+from submarine_ray.clusters.perform import Look, Upkeep
 from submarine_ray.clusters.tables import ClusterRow
-from submarine_ray.core.errors import NotFound
+from submarine_ray.core.errors import Conflict, NotFound
+from submarine_ray.core.sealed import Kept as Sealed
+from submarine_ray.core.settings import Settings
+from submarine_ray.platform import Platform
+from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.quantities import Resources
+from tests.conftest import spec
 from tests.reconcile.fakes import LEASE_MS
 from tests.reconcile.house import House, Stepped, stepped
 
@@ -186,3 +191,28 @@ def test_what_is_mended_there_carries_the_number_of_the_registration(house: Kept
     house.now_ms += 5_000
     upkeep.work()
     assert far.number == house.row("far").generation == 42 and house.shown("far").healthy
+
+
+@pytest.mark.parametrize(("kind", "stored"), [("ray", "no JSON"), ("kuberay", "no JSON"),
+                                              ("kuberay", '{"name": "old", "kind": "kuberay", "mode": "odd"}')])  # fmt: skip
+def test_a_registration_that_cannot_be_read_fails_alone_and_says_why(tmp_path: Path, kind: str, stored: str) -> None:
+    platform = Platform(Settings(home=tmp_path))  # type: ignore[arg-type]
+    clusters = platform.clusters
+    try:
+        platform.database.migrate()
+        clusters.ensure_local()
+        with platform.database.session(write=True) as session:
+            row = ClusterRow(name="old", kind=kind, created_ms=0, spec=Sealed(stored), address="http://127.0.0.1:9")
+            session.add(row)
+        assert [one.name for one in clusters.list_all()] == ["local", "old"] and len(clusters.all_seen()) == 2
+        assert platform.admission.placements.place(ExperimentSpec.model_validate(spec())) == "local"
+        if kind == "kuberay":
+            noted = Upkeep(clusters).perform(row, Look(), None).values
+            assert noted["healthy"] is False and "cannot be read by this version" in str(noted["message"])
+            with pytest.raises(Conflict, match="register it anew"):
+                platform.experiments.create(ExperimentSpec.model_validate(spec(cluster="old")))
+            assert "cannot be read" in (clusters.delete("old").message or "")
+        clusters.delete("old", force=True)
+        assert [one.name for one in clusters.list_all()] == ["local"]
+    finally:
+        platform.database.close()

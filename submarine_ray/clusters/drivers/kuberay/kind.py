@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
 from submarine_ray.clusters.drivers.addresses import check_address
 from submarine_ray.clusters.drivers.base import Driver, Unreachable
 from submarine_ray.clusters.drivers.dashboards import Dashboard
@@ -19,7 +21,7 @@ from submarine_ray.clusters.drivers.kuberay.namespace import DriverContext, Name
 from submarine_ray.clusters.drivers.kuberay.services import service_name
 from submarine_ray.clusters.drivers.kuberay.shared import SharedCluster
 from submarine_ray.clusters.tables import ClusterRow
-from submarine_ray.core.errors import InvalidSpec, SecretLost
+from submarine_ray.core.errors import Conflict, InvalidSpec, SecretLost
 from submarine_ray.core.networks import AddressRefused, Outgoing
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.core.settings import Settings
@@ -27,6 +29,7 @@ from submarine_ray.spec.clusters import KubeRayClusterSpec
 from submarine_ray.spec.experiment import EnvironmentSpec, ExperimentSpec
 from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.kubernetes import JobOptions, check_image
+from submarine_ray.spec.problems import sentence
 
 KINDS = "rayjobs,rayservices,rayclusters,secrets,configmaps"
 
@@ -40,7 +43,7 @@ class KubeAddress:
     kubeconfig: str | None
 
     def connect(self, means: Means) -> Driver:
-        spec, timeout = KubeRayClusterSpec.model_validate_json(self.spec), means.settings.cluster_timeout_seconds
+        spec, timeout = _read(self.spec), means.settings.cluster_timeout_seconds
         context = DriverContext(spec, self.uid, self.api(means), means.packages, timeout, means.launches, means.notify)
         namespace = Namespace(context)
         return SharedCluster(namespace) if spec.mode == "shared" else DedicatedClusters(namespace)
@@ -49,8 +52,8 @@ class KubeAddress:
         raise Unreachable("it has no Ray dashboard of its own: each of its RayClusters has one, inside Kubernetes")
 
     def api(self, means: Means) -> KubeApi:
-        """A connection to the API server. Raises Unreachable."""
-        spec = KubeRayClusterSpec.model_validate_json(self.spec)
+        """A connection to the API server. Raises Unreachable, Conflict."""
+        spec = _read(self.spec)
         for server in credentials.servers(credentials.parse(self.kubeconfig, spec.context)) if self.kubeconfig else ():
             try:
                 means.outgoing.check(urlsplit(server).hostname or "")
@@ -137,15 +140,26 @@ class KubeRayKind:
 
 
 def _spec(row: ClusterRow) -> KubeRayClusterSpec:
-    """The registration; its kubeconfig is apart. Raises SecretLost."""
-    return KubeRayClusterSpec.model_validate_json(row.spec.text if row.spec else "")
+    """The registration; its kubeconfig is apart. Raises SecretLost, Conflict."""
+    return _read(row.spec.text if row.spec else "")
+
+
+def _read(text: str) -> KubeRayClusterSpec:
+    """A registration as it is stored. Raises Conflict if this version cannot read it."""
+    try:
+        return KubeRayClusterSpec.model_validate_json(text)
+    except ValidationError as failure:
+        raise Conflict(
+            f"The cluster's registration cannot be read by this version ({sentence(failure.errors()[0])}). "
+            "Delete the cluster with --force (force=true), and register it anew."
+        ) from failure
 
 
 def _known(row: ClusterRow) -> KubeRayClusterSpec | None:
-    """The registration; None where the key of what is stored was lost."""
+    """The registration; None where it cannot be read, or the key of what is stored was lost."""
     try:
         return _spec(row)
-    except SecretLost:
+    except (SecretLost, Conflict):
         return None
 
 
