@@ -171,6 +171,7 @@ def test_an_outage_of_a_cluster_is_logged_once_and_wakes_nobody(world: World) ->
         for _ in range(5):
             service.work()
             world.now_ms += 10_000
+            assert [line["event"] for line in logs] == ["reconcile.cluster_away"]
         assert asked == []
         world.clusters["one"].is_away = False
         service.work()
@@ -243,7 +244,8 @@ def test_whoever_writes_takes_the_write_lock_first(world: World) -> None:
         service.engine.heartbeat()
         service.engine.changes.put_back(["y"])
         service.tick()
-        service.engine.stop()
+        service.workers.shutdown = lambda *_, **__: None  # type: ignore[method-assign]
+        service.engine.stop(patience=0.1)
     begun, writes = "", set[str]()
     for statement in heard:
         if statement.startswith("BEGIN"):
