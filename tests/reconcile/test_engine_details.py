@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -223,7 +224,9 @@ def test_rows_of_a_cluster_that_is_away_are_free_again_although_the_database_fai
     world.clusters["one"].is_away = True
     service.tick()
     Faults(world.database).arm(1, is_after=False)  # the statement that gives back
-    service.workers.run()
+    with capture_logs() as logs:
+        service.workers.run()
+    assert [line["event"] for line in logs] == ["reconcile.cluster_away", "reconcile.stranded"]
     service.tick()
     assert world.rows()["x"].lock_token is None
 
@@ -263,6 +266,18 @@ def test_a_service_that_never_started_stops_and_frees_its_rows(world: World) -> 
     service.engine.stop(patience=0.1)
     assert [row.lock_token for row in world.rows().values()] == [None, None]
     assert service.engine._hand.keys() == [] and world.clusters["one"].calls == []
+
+
+def test_a_look_that_hangs_keeps_no_step_in_line_while_the_service_stops(world: World) -> None:
+    service, going = world.service("a", Bounds(steps_of_cluster=1)), threading.Event()
+    world.add("x", "y", "z")
+    service.tick()
+    service.workers.work.pop(0)()  # the look: one step has begun, two wait in line
+    service.workers.shutdown = lambda wait, **_: going.wait(10 * wait) and None  # type: ignore[method-assign]
+    assert service.engine._steps.waiting().total() == 2
+    service.engine.stop(patience=0.05)
+    assert service.engine._steps.waiting().total() == 0
+    going.set()
 
 
 def test_a_service_that_stops_while_the_database_is_away_says_so(world: World) -> None:

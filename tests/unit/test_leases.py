@@ -190,6 +190,31 @@ def test_what_came_of_it_is_written_if_lease_and_desire_are_the_same(session: Se
     assert rows[3].next_check_ms == NOW
 
 
+def test_rows_that_were_claimed_together_share_a_token_and_nothing_else(session: Session) -> None:
+    for id in "abc":
+        add(session, id, lock_token="mine:1", lock_expires_ms=NOW + 5, generation=1)
+    session.expunge_all()
+    assert leases.apply(session, session.get_one(ThingRow, "b"), {"status": "new"})
+    assert [found(session, id).status for id in "abc"] == ["asked", "new", "asked"]
+    assert [found(session, id).lock_token for id in "abc"] == ["mine:1", None, "mine:1"]
+    changed = ThingRow(id="b", lock_token="mine:1", generation=0)
+    found(session, "b").lock_token = "mine:1"
+    session.flush()
+    assert not leases.apply(session, changed, {"status": "newer"})
+    assert [found(session, id).lock_token for id in "abc"] == ["mine:1", None, "mine:1"]
+    found(session, "b").lock_token = "mine:1"
+    session.flush()
+    leases.give_back(session, ThingRow, {"b": "mine:1"})
+    assert [found(session, id).lock_token for id in "abc"] == ["mine:1", None, "mine:1"]
+    assert not leases.is_held(session, changed, NOW)
+    assert not leases.remove(session, ThingRow(id="b", lock_token="mine:1"))
+    found(session, "b").lock_token = "mine:1"
+    session.flush()
+    assert leases.remove(session, ThingRow(id="b", lock_token="mine:1"))
+    session.expunge_all()
+    assert [id for id in "abc" if session.get(ThingRow, id)] == ["a", "c"]
+
+
 def test_a_row_is_held_for_as_long_as_a_write_may_take(session: Session) -> None:
     add(session, "a", lock_token="mine:1", lock_expires_ms=NOW + WRITE_MS + 1, generation=2)
     assert leases.is_held(session, found(session, "a"), NOW)
