@@ -12,7 +12,11 @@ _CONNECTIVES = ("and ", "or ")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:@\-]*")
 _LAST = re.compile(r"""(?P<before>(?:.*[\s(,])?)(?P<word>[^\s(),'"]*)$""", re.DOTALL)
 _AFTER_OPERATOR = re.compile(r"""(?P<field>`[^`]+`|[^\s()`'"=<>!~,]+)\s*(?:=|==|!=|<=?|>=?|~|!~)\s*$""")
-_WHOLE = re.compile(r"""(?:`[^`]+`|[^\s()`'"=<>!~,]+)\s*(?:==|!=|<=|>=|!~|[=<>~])\s*(?:'[^']*'|"[^"]*"|[^\s()]+)\s+$""")
+# Looked for at the beginnings of words only: from each character, it would take quadratic time.
+_WHOLE = re.compile(
+    r"""(?<![^\s(),])(?:[^\s()`'"=<>!~,]*`[^`]+`|[^\s()`'"=<>!~,]+)\s*"""
+    r"""(?:==|!=|<=|>=|!~|[=<>~])\s*(?:'[^']*'|"[^"]*"|[^\s()]+)\s+$"""
+)
 _FIELD = re.compile(r"""(?:^|\s|\()(?P<field>`[^`]+`|[^\s()`'"=<>!~,]+)\s+$""")
 
 

@@ -33,6 +33,7 @@ VALUES = {"status": ["Running", "Failed"], "tag": ["demo", "two words", "it's mi
         ("status = Running and (ta", ["status = Running and (tag ", "status = Running and (status "]),
         ("metrics.val/loss < ", []),
         ("not fram", ["not framework "]),
+        ("metrics.`a name` < 1 ", ["metrics.`a name` < 1 and ", "metrics.`a name` < 1 or "]),
     ],
 )
 def test_completions(text: str, offered: list[str]) -> None:
