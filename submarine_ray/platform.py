@@ -42,6 +42,7 @@ from submarine_ray.notebooks.perform import Notebooks
 from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.packages.service import PackageService
 from submarine_ray.packages.store import PackageStore
+from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.perform import Serving
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
@@ -130,10 +131,11 @@ class Platform:
         self.models = ModelService(
             self.tracking, self.experiments.results.run_id, lambda name: self.serving.served(name), self.tombstones
         )
+        meter = Meter(self.database, self.clusters)
         self.serving = ServingService(
-            self.database, self.clusters, self.admission, self.models, lambda: self.serving_engine.wake()
+            self.database, self.clusters, self.admission, self.models, meter, lambda: self.serving_engine.wake()
         )
-        self.traffic = TrafficService(self.database, self.clusters, lambda: self.serving_engine.wake())
+        self.traffic = TrafficService(self.database, self.clusters, meter, lambda: self.serving_engine.wake())
         self.notebooks = NotebookService(
             self.database,
             self.clusters,

@@ -20,10 +20,10 @@ app = typer.Typer(
     help="Machine learning on Ray.",
     epilog="Documentation: /help at the service's address, such as http://127.0.0.1:32080/help",
 )
-list_app = _group(f"List all of a kind: {_KINDS}; or deletions.")
+list_app = _group(f"List all of a kind: {_KINDS}; or attempts, traffic splits or deletions.")
 get_app = _group(f"Show one {_KINDS}.")
 delete_app = _group(f"Delete one {_KINDS}.")
-create_app = _group("Create an environment, notebook, template or endpoint.")
+create_app = _group("Create an environment, notebook, template, endpoint or traffic split.")
 config_app = _group("Show or change which control service is used.")
 for name, group in (
     ("list", list_app), ("get", get_app), ("delete", delete_app), ("create", create_app), ("config", config_app),

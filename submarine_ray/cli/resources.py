@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from submarine_ray.cli import output
+from submarine_ray.cli import output, traffic
 from submarine_ray.cli.output import Format, Problem
 
 Output = Annotated[Format, typer.Option("--output", "-o", help="output format")]
@@ -62,6 +62,7 @@ def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer,
     _templates(list_app, get_app, delete_app, create_app)
     _models(list_app, get_app, delete_app)
     _endpoints(list_app, get_app, delete_app, create_app)
+    _traffic(list_app, get_app, delete_app, create_app)
     _notebooks(list_app, get_app, delete_app, create_app)
 
     @list_app.command("deletion")
@@ -179,6 +180,8 @@ def _endpoints(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
             "/api/v1/serve", "List of Endpoints", ("Model", "Version", "Status", "Url"),
             lambda e: (e["modelName"], e["modelVersion"], e["status"], e["invocationsUrl"]), form,
         )  # fmt: skip
+        if form is Format.TABLE and (splits := connect().call("GET", "/api/v1/serve/traffic")):
+            output.table("Shared URLs", traffic.COLUMNS, map(traffic.row, splits))
 
     @get_app.command("serve")
     def get_serve(model: str, version: int, form: Output = Format.TABLE) -> None:
@@ -197,6 +200,34 @@ def _endpoints(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
         connect().call("DELETE", "/api/v1/serve", json={"modelName": model, "modelVersion": version})
         if wait:
             typer.echo(f"Serve(model = {model}, version = {version} ) deleted")
+
+
+def _traffic(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
+    @list_app.command("traffic")
+    def list_traffic(form: Output = Format.TABLE) -> None:
+        """List the shared URLs of models whose requests are split between versions."""
+        _list("/api/v1/serve/traffic", "Shared URLs", traffic.COLUMNS, traffic.row, form)
+
+    @get_app.command("traffic")
+    def get_traffic(model: str, form: Output = Format.TABLE) -> None:
+        """Show a model's shared URL: its load, and the share, errors and latency of each version."""
+        found = traffic.read(connect(), f"{resource_path('serve', model)}/traffic")
+        traffic.show(found) if form is Format.TABLE else output.document(found, form)
+
+    @create_app.command("traffic")
+    def create_traffic(
+        model: str, weights: Annotated[list[str], typer.Argument(help="a weight for each version: 1=90 2=10")]
+    ) -> None:
+        """Split a model's requests between its served versions, or change the weights."""
+        body = {"weights": traffic.weights(weights)}
+        output.document(connect().call("PUT", f"{resource_path('serve', model)}/traffic", json=body), Format.JSON)
+
+    @delete_app.command("traffic")
+    def delete_traffic(model: str, wait: Wait = False) -> None:
+        """End a traffic split; each version's own URL stays."""
+        connect().call("DELETE", f"{resource_path('serve', model)}/traffic")
+        if wait:
+            typer.echo(f"Traffic(model = {model} ) deleted")
 
 
 def _notebooks(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:

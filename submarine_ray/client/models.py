@@ -62,7 +62,7 @@ class ModelClient:
             name: the model; made if there is none of that name.
             experiment_id: what saved it.
             base_dir: which of the models that the experiment saved; not needed where it saved one.
-            more: `description`, `currentStage`, `dataset`, `tags`.
+            more: `description`, `currentStage`, `dataset`, `tags`; `trialId`, which trial of a sweep saved it.
         """
         body = {"name": name, "experimentId": experiment_id, **more}
         return dict(self.service.call("POST", _VERSIONS, json=body, params={"baseDir": base_dir} if base_dir else {}))
@@ -156,6 +156,16 @@ class ServeClient:
     def get_traffic(self, model_name: str) -> dict[str, Any]:
         """Return how a model's requests are split."""
         return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/traffic"))
+
+    def list_traffic(self) -> list[dict[str, Any]]:
+        """Return the split of each model whose requests are split."""
+        return list(self.service.call("GET", f"{_SERVE}/traffic"))
+
+    def traffic_metrics(self, model_name: str) -> dict[str, Any]:
+        """Return requests and errors per second and latency in ms of the shared URL, and of each of its `versions`,
+        with the share that it is to get (`wanted`) and has got (`share`).
+        """
+        return dict(self.service.call("GET", f"{_SERVE}/{quote(model_name, safe='')}/traffic/metrics"))
 
     def stop_sharing(self, model_name: str) -> None:
         """End the split: the common URL is removed, each version's own URL stays."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from submarine_ray.clusters.drivers.ray_api import ActorOptions, Application, Deployment, ServeConfig
-from submarine_ray.serving.tables import EndpointRow, TrafficRow
+from submarine_ray.serving.tables import EndpointRow, TrafficRow, split_name
 from submarine_ray.spec.json_types import Json, JsonObject
 from submarine_ray.spec.quantities import Resources
 
@@ -85,7 +85,8 @@ def application(endpoint: Desired, tracking_uri: str) -> Application:
 class Split:
     """How a model's requests are split between its versions, by weight.
 
-    `replicas` is how many processes answer behind it, `nodes` how many nodes its cluster has.
+    `replicas` is how many processes answer behind it, `nodes` how many nodes its cluster has, `counted_as` the name
+    that its requests are counted under.
     """
 
     model_name: str
@@ -94,6 +95,7 @@ class Split:
     cpu: float
     replicas: int = 1
     nodes: int = 1
+    counted_as: str = ""
 
     @property
     def most(self) -> int:
@@ -111,9 +113,9 @@ class Split:
         return Resources(cpu=self.cpu).times(self.most)
 
 
-def split_name(model_name: str) -> str:
-    """The name of the application that splits the requests; the colon keeps it apart from endpoints."""
-    return f"traffic:{model_name}"
+def weights_name(weights: Mapping[int, int]) -> str:
+    """A short name for weights: what was counted under others says nothing about the shares under these."""
+    return hashlib.sha256(orjson.dumps(sorted(weights.items()))).hexdigest()[:8]
 
 
 def weights_of(traffic: TrafficRow) -> dict[int, int] | None:
@@ -140,6 +142,7 @@ def split_of(traffic: TrafficRow, endpoints: Iterable[EndpointRow], nodes: int =
         min(max((one.cpu for one in fronted.values()), default=0.0), SPLITTER_CPU),
         sum(one.replicas for version, one in fronted.items() if weights[version]),
         nodes,
+        weights_name(weights),
     )
 
 
@@ -159,7 +162,8 @@ def split_application(split: Split) -> Application:
         },
         "ray_actor_options": {"num_cpus": split.cpu},
         "max_ongoing_requests": 1000,
-        "user_config": {"routes": routes},  # changed in place: no replica is started for new weights
+        # Changed in place: no replica is started for new weights.
+        "user_config": {"routes": routes, "weights": split.counted_as},
     }
     return {
         "name": split_name(split.model_name),

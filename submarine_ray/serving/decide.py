@@ -11,9 +11,9 @@ from typing import TypeVar
 from submarine_ray.clusters.drivers.base import Fence, Served, nothing_served
 from submarine_ray.clusters.drivers.ray_api import ApplicationDetails, ServeConfig, no_applications
 from submarine_ray.serving import room
-from submarine_ray.serving.applications import split_name, weights_of
+from submarine_ray.serving.applications import weights_of
 from submarine_ray.serving.room import InPlace
-from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow
+from submarine_ray.serving.tables import EndpointRow, ServingRow, TrafficRow, split_name
 from submarine_ray.spec.quantities import Resources
 from submarine_ray.spec.serving import EndpointStatus
 

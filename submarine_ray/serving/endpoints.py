@@ -18,6 +18,8 @@ from submarine_ray.spec.answers.serving import (
     EndpointWithEvents,
     Replica,
     Traffic,
+    TrafficMetrics,
+    TrafficWithEvents,
 )
 from submarine_ray.spec.base import Version
 from submarine_ray.spec.serving import EndpointPatch, ServeSpec, TrafficSpec
@@ -89,9 +91,20 @@ def router(serving: ServingService, traffic: TrafficService) -> APIRouter:
 def _add_traffic(routes: APIRouter, traffic: TrafficService) -> None:
     """Before the paths of versions, which `traffic` would be taken for."""
 
-    @routes.get("/{model_name}/traffic", summary="Get the traffic split")
-    def get_traffic(model_name: str) -> Reply[Traffic]:
+    @routes.get("/traffic", summary="List traffic splits")
+    def list_traffic() -> Reply[list[Traffic]]:
+        return ok(traffic.list_all())
+
+    @routes.get("/{model_name}/traffic", summary="Get the traffic split and its history")
+    def get_traffic(model_name: str) -> Reply[TrafficWithEvents]:
         return ok(traffic.get(model_name))
+
+    @routes.get(
+        "/{model_name}/traffic/metrics",
+        summary="Get requests, errors and latency of a traffic split, and the share of each version",
+    )
+    async def traffic_metrics(model_name: str) -> Reply[TrafficMetrics]:
+        return ok(await traffic.ask_metrics(model_name))
 
     @routes.put("/{model_name}/traffic", summary="Split traffic between versions")
     def put_traffic(model_name: str, spec: TrafficSpec) -> Reply[Traffic]:

@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from submarine_ray.spec.answers.serving import EndpointMetrics, EndpointRates, Latency, TrafficPoint
 
 FAMILY = "ray_serve_http_request_latency_ms_bucket"
+# What our splitter hands on (serve_apps/traffic.py): Serve counts that for the shared URL, and for no version.
+SPLIT_FAMILY = "ray_submarine_traffic_latency_ms_bucket"
 # Ray exports its metrics every ten seconds: over less, a rate would jump between nothing and twice.
 WINDOW_SECONDS = 30.0
 KEPT = 180  # half an hour, one every ten seconds
@@ -42,22 +44,39 @@ class Counts:
         return Counts(self.at, buckets, max(0.0, self.errors - before.errors))
 
 
+def share_name(application: str, version: str | int, weights: str) -> str:
+    """The name that a version's part of split traffic is kept by, under the weights of one moment."""
+    return f"{application}/{version}@{weights}"
+
+
 def counts(texts: Iterable[str], at: float) -> dict[str, Counts]:
-    """What has passed for each application: predictions, which are POSTs; probes are not counted."""
+    """What has passed for each application, and for each version's part of split traffic (`share_name`).
+
+    Predictions, which are POSTs; probes are not counted. What the splitter hands to a version counts for its endpoint,
+    too.
+    """
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     errors: dict[str, float] = defaultdict(float)
     for text in texts:
-        lines = "".join(line for line in text.splitlines(keepends=True) if line.startswith(FAMILY))
+        lines = "".join(line for line in text.splitlines(keepends=True) if line.startswith((FAMILY, SPLIT_FAMILY)))
         for family in text_string_to_metric_families(lines):
             for sample in family.samples:
-                labels = sample.labels
-                if labels.get("method") != "POST" or not labels.get("application"):
-                    continue
-                name, bound = labels["application"], float(labels["le"])
-                buckets[name][bound] += sample.value
-                if bound == inf and labels.get("status_code", "200") >= "400":
-                    errors[name] += sample.value
+                bound = float(sample.labels["le"])
+                for name in _counted_as(sample.name, sample.labels):
+                    buckets[name][bound] += sample.value
+                    if bound == inf and sample.labels.get("status_code", "200") >= "400":
+                        errors[name] += sample.value
     return {name: Counts(at, dict(found), errors[name]) for name, found in buckets.items()}
+
+
+def _counted_as(family: str, labels: Mapping[str, str]) -> tuple[str, ...]:
+    application = labels.get("application")
+    if not application:
+        return ()
+    if family == SPLIT_FAMILY:
+        part = share_name(application, labels.get("version", ""), labels.get("weights", ""))
+        return labels.get("endpoint", ""), part
+    return (application,) if labels.get("method") == "POST" else ()
 
 
 def quantile(share: float, passed: Counts) -> float | None:

@@ -22,7 +22,7 @@ from submarine_ray.serving import applications, decide, repository, room
 from submarine_ray.serving.decide import Forget, Note, Observed, Put, Step
 from submarine_ray.serving.repository import Noted
 from submarine_ray.serving.service import holder
-from submarine_ray.serving.tables import EndpointRow, ServingRow
+from submarine_ray.serving.tables import EndpointRow, ServingRow, split_name
 from submarine_ray.spec.serving import EndpointStatus
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ class Serving:
         staying = [row for row in endpoints if row.status != EndpointStatus.DELETING]
         serve = driver.applications()
         splits = {row.model_name: applications.split_of(row, staying, len(capacity.nodes)) for row in traffic}
-        unread = [applications.split_name(model) for model, split in splits.items() if split is None]
+        unread = [split_name(model) for model, split in splits.items() if split is None]
         there = [serve["applications"].get(name, {}).get("deployed_app_config") for name in unread]
         config = applications.configuration(
             [self._desired(row) for row in staying],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import orjson
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
@@ -15,10 +16,12 @@ from submarine_ray.core.clock import due_ms, now_ms
 from submarine_ray.core.database import add_new
 from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.events import Event
-from submarine_ray.serving.tables import CountsRow, EndpointRow, LookRow, ServingRow, TrafficRow
+from submarine_ray.serving.tables import CountsRow, EndpointRow, LookRow, ServingRow, TrafficRow, split_name
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.quantities import GIB, Resources
 from submarine_ray.spec.serving import EndpointStatus
+
+NOTHING = "[]"  # the buckets of what no request has asked yet
 
 
 def subject(name: str) -> str:
@@ -119,17 +122,47 @@ def list_traffic(session: Session, cluster: str | None = None) -> list[TrafficRo
     return list(session.scalars(query if cluster is None else query.where(TrafficRow.cluster == cluster)))
 
 
-def _set_traffic_status(session: Session, model_name: str, status: str, message: str | None) -> None:
+def set_traffic(session: Session, row: TrafficRow, cluster: str, weights: Mapping[int, int]) -> None:
+    """Write how a model's requests are to be split."""
+    for one in sorted({cluster, row.cluster or cluster}):
+        desire(session, one)
+    before = row.status
+    row.cluster, row.status, row.message, row.changed_ms = cluster, EndpointStatus.CREATING, None, now_ms()
+    row.weights = orjson.dumps({str(version): weight for version, weight in weights.items()}).decode()
+    session.add(row)
+    said = ", ".join(f"{share:.3g} % to version {version}" for version, share in percentages(weights).items())
+    asked = Event("Asked", f"A user asked to split the requests: {said}.", before, row.status)
+    events.record(session, subject(split_name(row.model_name)), [asked])
+
+
+def percentages(weights: Mapping[int, int]) -> dict[int, float]:
+    whole = sum(weights.values()) or 1
+    return {version: 100 * weight / whole for version, weight in sorted(weights.items())}
+
+
+def end_traffic(session: Session, row: TrafficRow) -> None:
+    """Split a model's requests no more."""
+    desire(session, row.cluster)
+    session.delete(row)
+    events.forget(session, subject(split_name(row.model_name)))
+
+
+def _set_traffic_status(session: Session, seen: TrafficRow, status: str, message: str | None) -> None:
     """Note what was observed."""
     session.execute(
-        update(TrafficRow).where(TrafficRow.model_name == model_name).values(status=status, message=message)
+        update(TrafficRow).where(TrafficRow.model_name == seen.model_name).values(status=status, message=message)
     )
+    if seen.status != status:
+        happened = Event(status, message or f"The shared URL is {status}.", seen.status, status)
+        events.record(session, subject(split_name(seen.model_name)), [happened])
 
 
 def abandon(session: Session, cluster: str) -> None:
     """Forget a cluster's endpoints."""
     session.execute(delete(ServingRow).where(ServingRow.cluster == cluster))
-    session.execute(delete(TrafficRow).where(TrafficRow.cluster == cluster))
+    for split in list_traffic(session, cluster):
+        events.forget(session, subject(split_name(split.model_name)))
+        session.delete(split)
     for row in on_cluster(session, cluster):
         events.forget(session, subject(row.name))
         if row.status != EndpointStatus.DELETING:
@@ -189,7 +222,7 @@ def write(session: Session, claimed: ServingRow, outcome: Outcome) -> bool:
         for endpoint, status, message in outcome.endpoints:
             _set_status(session, endpoint, status, message)
         for traffic, status, message in outcome.traffic:
-            _set_traffic_status(session, traffic.model_name, status, message)
+            _set_traffic_status(session, traffic, status, message)
         for name in outcome.ended:
             _remove(session, name)
     return True
@@ -222,6 +255,22 @@ def keep_counts(session: Session, cluster: str, found: Sequence[CountsRow], know
     session.execute(update(LookRow).where(LookRow.cluster == cluster).values(known=known))
     session.execute(delete(CountsRow).where(CountsRow.at_ms < forgotten_ms))
     session.add_all(found)
+
+
+def thin_counts(session: Session, cluster: str, apart_ms: int) -> None:
+    """Drop the sample before the newest if it is less than `apart_ms` after the one before it."""
+    times = select(CountsRow.at_ms).where(CountsRow.cluster == cluster).distinct()
+    newest = list(session.scalars(times.order_by(CountsRow.at_ms.desc()).limit(3)))
+    if len(newest) == 3 and newest[1] - newest[2] < apart_ms:
+        session.execute(delete(CountsRow).where(CountsRow.cluster == cluster, CountsRow.at_ms == newest[1]))
+
+
+def uncounted(session: Session, cluster: str, names: Collection[str]) -> set[str]:
+    """Those of `names` that no request has been counted for in any sample of the cluster."""
+    mine = select(CountsRow.name).where(CountsRow.cluster == cluster)
+    newest = select(func.max(CountsRow.at_ms)).where(CountsRow.cluster == cluster).scalar_subquery()
+    nothing = session.scalars(mine.where(CountsRow.at_ms == newest, CountsRow.buckets == NOTHING))
+    return (set(names) - set(session.scalars(mine.distinct()))) | set(names).intersection(nothing)
 
 
 def are_metrics_known(session: Session, cluster: str) -> bool:

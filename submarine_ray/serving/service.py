@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from anyio import to_thread
@@ -19,11 +19,11 @@ from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core import events
 from submarine_ray.core.clock import iso, now_ms
 from submarine_ray.core.database import Database
-from submarine_ray.core.errors import AlreadyExists, Busy, ClusterUnavailable, Conflict, InvalidSpec, NotFound
+from submarine_ray.core.errors import AlreadyExists, Busy, Conflict, InvalidSpec, NotFound
 from submarine_ray.models.service import ModelService
 from submarine_ray.serving import applications, repository
 from submarine_ray.serving.applications import route
-from submarine_ray.serving.meter import Meter
+from submarine_ray.serving.meter import Meter, reaching
 from submarine_ray.serving.metrics import History
 from submarine_ray.serving.tables import EndpointRow
 from submarine_ray.spec.answers.serving import Endpoint, EndpointMetrics, EndpointRates, EndpointWithEvents, Replica
@@ -47,6 +47,7 @@ class ServingService:
         clusters: ClusterService,
         admission: Admission,
         models: ModelService,
+        meter: Meter,
         wake: Callable[[], None],
     ) -> None:
         self._database = database
@@ -54,7 +55,7 @@ class ServingService:
         self._admission = admission
         self._models = models
         self._wake = wake
-        self._meter = Meter(database, clusters)
+        self._meter = meter
         clusters.add_user(self)
         admission.add_claimant(self)
 
@@ -157,7 +158,7 @@ class ServingService:
         Raises NotFound, ClusterUnavailable.
         """
         row = self._find(model_name, model_version)
-        with _reaching(row.cluster):
+        with reaching(row.cluster):
             return self._meter.of(row.cluster, row.name)
 
     def all_rates(self) -> dict[str, EndpointRates]:
@@ -182,7 +183,7 @@ class ServingService:
     def replicas(self, model_name: str, model_version: int) -> list[Replica]:
         """The processes that answer, as Ray Serve knows them now. Raises NotFound, ClusterUnavailable."""
         row = self._find(model_name, model_version)
-        with _reaching(row.cluster):
+        with reaching(row.cluster):
             found = self._clusters.driver(row.cluster).replicas(row.name)
         return [
             Replica(
@@ -199,7 +200,7 @@ class ServingService:
         """The last lines of a replica's log. Raises NotFound, ClusterUnavailable."""
         row = self._find(model_name, model_version)
         try:
-            with _reaching(row.cluster):
+            with reaching(row.cluster):
                 return self._clusters.driver(row.cluster).replica_log(row.name, replica_id, lines)
         except UnknownJob as failure:
             raise NotFound(f"Endpoint {row.name} has no replica {replica_id[:80]!r} now.") from failure
@@ -290,11 +291,3 @@ def holder(row: EndpointRow) -> str:
 
 def _not_served(model_name: str, model_version: int) -> NotFound:
     return NotFound(f"Version {model_version} of model {model_name!r} is not served.")
-
-
-@contextlib.contextmanager
-def _reaching(cluster: str) -> Iterator[None]:
-    try:
-        yield
-    except Unreachable as failure:
-        raise ClusterUnavailable(f"Cluster {cluster!r} does not answer: {failure}") from failure

@@ -36,6 +36,11 @@ class EndpointRow(Table):
         return Resources(self.cpu, self.memory, self.gpu)
 
 
+def split_name(model_name: str) -> str:
+    """The name of the application that splits the requests; the colon keeps it apart from endpoints."""
+    return f"traffic:{model_name}"
+
+
 class TrafficRow(Table):
     """How a model's requests are shared out to its served versions; `weights` is JSON, version to weight."""
 

@@ -15,6 +15,12 @@ def experiment(experiment_id: str, **parts: str | int | None) -> str:
     return f"/experiments/{quote(experiment_id, safe='')}" + (f"?{urlencode(said)}" if said else "")
 
 
+def trial(experiment_id: str, trial_id: str, attempt: int | None = None) -> str:
+    """The page of a sweep's trial."""
+    which = f"?attempt={attempt}" if attempt else ""
+    return f"{experiment(experiment_id)}/trials/{quote(trial_id, safe='')}{which}"
+
+
 def experiments(**filters: str | Sequence[str]) -> str:
     """The table of experiments, filtered; a filter may have several values."""
     said = {name: value for name, value in filters.items() if value}
@@ -69,3 +75,8 @@ def model(name: str, version: int | None = None) -> str:
 
 def endpoint(model_name: str, version: int) -> str:
     return f"/endpoints/{quote(model_name, safe='')}/{version}"
+
+
+def traffic(model_name: str) -> str:
+    """The page of a model's shared URL."""
+    return f"/endpoints/{quote(model_name, safe='')}"

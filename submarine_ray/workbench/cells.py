@@ -13,6 +13,10 @@ CELLS = {
     "status": '<span class="badge" :data-state="props.row.state">{{ props.value }}</span>',
     "ago": "<time-ago :at=\"props.value || ''\"></time-ago>",
     "taken": "<time-taken :from=\"props.row.from || ''\" :to=\"props.row.to || ''\"></time-taken>",
+    "copy": (
+        '<q-btn v-if="props.value" flat round dense size="sm" icon="content_copy" :data-copy="props.value" '
+        ":aria-label=\"'Copy the URL ' + props.value\"><q-tooltip>{{ props.value }}</q-tooltip></q-btn>"
+    ),
     "chips": '<span v-for="one in props.value" class="chip" style="margin-right:4px">{{ one }}</span>',
 }
 HEADING = (

@@ -11,10 +11,11 @@ from starlette.requests import Request
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.serving.service import ServingService
 from submarine_ray.spec.answers.models import ModelSignature
-from submarine_ray.spec.answers.serving import Endpoint, EndpointMetrics, EndpointWithEvents, Replica
+from submarine_ray.spec.answers.serving import Endpoint, EndpointMetrics, EndpointWithEvents, Replica, TrafficWithEvents
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
-from submarine_ray.workbench import addresses, charts, dialogs, parts, try_it
+from submarine_ray.workbench import addresses, dialogs, load, parts, traffic, try_it
 from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.load import percent, state
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
 from submarine_ray.workbench.query_cache import run_query
@@ -28,11 +29,6 @@ _REPLICAS = (
     Column("node", "Node", wide=True),
     Column("startedTime", "Since", "ago"),
 )
-
-
-def state(status: str) -> str:
-    """The colour of an endpoint's status: one that runs is well, not under way."""
-    return "good" if status == EndpointStatus.RUNNING else parts.state(status)
 
 
 def endpoint_link(found: Endpoint) -> None:
@@ -70,15 +66,7 @@ def add(bench: Bench) -> None:
             with content:
                 shown = _Endpoint(bench, found, content)
                 await shown.draw()
-            page.live(shown.look, "endpoint")
-
-
-def latency(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.3g} ms" if value < 1000 else f"{value / 1000:,.3g} s"
-
-
-def per_second(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.3g}/s"
+            page.live(shown.look, "endpoint", seconds=load.LOAD_SECONDS)
 
 
 class _Endpoint:
@@ -89,9 +77,11 @@ class _Endpoint:
         self._serving = bench.services.serving
         self._found = found
         self._at = (found.model_name, found.model_version)
+        self._split: TrafficWithEvents | None = None
 
     async def draw(self) -> None:
         name, version = self._at
+        self._split = await run_query(traffic.find, self._services.traffic, self._at[0])
         parts.link("Endpoints", "/endpoints", classes="quiet")
         with parts.row():
             parts.heading(f"{name} v{version}", 1)
@@ -102,9 +92,7 @@ class _Endpoint:
         self._why = ui.element("div")
         if not await asyncio.to_thread(is_registered, self._services, *self._at):
             unregistered(*self._at)
-        self._refresh_metrics = parts.redrawn_later(
-            ui.element("div"), _draw_metrics, _metrics, self._serving, *self._at
-        )
+        self._refresh_metrics = parts.redrawn_later(ui.element("div"), load.draw, _metrics, self._serving, *self._at)
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
                 outgoing = partial(self._services.clusters.addresses.outgoing, self._found.cluster)
@@ -121,6 +109,19 @@ class _Endpoint:
         except SubmarineError:  # the model may have been deleted before its endpoint
             return None
 
+    def _draw_url(self) -> None:
+        with parts.row():
+            parts.text(self._found.invocations_url, "code", "anywhere")
+            parts.copy_button(self._found.invocations_url, "Copy the URL")
+
+    def _draw_share(self) -> None:
+        """Which part of the shared URL's requests it gets."""
+        name, version = self._at
+        weights = self._split.weights if self._split else {}
+        with parts.row():
+            parts.text(f"{percent(weights[version] / sum(weights.values()))} of the requests to")
+            parts.link("the shared URL", addresses.traffic(name))
+
     def _show(self) -> None:
         found = self._found
         parts.show_badge(self._badge, found.status, state(found.status))
@@ -132,7 +133,8 @@ class _Endpoint:
         with self._facts, parts.card("Endpoint"):
             parts.facts(
                 [
-                    ("URL", lambda: parts.text(found.invocations_url, "code", "anywhere")),
+                    ("URL", self._draw_url),
+                    ("Share", self._draw_share if self._split and self._at[1] in self._split.weights else None),
                     ("Replicas", str(found.replicas)),
                     ("Resources", found.resources),
                     ("Cluster", lambda: parts.link(found.cluster, addresses.cluster(found.cluster))),
@@ -175,8 +177,9 @@ class _Endpoint:
         if self._is_gone:
             return
         found = await run_query(self._serving.get, *self._at)
-        if found != self._found:
-            self._found = found
+        split = await run_query(traffic.find, self._services.traffic, self._at[0])
+        if (found, split) != (self._found, self._split):
+            self._found, self._split = found, split
             self._show()
         await self._refresh_metrics()
         await self._look_at_replicas()
@@ -225,40 +228,3 @@ async def _replicas(serving: ServingService, name: str, version: int) -> list[Re
         return await serving.ask(serving.replicas, name, version)
     except SubmarineError:
         return None
-
-
-def _draw_metrics(found: EndpointMetrics | None) -> None:
-    if found is None or not found.known:
-        with parts.card():
-            said = "This cluster's request metrics are in its own Prometheus and cannot be read from here."
-            parts.text(said, "p", "quiet")
-        return
-    with ui.element("div").classes("tiles small"):
-        for label, value in (
-            ("Requests", per_second(found.requests_per_second)),
-            ("Errors", per_second(found.errors_per_second)),
-            ("p50", latency(found.latency.p50)),
-            ("p90", latency(found.latency.p90)),
-            ("p99", latency(found.latency.p99)),
-            ("Requests so far", f"{found.requests:,}"),
-        ):
-            with parts.card(classes="figure"):
-                parts.text(value, classes="number")
-                parts.text(label, classes="quiet small")
-    history = found.history
-    if len(history) < 2:
-        return
-    with ui.element("div").classes("tiles wide"):
-        with parts.card("Requests per second"):
-            asked = {
-                "requests": [(point.time, point.requests_per_second) for point in history],
-                "errors": [(point.time, point.errors_per_second) for point in history],
-            }
-            charts.show(charts.lines(asked, "time"), "Requests and errors per second")
-        with parts.card("Latency, ms"):
-            slow = {
-                "p50": [(point.time, point.latency.p50) for point in history],
-                "p90": [(point.time, point.latency.p90) for point in history],
-                "p99": [(point.time, point.latency.p99) for point in history],
-            }
-            charts.show(charts.lines(slow, "time"), "Latency percentiles")

@@ -24,11 +24,14 @@ ALL_SECONDS = 10.0  # what no event tells: a cluster's load, an endpoint's
 
 @dataclass(eq=False)
 class Subscription:
-    """One page's: `topics` are beginnings of the subjects that it shows, `runs` the MLflow runs it draws."""
+    """One page's: `topics` are beginnings of the subjects that it shows, `runs` the MLflow runs it draws. After
+    `seconds` it is refreshed whatever has happened.
+    """
 
     topics: Collection[str]
     refresh: Callable[[], Awaitable[None]]
     runs: Collection[str] = ()
+    seconds: float = ALL_SECONDS
     cache: QueryCache = field(default_factory=QueryCache)
     _due: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,7 +86,7 @@ class Feed:
     async def _watch(self) -> None:
         self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
         self._taken()  # what was heard before there was a page
-        all_told = drawn_at = self._loop.time()
+        before = drawn_at = self._loop.time()
         while self._pages:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), TICK_SECONDS)
@@ -98,13 +101,14 @@ class Feed:
                     pass
                 except Exception:  # a mistake of ours must not end the liveness of every page
                     log.exception("workbench.feed_failed")
-            is_late = now - all_told >= ALL_SECONDS
-            all_told = now if is_late else all_told
-            if changed or drawn or is_late:
+            # On the clock, and not since each page was opened: those that are open share what they ask.
+            late = {page for page in self._pages if now // page.seconds > before // page.seconds}
+            before = now
+            if changed or drawn or late:
                 self._cache.forget()
             for page in list(self._pages):
                 told = any(subject.startswith(topic) for subject in changed for topic in page.topics)
-                if told or is_late or not drawn.isdisjoint(page.runs):
+                if told or page in late or not drawn.isdisjoint(page.runs):
                     page.wake()
 
     def _hear(self, subjects: frozenset[str] | None) -> None:

@@ -15,9 +15,10 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Filter
 from submarine_ray.workbench import addresses, charts, parts
 from submarine_ray.workbench.clusters import Used, health, usage, with_use
-from submarine_ray.workbench.endpoint import endpoint_link, latency, per_second, state
+from submarine_ray.workbench.endpoint import endpoint_link
 from submarine_ray.workbench.endpoints import Asked, fresh_metrics, with_metrics
 from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.load import latency, per_second, state
 from submarine_ray.workbench.quick_start import deploy_model, run_template
 from submarine_ray.workbench.services import Services
 

@@ -12,7 +12,7 @@ from submarine_ray.access.signin import OUT_PATH
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.assets import chart_preloads
-from submarine_ray.workbench.feed import Feed, Subscription
+from submarine_ray.workbench.feed import ALL_SECONDS, Feed, Subscription
 from submarine_ray.workbench.services import Services
 
 RESPONSE_SECONDS = 60.0
@@ -41,15 +41,15 @@ class Page:
         self._feed = feed
         self._client = ui.context.client
 
-    def live(self, refresh: parts.Refresh, *topics: str) -> Subscription:
-        """Call `refresh` at each change of a subject that begins with a topic; once a page."""
+    def live(self, refresh: parts.Refresh, *topics: str, seconds: float = ALL_SECONDS) -> Subscription:
+        """Call `refresh` at each change of a subject that begins with a topic, and each `seconds`; once a page."""
         content = self._client.content
 
         async def draw() -> None:
             with content:
                 await refresh()
 
-        subscription = Subscription(topics, draw)
+        subscription = Subscription(topics, draw, seconds=seconds)
         self._client.on_connect(lambda: self._feed.add(subscription))
         self._client.on_delete(lambda: self._feed.remove(subscription))
         if self._client.has_socket_connection:

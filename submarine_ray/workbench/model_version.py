@@ -16,8 +16,8 @@ from submarine_ray.spec.answers.serving import Endpoint
 from submarine_ray.spec.models import ModelVersionPatch
 from submarine_ray.spec.serving import EndpointStatus, ServeSpec
 from submarine_ray.workbench import addresses, dialogs, parts, try_it
-from submarine_ray.workbench.endpoint import state
 from submarine_ray.workbench.layout import Bench
+from submarine_ray.workbench.load import state
 from submarine_ray.workbench.problems import parsed
 
 

@@ -32,6 +32,7 @@ from submarine_ray.workbench import (
     new_experiment,
     notebooks,
     settings,
+    split,
     template_form,
     templates,
 )
@@ -45,8 +46,8 @@ STATIC = Path(__file__).parent / "static"
 STATIC_PATH = "/workbench-static"
 RECONNECT_SECONDS = 30.0
 _MODULES = (
-    home, new_experiment, experiments, experiment, compare, template_form, templates, environments, notebooks, models,
-    model_version, endpoints, endpoint, clusters, settings,
+    home, new_experiment, experiments, experiment, compare, template_form, templates, environments, notebooks,
+    models, model_version, endpoints, endpoint, split, clusters, settings,
 )  # fmt: skip
 
 

@@ -274,9 +274,9 @@ def notice(message: str, bad: bool = False) -> TextElement:
 @dataclass(frozen=True)
 class Column:
     """A column of a table. `kind`: text, wrap, mono, link (to the row's `href`), named (a link, and the row's `why`
-    below it), status (coloured by the row's `state`), ago, taken (between the row's `from` and `to`), value (a number)
-    or chips. `wide` ones are left out on a phone. `sortable` ones are sorted in the browser; with `sort`, a press on
-    the heading is told by the event `sort` with that name. `title` is shown on hover.
+    below it), status (coloured by the row's `state`), ago, taken (between the row's `from` and `to`), value (a number),
+    chips or copy (a button). `wide` ones are left out on a phone. `sortable` ones are sorted in the browser; with
+    `sort`, a press on the heading is told by the event `sort` with that name. `title` is shown on hover.
     A `pinned` one stays where it is while the others are scrolled.
     """
 

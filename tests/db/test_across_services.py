@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -210,7 +210,7 @@ class Metered:
 
     looks = 0
 
-    def serve_metrics(self) -> list[str]:
+    def serve_metrics(self, applications: Collection[str] = ()) -> list[str]:
         self.looks += 1
         passed = 100 * self.looks
         return [prometheus({"200": (0, passed, passed, passed)}, application="metered-1")]

@@ -100,6 +100,21 @@ def _check_traffic(platform: RunningPlatform, model: str, experiment_id: str, bo
 
     assert 10 < versions(60).count("2") < 50
     assert httpx.post(url, json={"inputs": 1}).status_code == 400
+    before = serving.traffic_metrics(model)  # what the pages have shown so far
+    got = versions(40)
+
+    def counted() -> dict[str, Any]:
+        found = serving.traffic_metrics(model)
+        passed = [one["requests"] for one in found["versions"]]
+        return found if found["requests"] == 101 == sum(passed) else {}
+
+    found = wait_until(counted, 15, f"the pages to show 101 requests, and not {before['requests']}")
+    assert found["errors"] == 1 == sum(one["errors"] for one in found["versions"]) and found["latency"]["p99"]
+    assert [one["wanted"] for one in found["versions"]] == [0.5, 0.5] and len(got) == 40
+    assert sum(one["share"] for one in found["versions"]) == pytest.approx(1)
+    each = [serving.metrics(model, version)["requests"] for version in (1, 2)]
+    assert each[1] == found["versions"][1]["requests"] and each[0] > found["versions"][0]["requests"]  # its own URL too
+    assert "50.0 %" in platform.cli("get", "traffic", model).stdout
     with pytest.raises(ApiError, match="change the weights first"):
         serving.delete_serve(model, 2)
     serving.share_traffic(model, {1: 1, 2: 0})

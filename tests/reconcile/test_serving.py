@@ -365,15 +365,16 @@ def test_a_refusal_is_told_and_asked_again(house: House) -> None:
 
 def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) -> None:
     one, clusters = house.service(), Clusters(house.serves)
-    traffic = TrafficService(house.database, clusters, lambda: None)  # type: ignore[arg-type]
+    traffic = TrafficService(house.database, clusters, None, lambda: None)  # type: ignore[arg-type]
     admission = Admission(house.database, clusters)  # type: ignore[arg-type]
-    serving = ServingService(house.database, clusters, admission, None, lambda: None)  # type: ignore[arg-type]
+    serving = ServingService(house.database, clusters, admission, None, None, lambda: None)  # type: ignore[arg-type]
     house.ask(1)
     house.ask(2, replicas=2)
     traffic.put("m", TrafficSpec(weights={1: 90, 2: 10}))
     house.at_once()
     one.work()
     assert house.serve.names() == ["m-1", "m-2", "traffic:m"] and traffic.get("m").status == "Running"
+    assert [event.reason for event in traffic.get("m").events] == ["Asked", "Running"]
     held = {one.name: one.resources.cpu for one in serving.holders("a")}
     assert held == {"endpoint m 1": 0.5, "endpoint m 2": 1.0, "traffic of model m": 0.75}
     assert admission.in_use("a").cpu == 2.25
@@ -385,7 +386,7 @@ def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) 
 
 def test_a_split_whose_weights_cannot_be_read_fails_alone_and_stays_as_it_was(house: House) -> None:
     one, clusters = house.service(), Clusters(house.serves)
-    traffic = TrafficService(house.database, clusters, lambda: None)  # type: ignore[arg-type]
+    traffic = TrafficService(house.database, clusters, None, lambda: None)  # type: ignore[arg-type]
     admission = Admission(house.database, clusters)  # type: ignore[arg-type]
     serving = ServingService(house.database, clusters, admission, None, lambda: None)  # type: ignore[arg-type]
     house.ask(1)

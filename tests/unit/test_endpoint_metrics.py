@@ -81,3 +81,36 @@ def test_after_one_look_there_is_no_rate_but_the_whole_latency() -> None:
     found = history.metrics()
     assert (found.requests_per_second, found.history) == (None, [])
     assert found.latency.p50 == 5.0
+
+
+def split(passed: dict[tuple[str, str, str], tuple[int, int, int, int]]) -> str:
+    """What the splitter writes: for each version, name of the weights, and status code."""
+    lines = []
+    for (version, weights, code), numbers in passed.items():
+        for bound, number in zip(BOUNDS, numbers, strict=True):
+            labels = (
+                f'application="traffic:m",deployment="traffic",endpoint="m-{version}",le="{bound}",replica="a",'
+                f'status_code="{code}",version="{version}",weights="{weights}"'
+            )
+            lines.append(f"ray_submarine_traffic_latency_ms_bucket{{{labels}}} {number}.0")
+    return "\n".join(lines) + "\n"
+
+
+def test_what_a_version_gets_by_the_shared_url_counts_for_it_and_under_the_weights_of_then() -> None:
+    texts = [
+        prometheus({"200": (0, 5, 5, 5)})  # by its own URL
+        + prometheus({"200": (0, 9, 9, 9), "500": (0, 0, 1, 1)}, application="traffic:m")
+        + split({("1", "old", "200"): (0, 3, 3, 3), ("1", "new", "200"): (0, 4, 4, 4)}),
+        split({("2", "new", "200"): (0, 2, 2, 2), ("2", "new", "500"): (0, 0, 1, 1)}),  # a splitter on another node
+    ]
+    found = counts(texts, 100.0)
+    passed = {name: (one.requests, one.errors) for name, one in found.items()}
+    assert passed == {
+        "m-1": (12, 0),
+        "m-2": (3, 1),
+        "traffic:m": (10, 1),
+        "traffic:m/1@old": (3, 0),
+        "traffic:m/1@new": (4, 0),
+        "traffic:m/2@new": (3, 1),
+    }
+    assert found["m-1"].buckets[10.0] == 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ class Dashboard:
     def __init__(self, cluster: str) -> None:
         self.cluster = cluster
 
-    def serve_metrics(self) -> list[str]:
+    def serve_metrics(self, applications: Collection[str] = ()) -> list[str]:
         if self.cluster == "gone":
             raise Unreachable("no route")
         return [f"metrics of {self.cluster}"]

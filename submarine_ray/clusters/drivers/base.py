@@ -6,7 +6,7 @@ These errors never reach HTTP: the reconcilers turn them into states and events.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -344,8 +344,10 @@ class Driver(Protocol):
     def put_applications(self, config: ServeConfig, fence: Fence) -> None:
         """Replace all served applications. Raises SubmissionRefused, Superseded."""
 
-    def serve_metrics(self) -> list[str]:
-        """Prometheus texts with what has passed Serve's proxies; none where they cannot be had from here."""
+    def serve_metrics(self, applications: Collection[str] = ()) -> list[str]:
+        """Prometheus texts of the nodes with one of Serve's proxies or a replica of `applications`; none where they
+        cannot be had from here.
+        """
 
     def replicas(self, endpoint: str) -> list[Replica]:
         """The processes that answer for an endpoint, as Serve's REST API shows them; none if it is unknown."""

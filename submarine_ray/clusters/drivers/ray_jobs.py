@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from submarine_ray.clusters.drivers.base import (
 )
 from submarine_ray.clusters.drivers.dashboards import Dashboard
 from submarine_ray.clusters.drivers.disk import Disk
-from submarine_ray.clusters.drivers.ray_api import JobDetails, Replica, ServeConfig
+from submarine_ray.clusters.drivers.ray_api import ApplicationDetails, JobDetails, Replica, ServeConfig
 from submarine_ray.clusters.drivers.runner_code import runner_code
 from submarine_ray.clusters.drivers.unfetched import unfetched
 from submarine_ray.clusters.launches import Launches
@@ -232,8 +232,11 @@ class RayJobs:
         if answer.status_code != 200:
             raise Unreachable(f"HTTP {answer.status_code} to PUT /api/serve/applications/: {_last_line(answer.text)}")
 
-    def serve_metrics(self) -> list[str]:
-        hosts = {text_at(proxy, "node_ip") for proxy in (self.applications().get("proxies") or {}).values()}
+    def serve_metrics(self, applications: Collection[str] = ()) -> list[str]:
+        served = self.applications()
+        hosts = {text_at(proxy, "node_ip") for proxy in (served.get("proxies") or {}).values()}
+        counting = [served["applications"].get(name) for name in applications]
+        hosts |= {one.get("node_ip") or "" for application in counting for one in _replicas(application)}
         groups = self._ok("GET", "/api/prometheus/sd").json()
         targets = [target for group in groups for target in group["targets"] if target.rsplit(":", 1)[0] in hosts]
         found = []
@@ -247,9 +250,7 @@ class RayJobs:
         return found
 
     def replicas(self, endpoint: str) -> list[Replica]:
-        application = self.applications()["applications"].get(endpoint) or {}
-        deployments = application.get("deployments") or {}
-        return [one for deployment in deployments.values() for one in deployment.get("replicas", [])]
+        return _replicas(self.applications()["applications"].get(endpoint))
 
     def replica_log(self, endpoint: str, replica_id: str, lines: int) -> str:
         replica = next((one for one in self.replicas(endpoint) if one["replica_id"] == replica_id), None)
@@ -351,6 +352,11 @@ def _job(document: JobDetails) -> Job:
 
 def _node_resources(total: dict[str, float]) -> Resources:
     return Resources(float(total.get("CPU", 0)), int(total.get("memory", 0)), float(total.get("GPU", 0)))
+
+
+def _replicas(application: ApplicationDetails | None) -> list[Replica]:
+    deployments = (application or {}).get("deployments") or {}
+    return [one for deployment in deployments.values() for one in deployment.get("replicas", [])]
 
 
 def _last_line(text: str) -> str:

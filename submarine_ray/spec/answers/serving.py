@@ -65,7 +65,7 @@ class TrafficPoint(Answer):
 
 
 class EndpointRates(Answer):
-    """The current load of an endpoint: requests, errors and latency."""
+    """The current load of an endpoint: requests, errors and latency. It includes what a shared URL sent to it."""
 
     requests: int
     """The number of prediction requests since Ray Serve's proxy started."""
@@ -83,7 +83,7 @@ class EndpointMetrics(EndpointRates):
     """The load of an endpoint with its history. Recording begins with the first request for it."""
 
     history: list[TrafficPoint]
-    """The last half hour. Points are at least ten seconds apart, and exist only while somebody watches."""
+    """The last half hour. Points are about ten seconds apart, and exist only while somebody watches."""
     known: bool
     """Whether this service can read the cluster's metrics."""
 
@@ -92,7 +92,7 @@ class EndpointFigures(EndpointRates):
     """The load of an endpoint under an older name: `course` is `history` of `EndpointMetrics`."""
 
     course: list[TrafficPoint]
-    """The last half hour. Points are at least ten seconds apart, and exist only while somebody watches."""
+    """The last half hour. Points are about ten seconds apart, and exist only while somebody watches."""
     known: bool
     """Whether this service can read the cluster's metrics."""
 
@@ -112,6 +112,46 @@ class Traffic(Answer):
     """Creating, Running or Failed."""
     message: str | None
     """Why it has this status, in a sentence."""
+    created_time: str | None
+    """When the requests were first split."""
+
+
+class TrafficWithEvents(Traffic):
+    """How requests for a model are split, with what happened."""
+
+    events: list[Event]
+    """What happened to the split, oldest first."""
+
+
+class TrafficShare(EndpointRates):
+    """A version's part of a model's split traffic, counted since the weights were set."""
+
+    version: int
+    """The version."""
+    status: str | None
+    """The status of its endpoint; null if it has none any more."""
+    weight: int
+    """Its weight."""
+    wanted: float
+    """The share of the requests that its weight asks for, from 0 to 1."""
+    share: float | None
+    """The share of the requests that it got, from 0 to 1; null if there were none."""
+
+
+class TrafficRates(EndpointRates):
+    """The current load of a shared URL, and of each version behind it."""
+
+    versions: list[TrafficShare]
+    """The versions that have a weight, by their numbers."""
+
+
+class TrafficMetrics(TrafficRates):
+    """The load of a shared URL with its history."""
+
+    history: list[TrafficPoint]
+    """The last half hour. Points are about ten seconds apart, and exist only while somebody watches."""
+    known: bool
+    """Whether this service can read the cluster's metrics."""
 
 
 class Replica(Answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 
 from submarine_ray.clusters.drivers import fences
 from submarine_ray.clusters.drivers.base import (
@@ -87,14 +88,14 @@ class RayServices:
         except Blocked as failure:
             raise SubmissionRefused(str(failure)) from failure
 
-    def serve_metrics(self) -> list[str]:
+    def serve_metrics(self, applications: Collection[str] = ()) -> list[str]:
         """Pods export them on ports of their own, which only who stands in the same network reaches."""
         if not self._at.is_direct:
             return []
         found: list[str] = []
         for dashboard in filter(None, map(self._dashboard, self._at.services.objects().values())):
             with contextlib.suppress(Unreachable):  # one endpoint's cluster; the others' figures count
-                found += dashboard.serve_metrics()
+                found += dashboard.serve_metrics(applications)
         return found
 
     def replicas(self, endpoint: str) -> list[Replica]:

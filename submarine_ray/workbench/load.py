@@ -1,0 +1,115 @@
+"""The load of an endpoint or of a shared URL, in figures, tables and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nicegui import ui
+
+from submarine_ray.spec.answers.serving import EndpointMetrics, EndpointRates, TrafficMetrics, TrafficShare
+from submarine_ray.spec.serving import EndpointStatus
+from submarine_ray.workbench import addresses, charts, parts
+
+LOAD_SECONDS = 4.0  # with the ten of Ray's own reports, a request is seen within fifteen
+_SHARES = (
+    parts.Column("label", "Version", "link"),
+    parts.Column("status", "Status", "status", wide=True),
+    parts.Column("weight", "Weight", wide=True, right=True),
+    parts.Column("wanted", "Share wanted", right=True),
+    parts.Column("share", "Measured", right=True),
+    parts.Column("requests", "Requests", right=True),
+    parts.Column("errors", "Errors", right=True),
+    parts.Column("p50", "p50", wide=True, right=True),
+    parts.Column("p99", "p99", wide=True, right=True),
+)
+
+
+def state(status: str) -> str:
+    """The colour of an endpoint's status: one that runs is well, not under way."""
+    return "good" if status == EndpointStatus.RUNNING else parts.state(status)
+
+
+def latency(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.3g} ms" if value < 1000 else f"{value / 1000:,.3g} s"
+
+
+def per_second(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.3g}/s"
+
+
+def percent(share: float | None) -> str:
+    """A share in percent: one digit after the point where it says something."""
+    return "–" if share is None else f"{100 * share:.1f}".removesuffix(".0") + " %"
+
+
+def cells(rates: EndpointRates | None) -> parts.Row:
+    """What a table shows of rates: of the last half minute."""
+    if rates is None:
+        return dict.fromkeys(("requests", "errors", "p50", "p99"), "–")
+    return {
+        "requests": per_second(rates.requests_per_second),
+        "errors": per_second(rates.errors_per_second),
+        "p50": latency(rates.latency.p50),
+        "p99": latency(rates.latency.p99),
+    }
+
+
+def draw_shares(model_name: str, shares: Sequence[TrafficShare]) -> None:
+    """The versions behind a shared URL, and what each has got since the weights were set."""
+    rows: list[parts.Row] = [
+        {
+            "version": one.version,
+            "label": f"v{one.version}",
+            "href": addresses.endpoint(model_name, one.version) if one.status else addresses.model(model_name),
+            "status": one.status or "Gone",
+            "state": state(one.status) if one.status else "bad",
+            "weight": one.weight,
+            "wanted": percent(one.wanted),
+            "share": percent(one.share),
+            "requests": f"{one.requests:,}",
+            "errors": f"{one.errors:,}",
+            "p50": latency(one.latency.p50),
+            "p99": latency(one.latency.p99),
+        }
+        for one in shares
+    ]
+    parts.table(_SHARES, rows, "version", "Versions behind the shared URL")
+
+
+def draw(found: EndpointMetrics | TrafficMetrics | None) -> None:
+    """Figures, and charts of the last half hour."""
+    if found is None or not found.known:
+        with parts.card():
+            unread = "This cluster's request metrics are in its own Prometheus and cannot be read from here."
+            parts.text(unread if found else "The cluster does not answer now.", "p", "quiet")
+        return
+    with ui.element("div").classes("tiles small"):
+        for label, value in (
+            ("Requests", per_second(found.requests_per_second)),
+            ("Errors", per_second(found.errors_per_second)),
+            ("p50", latency(found.latency.p50)),
+            ("p90", latency(found.latency.p90)),
+            ("p99", latency(found.latency.p99)),
+            ("Requests so far", f"{found.requests:,}"),
+            ("Errors so far", f"{found.errors:,}"),
+        ):
+            with parts.card(classes="figure"):
+                parts.text(value, classes="number")
+                parts.text(label, classes="quiet small")
+    history = found.history
+    if len(history) < 2:
+        return
+    with ui.element("div").classes("tiles wide"):
+        with parts.card("Requests per second"):
+            asked = {
+                "requests": [(point.time, point.requests_per_second) for point in history],
+                "errors": [(point.time, point.errors_per_second) for point in history],
+            }
+            charts.show(charts.lines(asked, "time"), "Requests and errors per second")
+        with parts.card("Latency, ms"):
+            slow = {
+                "p50": [(point.time, point.latency.p50) for point in history],
+                "p90": [(point.time, point.latency.p90) for point in history],
+                "p99": [(point.time, point.latency.p99) for point in history],
+            }
+            charts.show(charts.lines(slow, "time"), "Latency percentiles")
