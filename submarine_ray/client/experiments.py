@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from submarine_ray.client.errors import ExperimentFailed
 from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
@@ -150,6 +151,11 @@ class ExperimentClient:
         """
         found = self.service.call("GET", f"{_BASE}/{id}/trials", params=_given(attempt=attempt))
         return [_trial(trial) for trial in found]
+
+    def trial(self, id: str, trial_id: str, attempt: int | None = None) -> dict[str, Any]:
+        """Return a trial of a sweep, as `trials` has it."""
+        path = f"{_BASE}/{id}/trials/{quote(trial_id, safe='')}"
+        return _trial(self.service.call("GET", path, params=_given(attempt=attempt)))
 
     def sweep(self, id: str) -> dict[str, Any]:
         """Return a summary of a sweep: its `trials`, the `best` of them, its `metric`, `mode` and `total` of trials."""

@@ -25,6 +25,7 @@ _REFUSALS = {
 }
 _PARAMETERS = {
     "experiment_id": "The experiment's id.",
+    "trial_id": "The trial's id.",
     "id": "The notebook's id.",
     "name": "The resource's name.",
     "template": "The template's name.",
@@ -48,7 +49,7 @@ _PARAMETERS = {
     "pageSize": "The number of items on a page; without it, all.",
     "limit": "The largest number of items; attributes.nextCursor is then the next page's cursor.",
     "cursor": "attributes.nextCursor of the previous answer.",
-    "replica": "One replica: `worker-0`, or an id from an endpoint's list of replicas.",
+    "replica": "One replica: `worker-0`, a trial's: `trial-3fa2c_00004`, or an id from an endpoint's list of replicas.",
     "lines": "The largest number of lines.",
     "key": "The whole history of this metric, instead of the last value of each.",
     "session_id": "The session of a signed-in browser.",

@@ -17,7 +17,7 @@ from submarine_ray.core.envelope import JSON, Envelope, Reply, ok
 from submarine_ray.core.errors import NotFound
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
-from submarine_ray.experiments import export, log_parts
+from submarine_ray.experiments import export, log_parts, logs
 from submarine_ray.experiments.listing import read_query
 from submarine_ray.experiments.log_parts import MOST_LINES, Window
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
@@ -192,7 +192,9 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
         responses={200: {"content": {"text/plain": {}}}},
     )
     async def download(experiment_id: str, replica: str | None = None, attempt: Number = None) -> StreamingResponse:
-        parts = [part for part in await experiments.logs.parts(experiment_id, attempt) if replica in (None, part.name)]
+        parts = [
+            part for part in await experiments.logs.parts(experiment_id, attempt) if logs.is_of(replica, part.name)
+        ]
         headers = {"Content-Disposition": f'attachment; filename="{ASCII.sub("_", experiment_id)}.txt"', **NO_SNIFFING}
         return StreamingResponse(log_parts.plain(parts, replica is None), media_type="text/plain", headers=headers)
 
@@ -217,7 +219,7 @@ def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
         now = await to_thread.run_sync(experiments.get, experiment_id)  # an unknown id is a 404, not an empty stream
         if not follow or attempt not in (None, now.attempt):
             found = await experiments.logs.parts(experiment_id, attempt)
-            parts = [part for part in found if replica in (None, part.name)]
+            parts = [part for part in found if logs.is_of(replica, part.name)]
             return StreamingResponse(log_parts.records(parts, Window(tail=tail)), media_type=kind)
 
         async def encode() -> AsyncIterator[bytes]:
@@ -243,6 +245,10 @@ def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:
     def trials(experiment_id: str, attempt: Number = None) -> Reply[list[Trial]]:
         found, attributes = experiments.results.trials(experiment_id, attempt)
         return ok(found, attributes=attributes)
+
+    @routes.get("/{experiment_id}/trials/{trial_id}", summary="Get a trial of a sweep")
+    def trial(experiment_id: str, trial_id: str, attempt: Number = None) -> Reply[Trial]:
+        return ok(experiments.results.trial(experiment_id, trial_id, attempt))
 
     @routes.get(
         "/artifacts/{experiment_id}",

@@ -82,7 +82,7 @@ def empty(names: Sequence[str]) -> list[Part]:
 def replicas(parts: Sequence[Part], replica: str | None) -> list[Part]:
     """The parts of all replicas, without those of the platform and Ray; or the part of one name."""
     found = [part for part in parts if part.name not in (logs.PLATFORM, logs.RAY)]
-    return [part for part in (parts if replica else found) if replica in (None, part.name)]
+    return [part for part in (parts if replica else found) if logs.is_of(replica, part.name)]
 
 
 def answer(experiment_id: str, parts: Sequence[Part], window: Window) -> Iterator[bytes]:

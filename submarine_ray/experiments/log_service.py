@@ -170,4 +170,4 @@ class LogService:
 
 
 def _of(replica: str | None, lines: Lines) -> Lines:
-    return lines if replica is None else [one for one in lines if one[0] == replica]
+    return lines if replica is None else [one for one in lines if logs.is_of(replica, one[0])]

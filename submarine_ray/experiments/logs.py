@@ -35,6 +35,11 @@ def is_own(file: str) -> bool:
     return bool(_FILE.fullmatch(file))
 
 
+def is_of(replica: str | None, name: str) -> bool:
+    """Whether the lines of `name` are asked for: all, a replica's, or those of a trial and of its replicas."""
+    return replica in (None, name) or name.startswith(f"{replica}-")
+
+
 def is_passing(name: str, line: bytes) -> bool:
     """Whether the next line of the same replica replaces this one, as in a progress bar. Ray's own lines never do."""
     return name != RAY and line.endswith(_UNFINISHED)

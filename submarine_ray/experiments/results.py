@@ -53,8 +53,10 @@ class ResultService:
         row = self._row(experiment_id, attempt)
         return self._tracking.runs(row.run_id) if row.run_id else {}
 
-    def run_id(self, experiment_id: str, attempt: int | None = None) -> str:
-        """An attempt's MLflow run. Raises NotFound, Conflict before there is one."""
+    def run_id(self, experiment_id: str, attempt: int | None = None, trial_id: str | None = None) -> str:
+        """An attempt's MLflow run, or that of a trial of it. Raises NotFound, Conflict before there is one."""
+        if trial_id:
+            return self.trial(experiment_id, trial_id, attempt).run_id
         row = self._row(experiment_id, attempt)
         if row.run_id is None:
             raise Conflict(f"{experiment_id} has not started yet, so it has nothing to register.")
@@ -77,9 +79,26 @@ class ResultService:
         best = next((t for t in found if not place(t)[0] and is_finite(t.metrics.get(tune.metric))), None)
         return found, SweepAttributes(metric=tune.metric, mode=tune.mode, total=tune.trials, best=best)
 
+    def trial(self, experiment_id: str, trial_id: str, attempt: int | None = None) -> Trial:
+        """One trial of a sweep. Raises NotFound."""
+        trials, _ = self.trials(experiment_id, attempt)
+        found = next((one for one in trials if one.trial_id == trial_id), None)
+        if found is None:
+            raise NotFound(f"{experiment_id} has no trial {trial_id[:80]!r}.")
+        return found
+
+    def trial_runs(self, experiment_id: str, trial_id: str, attempt: int | None = None) -> dict[str, str]:
+        """A trial's MLflow runs, and which replica each is of; none before the first."""
+        row = self._row(experiment_id, attempt)
+        return self._tracking.trial_runs(row.run_id, trial_id) if row.run_id else {}
+
     def artifacts(self, experiment_id: str, path: str, attempt: int | None = None) -> list[Artifact]:
         row = self._row(experiment_id, attempt)
         return self._tracking.list_artifacts(row.run_id, path) if row.run_id else []
+
+    def trial_models(self, run_id: str) -> list[str]:
+        """The names of the models that a trial has saved, by its run."""
+        return [name for name, _ in self._tracking.saved_models(run_id)]
 
     def saved_models(self, experiment_id: str, attempt: int | None = None) -> int:
         """How many models the experiment has saved."""

@@ -12,7 +12,7 @@ from submarine_ray.models import signatures, tags
 from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, RegisteredModel
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
-from submarine_ray.spec.tags import DATASET_TAG, EXPERIMENT_TAG, MODEL_ID_TAG, MODEL_TYPE_TAG, STAGE_TAG
+from submarine_ray.spec.tags import DATASET_TAG, EXPERIMENT_TAG, MODEL_ID_TAG, MODEL_TYPE_TAG, STAGE_TAG, TRIAL_TAG
 from submarine_ray.tracking import entities
 from submarine_ray.tracking.entities import Client
 from submarine_ray.tracking.failures import translated
@@ -36,7 +36,7 @@ class ModelService:
     def __init__(
         self,
         tracking: TrackingService,
-        run_of: Callable[[str, int | None], str],
+        run_of: Callable[[str, int | None, str | None], str],
         served: Callable[[str], dict[int, str]],
         tombstones: Tombstones,
     ) -> None:
@@ -90,13 +90,15 @@ class ModelService:
         self._tombstones.bury(DeletedKind.MODEL, name)
 
     def create_version(self, spec: ModelVersionSpec, base_dir: str | None, attempt: int | None = None) -> ModelVersion:
-        """Register a model that an experiment saved: the one at `base_dir` in its artifacts, or its only one; of the
-        current attempt, unless one is named.
+        """Register a model that an experiment saved, or a trial of it: the one at `base_dir` in its artifacts, or its
+        only one; of the current attempt, unless one is named.
         """
-        run_id = self._run_of(spec.experiment_id, attempt)
+        run_id = self._run_of(spec.experiment_id, attempt, spec.trial_id)
         uri = self._saved_model(spec.experiment_id, run_id, base_dir)
         stage = _stage(spec.current_stage)
         kept = tags.as_mlflow(spec.tags) | {EXPERIMENT_TAG: spec.experiment_id, STAGE_TAG: stage}
+        if spec.trial_id:
+            kept[TRIAL_TAG] = spec.trial_id
         if spec.dataset:
             kept[DATASET_TAG] = spec.dataset
         client = self._client()
@@ -115,6 +117,11 @@ class ModelService:
         client = self._client()
         found = every(client.search_model_versions, f"name = '{name}'")
         return sorted((_version(item) for item in found), key=lambda one: one.version)
+
+    def of_run(self, run_id: str) -> list[ModelVersion]:
+        """The versions that were registered of what a run has saved."""
+        found = every(self._client().search_model_versions, f"run_id = '{run_id}'")
+        return sorted(map(_version, found), key=lambda one: (one.name, one.version))
 
     def newest_versions(self) -> list[ModelVersion]:
         """Every model's newest version, the model last changed first."""

@@ -36,6 +36,8 @@ class ModelVersionSpec(Document):
     """The registered model's name. A model that does not exist is created."""
     experiment_id: str
     """The experiment that saved the model."""
+    trial_id: str | None = None
+    """The trial of it that saved the model, if it is a sweep."""
     user_id: str | None = None
     """The user who registers it. Stored and returned."""
     description: str | None = Field(default=None, max_length=5000)

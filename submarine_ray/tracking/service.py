@@ -232,6 +232,11 @@ class TrackingService:
         """The trials below a sweep's run, in the order they began; after a patch, those of the new sweep."""
         return trials.documents(trials.runs(self.client(), run_id))
 
+    def trial_runs(self, run_id: str, trial_id: str) -> dict[str, str]:
+        """The runs of a trial below a sweep's run, and which replica each is of; the first is the trial's own."""
+        found = trials.of_trial(trials.runs(self.client(), run_id), trial_id)
+        return {run.info.run_id: _logged_by(run) for run in found}
+
     def params(self, run_id: str) -> list[answers.Param]:
         return [
             answers.Param(replica=_logged_by(run), key=key, value=value)

@@ -46,6 +46,12 @@ def documents(found: Sequence[Run]) -> list[Trial]:
     return [_trial(number, run) for number, run in enumerate(of_newest, start=1)]
 
 
+def of_trial(found: Sequence[Run], trial_id: str) -> list[Run]:
+    """Those of a sweep's runs that are a trial's, its own first."""
+    mine = [run for run in found if run.data.tags.get(TRIAL_TAG, run.info.run_id) == trial_id]
+    return sorted(mine, key=lambda run: IS_TRIAL_TAG not in run.data.tags)
+
+
 def _trial(number: int, run: Run) -> Trial:
     tags, info = run.data.tags, run.info
     return Trial(

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import quote
 
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 from starlette.requests import Request
 
-from submarine_ray.spec.answers.events import Event
 from submarine_ray.spec.answers.experiments import Attempt, Experiment, Param
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.models import ModelVersionSpec
-from submarine_ray.workbench import addresses, artifacts, dialogs, metrics, parts, trials
+from submarine_ray.spec.trials import TrialState
+from submarine_ray.workbench import addresses, artifacts, dialogs, metrics, parts, sweep_metrics, timeline, trials
 from submarine_ray.workbench.edit import edit
 from submarine_ray.workbench.layout import Bench, Page
-from submarine_ray.workbench.problems import parsed
 from submarine_ray.workbench.query_cache import run_query
+from submarine_ray.workbench.register import register
 from submarine_ray.workbench.written import written
 
 TABS = ("overview", "metrics", "logs", "artifacts")
@@ -132,8 +132,11 @@ class _Experiment:
         self._content.clear()
         self._refresh = None
         with self._content:
-            if tab == "metrics":
-                self._refresh = await metrics.draw(self._services, self.id, self._chosen)
+            if tab == "metrics" and self._shown.spec.tune:
+                self._refresh = await sweep_metrics.draw(self._services, self.id, self._chosen)
+            elif tab == "metrics":
+                runs = partial(self._services.experiments.results.runs, self.id, self._chosen)
+                self._refresh = await metrics.draw(self._services, runs)
             elif tab == "trials":
                 self._refresh = await trials.draw(self._services, self.id, self._chosen)
             elif tab == "artifacts":
@@ -153,15 +156,20 @@ class _Experiment:
             self._draw_choice()
             self._draw_state()
             await self._watch_runs()
+        elif self._found.spec.tune:
+            await self._watch_runs()  # trials begin and end
         if self._refresh is not None:
             await self._refresh()
 
     async def _watch_runs(self) -> None:
         """Hear of new metrics too, while there can be any."""
         going = self._found.run_id and self._found.status == ExperimentStatus.RUNNING
-        self._subscription.runs = (
-            tuple(await run_query(self._services.experiments.results.runs, self.id)) if going else ()
-        )
+        self._subscription.runs = await run_query(self._going_runs) if going else ()
+
+    def _going_runs(self) -> tuple[str, ...]:
+        results = self._services.experiments.results
+        trials = results.trials(self.id)[0] if self._found.spec.tune else []
+        return *results.runs(self.id), *(one.run_id for one in trials if one.status == TrialState.RUNNING)
 
     def _draw_state(self) -> None:
         found = self._found
@@ -179,7 +187,10 @@ class _Experiment:
             again = f"/experiments/new?patch={self.id}"
             parts.button("Rerun with changes", lambda: ui.navigate.to(again), "replay")
             if self._shown.status == ExperimentStatus.SUCCEEDED:
-                parts.button("Register model", self._register, "category", "main")
+                if self._shown.spec.tune:
+                    parts.button("Register best", self._register_best, "category", "main")
+                else:
+                    parts.button("Register model", self._register, "category", "main")
             parts.button("Delete", self._delete, "delete", "danger")
         self._draw_why()
 
@@ -200,24 +211,28 @@ class _Experiment:
         pair = ui.element("div").classes("pair")
 
         async def draw() -> None:
-            happened, params = await asyncio.gather(
+            happened, params, best = await asyncio.gather(
                 run_query(self._services.experiments.history, self.id),
                 run_query(self._services.experiments.results.params, self.id, self._chosen),
+                self._standing(),
             )
-            state = (self._found, self._shown, happened, params)
+            state = (self._found, self._shown, happened, params, best)
             if self._overview == state and pair.default_slot.children:
                 return
             self._overview = state
             pair.clear()
             with pair:
                 with ui.element("div").classes("stack"):
+                    if best:
+                        trials.draw_best(self.id, self._chosen, best)
                     self._draw_facts()
                     if notes := self._found.spec.meta.notes:
                         with parts.card("Notes"):
                             parts.text(notes, "p", "anywhere").style("white-space: pre-wrap")
-                    self._draw_params(params)
+                    if params or not self._shown.spec.tune:  # a sweep's are its trials'
+                        self._draw_params(params)
                 with ui.element("div").classes("stack"):
-                    _draw_timeline(happened)
+                    timeline.draw(happened)
                     with parts.card():
                         spec = dump(written(self._shown.spec))
                         with parts.row():
@@ -228,6 +243,12 @@ class _Experiment:
 
         await draw()
         return draw
+
+    async def _standing(self) -> trials.Standing | None:
+        """How far a sweep is; None for what is none."""
+        if self._shown.spec.tune is None:
+            return None
+        return await run_query(trials.standing, self._services, self.id, self._chosen)
 
     def _draw_facts(self) -> None:
         found, meta, attempt = self._found, self._found.spec.meta, self._shown
@@ -299,32 +320,11 @@ class _Experiment:
             ui.navigate.to("/experiments")
 
     async def _register(self) -> None:
-        with dialogs.dialog("Register model") as dialog:
-            parts.text("Creates a new version of this model, or a new model if the name is unused.", "p", "quiet")
-            name = ui.input("Model name", value=self._name).props("outlined dense autofocus")
-            path = ui.input("Artifact path, if several models were saved").props("outlined dense")
-            note = ui.input("Description").props("outlined dense")
+        await register(self._services, self._name, self.id, self._chosen)
 
-            async def register() -> None:
-                document = {"name": name.value, "experimentId": self.id, "description": note.value or None}
-                spec = parsed(ModelVersionSpec, document, name)
-                create = self._services.models.create_version
-                if spec and (made := await parts.attempt(create, spec, path.value or None, self._chosen)):
-                    dialog.submit(made.value)
-
-            version = await dialogs.submitted(dialog, "Register", register)
-        if version is not None:
-            ui.navigate.to(addresses.model(version.name, version.version))
-
-
-def _draw_timeline(happened: list[Event]) -> None:
-    with parts.card("Timeline"), ui.element("ol").classes("timeline"):
-        for event in reversed(happened):
-            with ui.element("li"):
-                with parts.row():
-                    parts.text(event.reason, "strong")
-                    with ui.element("span").classes("quiet small"):
-                        if event.count > 1:
-                            parts.text(f"{event.count} times, last", "span")
-                        parts.ago(event.last_time)
-                parts.text(event.message, "p", "quiet")
+    async def _register_best(self) -> None:
+        best = await run_query(trials.best, self._services, self.id, self._chosen)
+        if best is None:
+            parts.tell_failure("No trial has logged a finite value of the sweep's metric.")
+        else:
+            await register(self._services, self._name, self.id, self._chosen, best)

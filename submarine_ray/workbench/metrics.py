@@ -1,4 +1,4 @@
-"""An experiment's metrics as charts: one a metric, a curve a replica."""
+"""Metrics as charts, one a metric: a curve a replica of an experiment or a trial, or a curve a trial of a sweep."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
 
 FIRST = 8  # charts drawn without being asked for
+Runs = Callable[[], dict[str, str]]  # MLflow's ids, and what their curves are called
 
 
 @dataclass
@@ -24,17 +25,17 @@ class _View:
     weight: float = 0.0
 
 
-async def draw(services: Services, experiment_id: str, attempt: int | None) -> Callable[[], Awaitable[None]]:
-    """Draw the charts; answers what brings them up to date."""
-    shown = _Metrics(services, experiment_id, attempt)
+async def draw(services: Services, runs: Runs) -> Callable[[], Awaitable[None]]:
+    """Draw the charts; answers what brings them up to date. The first of `runs` is drawn in the first colour."""
+    shown = _Metrics(services, runs)
     await shown.refresh()
     return shown.refresh
 
 
 class _Metrics:
-    def __init__(self, services: Services, experiment_id: str, attempt: int | None) -> None:
+    def __init__(self, services: Services, runs: Runs) -> None:
         self._services = services
-        self._of = (experiment_id, attempt)
+        self._of = runs
         self._view = _View([])
         self._keys: list[str] = []
         self._charts: dict[str, ui.echart] = {}
@@ -46,7 +47,7 @@ class _Metrics:
         self._nothing = ui.element("div")
 
     async def refresh(self) -> None:
-        self._runs = await run_query(self._services.experiments.results.runs, *self._of)
+        self._runs = await run_query(self._of)
         keys = sorted({one.key for one in await run_query(self._services.tracking.latest, tuple(self._runs))})
         if keys != self._keys or not keys:
             self._keys = keys

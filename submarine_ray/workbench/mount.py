@@ -35,6 +35,7 @@ from submarine_ray.workbench import (
     split,
     template_form,
     templates,
+    trial,
 )
 from submarine_ray.workbench.assets import Kept
 from submarine_ray.workbench.feed import Feed
@@ -46,7 +47,7 @@ STATIC = Path(__file__).parent / "static"
 STATIC_PATH = "/workbench-static"
 RECONNECT_SECONDS = 30.0
 _MODULES = (
-    home, new_experiment, experiments, experiment, compare, template_form, templates, environments, notebooks,
+    home, new_experiment, experiments, experiment, trial, compare, template_form, templates, environments, notebooks,
     models, model_version, endpoints, endpoint, split, clusters, settings,
 )  # fmt: skip
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from nicegui import ui
 
@@ -21,16 +23,76 @@ async def draw(services: Services, experiment_id: str, attempt: int | None) -> p
     content = ui.element("div").classes("stack")
     trials = services.experiments.results.trials
     which = addresses.attempt(experiment_id, attempt)
-    return await parts.redrawn(content, lambda found: _draw(which, *found), trials, experiment_id, attempt)
+
+    def place(trial: Trial) -> str:
+        return addresses.trial(experiment_id, trial.trial_id, attempt)
+
+    return await parts.redrawn(content, lambda found: _draw(which, place, *found), trials, experiment_id, attempt)
 
 
-def _draw(which: str, found: list[Trial], attributes: Attributes) -> None:
+@dataclass(frozen=True)
+class Standing:
+    """How far a sweep is."""
+
+    attributes: SweepAttributes
+    counts: Mapping[str, int]
+    """The number of trials by their status."""
+
+
+def standing(services: Services, experiment_id: str, attempt: int | None) -> Standing | None:
+    """The sweep's best trial and how many trials there are; None for what is no sweep."""
+    found, attributes = services.experiments.results.trials(experiment_id, attempt)
+    if not isinstance(attributes, SweepAttributes):
+        return None
+    return Standing(attributes, Counter(one.status for one in found))
+
+
+def best(services: Services, experiment_id: str, attempt: int | None) -> Trial | None:
+    """The sweep's best trial; None before one has logged the metric."""
+    found = standing(services, experiment_id, attempt)
+    return found.attributes.best if found else None
+
+
+def draw_best(experiment_id: str, attempt: int | None, now: Standing) -> None:
+    """The card of the best trial, for the overview."""
+    first, metric = now.attributes.best, now.attributes.metric
+    with parts.card("Best trial"):
+        if first is None:
+            parts.text(f"No trial has logged a finite {metric} yet.", "p", "quiet")
+        else:
+            place = addresses.trial(experiment_id, first.trial_id, attempt)
+            parts.facts(
+                [
+                    ("Trial", lambda: parts.link(f"Trial {first.number} ({first.trial_id})", place)),
+                    (metric_label(metric, first.params), str(parts.short(first.metrics[metric]))),
+                    *parameters(first),
+                ]
+            )
+        with parts.row():
+            counts = ", ".join(f"{number} {status}" for status, number in sorted(now.counts.items()))
+            parts.text(f"{sum(now.counts.values())} of {now.attributes.total} trials: {counts or 'none yet'}.")
+            parts.link("All trials", addresses.experiment(experiment_id, tab="trials", attempt=attempt))
+
+
+def parameters(trial: Trial) -> list[tuple[str, Callable[[], object]]]:
+    """A trial's parameters, to be drawn as facts; a value may be long."""
+
+    def draw_value(value: object) -> object:
+        return parts.text(str(parts.short(value)), "code", "anywhere")
+
+    return [(name, partial(draw_value, value)) for name, value in trial.params.items()]
+
+
+def _draw(which: str, place: Callable[[Trial], str], found: list[Trial], attributes: Attributes) -> None:
     if not found or not isinstance(attributes, SweepAttributes):
         with parts.empty("No trials yet", "Each trial appears here as it begins."):
             return
     metric, mode = attributes.metric, attributes.mode
     names = sorted({name for trial in found for name in trial.params})
-    columns = [parts.Column("number", "#", sortable=True), parts.Column("status", "Status", "status", sortable=True)]
+    columns = [
+        parts.Column("number", "#", "link", sortable=True),
+        parts.Column("status", "Status", "status", sortable=True),
+    ]
     columns += [parts.Column(f"p {name}", name, sortable=True) for name in names]
     columns += [
         parts.Column("metric", metric_label(metric, names), sortable=True),
@@ -42,6 +104,7 @@ def _draw(which: str, found: list[Trial], attributes: Attributes) -> None:
             **trial.model_dump(by_alias=True, exclude={"params", "metrics"}),
             **{f"p {name}": parts.short(trial.params.get(name)) for name in names},
             "metric": parts.short(trial.metrics.get(metric)),
+            "href": place(trial),
             "state": parts.state(trial.status),
         }
         for trial in found

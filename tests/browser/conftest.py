@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -23,8 +23,18 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments.tables import AttemptRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.experiments.values.tables import ValueLookRow
-from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.serving.applications import weights_name
+from submarine_ray.serving.tables import CountsRow, EndpointRow, LookRow, TrafficRow
 from submarine_ray.spec.home import Home
+from submarine_ray.spec.tags import (
+    EXPERIMENT_TAG,
+    IS_TRIAL_TAG,
+    PARAMS_TAG,
+    PARENT_TAG,
+    STATE_TAG,
+    SWEEP_TAG,
+    TRIAL_TAG,
+)
 from tests.conftest import SUBMARINE, RunningPlatform, free_port, users_environment, wait_until
 
 # The shell has no window of its own to draw, which costs as much as the pages.
@@ -166,10 +176,12 @@ class Service:
         with self.database.session(write=True) as session:
             session.add(AttemptRow(submission=f"{id}-{number}", spec=json.dumps(spec), **row))
 
-    def run(self, params: dict[str, float], metrics: dict[str, list[float]]) -> str:
+    def run(self, params: dict[str, float], metrics: dict[str, list[float]], tags: dict[str, str] | None = None) -> str:
         """An MLflow run with parameters and the courses of metrics; its id, for `add(run_id=...)`."""
         api = f"{self.url}/mlflow/api/2.0/mlflow/runs"
-        made = httpx.post(f"{api}/create", json={"experiment_id": "0", "start_time": now_ms()}, timeout=30).json()
+        tagged = [{"key": key, "value": value} for key, value in (tags or {}).items()]
+        asked = {"experiment_id": "0", "start_time": now_ms(), "tags": tagged}
+        made = httpx.post(f"{api}/create", json=asked, timeout=30).json()
         run = str(made["run"]["info"]["run_id"])
         logged = {
             "run_id": run,
@@ -182,6 +194,25 @@ class Service:
         }
         httpx.post(f"{api}/log-batch", json=logged, timeout=30).raise_for_status()
         return run
+
+    def sweep(
+        self, trials: Sequence[tuple[dict[str, object], list[float]]], name: str = "sweep", **tune: object
+    ) -> str:
+        """A sweep that has ended, with the parameters and the metric's course (`score`, the more the better) of each
+        trial, `t1` and on; its id.
+        """
+        said = {"searchSpace": {"lr": {"type": "uniform", "low": 0, "high": 1}}, "metric": "score", "mode": "max"}
+        meta = {"name": name, "framework": "Shell", "cmd": "true {{lr}}"}
+        tuned = {**said, "numSamples": len(trials), **tune}
+        spec = {"meta": meta, "spec": {"Worker": {"resources": "cpu=1"}}, "tune": tuned}
+        (id,) = self.add(1, name, spec=json.dumps(spec))
+        run = self.run({}, {}, {EXPERIMENT_TAG: id})
+        with self.database.session(write=True) as session:
+            session.get_one(ExperimentRow, id).run_id = run
+        for number, (params, course) in enumerate(trials, 1):
+            tags = {SWEEP_TAG: id, TRIAL_TAG: f"t{number}", IS_TRIAL_TAG: "1", PARENT_TAG: run}
+            self.run({}, {"score": course}, {**tags, PARAMS_TAG: json.dumps(params), STATE_TAG: "Succeeded"})
+        return id
 
     def cli(self, *arguments: str) -> str:
         """What the command line prints, pointed at this service."""
@@ -200,11 +231,29 @@ class Service:
             session.add(self.endpoint(model))
 
     @staticmethod
-    def endpoint(model: str) -> EndpointRow:
+    def endpoint(model: str, version: int = 1) -> EndpointRow:
         return EndpointRow(
-            name=f"{model}-1", model_name=model, model_version=1, model_uri="", cluster="local", replicas=1, cpu=0,
-            gpu=0, status="Creating", created_ms=now_ms(), changed_ms=now_ms(),
+            name=f"{model}-{version}", model_name=model, model_version=version, model_uri="", cluster="local",
+            replicas=1, cpu=0, gpu=0, status="Creating", created_ms=now_ms(), changed_ms=now_ms(),
         )  # fmt: skip
+
+    def split(self, model: str, weights: dict[int, int], passed: dict[int, tuple[int, int]]) -> None:
+        """Requests of a model split by weight, of which each version has got some within ten seconds: `passed` has how
+        many, and how many of them failed.
+        """
+        name, part = f"traffic:{model}", weights_name(weights)
+        counted = {f"{name}/{version}@{part}": found for version, found in passed.items()}
+        counted[name] = (sum(all for all, _ in passed.values()), sum(bad for _, bad in passed.values()))
+        said = json.dumps({str(version): weight for version, weight in weights.items()})
+        at = {"created_ms": now_ms(), "changed_ms": now_ms()}
+        with self.database.session(write=True) as session:
+            session.add(TrafficRow(model_name=model, cluster="local", weights=said, status="Running", **at))
+            session.merge(LookRow(cluster="local", asked_ms=2**62, known=True))  # nobody need ask the cluster
+            for one, (all, bad) in counted.items():
+                for ago, share in ((10_000, 0), (0, 1)):
+                    buckets = json.dumps([["10.0", all * share * 0.9], ["100.0", all * share], ["inf", all * share]])
+                    sample = {"at_ms": now_ms() - ago, "errors": bad * share, "buckets": buckets}
+                    session.add(CountsRow(cluster="local", name=one, **sample))
 
     def log(self, run: str, texts: dict[str, list[str]]) -> None:
         """What an ended experiment's replicas have written, kept with its run."""

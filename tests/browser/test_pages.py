@@ -623,6 +623,82 @@ def test_a_served_version_stays_and_its_endpoint_outlives_it(service: Service, p
     expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
 
+def test_a_shared_url_is_listed_with_its_versions_and_has_a_page(service: Service, page: Page) -> None:
+    service.serve("shared-out")
+    with service.database.session(write=True) as session:
+        session.add(service.endpoint("shared-out", 2))
+    service.split("shared-out", {1: 90, 2: 8, 3: 2}, {1: (880, 0), 2: (100, 40), 3: (20, 0)})
+    page.goto(f"{service.url}/endpoints")
+    rows = page.get_by_role("region", name="Endpoints").locator("tbody tr").filter(has_text="shared-out")
+    expect(rows).to_have_count(3)
+    expect(rows.first).to_contain_text("Shared URL: v1 90 %, v2 8 %, v3 2 %")
+    expect(rows.first).to_contain_text("100/s")
+    expect(rows.nth(2)).to_contain_text("8 % of the shared URL")
+    expect(rows.first.get_by_label("Copy the URL")).to_have_attribute(
+        "data-copy", re.compile("/shared-out/invocations")
+    )
+    rows.first.get_by_role("link", name="shared-out").click()
+    expect(page.get_by_role("heading", name="shared-out", exact=True)).to_be_visible()
+    versions = page.get_by_role("region", name="Versions behind the shared URL").locator("tbody tr")
+    for row, cells in enumerate(
+        (
+            ["v1", "Creating", "90", "90 %", "88 %", "880", "0"],
+            ["v2", "Creating", "8", "8 %", "10 %", "100", "40"],
+            ["v3", "Gone", "2", "2 %", "2 %", "20", "0"],
+        )
+    ):
+        for number, cell in enumerate(cells):
+            expect(versions.nth(row).locator("td").nth(number)).to_have_text(cell)
+    for figure, value in (
+        ("Requests so far", "1,000"),
+        ("Errors so far", "40"),
+        ("Requests", "100/s"),
+        ("p99", "91 ms"),
+    ):
+        told = page.locator(".figure").filter(has=page.get_by_text(figure, exact=True))
+        expect(told.locator(".number")).to_have_text(value)
+    page.goto(f"{service.url}/models/shared-out")
+    expect(versions).to_have_count(3)
+    page.get_by_role("link", name="Requests and latency").click()
+    page.get_by_role("button", name="End traffic split").click()
+    page.get_by_role("dialog").get_by_role("button", name="End traffic split").click()
+    expect(page.get_by_text("The traffic split has ended")).to_be_visible()
+
+
+# The names of a chart's curves.
+CURVES = "chart => getElement(+chart.id.slice(1)).chart.getOption().series.map(one => one.name)"
+
+
+def test_a_sweep_names_its_best_trial_and_each_trial_has_a_page(service: Service, page: Page) -> None:
+    tried = [({"lr": lr, "width": 64}, [lr / 2, lr]) for lr in (0.1, 0.4, 0.2)]
+    id = service.sweep(tried, "search")
+    page.goto(f"{service.url}/experiments/{id}")
+    best = page.locator(".card").filter(has=page.get_by_role("heading", name="Best trial"))
+    expect(best).to_contain_text("0.4")
+    expect(best).to_contain_text("3 of 3 trials: 3 Succeeded.")
+    best.get_by_role("link", name="Trial 2 (t2)").click()
+    expect(page.get_by_role("heading", name="Trial 2", exact=True)).to_be_visible()
+    expect(page.get_by_text("best", exact=True)).to_be_visible()
+    facts = page.locator(".card").filter(has=page.get_by_role("heading", name="Parameters")).locator(".facts")
+    expect(facts).to_have_text(re.compile(r"lr\s*0\.4\s*width\s*64"))
+    chart = page.get_by_role("img", name="Chart of score")
+    expect(chart).to_be_visible()
+    expect(page.get_by_role("link", name="MLflow run")).to_have_attribute(
+        "href", re.compile(r"^/mlflow/#/runs/\w{32}$")
+    )
+    expect(page.get_by_role("log", name="Log")).to_be_attached()
+    expect(page.get_by_role("button", name="Register model")).to_have_count(0)  # it has saved none
+    page.goto(f"{service.url}/experiments/{id}?tab=metrics")
+    expect(chart).to_be_visible()
+    wait_until(lambda: len(chart.evaluate(CURVES)) == 3, 30, "a curve for each trial")
+    assert chart.evaluate(CURVES) == ["#2 lr=0.4, width=64", "#3 lr=0.2, width=64", "#1 lr=0.1, width=64"]
+    page.goto(f"{service.url}/experiments/{id}?tab=trials")
+    page.get_by_role("region", name="Trials").get_by_role("link", name="3", exact=True).click()
+    expect(page.get_by_role("heading", name="Trial 3", exact=True)).to_be_visible()
+    page.goto(f"{service.url}/experiments/{id}/trials/t9")
+    expect(page.get_by_text(f"{id} has no trial 't9'.")).to_be_visible()
+
+
 def test_two_users_at_once(service: Service, browser: Browser, page: Page) -> None:
     """What one does the other sees, and neither's filter or theme is the other's."""
     service.add(2, "shared")

@@ -72,6 +72,7 @@ def test_an_unmodified_script_is_swept_over_and_its_trials_are_runs(platform: Ru
     best = handle.best()
     assert best and best["metrics"]["accuracy"] == pytest.approx(0.9 - 0.1 / 3) and best["params"]["lr"] == 0.1
     assert best["finishedTime"] and best["seconds"] > 0
+    assert platform.client.trial(handle.id, best["trialId"]) == best
     # Below the experiment's run, each with its own curves and parameters.
     from mlflow import MlflowClient
 
@@ -134,7 +135,10 @@ def test_a_function_reports_checkpoints_and_saves_the_winner(platform: RunningPl
     assert best is not None and best["metrics"] == {"loss": best["params"]["lr"], "rows": 3.0}
     assert Path(best["checkpoint"], "weights").read_text() == str(best["params"]["lr"])
     assert any("reported" in line for line in platform.lines(handle.id)[f"trial-{best['trialId']}"])
-    (version,) = ModelClient(platform.url).list_versions("slopes")  # of the best alone
+    models = ModelClient(platform.url)
+    (version,) = models.list_versions("slopes")  # of the best alone
+    (other, *_) = (one["trialId"] for one in platform.client.trials(handle.id) if one["trialId"] != best["trialId"])
+    assert models.register("steeper", handle.id, trialId=other)["version"] == 1
     assert version["experimentId"] == handle.id and best["modelVersion"] == str(version["version"])
 
 

@@ -175,3 +175,18 @@ def test_a_full_disk_leaves_no_hole_in_a_copied_log(tmp_path: Path, monkeypatch:
     with spools.whole(cluster, "job", ["worker-0"]) as directory:  # type: ignore[arg-type]
         assert (directory / "worker-0.log").read_bytes() == b"a\n" + b"b\n" * 10_000
     assert not list((tmp_path / "spool").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "expected"),
+    [
+        (None, "worker-1", True),
+        ("worker-1", "worker-1", True),
+        ("worker-1", "worker-10", False),
+        ("trial-3fa2c_00004", "trial-3fa2c_00004", True),
+        ("trial-3fa2c_00004", "trial-3fa2c_00004-worker-1", True),
+        ("trial-3fa2c_0000", "trial-3fa2c_00004", False),
+    ],
+)
+def test_a_trials_name_asks_for_the_logs_of_its_replicas_too(asked: str | None, name: str, expected: bool) -> None:
+    assert logs.is_of(asked, name) == expected

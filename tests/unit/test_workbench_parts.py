@@ -11,8 +11,8 @@ from nicegui.page import page
 
 from submarine_ray.spec import masks
 from submarine_ray.spec.answers.events import Event
-from submarine_ray.workbench import dialogs, template_form
-from submarine_ray.workbench.experiment import _draw_timeline
+from submarine_ray.spec.answers.experiments import Trial
+from submarine_ray.workbench import dialogs, sweep_metrics, template_form, timeline
 
 
 def test_a_question_whose_page_is_left_is_not_answered() -> None:
@@ -40,7 +40,7 @@ def test_what_recurs_is_one_line_of_the_timeline_with_its_number() -> None:
     async def drawn() -> list[str]:
         client = Client(page(""))
         with client:
-            _draw_timeline(happened)
+            timeline.draw(happened)
             found = [element.text for element in client.elements.values() if isinstance(element, TextElement)]
         client.delete()
         return found
@@ -58,3 +58,15 @@ def test_a_template_of_an_experiment_asks_for_its_secrets() -> None:
     assert asked == [{"name": name, "required": "true", "secret": True} for name in ("HF_TOKEN", "PIN")]
     assert written["meta"]["envVars"] == {"HF_TOKEN": "{{HF_TOKEN}}", "LR": "0.1"}
     assert written["spec"]["Worker"]["envVars"] == {"PIN": "{{PIN}}"}
+
+
+def test_a_curve_of_a_sweep_says_which_trial_it_is_within_its_legend() -> None:
+    def label(params: dict[str, object]) -> str:
+        run = {"runId": "r", "startedTime": None, "finishedTime": None, "seconds": None}
+        kept = {"message": None, "checkpoint": None, "modelVersion": None, "metrics": {}}
+        known = {"trialId": "a", "number": 12, "status": "Running", "params": params}
+        return sweep_metrics.label(Trial.model_validate({**known, **run, **kept}))
+
+    assert label({"lr": 0.1 + 0.2, "kind": "adam"}) == "#12 lr=0.3, kind=adam"
+    assert label({}) == "#12"
+    assert len(label({"text": "x" * 100})) == sweep_metrics.LABEL

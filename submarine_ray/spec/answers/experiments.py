@@ -153,7 +153,7 @@ class Trial(Answer):
     checkpoint: str | None
     """Where its last checkpoint is stored; null if it made none."""
     model_version: str | None
-    """The registered version of its model; null if it was not registered."""
+    """The version of its model that the sweep registered; null if it registered none."""
     run_id: str
     """The id of its MLflow run."""
     started_time: str | None

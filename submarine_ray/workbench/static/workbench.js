@@ -74,7 +74,7 @@ function painted(text, into) {
 }
 const bare = (text) => text.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "");
 
-// <log-view src name why attempt>: follows an NDJSON stream of {replica, line} from its last lines on. Draws once a frame; keeps the newest lines only.
+// <log-view src name why attempt replica>: follows an NDJSON stream of {replica, line} from its last lines on. Draws once a frame; keeps the newest lines only.
 // A line that ends with a carriage return is not finished: the next one of its replica takes its place.
 // `why`, a failure's message, is shown in its place at the end: the last line of a replica's that it quotes.
 class LogView extends HTMLElement {
@@ -99,10 +99,11 @@ class LogView extends HTMLElement {
     this.run();
   }
   disconnectedCallback() { if (this.abort) this.abort.abort(); }
-  // Of an earlier attempt, where the page shows one.
+  // Of an earlier attempt or of one trial, where the page shows one.
   address(what, asked) {
     const attempt = this.getAttribute("attempt");
-    return `${this.getAttribute("src")}/${what}?${new URLSearchParams({ ...asked, ...(attempt && { attempt }) })}`;
+    const replica = this.getAttribute("replica");
+    return `${this.getAttribute("src")}/${what}?${new URLSearchParams({ ...(replica && { replica }), ...asked, ...(attempt && { attempt }) })}`;
   }
   say(text) { if (this.said.textContent !== text) this.said.textContent = text; }
   async run() {
