@@ -59,7 +59,7 @@ def show(found: dict[str, Any]) -> None:
         return
     rate, (requests, errors, p50, p99) = metrics["requestsPerSecond"], _load(metrics)
     lately = "" if rate is None else f"; {rate:.3g} requests per second in the last half minute"
-    sys.stdout.write(f"{requests} requests so far, {errors} errors, p50 {p50}, p99 {p99}{lately}.\n")
+    sys.stdout.write(f"Requests so far: {requests}, errors: {errors}, p50: {p50}, p99: {p99}{lately}.\n")
 
 
 def _load(rates: dict[str, Any]) -> tuple[int, int, str, str]:

@@ -88,7 +88,8 @@ def _draw_table(found: _Found) -> None:
         rows += [_endpoint_row(asked, found.rates.get(asked.endpoint.model_name)) for asked in found.endpoints]
         # A shared URL stands above its versions; Python keeps the order of what is equal.
         rows.sort(key=lambda row: (str(row["modelName"]), int(str(row["version"]))))
-        parts.table(_COLUMNS, rows, "id", "Endpoints", page=50 if len(rows) > 50 else 0)
+        columns = _COLUMNS if any(row["message"] for row in rows) else _COLUMNS[:-1]
+        parts.table(columns, rows, "id", "Endpoints", page=50 if len(rows) > 50 else 0)
         return
     with parts.empty("No endpoints yet", "Deploy a registered model version to create one."):
         parts.button("Models", lambda: ui.navigate.to("/models"), kind="outline")

@@ -55,6 +55,7 @@ class _Split:
                 try_it.draw(self._url, signature, partial(outgoing.outgoing, cluster))
             with ui.element("div").classes("stack"):
                 self._facts = ui.element("div").classes("stack")
+        self._served = await run_query(self._endpoints)
         self._gone = await asyncio.to_thread(self._unregistered)
         self._show()
         service = self._services.traffic
@@ -72,8 +73,13 @@ class _Split:
                 continue
         return None
 
+    def _endpoints(self) -> set[int]:
+        return set(self._services.serving.served(self._name))
+
     def _unregistered(self) -> list[int]:
-        return [one for one in self._versions() if not is_registered(self._services, self._name, one)]
+        """The versions that an endpoint has outlived."""
+        served = [one for one in self._versions() if one in self._served]
+        return [one for one in served if not is_registered(self._services, self._name, one)]
 
     def _show(self) -> None:
         found = self._found
@@ -88,6 +94,9 @@ class _Split:
         with self._why:
             if found.message:
                 parts.notice(found.message, bad=found.status == EndpointStatus.FAILED)
+            for version in sorted(found.weights.keys() - self._served):
+                said = f"Version {version} has a weight and no endpoint: the other versions get its share."
+                parts.notice(said, bad=True)
             for version in self._gone:
                 unregistered(self._name, version)
         with self._facts:
@@ -115,8 +124,9 @@ class _Split:
 
     async def look(self) -> None:
         found = await run_query(traffic.find, self._services.traffic, self._name)
-        if found != self._found:
-            self._found = found
+        served = await run_query(self._endpoints)
+        if (found, served) != (self._found, self._served):
+            self._found, self._served = found, served
             self._show()
         await self._look_at_weights()
         if found is not None:

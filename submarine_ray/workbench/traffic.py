@@ -11,7 +11,7 @@ from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.answers.serving import Endpoint, Traffic, TrafficRates, TrafficWithEvents
 from submarine_ray.spec.serving import TrafficSpec
 from submarine_ray.workbench import addresses, dialogs, parts
-from submarine_ray.workbench.load import draw_shares, state
+from submarine_ray.workbench.load import draw_shares, percent, state
 from submarine_ray.workbench.problems import parsed
 from submarine_ray.workbench.services import Services
 
@@ -71,7 +71,7 @@ class TrafficCard:
                 for one in served:
                     version = one.model_version
                     weight = weights.get(version, 0 if split else 100)
-                    label = f"Weight of version {version}" + (f" ({weight / whole:.0%})" if whole else "")
+                    label = f"Weight of version {version}" + (f" ({percent(weight / whole)})" if whole else "")
                     fields[version] = ui.number(label, value=weight, min=0, format="%d").props("outlined dense")
             with parts.row():
                 parts.link("Endpoints", "/endpoints")

@@ -639,6 +639,7 @@ def test_a_shared_url_is_listed_with_its_versions_and_has_a_page(service: Servic
     )
     rows.first.get_by_role("link", name="shared-out").click()
     expect(page.get_by_role("heading", name="shared-out", exact=True)).to_be_visible()
+    expect(page.get_by_text("Version 3 has a weight and no endpoint")).to_be_visible()
     versions = page.get_by_role("region", name="Versions behind the shared URL").locator("tbody tr")
     for row, cells in enumerate(
         (

@@ -388,7 +388,7 @@ def test_a_split_whose_weights_cannot_be_read_fails_alone_and_stays_as_it_was(ho
     one, clusters = house.service(), Clusters(house.serves)
     traffic = TrafficService(house.database, clusters, None, lambda: None)  # type: ignore[arg-type]
     admission = Admission(house.database, clusters)  # type: ignore[arg-type]
-    serving = ServingService(house.database, clusters, admission, None, lambda: None)  # type: ignore[arg-type]
+    serving = ServingService(house.database, clusters, admission, None, None, lambda: None)  # type: ignore[arg-type]
     house.ask(1)
     house.ask(2)
     traffic.put("m", TrafficSpec(weights={1: 90, 2: 10}))
