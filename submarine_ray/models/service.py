@@ -1,4 +1,4 @@
-"""Registered models and versions: MLflow's registry in Submarine's words. There is no second registry."""
+"""Registered models and versions as in Submarine's API, over MLflow's registry. There is no second registry."""
 
 from __future__ import annotations
 

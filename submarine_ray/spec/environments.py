@@ -1,4 +1,4 @@
-"""Stored environments, in Submarine's words. Source: Submarine's "Environment REST API"."""
+"""Stored environments, as in Submarine's API. Source: Submarine's "Environment REST API"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registered models and their versions, in Submarine's words."""
+"""Registered models and their versions, as in Submarine's API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notebooks, in Submarine's words.
+"""Notebooks, as in Submarine's API.
 
 Source: Submarine's "Notebook REST API"; `cluster` and `idleSeconds` are additions.
 """

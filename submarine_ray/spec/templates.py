@@ -1,4 +1,4 @@
-"""Experiment templates, in Submarine's words: parameters, and an experiment's spec with `{{name}}` in it.
+"""Experiment templates, as in Submarine's API: parameters, and an experiment's spec with `{{name}}` in it.
 
 Source: Submarine's "Experiment Template REST API" and its experiment-implementation design document.
 """

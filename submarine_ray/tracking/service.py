@@ -47,7 +47,7 @@ ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
 class TrackingService:
-    """MLflow behind Submarine's words. Importing MLflow takes seconds, so it is loaded by a thread: see `start`."""
+    """The platform's interface to MLflow. Importing MLflow takes seconds, so it is loaded by a thread: see `start`."""
 
     def __init__(self, settings: Settings, tokens: Tokens) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Registered models and versions over REST, in Submarine's words over MLflow's registry."""
+"""Registered models and versions over REST, as in Submarine's API, over MLflow's registry."""
 
 from __future__ import annotations
 
