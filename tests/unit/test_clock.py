@@ -23,6 +23,7 @@ from submarine_ray.core.leases import Lessee
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import decide, outcomes, repository
 from submarine_ray.experiments.tables import ExperimentRow
+from submarine_ray.experiments.values.tables import ValueLookRow
 from submarine_ray.runner import notebook
 from submarine_ray.spec.launch import Launch, Replica
 from submarine_ray.spec.quantities import Resources
@@ -190,6 +191,7 @@ class TwoServices(RuleBasedStateMachine):
         use(self.clocks[0])
         with self.database.session(write=True) as session:
             session.execute(delete(ExperimentRow))
+            session.execute(delete(ValueLookRow))
             repository.add(session, row("e", next_check_ms=START), [])
         for clock, lessee in zip(self.clocks, self.lessees, strict=True):
             use(clock)
