@@ -132,6 +132,37 @@ def test_a_mistake_is_told_at_once_and_what_may_pass_later(world: World, failure
     assert told == [int(number >= tries) for number in range(1, 6)]
 
 
+def test_a_step_that_breaks_is_tried_later_and_told_at_once(world: World) -> None:
+    service = world.service("a")
+    world.add("x", "y")
+
+    def broken(key: str) -> None:
+        if key == "x":
+            raise ValueError("ours")
+
+    world.clusters["one"].making = broken
+    service.work()
+    assert world.statuses() == {"x": "asked", "y": "made"}
+    row = world.rows()["x"]
+    assert row.lock_token is None and (row.next_check_ms or 0) > world.now_ms
+    assert [key for key, _ in service.feature.told] == ["x"]
+
+
+def test_a_step_that_succeeds_ends_the_count_of_failures(world: World) -> None:
+    service, pauses = world.service("a"), list[int]()
+    world.add("x")
+    world.clusters["one"].forgets = {"x"}  # so that the row does not come to rest
+    for number in range(6):
+        service.feature.poisoned = {} if number == 4 else {"x": fakes.Away("half of it is away")}
+        service.tick()
+        while service.workers.work:
+            service.workers.work.pop(0)()
+        due = world.rows()["x"].next_check_ms or 0
+        pauses.append(due - world.now_ms)
+        world.now_ms = due
+    assert pauses[:4] == sorted(pauses[:4]) and pauses[5] < pauses[2]
+
+
 def test_a_heartbeat_comes_three_times_a_lease(world: World) -> None:
     engine, waited = world.service("a").engine, list[float]()
 
@@ -153,7 +184,7 @@ def test_a_heartbeat_that_fails_is_not_the_last(world: World, failure: Exception
         beats.append("beat")
         if len(beats) > 1:
             engine._stopping.set()
-        raise failure
+        raise failure from OSError("refused")
 
     engine._lessee = engine._lessee.__class__("a", 3)
     engine.heartbeat = beat  # type: ignore[method-assign]
@@ -161,6 +192,7 @@ def test_a_heartbeat_that_fails_is_not_the_last(world: World, failure: Exception
         engine._beat_on()
     said = "reconcile.no_heartbeat" if isinstance(failure, DatabaseUnavailable) else "reconcile.heartbeat_failed"
     assert [line["event"] for line in logs] == [said] * 2
+    assert {line.get("why", "refused") for line in logs} == {"refused"}
 
 
 def test_an_outage_of_a_cluster_is_logged_once_and_wakes_nobody(world: World) -> None:
@@ -189,7 +221,14 @@ def test_failures_are_counted_by_their_reason(world: World) -> None:
         key = f"x{len(world.rows())}"
         service.feature.poisoned[key] = failure
         world.add(key)
-        service.work()
+        with capture_logs() as logs:
+            service.work()
+        said = (
+            ("reconcile.step_failed", "warning")
+            if isinstance(failure, fakes.Away)
+            else ("reconcile.step_broken", "error")
+        )
+        assert [(line["event"], line["log_level"]) for line in logs] == [said]
     world.add("y", cluster="two")
     world.clusters["two"].is_away = True
     service.work()
