@@ -69,3 +69,31 @@ def test_pages_that_hear_of_one_change_look_once_for_all(tmp_path: Path) -> None
 
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, pages()).result()
+
+
+def test_a_page_of_what_no_event_tells_is_drawn_again_after_its_own_time(tmp_path: Path) -> None:
+    """As the load of endpoints: within less time than all other pages wait."""
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database.migrate()
+
+    async def drawn() -> list[str]:
+        found: list[str] = []
+        told = asyncio.Event()
+
+        async def often() -> None:
+            found.append("often")
+            told.set()
+
+        async def seldom() -> None:
+            found.append("seldom")
+
+        feed = Feed(Follower(database), TrackingService(Settings(home=tmp_path), Tokens(b"key")))
+        feed.add(Subscription(("endpoint",), often, seconds=0.1))
+        feed.add(Subscription(("endpoint",), seldom, seconds=1e9))
+        await asyncio.wait_for(told.wait(), 20)
+        await feed.close()
+        return found
+
+    with ThreadPoolExecutor(1) as thread:
+        assert set(thread.submit(asyncio.run, drawn()).result()) == {"often"}
+    database.close()
