@@ -60,8 +60,12 @@ def axis(kind: str = "value", **more: object) -> Options:
     return {"type": kind, **_AXIS, **more}
 
 
-def lines(series: Series, x: str = "value", log: bool = False, weight: float = 0.0) -> Options:
-    """Curves. `x`: value, time (milliseconds) or category; with `weight`, smoothed above their faint originals."""
+def lines(
+    series: Series, x: str = "value", log: bool = False, weight: float = 0.0, first: str | None = None
+) -> Options:
+    """Curves. `x`: value, time (milliseconds) or category; with `weight`, smoothed above their faint originals. The one
+    called `first` stands out.
+    """
     drawn: list[Options] = []
     for number, (name, points) in enumerate(series.items()):
         line = {
@@ -69,7 +73,8 @@ def lines(series: Series, x: str = "value", log: bool = False, weight: float = 0
             "type": "line",
             "showSymbol": len(points) < 3,
             "data": [list(point) for point in points],
-            "lineStyle": {"width": 1.8},
+            "lineStyle": {"width": 3.2 if name == first else 1.8, "opacity": 1 if first in (None, name) else 0.65},
+            "z": 3 if name == first else 2,  # above the others
             "color": COLOURS[number % len(COLOURS)],
             "animation": False,
         }

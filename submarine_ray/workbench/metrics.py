@@ -25,17 +25,18 @@ class _View:
     weight: float = 0.0
 
 
-async def draw(services: Services, runs: Runs) -> Callable[[], Awaitable[None]]:
-    """Draw the charts; answers what brings them up to date. The first of `runs` is drawn in the first colour."""
-    shown = _Metrics(services, runs)
+async def draw(services: Services, runs: Runs, is_ranked: bool = False) -> Callable[[], Awaitable[None]]:
+    """Draw the charts; answers what brings them up to date. `is_ranked`: the curve of the first run stands out."""
+    shown = _Metrics(services, runs, is_ranked)
     await shown.refresh()
     return shown.refresh
 
 
 class _Metrics:
-    def __init__(self, services: Services, runs: Runs) -> None:
+    def __init__(self, services: Services, runs: Runs, is_ranked: bool) -> None:
         self._services = services
         self._of = runs
+        self._is_ranked = is_ranked
         self._view = _View([])
         self._keys: list[str] = []
         self._charts: dict[str, ui.echart] = {}
@@ -107,11 +108,12 @@ class _Metrics:
                     with parts.card(key):
                         self._charts[key] = charts.show({}, f"Chart of {key}")
                         self._notes[key] = ui.label().classes("quiet small")
+        first = next(iter(self._runs.values()), None) if self._is_ranked and len(self._runs) > 1 else None
         for key, chart in self._charts.items():
             curves = {name or "run": found[run, key] for run, name in self._runs.items() if (run, key) in found}
             series = {name: [(point.x, point.value) for point in points] for name, points in curves.items()}
             kind = "time" if view.axis == "time" else "value"
-            charts.replace(chart, charts.lines(series, kind, view.log, view.weight))
+            charts.replace(chart, charts.lines(series, kind, view.log, view.weight, first if first in series else None))
             self._note(key, curves)
 
     def _note(self, key: str, curves: dict[str, list[Point]]) -> None:

@@ -28,9 +28,9 @@ async def draw(services: Services, experiment_id: str, attempt: int | None) -> p
         await refresh()
 
     with parts.row():
-        parts.text("Each trial is a curve; the best trial is drawn first.", classes="quiet small grow")
+        parts.text("Each trial is a curve. The thick one is the best trial's.", classes="quiet small grow")
         ui.select(DRAWN, value=chosen[0], label="Trials", on_change=choose).props("dense outlined options-dense")
-    refresh = await metrics.draw(services, runs)
+    refresh = await metrics.draw(services, runs, is_ranked=True)
     return refresh
 
 

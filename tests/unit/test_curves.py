@@ -6,6 +6,7 @@ import math
 import re
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydantic import JsonValue
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from submarine_ray.core.database import Database
 from submarine_ray.spec.answers.experiments import Trial
 from submarine_ray.tracking import curves
-from submarine_ray.workbench.charts import smoothed, unfinished
+from submarine_ray.workbench.charts import lines, smoothed, unfinished
 from submarine_ray.workbench.trials import importance
 
 pytestmark = pytest.mark.db
@@ -155,3 +156,11 @@ def test_what_decides_a_metric_is_found() -> None:
 def test_smoothing_begins_at_the_first_value() -> None:
     assert smoothed([4.0, 4.0, 4.0], 0.9) == pytest.approx([4, 4, 4])
     assert smoothed([0.0, 10.0], 0.0) == [0, 10]
+
+
+def test_the_best_curve_stands_out() -> None:
+    def widths(first: str | None) -> list[float]:
+        drawn: Any = lines({"a": [(0, 1.0)], "b": [(0, 2.0)]}, first=first)
+        return [one["lineStyle"]["width"] for one in drawn["series"]]
+
+    assert widths(None) == [1.8, 1.8] and widths("b") == [1.8, 3.2]
