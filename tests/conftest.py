@@ -67,6 +67,8 @@ class _OwnUsersClient(TestClient):
 
 testclient.TestClient = fastapi.testclient.TestClient = _OwnUsersClient  # type: ignore[misc]
 
+START_SECONDS = 180  # a service with MLflow takes ten seconds of a core to start, which a busy machine gives it slowly
+
 # What runs a program with process ids of its own, all of which end with it; empty where that is not allowed.
 PIDS_APART = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 if not shutil.which("unshare") or subprocess.run([*PIDS_APART, "true"], capture_output=True).returncode:
@@ -393,7 +395,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     app = build(settings)
     with TestClient(app, base_url="http://127.0.0.1:32080", raise_server_exceptions=False) as client:
         # Alembic does one migration at a time in a process: another app's must not meet MLflow's in the background.
-        wait_until(lambda: client.get("/ready").status_code == 200, 60, "MLflow is loaded")
+        wait_until(lambda: client.get("/ready").status_code == 200, START_SECONDS, "MLflow is loaded")
         _shared_mlflow.append(_mlflow_now())
         client.event_hooks["response"].append(checked(app))
         yield client

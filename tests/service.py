@@ -21,7 +21,7 @@ from submarine_ray.core.settings import Settings
 from submarine_ray.platform import Platform
 from submarine_ray.tracking.runs import OpenedRun
 from submarine_ray.tracking.service import TrackingService
-from tests.conftest import free_port, wait_until
+from tests.conftest import START_SECONDS, free_port, wait_until
 
 
 @contextlib.contextmanager
@@ -36,8 +36,8 @@ def serving(home: Path, **settings: Any) -> Iterator[tuple[str, Platform]]:
     # MLflow's server is configured once a process: the app that other tests share keeps it.
     with patch("submarine_ray.tracking.service.load", lambda _settings: build):
         thread.start()
-        wait_until(lambda: app.state.platform.tracking.is_decided, 60, "it has been loaded")
-    wait_until(lambda: server.started, 60, "the service listens")
+        wait_until(lambda: app.state.platform.tracking.is_decided, START_SECONDS, "it has been loaded")
+    wait_until(lambda: server.started, START_SECONDS, "the service listens")
     try:
         yield f"http://127.0.0.1:{port}", app.state.platform
     finally:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from submarine_ray.core.database import Database
 from submarine_ray.core.health import Health, Watched
-from tests.conftest import spec, wait_until
+from tests.conftest import START_SECONDS, spec, wait_until
 from tests.service import serving
 
 API_THREADS = 40
@@ -29,7 +29,7 @@ def test_what_is_wrong_is_said_and_requests_that_would_be_lost_are_refused(
         def problems() -> str:
             return " ".join(client.get("/health").json()["problems"])
 
-        wait_until(lambda: client.get("/ready").status_code == 200, 60, "the service is ready")
+        wait_until(lambda: client.get("/ready").status_code == 200, START_SECONDS, "the service is ready")
         assert client.get("/health").json()["status"] == "ok" and not problems()
 
         platform.health._watched = platform.health._watched.__class__(
@@ -66,15 +66,15 @@ def test_health_answers_while_all_threads_of_the_api_are_busy(tmp_path: Path, mo
 
     def wait(id: str) -> dict[str, str]:
         begun.append(id)
-        release.wait(60)
+        release.wait(300)
         return {}
 
     with serving(tmp_path) as (url, platform), ThreadPoolExecutor(API_THREADS) as pool:
         monkeypatch.setattr(platform.experiments, "get", wait)
         for number in range(API_THREADS):
-            pool.submit(httpx.get, f"{url}/api/v1/experiment/x{number}", timeout=90)
+            pool.submit(httpx.get, f"{url}/api/v1/experiment/x{number}", timeout=300)
         try:
-            wait_until(lambda: len(begun) == API_THREADS, 30, "all threads are busy")
+            wait_until(lambda: len(begun) == API_THREADS, 120, "all threads are busy")
             with pytest.raises(httpx.ReadTimeout):
                 httpx.get(f"{url}/api/v1/environment", timeout=1.0)
             assert httpx.get(f"{url}/health", timeout=20).json()["database"] == "up"

@@ -22,7 +22,7 @@ from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.spec.home import Home
-from tests.conftest import free_port, spec, users_environment, wait_until
+from tests.conftest import START_SECONDS, free_port, spec, users_environment, wait_until
 
 MB = 10**6
 READERS = 10
@@ -42,7 +42,7 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "submarine_ray.app"], env=env, stdout=self._log, stderr=self._log
         )
-        wait_until(self._is_ready, 90, "the service is ready")
+        wait_until(self._is_ready, START_SECONDS, "the service is ready")
         self.database = Database(f"sqlite:///{self.home.database}")
         sealed.use(self.database.engine, SecretBox(self.home.secret_key))
 

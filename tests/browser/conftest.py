@@ -35,7 +35,7 @@ from submarine_ray.spec.tags import (
     SWEEP_TAG,
     TRIAL_TAG,
 )
-from tests.conftest import SUBMARINE, RunningPlatform, free_port, users_environment, wait_until
+from tests.conftest import START_SECONDS, SUBMARINE, RunningPlatform, free_port, users_environment, wait_until
 
 # The shell has no window of its own to draw, which costs as much as the pages.
 CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
@@ -126,7 +126,7 @@ class Service:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "submarine_ray.app"]
             self._process = subprocess.Popen(command, env=self._env, stdout=log, stderr=log)
-        wait_until(self._is_ready, 90, f"the service to be ready: {self._log}")
+        wait_until(self._is_ready, START_SECONDS, f"the service to be ready: {self._log}")
 
     @property
     def pid(self) -> int:

@@ -41,7 +41,7 @@ from submarine_ray.spec.quantities import Resources
 from submarine_ray.workbench import feed as feed_module
 from submarine_ray.workbench.feed import Feed, Subscription
 from submarine_ray.workbench.query_cache import run_query
-from tests.conftest import TOKEN, MariaDb, run, spec, wait_until
+from tests.conftest import START_SECONDS, TOKEN, MariaDb, run, spec, wait_until
 from tests.unit.test_endpoint_metrics import prometheus
 
 pytestmark = pytest.mark.db
@@ -64,7 +64,7 @@ def pair(mariadb: MariaDb, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             app = build(settings)
             client = TestClient(app, base_url="http://127.0.0.1:32080", headers={"Authorization": f"Bearer {TOKEN}"})
             with client:
-                wait_until(lambda: app.state.platform.tracking.is_decided, 60, "it has been loaded")
+                wait_until(lambda: app.state.platform.tracking.is_decided, START_SECONDS, "it has been loaded")
                 yield client
 
     with service(1) as first, service(2) as second:

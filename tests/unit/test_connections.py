@@ -281,7 +281,7 @@ def test_websockets_are_counted_and_their_headers_bounded() -> None:
 
 
 def test_health_is_answered_when_all_connections_are_taken() -> None:
-    connections = Connections(40, 40, replace(QUICK, head_seconds=60))
+    connections = Connections(40, 40, replace(QUICK, head_seconds=60, health_seconds=2))
     with serving(connections) as port:
         held = [dial(port) for _ in range(40)]
         wait_until(lambda: len(connections._held) == 40, 10, "they are all counted")

@@ -143,7 +143,7 @@ def test_a_model_takes_the_code_of_its_script_and_of_the_modules_beside_it_along
         env=os.environ | {"TRACKING": f"sqlite:///{tmp_path}/mlflow.db"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert trained.returncode == 0, trained.stderr
