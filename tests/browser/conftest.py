@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,7 @@ from tests.conftest import START_SECONDS, SUBMARINE, RunningPlatform, free_port,
 CHROMIUM = os.environ.get("SUBMARINE_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
 EXPERIMENTS = 10_000
 expect.set_options(timeout=30_000)  # two slow cores may be busy with a cluster as well
+OWN_SCRIPTS = re.compile("/_nicegui/|/workbench-static/")
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 
 
@@ -97,12 +99,15 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.on("websocket", lambda one: one.on("close", lambda _: told.append(f"closed: {one.url}")))
     opened.on("console", lambda one: told.append(f"console: {one.type}: {one.text}"))
 
-    def refused(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:  # the page goes on without what was refused
+    def noted(message: ConsoleMessage) -> None:
+        # The page goes on without what the policy has refused, and after what a component of its own has failed in.
+        is_own = message.type == "error" and OWN_SCRIPTS.search(message.location.get("url", ""))
+        is_network = message.text.startswith(("Failed to load", "WebSocket"))
+        if "Content Security Policy" in message.text or (is_own and not is_network):
             problems.append(message.text)
 
     opened.on("pageerror", lambda failure: problems.append(str(failure)))
-    opened.on("console", refused)
+    opened.on("console", noted)
     yield opened
     context.close()
     assert not problems

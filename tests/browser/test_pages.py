@@ -252,6 +252,22 @@ def test_each_tab_shows_the_attempt_that_is_chosen(service: Service, page: Page)
     assert "KeyError: 'x'" in service.cli("logs", id, "--attempt", "1")
 
 
+def test_a_tab_is_left_before_its_charts_stand(service: Service, page: Page) -> None:
+    """No error in the console, which the fixture looks for; timers that are late stand for a busy browser."""
+    (id,) = service.add(1, "left", run_id=service.run({}, {"loss": [2.0, 1.0]}))
+    page.add_init_script(
+        "const timer = setTimeout; window.setTimeout = (act, ms, ...more) => timer(act, ms || 500, ...more)"
+    )
+    page.goto(f"{service.url}/experiments/{id}")
+    expect(page.get_by_role("link", name="TensorBoard")).to_have_attribute("href", re.compile(f"runFilter=.*{id}"))
+    page.get_by_role("tab", name="Metrics").click()
+    expect(page.get_by_role("img", name="Chart of loss")).to_be_attached()
+    page.get_by_role("tab", name="Logs").click()
+    expect(page.get_by_label("Search the log")).to_be_visible()
+    page.get_by_role("tab", name="Metrics").click()
+    expect(page.locator(".chart canvas")).to_be_visible()
+
+
 def test_a_script_is_pasted_or_uploaded_and_found_again(service: Service, page: Page) -> None:
     """What the form says by itself has code to run; whatever the command names is sent along."""
     page.goto(f"{service.url}/experiments/new")
