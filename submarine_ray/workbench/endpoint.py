@@ -27,7 +27,7 @@ _REPLICAS = (
     Column("replicaId", "Replica", "mono"),
     Column("status", "State", "status"),
     Column("node", "Node", wide=True),
-    Column("startedTime", "Since", "ago"),
+    Column("startedTime", "Started", "ago"),
 )
 
 
@@ -92,7 +92,8 @@ class _Endpoint:
         self._why = ui.element("div")
         if not await asyncio.to_thread(is_registered, self._services, *self._at):
             unregistered(*self._at)
-        self._refresh_metrics = parts.redrawn_later(ui.element("div"), load.draw, _metrics, self._serving, *self._at)
+        is_readable = self._services.clusters.capabilities(self._found.cluster).shares_serve
+        self._refresh_metrics = load.later(ui.element("div"), is_readable, _metrics, self._serving, *self._at)
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
                 outgoing = partial(self._services.clusters.addresses.outgoing, self._found.cluster)
@@ -146,7 +147,7 @@ class _Endpoint:
     def _draw_replicas(self, found: list[Replica] | None) -> None:
         with parts.card("Replicas"):
             if not found:
-                said = "None yet." if found is not None else "The cluster does not answer now."
+                said = "No replicas yet." if found is not None else "The cluster is not responding."
                 parts.text(said, "p", "quiet")
                 return
             rows = [
@@ -166,8 +167,8 @@ class _Endpoint:
         )
         if found is None:
             return
-        with dialogs.dialog(f"The last lines of {replica_id}", broad=True) as dialog:
-            parts.block(found.value or "It has written nothing.", f"Log of {replica_id}")
+        with dialogs.dialog(f"Last {LOG_LINES} lines of {replica_id}", broad=True) as dialog:
+            parts.block(found.value or "The log is empty.", f"Log of {replica_id}")
             with parts.row():
                 parts.row("grow")
                 parts.button("Close", lambda: dialog.submit(None), kind="main")
@@ -185,9 +186,9 @@ class _Endpoint:
         await self._look_at_replicas()
 
     async def _scale(self) -> None:
-        with dialogs.dialog("Scale") as dialog:
-            parts.text("New replicas answer before old ones end: no request is lost.", "p", "quiet")
-            number = ui.number("Replicas", value=self._found.replicas, min=1, format="%d")
+        with dialogs.dialog("Scale endpoint") as dialog:
+            parts.text("New replicas start before old ones stop, so no request is lost.", "p", "quiet")
+            number = parts.number("Replicas", self._found.replicas)
             number.props("outlined dense autofocus")
 
             async def scale() -> None:
@@ -202,7 +203,7 @@ class _Endpoint:
     async def _delete(self) -> None:
         name, version = self._at
         if not await dialogs.confirmed(
-            f"Delete the endpoint of {name} v{version}?", "It stops answering at once.", "Delete"
+            f"Delete the endpoint of {name} v{version}?", "It stops serving requests at once.", "Delete"
         ):
             return
         if await parts.attempt(self._serving.delete, ServeSpec(model_name=name, model_version=version)):

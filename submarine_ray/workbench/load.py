@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
 
-from submarine_ray.spec.answers.serving import EndpointMetrics, EndpointRates, TrafficMetrics, TrafficShare
+from submarine_ray.spec.answers.serving import EndpointMetrics, EndpointRates, Latency, TrafficMetrics, TrafficShare
 from submarine_ray.spec.serving import EndpointStatus
 from submarine_ray.workbench import addresses, charts, parts
+from submarine_ray.workbench.query_cache import Asked
 
 LOAD_SECONDS = 4.0  # with the ten of Ray's own reports, a request is seen within fifteen
+_UNTOLD = EndpointMetrics(
+    requests=0, errors=0, requests_per_second=None, errors_per_second=None,
+    latency=Latency(p50=None, p90=None, p99=None), history=[], known=True,
+)  # fmt: skip
 _SHARES = (
     parts.Column("label", "Version", "link"),
     parts.Column("status", "Status", "status", wide=True),
     parts.Column("weight", "Weight", wide=True, right=True),
-    parts.Column("wanted", "Share wanted", right=True),
-    parts.Column("share", "Measured", right=True),
+    parts.Column("wanted", "Target share", right=True),
+    parts.Column("share", "Actual share", right=True),
     parts.Column("requests", "Requests", right=True),
     parts.Column("errors", "Errors", right=True),
     parts.Column("p50", "p50", wide=True, right=True),
@@ -37,9 +42,13 @@ def per_second(value: float | None) -> str:
     return "–" if value is None else f"{value:,.3g}/s"
 
 
+def _count(found: EndpointMetrics | TrafficMetrics, count: int) -> str:
+    return "–" if found is _UNTOLD else f"{count:,}"
+
+
 def percent(share: float | None) -> str:
     """A share in percent: one digit after the point where it says something."""
-    return "–" if share is None else f"{100 * share:.1f}".removesuffix(".0") + " %"
+    return "–" if share is None else f"{100 * share:.1f}".removesuffix(".0") + "%"
 
 
 def cells(rates: EndpointRates | None) -> parts.Row:
@@ -76,13 +85,42 @@ def draw_shares(model_name: str, shares: Sequence[TrafficShare]) -> None:
     parts.table(_SHARES, rows, "version", "Versions behind the shared URL")
 
 
-def draw(found: EndpointMetrics | TrafficMetrics | None) -> None:
-    """Figures, and charts of the last half hour."""
-    if found is None or not found.known:
-        with parts.card():
-            unread = "This cluster's request metrics are in its own Prometheus and cannot be read from here."
-            parts.text(unread if found else "The cluster does not answer now.", "p", "quiet")
+Found = EndpointMetrics | TrafficMetrics | None
+
+
+def later(
+    content: ui.element,
+    is_readable: bool,
+    look: Callable[Asked, Awaitable[Found]],
+    *arguments: Asked.args,
+    **options: Asked.kwargs,
+) -> parts.Refresh:
+    """Figures, and charts of the last half hour, once the cluster has told them; answers what brings them up to date.
+
+    They have their place from the beginning, so that nothing on the page moves then. `is_readable`: whether the
+    cluster tells them at all.
+    """
+    if is_readable:
+        with content:
+            _draw(_UNTOLD)
+    return parts.redrawn_later(content, _draw_told if is_readable else _draw_unreadable, look, *arguments, **options)
+
+
+def _draw_unreadable(_found: Found) -> None:
+    with parts.card():
+        said = "Request metrics of this cluster are in its own Prometheus. They cannot be shown here."
+        parts.text(said, "p", "quiet")
+
+
+def _draw_told(found: Found) -> None:
+    if found is not None and found.known:
+        _draw(found)
         return
+    _draw(_UNTOLD)
+    parts.text("The cluster is not responding.", "p", "quiet")
+
+
+def _draw(found: EndpointMetrics | TrafficMetrics) -> None:
     with ui.element("div").classes("tiles small"):
         for label, value in (
             ("Requests", per_second(found.requests_per_second)),
@@ -90,15 +128,13 @@ def draw(found: EndpointMetrics | TrafficMetrics | None) -> None:
             ("p50", latency(found.latency.p50)),
             ("p90", latency(found.latency.p90)),
             ("p99", latency(found.latency.p99)),
-            ("Requests so far", f"{found.requests:,}"),
-            ("Errors so far", f"{found.errors:,}"),
+            ("Total requests", _count(found, found.requests)),
+            ("Total errors", _count(found, found.errors)),
         ):
             with parts.card(classes="figure"):
                 parts.text(value, classes="number")
                 parts.text(label, classes="quiet small")
     history = found.history
-    if len(history) < 2:
-        return
     with ui.element("div").classes("tiles wide"):
         with parts.card("Requests per second"):
             asked = {
@@ -106,7 +142,7 @@ def draw(found: EndpointMetrics | TrafficMetrics | None) -> None:
                 "errors": [(point.time, point.errors_per_second) for point in history],
             }
             charts.show(charts.lines(asked, "time"), "Requests and errors per second")
-        with parts.card("Latency, ms"):
+        with parts.card("Latency (ms)"):
             slow = {
                 "p50": [(point.time, point.latency.p50) for point in history],
                 "p90": [(point.time, point.latency.p90) for point in history],

@@ -151,7 +151,7 @@ class _Version:
         clusters = await asyncio.to_thread(self._clusters.names)
         with dialogs.dialog(f"Deploy {self._at[0]} v{self._at[1]}") as dialog:
             parts.text("The version moves to the stage Production.", "p", "quiet")
-            replicas = ui.number("Replicas", value=1).props("outlined dense autofocus")
+            replicas = parts.number("Replicas", 1).props("outlined dense autofocus")
             resources = ui.input("Resources per replica, e.g. cpu=1,gpu=1").props("outlined dense")
             cluster = ui.select(clusters, label="Cluster", value=self._clusters.default).props("outlined dense")
 

@@ -152,10 +152,10 @@ class _Form:
         self._field("code.git.branch", ui.input("Branch"))
 
     def _draw_workers(self, clusters: list[str]) -> None:
-        self._field("spec.Worker.replicas", ui.number("Replicas"))
+        self._field("spec.Worker.replicas", parts.number("Replicas"))
         self._field("spec.Worker.resources", ui.input("Resources per replica, e.g. cpu=2,memory=4G,gpu=1"))
         self._field("cluster", ui.select(clusters, label="Cluster"))
-        self._field("timeout", ui.number("Timeout (seconds)"))
+        self._field("timeout", parts.number("Timeout (seconds)"))
 
     def _draw_tune(self) -> None:
         said = "Values for each {{name}} in the command. Leave empty for a single run."
@@ -163,7 +163,7 @@ class _Form:
         self._field("tune.searchSpace", ui.textarea("Search space (YAML)").props("autogrow"))
         self._field("tune.metric", ui.input("Metric"))
         self._field("tune.mode", ui.select(["", "min", "max"], label="Mode"))
-        self._field("tune.numSamples", ui.number("Trials"))
+        self._field("tune.numSamples", parts.number("Trials"))
 
     def _field(self, path: str, field: Field) -> None:
         field.props("outlined dense debounce=200")

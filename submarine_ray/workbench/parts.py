@@ -386,6 +386,11 @@ def replace_rows(shown: ui.table, rows: list[Row]) -> None:
         shown.rows = rows
 
 
+def number(label: str, value: float | None = None) -> ui.number:
+    """A field for a number. It takes any: NiceGUI's bounds would put right in silence what our validation tells."""
+    return ui.number(label, value=value, format="%.10g")
+
+
 def field_problem(field: ValidationElement[Value], message: str | None) -> None:
     """Say beside a field what is wrong with it, or that nothing is."""
     field.error = message

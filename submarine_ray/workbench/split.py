@@ -60,7 +60,8 @@ class _Split:
         self._show()
         service = self._services.traffic
         self._look_at_shares = await parts.redrawn(shares, self._draw_shares, service.all_rates)
-        self._look_at_metrics = parts.redrawn_later(metrics, load.draw, _metrics, service, self._name)
+        # Only clusters with one Ray Serve for all have shared URLs, and these tell their metrics.
+        self._look_at_metrics = load.later(metrics, True, _metrics, service, self._name)
 
     def _versions(self) -> list[int]:
         return sorted(self._found.weights) if self._found else []
@@ -88,7 +89,7 @@ class _Split:
         if found is None:
             parts.show_badge(self._badge, "Ended", "off")
             with self._why:
-                parts.notice("The traffic split has ended: only each version's own URL answers.")
+                parts.notice("The traffic split has ended. Each version keeps its own URL.")
             return
         parts.show_badge(self._badge, found.status, load.state(found.status))
         with self._why:
@@ -119,7 +120,7 @@ class _Split:
     def _draw_shares(self, found: dict[str, TrafficRates]) -> None:
         if mine := found.get(self._name):
             with parts.card("Versions"):
-                parts.text("Counted since the weights were set.", "p", "quiet small")
+                parts.text("Since the weights were last set.", "p", "quiet small")
                 load.draw_shares(self._name, mine.versions)
 
     async def look(self) -> None:

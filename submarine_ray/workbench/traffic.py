@@ -72,7 +72,7 @@ class TrafficCard:
                     version = one.model_version
                     weight = weights.get(version, 0 if split else 100)
                     label = f"Weight of version {version}" + (f" ({percent(weight / whole)})" if whole else "")
-                    fields[version] = ui.number(label, value=weight, min=0, format="%d").props("outlined dense")
+                    fields[version] = parts.number(label, weight).props("outlined dense")
             with parts.row():
                 parts.link("Endpoints", "/endpoints")
                 parts.row("grow")

@@ -85,7 +85,7 @@ def parameters(trial: Trial) -> list[tuple[str, Callable[[], object]]]:
 
 def _draw(which: str, place: Callable[[Trial], str], found: list[Trial], attributes: Attributes) -> None:
     if not found or not isinstance(attributes, SweepAttributes):
-        with parts.empty("No trials yet", "Each trial appears here as it begins."):
+        with parts.empty("No trials yet", "Trials appear here as they start."):
             return
     metric, mode = attributes.metric, attributes.mode
     names = sorted({name for trial in found for name in trial.params})
@@ -96,7 +96,7 @@ def _draw(which: str, place: Callable[[Trial], str], found: list[Trial], attribu
     columns += [parts.Column(f"p {name}", name, sortable=True) for name in names]
     columns += [
         parts.Column("metric", metric_label(metric, names), sortable=True),
-        parts.Column("seconds", "Seconds", sortable=True, wide=True),
+        parts.Column("seconds", "Duration (s)", sortable=True, wide=True),
         parts.Column("message", "Message", wide=True),
     ]
     rows = [
@@ -124,7 +124,7 @@ def _draw(which: str, place: Callable[[Trial], str], found: list[Trial], attribu
     if len(scored) < 2:
         return
     with ui.element("div").classes("tiles wide"):
-        with parts.card("History"):
+        with parts.card("Best value so far"):
             charts.show(charts.lines(_history(scored, metric, mode)), "The best value after each trial")
         with parts.card("Parameter importance"):
             parts.text(f"Rank correlation of each parameter with {metric}.", "p", "quiet small")

@@ -81,7 +81,7 @@ def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) 
         page.get_by_role("button", name=re.compile("^Log of ")).click()
         expect(page.get_by_role("dialog")).to_contain_text("Loaded browsed version 1")
         page.get_by_role("dialog").get_by_role("button", name="Close").click()
-        expect(page.get_by_text("Requests so far")).to_be_visible(timeout=40_000)
+        expect(page.get_by_text("Total requests")).to_be_visible(timeout=40_000)
     finally:
         page.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()

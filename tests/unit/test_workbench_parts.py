@@ -12,7 +12,7 @@ from nicegui.page import page
 from submarine_ray.spec import masks
 from submarine_ray.spec.answers.events import Event
 from submarine_ray.spec.answers.experiments import Trial
-from submarine_ray.workbench import dialogs, sweep_metrics, template_form, timeline
+from submarine_ray.workbench import dialogs, load, sweep_metrics, template_form, timeline
 
 
 def test_a_question_whose_page_is_left_is_not_answered() -> None:
@@ -70,3 +70,25 @@ def test_a_curve_of_a_sweep_says_which_trial_it_is_within_its_legend() -> None:
     assert label({"lr": 0.1 + 0.2, "kind": "adam"}) == "#12 lr=0.3, kind=adam"
     assert label({}) == "#12"
     assert len(label({"text": "x" * 100})) == sweep_metrics.LABEL
+
+
+def test_an_endpoints_figures_have_their_place_before_the_cluster_has_told_them() -> None:
+    async def silent() -> None:
+        return None
+
+    async def drawn(is_readable: bool) -> list[list[str]]:
+        client = Client(page(""))
+        with client:
+            content = ui.element("div")
+            refresh = load.later(content, is_readable, silent)
+            found = [[one.text for one in content.descendants() if isinstance(one, TextElement)]]
+            await refresh()
+            found.append([one.text for one in content.descendants() if isinstance(one, TextElement)])
+        client.delete()
+        return found
+
+    with ThreadPoolExecutor(1) as thread:
+        before, after = thread.submit(asyncio.run, drawn(True)).result()
+        nothing, unreadable = thread.submit(asyncio.run, drawn(False)).result()
+    assert after == [*before, "The cluster is not responding."] and before.count("–") == 7
+    assert not nothing and len(unreadable) == 1
