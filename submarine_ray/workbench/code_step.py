@@ -74,6 +74,7 @@ class CodeStep:
                 parts.text("Or upload one: ")
                 chosen = parts.element("input", type="file", accept=",".join(script.ENDINGS))
                 chosen.on("change", self._take, js_handler=script.READ_FILE)
+            parts.text("Or instead of a script:", "p", "quiet")
 
     @property
     def text(self) -> str:

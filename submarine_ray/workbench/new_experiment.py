@@ -147,7 +147,6 @@ class _Form:
 
     def _draw_code(self) -> None:
         self._code.draw(self._from_fields, self._run_script, self._drop_code)
-        parts.text("Or instead of a script:", "p", "quiet")
         self._field("code.git.url", ui.input("Git repository (https://…)"))
         self._field("code.git.branch", ui.input("Branch"))
 
