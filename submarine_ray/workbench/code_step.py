@@ -61,9 +61,10 @@ class CodeStep:
 
     def draw(self, changed: Callable[[], None], run: Callable[[str], None], drop: Callable[[], None]) -> None:
         self._run = run
-        with parts.row() as self._instead:
-            self._other = parts.text("", "p", "grow anywhere")
-            parts.button("Use a script instead", drop, kind="outline")
+        with ui.element("div").classes("stack") as self._instead:
+            self._other = parts.text("", "p", "anywhere")
+            with parts.row():
+                parts.button("Use a script instead", drop, kind="outline")
         with ui.element("div").classes("stack tight") as self._own:
             self._named = parts.text("", "p", "quiet")
             self._script = ui.textarea("Script", value=self._begun_with, on_change=changed)
