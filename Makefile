@@ -50,10 +50,13 @@ $(BIN)/python:
 quickstart: .venv/.$(FRAMEWORK) ## start the platform and run the main job (FRAMEWORK=pytorch|tensorflow, DATA=dir)
 	$(BIN)/submarine quickstart --framework $(FRAMEWORK) $(if $(DATA),--data $(DATA))
 
+# Where tests on real Ray and MariaDB may be (tests/conftest.py holds it): other test modules are not even imported for them.
+HEAVY := $(addprefix tests/,browser compat db faults kuberay ray reconcile)
+
 test: .venv/.dev .venv-compat/.done ## the test suite, with what it needs
 	@sh tests/install-system-parts.sh
-	$(BIN)/pytest -n 2 --dist loadfile -m "not (ray or faults or db or long)"
-	$(BIN)/pytest -m "(ray or faults or db) and not long"
+	$(BIN)/pytest -n 3 --dist loadfile -m "not (ray or faults or db or long)"
+	$(BIN)/pytest -m "(ray or faults or db) and not long" $(HEAVY)
 
 soak: SEED ?= 1
 soak: SOAK ?= long

@@ -218,9 +218,20 @@ def mlflow_kept() -> Iterator[None]:
     os.environ.update(environment)
 
 
+# Of tests with these marks, and where `make test` looks for them.
+_HEAVY = ("ray", "faults", "db")
+_HEAVY_IN = ("browser", "compat", "db", "faults", "kuberay", "ray", "reconcile")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """MLflow's server is once a process: who starts another comes after those that share the first."""
     items.sort(key=lambda item: item.get_closest_marker("own_mlflow") is not None)
+    for item in items:
+        is_heavy = any(item.get_closest_marker(mark) for mark in _HEAVY)
+        if is_heavy and item.path.relative_to(Path(__file__).parent).parts[0] not in _HEAVY_IN:
+            raise pytest.UsageError(
+                f"{item.nodeid}: `make test` looks for {', '.join(_HEAVY)} in {', '.join(_HEAVY_IN)}"
+            )
 
 
 @contextmanager
