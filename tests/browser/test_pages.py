@@ -399,6 +399,12 @@ def test_what_is_not_there_has_a_page_that_says_so(service: Service, page: Page,
     expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
 
 
+def test_a_comparison_of_nothing_says_what_to_do(service: Service) -> None:
+    drawn = httpx.get(f"{service.url}/compare?ids=a,b", timeout=30).text
+    assert "Experiment a does not exist." in drawn and "Experiment b does not exist." in drawn
+    assert "Nothing to compare yet" in drawn and "Differences only" not in drawn
+
+
 def test_the_api_answers_programs_as_before(service: Service) -> None:
     missing = httpx.get(f"{service.url}/api/v1/nothing", timeout=20)
     assert missing.status_code == 404 and missing.json()["success"] is False
