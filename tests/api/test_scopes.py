@@ -121,6 +121,7 @@ OPEN_TO_OWN = {
     ("GET", "/api/v1/experiment/{experiment_id}/attempts"),
     ("GET", "/api/v1/experiment/{experiment_id}/events"), ("GET", "/api/v1/experiment/{experiment_id}/metrics"),
     ("GET", "/api/v1/experiment/{experiment_id}/params"), ("GET", "/api/v1/experiment/{experiment_id}/trials"),
+    ("GET", "/api/v1/experiment/{experiment_id}/trials/{trial_id}"),
     ("GET", "/api/v1/experiment/{experiment_id}/artifact"), ("GET", "/api/v1/experiment/logs/{experiment_id}"),
     ("GET", "/api/v1/experiment/logs/{experiment_id}/stream"), ("GET", "/api/v1/experiment/artifacts/{experiment_id}"),
     ("POST", "/api/v1/experiment/{experiment_id}/begin"), ("POST", "/api/v1/model-version"),

@@ -39,5 +39,5 @@ def test_files_that_came_went_and_changed_are_told_by_their_lines(tmp_path: Path
     }  # fmt: skip
     assert found["train.py"].lines == ["@@ -1,2 +1,2 @@", "-lr = 0.1", "+lr = 0.2", " run()"]
     assert found["gone.py"].lines[-1] == "-x"
-    assert "no text" in found["a.bin"].note and "line ends" in found["e.py"].note
+    assert "Not text" in found["a.bin"].note and "line endings" in found["e.py"].note
     assert len(found["long.py"].lines) == MAX_LINES and found["long.py"].note == "601 more lines are not shown."
