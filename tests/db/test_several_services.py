@@ -60,7 +60,7 @@ def test_a_service_knows_who_called_and_at_which_port(services: Several) -> None
         assert client.post(link.split("?")[0], data={"link": link.split("=")[-1]}).status_code < 500
         assert {one["address"] for one in client.get("/api/v1/session").json()["result"]} <= {"127.0.0.1"}
     content = httpx.get(f"http://127.0.0.1:{services.content}/api/v1/experiment")
-    assert (content.status_code, "shows notebooks" in content.text) == (404, True)
+    assert (content.status_code, "shows only notebooks" in content.text) == (404, True)
 
 
 def test_a_killed_service_is_missed_by_nobody_and_started_again(services: Several) -> None:
