@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from submarine_ray.spec.expressions import ATTRIBUTES, Field, FieldKind, operators
+from submarine_ray.spec.expressions import ATTRIBUTES, MAX_LENGTH, Field, FieldKind, WrongExpression, operators
 
 MOST = 12
 _CONNECTIVES = ("and ", "or ")
@@ -24,6 +24,8 @@ def complete(text: str, fields: Iterable[Field], values: Mapping[str, Sequence[s
     """The whole texts that a filter may become next, at most MOST. `fields` are the parameters and metrics that there
     are, `values` those of attributes that have few.
     """
+    if len(text) > MAX_LENGTH:
+        return []
     found = _LAST.match(text)
     before, word = (found["before"], found["word"]) if found else (text, "")
     return [f"{before}{one}" for one in _next(before, word, fields, values)][:MOST]
@@ -43,11 +45,18 @@ def _next(before: str, word: str, fields: Iterable[Field], values: Mapping[str, 
         return (one for one in _CONNECTIVES if one.startswith(word.lower()))
     named = _FIELD.search(before)
     if named and named["field"].lower() not in ("and", "or", "not") and not word:
-        return (f"{one} " for one in operators(Field.read(named["field"].replace("`", ""))))
+        return (f"{one} " for one in _operators(named["field"].replace("`", "")))
     names = [*ATTRIBUTES, *(written(field) for field in fields)]
     part = word.lower()
     starts = [one for one in names if one.lower().startswith(part)]
     return (f"{one} " for one in [*starts, *(one for one in names if part in one.lower() and one not in starts)])
+
+
+def _operators(name: str) -> Sequence[str]:
+    try:
+        return operators(Field.read(name))
+    except WrongExpression:  # the filter itself says what is wrong
+        return ()
 
 
 def quoted(value: str) -> str:

@@ -11,6 +11,7 @@ characters than letters, digits and `_ . / : @ -` stands in backticks, a text wi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from submarine_ray.spec.experiment import ExperimentStatus
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
 MAX_COMPARISONS = 20
+MAX_SECONDS = 1_000 * 366 * 86_400
 
 
 class FieldKind(StrEnum):
@@ -104,7 +106,8 @@ class Field:
 @dataclass(frozen=True)
 class Comparison:
     """`field operator values`: the operator is one of = != < <= > >= ~ !~, where several values mean any of them
-    (`in`). Of a time, each value is milliseconds since 1970; of a length of time, seconds; else the text as written.
+    (`in`), and of `!=` none of them (`not in`). Of a time, each value is milliseconds since 1970; of a length of time,
+    seconds; else the text as written.
     """
 
     field: Field
@@ -185,9 +188,9 @@ def read(text: str) -> Expression:
 
 
 def number(value: str) -> float | None:
-    """The finite number that a text is, if it is one."""
+    """The finite number that a text is, if it is one. `2026_01` is none: only Python's own code is written so."""
     try:
-        found = float(value)
+        found = math.nan if "_" in value else float(value)
     except ValueError:
         return None
     return found if abs(found) < float("inf") else None
@@ -220,7 +223,7 @@ class _Reader:
 
     def _factor(self, depth: int) -> Expression:
         if depth > MAX_DEPTH:
-            raise WrongExpression(f"a filter has at most {MAX_DEPTH} parentheses within one another")
+            raise WrongExpression(f"a filter has at most {MAX_DEPTH} parentheses and 'not's within one another")
         if self._take_word("not"):
             return Not(self._factor(depth + 1))
         if self._take_mark("("):
@@ -236,9 +239,9 @@ class _Reader:
         field = self._field()
         if self._take_word("not"):
             self._expect_word("in")
-            return Not(self._one_of(field))
+            return self._one_of(field, "!=")
         if self._take_word("in"):
-            return self._one_of(field)
+            return self._one_of(field, "=")
         token = self._take("operator", f"an operator (= != < <= > >= ~ in) after {field}")
         operator = "=" if token.text == "==" else token.text
         allowed = operators(field)
@@ -262,7 +265,7 @@ class _Reader:
         except WrongExpression as failure:
             raise _wrong(token.at, str(failure)) from failure
 
-    def _one_of(self, field: Field) -> Comparison:
+    def _one_of(self, field: Field, operator: str) -> Comparison:
         if "=" not in (allowed := operators(field)):
             raise WrongExpression(f"{field} is compared with {' '.join(allowed)}, not with in")
         self._expect("(")
@@ -270,7 +273,7 @@ class _Reader:
         while self._take_mark(","):
             values.append(self._value(field, "="))
         self._expect(")")
-        return Comparison(field, "=", tuple(values))
+        return Comparison(field, operator, tuple(values))
 
     def _value(self, field: Field, operator: str) -> str | float:
         token = self._peek()
@@ -372,7 +375,10 @@ def _seconds(given: str, field: Field, at: int) -> float:
     found = _DURATION.fullmatch(given)
     if found is None:
         raise _wrong(at, f"{given!r} is no length of time: write {field} < 90s, 30m, 12h, 7d or 2w")
-    return float(found[1]) * _UNITS[found[2] or "s"]
+    seconds = float(found[1]) * _UNITS[found[2] or "s"]
+    if seconds > MAX_SECONDS:
+        raise _wrong(at, f"{given[:80]!r} is longer than 1,000 years")
+    return seconds
 
 
 def _wrong(at: int, why: str) -> WrongExpression:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from submarine_ray.spec.completions import complete
+from submarine_ray.spec.completions import MOST, complete
 from submarine_ray.spec.expressions import Field, FieldKind
 
 FIELDS = [
@@ -34,10 +36,18 @@ VALUES = {"status": ["Running", "Failed"], "tag": ["demo", "two words", "it's mi
         ("metrics.val/loss < ", []),
         ("not fram", ["not framework "]),
         ("metrics.`a name` < 1 ", ["metrics.`a name` < 1 and ", "metrics.`a name` < 1 or "]),
+        ("params. ", []),  # no name, as the filter itself says
+        ("a" * 300 + " ", []),
+        ("a " * 1001, []),  # more than a filter may have
     ],
 )
 def test_completions(text: str, offered: list[str]) -> None:
     assert complete(text, FIELDS, VALUES)[:4] == offered
+
+
+@given(st.text(alphabet="ab.=<>~!()`'\", 19params", max_size=40))
+def test_any_text_may_be_written_on(text: str) -> None:
+    assert len(complete(text, FIELDS, VALUES)) <= MOST
 
 
 def test_everything_is_offered_to_who_has_written_nothing() -> None:

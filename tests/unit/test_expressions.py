@@ -78,6 +78,10 @@ def test_fields_and_values(text: str, field: Field, values: tuple[object, ...]) 
         ("params. = 1", "at character 1: 'params.' names no parameter or metric"),
         ("and = 1", "at character 1: expected the name of an attribute, a parameter or a metric, not 'and'"),
         ("(" * 30 + "a=1" + ")" * 30, "at most 20 parentheses"),
+        ("not " * 30 + "a=1", "at most 20 parentheses and 'not's"),
+        ("age < " + "9" * 400, "is longer than 1,000 years"),
+        ("duration > 99999999w", "at character 12: '99999999w' is longer than 1,000 years"),
+        ("lr < 1_000", "at character 6: '1_000' is no number"),
         (" and ".join(["a=1"] * 21), "at most 20 comparisons"),
         ("a=" + "x" * 2000, "at most 2,000 characters"),
     ],
@@ -85,6 +89,11 @@ def test_fields_and_values(text: str, field: Field, values: tuple[object, ...]) 
 def test_what_is_wrong_is_said(text: str, said: str) -> None:
     with pytest.raises(WrongExpression, match=re.escape(said)):
         expressions.read(text)
+
+
+def test_not_in_is_none_of_them() -> None:
+    assert expressions.read("tag not in (a, b)") == Comparison(TAG, "!=", ("a", "b"))
+    assert expressions.read("not tag in (a, b)") == Not(Comparison(TAG, "=", ("a", "b")))
 
 
 @given(st.text(alphabet="ab.=<>~!()`'\", 19dtagnotinor", max_size=40))

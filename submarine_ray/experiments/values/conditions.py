@@ -12,7 +12,7 @@ from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.experiments.values import repository
 from submarine_ray.experiments.values.repository import Name, possible
 from submarine_ray.experiments.values.tables import ValueRow
-from submarine_ray.spec import expressions
+from submarine_ray.spec import expressions, numbers
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.expressions import (
     Comparison,
@@ -83,7 +83,7 @@ class Conditions:
         name = asked.field.name
         if name == "status":
             found = or_(*(in_state(str(value)) for value in asked.values))
-            return found if asked.operator == "=" else not_(found)
+            return found if asked.operator == "=" else not_(func.coalesce(found, false()))
         if name == "tag":
             return _tagged(asked)
         if name in TEXTS:
@@ -108,9 +108,19 @@ def _value(asked: Comparison) -> Condition:
         return _ordered(ValueRow.number, asked.operator, number)
     if asked.operator in ("~", "!~"):
         return _text(ValueRow.text, asked)
-    numbers = [found for value in asked.values if (found := expressions.number(str(value))) is not None]
-    equal = or_(and_(ValueRow.number.is_not(None), ValueRow.number.in_(numbers)), ValueRow.text.in_(asked.values))
+    finite = [found for value in asked.values if (found := expressions.number(str(value))) is not None]
+    texts = [text for value in asked.values for text in {str(value), _metric_text(str(value))}]
+    equal = or_(and_(ValueRow.number.is_not(None), ValueRow.number.in_(finite)), ValueRow.text.in_(texts))
     return equal if asked.operator == "=" else not_(equal)
+
+
+def _metric_text(value: str) -> str:
+    """NaN and the infinities as they are kept of metrics, however they are written."""
+    try:
+        found = numbers.to_json(float(value))
+    except ValueError:
+        return value
+    return found if isinstance(found, str) else value
 
 
 def _ordered(
