@@ -40,6 +40,7 @@ _SEEKS_AT_ONCE = 100  # SQLite joins at most 500 queries
 _SHORT = 20_000
 Axis = Literal["step", "time"]
 Curve = tuple[str, str]
+Mark = tuple[int, int, int]
 
 
 class Latest(NamedTuple):
@@ -136,12 +137,17 @@ def params(database: Database, runs: Collection[str]) -> list[tuple[str, str, st
         return [(run, key, value) for run, key, value in session.execute(query.order_by(_PARAMS.c.key))]
 
 
-def marks(database: Database, runs: Collection[str]) -> dict[str, tuple[int, int]]:
-    """Something that differs as soon as a run has logged more: one look for many runs."""
-    query = select(_LATEST.c.run_uuid, func.max(_LATEST.c.timestamp), func.sum(_LATEST.c.step) + func.count())
+def marks(database: Database, runs: Collection[str]) -> dict[str, Mark]:
+    """Something that differs as soon as a run has logged more: one look for many runs. A run without has none."""
+    metrics = select(_LATEST.c.run_uuid, func.max(_LATEST.c.timestamp), func.sum(_LATEST.c.step) + func.count())
+    params = select(_PARAMS.c.run_uuid, func.count())  # a parameter never changes
     with database.session() as session:
-        rows = session.execute(query.where(_LATEST.c.run_uuid.in_(runs)).group_by(_LATEST.c.run_uuid))
-        return {run: (int(newest), int(steps)) for run, newest, steps in rows}
+        moved = session.execute(metrics.where(_LATEST.c.run_uuid.in_(runs)).group_by(_LATEST.c.run_uuid))
+        found: dict[str, Mark] = {run: (int(newest), int(steps), 0) for run, newest, steps in moved}
+        for run, count in session.execute(params.where(_PARAMS.c.run_uuid.in_(runs)).group_by(_PARAMS.c.run_uuid)):
+            newest, steps, _ = found.get(run, (0, 0, 0))
+            found[run] = newest, steps, count
+        return found
 
 
 def _condensed(session: Session, curve: Curve, axis: Axis) -> list[Point]:

@@ -212,7 +212,7 @@ class TrackingService:
         """Histories, small enough to draw."""
         return curves.read(self._tables(), runs, keys, axis)
 
-    def marks(self, runs: Collection[str]) -> dict[str, tuple[int, int]]:
+    def marks(self, runs: Collection[str]) -> dict[str, curves.Mark]:
         """What differs as soon as a run has logged more; nothing while MLflow is starting."""
         return curves.marks(self._tables(), runs) if self.is_ready else {}
 

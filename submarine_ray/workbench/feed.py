@@ -12,6 +12,7 @@ import structlog
 
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.core.follower import Follower
+from submarine_ray.tracking.curves import Mark
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.workbench.query_cache import QueryCache, shared
 
@@ -65,7 +66,7 @@ class Feed:
         self._lock = threading.Lock()
         self._news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._marks: dict[str, tuple[int, int]] = {}
+        self._marks: dict[str, Mark] = {}
         self._cache = QueryCache()
         follower.add(self._hear)
 

@@ -137,6 +137,10 @@ def test_marks_move_when_a_run_logs(tracking: Database, one: str, other: str) ->
     assert set(before) == {one}
     log(tracking, one, "accuracy", [0.5])
     assert curves.marks(tracking, [one])[one] != before[one]
+    before = curves.marks(tracking, [one, other])
+    with tracking.session(write=True) as session:
+        session.execute(text("INSERT INTO params (run_uuid, `key`, value) VALUES (:run, 'lr', '0.1')"), {"run": other})
+    assert curves.marks(tracking, [one]) == {one: before[one]} and set(curves.marks(tracking, [other])) == {other}
     assert [(last.key, last.value) for last in curves.latest(tracking, [one])] == [("accuracy", 0.5), ("loss", 2.0)]
 
 

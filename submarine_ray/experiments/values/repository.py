@@ -52,16 +52,33 @@ def take_due(session: Session, now_ms: int, next_ms: int, limit: int) -> list[Du
     query = select(ValueLookRow).where(ValueLookRow.next_ms <= now_ms).order_by(ValueLookRow.next_ms).limit(limit)
     looks = list(session.scalars(query.with_for_update()))
     ids = [look.experiment_id for look in looks]
-    rows = {row.id: row for row in session.scalars(select(ExperimentRow).where(ExperimentRow.id.in_(ids)))}
+    found = _due(session, ids)
     for look in looks:
         look.next_ms = next_ms
-    gone = [id for id in ids if id not in rows or rows[id].status == ExperimentStatus.DELETED]
-    forget(session, gone)
-    return [
-        Due(row.id, row.run_id, row.accepted_ms, row.archived and row.status in ExperimentStatus.ENDED)
-        for id, row in rows.items()
-        if id not in gone
-    ]
+    forget(session, set(ids) - {one.experiment_id for one in found})
+    return found
+
+
+def unchanged(session: Session, due: Collection[Due], now_ms: int) -> set[str]:
+    """Those that are still what they were when they were taken, and stay so until this transaction ends; the others
+    are to be looked at again now.
+    """
+    ids = [one.experiment_id for one in due]
+    now = _due(session, ids, lock=True)  # experiments before looks: in this order reruns lock them, too
+    looks = set(session.scalars(select(ValueLookRow.experiment_id).where(ValueLookRow.experiment_id.in_(ids))))
+    same = {one.experiment_id for one in set(now).intersection(due)} & looks
+    again(session, dict.fromkeys(looks - same, now_ms))
+    return same
+
+
+def _due(session: Session, ids: Collection[str], lock: bool = False) -> list[Due]:
+    """What is to be looked at of those experiments that are not deleted."""
+    alive = ExperimentRow.id.in_(ids), ExperimentRow.status != ExperimentStatus.DELETED
+    query = select(
+        ExperimentRow.id, ExperimentRow.run_id, ExperimentRow.accepted_ms, ExperimentRow.archived, ExperimentRow.status
+    ).where(*alive)
+    rows = session.execute(query.order_by(ExperimentRow.id).with_for_update() if lock else query)
+    return [Due(id, run, at, archived and status in ExperimentStatus.ENDED) for id, run, at, archived, status in rows]
 
 
 def is_due(session: Session, now_ms: int) -> bool:

@@ -14,6 +14,7 @@ from submarine_ray.experiments.values.repository import Due, Name, Value
 from submarine_ray.experiments.values.tables import TEXT_LENGTH
 from submarine_ray.spec import expressions, numbers
 from submarine_ray.spec.expressions import FieldKind
+from submarine_ray.tracking.curves import Mark
 from submarine_ray.tracking.service import TrackingService
 
 log = structlog.get_logger(__name__)
@@ -23,6 +24,7 @@ AT_ONCE = 50
 # A young experiment is looked at every few seconds, one that has run for long every half minute.
 SHORTEST_MS, LONGEST_MS, OF_AGE = 3_000, 30_000, 0.1
 MOST_VALUES = 2_000  # of an experiment
+MOST_MARKS = 10_000
 
 
 class ValueUpkeep:
@@ -31,7 +33,7 @@ class ValueUpkeep:
     def __init__(self, database: Database, tracking: TrackingService) -> None:
         self._database = database
         self._tracking = tracking
-        self._marks: dict[str, tuple[int, int]] = {}
+        self._marks: dict[str, Mark | None] = {}  # of runs that were read
 
     def tick(self) -> float:
         """The seconds until the next look."""
@@ -53,33 +55,49 @@ class ValueUpkeep:
         """Store what is new of some experiments, and say when to look next."""
         runs = {one.run_id: one for one in due if one.run_id}
         marks = self._tracking.marks(list(runs))
-        changed = [run for run, one in runs.items() if one.is_final or marks.get(run) != self._marks.get(run)]
-        found = self._read(changed)
-        final = [one.experiment_id for one in due if one.is_final]
+        changed = [run for run, one in runs.items() if one.is_final or not self._is_read(run, marks.get(run))]
+        read = self._read(changed)
+        found = {runs[run].experiment_id: values for run, values in read.items()}
+        found |= {one.experiment_id: {} for one in due if not one.run_id}  # what an earlier attempt logged is no more
         now = now_ms()
         with self._database.session(write=True) as session:
-            ids = repository.name_ids(session, {name for values in found.values() for name in values})
+            same = repository.unchanged(session, due, now)
+            kept = {id: values for id, values in found.items() if id in same}
+            ids = repository.name_ids(session, {name for values in kept.values() for name in values})
             repository.replace(
-                session,
-                {runs[run].experiment_id: {ids[name]: value for name, value in found[run].items()} for run in changed},
+                session, {id: {ids[name]: value for name, value in values.items()} for id, values in kept.items()}
             )
-            repository.done(session, final)
-            repository.again(session, {one.experiment_id: now + _pause(one, now) for one in due if not one.is_final})
+            left = [one for one in due if one.experiment_id in same]
+            repository.done(session, [one.experiment_id for one in left if one.is_final])
+            repository.again(session, {one.experiment_id: now + _pause(one, now) for one in left if not one.is_final})
         for run in changed:
-            if runs[run].is_final:
-                self._marks.pop(run, None)
-            elif run in marks:
-                self._marks[run] = marks[run]
+            self._note(runs[run], marks.get(run))
+
+    def _is_read(self, run: str, mark: Mark | None) -> bool:
+        return run in self._marks and self._marks[run] == mark
+
+    def _note(self, one: Due, mark: Mark | None) -> None:
+        if one.run_id:
+            self._marks.pop(one.run_id, None)
+            if not one.is_final:
+                self._marks[one.run_id] = mark
+        while len(self._marks) > MOST_MARKS:  # of runs that another service saw ending
+            del self._marks[next(iter(self._marks))]
 
     def _read(self, runs: Collection[str]) -> dict[str, dict[Name, Value]]:
         """What some runs have logged."""
         found: dict[str, dict[Name, Value]] = {run: {} for run in runs}
         for run, key, text in self._tracking.logged_params(runs):
-            found[run][FieldKind.PARAM, key] = Value(expressions.number(text), text[:TEXT_LENGTH])
+            found[run][FieldKind.PARAM, _name(key)] = Value(expressions.number(text), text[:TEXT_LENGTH])
         for one in self._tracking.latest(runs):
             text = str(numbers.to_json(one.value))
-            found[one.run][FieldKind.METRIC, one.key] = Value(expressions.number(text), text)
+            found[one.run][FieldKind.METRIC, _name(one.key)] = Value(expressions.number(text), text)
         return {run: dict(list(values.items())[:MOST_VALUES]) for run, values in found.items()}
+
+
+def _name(key: str) -> str:
+    """MariaDB takes names that differ in blanks at their end for one."""
+    return key.rstrip() or key
 
 
 def _pause(one: Due, now: int) -> int:
