@@ -33,13 +33,13 @@ from submarine_ray.spec.answers.experiments import (
     Trial,
 )
 from submarine_ray.spec.experiment import ExperimentSpec
-from submarine_ray.spec.expressions import MAX_LENGTH
+from submarine_ray.spec.expressions import MAX_LENGTH, MAX_SORT
 from submarine_ray.spec.ledger import Beginning
 
 Tail = Annotated[int | None, Query(ge=1, le=MOST_LINES)]
 Number = Annotated[int | None, Query(ge=1, le=MAX_PAGE)]
 FilterText = Annotated[str, Query(max_length=MAX_LENGTH)]
-SortText = Annotated[str, Query(max_length=260)]
+SortText = Annotated[str, Query(max_length=MAX_SORT)]
 Columns = Annotated[Sequence[str], Query()]
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 ASCII = re.compile(r"[^A-Za-z0-9_-]")

@@ -39,6 +39,21 @@ class ExperimentTable:
             rows = _page(session, query, (number - 1) * size, size)
             return self._rows(session, rows, query.columns), experiments.count(session, query.filter)
 
+    def ids(self, query: TableQuery, most: int) -> list[str]:
+        """The ids of all experiments of a table in their order, at most `most`."""
+        found: list[str] = []
+        with self._database.session() as session:
+            for part in _parts(session, experiments.filtered(session, query.filter), query.sort):
+                found += session.scalars(part.with_only_columns(ExperimentRow.id).limit(most - len(found)))
+                if len(found) == most:
+                    break
+        return found
+
+    def rows(self, ids: Sequence[str], columns: Collection[Field]) -> list[ExperimentTableRow]:
+        """The rows of some experiments in this order, without those deleted since."""
+        with self._database.session() as session:
+            return self._rows(session, experiments.find_all(session, ids), columns)
+
     def fields(self, part: str = "") -> list[Field]:
         """The parameters and metrics there are whose names have a part, the first thousand by the alphabet."""
         with self._database.session() as session:

@@ -44,6 +44,12 @@ def find(session: Session, experiment_id: str, lock: bool = False) -> Experiment
     return session.scalars(query.with_for_update() if lock else query).first()
 
 
+def find_all(session: Session, ids: Sequence[str]) -> list[ExperimentRow]:
+    """The rows of some experiments in the order of `ids`, without those that are deleted."""
+    rows = {row.id: row for row in session.scalars(select(ExperimentRow).where(ExperimentRow.id.in_(ids), _ALIVE))}
+    return [rows[id] for id in ids if id in rows]
+
+
 def filtered(session: Session, wanted: Filter) -> Select[ExperimentRow]:
     """The experiments that a filter finds, in no order."""
     query = select(ExperimentRow).where(_ALIVE if wanted.status is None else ExperimentRow.status == wanted.status)

@@ -23,6 +23,7 @@ from submarine_ray.spec.experiment import ExperimentStatus
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
 MAX_COMPARISONS = 20
+MAX_SORT = 260  # a name of 250, its prefix, and a sign
 MAX_SECONDS = 1_000 * 366 * 86_400
 
 

@@ -89,6 +89,7 @@ class _Table:
             )  # fmt: skip
             parts.button("Columns", self._choose_columns, "view_column")
             self._csv = parts.link("CSV", self._view.csv, classes="small")
+            self._csv.set_visibility(bool(self._view.csv))
         self._actions = parts.row()
         self._place = ui.element("div")
         self._below = parts.row()
@@ -135,7 +136,8 @@ class _Table:
         self._view = view
         ui.navigate.history.replace(self._view.url)
         self._table.selected.clear()
-        self._csv._props["href"] = self._view.csv
+        self._csv._props["href"] = csv = self._view.csv
+        self._csv.set_visibility(bool(csv))
         self._csv.update()
         await self._load()
 

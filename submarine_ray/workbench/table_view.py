@@ -9,7 +9,7 @@ from starlette.requests import Request
 from submarine_ray.core.clock import now_ms
 from submarine_ray.spec.completions import quoted
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.expressions import MAX_LENGTH, WrongExpression
+from submarine_ray.spec.expressions import MAX_LENGTH, MAX_SORT, WrongExpression
 from submarine_ray.spec.filters import Filter, TableQuery
 from submarine_ray.workbench import addresses, columns
 
@@ -40,12 +40,13 @@ class View:
         """What is not understood is left out, but for a filter that is wrong: the page says so."""
         given = request.query_params
         number = given.get("page", "1")
-        texts = {name: given.get(name, "")[:_MOST] for name in ("q", *_CHOICES, "since", "sort")}
+        texts = {name: given.get(name, "")[:_MOST] for name in ("q", *_CHOICES, "since")}
         texts["status"] = texts["status"] if texts["status"] in _STATES else ""
         texts["since"] = texts["since"] if texts["since"] in PERIODS else ""
         found = cls(
             **texts,
             filter=given.get("filter", "")[: MAX_LENGTH + 1],
+            sort=given.get("sort", "") if len(given.get("sort", "")) <= MAX_SORT else "",
             column=columns.known(given.getlist("column")),
             page=max(1, int(number)) if number.isdecimal() and len(number) < 9 else 1,
         )
@@ -81,7 +82,7 @@ class View:
             tag=self.tag or None,
             owner=self.owner or None,
             framework=self.framework or None,
-            search=self.q.strip() or None,
+            search=self.q.strip()[:_MOST] or None,
             since_ms=now_ms() - PERIODS[self.since] * 1000 if self.since else None,
             cluster=self.cluster or None,
         )
@@ -89,15 +90,20 @@ class View:
 
     @property
     def csv(self) -> str:
-        """Where the table is as a file: all that filters it is said as one expression there."""
+        """Where the table is as a file: all that filters it is one expression there. Empty if none can say it."""
         said = [f"{name} = {quoted(value)}" for name in _CHOICES if (value := getattr(self, name))]
-        if found := self.q.strip():
+        if found := self.q.strip()[:_MOST]:
             said.append(f"(name ~ {quoted(found)} or id ~ {quoted(found)})")
         if self.since:
             said.append(f"age < {PERIODS[self.since]}s")
         if self.filter.strip():
             said.append(f"({self.filter})")
-        return addresses.experiments_csv(" and ".join(said), self.sort, columns.logged(self.columns))
+        whole = " and ".join(said)
+        try:
+            TableQuery.read(whole)
+        except WrongExpression:  # deleted ones; more than an expression may hold; or the filter itself is wrong
+            return ""
+        return addresses.experiments_csv(whole, self.sort, columns.logged(self.columns))
 
     def sorted_by(self, name: str) -> str:
         """The next order after a press on a column's heading: ascending, descending, none."""

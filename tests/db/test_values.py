@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from submarine_ray.core.database import Database
+from submarine_ray.experiments import export
 from submarine_ray.experiments import repository as experiments
 from submarine_ray.experiments.listing import ExperimentTable
 from submarine_ray.experiments.values import repository
@@ -131,6 +132,25 @@ def test_values_of_columns(table: ExperimentTable) -> None:
         {"metrics.loss": 0.25, "params.lr": 0.001, "lr": 0.001},
     ]
     assert [str(field) for field in table.fields("o")] == ["metrics.Loss", "metrics.loss", "params.opt"]
+
+
+def test_a_file_has_each_row_once_while_experiments_come_and_go(
+    database: Database, table: ExperimentTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "AT_ONCE", 1)
+    query = TableQuery.read(sort="-metrics.loss", columns=["metrics.loss"])
+    lines = export.lines(table, query)
+    first = [next(lines), next(lines)]
+    with database.session(write=True) as session:
+        experiments.add(session, row("e-9", name="new", accepted_ms=9_000), [], [])
+        store(session, "e-9", {}, {"loss": 99.0})
+        gone = experiments.find(session, "e-3")
+        assert gone
+        gone.status = "Deleted"
+    found = [line.split(",")[0] for line in (*first, *lines)]
+    assert found == ["id", "e-1", "e-2", "e-4"]
+    monkeypatch.setattr(export, "MOST_ROWS", 2)
+    assert [line.split(",")[0] for line in export.lines(table, query)][1:] == ["e-9", "e-1"]
 
 
 def test_only_what_differs_is_written_and_all_goes_with_the_experiment(

@@ -46,6 +46,23 @@ def test_the_file_has_what_the_page_shows() -> None:
     assert asked.query_params["sort"] == "name"
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=Deleted",  # of which an expression cannot speak
+        "owner=x&filter=" + "+and+".join(["a%3D1"] * 20),
+        "filter=lr+%3C",
+    ],
+)
+def test_there_is_no_file_of_what_no_expression_says(query: str) -> None:
+    assert view(query).csv == ""
+
+
+def test_the_longest_name_is_sorted_by() -> None:
+    longest = f"-metrics.{'n' * 250}"
+    assert view(f"sort={longest}").sort == longest and view(f"sort={longest}n").sort == ""
+
+
 def test_a_press_on_a_heading_goes_through_the_orders() -> None:
     found = view("")
     for expected in ("name", "-name", ""):
