@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,17 +13,25 @@ from submarine_ray.spec import zips
 
 MAX_BYTES = 200_000  # of a file whose lines are compared
 MAX_LINES = 400  # that are shown of a file
+MAX_ALL_LINES = 5_000  # that are shown of all files
+MAX_WIDTH = 1_000  # characters that are shown of a line
 MAX_FILES = 50
+# difflib's time grows with the cube of the lines where many are equal: seconds for so many.
+MAX_COMPARED = 4_000
+MAX_SECONDS = 3.0  # after which no other file is compared
 
 
 @dataclass(frozen=True)
 class Change:
-    """A file that only one of two packages has, or that differs; `lines` are a unified diff's, without its head."""
+    """A file that only one of two packages has, or that differs; `lines` are a unified diff's, without its head.
+    `files`: how many it stands for.
+    """
 
     name: str
     kind: str
     lines: Sequence[str] = ()
     note: str = ""
+    files: int = 1
 
 
 def changes(before: Path, after: Path) -> list[Change]:
@@ -41,11 +50,19 @@ def _changes(old: zipfile.ZipFile, new: zipfile.ZipFile) -> Iterator[Change]:
         for name in sorted({*had, *has})
         if name not in had or name not in has or _mark(had[name]) != _mark(has[name])
     ]
+    shown, end = 0, time.monotonic() + MAX_SECONDS
     for name in differing[:MAX_FILES]:
         kind = "added" if name not in had else "removed" if name not in has else "changed"
-        yield _change(name, kind, _lines(old, had.get(name)), _lines(new, has.get(name)))
-    if len(differing) > MAX_FILES:
-        yield Change(f"{len(differing) - MAX_FILES} more files", "changed", note="They are not shown.")
+        if shown >= MAX_ALL_LINES:
+            yield Change(name, kind, note=f"Not shown: the files before it have {shown:,} lines.")
+        elif time.monotonic() > end:
+            yield Change(name, kind, note="Not compared: the files before it took long.")
+        else:
+            found = _change(name, kind, _lines(old, had.get(name)), _lines(new, has.get(name)))
+            shown += len(found.lines)
+            yield found
+    if (more := len(differing) - MAX_FILES) > 0:
+        yield Change(f"{more} more {'file' if more == 1 else 'files'}", "not shown", files=more)
 
 
 def _files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -72,6 +89,14 @@ def _lines(archive: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> list[str
 def _change(name: str, kind: str, old: list[str] | None, new: list[str] | None) -> Change:
     if old is None or new is None:
         return Change(name, kind, note="Not text, or larger than 200 kB.")
+    if old and new and max(len(old), len(new)) > MAX_COMPARED:
+        return Change(name, kind, note=f"More than {MAX_COMPARED:,} lines: they are not compared.")
     lines = list(difflib.unified_diff(old, new, lineterm=""))[2:]
+    if not lines:
+        return Change(name, kind, note="Only line endings differ." if kind == "changed" else "The file is empty.")
     note = f"{len(lines) - MAX_LINES} more lines are not shown." if len(lines) > MAX_LINES else ""
-    return Change(name, kind, lines[:MAX_LINES], note or ("" if lines else "Only line endings differ."))
+    return Change(name, kind, [_cut(line) for line in lines[:MAX_LINES]], note)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= MAX_WIDTH else f"{line[:MAX_WIDTH]}…"

@@ -59,9 +59,8 @@ def _changes(packages: PackageService, before: str, after: str) -> list[Change] 
 
 
 def _draw_changes(found: Sequence[Change], title: str) -> None:
-    count = (
-        f"{len(found)} {'file differs' if len(found) == 1 else 'files differ'}" if found else "the files are the same"
-    )
+    files = sum(one.files for one in found)
+    count = f"{files} {'file differs' if files == 1 else 'files differ'}" if found else "the files are the same"
     parts.text(f"{title}: {count}.", "p", "quiet anywhere")
     for one in found:
         parts.text(f"{one.name}: {one.kind}", "h3", "anywhere")
