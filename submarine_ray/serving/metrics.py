@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -61,6 +61,8 @@ def counts(texts: Iterable[str], at: float) -> dict[str, Counts]:
         lines = "".join(line for line in text.splitlines(keepends=True) if line.startswith((FAMILY, SPLIT_FAMILY)))
         for family in text_string_to_metric_families(lines):
             for sample in family.samples:
+                if "le" not in sample.labels or not isfinite(sample.value):  # whoever runs there may use our names
+                    continue
                 bound = float(sample.labels["le"])
                 for name in _counted_as(sample.name, sample.labels):
                     buckets[name][bound] += sample.value

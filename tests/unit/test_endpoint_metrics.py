@@ -114,3 +114,10 @@ def test_what_a_version_gets_by_the_shared_url_counts_for_it_and_under_the_weigh
         "traffic:m/2@new": (3, 1),
     }
     assert found["m-1"].buckets[10.0] == 12
+
+
+def test_what_others_write_under_our_names_is_passed_over() -> None:
+    name = 'ray_serve_http_request_latency_ms_bucket{application="m-1",method="POST"'
+    strange = f'{name},le="+Inf"}} NaN\n{name},le="+Inf"}} 1e400\n{name}}} 3\n'
+    found = counts([strange, prometheus({"200": (0, 2, 2, 2)})], 100.0)
+    assert History([found["m-1"]]).now().requests == 2
