@@ -206,15 +206,15 @@ class TrackingService:
         """(run, name, value) of each parameter of some runs."""
         return curves.params(self._tables(), runs)
 
+    def marks(self, runs: Collection[str]) -> dict[str, curves.Mark]:
+        """What differs as soon as a run has logged more; nothing while MLflow is starting."""
+        return curves.marks(self._tables(), runs) if self.is_ready else {}
+
     def curves(
         self, runs: Collection[str], keys: Collection[str], axis: curves.Axis
     ) -> dict[curves.Curve, list[curves.Point]]:
         """Histories, small enough to draw."""
         return curves.read(self._tables(), runs, keys, axis)
-
-    def marks(self, runs: Collection[str]) -> dict[str, curves.Mark]:
-        """What differs as soon as a run has logged more; nothing while MLflow is starting."""
-        return curves.marks(self._tables(), runs) if self.is_ready else {}
 
     @property
     def points(self) -> MetricPoints:
