@@ -75,7 +75,7 @@ def get(name: str, form: Output = Format.TABLE) -> None:
 
 @cluster_app.command("check")
 def check(name: str, form: Output = Format.TABLE) -> None:
-    """Look at everything that a cluster needs, and say how to mend it; status 1 if something is missing."""
+    """Test a cluster, and say how to solve each problem. The exit status is 1 if there is one."""
     raise typer.Exit(_check(name, form))
 
 
@@ -83,10 +83,10 @@ def check(name: str, form: Output = Format.TABLE) -> None:
 def delete(
     name: str,
     force: Annotated[
-        bool, typer.Option("--force", help="give up what runs there, also if the cluster does not answer")
+        bool, typer.Option("--force", help="remove it at once, with what runs there, even if it does not answer")
     ] = False,
 ) -> None:
-    """Forget a cluster, and take away what was made on it."""
+    """Remove a cluster, and delete what the service has created on it."""
     gone = connect().call("DELETE", f"{resource_path('cluster', name)}{'?force=true' if force else ''}")
     if gone["message"] and (force or gone["deleting"]):
         typer.echo(gone["message"])

@@ -20,7 +20,7 @@ app = typer.Typer(
     help="Machine learning on Ray.",
     epilog="Documentation: /help at the service's address, such as http://127.0.0.1:32080/help",
 )
-list_app = _group(f"List all of a kind: {_KINDS}; or attempts, traffic splits or deletions.")
+list_app = _group("List experiments, environments, notebooks, templates, models, endpoints and so on.")
 get_app = _group(f"Show one {_KINDS}.")
 delete_app = _group(f"Delete one {_KINDS}.")
 create_app = _group("Create an environment, notebook, template, endpoint or traffic split.")

@@ -49,13 +49,15 @@ def _home() -> Any:
 
 @app.command()
 def up(
-    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs that the local Ray cluster offers")] = None,
-    gpus: Annotated[int | None, typer.Option(min=0, help="GPUs that it offers; default those that Ray finds")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of the local Ray cluster")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="GPUs of the local Ray cluster; default: what Ray finds")
+    ] = None,
     services: Annotated[
-        int | None, typer.Option(min=1, max=16, help="control services behind one port; default one, or as before")
+        int | None, typer.Option(min=1, max=16, help="control services behind one port; default: as many as run, or 1")
     ] = None,
 ) -> None:
-    """Start the platform on this machine, or those of its processes that do not run."""
+    """Start the platform on this machine. Processes that run already are left alone."""
     from submarine_ray.cli import platform
 
     started = platform.up(_home(), cpus, gpus, services)
@@ -131,7 +133,7 @@ def run(
     working_dir: Annotated[Path, typer.Option(help="directory to send with it", exists=True, file_okay=False)] = Path(),
     no_working_dir: Annotated[bool, typer.Option("--no-working-dir", help="send no directory")] = False,
     max_retries: Annotated[int, typer.Option(min=0)] = 0,
-    cluster: Annotated[str | None, typer.Option(help="where to run; default the local cluster")] = None,
+    cluster: Annotated[str | None, typer.Option(help="where to run; default: the service's default")] = None,
     image: Annotated[str | None, typer.Option(help="the pods' image, on clusters that have pods")] = None,
     timeout: Annotated[int | None, typer.Option(min=1, help="seconds after which it is stopped")] = None,
     grace_period: Annotated[
@@ -268,7 +270,7 @@ def serve(
     gpus: Annotated[float, typer.Option(min=0, help="GPUs per replica; less than 1: a share of one")] = 0,
     cpus: Annotated[float, typer.Option(min=0, help="CPUs per replica; 0: a small default")] = 0,
     memory: Annotated[str | None, typer.Option(help="memory per replica, such as 2Gi")] = None,
-    cluster: Annotated[str | None, typer.Option(help="where to serve it; default the local cluster")] = None,
+    cluster: Annotated[str | None, typer.Option(help="where to serve it; default: the service's default")] = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait until it answers; 0: do not wait")] = 180,
 ) -> None:
     """Serve a model version, and print where it answers."""

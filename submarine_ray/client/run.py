@@ -90,7 +90,7 @@ def run(
         working_dir: a directory to send along; the command runs in a copy of it. What .gitignore and .submarineignore
             name stays at home.
         max_retries: new attempts after a failure or a lost cluster.
-        cluster: where to run; default the local one.
+        cluster: where to run; default: the service's default cluster.
         image: the container image, on clusters that run containers.
         timeout: seconds after which an attempt is stopped, and has failed.
         grace_period: seconds between SIGTERM and SIGKILL when it is stopped, to save what it has; default 30.

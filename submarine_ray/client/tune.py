@@ -105,7 +105,7 @@ def tune(
         env: environment variables.
         pip: packages to install for it.
         working_dir: a directory to send along.
-        cluster: where to run; default the local one.
+        cluster: where to run; default: the service's default cluster.
         queue: wait for a cluster that is too small now, instead of being refused.
         client: the client of the control service; default one for the service that the environment names.
 

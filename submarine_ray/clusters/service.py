@@ -129,9 +129,10 @@ class ClusterService:
         return Check("reachable", True, f"{count} {'node' if count == 1 else 'nodes'} responding.")
 
     def delete(self, name: str, force: bool = False) -> Cluster:
-        """Forget a cluster, and take away what was made on it. Raises NotFound; Conflict for the local one, and while
-        something is still to end there. With `force` that is given up, and a cluster that does not answer keeps what
-        was made there. The answer's message says so.
+        """Remove a cluster, and delete what the service has created on it.
+
+        With `force` the work there is given up. A cluster that does not answer then keeps its objects, and the
+        answer's message says so. Raises NotFound; Conflict for the local cluster, and while work there has not ended.
         """
         if name == LOCAL_CLUSTER:
             raise Conflict("The local cluster belongs to this platform; `submarine down` stops it.")

@@ -82,7 +82,7 @@ class NotebookSpec(Document):
     spec: NotebookPodSpec
     """The resources and variables of its process."""
     cluster: str | None = Field(default=None, exclude_if=is_none)
-    """The cluster to run on; default: the local cluster."""
+    """The cluster to run on; default: the service's default cluster."""
 
 
 class NotebookStatus:

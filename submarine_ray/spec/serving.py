@@ -31,7 +31,7 @@ class ServeSpec(Document):
     resources: str | None = None
     """The resources of each process: `cpu=1,memory=2Gi,nvidia.com/gpu=1`. Each part is optional."""
     cluster: str | None = None
-    """The cluster to run on; default: the local cluster."""
+    """The cluster to run on; default: the service's default cluster."""
 
 
 class EndpointPatch(Document):
