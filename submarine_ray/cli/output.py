@@ -13,6 +13,9 @@ class Problem(Exception):
     """Ends the command with this one-line message and exit status 1."""
 
 
+_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])  # all but tab and line feed
+
+
 class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
@@ -38,15 +41,16 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 
 
 def drawn(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """A table; users' text is shown as it is, never as markup."""
+    """A table; users' text is shown as it is, never as markup, and nothing in it speaks to the terminal."""
     from rich.table import Table
     from rich.text import Text
 
     made = Table(title=title, title_justify="left")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(Text(column.translate(_CONTROLS)), overflow="fold")
     for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell), style=_STYLES.get(str(cell), "")) for cell in row))
+        texts = ("" if cell is None else str(cell).translate(_CONTROLS) for cell in row)
+        made.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in texts))
     return made
 
 

@@ -9,6 +9,8 @@ from submarine_ray.cli.output import Format
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.spec.experiment import ExperimentStatus
 
+WHOLE = 1e15  # integers below are shown with all digits
+
 
 def experiments(
     client: ExperimentClient,
@@ -26,16 +28,19 @@ def experiments(
     if form is not Format.TABLE:
         output.document(rows, form)
         return
+    names = [column.replace("`", "") for column in columns]  # as the service says them
     output.table(
         "List of Experiments",
         ("Name", "Id", "Tags", "Created Time", "Status", *columns),
         [
             (row["name"], row["experimentId"], ",".join(row["tags"]), row["acceptedTime"],
-             ExperimentStatus.seen(row["status"], row["reason"]), *(_cell(row["values"].get(one)) for one in columns))
+             ExperimentStatus.seen(row["status"], row["reason"]), *(_cell(row["values"].get(one)) for one in names))
             for row in rows
         ],
     )  # fmt: skip
 
 
 def _cell(value: float | str | None) -> str:
-    return f"{value:.6g}" if isinstance(value, float | int) else value or ""
+    if isinstance(value, float | int):
+        return str(int(value)) if value == int(value) and abs(value) < WHOLE else f"{value:.6g}"
+    return value or ""

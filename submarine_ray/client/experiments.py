@@ -73,7 +73,11 @@ class ExperimentClient:
             limit: the largest number of rows.
         """
         rows: list[dict[str, Any]] = []
-        asked: dict[str, Any] = {"filter": filter, "sort": sort, "columns": list(columns)}
+        asked: dict[str, Any] = {
+            "filter": filter,
+            "sort": sort,
+            "columns": [columns] if isinstance(columns, str) else list(columns),
+        }
         size = min(limit, _TABLE_ROWS)
         while len(rows) < limit:
             page = {"page": len(rows) // size + 1, "pageSize": size}
