@@ -68,10 +68,7 @@ class ExperimentTable:
         return [
             ExperimentTableRow(
                 **answers.summary(row, tags.get(row.id, [])).model_dump(),
-                values={
-                    str(column): value.text if value.number is None else value.number
-                    for column, value in values.get(row.id, {}).items()
-                },
+                values={str(column): value.shown for column, value in values.get(row.id, {}).items()},
             )
             for row in rows
         ]

@@ -69,6 +69,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_LABEL = re.compile(r"[-+]?(?:0\d+|\d{16,})")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
 
 
@@ -195,6 +196,11 @@ def number(value: str) -> float | None:
     except ValueError:
         return None
     return found if abs(found) < float("inf") else None
+
+
+def is_label(value: str) -> bool:
+    """Whether a text is digits that a 64-bit number does not give back, as a long seed or `007`."""
+    return _LABEL.fullmatch(value) is not None
 
 
 class _Reader:

@@ -103,6 +103,25 @@ def test_filters(table: ExperimentTable) -> None:
         assert failure.value.parameter == next(iter(wrong))
 
 
+def test_digits_that_a_float_does_not_hold_are_compared_and_shown_as_they_are(
+    database: Database, table: ExperimentTable
+) -> None:
+    with database.session(write=True) as session:
+        store(session, "e-1", {"seed": "9007199254740993", "fold": "007"}, {"tokens": 2e16})
+        store(session, "e-2", {"seed": "9007199254740992", "fold": "7"}, {"tokens": 1e16})
+    for text, found in {
+        "seed = 9007199254740993": ["e-1"],
+        "seed != 9007199254740993": ["e-2"],
+        "fold = 007": ["e-1"],
+        "fold in (7, x)": ["e-2", "e-1"],
+        "seed > 9e15": ["e-2", "e-1"],
+        "tokens = 10000000000000000": ["e-2"],
+    }.items():
+        assert ids(table, text) == found, text
+    rows, _ = table.page(TableQuery.read("name = one", columns=["seed", "fold", "tokens"]), 1, 10)
+    assert rows[0].values == {"seed": "9007199254740993", "fold": "007", "tokens": 2e16}
+
+
 def test_sort_orders_and_pages(table: ExperimentTable) -> None:
     for sort, found in {
         "": ["e-4", "e-3", "e-2", "e-1"],
@@ -123,7 +142,7 @@ def test_sort_orders_and_pages(table: ExperimentTable) -> None:
     assert ids(table, "tag = demo", "-metrics.loss") == ["e-1", "e-2"]
 
 
-def test_values_of_columns(table: ExperimentTable) -> None:
+def test_values_of_columns(database: Database, table: ExperimentTable) -> None:
     query = TableQuery.read(columns=["metrics.loss", "params.lr", "lr", "metrics.none"])
     rows, total = table.page(query, 1, 3)
     assert total == 4 and [one.values for one in rows] == [
@@ -132,6 +151,9 @@ def test_values_of_columns(table: ExperimentTable) -> None:
         {"metrics.loss": 0.25, "params.lr": 0.001, "lr": 0.001},
     ]
     assert [str(field) for field in table.fields("o")] == ["metrics.Loss", "metrics.loss", "params.opt"]
+    with database.session(write=True) as session:
+        repository.forget(session, ["e-3"])
+    assert [str(field) for field in table.fields("o")] == ["metrics.loss", "params.opt"]  # Loss was e-3's alone
 
 
 def test_a_file_has_each_row_once_while_experiments_come_and_go(

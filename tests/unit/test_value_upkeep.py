@@ -18,6 +18,7 @@ from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.values import repository
 from submarine_ray.experiments.values.tables import ValueLookRow, ValueRow
 from submarine_ray.experiments.values.upkeep import ValueUpkeep
+from submarine_ray.spec.expressions import FieldKind
 from submarine_ray.tracking.curves import Latest
 from submarine_ray.tracking.service import TrackingService
 from tests.db.test_repository import row
@@ -30,7 +31,7 @@ class Logged:
 
     def __init__(self) -> None:
         self.meanwhile: Callable[[], None] = lambda: None
-        self.keys = ("loss",)
+        self.keys: tuple[str, ...] = ("loss",)
         self.silent = {"run-silent"}
 
     def marks(self, runs: Collection[str]) -> dict[str, tuple[int, int]]:
@@ -127,3 +128,14 @@ def test_names_that_differ_in_blanks_at_their_end_are_one(
     logged.keys = ("loss", "loss ")  # MariaDB takes them for one, and a unique name would be refused for ever
     upkeep.tick()
     assert kept(database) == {"e-1": 1, "e-2": 1}
+
+
+def test_of_very_many_names_those_of_few_parts_are_kept(
+    database: Database, logged: Logged, upkeep: ValueUpkeep
+) -> None:
+    logged.keys = (*(f"grad/layer.{n:04}" for n in range(2_010)), "loss", "val/loss")
+    upkeep.tick()
+    assert kept(database) == {"e-1": 2_000, "e-2": 2_000}
+    with database.session() as session:
+        found = repository.find_names(session, [(FieldKind.METRIC, name) for name in ("loss", "val/loss")])
+    assert len(found) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, case, false, func, not_, or_, select
@@ -12,7 +12,7 @@ from submarine_ray.experiments.tables import ExperimentRow, ExperimentTagRow
 from submarine_ray.experiments.values import repository
 from submarine_ray.experiments.values.repository import Name, possible
 from submarine_ray.experiments.values.tables import ValueRow
-from submarine_ray.spec import expressions, numbers
+from submarine_ray.spec import expressions
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.expressions import (
     Comparison,
@@ -21,7 +21,9 @@ from submarine_ray.spec.expressions import (
     FieldKind,
     Not,
     Some,
+    is_label,
 )
+from submarine_ray.spec.numbers import to_json
 
 Condition = ColumnElement[bool]
 
@@ -108,16 +110,25 @@ def _value(asked: Comparison) -> Condition:
         return _ordered(ValueRow.number, asked.operator, number)
     if asked.operator in ("~", "!~"):
         return _text(ValueRow.text, asked)
-    finite = [found for value in asked.values if (found := expressions.number(str(value))) is not None]
-    texts = [text for value in asked.values for text in {str(value), _metric_text(str(value))}]
-    equal = or_(and_(ValueRow.number.is_not(None), ValueRow.number.in_(finite)), ValueRow.text.in_(texts))
+    equal = or_(*_equal([str(value) for value in asked.values]))
     return equal if asked.operator == "=" else not_(equal)
+
+
+def _equal(values: Sequence[str]) -> Iterator[Condition]:
+    yield ValueRow.text.in_({text for value in values for text in (value, _metric_text(value))})
+    numbers = {value: number for value in values if (number := expressions.number(value)) is not None}
+    is_number = ValueRow.number.is_not(None)
+    yield and_(is_number, ValueRow.number.in_([numbers[value] for value in numbers if not is_label(value)]))
+    if labels := [numbers[value] for value in numbers if is_label(value)]:
+        # Of a parameter all digits count; metrics, which are floats, are kept with a dot or an exponent.
+        is_float = or_(ValueRow.text.contains("."), ValueRow.text.contains("e"))
+        yield and_(is_number, ValueRow.number.in_(labels), is_float)
 
 
 def _metric_text(value: str) -> str:
     """NaN and the infinities as they are kept of metrics, however they are written."""
     try:
-        found = numbers.to_json(float(value))
+        found = to_json(float(value))
     except ValueError:
         return value
     return found if isinstance(found, str) else value

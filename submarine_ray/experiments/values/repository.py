@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy import delete, exists, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.values.tables import ValueLookRow, ValueNameRow, ValueRow
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.expressions import Field, FieldKind
+from submarine_ray.spec.expressions import Field, FieldKind, is_label
 
 # Names in one statement: SQLite takes 32,766 parameters, and each name has two.
 AT_ONCE = 5_000
@@ -35,6 +35,11 @@ class Value:
 
     number: float | None
     text: str
+
+    @property
+    def shown(self) -> float | str:
+        """As a number if that says what was logged."""
+        return self.text if self.number is None or is_label(self.text) else self.number
 
 
 def begin(session: Session, experiment_id: str, now_ms: int) -> None:
@@ -154,7 +159,8 @@ def replace(session: Session, found: Mapping[str, Mapping[int, Value]]) -> None:
 
 def fields(session: Session, part: str, limit: int) -> list[Field]:
     """The parameters and metrics whose names have a part, in the order of the alphabet."""
-    query = select(ValueNameRow).where(ValueNameRow.name.icontains(part, autoescape=True))
+    is_used = exists().where(ValueRow.name_id == ValueNameRow.id)  # an experiment that is gone leaves its names
+    query = select(ValueNameRow).where(ValueNameRow.name.icontains(part, autoescape=True), is_used)
     rows = session.scalars(query.order_by(ValueNameRow.name, ValueNameRow.kind).limit(limit))
     return [Field(FieldKind(row.kind), row.name) for row in rows]
 

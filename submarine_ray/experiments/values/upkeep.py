@@ -92,7 +92,15 @@ class ValueUpkeep:
         for one in self._tracking.latest(runs):
             text = str(numbers.to_json(one.value))
             found[one.run][FieldKind.METRIC, _name(one.key)] = Value(expressions.number(text), text)
-        return {run: dict(list(values.items())[:MOST_VALUES]) for run, values in found.items()}
+        return {run: _most_telling(values) for run, values in found.items()}
+
+
+def _most_telling(values: dict[Name, Value]) -> dict[Name, Value]:
+    """Of very many names those of the fewest parts: `val/loss` before `grad/layer.3.weight`."""
+    if len(values) <= MOST_VALUES:
+        return values
+    names = sorted(values, key=lambda name: (name[1].count("/") + name[1].count("."), name))
+    return {name: values[name] for name in names[:MOST_VALUES]}
 
 
 def _name(key: str) -> str:
