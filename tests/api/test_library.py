@@ -39,7 +39,7 @@ def test_each_is_listed_described_and_makes_an_experiment(api: httpx.Client, nam
     own = [p for p in spec["parameters"] if not p["name"].startswith("spec.")]
     assert all(p["description"] for p in own)
     readme = (library.directory() / name / "README.md").read_text()
-    assert f"submarine run-template {name}" in readme and "Needs" in readme and "Gives" in readme
+    assert f"submarine run-template {name}" in readme and "**Requirements:**" in readme and "**Results:**" in readme
     given = {p["name"]: VALUES[p["name"]] for p in own if p["required"] == "true"}
     made = api.post(f"/api/v1/experiment/{name}", json={"params": given})
     assert made.status_code == 200, made.text
