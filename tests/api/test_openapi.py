@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -35,6 +37,7 @@ from submarine_ray.spec.examples import EXAMPLES
 from tests.conftest import free_port, wait_until
 
 EXAMPLES_PER_OPERATION = 12
+DOCS = Path(__file__).parents[2] / "docs"
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -65,6 +68,26 @@ def test_every_field_parameter_and_operation_is_described(document: dict[str, An
     parameters = [(path, p["name"], p) for path, _, o in operations for p in o.get("parameters", ())]
     assert not [(path, name) for path, name, p in parameters if not p.get("description")]
     assert "HTTPValidationError" not in schemas and not [path for path, _, o in operations if "422" in o["responses"]]
+
+
+def test_every_request_that_a_page_names_is_an_operation(document: dict[str, Any]) -> None:
+    operations = [
+        (method.upper(), re.sub(r"\{[^}]+\}", "[^/]+", path), {p["name"] for p in operation.get("parameters", ())})
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+    named = [
+        (page.name, *found)
+        for page in sorted(DOCS.glob("*.md"))
+        for found in re.findall(
+            r"\b(GET|POST|PUT|PATCH|DELETE) +(/(?:api/v1/|health|ready|metrics)[^\s`?]*)(\?[^\s`]*)?",
+            page.read_text(),
+        )
+    ]
+    assert len(named) > 50
+    for page, method, path, query in named:
+        asked = set(re.findall(r"[?&](\w+)", query))
+        assert any(m == method and re.fullmatch(p, path) and asked <= known for m, p, known in operations), (page, path)
 
 
 def test_every_answer_in_json_is_declared_by_a_model(document: dict[str, Any]) -> None:
