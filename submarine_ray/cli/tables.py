@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from submarine_ray.cli import output
-from submarine_ray.cli.output import Format
+from submarine_ray.cli.output import Format, Problem
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.expressions import WrongExpression, read
 
 WHOLE = 1e15  # integers below are shown with all digits
 
@@ -23,7 +24,8 @@ def experiments(
 ) -> None:
     """Print a table of experiments, with what they logged."""
     if status:
-        filter = f"status = '{status}'" + (f" and ({filter})" if filter else "")
+        _check(filter)  # between parentheses, `a = 1) or (b = 2` would be one
+        filter = f"status = '{status}'" + (f" and ({filter})" if filter.strip() else "")
     rows = client.experiment_table(filter, sort, columns, limit)
     if form is not Format.TABLE:
         output.document(rows, form)
@@ -38,6 +40,14 @@ def experiments(
             for row in rows
         ],
     )  # fmt: skip
+
+
+def _check(filter: str) -> None:
+    try:
+        if filter.strip():
+            read(filter)
+    except WrongExpression as failure:
+        raise Problem(f"--filter: {failure}") from failure
 
 
 def _cell(value: float | str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from submarine_ray.experiments.listing import ExperimentTable
 from submarine_ray.spec.answers.experiments import ExperimentTableRow
@@ -17,10 +17,13 @@ _ATTRIBUTES = ("id", "name", "status", "owner", "framework", "cluster", "tags", 
 
 def lines(table: ExperimentTable, query: TableQuery) -> Iterator[str]:
     """The whole table, the first MOST_ROWS of its rows, read AT_ONCE at a time. Which rows there are and their order is
-    asked once: no row is missing or there twice because experiments come and go meanwhile.
+    asked at once: no row is missing or there twice because experiments come and go meanwhile.
     """
+    return _lines(table, query, table.ids(query, MOST_ROWS))
+
+
+def _lines(table: ExperimentTable, query: TableQuery, ids: Sequence[str]) -> Iterator[str]:
     yield _line([*_ATTRIBUTES, *map(str, query.columns)])
-    ids = table.ids(query, MOST_ROWS)
     for first in range(0, len(ids), AT_ONCE):
         rows = table.rows(ids[first : first + AT_ONCE], query.columns)
         yield from (_line(_cells(row, query)) for row in rows)

@@ -98,8 +98,11 @@ class View:
             said.append(f"age < {PERIODS[self.since]}s")
         if self.filter.strip():
             said.append(f"({self.filter})")
+        if any("'" in value and '"' in value for value in (self.q, *(getattr(self, name) for name in _CHOICES))):
+            return ""  # which no text of an expression can hold
         whole = " and ".join(said)
         try:
+            self.query()
             TableQuery.read(whole)
         except WrongExpression:  # deleted ones; more than an expression may hold; or the filter itself is wrong
             return ""

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from submarine_ray.cli import tables
-from submarine_ray.cli.output import Format
+from submarine_ray.cli.output import Format, Problem
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.client.http import Service
 
@@ -38,6 +38,14 @@ def test_numbers_are_whole_and_names_are_found_as_they_are_written(capsys: pytes
     said = capsys.readouterr().out
     assert "1234567" in said and "0.123457" in said and "[/x]" in said
     assert "\x1b" not in said and "]0;title" in said  # nothing that was logged speaks to the terminal
+
+
+def test_a_status_holds_for_the_whole_filter() -> None:
+    made, answers = client({})
+    tables.experiments(made, "Failed", "a = 1 or b = 2", "", [], 10, Format.JSON)
+    assert answers.asked[0]["filter"] == "status = 'Failed' and (a = 1 or b = 2)"
+    with pytest.raises(Problem, match="at character 6: expected 'and', 'or' or the end, not"):
+        tables.experiments(made, "Failed", "a = 1) or (b = 2", "", [], 10, Format.JSON)
 
 
 def test_one_column_may_be_a_text() -> None:

@@ -52,6 +52,8 @@ def test_the_file_has_what_the_page_shows() -> None:
         "status=Deleted",  # of which an expression cannot speak
         "owner=x&filter=" + "+and+".join(["a%3D1"] * 20),
         "filter=lr+%3C",
+        "status=Failed&filter=a%3D1)+or+(b%3D2",  # no filter, while it is one between parentheses
+        "q='%22",  # no text can hold both quotes
     ],
 )
 def test_there_is_no_file_of_what_no_expression_says(query: str) -> None:
