@@ -17,6 +17,7 @@ from submarine_ray.workbench import cells
 from submarine_ray.workbench.query_cache import Asked, Found, off_the_loop, run_query
 
 UNDO_SECONDS = 15.0
+WHOLE = 1e15  # whole numbers below are shown with all digits
 Row = dict[str, object]  # of a table: JSON for the browser
 Value = TypeVar("Value")
 Refresh = Callable[[], Awaitable[None]]
@@ -138,8 +139,10 @@ def taken(begun: str | None, ended: str | None) -> ui.element:
 
 
 def short(value: object) -> object:
-    """A number to read: six digits of it, NaN and the infinities in words; anything else as it is."""
-    if not isinstance(value, float):
+    """A number to read: six digits of it, all of a whole one, which may be a seed or a count; NaN and the infinities in
+    words; anything else as it is.
+    """
+    if not isinstance(value, float) or (value.is_integer() and abs(value) < WHOLE):
         return value
     return float(f"{value:.6g}") if is_finite(value) else to_json(value)
 

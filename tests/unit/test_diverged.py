@@ -66,6 +66,7 @@ def test_numbers_survive_json_and_mlflows_tables() -> None:
         assert to_json(value) == text
         assert str(from_json(text)) == str(value)  # type: ignore[arg-type]
         assert short(value) == text
+    assert (short(20261128.0), short(0.123456789), short(1e300), short(2.5e20)) == (20261128.0, 0.123457, 1e300, 2.5e20)
     assert to_json(None) is None and from_json(None) is None
     assert stored(1.7976931348623157e308) == math.inf and stored(-1.7976931348623157e308) == -math.inf
     assert stored(1e308) == 1e308
