@@ -148,7 +148,7 @@ class ServeClient:
         return dict(self.service.call("PATCH", path, json={"replicas": replicas}))
 
     def share_traffic(self, model_name: str, weights: Mapping[int, int]) -> dict[str, Any]:
-        """Split a model's requests between its served versions: `{1: 90, 2: 10}`. Its `invocationsUrl` takes them."""
+        """Split a model's requests between its served versions: `{1: 90, 2: 10}`. They go to its `invocationsUrl`."""
         path = f"{_SERVE}/{quote(model_name, safe='')}/traffic"
         body = {"weights": {str(version): weight for version, weight in weights.items()}}
         return dict(self.service.call("PUT", path, json=body))

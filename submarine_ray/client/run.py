@@ -76,10 +76,10 @@ def run(
     """Start a command or a function as an experiment; returns at once.
 
     Args:
-        target: a command (text, or its words), run once a worker with torchrun's or TF_CONFIG's variables; or a
-            function without arguments, run by Ray Train in each worker (`ray.train.report`, checkpoints, resume).
-            Modules of your own that it imports travel with it.
-        name: default the script's or function's name.
+        target: a command, as text or a list of words: each worker runs it once, with torchrun's variables or TF_CONFIG.
+            Or a function without arguments: Ray Train runs it in each worker (`ray.train.report`, checkpoints, resume).
+            Modules of your own that the function imports are sent with it.
+        name: the experiment's name; default: the name of the script or function.
         workers: number of processes.
         framework: PyTorch, TensorFlow, XGBoost, Python, Shell or Ray; default PyTorch for several workers, else Python.
         cpus_per_worker: CPUs of each process.
@@ -87,8 +87,8 @@ def run(
         memory_per_worker: memory of each process, as `2Gi`.
         env: environment variables.
         pip: packages to install for it.
-        working_dir: a directory to send along; the command runs in a copy of it. What .gitignore and .submarineignore
-            name stays at home.
+        working_dir: a directory to send; the command runs in a copy of it. Files that .gitignore or .submarineignore
+            name are not sent.
         max_retries: new attempts after a failure or a lost cluster.
         cluster: where to run; default: the service's default cluster.
         image: the container image, on clusters that run containers.
@@ -99,7 +99,7 @@ def run(
 
     Raises:
         ApiError, ServiceUnreachable: the service refused, or does not answer.
-        TooMuch: working_dir is too large to travel.
+        TooMuch: working_dir is too large to send.
         OSError: working_dir cannot be read.
     """
     client = client or ExperimentClient()

@@ -176,12 +176,12 @@ def save_model(
 
     Args:
         model_type: `pytorch`, `tensorflow`, `sklearn`, `xgboost` or `lightgbm`.
-        model: the trained model; a DDP wrapper is taken off. Submarine's documents have both orders of these two: so
-            does this.
+        model: the trained model; a DDP wrapper is removed. `model_type` and `model` may be given in either order, as in
+            Submarine's documents.
         registered_model_name: registers the model as this name's next version.
         input_dim: shape of one batch of input, the batch first (`[1, 64]`); its first entry may be -1.
-        output_dim: shape of one batch of output; compared with what the model answers, which is what is stored.
-        name: what it is called among the models that the experiment saves.
+        output_dim: shape of one batch of output; it is compared with the model's real output, whose shape is stored.
+        name: the model's name among the models that the experiment saves.
         input_example: some rows of input instead of `input_dim`: an array, or a table whose columns' names and types an
             endpoint then asks for.
 

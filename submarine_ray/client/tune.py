@@ -85,18 +85,19 @@ def tune(
             dict and reports with `ray.train.report` or `submarine.log_metric`.
         search_space: what to try: `{"lr": {"type": "loguniform", "low": 1e-4, "high": 0.1}}`. docs/tuning.md lists
             all types.
-        metric: what trials are compared by.
-        mode: whether `"min"` or `"max"` of it is good.
+        metric: the metric whose last value compares trials.
+        mode: `"min"` if low values of the metric are good, `"max"` if high ones are.
         num_samples: number of trials; with values of type grid, for each combination of them.
-        max_concurrent_trials: how many run at once; default as many as there is room for.
+        max_concurrent_trials: the largest number of trials at once; default: as many as have room.
         algorithm: random, grid, optuna (TPE), cma-es, bayesian or pbt.
-        scheduler: which trials end early: fifo, asha, hyperband, median-stopping or pbt, or an object with its options.
-        stop: when a trial ends: `{"iterations": 100, "time": 600, "metric": 0.99}`, each optional.
+        scheduler: the algorithm that ends trials early: fifo, asha, hyperband, median-stopping or pbt, or an object
+            with its options.
+        stop: the conditions that end a trial: `{"iterations": 100, "time": 600, "metric": 0.99}`, each optional.
         time_budget: seconds for the whole sweep.
-        seed: the same draws the same parameters.
-        max_failures: how often a failed trial begins again.
-        register_best: the best trial's saved model becomes this model's next version.
-        name: of the experiment; default the script's or function's.
+        seed: the seed of the random numbers: the same seed draws the same parameters.
+        max_failures: how many times a failed trial starts again.
+        register_best: the name under which the best trial's saved model is registered.
+        name: the experiment's name; default: the name of the script or function.
         workers: processes of each trial. This and the following are the same as in `submarine.run`.
         framework: PyTorch, TensorFlow, XGBoost, Python, Shell or Ray.
         cpus_per_worker: CPUs of each process.
@@ -104,7 +105,7 @@ def tune(
         memory_per_worker: memory of each process, as `2Gi`.
         env: environment variables.
         pip: packages to install for it.
-        working_dir: a directory to send along.
+        working_dir: a directory to send.
         cluster: where to run; default: the service's default cluster.
         queue: wait for a cluster that is too small now, instead of being refused.
         client: the client of the control service; default one for the service that the environment names.
