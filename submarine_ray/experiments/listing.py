@@ -110,14 +110,13 @@ def _parts(session: Session, query: Rows, sort: Sort | None) -> Iterator[Rows]:
         yield query.where(by.is_(None)).order_by(*newest)
         return
     names = repository.find_names(session, possible(sort.field))
-    ids = [names[name] for name in possible(sort.field) if name in names]
-    if ids:
-        having = query.join(ValueRow, ValueRow.experiment_id == ExperimentRow.id).where(ValueRow.name_id == ids[0])
-        ordered = desc if sort.descending else asc
-        last = ordered(ValueRow.experiment_id)
+    ordered = desc if sort.descending else asc
+    last = ordered(ValueRow.experiment_id)
+    for name_id in (names[name] for name in possible(sort.field) if name in names):
+        having = query.join(ValueRow, ValueRow.experiment_id == ExperimentRow.id).where(ValueRow.name_id == name_id)
         yield having.where(ValueRow.number.is_not(None)).order_by(ordered(ValueRow.number), last)
         yield having.where(ValueRow.number.is_(None)).order_by(ordered(ValueRow.text), last)
-        query = query.where(ExperimentRow.id.not_in(select(ValueRow.experiment_id).where(ValueRow.name_id == ids[0])))
+        query = query.where(ExperimentRow.id.not_in(select(ValueRow.experiment_id).where(ValueRow.name_id == name_id)))
     yield query.order_by(*newest)
 
 

@@ -80,8 +80,11 @@ def _lines(archive: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> list[str
         return []
     if member.file_size > MAX_BYTES:
         return None
+    content = archive.read(member)
+    if b"\0" in content:  # UTF-8 by chance
+        return None
     try:
-        return archive.read(member).decode().splitlines()
+        return content.decode().splitlines()
     except UnicodeDecodeError:
         return None
 

@@ -129,6 +129,8 @@ def test_sort_orders_and_pages(table: ExperimentTable) -> None:
         "metrics.loss": ["e-2", "e-1", "e-3", "e-4"],  # a number, NaN, nothing
         "-metrics.loss": ["e-1", "e-2", "e-3", "e-4"],
         "params.lr": ["e-2", "e-1", "e-3", "e-4"],
+        "lr": ["e-4", "e-2", "e-1", "e-3"],  # the metric, then the parameter of those without it
+        "-lr": ["e-4", "e-1", "e-2", "e-3"],
         "-owner": ["e-2", "e-1", "e-4", "e-3"],
         "-duration": ["e-4", "e-3", "e-2", "e-1"],
         "name": ["e-4", "e-1", "e-3", "e-2"],

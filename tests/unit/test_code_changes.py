@@ -52,6 +52,11 @@ def differing(tmp_path: Path, before: dict[str, bytes], after: dict[str, bytes])
     return changes(tmp_path / "before.zip", tmp_path / "after.zip")
 
 
+def test_zeros_are_no_text(tmp_path: Path) -> None:
+    (found,) = differing(tmp_path, {"a": b"\0\0\1"}, {"a": b"\0\0\2"})
+    assert not found.lines and found.note == "Not text, or larger than 200 kB."
+
+
 def test_an_empty_file_is_called_so(tmp_path: Path) -> None:
     (found,) = differing(tmp_path, {"a": b"x"}, {"a": b"x", "pack/__init__.py": b""})
     assert (found.name, found.kind, found.note) == ("pack/__init__.py", "added", "The file is empty.")
