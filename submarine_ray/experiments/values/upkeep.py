@@ -105,7 +105,7 @@ def _most_telling(values: dict[Name, Value]) -> dict[Name, Value]:
 
 def _name(key: str) -> str:
     """MariaDB takes names that differ in blanks at their end for one."""
-    return key.rstrip() or key
+    return key.rstrip() or " "
 
 
 def _pause(one: Due, now: int) -> int:
