@@ -116,7 +116,7 @@ class Service:
     def _unreachable(self, failure: httpx.HTTPError) -> ServiceUnreachable:
         return ServiceUnreachable(
             f"the control service at {self.host} does not answer ({failure or type(failure).__name__}); "
-            "start it with `submarine up`, or point to it with `submarine config set connection.hostname HOST`"
+            "start it with `submarine up`, or set SUBMARINE_URL to its address"
         )
 
 

@@ -94,7 +94,7 @@ def test_what_the_platform_starts_leaves_proxies_out_for_this_machine() -> None:
 
 def test_patience_ends() -> None:
     begun = time.monotonic()
-    with pytest.raises(ServiceUnreachable, match="submarine up"):
+    with pytest.raises(ServiceUnreachable, match="`submarine up`, or set SUBMARINE_URL to its address"):
         Service(f"http://127.0.0.1:{free_port()}", patience=0).call("GET", "/ping")
     assert time.monotonic() - begun < 5
     with pytest.raises(ServiceUnreachable):
