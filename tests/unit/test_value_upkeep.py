@@ -16,6 +16,7 @@ from submarine_ray.core.secrets import SecretBox
 from submarine_ray.experiments import repository as experiments
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.values import repository
+from submarine_ray.experiments.values import upkeep as values_upkeep
 from submarine_ray.experiments.values.tables import ValueLookRow, ValueRow
 from submarine_ray.experiments.values.upkeep import ValueUpkeep
 from submarine_ray.spec.expressions import FieldKind
@@ -136,11 +137,13 @@ def test_names_that_differ_in_blanks_at_their_end_are_one(
 
 
 def test_of_very_many_names_those_of_few_parts_are_kept(
-    database: Database, logged: Logged, upkeep: ValueUpkeep
+    database: Database, logged: Logged, upkeep: ValueUpkeep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # With the two of them in one transaction, others would wait for long.
+    monkeypatch.setattr(values_upkeep, "STORED_AT_ONCE", 3_000)
     logged.keys = (*(f"grad/layer.{n:04}" for n in range(2_010)), "loss", "val/loss")
     upkeep.tick()
-    assert kept(database) == {"e-1": 2_000, "e-2": 2_000}
+    assert kept(database) == {"e-1": 2_000, "e-2": 2_000} and watched(database) == []
     with database.session() as session:
         found = repository.find_names(session, [(FieldKind.METRIC, name) for name in ("loss", "val/loss")])
     assert len(found) == 2

@@ -133,8 +133,9 @@ def name_ids(session: Session, names: Collection[Name]) -> dict[Name, int]:
 def known(session: Session, ids: Collection[str]) -> dict[str, dict[int, Value]]:
     """The kept values of some experiments, by the ids of their names."""
     found: dict[str, dict[int, Value]] = {id: {} for id in ids}
-    for row in session.scalars(select(ValueRow).where(ValueRow.experiment_id.in_(ids))):
-        found[row.experiment_id][row.name_id] = Value(row.number, row.text)
+    query = select(ValueRow.experiment_id, ValueRow.name_id, ValueRow.number, ValueRow.text)
+    for id, name_id, number, text in session.execute(query.where(ValueRow.experiment_id.in_(ids))):
+        found[id][name_id] = Value(number, text)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import structlog
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +25,7 @@ AT_ONCE = 50
 SHORTEST_MS, LONGEST_MS, OF_AGE = 3_000, 30_000, 0.1
 MOST_VALUES = 2_000  # of an experiment
 MOST_MARKS = 10_000
+STORED_AT_ONCE = 5_000
 
 
 class ValueUpkeep:
@@ -59,10 +60,16 @@ class ValueUpkeep:
         read = self._read(changed)
         found = {runs[run].experiment_id: values for run, values in read.items()}
         found |= {one.experiment_id: {} for one in due if not one.run_id}  # what an earlier attempt logged is no more
+        for portion in _portions(due, found):
+            self._store(portion, found)
+        for run in changed:
+            self._note(runs[run], marks.get(run))
+
+    def _store(self, due: Sequence[Due], found: Mapping[str, Mapping[Name, Value]]) -> None:
         now = now_ms()
         with self._database.session(write=True) as session:
             same = repository.unchanged(session, due, now)
-            kept = {id: values for id, values in found.items() if id in same}
+            kept = {id: found[id] for id in same & found.keys()}
             ids = repository.name_ids(session, {name for values in kept.values() for name in values})
             repository.replace(
                 session, {id: {ids[name]: value for name, value in values.items()} for id, values in kept.items()}
@@ -70,8 +77,6 @@ class ValueUpkeep:
             left = [one for one in due if one.experiment_id in same]
             repository.done(session, [one.experiment_id for one in left if one.is_final])
             repository.again(session, {one.experiment_id: now + _pause(one, now) for one in left if not one.is_final})
-        for run in changed:
-            self._note(runs[run], marks.get(run))
 
     def _is_read(self, run: str, mark: Mark | None) -> bool:
         return run in self._marks and self._marks[run] == mark
@@ -93,6 +98,20 @@ class ValueUpkeep:
             text = str(numbers.to_json(one.value))
             found[one.run][FieldKind.METRIC, _name(one.key)] = Value(expressions.number(text), text)
         return {run: _most_telling(values) for run, values in found.items()}
+
+
+def _portions(due: Sequence[Due], found: Mapping[str, Mapping[Name, Value]]) -> Iterator[list[Due]]:
+    """Those that are stored in one transaction: while it writes, others wait, on SQLite all of them."""
+    portion: list[Due] = []
+    values = 0
+    for one in due:
+        values += len(found.get(one.experiment_id, ()))
+        if portion and values > STORED_AT_ONCE:
+            yield portion
+            portion, values = [], len(found.get(one.experiment_id, ()))
+        portion.append(one)
+    if portion:
+        yield portion
 
 
 def _most_telling(values: dict[Name, Value]) -> dict[Name, Value]:
