@@ -298,25 +298,12 @@ def list_experiment(
     form: Output = Format.TABLE,
 ) -> None:
     """List experiments, newest first."""
-    from submarine_ray.spec.experiment import ExperimentStatus
+    from submarine_ray.cli import tables
 
     if filter or sort or column:
-        from submarine_ray.cli import tables
-
-        tables.experiments(client(), status, filter, sort, column or [], limit, form)
-        return
-    params = {"pageSize": limit, **({"state": status} if status else {})}
-    found = client().service.call("GET", "/api/v1/experiment", params=params)
-    if form is not Format.TABLE:
-        output.document(found, form)
-        return
-    rows = [
-        (e["spec"]["meta"]["name"], e["experimentId"], ",".join(e["spec"]["meta"]["tags"]), e["finishedTime"],
-         e["createdTime"], e["runningTime"], ExperimentStatus.seen_of(e))
-        for e in found
-    ]  # fmt: skip
-    columns = ("Name", "Id", "Tags", "Finished Time", "Created Time", "Running Time", "Status")
-    output.table("List of Experiments", columns, rows)
+        tables.logged(client(), status, filter, sort, column or [], limit, form)
+    else:
+        tables.experiments(client(), status, limit, form)
 
 
 @get_app.command("experiment")

@@ -1,4 +1,4 @@
-"""`submarine list experiment` with a filter, a sort order or columns of its own."""
+"""`submarine list experiment`: as Submarine prints it, or with a filter, a sort order and columns of one's own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,26 @@ from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.expressions import WrongExpression, read
 
+TITLE = "List of Experiments"
 WHOLE = 1e15  # integers below are shown with all digits
 
 
-def experiments(
+def experiments(client: ExperimentClient, status: str | None, limit: int, form: Format) -> None:
+    """Print the newest experiments."""
+    params = {"pageSize": limit, **({"state": status} if status else {})}
+    found = client.service.call("GET", "/api/v1/experiment", params=params)
+    if form is not Format.TABLE:
+        output.document(found, form)
+        return
+    rows = [
+        (e["spec"]["meta"]["name"], e["experimentId"], ",".join(e["spec"]["meta"]["tags"]), e["finishedTime"],
+         e["createdTime"], e["runningTime"], ExperimentStatus.seen_of(e))
+        for e in found
+    ]  # fmt: skip
+    output.table(TITLE, ("Name", "Id", "Tags", "Finished Time", "Created Time", "Running Time", "Status"), rows)
+
+
+def logged(
     client: ExperimentClient,
     status: str | None,
     filter: str,
@@ -32,7 +48,7 @@ def experiments(
         return
     names = [column.replace("`", "") for column in columns]  # as the service says them
     output.table(
-        "List of Experiments",
+        TITLE,
         ("Name", "Id", "Tags", "Created Time", "Status", *columns),
         [
             (row["name"], row["experimentId"], ",".join(row["tags"]), row["acceptedTime"],

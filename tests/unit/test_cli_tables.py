@@ -34,7 +34,7 @@ def client(values: dict[str, float | str]) -> tuple[ExperimentClient, Answers]:
 
 def test_numbers_are_whole_and_names_are_found_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
     made, _ = client({"params.a name": 1_234_567.0, "loss": 0.123456789, "[/x]": "\x1b]0;title\x07"})
-    tables.experiments(made, None, "", "", ["params.`a name`", "loss", "[/x]"], 10, Format.TABLE)
+    tables.logged(made, None, "", "", ["params.`a name`", "loss", "[/x]"], 10, Format.TABLE)
     said = capsys.readouterr().out
     assert "1234567" in said and "0.123457" in said and "[/x]" in said
     assert "\x1b" not in said and "]0;title" in said  # nothing that was logged speaks to the terminal
@@ -42,10 +42,10 @@ def test_numbers_are_whole_and_names_are_found_as_they_are_written(capsys: pytes
 
 def test_a_status_holds_for_the_whole_filter() -> None:
     made, answers = client({})
-    tables.experiments(made, "Failed", "a = 1 or b = 2", "", [], 10, Format.JSON)
+    tables.logged(made, "Failed", "a = 1 or b = 2", "", [], 10, Format.JSON)
     assert answers.asked[0]["filter"] == "status = 'Failed' and (a = 1 or b = 2)"
     with pytest.raises(Problem, match="at character 6: expected 'and', 'or' or the end, not"):
-        tables.experiments(made, "Failed", "a = 1) or (b = 2", "", [], 10, Format.JSON)
+        tables.logged(made, "Failed", "a = 1) or (b = 2", "", [], 10, Format.JSON)
 
 
 def test_one_column_may_be_a_text() -> None:
