@@ -9,9 +9,9 @@ from submarine_ray.cli.output import Format, Problem
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.expressions import WrongExpression, read
+from submarine_ray.spec.numbers import is_whole
 
 TITLE = "List of Experiments"
-WHOLE = 1e15  # integers below are shown with all digits
 
 
 def experiments(client: ExperimentClient, status: str | None, limit: int, form: Format) -> None:
@@ -68,5 +68,5 @@ def _check(filter: str) -> None:
 
 def _cell(value: float | str | None) -> str:
     if isinstance(value, float | int):
-        return str(int(value)) if value == int(value) and abs(value) < WHOLE else f"{value:.6g}"
+        return str(int(value)) if is_whole(value) else f"{value:.6g}"
     return value or ""

@@ -11,6 +11,7 @@ import sys
 
 NAN, INFINITY, MINUS_INFINITY = "NaN", "Infinity", "-Infinity"
 LARGEST = sys.float_info.max
+WHOLE = 1e15
 
 
 def stored(value: float) -> float:
@@ -21,6 +22,11 @@ def stored(value: float) -> float:
 def is_finite(value: float | None) -> bool:
     """Whether there is a number that can be compared and drawn."""
     return value is not None and math.isfinite(value)
+
+
+def is_whole(value: float) -> bool:
+    """Whether a number is shown with all its digits: it may be a seed or a count. A float has 15 of them."""
+    return value == value // 1 and abs(value) < WHOLE
 
 
 def to_json(value: float | None) -> float | str | None:

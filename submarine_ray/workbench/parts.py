@@ -12,12 +12,11 @@ from nicegui.elements.mixins.validation_element import ValidationElement
 from nicegui.helpers import should_await
 
 from submarine_ray.core.errors import SubmarineError
-from submarine_ray.spec.numbers import is_finite, to_json
+from submarine_ray.spec.numbers import is_finite, is_whole, to_json
 from submarine_ray.workbench import cells
 from submarine_ray.workbench.query_cache import Asked, Found, off_the_loop, run_query
 
 UNDO_SECONDS = 15.0
-WHOLE = 1e15  # whole numbers below are shown with all digits
 Row = dict[str, object]  # of a table: JSON for the browser
 Value = TypeVar("Value")
 Refresh = Callable[[], Awaitable[None]]
@@ -142,7 +141,7 @@ def short(value: object) -> object:
     """A number to read: six digits of it, all of a whole one, which may be a seed or a count; NaN and the infinities in
     words; anything else as it is.
     """
-    if not isinstance(value, float) or (value.is_integer() and abs(value) < WHOLE):
+    if not isinstance(value, float) or is_whole(value):
         return value
     return float(f"{value:.6g}") if is_finite(value) else to_json(value)
 
