@@ -341,7 +341,7 @@ def operators(field: Field) -> tuple[str, ...]:
     if field.kind is not FieldKind.ATTRIBUTE:
         return OPERATORS
     if ATTRIBUTES[field.name] is not ValueKind.TEXT:
-        return tuple(_ORDERS)
+        return _ORDERS
     return ("=", "!=") if field.name == "status" else ("=", "!=", "~", "!~")
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from submarine_ray.spec.answers.experiments import ExperimentSummary, ExperimentTableRow
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.expressions import Field, WrongExpression
+from submarine_ray.spec.expressions import WrongExpression
 from submarine_ray.workbench import addresses, columns, dialogs, parts
 from submarine_ray.workbench.filter_field import FilterField
 from submarine_ray.workbench.layout import Bench, Page
@@ -55,12 +55,11 @@ class _Table:
         self._clusters = bench.services.clusters
         self._page = page
         self._view = view
-        self._fields: list[Field] = []
 
     async def draw(self) -> None:
         filters = await asyncio.to_thread(self._experiments.filters)
         clusters = await asyncio.to_thread(self._clusters.names)
-        self._fields = await asyncio.to_thread(self._experiments.table.fields)
+        fields = await asyncio.to_thread(self._experiments.table.fields)
         with parts.row():
             parts.heading("Experiments", 1).classes("grow")
             parts.button("New experiment", lambda: ui.navigate.to("/experiments/new"), "add", "main")
@@ -82,14 +81,14 @@ class _Table:
         with parts.row():
             self._filter = FilterField(
                 self._view.filter,
-                self._fields,
+                fields,
                 {"status": ExperimentStatus.SEEN, "tag": filters.tags, "owner": filters.owners,
                  "framework": filters.frameworks, "cluster": clusters},
                 lambda text: self._show(self._view.changed(filter=text)),
             )  # fmt: skip
             parts.button("Columns", self._choose_columns, "view_column")
-            self._csv = parts.link("CSV", self._view.csv, classes="small")
-            self._csv.set_visibility(bool(self._view.csv))
+            self._csv = parts.link("CSV", "", classes="small")
+            self._draw_csv()
         self._actions = parts.row()
         self._place = ui.element("div")
         self._below = parts.row()
@@ -136,10 +135,13 @@ class _Table:
         self._view = view
         ui.navigate.history.replace(self._view.url)
         self._table.selected.clear()
+        self._draw_csv()
+        await self._load()
+
+    def _draw_csv(self) -> None:
         self._csv._props["href"] = csv = self._view.csv
         self._csv.set_visibility(bool(csv))
         self._csv.update()
-        await self._load()
 
     async def _load(self) -> None:
         try:

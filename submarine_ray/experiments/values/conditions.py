@@ -67,7 +67,7 @@ class Conditions:
             case Some(parts=parts):
                 return or_(*map(self.where, parts))
             case Not(part=part):
-                return not_(func.coalesce(self.where(part), false()))  # no owner: it is not that one
+                return _unless(self.where(part))
             case Comparison(field=field):
                 return self._attribute(expression) if field.kind is FieldKind.ATTRIBUTE else self._logged(expression)
 
@@ -85,14 +85,16 @@ class Conditions:
         name = asked.field.name
         if name == "status":
             found = or_(*(in_state(str(value)) for value in asked.values))
-            return found if asked.operator == "=" else not_(func.coalesce(found, false()))
-        if name == "tag":
-            return _tagged(asked)
-        if name in TEXTS:
+        elif name == "tag":
+            found = ExperimentRow.id.in_(
+                select(ExperimentTagRow.experiment_id).where(_text(ExperimentTagRow.tag, asked))
+            )
+        elif name in TEXTS:
             found = _text(TEXTS[name], asked)
-            return or_(TEXTS[name].is_(None), found) if asked.operator.startswith("!") else found
-        factor = 1 if name in ("created", "finished") else 1000
-        return _ordered(self.measure(name), asked.operator, float(asked.values[0]) * factor)
+        else:
+            factor = 1 if name in ("created", "finished") else 1000
+            return _ordered(self.measure(name), asked.operator, float(asked.values[0]) * factor)
+        return _unless(found) if _is_negative(asked) else found
 
     def _logged(self, asked: Comparison) -> Condition:
         ids = [self.names[name] for name in possible(asked.field) if name in self.names]
@@ -104,14 +106,13 @@ class Conditions:
 
 def _value(asked: Comparison) -> Condition:
     """Numbers are compared as numbers, whatever they are written like: 1e-3 is 0.001."""
-    first = str(asked.values[0])
-    number = expressions.number(first)
-    if asked.operator in ("<", "<=", ">", ">=") and number is not None:
-        return _ordered(ValueRow.number, asked.operator, number)
+    if asked.operator in ("<", "<=", ">", ">="):
+        return _ordered(ValueRow.number, asked.operator, float(asked.values[0]))
     if asked.operator in ("~", "!~"):
-        return _text(ValueRow.text, asked)
-    equal = or_(*_equal([str(value) for value in asked.values]))
-    return equal if asked.operator == "=" else not_(equal)
+        found = _text(ValueRow.text, asked)
+    else:
+        found = or_(*_equal([str(value) for value in asked.values]))
+    return not_(found) if _is_negative(asked) else found
 
 
 def _equal(values: Sequence[str]) -> Iterator[Condition]:
@@ -148,18 +149,19 @@ def _ordered(
 
 
 def _text(column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], asked: Comparison) -> Condition:
+    """What the operator, or its opposite, finds in a column."""
     if asked.operator in ("~", "!~"):
-        found = column.icontains(str(asked.values[0]), autoescape=True)
-    else:
-        found = column.in_([str(value) for value in asked.values])
-    return not_(found) if asked.operator.startswith("!") else found
+        return column.icontains(str(asked.values[0]), autoescape=True)
+    return column.in_([str(value) for value in asked.values])
 
 
-def _tagged(asked: Comparison) -> Condition:
-    plain = Comparison(asked.field, asked.operator.removeprefix("!") if asked.operator != "!=" else "=", asked.values)
-    tagged = select(ExperimentTagRow.experiment_id).where(_text(ExperimentTagRow.tag, plain))
-    found = ExperimentRow.id.in_(tagged)
-    return not_(found) if asked.operator.startswith("!") else found
+def _is_negative(asked: Comparison) -> bool:
+    return asked.operator.startswith("!")
+
+
+def _unless(found: Condition) -> Condition:
+    """The opposite, of what is null as well: without an owner, it is not that one's."""
+    return not_(func.coalesce(found, false()))
 
 
 def state_order() -> ColumnElement[str]:
