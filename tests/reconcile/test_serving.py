@@ -363,15 +363,21 @@ def test_a_refusal_is_told_and_asked_again(house: House) -> None:
     assert house.statuses() == {"m-1": "Running", "m-2": "Running"}
 
 
-def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) -> None:
+def _shared(house: House, replicas: int = 1) -> tuple[Service, TrafficService, Admission, ServingService]:
+    """A service, and those of traffic, admission and endpoints where two versions are asked for that share a URL."""
     one, clusters = house.service(), Clusters(house.serves)
     traffic = TrafficService(house.database, clusters, None, lambda: None)  # type: ignore[arg-type]
     admission = Admission(house.database, clusters)  # type: ignore[arg-type]
     serving = ServingService(house.database, clusters, admission, None, None, lambda: None)  # type: ignore[arg-type]
     house.ask(1)
-    house.ask(2, replicas=2)
+    house.ask(2, replicas=replicas)
     traffic.put("m", TrafficSpec(weights={1: 90, 2: 10}))
     house.at_once()
+    return one, traffic, admission, serving
+
+
+def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) -> None:
+    one, traffic, admission, serving = _shared(house, replicas=2)
     one.work()
     assert house.serve.names() == ["m-1", "m-2", "traffic:m"] and traffic.get("m").status == "Running"
     assert [event.reason for event in traffic.get("m").events] == ["Asked", "Running"]
@@ -385,14 +391,7 @@ def test_shared_traffic_comes_and_goes_and_counts_in_what_is_held(house: House) 
 
 
 def test_a_split_whose_weights_cannot_be_read_fails_alone_and_stays_as_it_was(house: House) -> None:
-    one, clusters = house.service(), Clusters(house.serves)
-    traffic = TrafficService(house.database, clusters, None, lambda: None)  # type: ignore[arg-type]
-    admission = Admission(house.database, clusters)  # type: ignore[arg-type]
-    serving = ServingService(house.database, clusters, admission, None, None, lambda: None)  # type: ignore[arg-type]
-    house.ask(1)
-    house.ask(2)
-    traffic.put("m", TrafficSpec(weights={1: 90, 2: 10}))
-    house.at_once()
+    one, traffic, admission, serving = _shared(house)
     one.work()
     before = house.serve.applications["traffic:m"]
     for stored in ("no JSON", "[1]", '{"1": null}'):
