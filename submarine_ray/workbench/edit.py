@@ -1,15 +1,19 @@
-"""The dialog that changes what is about an experiment: nothing runs for it."""
+"""What is about an experiment, changed from its page: nothing runs for it."""
 
 from __future__ import annotations
 
 from nicegui import ui
+from nicegui.elements.mixins.validation_element import ValidationElement
 
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.spec.answers.experiments import Experiment
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.json_types import object_at
-from submarine_ray.workbench import dialogs, parts
+from submarine_ray.workbench import dialogs, markdown, parts
+from submarine_ray.workbench.parts import Value
 from submarine_ray.workbench.problems import parsed
+
+_CHANGED_MEANWHILE = "Somebody else has changed this experiment. Reload the page and edit it again."
 
 
 def tag_list(written: str) -> list[str]:
@@ -18,7 +22,7 @@ def tag_list(written: str) -> list[str]:
 
 
 async def edit(experiments: ExperimentService, found: Experiment) -> bool:
-    """Ask for an experiment's name, owner, team, tags and notes, and change them; whether something was saved."""
+    """Ask for an experiment's name, owner, team and tags, and change them; whether something was saved."""
     meta = found.spec.meta
     with dialogs.dialog("Edit experiment") as dialog:
         parts.text("These changes do not rerun the experiment.", "p", "quiet")
@@ -26,19 +30,43 @@ async def edit(experiments: ExperimentService, found: Experiment) -> bool:
         owner = ui.input("Owner", value=meta.owner or "").props("outlined dense")
         team = ui.input("Team", value=meta.team or "").props("outlined dense")
         tags = ui.input("Tags (comma-separated)", value=", ".join(meta.tags)).props("outlined dense")
-        notes = ui.textarea("Notes", value=meta.notes or "").props("outlined autogrow")
 
         async def save() -> None:
-            said = {
+            said: dict[str, object] = {
                 "name": name.value, "owner": owner.value or None, "team": team.value or None,
-                "tags": tag_list(tags.value or ""), "notes": notes.value or None,
+                "tags": tag_list(tags.value or ""),
             }  # fmt: skip
-            document = found.spec.model_dump(mode="json", by_alias=True)
-            spec = parsed(ExperimentSpec, document | {"meta": object_at(document, "meta") | said}, name)
-            done = await parts.attempt(experiments.edit, found.experiment_id, spec) if spec else None
-            if done and done.value is None:
-                parts.tell_failure("Somebody else has changed this experiment. Reload the page and edit it again.")
-            elif done:
+            if await _store(experiments, found, said, name):
                 dialog.submit(True)
 
         return bool(await dialogs.submitted(dialog, "Save", save))
+
+
+class Notes(markdown.InPlace):
+    """The card of an experiment's notes."""
+
+    def __init__(self, experiments: ExperimentService, found: Experiment) -> None:
+        self._experiments = experiments
+        self._id = found.experiment_id
+        super().__init__("notes", found.spec.meta.notes or "", self._keep)
+
+    async def _keep(self, written: ui.textarea, before: str) -> bool:
+        looked = await parts.attempt(self._experiments.get, self._id)
+        if looked is None:
+            return False
+        if (looked.value.spec.meta.notes or "") != before:
+            parts.tell_failure(_CHANGED_MEANWHILE)
+            return False
+        return await _store(self._experiments, looked.value, {"notes": written.value or None}, written)
+
+
+async def _store(
+    experiments: ExperimentService, found: Experiment, said: dict[str, object], field: ValidationElement[Value]
+) -> bool:
+    """Change some of an experiment's `meta`; whether it was. What is wrong is said beside the field."""
+    document = found.spec.model_dump(mode="json", by_alias=True)
+    spec = parsed(ExperimentSpec, document | {"meta": object_at(document, "meta") | said}, field)
+    done = await parts.attempt(experiments.edit, found.experiment_id, spec) if spec else None
+    if done and done.value is None:
+        parts.tell_failure(_CHANGED_MEANWHILE)
+    return bool(done and done.value)

@@ -16,7 +16,7 @@ from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.trials import TrialState
 from submarine_ray.workbench import addresses, artifacts, dialogs, metrics, parts, sweep_metrics, timeline, trials
-from submarine_ray.workbench.edit import edit
+from submarine_ray.workbench.edit import Notes, edit
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.register import register
@@ -208,9 +208,12 @@ class _Experiment:
                 parts.button("Show in the log", lambda: ui.navigate.to(place), "article")
 
     async def _draw_overview(self) -> Callable[[], Awaitable[None]]:
+        above = Notes(self._services.experiments, self._found) if self._found.spec.meta.notes else None
         pair = ui.element("div").classes("pair")
+        notes = above or Notes(self._services.experiments, self._found)  # without any, below all that there is
 
         async def draw() -> None:
+            notes.show(self._found.spec.meta.notes or "")
             happened, params, best = await asyncio.gather(
                 run_query(self._services.experiments.history, self.id),
                 run_query(self._services.experiments.results.params, self.id, self._chosen),
@@ -226,9 +229,6 @@ class _Experiment:
                     if best:
                         trials.draw_best(self.id, self._chosen, best)
                     self._draw_facts()
-                    if notes := self._found.spec.meta.notes:
-                        with parts.card("Notes"):
-                            parts.text(notes, "p", "anywhere").style("white-space: pre-wrap")
                     if params or not self._shown.spec.tune:  # a sweep's are its trials'
                         self._draw_params(params)
                 with ui.element("div").classes("stack"):

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from submarine_ray.core.errors import NotFound
 from submarine_ray.spec.answers.models import ModelVersion, RegisteredModel
 from submarine_ray.spec.models import RegisteredModelPatch
-from submarine_ray.workbench import addresses, dialogs, parts
+from submarine_ray.workbench import addresses, dialogs, markdown, parts
 from submarine_ray.workbench.endpoint import unregistered
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
@@ -76,8 +76,9 @@ class _Model:
         parts.link("Models", "/models", classes="quiet")
         with parts.row():
             parts.heading(self._name, 1).classes("grow anywhere")
-            parts.button("Edit", self._describe, "edit", "outline")
+            parts.button("Rename", self._rename, "edit", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
+        self._note = markdown.InPlace("description", found[0].description or "", self._describe)
         self._refresh = await parts.redrawn(ui.element("div").classes("stack"), self._draw, self._look)
         return {one.version for one in found[1]}
 
@@ -86,7 +87,7 @@ class _Model:
 
     def _draw(self, found: tuple[RegisteredModel, list[ModelVersion]]) -> None:
         self._found, versions = found
-        parts.text(self._found.description or "", "p", "quiet anywhere")
+        self._note.show(self._found.description or "")
         parts.tags(self._found.tags, self._tag)
         rows = [
             one.model_dump(by_alias=True)
@@ -99,20 +100,28 @@ class _Model:
         if await parts.attempt(self._models.tag, self._name, tag, wanted):
             await self._refresh()
 
-    async def _describe(self) -> None:
-        with dialogs.dialog("Edit model") as dialog:
+    async def _describe(self, written: ui.textarea, before: str) -> bool:
+        patch = parsed(RegisteredModelPatch, {"description": written.value or ""}, written)
+        found = await parts.attempt(self._models.get, self._name) if patch else None
+        if not patch or not found:
+            return False
+        if (found.value.description or "") != before:
+            parts.tell_failure("Somebody else has changed this description. Reload the page and edit it again.")
+            return False
+        return await parts.attempt(self._models.patch, self._name, patch) is not None
+
+    async def _rename(self) -> None:
+        with dialogs.dialog("Rename model") as dialog:
+            parts.text("Its versions, tags and aliases follow.", "p", "quiet")
             name = ui.input("Name", value=self._name).props("outlined dense autofocus")
-            note = ui.textarea("Description", value=self._found.description or "").props("outlined autogrow")
 
             async def save() -> None:
-                patch = parsed(RegisteredModelPatch, {"name": name.value, "description": note.value}, name)
+                patch = parsed(RegisteredModelPatch, {"name": name.value}, name)
                 if patch and await parts.attempt(self._models.patch, self._name, patch):
                     dialog.submit(patch.name)
 
-            renamed = await dialogs.submitted(dialog, "Save", save)
-        if renamed == self._name:
-            await self._refresh()
-        elif renamed:
+            renamed = await dialogs.submitted(dialog, "Rename", save)
+        if renamed and renamed != self._name:
             ui.navigate.to(addresses.model(renamed))
 
     async def _delete(self) -> None:

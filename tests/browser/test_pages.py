@@ -185,16 +185,24 @@ def test_a_finished_experiment_is_edited_and_runs_again_only_when_asked(service:
     def stored() -> dict[str, Any]:
         return dict(httpx.get(f"{service.url}/api/v1/experiment/{id}", timeout=20).json()["result"])
 
-    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("button", name="Edit", exact=True).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("no blanks")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_role("alert")).to_contain_text("meta.name")
-    for label, value in (("Name", "edited-later"), ("Owner", "ada"), ("Tags", "good, kept"), ("Notes", "It\nworked.")):
+    for label, value in (("Name", "edited-later"), ("Owner", "ada"), ("Tags", "good, kept")):
         dialog.get_by_label(label).fill(value)
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="edited-later", exact=True)).to_be_visible()
-    expect(page.locator(".card", has=page.get_by_role("heading", name="Notes"))).to_contain_text("worked.")
+    notes = page.locator(".card", has=page.get_by_role("heading", name="Notes"))
+    notes.get_by_role("button", name="Edit notes").click()
+    notes.get_by_label("Notes", exact=True).fill("# It\n**worked.** <img src=x onerror=window.hacked=1>")
+    notes.get_by_role("tab", name="Preview").click()
+    expect(notes.locator("strong")).to_have_text("worked.")
+    notes.get_by_role("button", name="Save").click()
+    expect(notes.get_by_role("button", name="Edit notes")).to_be_visible()
+    expect(notes.get_by_role("heading", name="It", exact=True)).to_be_visible()
+    assert page.evaluate("window.hacked") is None
     page.get_by_role("button", name="Remove tag good").click()
     expect(page.get_by_role("button", name="Remove tag good")).to_have_count(0)
     page.get_by_label("Add tag").fill("more")
@@ -202,7 +210,7 @@ def test_a_finished_experiment_is_edited_and_runs_again_only_when_asked(service:
     expect(page.get_by_role("button", name="Remove tag more")).to_be_visible()
     now = stored()
     assert (now["status"], now["attempt"], now["spec"]["meta"]["tags"]) == ("Succeeded", 1, ["kept", "more"])
-    assert (now["spec"]["meta"]["owner"], now["spec"]["meta"]["notes"]) == ("ada", "It\nworked.")
+    assert (now["spec"]["meta"]["owner"], now["spec"]["meta"]["notes"][:4]) == ("ada", "# It")
     page.get_by_role("button", name="Rerun with changes").click()
     page.get_by_role("button", name="Rerun", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
