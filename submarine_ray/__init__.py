@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from submarine_ray.client.notebooks import NotebookClient
     from submarine_ray.client.remote_log import RemoteLog, remote_log
     from submarine_ray.client.run import ExperimentHandle, run
+    from submarine_ray.client.saved import SavedClient
     from submarine_ray.client.submarine_client import SubmarineClient
     from submarine_ray.client.templates import TemplateClient
     from submarine_ray.client.tracking import get_tracking_uri, log_metric, log_param, save_model, set_tracking_uri
@@ -39,6 +40,7 @@ __all__ = [
     "ModelsClient",
     "NotebookClient",
     "RemoteLog",
+    "SavedClient",
     "ServeClient",
     "ServiceUnreachable",
     "SubmarineClient",
@@ -67,6 +69,7 @@ _HOMES = {
     "ModelsClient": "models_client",
     "SubmarineClient": "submarine_client",
     "NotebookClient": "notebooks",
+    "SavedClient": "saved",
     "ServeClient": "models",
     "TemplateClient": "templates",
     "run": "run",

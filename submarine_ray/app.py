@@ -48,6 +48,7 @@ from submarine_ray.notebooks import endpoints as notebook_endpoints
 from submarine_ray.notebooks.proxy import NotebookContent
 from submarine_ray.packages import endpoints as package_endpoints
 from submarine_ray.platform import VERSION, Platform
+from submarine_ray.saved import endpoints as saved_endpoints
 from submarine_ray.serving import endpoints as serving_endpoints
 from submarine_ray.spec.answers.health import ServiceHealth
 from submarine_ray.spec.experiment import ExperimentStatus
@@ -104,6 +105,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         notebook_endpoints.router(platform.notebooks),
         serving_endpoints.router(platform.serving, platform.traffic),
         cluster_endpoints.router(platform.clusters),
+        saved_endpoints.router(platform.saved),
         access_endpoints.router(platform.sessions, platform.exposure),
         deletions.router(platform.tombstones),
         package_endpoints.router(platform.packages, settings.max_package_bytes),
@@ -153,6 +155,7 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
         version=VERSION,
         experiments=platform.experiments,
         environments=platform.environments,
+        saved=platform.saved,
         templates=platform.templates,
         models=platform.models,
         notebooks=platform.notebooks,

@@ -42,6 +42,7 @@ from submarine_ray.notebooks.perform import Notebooks
 from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.packages.service import PackageService
 from submarine_ray.packages.store import PackageStore
+from submarine_ray.saved.service import SavedService
 from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.perform import Serving
 from submarine_ray.serving.service import ServingService
@@ -93,6 +94,7 @@ class Platform:
         self.clusters = ClusterService(self.database, settings, secrets, self.packages, self.tokens)
         self.admission = Admission(self.database, self.clusters)
         self.environments = EnvironmentService(self.database)
+        self.saved = SavedService(self.database)
         self.spools = Spools(home.spool_of(self.instance.number))
         self._add_features()
         self._add_engines(Lessee(self.name, int(settings.lease_seconds * 1000)))

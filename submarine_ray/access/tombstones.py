@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import BigInteger, Index, Integer, String, event, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from submarine_ray.access.acting import acting
+from submarine_ray.access.acting import SERVICE, acting
 from submarine_ray.core.clock import moment, now_ms
 from submarine_ray.core.database import Database, Table
 from submarine_ray.core.paging import Cursor, split
@@ -16,8 +16,6 @@ from submarine_ray.spec.answers.base import Attributes
 from submarine_ray.spec.deletions import DeletedKind, Deletion
 
 log = structlog.get_logger(__name__)
-
-SERVICE = "service"
 
 
 class TombstoneRow(Table):

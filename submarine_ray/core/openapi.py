@@ -60,6 +60,8 @@ _PARAMETERS = {
     "digest": "The SHA-256 of an uploaded package.",
     "wait": "The longest time to wait, in seconds.",
     "kind": "Only deletions of this kind.",
+    "saved_kind": "The kind of the saved documents, for example `experiment-view`.",
+    "saved_id": "The saved document's id.",
     "offset": "The number of lines of each replica to skip.",
     "tail": "Only this number of last lines of each replica.",
     "follow": "Continue until the experiment has ended.",

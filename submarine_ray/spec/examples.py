@@ -73,6 +73,12 @@ EXAMPLES: dict[str, JsonObject] = {
         "dataset": "mnist",
         "tags": ["cnn"],
     },
+    "NewSaved": {
+        "name": "Low loss",
+        "document": {"filter": "metrics.loss < 0.1", "sort": "metrics.loss", "column": ["status", "metrics.loss"]},
+        "audience": "team",
+    },
+    "SavedPatch": {"name": "Lowest loss", "audience": "private"},
     "ModelVersionPatch": {"name": "register", "version": 1, "currentStage": "Production"},
     "ServeSpec": {"modelName": "register", "modelVersion": 1},
     "EndpointPatch": {"replicas": 2},

@@ -13,6 +13,7 @@ from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.packages.service import PackageService
+from submarine_ray.saved.service import SavedService
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.templates.service import TemplateService
@@ -27,6 +28,7 @@ class Services:
     version: str
     experiments: ExperimentService
     environments: EnvironmentService
+    saved: SavedService
     templates: TemplateService
     models: ModelService
     notebooks: NotebookService

@@ -1,0 +1,51 @@
+"""A view of the table of experiments, as it is saved: what is shown, in which order and how."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from submarine_ray.spec.base import Document
+from submarine_ray.spec.expressions import MAX_LENGTH, MAX_SORT
+from submarine_ray.spec.filters import MOST_COLUMNS
+
+MOST_TEXT = 250
+Chosen = Annotated[str, Field(max_length=MOST_TEXT)]
+ColumnName = Annotated[str, Field(max_length=MAX_SORT)]
+
+
+class ExperimentView(Document):
+    """A view of the table of experiments. Empty fields choose nothing."""
+
+    q: Chosen = ""
+    """A part of the name or of the id."""
+    status: Chosen = ""
+    """Only experiments in this state."""
+    owner: Chosen = ""
+    """Only experiments of this owner."""
+    framework: Chosen = ""
+    """Only experiments of this framework."""
+    tag: Chosen = ""
+    """Only experiments with this tag."""
+    cluster: Chosen = ""
+    """Only experiments on this cluster."""
+    since: Chosen = ""
+    """Only experiments created within the last `hour`, `day`, `week` or `month`."""
+    filter: str = Field("", max_length=MAX_LENGTH)
+    """A condition in the language of filters: `metrics.loss < 0.1 and tag = demo`."""
+    sort: str = Field("", max_length=MAX_SORT)
+    """The field to sort by; `-` before it: the highest first."""
+    group: ColumnName = ""
+    """The field to group by."""
+    column: list[ColumnName] = Field(default_factory=list, max_length=MOST_COLUMNS)
+    """The columns in their order; empty: the default ones."""
+    pin: list[ColumnName] = Field(default_factory=list, max_length=MOST_COLUMNS)
+    """The columns that stay at the left when the table is scrolled."""
+
+
+class DefaultView(Document):
+    """The view that the table of experiments opens with, for one user."""
+
+    view: str = Field(max_length=64)
+    """The id of the saved view."""
