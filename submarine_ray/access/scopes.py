@@ -26,6 +26,7 @@ OPEN_PATHS = ("/health", "/ready", "/api/v1/experiment/ping")
 _EXPERIMENT = re.compile(r"/api/v1/experiment/(?:logs/|artifacts/)?(?P<id>[^/]+)(?P<rest>/.*)?")
 _BATCH = re.compile(r"/api/v1/run/(?P<run>[^/]+)/batch")
 _BEGIN = re.compile(r"/api/v1/(?:experiment|notebook)/(?P<id>[^/]+)/begin")
+_OF_RUNNERS = re.compile(r"/api/v1/experiment/(?P<id>[^/]+)/(?:begin|provenance)")
 _REGISTRY = re.compile(r"/api/v1/(?:registered-model|model-version)(?:/.*)?")
 _PACKAGE = "/api/v1/package/"
 _MODEL_VERSION = "/api/v1/model-version"
@@ -112,9 +113,8 @@ class Scopes:
         elif found := _BATCH.fullmatch(asked.path):
             if asked.method not in ("GET", "POST") or not own.has_run(found["run"]):
                 raise Outside("the run is not of its experiment")
-        elif found := _BEGIN.fullmatch(asked.path):
-            is_own = found["id"] == attempt.experiment_id and asked.said("submission") == [attempt.submission]
-            if asked.method != "POST" or not is_own:
+        elif asked.method == "POST" and (found := _OF_RUNNERS.fullmatch(asked.path)):
+            if found["id"] != attempt.experiment_id or asked.said("submission") != [attempt.submission]:
                 raise Outside("it asks for itself alone")
         elif asked.path == _MODEL_VERSION and asked.method == "POST":
             if asked.said("experiment_id") != [attempt.experiment_id]:

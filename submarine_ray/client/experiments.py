@@ -142,6 +142,12 @@ class ExperimentClient:
         """
         return list(self.service.call("GET", f"{_BASE}/{id}/attempts"))
 
+    def provenance(self, id: str, attempt: int | None = None) -> dict[str, Any]:
+        """Return what the current attempt, or another, ran with: `git` (commit, branch, dirty, repository), `python`,
+        `platform`, and `packages` with their versions. What is not known is None.
+        """
+        return dict(self.service.call("GET", f"{_BASE}/{id}/provenance", params=_given(attempt=attempt)))
+
     def metrics(self, id: str, key: str | None = None, attempt: int | None = None) -> list[dict[str, Any]]:
         """Return the last value of each metric of each replica, or one metric's history, of the current attempt or
         another; `value` is a float, also NaN or infinite.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from submarine_ray.client import git_state
 from submarine_ray.client.experiments import ExperimentClient
 from submarine_ray.client.package import pack_directory, pack_function
 
@@ -138,19 +139,21 @@ def experiment_spec(
     directory = None if working_dir is None else Path(working_dir)
     if callable(target):
         meta["name"] = name or _name(target.__name__)
-        spec |= {"trainFunction": True, "code": _package(client, pack_function(target, directory, _tell))}
+        spec |= {"trainFunction": True, "code": _package(client, pack_function(target, directory, _tell), directory)}
     else:
         meta["cmd"] = target if isinstance(target, str) else shlex.join(target)
         meta["name"] = name or _name(_script(meta["cmd"]))
         if directory is not None:
-            spec["code"] = _package(client, pack_directory(directory, _tell))
+            spec["code"] = _package(client, pack_directory(directory, _tell), directory)
     if pip:
         spec["environment"] = {"kernelSpec": {"pipDependencies": list(pip)}}
     return spec
 
 
-def _package(client: ExperimentClient, content: bytes) -> dict[str, str]:
-    return {"syncMode": "package", "url": client.service.upload(content)}
+def _package(client: ExperimentClient, content: bytes, directory: Path | None) -> dict[str, Any]:
+    code: dict[str, Any] = {"syncMode": "package", "url": client.service.upload(content)}
+    source = git_state.read(directory or Path.cwd())
+    return code | ({"source": source} if source else {})
 
 
 def _tell(sentence: str) -> None:

@@ -32,9 +32,11 @@ from submarine_ray.spec.answers.experiments import (
     Param,
     Trial,
 )
+from submarine_ray.spec.answers.provenance import Provenance
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.expressions import MAX_LENGTH, MAX_SORT
 from submarine_ray.spec.ledger import Beginning
+from submarine_ray.spec.provenance import ProvenanceReport
 
 Tail = Annotated[int | None, Query(ge=1, le=MOST_LINES)]
 Number = Annotated[int | None, Query(ge=1, le=MAX_PAGE)]
@@ -149,6 +151,17 @@ def router(experiments: ExperimentService) -> APIRouter:
         request: Request,
     ) -> Reply[Beginning]:
         return ok(experiments.ledger.begin(experiment_id, submission, run, caller(request)))
+
+    @routes.post("/{experiment_id}/provenance", summary="Store what an attempt runs with; for runners")
+    def put_provenance(
+        experiment_id: str, submission: Annotated[str, Query(max_length=128)], report: ProvenanceReport
+    ) -> Reply[None]:
+        experiments.provenance.put(experiment_id, submission, report)
+        return ok(None)
+
+    @routes.get("/{experiment_id}/provenance", summary="Get the commit and the packages that an attempt ran with")
+    def provenance(experiment_id: str, attempt: Number = None) -> Reply[Provenance]:
+        return ok(experiments.provenance.get(experiment_id, attempt))
 
     @routes.get("/{experiment_id}/attempts", summary="List the experiment's attempts, the first one first")
     def attempts(experiment_id: str) -> Reply[list[Attempt]]:

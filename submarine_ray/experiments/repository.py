@@ -16,7 +16,7 @@ from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
-from submarine_ray.experiments.tables import AttemptRow, BegunRow, ExperimentRow, ExperimentTagRow
+from submarine_ray.experiments.tables import AttemptRow, BegunRow, ExperimentRow, ExperimentTagRow, ProvenanceRow
 from submarine_ray.experiments.values import repository as values
 from submarine_ray.experiments.values.conditions import Conditions, in_state
 from submarine_ray.spec.experiment import ExperimentStatus
@@ -322,7 +322,7 @@ def purge(session: Session, row: ExperimentRow) -> bool:
 
 
 def _forget(session: Session, experiment_id: str) -> None:
-    for table in (BegunRow, AttemptRow):
+    for table in (BegunRow, AttemptRow, ProvenanceRow):
         session.execute(delete(table).where(table.experiment_id == experiment_id))
     events.forget(session, experiment_id)
     values.forget(session, [experiment_id])

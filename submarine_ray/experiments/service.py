@@ -27,6 +27,7 @@ from submarine_ray.experiments import answers, edits, logs, repository, tried
 from submarine_ray.experiments.ledger import Ledger
 from submarine_ray.experiments.listing import ExperimentTable
 from submarine_ray.experiments.log_service import LogService
+from submarine_ray.experiments.provenance import ProvenanceService
 from submarine_ray.experiments.repository import DAY_MS
 from submarine_ray.experiments.results import ResultService
 from submarine_ray.experiments.spool import Spools
@@ -74,6 +75,7 @@ class ExperimentService(Line):
         self.logs = LogService(self._row, self.attempts.find, clusters, tracking, spools)
         self.table = ExperimentTable(database)
         self.results = ResultService(self.attempts.find, tracking)
+        self.provenance = ProvenanceService(database, self.attempts.find)
         clusters.add_user(self)
         admission.add_claimant(self)
 
@@ -108,6 +110,11 @@ class ExperimentService(Line):
 
     def get(self, experiment_id: str) -> Experiment:
         return answers.whole(self._row(experiment_id))
+
+    def several(self, experiment_ids: Sequence[str]) -> dict[str, Experiment]:
+        """Some experiments by their ids, in one query; those that do not exist are missing."""
+        with self._database.session() as session:
+            return {row.id: answers.whole(row) for row in repository.find_all(session, experiment_ids)}
 
     async def ended(self, experiment_id: str, patience: float) -> Experiment:
         """The experiment as soon as it has ended, or after `patience` seconds as it is then. Raises NotFound."""

@@ -53,6 +53,33 @@ class AttemptRow(Table):
         """The experiment's id."""
         return self.experiment_id
 
+    @property
+    def submission_id(self) -> str:
+        """Ray's id of the attempt."""
+        return self.submission
+
+
+class PackageSetRow(Table):
+    """Python packages with their versions, as JSON: attempts in the same environment share a row."""
+
+    __tablename__ = "package_set"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    packages: Mapped[str] = mapped_column(LongText)
+
+
+class ProvenanceRow(Table):
+    """What an attempt ran with, as its runner told. `packages` is the digest of a `PackageSetRow`."""
+
+    __tablename__ = "experiment_provenance"
+
+    submission: Mapped[str] = mapped_column(String(128), primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(String(64), index=True)
+    python: Mapped[str] = mapped_column(String(128))
+    platform: Mapped[str] = mapped_column(String(128))
+    packages: Mapped[str] = mapped_column(String(64))
+    git_commit: Mapped[str | None] = mapped_column(String(64))
+
 
 class ExperimentRow(Reconciled, Waiting, Table):
     """One experiment. `superseded` holds the submission ids of earlier attempts that may still have to be stopped,

@@ -20,7 +20,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from submarine_ray.client.spool import whole_lines
-from submarine_ray.runner import code, environment
+from submarine_ray.runner import code, environment, provenance
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.environment import ReplicaLocation
 from submarine_ray.runner.errors import CommandFailed, ReplicaLost, RunnerError
@@ -63,6 +63,7 @@ class ReplicaActor:
         self._lines: queue.Queue[str | None] = queue.Queue()  # None: the process has ended, wait no longer
         self._process: ReplicaProcess | None = None
         self._workspace: Workspace | None = None
+        self._telling: provenance.Telling | None = None
         self._reserved: socket.socket | None = None
         self._is_trial = False
         self._read_to = 0
@@ -98,6 +99,8 @@ class ReplicaActor:
             on_end=lambda: self._lines.put(None),
             keeps=launch.keep_work,
         )
+        if rank == 0:
+            self._telling = provenance.tell(launch, self._workspace.directory)
 
     def hand_over(self) -> HandOver:
         """What came since the last call, waiting a moment for lines; the exit status comes with the last of it."""
@@ -107,6 +110,8 @@ class ReplicaActor:
             return HandOver(lines, self._metrics())
         status = self._process.wait()
         last = HandOver(lines + self._take(0), self._metrics(), status)
+        if self._telling:
+            self._telling.close()
         self._workspace.close()
         return last
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from submarine_ray.client import git_state
 from submarine_ray.runner.errors import CODE_SYNC_STATUS, CodeSyncFailed
 from submarine_ray.spec.launch import Code
 
@@ -51,16 +52,7 @@ class _Git:
     def done(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A call that may fail. Raises CodeSyncFailed if there is no git, or it does not end."""
         try:
-            return subprocess.run(
-                ["git", "-C", str(self.target), *self.options, *arguments],
-                env=self.env,
-                check=False,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                timeout=GIT_SECONDS,
-            )
+            return git_state.call(self.target, [*self.options, *arguments], self.env, GIT_SECONDS)
         except FileNotFoundError as failure:
             raise CodeSyncFailed(
                 "git is not installed on the cluster, and code.syncMode git needs it", CODE_SYNC_STATUS

@@ -8,7 +8,7 @@ import sys
 import threading
 from types import FrameType
 
-from submarine_ray.runner import code, environment
+from submarine_ray.runner import code, environment, provenance
 from submarine_ray.runner.environment import ReplicaLocation
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.network import free_port
@@ -37,7 +37,10 @@ def run(launch: Launch) -> None:
 
     process = ReplicaProcess(replica, env, workspace.directory, sink, launch.grace_seconds, keeps=launch.keep_work)
     asked = end_on_sigterm(process)
+    telling = provenance.tell(launch, workspace.directory)
     status = process.wait()
+    if telling:
+        telling.close()
     workspace.close()
     if asked.is_set():
         # Ray notes what it stops as stopped. Where somebody else asked, the attempt has not done its work: it is lost.

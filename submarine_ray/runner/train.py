@@ -14,7 +14,7 @@ import ray
 
 from submarine_ray.client import tracking
 from submarine_ray.client.spool import SPOOL_VARIABLE
-from submarine_ray.runner import code, environment, lines
+from submarine_ray.runner import code, environment, lines, provenance
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.function import HINT, TrainFunction, call
 from submarine_ray.runner.hook import submarine_mlflow
@@ -37,6 +37,7 @@ def run(launch: Launch) -> None:
     set_defaults()
     workspace = code.prepare(launch, "driver")
     function = TrainFunction.read(workspace.directory)
+    telling = provenance.tell(launch, workspace.directory)
     ray.init(log_to_driver=False, logging_level="WARNING")
     writer = LineWriter()
     writer.end_on_sigterm(launch.grace_seconds)
@@ -45,6 +46,8 @@ def run(launch: Launch) -> None:
     except Exception as failure:  # Ray Train wraps whatever the function raised
         raise CommandFailed(sentence(launch, failure)) from failure
     finally:
+        if telling:
+            telling.close()
         writer.close()
         ray.shutdown()
         workspace.close()

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from submarine_ray.spec.base import Document, Text, is_none
 
 _NOT_IN_REFERENCES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)")
+_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*@")
 REFERENCE_LENGTH = 240  # of a file's name, which it becomes
 
 
@@ -55,6 +56,24 @@ class GitSpec(Document):
         return value or None
 
 
+class SourceSpec(Document):
+    """The commit of the Git working directory that a package was made from. The SDK and the CLI fill it in."""
+
+    commit: str = Field(pattern="^[0-9a-f]{7,64}$")
+    """The commit that was checked out."""
+    branch: Text | None = Field(default=None, max_length=REFERENCE_LENGTH)
+    """The branch that was checked out, if one was."""
+    dirty: bool | None = None
+    """Whether the directory had changes, or new files, that are not in the commit; null if it is not known."""
+    repository: Text | None = Field(default=None, max_length=2000)
+    """The URL of the remote repository, without credentials."""
+
+    @field_validator("repository")
+    @classmethod
+    def _without_credentials(cls, value: str | None) -> str | None:
+        return value and _CREDENTIALS.sub(r"\1", value)
+
+
 SyncMode = Literal["git", "s3", "hdfs", "nfs", "local", "http", "package"]
 PACKAGE_URL = re.compile(r"package://([0-9a-f]{64})")
 
@@ -72,6 +91,8 @@ class CodeSpec(Document):
     """Short for `git.branch`."""
     ref: Text | None = Field(default=None, exclude_if=is_none)
     """Short for `git.ref`."""
+    source: SourceSpec | None = Field(default=None, exclude_if=is_none)
+    """Of a package: the commit that it was made from."""
 
     @model_validator(mode="after")
     def _place(self) -> CodeSpec:

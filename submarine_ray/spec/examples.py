@@ -30,6 +30,12 @@ _KERNEL: JsonObject = {
 EXAMPLES: dict[str, JsonObject] = {
     "ExperimentSpec": _EXPERIMENT,
     "NewEnvironment": {"name": "team-env", "dockerImage": "continuumio/anaconda3", "kernelSpec": _KERNEL},
+    "ProvenanceReport": {
+        "python": "3.12.3",
+        "platform": "Linux-6.8.0-x86_64",
+        "packages": {"numpy": "2.3.4", "torch": "2.9.0"},
+        "commit": "3f1c0a9b2d4e5f60718293a4b5c6d7e8f9012345",
+    },
     "MetricBatch": {
         "writer": "worker-0",
         "sequence": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote, urlencode
 
-MAX_COMPARED = 20
+MAX_COMPARED = 100
 METRIC, DIFFERENCES = "metric", "differences"  # of the page of comparisons: a curve each, and rows that differ
 
 

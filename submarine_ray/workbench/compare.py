@@ -12,7 +12,6 @@ from submarine_ray.workbench.addresses import MAX_COMPARED
 from submarine_ray.workbench.compare_curves import Curves
 from submarine_ray.workbench.compared import Compared, look
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.query_cache import QueryCache, shared
 from submarine_ray.workbench.services import Services
 
 
@@ -25,8 +24,7 @@ def add(bench: Bench) -> None:
             if len(wanted) < 2:
                 _draw_nothing()
                 return
-            with shared(QueryCache()):  # several trials are of one sweep
-                found = await asyncio.gather(*(look(bench.services, id) for id in wanted))
+            found = await asyncio.to_thread(look, bench.services, wanted)
             for id, one in zip(wanted, found, strict=True):
                 if one is None:
                     parts.notice(f"Experiment {id[:80]} does not exist.")
@@ -66,6 +64,6 @@ async def _draw(services: Services, view: View, found: list[Compared]) -> None:
 
 def _draw_nothing() -> None:
     with parts.empty(
-        "Nothing to compare yet", "Select 2 to 20 experiments in the table, or trials of a sweep, then Compare."
+        "Nothing to compare yet", "Select 2 to 100 experiments in the table, or trials of a sweep, then Compare."
     ):
         parts.button("Choose experiments", lambda: ui.navigate.to("/experiments"), kind="outline")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from submarine_ray.core.errors import NotFound
-from submarine_ray.spec.answers.experiments import Experiment
+from submarine_ray.spec.answers.experiments import Attempt, Experiment, Trial
+from submarine_ray.spec.answers.provenance import Provenance
 from submarine_ray.spec.experiment import ExperimentSpec
-from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Compared:
     status: str
     params: Mapping[str, object]
     latest: Mapping[str, float]
+    provenance: Provenance | None = None
 
     @property
     def label(self) -> str:
@@ -31,47 +34,107 @@ class Compared:
         return f"{self.name} ({self.id[-4:]})"
 
 
-async def look(services: Services, id: str) -> Compared | None:
-    """Of an experiment, an attempt of it (`experiment@2`), or a trial of either (`experiment/trial`); None if it is
-    not there.
+@dataclass(frozen=True)
+class _Reference:
+    """`experiment`, an attempt of it (`experiment@2`), or a trial of either (`experiment/trial`)."""
+
+    experiment_id: str
+    attempt: int | None
+    trial_id: str
+
+    @classmethod
+    def of(cls, id: str) -> _Reference:
+        which, _, trial_id = id.partition("/")
+        experiment_id, _, number = which.partition("@")
+        attempt = int(number) if number.isdecimal() and len(number) < 9 else None
+        return cls(experiment_id, attempt, trial_id)
+
+
+@dataclass
+class _Looked:
+    """What is read once for all that is compared."""
+
+    services: Services
+    experiments: Mapping[str, Experiment]
+    provenances: Mapping[str, Provenance]
+    params: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    latest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    attempts: dict[str, list[Attempt]] = field(default_factory=dict)
+    trials: dict[tuple[str, int | None], dict[str, Trial]] = field(default_factory=dict)
+
+    def attempt(self, of: _Reference) -> Attempt | None:
+        """An earlier attempt, or the current one by its number."""
+        if of.experiment_id not in self.attempts:
+            self.attempts[of.experiment_id] = self.services.experiments.attempts.all(of.experiment_id)
+        return next((one for one in self.attempts[of.experiment_id] if one.attempt == of.attempt), None)
+
+    def trial(self, of: _Reference) -> Trial | None:
+        sweep = of.experiment_id, of.attempt
+        if sweep not in self.trials:
+            found, _ = self.services.experiments.results.trials(*sweep)
+            self.trials[sweep] = {one.trial_id: one for one in found}
+        return self.trials[sweep].get(of.trial_id)
+
+    def provenance(self, of: _Reference) -> Provenance | None:
+        if of.attempt is None:
+            return self.provenances.get(of.experiment_id)
+        return self.services.experiments.provenance.get(of.experiment_id, of.attempt)
+
+
+def look(services: Services, ids: Sequence[str]) -> list[Compared | None]:
+    """Each of some experiments, attempts (`experiment@2`) or trials of either (`experiment/trial`); None for what does
+    not exist. The number of queries does not grow with the number of experiments.
     """
-    which, _, trial_id = id.partition("/")
-    experiment_id, _, number = which.partition("@")
-    attempt = int(number) if number.isdecimal() and len(number) < 9 else None
+    references = [_Reference.of(id) for id in ids]
+    names = list(dict.fromkeys(one.experiment_id for one in references))
+    looked = _Looked(services, services.experiments.several(names), services.experiments.provenance.several(names))
+    runs = {of: run for of in references if not of.trial_id and (run := _run(looked, of))}
+    looked.params = _by_run(services.tracking.logged_params(set(runs.values())))
+    looked.latest = _by_run((one.run, one.key, one.value) for one in services.tracking.latest(set(runs.values())))
+    return [_compared(looked, of, runs.get(of)) for of in references]
+
+
+def _run(looked: _Looked, of: _Reference) -> str | None:
+    found = looked.experiments.get(of.experiment_id)
+    shown = looked.attempt(of) if found and of.attempt else found
+    return shown.run_id if shown else None
+
+
+def _by_run(rows: Iterable[tuple[str, str, Value]]) -> dict[str, dict[str, Value]]:
+    found: dict[str, dict[str, Value]] = {}
+    for run, key, value in rows:
+        found.setdefault(run, {})[key] = value
+    return found
+
+
+def _compared(looked: _Looked, of: _Reference, run: str | None) -> Compared | None:
+    found = looked.experiments.get(of.experiment_id)
     try:
-        found = await run_query(services.experiments.get, experiment_id)
-        if trial_id:
-            return await _look_at_trial(services, found, trial_id, attempt)
-        if attempt:
-            return await asyncio.to_thread(_look_at_attempt, services, found, attempt)
-        return await asyncio.to_thread(_look_at_experiment, services, found)
-    except NotFound:
+        if found is None:
+            return None
+        if of.trial_id:
+            return _trial(looked, found, of)
+        shown = looked.attempt(of) if of.attempt else found
+        if shown is None:
+            return None
+        name = f"{found.name}, attempt {of.attempt}" if of.attempt else found.name
+        params, latest = looked.params.get(run or "", {}), looked.latest.get(run or "", {})
+        return Compared(found.experiment_id, name, shown.spec, run, shown.seen, params, latest, looked.provenance(of))
+    except NotFound:  # deleted meanwhile
         return None
 
 
-def _look_at_attempt(services: Services, found: Experiment, number: int) -> Compared | None:
-    attempts = services.experiments.attempts.all(found.experiment_id)
-    shown = next((one for one in attempts if one.attempt == number), None)
-    if shown is None:
-        return None
-    column = _look_at_experiment(services, found, number)
-    return replace(column, name=f"{found.name}, attempt {number}", spec=shown.spec, status=shown.seen)
-
-
-def _look_at_experiment(services: Services, found: Experiment, attempt: int | None = None) -> Compared:
-    id = found.experiment_id
-    runs = services.experiments.results.runs(id, attempt)
-    own = next(iter(runs), None)
-    logged = services.experiments.results.params(id, attempt)
-    params = {one.key: one.value for one in logged if own and one.replica == runs[own]}
-    latest = {one.key: one.value for one in services.tracking.latest([own])} if own else {}
-    return Compared(id, found.name, found.spec, own, found.seen, params, latest)
-
-
-async def _look_at_trial(services: Services, sweep: Experiment, trial_id: str, attempt: int | None) -> Compared | None:
-    trials, _ = await run_query(services.experiments.results.trials, sweep.experiment_id, attempt)
-    trial = next((one for one in trials if one.trial_id == trial_id), None)
+def _trial(looked: _Looked, sweep: Experiment, of: _Reference) -> Compared | None:
+    trial = looked.trial(of)
     if trial is None:
         return None
-    name = f"trial {trial.number}"
-    return Compared(sweep.experiment_id, name, sweep.spec, trial.run_id, trial.status, trial.params, trial.metrics)
+    return Compared(
+        sweep.experiment_id,
+        f"trial {trial.number}",
+        sweep.spec,
+        trial.run_id,
+        trial.status,
+        trial.params,
+        trial.metrics,
+        looked.provenance(of),
+    )

@@ -15,7 +15,17 @@ from submarine_ray.spec.answers.experiments import Attempt, Experiment, Param
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.trials import TrialState
-from submarine_ray.workbench import addresses, artifacts, dialogs, metrics, parts, sweep_metrics, timeline, trials
+from submarine_ray.workbench import (
+    addresses,
+    artifacts,
+    dialogs,
+    metrics,
+    parts,
+    ran_with,
+    sweep_metrics,
+    timeline,
+    trials,
+)
 from submarine_ray.workbench.edit import Notes, edit
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.query_cache import run_query
@@ -214,12 +224,13 @@ class _Experiment:
 
         async def draw() -> None:
             notes.show(self._found.spec.meta.notes or "")
-            happened, params, best = await asyncio.gather(
+            happened, params, best, ran = await asyncio.gather(
                 run_query(self._services.experiments.history, self.id),
                 run_query(self._services.experiments.results.params, self.id, self._chosen),
                 self._standing(),
+                run_query(self._services.experiments.provenance.get, self.id, self._chosen),
             )
-            state = (self._found, self._shown, happened, params, best)
+            state = (self._found, self._shown, happened, params, best, ran)
             if self._overview == state and pair.default_slot.children:
                 return
             self._overview = state
@@ -229,6 +240,7 @@ class _Experiment:
                     if best:
                         trials.draw_best(self.id, self._chosen, best)
                     self._draw_facts()
+                    ran_with.draw(ran)
                     if params or not self._shown.spec.tune:  # a sweep's are its trials'
                         self._draw_params(params)
                 with ui.element("div").classes("stack"):

@@ -118,7 +118,8 @@ OPEN_TO_ALL = {
 }  # fmt: skip
 OPEN_TO_OWN = {
     ("GET", "/api/v1/experiment/{experiment_id}"), ("GET", "/api/v1/experiment/{experiment_id}/end"),
-    ("GET", "/api/v1/experiment/{experiment_id}/attempts"),
+    ("GET", "/api/v1/experiment/{experiment_id}/attempts"), ("GET", "/api/v1/experiment/{experiment_id}/provenance"),
+    ("POST", "/api/v1/experiment/{experiment_id}/provenance"),
     ("GET", "/api/v1/experiment/{experiment_id}/events"), ("GET", "/api/v1/experiment/{experiment_id}/metrics"),
     ("GET", "/api/v1/experiment/{experiment_id}/params"), ("GET", "/api/v1/experiment/{experiment_id}/trials"),
     ("GET", "/api/v1/experiment/{experiment_id}/trials/{trial_id}"),
@@ -141,7 +142,9 @@ def asked(service: Service, http: httpx.Client, method: str, path: str, of: Expe
     filled = path.replace("{experiment_id}", of.id).replace("{run_id}", of.run_id).replace("{version}", "1")
     filled = re.sub(r"\{[^}]+\}", "x", filled)
     body = {"experimentId": of.id, "name": "m"} if method in ("POST", "PUT", "PATCH") else None
-    params = {"submission": of.id, "run": "r"} if path.endswith("/begin") else {"path": "x", "wait": "0"}
+    params = (
+        {"submission": of.id, "run": "r"} if path.endswith(("/begin", "/provenance")) else {"path": "x", "wait": "0"}
+    )
     with http.stream(method, filled, params=params, json=body) as answer:
         return answer.status_code
 

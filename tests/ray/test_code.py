@@ -8,7 +8,9 @@ import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 
 import pytest
 
@@ -65,17 +67,22 @@ def test_code_over_http(platform: RunningPlatform, website: tuple[Path, str]) ->
 def test_code_from_git_by_branch_and_tag(platform: RunningPlatform, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
 
-    def git(*arguments: str) -> None:
+    def git(*arguments: str) -> str:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
-        subprocess.run(["git", *identity, *arguments], cwd=repository, check=True, capture_output=True)
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=repository, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
 
     repository.mkdir()
     git("init")
-    for version in ("one", "two"):
-        (repository / "main.py").write_text(f"print({version!r})")
+    commits = {}
+    for tag in ("one", "two"):
+        (repository / "main.py").write_text(f"print({tag!r})")
         git("add", ".")
-        git("commit", "-m", version)
-        git("tag", version)
+        git("commit", "-m", tag)
+        git("tag", tag)
+        commits[tag] = git("rev-parse", "HEAD")
     url = f"file://{repository}"
     ids = {
         "two": platform.submit("python main.py", "Python", code={"syncMode": "git", "url": url}),
@@ -85,6 +92,9 @@ def test_code_from_git_by_branch_and_tag(platform: RunningPlatform, tmp_path: Pa
     for printed, id in ids.items():
         assert platform.ended(id)["status"] == "Succeeded", platform.client.get_log(id)
         assert platform.lines(id)["worker-0"] == [printed]
+        ran = platform.client.provenance(id)
+        assert ran["git"] == {"commit": commits[printed], "branch": None, "dirty": False, "repository": url}
+        assert ran["packages"]["ray"] == version("ray") and ran["python"] == python_version()
     ended = platform.ended(nowhere)
     assert ended["status"] == "Failed" and "git could not fetch the code" in ended["message"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
+from submarine_ray.spec.answers.provenance import GitState, Provenance
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.json_types import JsonObject
-from submarine_ray.workbench import addresses, compare_curves, compare_table
+from submarine_ray.workbench import addresses, compare_curves, compare_rows
 from submarine_ray.workbench.compared import Compared
 
 SPEC: JsonObject = {
@@ -42,13 +44,13 @@ def test_metrics_are_grouped_by_their_prefix() -> None:
     ],
 )  # fmt: skip
 def test_the_name_of_a_metric_says_what_is_better(metric: str, mode: str | None) -> None:
-    assert compare_table.mode_of(metric, []) == mode
+    assert compare_rows.mode_of(metric, []) == mode
 
 
 def test_a_sweep_says_what_is_better_itself() -> None:
     tune = {"searchSpace": {"lr": {"type": "grid", "values": [1, 2]}}, "metric": "score", "mode": "min"}
     meta = {"name": "a", "framework": "Python", "cmd": "python train.py {{lr}}"}
-    assert compare_table.mode_of("score", [compared(meta=meta, tune=tune)]) == "min"
+    assert compare_rows.mode_of("score", [compared(meta=meta, tune=tune)]) == "min"
 
 
 def test_the_best_of_a_metric_is_marked_where_there_is_one() -> None:
@@ -57,19 +59,33 @@ def test_the_best_of_a_metric_is_marked_where_there_is_one() -> None:
         compared({"loss": 0.25, "acc": 1.0}),
         compared({"loss": float("nan")}),
     ]
-    assert compare_table.best("loss", found) == {1}
-    assert compare_table.best("acc", found) == set(), "all alike"
-    assert compare_table.best("epoch", found) == set()
+    assert compare_rows.best("loss", found) == {1}
+    assert compare_rows.best("acc", found) == set(), "all alike"
+    assert compare_rows.best("epoch", found) == set()
 
 
 def test_code_environment_and_resources_are_compared_place_by_place() -> None:
     git = {"syncMode": "git", "git": {"url": "https://host/a.git", "branch": "main"}}
     found = [compared(code=git), compared(environment={"name": "torch"})]
-    rows = compare_table.sections(found)["Code, environment and resources"]
+    rows = compare_rows.sections(found)["Code, environment and resources"]
     assert rows["code.git.branch"] == ["main", ""]
     assert rows["environment.name"] == ["", "torch"]
     assert rows["spec.Worker.replicas"] == ["2", "2"]
     assert not any(path.startswith("meta.") for path in rows), "those have rows of their own, or say nothing"
+
+
+def ran(commit: str, packages: dict[str, str]) -> Provenance:
+    git = GitState(commit=commit * 40, branch="main", dirty=False, repository=None)
+    return Provenance(attempt=1, git=git, python="3.12.3", platform=None, packages=packages)
+
+
+def test_the_commit_and_the_packages_are_compared() -> None:
+    told = [ran("a", {"numpy": "2.0", "torch": "2.9"}), ran("b", {"numpy": "2.0"}), None]
+    rows = compare_rows.sections([replace(compared(), provenance=one) for one in told])
+    assert rows["Packages"] == {"numpy": ["2.0", "2.0", ""], "torch": ["2.9", "", ""]}
+    about = rows["Code, environment and resources"]
+    assert about["Commit"] == ["aaaaaaaaaaaa", "bbbbbbbbbbbb", ""]
+    assert about["Python"] == ["3.12.3", "3.12.3", ""] and "Repository" not in about
 
 
 def test_an_address_keeps_what_is_chosen() -> None:

@@ -15,7 +15,7 @@ import ray
 from submarine_ray.client.mlflow_rest import run_id
 from submarine_ray.client.save_model import Saved, register
 from submarine_ray.client.spool import TrackingRefused
-from submarine_ray.runner import code, train
+from submarine_ray.runner import code, provenance, train
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.function import TrainFunction
@@ -49,12 +49,15 @@ def run(launch: Launch, tune: Tune) -> None:
     os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", str(launch.grace_seconds + int(END_SECONDS)))
     train.set_defaults()
     workspace = code.prepare(launch, "driver") if launch.function else None
+    telling = provenance.tell(launch, workspace.directory if workspace else Path())
     ray.init(log_to_driver=False, logging_level="WARNING")
     writer = LineWriter()
     writer.end_on_sigterm(launch.grace_seconds)
     try:
         _sweep(launch, tune, writer.sink, workspace)
     finally:
+        if telling:
+            telling.close()
         writer.close()
         ray.shutdown()
         if workspace:
