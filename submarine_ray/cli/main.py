@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from submarine_ray.cli import output, resources, saved
+from submarine_ray.cli import models, output, resources, saved
 from submarine_ray.cli.groups import app, config_app, create_app, delete_app, get_app, list_app
 from submarine_ray.cli.output import Format, Problem
 from submarine_ray.cli.resources import Output
 
 resources.add_to(list_app, get_app, delete_app, create_app)
 saved.add_to(list_app, get_app, delete_app, create_app)
+models.add_to(list_app, get_app, delete_app, create_app)
 
 
 def _show_version(asked: bool) -> None:
@@ -265,8 +266,8 @@ def stop(id: Annotated[str, typer.Argument(help="the experiment")]) -> None:
 
 @app.command()
 def serve(
-    model: str,
-    version: int,
+    model: Annotated[str, typer.Argument(help="the model; or NAME@ALIAS, or models:/NAME@ALIAS")],
+    version: Annotated[str | None, typer.Argument(help="its number, or an alias")] = None,
     replicas: Annotated[int, typer.Option(min=1, help="number of processes that answer")] = 1,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs per replica; less than 1: a share of one")] = 0,
     cpus: Annotated[float, typer.Option(min=0, help="CPUs per replica; 0: a small default")] = 0,
@@ -281,9 +282,10 @@ def serve(
     endpoints = ServeClient(config.service_url(), patience=0)
     sizes = (("cpu", f"{cpus:g}"), ("memory", memory or "0"), ("nvidia.com/gpu", f"{gpus:g}"))
     asked = ",".join(f"{key}={size}" for key, size in sizes if size != "0") or None
-    endpoint = endpoints.create_serve(model, version, False, replicas=replicas, cluster=cluster, resources=asked)
+    which = models.reference(model, version)
+    endpoint = endpoints.create_serve(which.uri, None, False, replicas=replicas, cluster=cluster, resources=asked)
     if timeout > 0:
-        endpoint = endpoints.wait_until_running(model, version, timeout)
+        endpoint = endpoints.wait_until_running(endpoint["modelName"], endpoint["modelVersion"], timeout)
     typer.echo(endpoint["invocationsUrl"])
 
 

@@ -1,4 +1,4 @@
-"""`submarine list|get|delete|create` of environments, templates, models, endpoints and notebooks."""
+"""`submarine list|get|delete|create` of environments, templates, endpoints and notebooks."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ def read(file: Path) -> Any:
         raise Problem(f"{file} cannot be read: {failure}") from failure
 
 
-def _list(
+def print_list(
     path: str, title: str, columns: Sequence[str], row: Callable[[dict[str, Any]], Sequence[Any]], form: Format
 ) -> None:
+    """Print what a path of the API lists, a row for each."""
     found = connect().call("GET", path)
     if form is Format.TABLE:
         output.table(title, columns, map(row, found))
@@ -60,7 +61,6 @@ def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer,
     _attempts(list_app)
     _environments(list_app, get_app, delete_app, create_app)
     _templates(list_app, get_app, delete_app, create_app)
-    _models(list_app, get_app, delete_app)
     _endpoints(list_app, get_app, delete_app, create_app)
     _traffic(list_app, get_app, delete_app, create_app)
     _notebooks(list_app, get_app, delete_app, create_app)
@@ -69,7 +69,7 @@ def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer,
     def list_deletion(form: Output = Format.TABLE) -> None:
         """List the last hundred deletions, and who made them."""
         columns = ("Time", "Kind", "Id", "Name", "By")
-        _list(
+        print_list(
             "/api/v1/deletion", "List of Deletions", columns,
             lambda d: (d["time"], d["kind"], d["id"], d["name"], d["by"]), form,
         )  # fmt: skip
@@ -81,7 +81,7 @@ def _attempts(list_app: typer.Typer) -> None:
         """List an experiment's attempts, the first one first."""
         from submarine_ray.spec.experiment import ExperimentStatus
 
-        _list(
+        print_list(
             f"{resource_path('experiment', id)}/attempts", "List of Attempts",
             ("Attempt", "Status", "Running Time", "Finished Time", "Message"),
             lambda a: (a["attempt"], ExperimentStatus.seen_of(a), a["runningTime"], a["finishedTime"], a["message"]),
@@ -95,7 +95,7 @@ def _environments(
     @list_app.command("environment")
     def list_environment(form: Output = Format.TABLE) -> None:
         """List environments."""
-        _list(
+        print_list(
             "/api/v1/environment", "List of Environments", ("Name", "Id", "dockerImage"),
             lambda e: (e["environmentSpec"]["name"], e["environmentId"], e["environmentSpec"]["dockerImage"]), form,
         )  # fmt: skip
@@ -122,7 +122,7 @@ def _templates(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
     @list_app.command("template")
     def list_template(form: Output = Format.TABLE) -> None:
         """List templates."""
-        _list("/api/v1/template", "List of Templates", ("Name", "Author", "Parameters", "Description"), _row, form)
+        print_list("/api/v1/template", "List of Templates", ("Name", "Author", "Parameters", "Description"), _row, form)
 
     def _row(template: dict[str, Any]) -> Sequence[Any]:
         spec = template["experimentTemplateSpec"]
@@ -147,36 +147,11 @@ def _templates(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
         typer.echo(connect().call("POST", "/api/v1/template", json=read(file))["experimentTemplateSpec"]["name"])
 
 
-def _models(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer) -> None:
-    @list_app.command("model")
-    def list_model(form: Output = Format.TABLE) -> None:
-        """List registered models."""
-        _list(
-            "/api/v1/registered-model", "List of Models", ("Name", "Tags", "Last Updated Time", "Description"),
-            lambda m: (m["name"], ",".join(m["tags"]), m["lastUpdatedTime"], m["description"]), form,
-        )  # fmt: skip
-
-    @get_app.command("model")
-    def get_model(name: str, form: Output = Format.TABLE) -> None:
-        """Show a registered model and its versions."""
-        service = connect()
-        found = service.call("GET", resource_path("registered-model", name))
-        found["versions"] = service.call("GET", resource_path("model-version", name))
-        output.show(f"Model(name = {name} )", found, form)
-
-    @delete_app.command("model")
-    def delete_model(name: str, wait: Wait = False) -> None:
-        """Delete a registered model with its versions."""
-        connect().call("DELETE", resource_path("registered-model", name))
-        if wait:
-            typer.echo(f"Model(name = {name} ) deleted")
-
-
 def _endpoints(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
     @list_app.command("serve")
     def list_serve(form: Output = Format.TABLE) -> None:
         """List endpoints."""
-        _list(
+        print_list(
             "/api/v1/serve", "List of Endpoints", ("Model", "Version", "Status", "Url"),
             lambda e: (e["modelName"], e["modelVersion"], e["status"], e["invocationsUrl"]), form,
         )  # fmt: skip
@@ -189,9 +164,16 @@ def _endpoints(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
         _show(f"{resource_path('serve', model)}/{version}", f"Serve(model = {model}, version = {version} )", form)
 
     @create_app.command("serve")
-    def create_serve(model: str, version: int) -> None:
+    def create_serve(
+        model: Annotated[str, typer.Argument(help="the model; or NAME@ALIAS, or models:/NAME@ALIAS")],
+        version: Annotated[str | None, typer.Argument(help="its number, or an alias")] = None,
+    ) -> None:
         """Serve a model version."""
-        body = {"modelName": model, "modelVersion": version}
+        from submarine_ray.cli.models import reference
+
+        which = reference(model, version)
+        named = {"modelAlias": which.alias} if which.alias else {"modelVersion": which.version}
+        body = {"modelName": which.name, **named}
         output.document(connect().call("POST", "/api/v1/serve", json=body), Format.JSON)
 
     @delete_app.command("serve")
@@ -206,7 +188,7 @@ def _traffic(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Type
     @list_app.command("traffic")
     def list_traffic(form: Output = Format.TABLE) -> None:
         """List the shared URLs of models whose requests are split between versions."""
-        _list("/api/v1/serve/traffic", "Shared URLs", traffic.COLUMNS, traffic.row, form)
+        print_list("/api/v1/serve/traffic", "Shared URLs", traffic.COLUMNS, traffic.row, form)
 
     @get_app.command("traffic")
     def get_traffic(model: str, form: Output = Format.TABLE) -> None:
@@ -239,7 +221,7 @@ def _notebooks(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Ty
         """List notebooks."""
         from urllib.parse import quote
 
-        _list(
+        print_list(
             f"/api/v1/notebook?id={quote(owner, safe='')}" if owner else "/api/v1/notebook",
             "List of Notebooks", ("Name", "ID", "Environment", "Resources", "Status"),
             lambda n: (n["name"], n["notebookId"], n["spec"]["environment"]["name"],

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from submarine_ray.client.errors import EndpointFailed
 from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
 from submarine_ray.client.torch_models import load_pyfunc
+from submarine_ray.spec.references import model_reference
 from submarine_ray.spec.serving import EndpointStatus
 
 SERVE_SECONDS = 180.0
@@ -67,6 +68,22 @@ class ModelClient:
         body = {"name": name, "experimentId": experiment_id, **more}
         return dict(self.service.call("POST", _VERSIONS, json=body, params={"baseDir": base_dir} if base_dir else {}))
 
+    def list_aliases(self, name: str) -> dict[str, int]:
+        """Return the version that each alias of a model names."""
+        return dict(self.get_model(name).get("aliases", {}))
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Name a version, such as `champion`. An alias that names another version is moved. Endpoints keep theirs."""
+        self.service.call("PUT", _alias(name, alias), json={"version": version})
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Remove an alias; its version stays."""
+        self.service.call("DELETE", _alias(name, alias))
+
+    def get_version_by_alias(self, name: str, alias: str) -> dict[str, Any]:
+        """Return the version that an alias names."""
+        return dict(self.service.call("GET", _alias(name, alias)))
+
     def list_versions(self, name: str) -> list[dict[str, Any]]:
         """Return a model's versions."""
         return list(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}"))
@@ -91,16 +108,25 @@ class ModelClient:
         """Delete a version. Refused while it is served or in Production."""
         self.service.call("DELETE", f"{_VERSIONS}/{quote(name, safe='')}/{version}")
 
-    def load_model(self, name: str, version: int) -> Any:
-        """Load the model as MLflow's pyfunc in this process. Formats other than `pt2` may run code."""
+    def load_model(self, name: str, version: int | str | None = None) -> Any:
+        """Load the model as MLflow's pyfunc in this process. Formats other than `pt2` may run code.
+
+        Args:
+            name: the model; without a version, `NAME@ALIAS` or `models:/NAME@ALIAS`.
+            version: its number, or an alias.
+        """
         import mlflow
 
         mlflow.set_tracking_uri(f"{self.service.host}/mlflow")
-        return load_pyfunc(f"models:/{name}/{version}")
+        return load_pyfunc(model_reference(name, version).uri)
 
     def _tag(self, method: str, name: str, tag: str, version: int | None) -> None:
         base, which = (_MODELS, {}) if version is None else (_VERSIONS, {"version": str(version)})
         self.service.call(method, f"{base}/tag", params={"name": name, "tag": tag, **which})
+
+
+def _alias(name: str, alias: str) -> str:
+    return f"{_MODELS}/{quote(name, safe='')}/alias/{quote(alias, safe='')}"
 
 
 class ServeClient:
@@ -109,16 +135,20 @@ class ServeClient:
     def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
         self.service = Service(host, token, patience)
 
-    def create_serve(self, model_name: str, model_version: int, async_req: bool = False, **more: Any) -> Any:
+    def create_serve(
+        self, model_name: str, model_version: int | str | None = None, async_req: bool = False, **more: Any
+    ) -> Any:
         """Create an endpoint; its `url` answers once its `status` is Running.
 
         Args:
-            model_name: a registered model.
-            model_version: which of its versions.
+            model_name: a registered model; without a version, `NAME@ALIAS` or `models:/NAME@ALIAS`.
+            model_version: which of its versions: its number, or an alias, whose version is served as it is now.
             async_req: answer at once with an AsyncResult, whose `.get()` has the endpoint.
             more: `replicas`, `resources`, `cluster`.
         """
-        body = {"modelName": model_name, "modelVersion": model_version, **more}
+        which = model_reference(model_name, model_version)
+        named = {"modelAlias": which.alias} if which.alias else {"modelVersion": which.version}
+        body = {"modelName": which.name, **named, **more}
 
         def create() -> dict[str, Any]:
             return dict(self.service.call("POST", _SERVE, json=body))

@@ -37,6 +37,7 @@ _PARAMETERS = {
     "cloneOf": "The experiment whose secrets replace `**********` in the body.",
     "state": "Only those in this state: like status, except that a stopped experiment is Stopped and not Failed.",
     "tag": "A tag.",
+    "alias": "The alias, such as `champion`.",
     "filter": "A condition, for example `metrics.loss < 0.1 and tag = demo`.",
     "sort": "The field to sort by; with `-` before it the highest value comes first.",
     "columns": "`metrics.NAME` or `params.NAME`; give it several times for several columns.",

@@ -11,7 +11,13 @@ from submarine_ray.core.known import known_first
 from submarine_ray.models.service import ModelService
 from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, RegisteredModel
 from submarine_ray.spec.base import Version
-from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
+from submarine_ray.spec.models import (
+    ModelAliasSpec,
+    ModelVersionPatch,
+    ModelVersionSpec,
+    RegisteredModelPatch,
+    RegisteredModelSpec,
+)
 
 
 def router(models: ModelService) -> APIRouter:
@@ -26,6 +32,7 @@ def router(models: ModelService) -> APIRouter:
         return ok("Pong")
 
     _add_tags(routes, models)
+    _add_aliases(routes, models)
 
     @routes.post("/registered-model", summary="Register a model")
     def create(spec: RegisteredModelSpec) -> Reply[None]:
@@ -111,3 +118,19 @@ def _add_tags(routes: APIRouter, models: ModelService) -> None:
     def remove_version_tag(name: str, version: Version, tag: str) -> Reply[None]:
         models.tag_version(name, version, tag, False)
         return done("Delete a model version tag instance")
+
+
+def _add_aliases(routes: APIRouter, models: ModelService) -> None:
+    @routes.get("/registered-model/{name}/alias/{alias}", summary="Get the version that an alias names")
+    def get_alias(name: str, alias: str) -> Reply[ModelVersion]:
+        return ok(models.version(name, models.aliases.version(name, alias)))
+
+    @routes.put("/registered-model/{name}/alias/{alias}", summary="Name a version by an alias, or move the alias")
+    def set_alias(name: str, alias: str, spec: ModelAliasSpec) -> Reply[RegisteredModel]:
+        models.aliases.set(name, alias, spec.version)
+        return ok(models.get(name))
+
+    @routes.delete("/registered-model/{name}/alias/{alias}", summary="Remove an alias")
+    def remove_alias(name: str, alias: str) -> Reply[RegisteredModel]:
+        models.aliases.remove(name, alias)
+        return ok(models.get(name))

@@ -9,6 +9,7 @@ from pathlib import Path
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
 from submarine_ray.models import signatures, tags
+from submarine_ray.models.aliases import Aliases
 from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, RegisteredModel
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
@@ -44,6 +45,7 @@ class ModelService:
         self._tracking = tracking
         self._run_of = run_of
         self._served = served
+        self.aliases = Aliases(self._client)
 
     def create(self, spec: RegisteredModelSpec) -> None:
         """Raises AlreadyExists."""
@@ -113,10 +115,12 @@ class ModelService:
         return _version(made)
 
     def versions(self, name: str) -> list[ModelVersion]:
-        self.get(name)
-        client = self._client()
-        found = every(client.search_model_versions, f"name = '{name}'")
-        return sorted((_version(item) for item in found), key=lambda one: one.version)
+        aliases = self.aliases.all(name)
+        found = every(self._client().search_model_versions, f"name = '{name}'")
+        versions = sorted(map(_version, found), key=lambda one: one.version)
+        for one in versions:
+            one.aliases = [alias for alias, version in aliases.items() if version == one.version]
+        return versions
 
     def of_run(self, run_id: str) -> list[ModelVersion]:
         """The versions that were registered of what a run has saved."""
@@ -259,6 +263,7 @@ def _model(model: entities.RegisteredModel) -> RegisteredModel:
         last_updated_time=_time(model.last_updated_timestamp),
         description=model.description or None,
         tags=tags.of_mlflow(model.tags),
+        aliases={alias: int(version) for alias, version in sorted(model.aliases.items())},
     )
 
 
@@ -278,4 +283,5 @@ def _version(version: entities.ModelVersion) -> ModelVersion:
         dataset=kept.get(DATASET_TAG),
         description=version.description or None,
         tags=tags.of_mlflow(kept),
+        aliases=sorted(version.aliases),
     )

@@ -67,12 +67,13 @@ class ServingService:
         cluster = spec.cluster or self._clusters.default
         if cluster not in self._clusters.names():
             raise InvalidSpec(f"there is no cluster {cluster[:80]!r}", "cluster")
-        uri, path = self._models.location(spec.model_name, spec.model_version)
+        version = self._version(spec)
+        uri, path = self._models.location(spec.model_name, version)
         each = self._size(cluster, spec.resources)
         row = EndpointRow(
-            name=endpoint_name(spec.model_name, spec.model_version),
+            name=endpoint_name(spec.model_name, version),
             model_name=spec.model_name,
-            model_version=spec.model_version,
+            model_version=version,
             model_uri=path if self._clusters.capabilities(cluster).is_here else uri,
             cluster=cluster,
             replicas=spec.replicas,
@@ -93,24 +94,25 @@ class ServingService:
             else:
                 repository.change(session, present, row.replicas, each)
                 row = present
-        self._models.set_stage(spec.model_name, spec.model_version, "Production")
+        self._models.set_stage(spec.model_name, version, "Production")
         self._wake()
         return self._answer(row)
 
     def delete(self, spec: ServeSpec) -> None:
         """Raises NotFound; Conflict while it takes a share of its model's traffic."""
-        name = endpoint_name(spec.model_name, spec.model_version)
+        version = self._version(spec)
+        name = endpoint_name(spec.model_name, version)
         with self._database.session(write=True) as session:
             row = repository.living(session, name)
             if row is None:
-                raise _not_served(spec.model_name, spec.model_version)
+                raise _not_served(spec.model_name, version)
             traffic = repository.find_traffic(session, spec.model_name)
-            if traffic and spec.model_version in (applications.weights_of(traffic) or {}):
+            if traffic and version in (applications.weights_of(traffic) or {}):
                 raise Conflict(f"{name} takes a share of {spec.model_name}'s traffic; change the weights first.")
             repository.set_deleting(session, row)
             bury(session, DeletedKind.ENDPOINT, name)
         with contextlib.suppress(NotFound):  # the model may have been deleted before its endpoint
-            self._models.set_stage(spec.model_name, spec.model_version, "None")
+            self._models.set_stage(spec.model_name, version, "None")
         self._wake()
 
     def served(self, model_name: str) -> dict[int, str]:
@@ -251,6 +253,12 @@ class ServingService:
         if row is None:
             raise _not_served(model_name, model_version)
         return row
+
+    def _version(self, spec: ServeSpec) -> int:
+        """The version that is named, or that an alias names now. Raises NotFound."""
+        if spec.model_version is not None:
+            return spec.model_version
+        return self._models.aliases.version(spec.model_name, spec.model_alias or "")
 
     def _size(self, cluster: str, text: str | None) -> Resources:
         """What a replica gets that asks for `text`. Raises InvalidSpec, also where no node can ever hold it."""

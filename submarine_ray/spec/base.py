@@ -64,7 +64,8 @@ Text = Annotated[str, BeforeValidator(as_text, json_schema_input_type=str | int 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 NAME_LENGTH = 63  # of a Kubernetes label, where names end up
 MODEL_NAME_LENGTH = 128
-Version = Annotated[int, Field(ge=1, le=2**31 - 1)]  # of a registered model, as MLflow's database holds it
+MOST_VERSIONS = 2**31 - 1  # of a registered model, as MLflow's database holds it
+Version = Annotated[int, Field(ge=1, le=MOST_VERSIONS)]
 ENVIRONMENT_NAME_LENGTH = 128
 
 

@@ -72,6 +72,7 @@ EXAMPLES: dict[str, JsonObject] = {
     },
     "RegisteredModelSpec": {"name": "register", "description": "Digits", "tags": ["vision"]},
     "RegisteredModelPatch": {"name": "digits", "description": "Handwritten digits"},
+    "ModelAliasSpec": {"version": 3},
     "ModelVersionSpec": {
         "name": "register",
         "experimentId": "experiment-1655368052180-0001",

@@ -29,6 +29,13 @@ class RegisteredModelPatch(Document):
     """A new description."""
 
 
+class ModelAliasSpec(Document):
+    """Which version an alias names. An alias that names another version is moved."""
+
+    version: Version
+    """The version's number."""
+
+
 class ModelVersionSpec(Document):
     """A new version of a registered model, from a model that an experiment saved."""
 

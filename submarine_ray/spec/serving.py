@@ -18,8 +18,10 @@ class ServeSpec(Document):
     """Accepted for compatibility with Submarine; ignored."""
     model_name: ModelName
     """The registered model's name."""
-    model_version: Version
-    """The version to serve."""
+    model_version: Version | None = None
+    """The version to serve. It, or `modelAlias`, is required."""
+    model_alias: str | None = Field(default=None, max_length=255)
+    """An alias of the version to serve, such as `champion`. The endpoint keeps the version that the alias names now."""
     model_id: str | None = None
     """Accepted for compatibility with Submarine; ignored."""
     model_type: str | None = None
@@ -32,6 +34,12 @@ class ServeSpec(Document):
     """The resources of each process: `cpu=1,memory=2Gi,nvidia.com/gpu=1`. Each part is optional."""
     cluster: str | None = None
     """The cluster to run on; default: the service's default cluster."""
+
+    @model_validator(mode="after")
+    def _names_a_version(self) -> ServeSpec:
+        if (self.model_version is None) == (self.model_alias is None):
+            raise ValueError("say either modelVersion or modelAlias")
+        return self
 
 
 class EndpointPatch(Document):

@@ -92,6 +92,7 @@ class ModelVersion(Protocol):
 
     name: str
     version: str
+    aliases: Sequence[str]
     run_id: str | None
     source: str
     user_id: str | None
@@ -108,6 +109,7 @@ class RegisteredModel(Protocol):
     description: str | None
     tags: Mapping[str, str]
     latest_versions: Sequence[ModelVersion]
+    aliases: Mapping[str, str]
     creation_timestamp: int | None
     last_updated_timestamp: int | None
 
@@ -219,6 +221,10 @@ class Registry(Protocol):
     def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None: ...
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None: ...
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None: ...
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None: ...
 
 
 class Client(Runs, Registry, Protocol):

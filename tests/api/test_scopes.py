@@ -114,7 +114,7 @@ OPEN_TO_ALL = {
     ("GET", "/health"), ("GET", "/ready"), ("GET", "/api/v1/experiment/ping"), ("GET", "/api/v1/registered-model"),
     ("GET", "/api/v1/registered-model/{name}"), ("GET", "/api/v1/model-version/{name}"),
     ("GET", "/api/v1/model-version/{name}/{version}"), ("GET", "/api/v1/model-version/ping"), ("GET", "/api/v1/registered-model/ping"),
-    ("GET", "/api/v1/model-version/{name}/{version}/signature"),
+    ("GET", "/api/v1/model-version/{name}/{version}/signature"), ("GET", "/api/v1/registered-model/{name}/alias/{alias}"),
 }  # fmt: skip
 OPEN_TO_OWN = {
     ("GET", "/api/v1/experiment/{experiment_id}"), ("GET", "/api/v1/experiment/{experiment_id}/end"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import JsonValue
+from operator import not_
+
+from pydantic import Field, JsonValue
 
 from submarine_ray.spec.answers.base import Answer
 
@@ -20,6 +22,8 @@ class RegisteredModel(Answer):
     """A free-text description."""
     tags: list[str]
     """The model's tags."""
+    aliases: dict[str, int] = Field(default_factory=dict, exclude_if=not_)
+    """The version that each alias names; left out where there are none."""
 
 
 class ModelVersion(Answer):
@@ -51,6 +55,8 @@ class ModelVersion(Answer):
     """A free-text description."""
     tags: list[str]
     """The version's tags."""
+    aliases: list[str] = Field(default_factory=list, exclude_if=not_)
+    """The model's aliases that name this version; left out where there are none."""
 
 
 class ModelColumn(Answer):
