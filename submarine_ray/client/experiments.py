@@ -72,20 +72,50 @@ class ExperimentClient:
             columns: `metrics.NAME` or `params.NAME`; each row has their values as floats and strings in `values`.
             limit: the largest number of rows.
         """
+        return self._pages("table", {"filter": filter, "sort": sort}, columns, limit)
+
+    def _pages(self, path: str, asked: dict[str, Any], columns: Sequence[str], limit: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        asked: dict[str, Any] = {
-            "filter": filter,
-            "sort": sort,
-            "columns": [columns] if isinstance(columns, str) else list(columns),
-        }
+        asked = {**asked, "columns": [columns] if isinstance(columns, str) else list(columns)}
         size = min(limit, _TABLE_ROWS)
         while len(rows) < limit:
             page = {"page": len(rows) // size + 1, "pageSize": size}
-            found = self.service.call("GET", f"{_BASE}/table", params=asked | page)
+            found = self.service.call("GET", f"{_BASE}/{path}", params=asked | page)
             rows += found
             if len(found) < size:
                 break
         return rows[:limit]
+
+    def experiment_groups(
+        self, by: str, filter: str = "", sort: str = "", columns: Sequence[str] = (), limit: int = 1000
+    ) -> list[dict[str, Any]]:
+        """Return groups of experiments: how many there are, and the mean, least and greatest of what they logged.
+
+        Args:
+            by: the field that groups: `status`, `tag`, `owner`, `framework`, `cluster`, `name` or `params.NAME`.
+            filter: a condition, as of `experiment_table`.
+            sort: `by`, `created`, or a parameter or metric (then by its mean), with `-` the highest first; without it
+                the largest group comes first.
+            columns: `metrics.NAME` or `params.NAME`, summarized in each group's `values`.
+            limit: the largest number of groups.
+        """
+        asked = {"by": by, "filter": filter, "sort": sort}
+        return self._pages("groups", asked, columns, limit)
+
+    def change_experiments(
+        self, action: str, ids: Sequence[str] | None = None, filter: str | None = None, tag: str | None = None
+    ) -> dict[str, Any]:
+        """Change many experiments, and return how many were changed, skipped and failed.
+
+        Args:
+            action: `tag`, `untag`, `stop` or `delete`.
+            ids: the experiments; or
+            filter: a condition: all experiments that match it are changed, at most 10,000.
+            tag: the tag to add or to remove.
+        """
+        given = {"action": action, "ids": None if ids is None else list(ids), "filter": filter, "tag": tag}
+        body = {name: value for name, value in given.items() if value is not None}
+        return dict(self.service.call("PATCH", _BASE, json=body))
 
     def delete_experiment(self, id: str) -> dict[str, Any]:
         """Stop and delete an experiment; its registered models stay."""

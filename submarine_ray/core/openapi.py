@@ -41,6 +41,9 @@ _PARAMETERS = {
     "filter": "A condition, for example `metrics.loss < 0.1 and tag = demo`.",
     "sort": "The field to sort by; with `-` before it the highest value comes first.",
     "columns": "`metrics.NAME` or `params.NAME`; give it several times for several columns.",
+    "by": "The field to group by: status, tag, owner, framework, cluster, name or `params.NAME`.",
+    "shown": "The file's columns in their order: id, name, status, owner, framework, cluster, tags, created, started, "
+    "finished, duration (seconds), `metrics.NAME` or `params.NAME`; without it all but the duration, then `columns`.",
     "contains": "A part of the name; the case of letters does not matter.",
     "submission": "The attempt's submission id.",
     "run_id": "MLflow's id of the run.",

@@ -18,7 +18,7 @@ from submarine_ray.core.errors import NotFound
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
 from submarine_ray.experiments import export, log_parts, logs
-from submarine_ray.experiments.listing import read_query
+from submarine_ray.experiments.listing import read_grouping, read_query
 from submarine_ray.experiments.log_parts import MOST_LINES, Window
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.answers.base import NumberedPage, Page
@@ -32,7 +32,9 @@ from submarine_ray.spec.answers.experiments import (
     Param,
     Trial,
 )
+from submarine_ray.spec.answers.groups import ExperimentGroup
 from submarine_ray.spec.answers.provenance import Provenance
+from submarine_ray.spec.bulk import BulkChange, BulkResult
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.expressions import MAX_LENGTH, MAX_SORT
 from submarine_ray.spec.ledger import Beginning
@@ -98,10 +100,29 @@ def router(experiments: ExperimentService) -> APIRouter:
         return ok(rows, attributes=NumberedPage(total=total, page=page, page_size=page_size))
 
     @routes.get("/table.csv", summary="Download a table of experiments", response_class=StreamingResponse)
-    def table_csv(filter: FilterText = "", sort: SortText = "", columns: Columns = ()) -> Response:
-        lines = export.lines(experiments.table, read_query(filter, sort, columns))
+    def table_csv(filter: FilterText = "", sort: SortText = "", columns: Columns = (), shown: Columns = ()) -> Response:
+        query = read_query(filter, sort, export.logged(shown) if shown else columns)
+        lines = export.lines(experiments.table, query, shown)
         name = {"Content-Disposition": 'attachment; filename="experiments.csv"'}
         return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=NO_SNIFFING | name)
+
+    @routes.get("/groups", summary="List groups of experiments, with what they logged in numbers")
+    def groups(
+        by: Annotated[str, Query(max_length=MAX_SORT)],
+        filter: FilterText = "",
+        sort: SortText = "",
+        columns: Columns = (),
+        page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1,
+        page_size: Annotated[int, Query(alias="pageSize", ge=1, le=MAX_LIMIT)] = 50,
+    ) -> Reply[list[ExperimentGroup]]:
+        query, field = read_query(filter, sort, columns), read_grouping(by)
+        rows, total = experiments.groups.page(query, field, page, page_size)
+        return ok(rows, attributes=NumberedPage(total=total, page=page, page_size=page_size))
+
+    @routes.patch("", summary="Tag, stop or delete many experiments")
+    def bulk(change: BulkChange) -> Reply[BulkResult]:
+        query = read_query(change.filter, "", ()) if change.filter else None
+        return ok(experiments.bulk.change(change, query))
 
     @routes.get("/field", summary="List the names of parameters and metrics")
     def fields(contains: Annotated[str, Query(max_length=250)] = "") -> Reply[list[str]]:

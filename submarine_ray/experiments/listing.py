@@ -20,6 +20,7 @@ from submarine_ray.experiments.values.tables import ValueRow
 from submarine_ray.spec.answers.experiments import ExperimentTableRow
 from submarine_ray.spec.expressions import Field, FieldKind, Sort, WrongExpression
 from submarine_ray.spec.filters import TableQuery
+from submarine_ray.spec.groups import read_group
 
 MOST_FIELDS = 1_000
 Rows = Select[ExperimentRow]
@@ -80,6 +81,14 @@ def read_query(filter: str, sort: str, columns: Sequence[str]) -> TableQuery:
         return TableQuery.read(filter, sort, columns)
     except WrongExpression as failure:
         raise InvalidSpec(str(failure), failure.parameter) from failure
+
+
+def read_grouping(text: str) -> Field:
+    """The field by which a table is grouped, as users write it. Raises InvalidSpec."""
+    try:
+        return read_group(text)
+    except WrongExpression as failure:
+        raise InvalidSpec(str(failure), "by") from failure
 
 
 def _page(session: Session, query: TableQuery, offset: int, limit: int) -> list[ExperimentRow]:

@@ -24,6 +24,8 @@ from submarine_ray.core.masking import restored
 from submarine_ray.core.paging import Cursor, split
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import answers, edits, logs, repository, tried
+from submarine_ray.experiments.bulk import BulkChanges
+from submarine_ray.experiments.grouping import ExperimentGroups
 from submarine_ray.experiments.ledger import Ledger
 from submarine_ray.experiments.listing import ExperimentTable
 from submarine_ray.experiments.log_service import LogService
@@ -74,6 +76,8 @@ class ExperimentService(Line):
         self.attempts = AttemptService(database, self._row)
         self.logs = LogService(self._row, self.attempts.find, clusters, tracking, spools)
         self.table = ExperimentTable(database)
+        self.groups = ExperimentGroups(database)
+        self.bulk = BulkChanges(self.table, self.tag, self.stop, self.delete)
         self.results = ResultService(self.attempts.find, tracking)
         self.provenance = ProvenanceService(database, self.attempts.find)
         clusters.add_user(self)

@@ -80,6 +80,7 @@ EXAMPLES: dict[str, JsonObject] = {
         "dataset": "mnist",
         "tags": ["cnn"],
     },
+    "BulkChange": {"action": "tag", "tag": "diverged", "filter": "metrics.loss > 10 and age < 1d"},
     "NewSaved": {
         "name": "Low loss",
         "document": {"filter": "metrics.loss < 0.1", "sort": "metrics.loss", "column": ["status", "metrics.loss"]},

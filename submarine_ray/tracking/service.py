@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from submarine_ray.spec.tags import (
     run_tags,
 )
 from submarine_ray.spec.trials import TrialState
-from submarine_ray.tracking import artifacts, curves, families, tensorboard, trials
+from submarine_ray.tracking import artifacts, best, curves, families, tensorboard, trials
 from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.entities import ArtifactStore, Client, MetricPoint, Run
 from submarine_ray.tracking.failures import translated, translating
@@ -201,6 +201,10 @@ class TrackingService:
     def latest(self, runs: Collection[str]) -> list[curves.Latest]:
         """The last value of each metric of some runs."""
         return curves.latest(self._tables(), runs)
+
+    def best_trials(self, sweeps: Mapping[str, best.Objective]) -> dict[str, str]:
+        """The run of the best trial of each sweep that has one, by the sweep's own run."""
+        return best.trials(self._tables(), sweeps)
 
     def logged_params(self, runs: Collection[str]) -> list[tuple[str, str, str]]:
         """(run, name, value) of each parameter of some runs."""

@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 from submarine_ray.core.database import Database
 from submarine_ray.experiments import export
 from submarine_ray.experiments import repository as experiments
+from submarine_ray.experiments.grouping import ExperimentGroups
 from submarine_ray.experiments.listing import ExperimentTable
 from submarine_ray.experiments.values import repository
 from submarine_ray.experiments.values.repository import Value
 from submarine_ray.spec import expressions, numbers
 from submarine_ray.spec.expressions import FieldKind, WrongExpression
 from submarine_ray.spec.filters import TableQuery
+from submarine_ray.spec.groups import read_group
 from tests.db.test_repository import row
 
 pytestmark = pytest.mark.db
@@ -142,6 +144,34 @@ def test_sort_orders_and_pages(table: ExperimentTable) -> None:
             paged = [id for number in (1, 2, 3, 4, 5) for id in ids(table, sort=sort, number=number, size=size)]
             assert paged == found, (sort, size)
     assert ids(table, "tag = demo", "-metrics.loss") == ["e-1", "e-2"]
+
+
+def test_groups(database: Database, table: ExperimentTable) -> None:
+    groups = ExperimentGroups(database)
+
+    def found(by: str, sort: str = "", text: str = "") -> list[tuple[object, int]]:
+        query = TableQuery.read(text, sort, ["loss"])
+        rows, total = groups.page(query, read_group(by), 1, 10)
+        assert total == len(rows)
+        for one in rows:
+            assert len(ids(table, f"{text} and {one.filter}" if text else one.filter or "")) == one.count, one
+        return [(one.value, one.count) for one in rows]
+
+    assert found("tag") == [("demo", 2), (None, 2), ("old", 1)]
+    assert found("status") == [("Accepted", 2), ("Failed", 1), ("Stopped", 1)]
+    assert found("owner", "-owner") == [("ben", 1), ("anna", 1), (None, 2)]
+    assert found("owner", "loss") == [("ben", 1), ("anna", 1), (None, 2)]
+    assert found("params.lr", "-lr") == [(0.1, 1), (0.001, 1), ("auto", 1), (None, 1)]
+    assert found("params.lr", "-created") == [(None, 1), ("auto", 1), (0.001, 1), (0.1, 1)]
+    assert found("lr", text="tag = demo") == [(0.001, 1), (0.1, 1)]
+    with database.session(write=True) as session:
+        store(session, "e-1", {"seed": "12345678901234567"}, {})
+        store(session, "e-2", {"seed": "12345678901234568"}, {})  # the same float
+        store(session, "e-3", {"seed": "0.10"}, {})
+        store(session, "e-4", {"seed": "1e-1"}, {})
+    assert found("params.seed", "seed") == [(0.1, 2), ("12345678901234567", 1), ("12345678901234568", 1)]
+    means = groups.page(TableQuery.read(columns=["loss"]), read_group("framework"), 1, 10)[0][0].values
+    assert means == {}  # what was logged before is replaced
 
 
 def test_values_of_columns(database: Database, table: ExperimentTable) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -37,6 +37,9 @@ class Logged:
 
     def marks(self, runs: Collection[str]) -> dict[str, tuple[int, int]]:
         return {run: (1, 1) for run in runs if run not in self.silent}
+
+    def best_trials(self, sweeps: Mapping[str, object]) -> dict[str, str]:
+        return {}
 
     def logged_params(self, runs: Collection[str]) -> list[tuple[str, str, str]]:
         meanwhile, self.meanwhile = self.meanwhile, lambda: None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from submarine_ray.core.errors import SecretLost
+from submarine_ray.core.sealed import Kept
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.values.tables import ValueLookRow, ValueNameRow, ValueRow
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.expressions import Field, FieldKind, is_label
+from submarine_ray.spec.json_types import object_at, text_at
+from submarine_ray.tracking.best import Objective
 
 # Names in one statement: SQLite takes 32,766 parameters, and each name has two.
 AT_ONCE = 5_000
@@ -84,6 +89,21 @@ def _due(session: Session, ids: Collection[str], lock: bool = False) -> list[Due
     ).where(*alive)
     rows = session.execute(query.order_by(ExperimentRow.id).with_for_update() if lock else query)
     return [Due(id, run, at, archived and status in ExperimentStatus.ENDED) for id, run, at, archived, status in rows]
+
+
+def objectives(session: Session, ids: Collection[str]) -> dict[str, Objective]:
+    """What the sweeps among some experiments optimize."""
+    rows = session.execute(select(ExperimentRow.id, ExperimentRow.spec).where(ExperimentRow.id.in_(ids)))
+    return {id: found for id, spec in rows if (found := _objective(spec))}
+
+
+def _objective(spec: Kept) -> Objective | None:
+    try:
+        tune = object_at(json.loads(spec.text), "tune")
+    except (ValueError, SecretLost):  # what cannot be read is shown as an experiment without trials
+        return None
+    metric, mode = text_at(tune, "metric"), text_at(tune, "mode")
+    return Objective(metric, mode) if metric else None
 
 
 def is_due(session: Session, now_ms: int) -> bool:

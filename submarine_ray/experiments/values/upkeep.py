@@ -14,6 +14,7 @@ from submarine_ray.experiments.values.repository import Due, Name, Value
 from submarine_ray.experiments.values.tables import TEXT_LENGTH
 from submarine_ray.spec import expressions, numbers
 from submarine_ray.spec.expressions import FieldKind
+from submarine_ray.tracking.best import Objective
 from submarine_ray.tracking.curves import Mark
 from submarine_ray.tracking.service import TrackingService
 
@@ -35,6 +36,7 @@ class ValueUpkeep:
         self._database = database
         self._tracking = tracking
         self._marks: dict[str, Mark | None] = {}  # of runs that were read
+        self._optimized: dict[str, Objective | None] = {}  # by sweeps, of runs that were seen
 
     def tick(self) -> float:
         """The seconds until the next look."""
@@ -56,14 +58,28 @@ class ValueUpkeep:
         """Store what is new of some experiments, and say when to look next."""
         runs = {one.run_id: one for one in due if one.run_id}
         marks = self._tracking.marks(list(runs))
-        changed = [run for run, one in runs.items() if one.is_final or not self._is_read(run, marks.get(run))]
-        read = self._read(changed)
+        best = self._tracking.best_trials(self._objectives(list(runs.values())))
+        changed = [
+            run for run, one in runs.items() if one.is_final or run in best or not self._is_read(run, marks.get(run))
+        ]
+        read = self._read(changed, best)
         found = {runs[run].experiment_id: values for run, values in read.items()}
         found |= {one.experiment_id: {} for one in due if not one.run_id}  # what an earlier attempt logged is no more
         for portion in _portions(due, found):
             self._store(portion, found)
         for run in changed:
             self._note(runs[run], marks.get(run))
+
+    def _objectives(self, due: Sequence[Due]) -> dict[str, Objective]:
+        """What the sweeps among some experiments optimize, by their runs. A run's spec stays what it is."""
+        if new := [one for one in due if one.run_id not in self._optimized]:
+            with self._database.session() as session:
+                found = repository.objectives(session, [one.experiment_id for one in new])
+            self._optimized |= {str(one.run_id): found.get(one.experiment_id) for one in new}
+        asked = {one.run_id: self._optimized[one.run_id] for one in due if one.run_id}
+        while len(self._optimized) > MOST_MARKS:
+            del self._optimized[next(iter(self._optimized))]
+        return {run: objective for run, objective in asked.items() if objective}
 
     def _store(self, due: Sequence[Due], found: Mapping[str, Mapping[Name, Value]]) -> None:
         now = now_ms()
@@ -89,15 +105,17 @@ class ValueUpkeep:
         while len(self._marks) > MOST_MARKS:  # of runs that another service saw ending
             del self._marks[next(iter(self._marks))]
 
-    def _read(self, runs: Collection[str]) -> dict[str, dict[Name, Value]]:
-        """What some runs have logged."""
-        found: dict[str, dict[Name, Value]] = {run: {} for run in runs}
-        for run, key, text in self._tracking.logged_params(runs):
+    def _read(self, runs: Collection[str], best: Mapping[str, str]) -> dict[str, dict[Name, Value]]:
+        """What some runs have logged; of a sweep's run, what its best trial has logged too."""
+        of = {run: best[run] for run in runs if run in best}
+        every = [*runs, *of.values()]
+        found: dict[str, dict[Name, Value]] = {run: {} for run in every}
+        for run, key, text in self._tracking.logged_params(every):
             found[run][FieldKind.PARAM, _name(key)] = Value(expressions.number(text), text[:TEXT_LENGTH])
-        for one in self._tracking.latest(runs):
+        for one in self._tracking.latest(every):
             text = str(numbers.to_json(one.value))
             found[one.run][FieldKind.METRIC, _name(one.key)] = Value(expressions.number(text), text)
-        return {run: _most_telling(values) for run, values in found.items()}
+        return {run: _most_telling(found[run] | found.get(of.get(run, ""), {})) for run in runs}
 
 
 def _portions(due: Sequence[Due], found: Mapping[str, Mapping[Name, Value]]) -> Iterator[list[Due]]:

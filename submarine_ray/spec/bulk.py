@@ -1,0 +1,69 @@
+"""Changes of many experiments at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from submarine_ray.spec.answers.base import Answer
+from submarine_ray.spec.base import Document
+from submarine_ray.spec.experiment import Tag
+from submarine_ray.spec.expressions import MAX_LENGTH
+
+MOST = 10_000
+
+
+class BulkAction(StrEnum):
+    """What is done to each experiment."""
+
+    TAG = "tag"
+    UNTAG = "untag"
+    STOP = "stop"
+    DELETE = "delete"
+
+
+class BulkChange(Document):
+    """A change of many experiments: of those with these ids, or of all that match a filter."""
+
+    action: BulkAction
+    """`tag`, `untag`, `stop` or `delete`."""
+    tag: Tag | None = None
+    """The tag to add or to remove."""
+    ids: list[Annotated[str, Field(max_length=64)]] | None = Field(default=None, max_length=MOST)
+    """The experiments' ids; at most 10,000."""
+    filter: str | None = Field(default=None, max_length=MAX_LENGTH)
+    """A condition, for example `metrics.loss > 10 and tag = demo`; all experiments that match it are changed."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.ids is None) == (self.filter is None):
+            raise ValueError("give either ids or a filter")
+        if self.filter is not None and not self.filter.strip():
+            raise ValueError("an empty filter would change every experiment; write `age > 0s` if that is what you want")
+        if (self.tag is not None) != (self.action in (BulkAction.TAG, BulkAction.UNTAG)):
+            raise ValueError("give a tag with the actions tag and untag, and with no other")
+        return self
+
+
+class BulkFailure(Answer):
+    """An experiment that was not changed."""
+
+    experiment_id: str
+    """The experiment's id."""
+    message: str
+    """Why it was not."""
+
+
+class BulkResult(Answer):
+    """What became of a change of many experiments."""
+
+    changed: int
+    """How many were changed, those that had the tag, or did not have it, already among them."""
+    skipped: int
+    """How many had ended already, and were not stopped."""
+    failures: list[BulkFailure]
+    """The first hundred that could not be changed."""
+    failed: int
+    """How many could not be changed."""
