@@ -131,7 +131,11 @@ class Platform:
         )
         self.templates = TemplateService(self.database, self.experiments)
         self.models = ModelService(
-            self.tracking, self.experiments.results.run_id, lambda name: self.serving.served(name), self.tombstones
+            self.tracking,
+            self.experiments.results.run_id,
+            lambda name: self.serving.served(name),
+            self.tombstones,
+            self.experiments.provenance.of_run,
         )
         meter = Meter(self.database, self.clusters)
         self.serving = ServingService(

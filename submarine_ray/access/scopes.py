@@ -28,6 +28,8 @@ _BATCH = re.compile(r"/api/v1/run/(?P<run>[^/]+)/batch")
 _BEGIN = re.compile(r"/api/v1/(?:experiment|notebook)/(?P<id>[^/]+)/begin")
 _OF_RUNNERS = re.compile(r"/api/v1/experiment/(?P<id>[^/]+)/(?:begin|provenance)")
 _REGISTRY = re.compile(r"/api/v1/(?:registered-model|model-version)(?:/.*)?")
+# What other experiments have logged.
+_OF_OTHERS = ("/details", "/lineage")
 _PACKAGE = "/api/v1/package/"
 _MODEL_VERSION = "/api/v1/model-version"
 # Administrators' things; and pages in which a token has no place: browsers bring a session.
@@ -133,7 +135,7 @@ def _may_read(attempt: Attempt, path: str) -> bool:
         return found["id"] == attempt.experiment_id
     if path.startswith(_PACKAGE):
         return attempt.package is not None and path == f"{_PACKAGE}{attempt.package}"
-    return _REGISTRY.fullmatch(path) is not None
+    return _REGISTRY.fullmatch(path) is not None and not path.endswith(_OF_OTHERS)
 
 
 def _ticket(principal: Principal, asked: Asked) -> None:

@@ -79,7 +79,11 @@ def _versions(list_app: typer.Typer, get_app: typer.Typer) -> None:
             if which.alias
             else f"{resource_path('model-version', which.name)}/{which.version}"
         )
-        found = connect().call("GET", path)
+        service = connect()
+        found = service.call("GET", path)
+        version_path = f"{resource_path('model-version', which.name)}/{found['version']}"
+        for part in ("details", "lineage"):
+            found |= service.call("GET", f"{version_path}/{part}")
         output.show(f"Version(model = {which.name}, version = {found['version']} )", found, form)
 
 

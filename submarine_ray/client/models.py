@@ -96,6 +96,14 @@ class ModelClient:
         """Return a version's inputs and outputs, and an example request."""
         return dict(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}/{version}/signature"))
 
+    def get_details(self, name: str, version: int) -> dict[str, Any]:
+        """Return the metrics and parameters of the run that saved a version, and its size, flavors and packages."""
+        return dict(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}/{version}/details"))
+
+    def get_lineage(self, name: str, version: int) -> dict[str, Any]:
+        """Return a version's experiment, commit and datasets, the endpoint that serves it, and who used it."""
+        return dict(self.service.call("GET", f"{_VERSIONS}/{quote(name, safe='')}/{version}/lineage"))
+
     def update_version(self, name: str, version: int, **changes: Any) -> None:
         """Change `description`, `currentStage` or `dataset` of a version."""
         self.service.call("PATCH", _VERSIONS, json={"name": name, "version": version, **changes})

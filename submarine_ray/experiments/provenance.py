@@ -51,6 +51,12 @@ class ProvenanceService:
             told = provenance_rows.read(session, [row.submission_id])
         return _provenance(row, told.get(row.submission_id))
 
+    def of_run(self, experiment_id: str, run_id: str) -> Provenance:
+        """What the attempt ran with that has an MLflow run; the current one if none has. Raises NotFound."""
+        with self._database.session() as session:
+            earlier = repository.earlier_attempts(session, experiment_id)
+        return self.get(experiment_id, next((one.attempt for one in earlier if one.run_id == run_id), None))
+
     def several(self, experiment_ids: Sequence[str]) -> dict[str, Provenance]:
         """What the current attempts of some experiments run with; those that are not there have none."""
         with self._database.session() as session:

@@ -9,7 +9,13 @@ from fastapi import APIRouter, Query
 from submarine_ray.core.envelope import Reply, done, ok
 from submarine_ray.core.known import known_first
 from submarine_ray.models.service import ModelService
-from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, RegisteredModel
+from submarine_ray.spec.answers.models import (
+    ModelLineage,
+    ModelSignature,
+    ModelVersion,
+    ModelVersionDetails,
+    RegisteredModel,
+)
 from submarine_ray.spec.base import Version
 from submarine_ray.spec.models import (
     ModelAliasSpec,
@@ -87,6 +93,17 @@ def router(models: ModelService) -> APIRouter:
     @routes.get("/model-version/{name}/{version}", summary="Get a version")
     def version(name: str, version: Version) -> Reply[ModelVersion]:
         return ok(models.version(name, version), "Get the model version instance")
+
+    @routes.get("/model-version/{name}/{version}/details", summary="Get the results and the files of a version")
+    def details(name: str, version: Version) -> Reply[ModelVersionDetails]:
+        (found,) = models.details(name, [models.version(name, version).version])
+        return ok(found)
+
+    @routes.get(
+        "/model-version/{name}/{version}/lineage", summary="Get where a version comes from and where it is used"
+    )
+    def lineage(name: str, version: Version) -> Reply[ModelLineage]:
+        return ok(models.lineage(name, version))
 
     @routes.delete("/model-version/{name}/{version}", summary="Delete a version")
     def delete_version(name: str, version: Version) -> Reply[None]:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from submarine_ray.access.acting import acting
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
 from submarine_ray.models import signatures, tags
 from submarine_ray.models.aliases import Aliases
-from submarine_ray.spec.answers.models import ModelSignature, ModelVersion, RegisteredModel
+from submarine_ray.models.details import Details, Ran, Text
+from submarine_ray.spec.answers.models import (
+    ModelLineage,
+    ModelSignature,
+    ModelVersion,
+    ModelVersionDetails,
+    RegisteredModel,
+)
 from submarine_ray.spec.deletions import DeletedKind
 from submarine_ray.spec.models import ModelVersionPatch, ModelVersionSpec, RegisteredModelPatch, RegisteredModelSpec
-from submarine_ray.spec.tags import DATASET_TAG, EXPERIMENT_TAG, MODEL_ID_TAG, MODEL_TYPE_TAG, STAGE_TAG, TRIAL_TAG
+from submarine_ray.spec.references import SCHEME
+from submarine_ray.spec.tags import (
+    DATASET_TAG,
+    EXPERIMENT_TAG,
+    MODEL_ID_TAG,
+    MODEL_TYPE_TAG,
+    STAGE_TAG,
+    TRIAL_TAG,
+    USER_TAG,
+)
 from submarine_ray.tracking import entities
 from submarine_ray.tracking.entities import Client
 from submarine_ray.tracking.failures import translated
@@ -31,7 +48,7 @@ STAGES = {
 
 class ModelService:
     """`run_of` answers the MLflow run of an experiment's attempt, and raises NotFound; `served` the endpoints that a
-    model has.
+    model has; `ran` what the attempt of an experiment that has a run ran with.
     """
 
     def __init__(
@@ -40,12 +57,14 @@ class ModelService:
         run_of: Callable[[str, int | None, str | None], str],
         served: Callable[[str], dict[int, str]],
         tombstones: Tombstones,
+        ran: Ran,
     ) -> None:
         self._tombstones = tombstones
         self._tracking = tracking
         self._run_of = run_of
         self._served = served
         self.aliases = Aliases(self._client)
+        self._details = Details(tracking, ran)
 
     def create(self, spec: RegisteredModelSpec) -> None:
         """Raises AlreadyExists."""
@@ -103,6 +122,8 @@ class ModelService:
             kept[TRIAL_TAG] = spec.trial_id
         if spec.dataset:
             kept[DATASET_TAG] = spec.dataset
+        if user := spec.user_id or (who.name if (who := acting()) else None):
+            kept[USER_TAG] = user
         client = self._client()
         try:
             client.get_registered_model(spec.name)
@@ -141,19 +162,48 @@ class ModelService:
     def signature(self, name: str, version: int) -> ModelSignature:
         """What a version takes and gives, and an example of a request. Raises NotFound."""
         _, location = self.location(name, version)
+        with translated():
+            try:
+                return signatures.read(self._texts(location))
+            except (signatures.NotReadable, InvalidSpec) as failure:
+                raise Conflict(str(failure)) from failure
+
+    def details(self, name: str, versions: Sequence[int]) -> list[ModelVersionDetails]:
+        """The runs' results and the files of some versions; those that are not there are left out. Raises NotFound
+        for a model that is not there.
+        """
+        known = self._found(name)
+        wanted = [known[version] for version in versions if version in known]
+
+        def text_of(version: entities.ModelVersion) -> Text:
+            return self._texts(self.location(name, int(version.version))[1])
+
+        return self._details.read(wanted, text_of)
+
+    def lineage(self, name: str, version: int) -> ModelLineage:
+        """Where a version comes from, and where it went. Raises NotFound."""
+        found = self._client().get_model_version(name, str(version))
+        uri, saved = found.source or "", f"{SCHEME}m-"
+        model_id = uri.removeprefix(SCHEME) if uri.startswith(saved) else found.tags.get(MODEL_ID_TAG)
+        return self._details.lineage(found, model_id, self._served(name).get(version))
+
+    def _texts(self, location: str) -> Text:
+        """What reads the texts among a model's files, as far as they are not larger than is asked for."""
 
         def text(path: str, most: int) -> str | None:
             try:
                 with self._tracking.file(location, path) as file:
-                    return file.read_text() if file.stat().st_size <= most else None
+                    return file.read_text(errors="replace") if file.stat().st_size <= most else None
             except NotFound:
                 return None
 
-        with translated():
-            try:
-                return signatures.read(text)
-            except (signatures.NotReadable, InvalidSpec) as failure:
-                raise Conflict(str(failure)) from failure
+        return text
+
+    def _found(self, name: str) -> dict[int, entities.ModelVersion]:
+        """A model's versions by their numbers. Raises NotFound."""
+        self._client().get_registered_model(name)
+        found = every(self._client().search_model_versions, f"name = '{name}'")
+        return {int(one.version): one for one in found}
 
     def patch_version(self, patch: ModelVersionPatch) -> None:
         """Describe a version, move it to a stage, name its dataset. Raises NotFound, InvalidSpec."""
@@ -273,7 +323,7 @@ def _version(version: entities.ModelVersion) -> ModelVersion:
         name=version.name,
         version=int(version.version),
         id=kept.get(MODEL_ID_TAG),
-        user_id=version.user_id or "",
+        user_id=kept.get(USER_TAG) or version.user_id or "",
         experiment_id=kept.get(EXPERIMENT_TAG),
         model_type=kept.get(MODEL_TYPE_TAG),
         current_stage=kept.get(STAGE_TAG, "None"),

@@ -32,6 +32,7 @@ STAGE_TAG = "submarine.stage"
 DATASET_TAG = "submarine.dataset"
 MODEL_TYPE_TAG = "submarine.model_type"
 MODEL_ID_TAG = "submarine.model_id"
+USER_TAG = "submarine.user"
 # The beginning of the names that hold users' own tags.
 USER_TAGS = "submarine.tag."
 
@@ -39,6 +40,8 @@ USER_TAGS = "submarine.tag."
 PARENT_TAG = "mlflow.parentRunId"
 RUN_NAME_TAG = "mlflow.runName"
 SOURCE_TAG = "mlflow.source.name"
+# Of a dataset that a run has logged: what it was for, such as training.
+DATA_CONTEXT_TAG = "mlflow.data.context"
 
 # In the metadata of Ray's jobs.
 JOB_EXPERIMENT = "submarine.experiment"

@@ -56,6 +56,35 @@ class ModelOutput(Protocol):
     model_id: str
 
 
+class Dataset(Protocol):
+    """Data that a run has logged as its input; `source` is JSON."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+
+
+class InputTag(Protocol):
+    """A tag of an input."""
+
+    key: str
+    value: str
+
+
+class DatasetInput(Protocol):
+    """A dataset, and what it was for."""
+
+    dataset: Dataset
+    tags: Sequence[InputTag]
+
+
+class RunInputs(Protocol):
+    """What a run has read."""
+
+    dataset_inputs: Sequence[DatasetInput]
+
+
 class RunOutputs(Protocol):
     """What a run saved."""
 
@@ -67,6 +96,7 @@ class Run(Protocol):
 
     info: RunInfo
     data: RunData
+    inputs: RunInputs | None
     outputs: RunOutputs | None
 
 

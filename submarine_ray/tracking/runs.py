@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TRIES = 3
 ACTIVE = "active"
+MOST_USERS = 100  # of a model that are listed
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,23 @@ def with_models(database: Database, experiment_id: str) -> list[str]:
     query = select(SqlLoggedModel.source_run_id).join(SqlTag, SqlTag.run_uuid == SqlLoggedModel.source_run_id)
     with database.session() as session:
         return list(session.scalars(query.where(*own).distinct().order_by(SqlLoggedModel.source_run_id)))
+
+
+def that_used(database: Database, model_id: str) -> list[str]:
+    """The experiments whose runs have a saved model as their input, the newest run's first."""
+    from mlflow.store.tracking.dbmodels.models import SqlInput, SqlRun, SqlTag
+
+    is_input = (SqlInput.source_type == "RUN_INPUT", SqlInput.destination_type == "MODEL_INPUT")
+    query = (
+        select(SqlTag.value)
+        .join(SqlInput, SqlInput.source_id == SqlTag.run_uuid)
+        .join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
+        .where(*is_input, SqlInput.destination_id == model_id, SqlTag.key.in_((EXPERIMENT_TAG, SWEEP_TAG)))
+        .order_by(SqlRun.start_time.desc())
+        .limit(MOST_USERS)
+    )
+    with database.session() as session:
+        return list(dict.fromkeys(session.scalars(query)))
 
 
 def _row(new: NewRun, experiment: SqlExperiment) -> SqlRun:

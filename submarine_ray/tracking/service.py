@@ -37,7 +37,7 @@ from submarine_ray.tracking.failures import translated, translating
 from submarine_ray.tracking.mlflow_app import PREFIX, load
 from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.points import MetricPoints
-from submarine_ray.tracking.runs import NewRun, OpenedRun, OwnRuns, with_models
+from submarine_ray.tracking.runs import NewRun, OpenedRun, OwnRuns, that_used, with_models
 
 log = structlog.get_logger(__name__)
 
@@ -197,6 +197,11 @@ class TrackingService:
         """An experiment's runs that saved models, its trials' among them."""
         with translated():
             return with_models(self._tables(), experiment_id)
+
+    def experiments_that_used(self, model_id: str) -> list[str]:
+        """The experiments whose runs have logged a saved model as their input."""
+        with translated():
+            return that_used(self._tables(), model_id)
 
     def latest(self, runs: Collection[str]) -> list[curves.Latest]:
         """The last value of each metric of some runs."""

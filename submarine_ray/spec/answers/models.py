@@ -6,7 +6,8 @@ from operator import not_
 
 from pydantic import Field, JsonValue
 
-from submarine_ray.spec.answers.base import Answer
+from submarine_ray.spec.answers.base import Answer, Number
+from submarine_ray.spec.answers.provenance import Provenance
 
 
 class RegisteredModel(Answer):
@@ -81,3 +82,67 @@ class ModelSignature(Answer):
     """The columns or tensors that the model returns."""
     example: dict[str, JsonValue] | None
     """A request body for the invocations URL: the saved example, or zeros."""
+
+
+class ModelFiles(Answer):
+    """What the files of a saved model say of it."""
+
+    flavors: list[str]
+    """The MLflow flavors that can load it, such as python_function and sklearn."""
+    size_bytes: int | None
+    """The size of its files in bytes; null if it was not noted when the model was saved."""
+    mlflow_version: str | None
+    """The version of MLflow that saved it."""
+    python_version: str | None
+    """The version of Python that it was saved with."""
+    requirements: list[str]
+    """The Python packages that it needs; at most 200."""
+
+
+class ModelVersionDetails(Answer):
+    """The results of the run that saved a version, and what is known of its files."""
+
+    name: str
+    """The registered model's name."""
+    version: int
+    """The version's number."""
+    metrics: dict[str, Number]
+    """The last value of each metric of the run that saved it."""
+    params: dict[str, str]
+    """The parameters of that run."""
+    files: ModelFiles | None
+    """Its files; null if they cannot be read now."""
+
+
+class DatasetInput(Answer):
+    """Data that a run has logged as its input with `mlflow.log_input`."""
+
+    name: str
+    """The dataset's name."""
+    digest: str
+    """A hash of its content, as MLflow computed it."""
+    source_type: str
+    """The kind of its source: local, http, s3, code..."""
+    source: str
+    """Where it comes from, as JSON; at most 500 characters."""
+    context: str | None
+    """What it was for, such as training."""
+
+
+class ModelLineage(Answer):
+    """Where a version comes from, and where it went."""
+
+    run_id: str | None
+    """The MLflow run that saved it."""
+    experiment_id: str | None
+    """The experiment that it comes from."""
+    trial_id: str | None
+    """The trial, if the experiment is a sweep."""
+    ran: Provenance | None
+    """The code and the software that the experiment's attempt ran with; null if the experiment was deleted."""
+    datasets: list[DatasetInput]
+    """The data that the run has logged as its inputs."""
+    endpoint: str | None
+    """The endpoint that serves it, and its cluster; null if none does."""
+    used_by: list[str]
+    """Other experiments whose runs have logged the model as their input."""
