@@ -55,6 +55,11 @@ class ExperimentTable:
         with self._database.session() as session:
             return self._rows(session, experiments.find_all(session, ids), columns)
 
+    def run_ids(self, ids: Sequence[str]) -> dict[str, str]:
+        """The MLflow run of each of some experiments that has one."""
+        with self._database.session() as session:
+            return {row.id: row.run_id for row in experiments.find_all(session, ids) if row.run_id}
+
     def fields(self, part: str = "") -> list[Field]:
         """The parameters and metrics there are whose names have a part, the first thousand by the alphabet."""
         with self._database.session() as session:

@@ -6,12 +6,18 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from submarine_ray.spec.panels import Workspace
+from submarine_ray.spec.reports import Report
 from submarine_ray.spec.views import DefaultView, ExperimentView
 
 VIEWS = "experiment-view"
 DEFAULT_VIEW = "experiment-view-default"
+WORKSPACES = "workspace"
+REPORTS = "report"
 
 KINDS: Mapping[str, type[BaseModel]] = {
     VIEWS: ExperimentView,
     DEFAULT_VIEW: DefaultView,
+    WORKSPACES: Workspace,
+    REPORTS: Report,
 }

@@ -7,7 +7,7 @@ import re
 from functools import cache
 from http import HTTPStatus
 
-from nicegui import __version__, dependencies
+from nicegui import __version__, dependencies, ui
 
 from submarine_ray.core.http import App, Message, Receive, Scope, Send
 
@@ -69,3 +69,9 @@ def chart_preloads() -> str:
     names = ["index.js", *re.findall(r'from\s*"\./([\w.-]+\.js)"', first)]
     paths = [f"{PREFIX}esm/{key}/{name}" for name in names] + [f"{PREFIX}static/dompurify.mjs"]
     return "".join(f'<link rel="modulepreload" href="{path}">' for path in paths)
+
+
+def add_panels(version: str) -> None:
+    """Load what boards of panels and reports need: no other page pays for it."""
+    path = "/workbench-static/panels"
+    ui.add_head_html(f'<link rel="stylesheet" href="{path}.css?{version}"><script src="{path}.js?{version}"></script>')

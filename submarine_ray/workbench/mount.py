@@ -40,6 +40,7 @@ from submarine_ray.workbench import (
 from submarine_ray.workbench.assets import Kept
 from submarine_ray.workbench.feed import Feed
 from submarine_ray.workbench.layout import Bench, missing
+from submarine_ray.workbench.panels import page as charts_page
 from submarine_ray.workbench.policy import Guarded
 from submarine_ray.workbench.services import Services
 
@@ -47,8 +48,8 @@ STATIC = Path(__file__).parent / "static"
 STATIC_PATH = "/workbench-static"
 RECONNECT_SECONDS = 30.0
 _MODULES = (
-    home, new_experiment, experiments, experiment, trial, compare, template_form, templates, environments, notebooks,
-    models, model_version, endpoints, endpoint, split, clusters, settings,
+    home, new_experiment, experiments, experiment, trial, compare, charts_page, template_form, templates, environments,
+    notebooks, models, model_version, endpoints, endpoint, split, clusters, settings,
 )  # fmt: skip
 
 

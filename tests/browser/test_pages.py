@@ -22,7 +22,7 @@ from tests.conftest import wait_until
 
 PLACES = (
     "/", "/experiments", "/experiments/new", "/templates", "/environments", "/notebooks", "/models", "/endpoints",
-    "/clusters", "/clusters/local", "/settings", "/compare",
+    "/clusters", "/clusters/local", "/settings", "/compare", "/charts",
 )  # fmt: skip
 NAMES = "tbody a.cut"
 

@@ -1,0 +1,217 @@
+"""Panels: charts, tables, pictures and texts of many runs. Workspaces and reports are made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+
+from submarine_ray.spec import expressions
+from submarine_ray.spec.base import Document
+from submarine_ray.spec.expressions import MAX_LENGTH, MAX_SORT, FieldKind, Sort, WrongExpression
+
+COLUMNS, ROWS = 12, 8  # of a board: the widest panel, and the highest
+MOST_RUNS = 100
+MOST_PANELS = 60
+MOST_FIELDS = 12
+MOST_HIDDEN = 200
+GROUPS = ("owner", "status", "framework", "cluster", "name", "tag")
+AXES = ("step", "time", "relative")
+
+Name = Annotated[str, Field(min_length=1, max_length=250)]
+PanelId = Annotated[str, Field(pattern=r"^[a-z0-9]{1,16}$")]
+
+
+def _field(text: str) -> str:
+    """A field of the language of filters. Raises ValueError."""
+    return str(expressions.Field.read(text.replace("`", "")))
+
+
+def _filter(text: str) -> str:
+    if text.strip():
+        expressions.read(text)
+    return text.strip()
+
+
+def _sort(text: str) -> str:
+    return str(Sort.read(text)) if text else ""
+
+
+def _group(text: str) -> str:
+    """What has one value a run, or tags."""
+    if not text:
+        return ""
+    found = expressions.Field.read(text.replace("`", ""))
+    if found.kind is FieldKind.ATTRIBUTE and found.name not in GROUPS:
+        raise WrongExpression(f"runs are grouped by {', '.join(GROUPS)}, or by params.NAME, not by {found}")
+    return str(found)
+
+
+FieldName = Annotated[str, Field(max_length=258), AfterValidator(_field)]
+
+
+class Runs(Document):
+    """Which runs are shown, and in which groups."""
+
+    filter: Annotated[str, AfterValidator(_filter)] = Field(default="", max_length=MAX_LENGTH)
+    """Which experiments, such as `tag = baseline and params.lr < 0.1`; empty for all."""
+    sort: Annotated[str, AfterValidator(_sort)] = Field(default="", max_length=MAX_SORT)
+    """Which come first, such as `metrics.loss`, or `-metrics.accuracy` for the highest; empty for the newest."""
+    most: int = Field(default=20, ge=1, le=MOST_RUNS)
+    """How many of them are shown."""
+    group: Annotated[str, AfterValidator(_group)] = Field(default="", max_length=258)
+    """By what they are grouped, such as `params.lr`, `owner` or `tag`; empty for a curve of each run."""
+
+
+class _Panel(Document):
+    id: PanelId = "p"
+    """The panel's name within its workspace."""
+    title: str = Field(default="", max_length=200)
+    """What stands above it; empty for a title made of what it shows."""
+    width: int = Field(default=6, ge=3, le=COLUMNS)
+    """How many of 12 columns it takes."""
+    height: int = Field(default=3, ge=1, le=ROWS)
+    """How many rows it takes, of about 100 pixels each."""
+
+
+class LinePanel(_Panel):
+    """The courses of metrics: a curve a run, or a mean with a band a group."""
+
+    kind: Literal["line"] = "line"
+    metrics: list[Name] = Field(min_length=1, max_length=8)
+    """The metrics that are drawn."""
+    x: Name = "step"
+    """What runs from left to right: `step`, `time`, `relative` (seconds since the run's first value), or a metric."""
+    log_x: bool = False
+    """Whether the horizontal axis is logarithmic."""
+    log_y: bool = False
+    """Whether the vertical axis is logarithmic."""
+    smoothing: float = Field(default=0, ge=0, lt=1)
+    """How much curves are smoothed; 0 for not at all."""
+    band: Literal["std", "range", "none"] = "std"
+    """What is shaded around a group's mean: a standard deviation on each side, from lowest to highest, or nothing."""
+
+
+class BarPanel(_Panel):
+    """The last values of a metric or parameter: a bar a run, or a mean a group."""
+
+    kind: Literal["bar"] = "bar"
+    field: FieldName
+    """What is shown, such as `metrics.accuracy`."""
+    log: bool = False
+    """Whether the axis is logarithmic."""
+
+
+class ScatterPanel(_Panel):
+    """A dot a run."""
+
+    kind: Literal["scatter"] = "scatter"
+    x: FieldName
+    """What runs from left to right, such as `params.lr`."""
+    y: FieldName
+    """What runs upwards, such as `metrics.loss`."""
+    log_x: bool = False
+    """Whether the horizontal axis is logarithmic."""
+    log_y: bool = False
+    """Whether the vertical axis is logarithmic."""
+
+
+class ParallelPanel(_Panel):
+    """Parallel coordinates: a line a run, an axis a field."""
+
+    kind: Literal["parallel"] = "parallel"
+    fields: list[FieldName] = Field(min_length=2, max_length=MOST_FIELDS)
+    """The axes from left to right. The last one colours the lines."""
+    log: list[FieldName] = Field(default_factory=list, max_length=MOST_FIELDS)
+    """The axes that are logarithmic."""
+
+
+class TablePanel(_Panel):
+    """A row a run."""
+
+    kind: Literal["table"] = "table"
+    fields: list[FieldName] = Field(min_length=1, max_length=MOST_FIELDS)
+    """The columns beside the name."""
+
+
+class ImagePanel(_Panel):
+    """An image that each run has stored as an artifact."""
+
+    kind: Literal["image"] = "image"
+    path: str = Field(min_length=1, max_length=500)
+    """The artifact's path, such as `plots/confusion.png`; of a directory, its last image by name is shown."""
+
+
+class TextPanel(_Panel):
+    """A text in Markdown."""
+
+    kind: Literal["text"] = "text"
+    text: str = Field(default="", max_length=20_000)
+    """The text."""
+
+
+Panel = Annotated[
+    LinePanel | BarPanel | ScatterPanel | ParallelPanel | TablePanel | ImagePanel | TextPanel,
+    Field(discriminator="kind"),
+]
+PANEL: TypeAdapter[Panel] = TypeAdapter(Panel)
+KINDS = ("line", "bar", "scatter", "parallel", "table", "image", "text")
+
+
+class Workspace(Runs):
+    """A page of panels over the runs of a filter."""
+
+    hidden: list[Name] = Field(default_factory=list, max_length=MOST_HIDDEN)
+    """The ids of experiments, or the names of groups, that are switched off."""
+    panels: list[Panel] = Field(default_factory=list, max_length=MOST_PANELS)
+    """The panels in their order."""
+
+    @model_validator(mode="after")
+    def _each_has_its_id(self) -> Workspace:
+        if len({panel.id for panel in self.panels}) < len(self.panels):
+            raise ValueError("panels: two panels have the same id")
+        return self
+
+
+def title_of(panel: Panel) -> str:
+    """What stands above a panel."""
+    if panel.title:
+        return panel.title
+    match panel:
+        case LinePanel(metrics=metrics):
+            return ", ".join(metrics)
+        case BarPanel(field=field):
+            return plain(field)
+        case ScatterPanel(x=x, y=y):
+            return f"{plain(y)} by {plain(x)}"
+        case ParallelPanel():
+            return "Parallel coordinates"
+        case TablePanel():
+            return "Runs"
+        case ImagePanel(path=path):
+            return path
+        case TextPanel():
+            return ""
+
+
+def plain(field: str) -> str:
+    """A field's name without its prefix."""
+    return field.removeprefix("metrics.").removeprefix("params.")
+
+
+def fields_of(panel: Panel) -> list[str]:
+    """The fields whose last values a panel shows."""
+    match panel:
+        case BarPanel(field=field):
+            return [field]
+        case ScatterPanel(x=x, y=y):
+            return [x, y]
+        case ParallelPanel(fields=fields) | TablePanel(fields=fields):
+            return fields
+        case _:
+            return []
+
+
+def short_document(panel: Panel) -> dict[str, object]:
+    """A panel with its kind, and otherwise with only what is not as by default."""
+    return {"kind": panel.kind, **panel.model_dump(by_alias=True, exclude_defaults=True, exclude={"kind"})}
