@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from submarine_ray.client.remote_log import RemoteLog, remote_log
     from submarine_ray.client.run import ExperimentHandle, run
     from submarine_ray.client.saved import SavedClient
+    from submarine_ray.client.search import SearchClient
     from submarine_ray.client.submarine_client import SubmarineClient
     from submarine_ray.client.templates import TemplateClient
     from submarine_ray.client.tracking import get_tracking_uri, log_metric, log_param, save_model, set_tracking_uri
@@ -41,6 +42,7 @@ __all__ = [
     "NotebookClient",
     "RemoteLog",
     "SavedClient",
+    "SearchClient",
     "ServeClient",
     "ServiceUnreachable",
     "SubmarineClient",
@@ -70,6 +72,7 @@ _HOMES = {
     "SubmarineClient": "submarine_client",
     "NotebookClient": "notebooks",
     "SavedClient": "saved",
+    "SearchClient": "search",
     "ServeClient": "models",
     "TemplateClient": "templates",
     "run": "run",

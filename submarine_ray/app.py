@@ -49,6 +49,7 @@ from submarine_ray.notebooks.proxy import NotebookContent
 from submarine_ray.packages import endpoints as package_endpoints
 from submarine_ray.platform import VERSION, Platform
 from submarine_ray.saved import endpoints as saved_endpoints
+from submarine_ray.search import endpoints as search_endpoints
 from submarine_ray.serving import endpoints as serving_endpoints
 from submarine_ray.spec.answers.health import ServiceHealth
 from submarine_ray.spec.experiment import ExperimentStatus
@@ -106,6 +107,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         serving_endpoints.router(platform.serving, platform.traffic),
         cluster_endpoints.router(platform.clusters),
         saved_endpoints.router(platform.saved),
+        search_endpoints.router(platform.search),
         access_endpoints.router(platform.sessions, platform.exposure),
         deletions.router(platform.tombstones),
         package_endpoints.router(platform.packages, settings.max_package_bytes),
@@ -166,6 +168,7 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
         packages=platform.packages,
         tracking=platform.tracking,
         health=platform.health,
+        search=platform.search,
     )
     mount.attach(app, services, feed)
 

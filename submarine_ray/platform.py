@@ -43,11 +43,15 @@ from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.packages.service import PackageService
 from submarine_ray.packages.store import PackageStore
 from submarine_ray.saved.service import SavedService
+from submarine_ray.search import sources
+from submarine_ray.search.help import Help
+from submarine_ray.search.service import SearchService
 from submarine_ray.serving.meter import Meter
 from submarine_ray.serving.perform import Serving
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.answers.health import ClockJump, ServiceHealth
+from submarine_ray.spec.places import ObjectKind
 from submarine_ray.templates import library
 from submarine_ray.templates.service import TemplateService
 from submarine_ray.tracking.service import TrackingService
@@ -150,6 +154,17 @@ class Platform:
             self._secrets,
             lambda: self.notebook_engine.wake(),
         )
+
+        kept = sources.sources(
+            self.experiments,
+            self.models,
+            self.serving,
+            self.templates,
+            self.environments,
+            self.notebooks,
+            self.clusters,
+        )
+        self.search = SearchService(self.database, {**kept, ObjectKind.HELP: Help()})
 
     def _add_engines(self, lessee: Lessee) -> None:
         """What brings the rows of each feature to what users want."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from submarine_ray.cli import models, output, resources, saved
+from submarine_ray.cli import models, output, resources, saved, search
 from submarine_ray.cli.groups import app, config_app, create_app, delete_app, get_app, list_app
 from submarine_ray.cli.output import Format, Problem
 from submarine_ray.cli.resources import Output
@@ -17,6 +17,7 @@ from submarine_ray.cli.resources import Output
 resources.add_to(list_app, get_app, delete_app, create_app)
 saved.add_to(list_app, get_app, delete_app, create_app)
 models.add_to(list_app, get_app, delete_app, create_app)
+search.add_to(app)
 
 
 def _show_version(asked: bool) -> None:

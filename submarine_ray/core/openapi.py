@@ -131,7 +131,8 @@ def _completed(document: dict[str, Any], has_token: bool) -> dict[str, Any]:
 def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     operation["responses"].pop("422", None)  # FastAPI's own; invalid input is 400 here
     for parameter in operation.get("parameters", ()):
-        parameter.setdefault("description", _PARAMETERS[parameter["name"]])
+        if "description" not in parameter:
+            parameter["description"] = _PARAMETERS[parameter["name"]]
     content = operation.get("requestBody", {}).get("content", {})
     if path.startswith("/api/v1/") and "application/json" in content and path != batches.path("{run_id}"):
         content["application/yaml"] = content["application/json"]

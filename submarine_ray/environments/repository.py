@@ -27,5 +27,9 @@ def page(session: Session, limit: int | None, cursor: Cursor | None) -> list[Env
     return list(session.scalars(after(query, EnvironmentRow.created_ms, EnvironmentRow.id, limit, cursor)))
 
 
+def names(session: Session) -> list[str]:
+    return list(session.scalars(select(EnvironmentRow.name).order_by(EnvironmentRow.name)))
+
+
 def remove(session: Session, name: str) -> None:
     session.execute(delete(EnvironmentRow).where(EnvironmentRow.name == name))

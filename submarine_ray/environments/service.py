@@ -38,6 +38,10 @@ class EnvironmentService:
         with self._database.session() as session:
             return _answer(_found(repository.find(session, name), name))
 
+    def names(self) -> list[str]:
+        with self._database.session() as session:
+            return repository.names(session)
+
     def spec(self, name: str) -> EnvironmentSpec:
         """As it was asked for, secrets in clear. Raises NotFound."""
         with self._database.session() as session:

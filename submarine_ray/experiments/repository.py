@@ -16,6 +16,7 @@ from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
+from submarine_ray.experiments import words
 from submarine_ray.experiments.tables import AttemptRow, BegunRow, ExperimentRow, ExperimentTagRow, ProvenanceRow
 from submarine_ray.experiments.values import repository as values
 from submarine_ray.experiments.values.conditions import Conditions, in_state
@@ -24,6 +25,7 @@ from submarine_ray.spec.filters import Choices, Filter
 from submarine_ray.spec.quantities import Resources
 
 DAY_MS = 86_400_000
+ID_BEGINS = "experiment-"
 # Whoever waits for room asks again within this; whoever does not has failed, and holds up nobody.
 LONGEST_QUEUE_PAUSE_MS = 5_000
 _ALIVE = ExperimentRow.status != ExperimentStatus.DELETED
@@ -35,7 +37,7 @@ def add(session: Session, row: ExperimentRow, happened: Iterable[Event], tags: I
     add_new(session, row, row.id)
     events.record(session, row.id, happened)
     values.begin(session, row.id, row.accepted_ms)
-    _add_tags(session, row.id, tags)
+    set_tags(session, row, list(tags))
 
 
 def find(session: Session, experiment_id: str, lock: bool = False) -> ExperimentRow | None:
@@ -108,14 +110,17 @@ def choices(session: Session) -> Choices:
     return Choices(sorted(known), sorted(session.scalars(frameworks)), sorted(session.scalars(tags)))
 
 
-def set_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
-    """Replace the experiment's tags."""
-    session.execute(delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == experiment_id))
-    _add_tags(session, experiment_id, tags)
+def set_tags(session: Session, row: ExperimentRow, tags: Collection[str]) -> None:
+    """Replace the experiment's tags, and the words that it is found by: those of its tags and of its name."""
+    session.execute(delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == row.id))
+    session.add_all(ExperimentTagRow(experiment_id=row.id, tag=tag) for tag in dict.fromkeys(tags))
+    words.put(session, row.id, row.accepted_ms, row.name, tags)
 
 
-def _add_tags(session: Session, experiment_id: str, tags: Iterable[str]) -> None:
-    session.add_all(ExperimentTagRow(experiment_id=experiment_id, tag=tag) for tag in dict.fromkeys(tags))
+def search(session: Session, text: str, limit: int) -> list[ExperimentRow]:
+    """Experiments by a beginning of their id, or by parts of their name and tags."""
+    ids = words.find_ids(session, text.strip(), limit) if text.strip().startswith(ID_BEGINS) else []
+    return find_all(session, ids or words.find(session, text, limit))
 
 
 def count_by_state(session: Session) -> dict[str, int]:
@@ -326,4 +331,5 @@ def _forget(session: Session, experiment_id: str) -> None:
         session.execute(delete(table).where(table.experiment_id == experiment_id))
     events.forget(session, experiment_id)
     values.forget(session, [experiment_id])
-    set_tags(session, experiment_id, ())
+    words.forget(session, experiment_id)
+    session.execute(delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == experiment_id))

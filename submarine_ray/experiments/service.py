@@ -25,6 +25,7 @@ from submarine_ray.core.paging import Cursor, split
 from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments import answers, edits, logs, repository, tried
 from submarine_ray.experiments.bulk import BulkChanges
+from submarine_ray.experiments.finding import ExperimentFinder
 from submarine_ray.experiments.grouping import ExperimentGroups
 from submarine_ray.experiments.ledger import Ledger
 from submarine_ray.experiments.listing import ExperimentTable
@@ -78,6 +79,7 @@ class ExperimentService(Line):
         self.table = ExperimentTable(database)
         self.groups = ExperimentGroups(database)
         self.bulk = BulkChanges(self.table, self.tag, self.stop, self.delete)
+        self.finder = ExperimentFinder(database)
         self.results = ResultService(self.attempts.find, tracking)
         self.provenance = ProvenanceService(database, self.attempts.find)
         clusters.add_user(self)
@@ -184,7 +186,7 @@ class ExperimentService(Line):
             if len(spec.meta.tags) > MAX_TAGS:
                 raise InvalidSpec(f"an experiment has at most {MAX_TAGS} tags", "tag")
             row.spec = answers.kept(spec)
-            repository.set_tags(session, row.id, spec.meta.tags)
+            repository.set_tags(session, row, spec.meta.tags)
         return answers.whole(row)
 
     def edit(self, experiment_id: str, spec: ExperimentSpec) -> Experiment | None:
@@ -198,7 +200,7 @@ class ExperimentService(Line):
             if changed:
                 events.record(session, row.id, [Event("Edited", edits.describe(row, spec, changed))])
                 spec = edits.write(row, spec)
-                repository.set_tags(session, row.id, spec.meta.tags)
+                repository.set_tags(session, row, spec.meta.tags)
         self._changes.tell(experiment_id)
         return answers.whole(row)
 
@@ -234,7 +236,7 @@ class ExperimentService(Line):
             row.next_check_ms = due_ms()
             changed = Event("Patched", f"A new spec begins attempt {row.attempt}.", status, Status.ACCEPTED)
             events.record(session, row.id, [changed, *warnings])
-            repository.set_tags(session, row.id, spec.meta.tags)
+            repository.set_tags(session, row, spec.meta.tags)
         self._wake()
         return answers.whole(row)
 

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from submarine_ray.admission.decide import Demand
 from submarine_ray.admission.rows import Waiting
 from submarine_ray.clusters.drivers.base import submission_id
-from submarine_ray.core.database import LongText, Table
+from submarine_ray.core.database import LongText, Table, exact_text
 from submarine_ray.core.leases import Reconciled
 from submarine_ray.core.sealed import Kept, Sealed, Told
 from submarine_ray.spec.experiment import TAG_LENGTH
+from submarine_ray.spec.matching import MAX_WORD
 
 
 class BegunRow(Table):
@@ -155,3 +156,25 @@ class ExperimentTagRow(Table):
 
     experiment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tag: Mapped[str] = mapped_column(String(TAG_LENGTH), primary_key=True)
+
+
+class ExperimentWordRow(Table):
+    """A word of an experiment's name or tags; `weight` says where it is (words.py)."""
+
+    __tablename__ = "experiment_word"
+    __table_args__ = (Index("ix_experiment_word_word", "word", "weight", "accepted_ms", "experiment_id"),)
+
+    experiment_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    word: Mapped[str] = mapped_column(exact_text(MAX_WORD), primary_key=True)
+    weight: Mapped[int] = mapped_column(Integer)
+    accepted_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class WordEndRow(Table):
+    """An ending of a word that experiments have: the whole word, or a part of it."""
+
+    __tablename__ = "word_end"
+
+    is_part: Mapped[bool] = mapped_column(primary_key=True)
+    ending: Mapped[str] = mapped_column(exact_text(MAX_WORD), primary_key=True)
+    word: Mapped[str] = mapped_column(exact_text(MAX_WORD), primary_key=True)

@@ -12,6 +12,7 @@ from submarine_ray.core.errors import Conflict, InvalidSpec, NotFound
 from submarine_ray.models import signatures, tags
 from submarine_ray.models.aliases import Aliases
 from submarine_ray.models.details import Details, Ran, Text
+from submarine_ray.models.finding import ModelFinder
 from submarine_ray.spec.answers.models import (
     ModelLineage,
     ModelSignature,
@@ -65,6 +66,7 @@ class ModelService:
         self._served = served
         self.aliases = Aliases(self._client)
         self._details = Details(tracking, ran)
+        self.finder = ModelFinder(tracking)
 
     def create(self, spec: RegisteredModelSpec) -> None:
         """Raises AlreadyExists."""

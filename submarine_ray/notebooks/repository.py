@@ -52,6 +52,12 @@ def page(session: Session, owner: str | None, limit: int | None, cursor: Cursor 
     return list(session.scalars(after(query, NotebookRow.created_ms, NotebookRow.id, limit, cursor)))
 
 
+def names(session: Session) -> list[tuple[str, str, str]]:
+    """The id, the name and the status of each notebook, the newest first."""
+    query = select(NotebookRow.id, NotebookRow.name, NotebookRow.status).where(NotebookRow.deleted_ms.is_(None))
+    return [(id, name, status) for id, name, status in session.execute(query.order_by(NotebookRow.created_ms.desc()))]
+
+
 def write(session: Session, row: NotebookRow, outcome: Outcome) -> bool:
     """What came of a step of a leased row, and its events; False if the lease or the desired state has changed."""
     if outcome.remove:

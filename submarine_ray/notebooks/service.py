@@ -154,6 +154,11 @@ class NotebookService(Line):
         page, attributes = split(rows, limit, lambda row: Cursor(row.created_ms, row.id))
         return [_answer(row) for row in page], attributes
 
+    def names(self) -> list[tuple[str, str, str]]:
+        """The id, the name and the status of each notebook, the newest first."""
+        with self._database.session() as session:
+            return repository.names(session)
+
     def history(self, notebook_id: str) -> list[HistoryEvent]:
         self._row(notebook_id)
         with self._database.session() as session:

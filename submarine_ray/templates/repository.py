@@ -26,6 +26,10 @@ def page(session: Session, limit: int | None, after: int) -> list[TemplateRow]:
     return list(session.scalars(query.limit(limit + 1) if limit is not None else query))
 
 
+def names(session: Session) -> list[str]:
+    return list(session.scalars(select(TemplateRow.name).order_by(TemplateRow.name)))
+
+
 def library_names(session: Session) -> set[str]:
     return set(session.scalars(select(TemplateRow.name).where(TemplateRow.library)))
 

@@ -69,6 +69,10 @@ class TemplateService:
         with self._database.session() as session:
             return _answer(_found(repository.find(session, name), name))
 
+    def names(self) -> list[str]:
+        with self._database.session() as session:
+            return repository.names(session)
+
     def spec(self, name: str) -> TemplateSpec:
         """As it was asked for, secrets in clear. Raises NotFound."""
         with self._database.session() as session:

@@ -14,8 +14,9 @@ from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.answers.serving import Endpoint
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Filter
+from submarine_ray.spec.places import ObjectKind
 from submarine_ray.spec.quantities import Resources
-from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench import addresses, opened, parts
 from submarine_ray.workbench.endpoint import endpoint_link
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.services import Services
@@ -62,6 +63,7 @@ def add(bench: Bench) -> None:
     async def cluster(request: Request, name: str) -> None:
         async with bench.page(request, name, "/clusters") as page:
             await asyncio.to_thread(services.clusters.get, name)
+            opened.note(services, ObjectKind.CLUSTER, name)
             parts.link("Clusters", "/clusters", classes="quiet")
             parts.heading(name, 1)
             with ui.element("div").classes("pair"):

@@ -12,8 +12,9 @@ from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.serving.service import ServingService
 from submarine_ray.spec.answers.models import ModelSignature
 from submarine_ray.spec.answers.serving import Endpoint, EndpointMetrics, EndpointWithEvents, Replica, TrafficWithEvents
+from submarine_ray.spec.places import ObjectKind, version_key
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
-from submarine_ray.workbench import addresses, dialogs, load, parts, traffic, try_it
+from submarine_ray.workbench import addresses, dialogs, load, opened, parts, traffic, try_it
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.load import percent, state
 from submarine_ray.workbench.parts import Column
@@ -85,6 +86,7 @@ class _Endpoint:
         parts.link("Endpoints", "/endpoints", classes="quiet")
         with parts.row():
             parts.heading(f"{name} v{version}", 1)
+            opened.star(self._services, ObjectKind.ENDPOINT, version_key(name, version))
             self._badge = parts.badge(None)
             parts.row("grow")
             parts.button("Scale", self._scale, "unfold_more", "outline")

@@ -14,12 +14,14 @@ from starlette.requests import Request
 from submarine_ray.spec.answers.experiments import Attempt, Experiment, Param
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.places import ObjectKind
 from submarine_ray.spec.trials import TrialState
 from submarine_ray.workbench import (
     addresses,
     artifacts,
     dialogs,
     metrics,
+    opened,
     parts,
     ran_with,
     sweep_metrics,
@@ -76,7 +78,6 @@ class _Experiment:
             self._chosen = attempt
         specs = (self._found.spec, *(one.spec for one in self._attempts))
         names = [*TABS[:2], *(["trials"] if any(spec.tune for spec in specs) else []), *TABS[2:]]
-        parts.element("experiment-opened", **{"data-id": self.id, "data-name": self._name})
         with parts.row():
             parts.link("Experiments", "/experiments", classes="quiet")
             parts.text("/", classes="quiet")
@@ -84,6 +85,7 @@ class _Experiment:
             parts.copy_button(self.id, "Copy ID")
         with parts.row():
             self._title = parts.heading(self._name, 1)
+            opened.star(self._services, ObjectKind.EXPERIMENT, self.id)
             self._badge = parts.badge(self._found.seen)
             parts.row("grow")
             self._actions = parts.row()

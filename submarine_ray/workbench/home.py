@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.access.acting import acting_user
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.spec.answers.experiments import ExperimentSummary
 from submarine_ray.spec.answers.models import RegisteredModel
 from submarine_ray.spec.answers.notebooks import Notebook
+from submarine_ray.spec.answers.search import Opened
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.filters import Filter
 from submarine_ray.workbench import addresses, charts, parts
@@ -46,6 +48,7 @@ class _Found:
     models: list[RegisteredModel]
     frameworks: dict[str, int]
     days: dict[str, int]
+    opened: Opened
 
 
 def add(bench: Bench) -> None:
@@ -74,7 +77,7 @@ def add(bench: Bench) -> None:
                     with place:
                         fill(found)
 
-            refresh = await parts.redrawn(tiles, draw, _look, services)
+            refresh = await parts.redrawn(tiles, draw, _look, services, acting_user())
             await parts.redrawn(endpoints, _draw_endpoints, with_metrics, services.serving)
             served = parts.redrawn_later(endpoints, _draw_endpoints, fresh_metrics, services.serving)
 
@@ -85,7 +88,7 @@ def add(bench: Bench) -> None:
             page.live(look, "experiment-", "notebook-", "endpoint")
 
 
-def _look(services: Services) -> _Found:
+def _look(services: Services, user: str) -> _Found:
     recent, total = services.experiments.summaries(Filter(), 1, RECENT)
     failed, _ = services.experiments.summaries(Filter(state=ExperimentStatus.FAILED), 1, 4)
     counts = services.experiments.count_by_state()
@@ -103,6 +106,7 @@ def _look(services: Services) -> _Found:
         models=sorted(models, key=lambda one: one.last_updated_time or "", reverse=True)[:5],
         frameworks=services.experiments.count_by_framework(),
         days=services.experiments.count_by_day(14),
+        opened=services.search.opened_by(user),
     )
 
 
@@ -188,8 +192,15 @@ def _draw_row(one: ExperimentSummary) -> None:
 
 
 def _draw_rest(found: _Found) -> None:
-    with parts.card("Recently opened"):
-        ui.element("open-recent")
+    for title, things, none in (
+        ("Favourites", found.opened.starred, "Mark something with its star, and it appears here."),
+        ("Recently opened", found.opened.recent, "What you open appears here."),
+    ):
+        with parts.card(title):
+            for one in things:
+                parts.link(one.name, one.path, classes="anywhere")
+            if not things:
+                parts.text(none, "p", "quiet")
     _draw_failed(found.failed)
     with parts.card("Recent models"):
         for model in found.models:

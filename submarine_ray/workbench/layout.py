@@ -106,8 +106,7 @@ class Bench:
             parts.icon_button("Toggle menu", "menu", drawer.toggle)
             parts.link("submarine-ray", "/", classes="brand")
             parts.row("grow")
-            if request.url.path != "/experiments":  # which has a search of its own
-                _search()
+            _search()
             parts.icon_button("Toggle dark mode", "contrast", lambda: _switch(dark))
             parts.icon_button("Keyboard shortcuts", "keyboard").on(
                 "click", js_handler="() => document.querySelector('dialog.keys').showModal()"
@@ -132,10 +131,10 @@ class Bench:
 
 
 def _search() -> None:
-    """A form that needs no script: it opens the table of experiments."""
-    form = parts.element("form", action="/experiments", role="search").classes("wide-only")
-    label = "Search experiments"
-    form._props["innerHTML"] = f'<input type="search" name="q" placeholder="{label}" aria-label="{label}" data-search>'
+    """Opens what Ctrl-K opens (static/search.js)."""
+    button = parts.element("button", type="button", aria_label="Search", data_palette="").classes("to-palette")
+    icon = '<i class="q-icon material-icons" aria-hidden="true">search</i>'
+    button._props["innerHTML"] = f'{icon}<span aria-hidden="true">Search</span><kbd aria-hidden="true">Ctrl K</kbd>'
 
 
 def _navigation(here: str) -> None:

@@ -14,8 +14,9 @@ from submarine_ray.models.service import STAGES
 from submarine_ray.spec.answers.models import ModelSignature, ModelVersion
 from submarine_ray.spec.answers.serving import Endpoint
 from submarine_ray.spec.models import ModelVersionPatch
+from submarine_ray.spec.places import ObjectKind, version_key
 from submarine_ray.spec.serving import EndpointStatus, ServeSpec
-from submarine_ray.workbench import addresses, dialogs, parts, try_it
+from submarine_ray.workbench import addresses, dialogs, opened, parts, try_it
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.load import state
 from submarine_ray.workbench.problems import parsed
@@ -26,6 +27,7 @@ def add(bench: Bench) -> None:
     async def model_version(request: Request, name: str, version: int) -> None:
         async with bench.page(request, f"{name} v{version}", "/models") as page:
             await asyncio.to_thread(bench.services.models.version, name, version)
+            opened.note(bench.services, ObjectKind.MODEL_VERSION, version_key(name, version))
             shown = _Version(bench, name, version)
             await shown.draw()
             page.live(shown.look, f"endpoint:{name}-{version}")

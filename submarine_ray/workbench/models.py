@@ -10,7 +10,8 @@ from starlette.requests import Request
 from submarine_ray.core.errors import NotFound
 from submarine_ray.spec.answers.models import ModelVersion, RegisteredModel
 from submarine_ray.spec.models import RegisteredModelPatch
-from submarine_ray.workbench import addresses, dialogs, markdown, parts
+from submarine_ray.spec.places import ObjectKind
+from submarine_ray.workbench import addresses, dialogs, markdown, opened, parts
 from submarine_ray.workbench.endpoint import unregistered
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parts import Column
@@ -67,6 +68,7 @@ def add(bench: Bench) -> None:
 
 class _Model:
     def __init__(self, bench: Bench, name: str) -> None:
+        self._services = bench.services
         self._models = bench.services.models
         self._name = name
 
@@ -75,7 +77,9 @@ class _Model:
         found = await asyncio.to_thread(self._look)
         parts.link("Models", "/models", classes="quiet")
         with parts.row():
-            parts.heading(self._name, 1).classes("grow anywhere")
+            parts.heading(self._name, 1).classes("anywhere")
+            opened.star(self._services, ObjectKind.MODEL, self._name)
+            parts.row("grow")
             parts.button("Rename", self._rename, "edit", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         self._note = markdown.InPlace("description", found[0].description or "", self._describe)

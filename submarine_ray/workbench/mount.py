@@ -64,6 +64,7 @@ def attach(app: FastAPI, services: Services, feed: Feed) -> None:
     head = (
         f'<link rel="stylesheet" href="{STATIC_PATH}/workbench.css?{services.version}">'
         f'<script src="{STATIC_PATH}/workbench.js?{services.version}"></script>'
+        f'<script src="{STATIC_PATH}/search.js?{services.version}" defer></script>'
     )
     ui.add_head_html(head, shared=True)
 

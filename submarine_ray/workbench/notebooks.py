@@ -8,9 +8,11 @@ from collections.abc import Callable
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.access.acting import acting_user
 from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.notebooks import NotebookSpec, NotebookStatus
-from submarine_ray.workbench import dialogs, parts
+from submarine_ray.spec.places import ObjectKind
+from submarine_ray.workbench import dialogs, opened, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import parsed
 
@@ -44,21 +46,26 @@ class _Notebooks:
             parts.button("New notebook", self.create, "add", "main")
         self.load = await parts.redrawn(ui.element("div").classes("tiles"), self._draw_cards, self._look)
 
-    def _look(self) -> list[Notebook]:
-        return self._notebooks.list_page(None, None, None)[0]
+    def _look(self) -> tuple[list[Notebook], set[str]]:
+        """The notebooks, and which are the user's favourites."""
+        starred = self._services.search.starred_keys(acting_user(), ObjectKind.NOTEBOOK)
+        return self._notebooks.list_page(None, None, None)[0], starred
 
-    def _draw_cards(self, found: list[Notebook]) -> None:
-        for one in found:
-            self._draw_card(one)
-        if not found:
+    def _draw_cards(self, found: tuple[list[Notebook], set[str]]) -> None:
+        notebooks, starred = found
+        for one in notebooks:
+            self._draw_card(one, starred)
+        if not notebooks:
             said = "A notebook is JupyterLab on a cluster, with your packages. Its files are kept when it stops."
             parts.empty("No notebooks yet", said)
 
-    def _draw_card(self, one: Notebook) -> None:
+    def _draw_card(self, one: Notebook, starred: set[str]) -> None:
         status, id, name = one.status, one.notebook_id, one.name
         with parts.card():
             with parts.row():
-                parts.heading(name).classes("grow anywhere")
+                parts.heading(name).classes("anywhere")
+                opened.star_button(ObjectKind.NOTEBOOK, id, id in starred)
+                parts.row("grow")
                 parts.badge(status.capitalize())
             if one.reason and status != NotebookStatus.RUNNING:
                 parts.text(one.reason, "p", "quiet anywhere")
@@ -71,7 +78,10 @@ class _Notebooks:
             )
             with parts.row():
                 if status == NotebookStatus.RUNNING:
-                    parts.link("Open", one.url, new_tab=True).style("font-weight: 600")
+                    to_it = parts.link("Open", one.url, new_tab=True).style("font-weight: 600")
+                    to_it.on(
+                        "click", lambda: asyncio.to_thread(self._services.search.note_opened, ObjectKind.NOTEBOOK, id)
+                    )
                 if status in (NotebookStatus.STOPPED, NotebookStatus.FAILED):
                     parts.button("Start", lambda: self._do(self._notebooks.start, id), "play_arrow", "outline")
                 elif status != NotebookStatus.TERMINATING:

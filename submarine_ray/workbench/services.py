@@ -14,6 +14,7 @@ from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks.service import NotebookService
 from submarine_ray.packages.service import PackageService
 from submarine_ray.saved.service import SavedService
+from submarine_ray.search.service import SearchService
 from submarine_ray.serving.service import ServingService
 from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.templates.service import TemplateService
@@ -39,3 +40,4 @@ class Services:
     packages: PackageService
     tracking: TrackingService
     health: Health
+    search: SearchService

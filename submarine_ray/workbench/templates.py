@@ -11,8 +11,9 @@ from starlette.requests import Request
 from submarine_ray.core.errors import InvalidSpec, SubmarineError
 from submarine_ray.spec.answers.templates import StoredTemplate
 from submarine_ray.spec.documents import dump
+from submarine_ray.spec.places import ObjectKind
 from submarine_ray.spec.templates import NAME, TemplateSubmission
-from submarine_ray.workbench import addresses, dialogs, parts, template_offers
+from submarine_ray.workbench import addresses, dialogs, opened, parts, template_offers
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parameter_fields import Field, draw_parameter
 from submarine_ray.workbench.written import said, written
@@ -61,6 +62,7 @@ class _Run:
 
     def __init__(self, bench: Bench, spec: StoredTemplate, content: ui.element) -> None:
         self._content = content
+        self._services = bench.services
         self._templates = bench.services.templates
         self._spec = spec
         self._fields: dict[str, Field] = {}
@@ -72,7 +74,9 @@ class _Run:
             parts.link("Templates", "/templates", classes="quiet")
             parts.text("/", classes="quiet")
         with parts.row():
-            parts.heading(spec.name, 1).classes("grow")
+            parts.heading(spec.name, 1)
+            opened.star(self._services, ObjectKind.TEMPLATE, spec.name)
+            parts.row("grow")
             parts.button("Copy", lambda: ui.navigate.to(f"/templates/new?copy={quote(spec.name)}"), "content_copy")
             if not spec.read_only:
                 parts.button("Edit", lambda: ui.navigate.to(f"/templates/new?edit={quote(spec.name)}"), "edit")

@@ -22,6 +22,7 @@ from submarine_ray.core import sealed
 from submarine_ray.core.clock import now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.core.secrets import SecretBox
+from submarine_ray.experiments import words
 from submarine_ray.experiments.tables import AttemptRow, ExperimentRow, ExperimentTagRow
 from submarine_ray.experiments.values.tables import ValueLookRow
 from submarine_ray.serving.applications import weights_name
@@ -166,6 +167,8 @@ class Service:
                     "accepted_ms": at, "created_ms": at, "running_ms": at, "finished_ms": at + 5000, **values,
                 }  # fmt: skip
                 session.add(ExperimentRow(generation=1, next_check_ms=None, **row))
+                if count < 100:  # of the many, nobody searches any
+                    words.put(session, str(row["id"]), at, shown, ())
                 ids.append(str(row["id"]))
         return ids
 

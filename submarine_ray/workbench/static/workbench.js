@@ -195,16 +195,16 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable=true], .cm-editor")) return;
   if (Date.now() - gone < 1500 && PLACES[event.key]) { gone = 0; location.assign(PLACES[event.key]); return; }
   gone = event.key === "g" ? Date.now() : 0;
-  // The page's own field before the one above every page.
+  // The page's own field before the search of everything.
   const search = (where) => document.querySelector(`${where} [data-search] input, ${where} input[data-search]`);
-  if (event.key === "/") { const field = search("#main") ?? search(".top"); if (field) { event.preventDefault(); field.focus(); field.select(); } }
+  if (event.key === "/") { event.preventDefault(); const field = search("#main"); if (field) { field.focus(); field.select(); } else openPalette(); }
   if (event.key === "?") document.querySelector("dialog.keys")?.showModal();
 });
 document.addEventListener("DOMContentLoaded", () => {
   const dialog = document.createElement("dialog"); dialog.className = "keys"; dialog.setAttribute("aria-label", "Keyboard shortcuts");
   const title = document.createElement("h2"); title.textContent = "Keyboard shortcuts";
   const table = document.createElement("table");
-  const named = { "/": "Search", "g h": "Home", "g e": "Experiments", "g t": "Templates", "g v": "Environments", "g n": "Notebooks", "g m": "Models", "g s": "Endpoints", "g c": "Clusters", "g ,": "Settings", "?": "Show shortcuts", Esc: "Close" };
+  const named = { [isMac ? "⌘ K" : "Ctrl K"]: "Search everything, or run an action", "/": "Search this page", "g h": "Home", "g e": "Experiments", "g t": "Templates", "g v": "Environments", "g n": "Notebooks", "g m": "Models", "g s": "Endpoints", "g c": "Clusters", "g ,": "Settings", "?": "Show shortcuts", Esc: "Close" };
   for (const [keys, what] of Object.entries(named)) { const row = table.insertRow(); const key = document.createElement("kbd"); key.textContent = keys; row.insertCell().append(key); row.insertCell().textContent = what; }
   dialog.append(title, table); document.body.append(dialog);
 });
@@ -217,22 +217,3 @@ document.addEventListener("click", async (event) => {
   const was = button.getAttribute("aria-label"); button.setAttribute("aria-label", "Copied"); button.classList.add("good");
   setTimeout(() => { was === null ? button.removeAttribute("aria-label") : button.setAttribute("aria-label", was); button.classList.remove("good"); }, 1200);
 });
-// Which experiments were opened last, of this browser alone.
-class ExperimentOpened extends HTMLElement {
-  connectedCallback() {
-    const { id, name } = this.dataset;
-    const found = JSON.parse(localStorage.getItem("opened") || "[]").filter((one) => one.id !== id);
-    localStorage.setItem("opened", JSON.stringify([{ id, name }, ...found].slice(0, 9)));
-  }
-}
-customElements.define("experiment-opened", ExperimentOpened);
-class OpenRecent extends HTMLElement {
-  connectedCallback() {
-    if (this.childElementCount) return;
-    const found = JSON.parse(localStorage.getItem("opened") || "[]");
-    const list = document.createElement("ol"); list.style.margin = "0"; list.style.paddingLeft = "20px";
-    for (const { id, name } of found) { const item = document.createElement("li"); const link = document.createElement("a"); link.href = `/experiments/${encodeURIComponent(id)}`; link.textContent = name; link.title = id; item.append(link); list.append(item); }
-    if (found.length) this.append(list); else this.textContent = "Experiments you open appear here.";
-  }
-}
-customElements.define("open-recent", OpenRecent);

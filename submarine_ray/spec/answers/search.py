@@ -1,0 +1,35 @@
+"""What a search finds, favourites, and what was opened last."""
+
+from __future__ import annotations
+
+from submarine_ray.spec.answers.base import Answer
+from submarine_ray.spec.places import ObjectKind
+
+
+class Found(Answer):
+    """Something that a search has found, a favourite, or something that was opened."""
+
+    kind: ObjectKind
+    """experiment, model, model-version, endpoint, template, environment, notebook, cluster or help."""
+    key: str
+    """An experiment's or a notebook's id; `model/version` of a version and of an endpoint; the address of a page of the
+    documentation, below /help/; the name of everything else."""
+    name: str
+    """The name to show."""
+    detail: str | None
+    """What else tells it from others: an experiment's id and tags, the page that a heading is on."""
+    status: str | None
+    """Its state as people see it; null for what has none."""
+    path: str
+    """Its page in the workbench."""
+    starred: bool
+    """Whether it is a favourite of the user who asks."""
+
+
+class Opened(Answer):
+    """What a user marked, and what they opened last."""
+
+    starred: list[Found]
+    """The favourites, the newest first."""
+    recent: list[Found]
+    """What was opened last, the newest first; without favourites."""
