@@ -592,7 +592,15 @@ def test_what_differs_is_marked_and_the_curves_are_in_one_chart(service: Service
         }  # fmt: skip
         run = service.run({"lr": lr, "same": 1}, {"loss": [1.0, 0.5, lr]})
         ids += service.add(1, f"compared-{lr}", run_id=run, spec=json.dumps(spec))
+        told = {"python": "3.12.3", "packages": {"numpy": "2.3.4", "torch": f"2.{lr}"}, "commit": "3f1c0a9b" * 5}
+        path = f"{service.url}/api/v1/experiment/{ids[-1]}/provenance?submission={ids[-1]}"
+        httpx.post(path, json=told, timeout=20).raise_for_status()
+    page.goto(f"{service.url}/experiments/{ids[0]}")
+    expect(page.locator(".card", has_text="Code and environment")).to_contain_text("3f1c0a9b3f1c")
+    page.get_by_role("button", name="2 packages").click()
+    expect(page.get_by_role("region", name="Packages")).to_contain_text("torch==2.0.1")
     page.goto(f"{service.url}/compare?ids={','.join(ids)},gone")
+    expect(page.locator("tbody[aria-label=Packages] .diff")).to_have_text(["2.0.1", "2.0.2"])
     expect(page.get_by_text("Experiment gone does not exist.")).to_be_visible()
     row = page.locator("tr", has=page.get_by_role("cell", name="lr", exact=True).or_(page.locator("th", has_text="lr")))
     expect(row.first.locator(".diff")).to_have_text(["0.1", "0.2"])
