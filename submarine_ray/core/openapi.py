@@ -69,6 +69,11 @@ _PARAMETERS = {
     "offset": "The number of lines of each replica to skip.",
     "tail": "Only this number of last lines of each replica.",
     "follow": "Continue until the experiment has ended.",
+    "last": "The last lines instead of those from `offset` on.",
+    "after": "The number of lines to skip, in the order in which they were written.",
+    "known": "The number of lines of all replicas that were seen: the cluster is not asked for them again.",
+    "text": "The text to find; the case of letters does not matter.",
+    "errors": "Find lines that report an error: a level, a traceback or an exception.",
 }
 ZIP = {"required": True, "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 _METHODS = ("get", "put", "post", "patch", "delete")

@@ -35,7 +35,7 @@ def store(
 
     def put(directory: Path) -> list[Event]:
         tracking.put_directory(run, directory, path)
-        return losses(sorted(directory.iterdir()))
+        return losses(sorted(directory.glob("*.log")))
 
     try:
         with spools.whole(driver, key, names, PATIENCE_SECONDS if node_is_gone else LOG_SECONDS) as directory:

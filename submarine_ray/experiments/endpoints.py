@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
 from submarine_ray.access.callers import caller
-from submarine_ray.core.envelope import JSON, Envelope, Reply, ok
-from submarine_ray.core.errors import NotFound
+from submarine_ray.core.envelope import Reply, ok
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
-from submarine_ray.experiments import export, log_parts, logs
+from submarine_ray.experiments import export, log_endpoints
 from submarine_ray.experiments.listing import read_grouping, read_query
-from submarine_ray.experiments.log_parts import MOST_LINES, Window
+from submarine_ray.experiments.log_endpoints import NO_SNIFFING, Number
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
 from submarine_ray.spec.answers.base import NumberedPage, Page
 from submarine_ray.spec.answers.events import Event
 from submarine_ray.spec.answers.experiments import (
     Attempt,
     Experiment,
-    ExperimentLog,
     ExperimentTableRow,
     Metric,
     Param,
@@ -40,18 +36,14 @@ from submarine_ray.spec.expressions import MAX_LENGTH, MAX_SORT
 from submarine_ray.spec.ledger import Beginning
 from submarine_ray.spec.provenance import ProvenanceReport
 
-Tail = Annotated[int | None, Query(ge=1, le=MOST_LINES)]
-Number = Annotated[int | None, Query(ge=1, le=MAX_PAGE)]
 FilterText = Annotated[str, Query(max_length=MAX_LENGTH)]
 SortText = Annotated[str, Query(max_length=MAX_SORT)]
 Columns = Annotated[Sequence[str], Query()]
-NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
-ASCII = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def router(experiments: ExperimentService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/experiment", tags=["experiment"], route_class=known_first(experiments.get))
-    _add_logs(routes, experiments)
+    log_endpoints.add(routes, experiments)
     _add_tracking(routes, experiments)
 
     @routes.get("/tensorboard", summary="Get the address of TensorBoard")
@@ -193,77 +185,6 @@ def router(experiments: ExperimentService) -> APIRouter:
         return ok(experiments.history(experiment_id))
 
     return routes
-
-
-def _add_logs(routes: APIRouter, experiments: ExperimentService) -> None:
-    @routes.get("/logs", summary="List the logs of experiments")
-    def log_names(status: str | None = None) -> Reply[list[ExperimentLog]]:
-        return ok(experiments.log_names(status))
-
-    @routes.get(
-        "/logs/{experiment_id}",
-        response_model=Envelope[ExperimentLog],
-        summary="Get the log of each replica",
-        description="All of it, or a page of each replica's lines: `limit` from `offset` on, or the last `tail`; then "
-        "the attribute `lines` says how many there are.",
-    )
-    async def log(
-        experiment_id: str,
-        replica: str | None = None,
-        offset: Annotated[int, Query(ge=0, le=MAX_PAGE)] = 0,
-        limit: Annotated[int | None, Query(ge=1, le=MOST_LINES)] = None,
-        tail: Tail = None,
-        attempt: Number = None,
-    ) -> Response:
-        parts = log_parts.replicas(await experiments.logs.parts(experiment_id, attempt), replica)
-        window = Window(offset, limit, tail)
-        return StreamingResponse(log_parts.answer(experiment_id, parts, window), media_type=JSON)
-
-    @routes.get(
-        "/logs/{experiment_id}/text",
-        summary="Download the log as text",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"text/plain": {}}}},
-    )
-    async def download(experiment_id: str, replica: str | None = None, attempt: Number = None) -> StreamingResponse:
-        parts = [
-            part for part in await experiments.logs.parts(experiment_id, attempt) if logs.is_of(replica, part.name)
-        ]
-        headers = {"Content-Disposition": f'attachment; filename="{ASCII.sub("_", experiment_id)}.txt"', **NO_SNIFFING}
-        return StreamingResponse(log_parts.plain(parts, replica is None), media_type="text/plain", headers=headers)
-
-    @routes.get(
-        "/logs/{experiment_id}/stream",
-        summary="Follow the log, as JSON lines {replica, line}",
-        description="From the beginning, or from the last `tail` lines of each replica, until the experiment ends; "
-        "with `follow=false`, or of an earlier attempt, what there is now, one replica after the other. A line that "
-        "ends with a carriage return is not finished, such as a progress bar as it is now: the next line of the same "
-        "replica takes its place.",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"application/x-ndjson": {}}}},
-    )
-    async def stream(
-        experiment_id: str,
-        replica: str | None = None,
-        tail: Tail = None,
-        follow: bool = True,
-        attempt: Number = None,
-    ) -> StreamingResponse:
-        kind = "application/x-ndjson"
-        now = await to_thread.run_sync(experiments.get, experiment_id)  # an unknown id is a 404, not an empty stream
-        if not follow or attempt not in (None, now.attempt):
-            found = await experiments.logs.parts(experiment_id, attempt)
-            parts = [part for part in found if logs.is_of(replica, part.name)]
-            return StreamingResponse(log_parts.records(parts, Window(tail=tail)), media_type=kind)
-
-        async def encode() -> AsyncIterator[bytes]:
-            try:
-                async for lines in experiments.logs.stream(experiment_id, replica, tail):
-                    yield log_parts.encoded(iter(lines))
-            except NotFound:
-                return  # deleted while it was followed
-
-        return StreamingResponse(encode(), media_type=kind)
 
 
 def _add_tracking(routes: APIRouter, experiments: ExperimentService) -> None:

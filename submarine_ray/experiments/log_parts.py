@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -35,10 +35,18 @@ class Window:
 WHOLE = Window()
 
 
+class Told(NamedTuple):
+    """A line as a stream tells it, with the time at which it was written, in milliseconds since 1970 (0: not known)."""
+
+    replica: str
+    line: str
+    time: int = 0
+
+
 @dataclass(frozen=True)
 class Part:
-    """What one replica has written: a file that can be opened, the first `size` bytes of it (None: all), and `last`, a
-    line that may not be finished. `source` is what has to be kept as long as it is read.
+    """What one replica has written: a file that can be opened, the first `size` bytes and `lines` of it (None: all),
+    and `last`, a line that may not be finished. `source` is what has to be kept as long as it is read.
     """
 
     name: str
@@ -46,6 +54,7 @@ class Part:
     size: int | None = None
     last: bytes | None = None
     source: object = None
+    lines: int | None = None
 
     def batches(self, window: Window = WHOLE, told: Callable[[int], None] = lambda _: None) -> Iterator[list[str]]:
         """The part's lines, some at a time; `told` is called with the number of all lines, unless all are wanted."""
@@ -69,7 +78,7 @@ class Part:
 
 def of_snapshot(snapshot: Snapshot) -> list[Part]:
     return [
-        Part(one.name, lambda file=one.file: nullcontext(file), one.size, one.last, snapshot)  # type: ignore[misc]
+        Part(one.name, lambda file=one.file: nullcontext(file), one.size, one.last, snapshot, one.lines)  # type: ignore[misc]
         for one in snapshot.written
     ]
 
@@ -106,16 +115,18 @@ def records(parts: Sequence[Part], window: Window) -> Iterator[bytes]:
     """The log as JSON lines {replica, line}."""
     for part in parts:
         for lines in part.batches(window):
-            yield encoded((part.name, line) for line in lines)
+            yield encoded(Told(part.name, line) for line in lines)
 
 
-def plain(parts: Sequence[Part], prefixed: bool) -> Iterator[bytes]:
-    """The log as text, each line behind its replica's name where there are several."""
+def plain(parts: Sequence[Part]) -> Iterator[bytes]:
+    """The log as text, one replica after the other."""
     for part in parts:
-        prefix = f"[{part.name}] " if prefixed else ""
         for lines in part.batches():
-            yield "".join(f"{prefix}{line}\n" for line in lines).encode()
+            yield "".join(f"{line}\n" for line in lines).encode()
 
 
-def encoded(told: Iterator[tuple[str, str]]) -> bytes:
-    return b"".join(orjson.dumps({"replica": name, "line": line}) + b"\n" for name, line in told)
+def encoded(told: Iterable[Told]) -> bytes:
+    return b"".join(
+        orjson.dumps({"replica": one.replica, "line": one.line} | ({"time": one.time} if one.time else {})) + b"\n"
+        for one in told
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from anyio import to_thread
 from starlette.concurrency import iterate_in_threadpool
@@ -13,9 +13,11 @@ from starlette.concurrency import iterate_in_threadpool
 from submarine_ray.clusters.drivers.base import BEGINNING, Mark, UnknownJob, Unreachable
 from submarine_ray.clusters.service import ClusterService
 from submarine_ray.core.errors import ClusterUnavailable, Unavailable
-from submarine_ray.experiments import log_parts, logs
+from submarine_ray.experiments import log_lines, log_parts, logs
 from submarine_ray.experiments.answers import replica_names
-from submarine_ray.experiments.log_parts import Part, Window
+from submarine_ray.experiments.log_lines import Log
+from submarine_ray.experiments.log_parts import Part, Told, Window
+from submarine_ray.experiments.order import Record
 from submarine_ray.experiments.results import FindAttempt
 from submarine_ray.experiments.spool import Snapshot, Spools
 from submarine_ray.experiments.tables import AttemptRow, ExperimentRow
@@ -24,7 +26,7 @@ from submarine_ray.tracking.service import TrackingService
 
 STREAM_PAUSE = 0.2
 
-Lines = list[tuple[str, str]]
+Lines = list[Told]
 
 
 class LogService:
@@ -45,8 +47,12 @@ class LogService:
         self._spools = spools
 
     async def parts(self, experiment_id: str, attempt: int | None = None) -> list[Part]:
+        """The parts of `log`."""
+        return (await self.log(experiment_id, attempt)).parts
+
+    async def log(self, experiment_id: str, attempt: int | None = None, least: int | None = None) -> Log:
         """The log of the current attempt, or of the one that is named, as it is now: replicas by their names, then the
-        platform and Ray.
+        platform and Ray. If `least` lines of it are known, it may be as it was a while ago.
 
         Raises NotFound, ClusterUnavailable, Busy, Unavailable.
         """
@@ -57,25 +63,25 @@ class LogService:
             return await to_thread.run_sync(self._archived, row.run_id, logs.DIRECTORY)
         if row.status != Status.ACCEPTED:
             try:
-                return log_parts.of_snapshot(await self._look(row, row.submission_id))
+                return _of_snapshot(await self._look(row, row.submission_id, least), row.status not in Status.ENDED)
             except UnknownJob:
                 now = await to_thread.run_sync(self._row, experiment_id)
                 if now.archived and not row.archived:  # archived between the two looks
-                    return await self.parts(experiment_id)
+                    return await self.log(experiment_id)
             except Unreachable as failure:
                 raise ClusterUnavailable(
                     f"The log is on cluster {row.cluster!r}, which cannot be read now: {failure}"
                 ) from failure
-        return log_parts.empty((*replica_names(row), logs.PLATFORM, logs.RAY))
+        return Log(log_parts.empty((*replica_names(row), logs.PLATFORM, logs.RAY)), is_live=True)
 
-    async def _earlier(self, attempt: AttemptRow) -> list[Part]:
+    async def _earlier(self, attempt: AttemptRow) -> Log:
         """The log of an earlier attempt: what is stored, or what its job has written while it is being stopped."""
         row = await to_thread.run_sync(self._row, attempt.experiment_id)
         if attempt.submission in row.superseded_ids:
             with contextlib.suppress(UnknownJob, Unreachable):
-                return log_parts.of_snapshot(await self._look(attempt, attempt.submission))
+                return _of_snapshot(await self._look(attempt, attempt.submission), False)
         if attempt.run_id is None:
-            return []
+            return Log([])
         return await to_thread.run_sync(self._archived, attempt.run_id, attempt.log_path)
 
     async def stream(self, experiment_id: str, replica: str | None, tail: int | None) -> AsyncIterator[Lines]:
@@ -110,6 +116,30 @@ class LogService:
                 known.clear()
                 since = BEGINNING
 
+    async def follow(
+        self, experiment_id: str, replica: str | None, after: int, known: int | None
+    ) -> AsyncIterator[Lines]:
+        """The current attempt's lines in the order of `log`, of all or of one replica, without the first `after`, until
+        it ends or its cluster no longer answers. `known` is how many lines of all replicas somebody has seen.
+        """
+        row = await to_thread.run_sync(self._row, experiment_id)
+        while row.status in (Status.ACCEPTED, Status.CREATED):
+            await asyncio.sleep(STREAM_PAUSE)
+            row = await to_thread.run_sync(self._row, experiment_id)
+        if row.status != Status.RUNNING:
+            return
+        try:
+            snapshot = await self._look(row, row.submission_id, known)
+        except (UnknownJob, Unreachable, Unavailable):
+            return
+        rest = log_lines.after(_of_snapshot(snapshot, True), replica, after)
+        async for found in iterate_in_threadpool(rest):
+            yield found
+        told = Counter({one.name: one.lines for one in snapshot.written})
+        async for lines in self._follow(row, told, snapshot.mark, told.copy()):
+            if wanted := _of(replica, lines):
+                yield wanted
+
     async def _last(self, row: ExperimentRow, tail: int, told: Counter[str]) -> AsyncIterator[tuple[Lines, Mark]]:
         """Each replica's last lines, and the offset in the job's log up to which they reach; `told` counts the lines
         before.
@@ -122,7 +152,7 @@ class LogService:
             told[one.name] = one.lines
             window = Window(tail=tail)
             async for lines in iterate_in_threadpool(Part(part.name, part.open, part.size).batches(window)):
-                yield [(one.name, line) for line in lines], snapshot.mark
+                yield [Told(one.name, line) for line in lines], snapshot.mark
         yield [], snapshot.mark
 
     async def _follow(
@@ -135,15 +165,15 @@ class LogService:
             driver = await to_thread.run_sync(self._clusters.driver, row.cluster)
             async for raw in logs.whole_lines(driver.follow_log(row.submission_id, since)):
                 found: Lines = []
-                for name, line in map(logs.who, raw):
+                for name, time, line in map(logs.who, raw):
                     if logs.is_passing(name, line):
                         if passed[name] == told[name]:  # else it is one of those that have long been finished
-                            found.append((name, logs.text(line)))
+                            found.append(Told(name, logs.text(line), time))
                         continue
                     passed[name] += 1
                     if passed[name] > told[name]:
                         told[name] += 1
-                        found.append((name, logs.text(line)))
+                        found.append(Told(name, logs.text(line), time))
                 yield found
         except Unreachable:
             return  # the caller looks again, and takes it up where it broke
@@ -152,21 +182,37 @@ class LogService:
         for part in await self.parts(experiment_id):
             window = Window(offset=told[part.name], tail=tail)
             async for lines in iterate_in_threadpool(part.batches(window)):
-                yield [(part.name, line) for line in lines]
+                yield [Told(part.name, line) for line in lines]
 
-    async def _look(self, row: ExperimentRow | AttemptRow, submission: str) -> Snapshot:
+    async def _look(self, row: ExperimentRow | AttemptRow, submission: str, least: int | None = None) -> Snapshot:
         def look() -> Snapshot:
-            return self._spools.look(self._clusters.driver(row.cluster), submission, replica_names(row))
+            return self._spools.look(self._clusters.driver(row.cluster), submission, replica_names(row), least)
 
         return await self._clusters.waiting.ask(row.cluster, look)
 
-    def _archived(self, run_id: str, directory: str) -> list[Part]:
-        paths = [one.path for one in self._tracking.list_artifacts(run_id, directory) if not one.is_dir]
-        by_name = {path.removeprefix(f"{directory}/").removesuffix(".log"): path for path in paths}
-        return [
+    def _archived(self, run_id: str, directory: str) -> Log:
+        paths = {
+            one.path.removeprefix(f"{directory}/"): one.path
+            for one in self._tracking.list_artifacts(run_id, directory)
+            if not one.is_dir
+        }
+        order = paths.pop(logs.ORDER, None)
+        by_name = {file.removesuffix(".log"): path for file, path in paths.items()}
+        parts = [
             Part(name, lambda path=by_name[name]: self._tracking.artifact(run_id, path))  # type: ignore[misc]
             for name in logs.ordered(by_name)
         ]
+
+        @contextlib.contextmanager
+        def opened() -> Iterator[Record]:
+            with self._tracking.artifact(run_id, f"{directory}/{logs.ORDER}") as file:
+                yield Record(file)
+
+        return Log(parts, opened if order else None)
+
+
+def _of_snapshot(snapshot: Snapshot, is_live: bool) -> Log:
+    return Log(log_parts.of_snapshot(snapshot), lambda: contextlib.nullcontext(snapshot.order), is_live)
 
 
 def _of(replica: str | None, lines: Lines) -> Lines:

@@ -1,4 +1,5 @@
-"""The format of a job's log, in which each line of replica `worker-1` is prefixed with `[worker-1] `.
+"""The format of a job's log, in which each line of replica `worker-1` is prefixed with its name, and with the time at
+which it was written: `[worker-1 2026-11-28T02:11:07.12Z] ` (runner/stamps.py; an older runner gives no time).
 
 A line that ends with a carriage return is not finished: a progress bar as it was at that moment. Who follows the log
 sees each; what is kept has the last alone (runner/output.py writes them).
@@ -8,14 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from submarine_ray.spec.launch import UNFINISHED
 
 # A trial of a sweep is one of its replicas: `trial-3fa2c_00004`, or its own, `trial-3fa2c_00004-worker-1`.
 _REPLICA = r"(?:master|chief|worker|ps|evaluator)-\d{1,5}"
 _NAME = rf"{_REPLICA}|trial-\w{{1,40}}(?:-{_REPLICA})?|submarine"
-_PREFIX = re.compile(rf"\[({_NAME})\] ?".encode())
-_FILE = re.compile(rf"(?:{_NAME}|ray)\.log", re.ASCII)
+_STAMP = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d\d)Z"
+_PREFIX = re.compile(rf"\[({_NAME})(?: {_STAMP})?\] ?".encode())
+ORDER = "order.txt"  # beside the replicas' files: in which order their lines were written, and when (order.py)
+_FILE = re.compile(rf"(?:{_NAME}|ray)\.log|{re.escape(ORDER)}", re.ASCII)
 DIRECTORY = "logs"  # of a run's artifacts
 PLATFORM = "submarine"
 RAY = "ray"
@@ -24,10 +30,31 @@ LONGEST_LINE = 1024**2
 _UNFINISHED = UNFINISHED.encode()
 
 
-def who(line: bytes) -> tuple[str, bytes]:
-    """Who wrote a line (a replica, this platform's runner, or else Ray), and the line as it was written."""
+class Line(NamedTuple):
+    """A line of a job's log: who wrote it (a replica, this platform's runner, or else Ray), when, in milliseconds since
+    1970 (0: not known), and the text as it was written.
+    """
+
+    name: str
+    time: int
+    content: bytes
+
+
+def who(line: bytes) -> Line:
+    """The line without its prefix."""
     match = _PREFIX.match(line) if line.startswith(b"[") else None
-    return (match[1].decode(), line[match.end() :]) if match else (RAY, line)
+    if match is None:
+        return Line(RAY, 0, line)
+    second = _second(match[2]) if match[2] else 0
+    return Line(match[1].decode(), second + int(match[3]) * 10 if second else 0, line[match.end() :])
+
+
+@lru_cache(256)
+def _second(stamp: bytes) -> int:
+    try:
+        return int(datetime.fromisoformat(f"{stamp.decode()}+00:00").timestamp()) * 1000
+    except ValueError:  # a script may print what looks like a prefix
+        return 0
 
 
 def is_own(file: str) -> bool:

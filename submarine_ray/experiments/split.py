@@ -8,6 +8,7 @@ from pathlib import Path
 
 from submarine_ray.clusters.drivers.base import Mark
 from submarine_ray.experiments import logs
+from submarine_ray.experiments.order import Record, Recorder
 
 LONGEST_UNFINISHED = 65_536
 MOST_WRITERS = 20_000  # a script may write anything, prefixes of replicas that never were too
@@ -31,6 +32,7 @@ class _Writer:
     size: int = 0
     lines: int = 0
     unfinished: bytes | None = None
+    time: int = 0  # of the unfinished line
     fresh: list[bytes] = field(default_factory=list)
 
 
@@ -45,6 +47,7 @@ class Split:
         self._rest = b""
         self._goes_on: str | None = None  # whose line was cut
         self._writers: dict[str, _Writer] = {}
+        self._order = Recorder(directory / logs.ORDER)
         for name in (*names, logs.PLATFORM, logs.RAY):
             self._writer(name)
 
@@ -60,6 +63,12 @@ class Split:
             self._goes_on = last if is_cut and line is lines[-1] else None
         for name in touched:
             self._flush(name)
+        self._order.flush()
+
+    @property
+    def lines(self) -> int:
+        """How many lines are in the files."""
+        return sum(writer.lines for writer in self._writers.values())
 
     @property
     def mark(self) -> Mark:
@@ -74,12 +83,14 @@ class Split:
         for name, writer in self._writers.items():
             if writer.unfinished is not None:
                 writer.fresh.append(logs.finished(writer.unfinished))
+                self._order.add(name, writer.time)
                 writer.unfinished = None
             self._flush(name)
+        self._order.flush()
 
     def written(self) -> list[Written]:
         """What each replica has written so far; it stays readable while more is added."""
-        name, line = logs.who(self._rest) if self._rest else ("", b"")
+        name, _, line = logs.who(self._rest) if self._rest else logs.Line("", 0, b"")
         found = []
         for one in logs.ordered({*self._writers} | ({name} if self._rest else set())):
             writer = self._writers.get(one) or self._writer(one)
@@ -87,6 +98,10 @@ class Split:
             last = last if last is None or one == logs.RAY else logs.finished(last)
             found.append(Written(one, self._file(one), writer.size, writer.lines, last))
         return found
+
+    def order(self) -> Record:
+        """In which order the lines were written that `written` tells of."""
+        return self._order.record()
 
     def _file(self, name: str) -> Path:
         return self.directory / f"{name}.log"
@@ -99,15 +114,16 @@ class Split:
 
     def _put(self, line: bytes, goes_on: str | None = None) -> str:
         """Add a line to who wrote it, or the next part of one that was cut; the name."""
-        name, content = logs.who(line) if goes_on is None else (goes_on, line)
+        name, time, content = logs.who(line) if goes_on is None else logs.Line(goes_on, 0, line)
         if name not in self._writers and len(self._writers) >= MOST_WRITERS:
             name, content = logs.RAY, line
         writer = self._writer(name)
         writer.unfinished = None
         if logs.is_passing(name, content) and len(content) <= LONGEST_UNFINISHED:
-            writer.unfinished = content
+            writer.unfinished, writer.time = content, time
         else:
             writer.fresh.append(content)
+            self._order.add(name, time)
         return name
 
     def _flush(self, name: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from submarine_ray.clusters.drivers.base import LOG_SECONDS, Driver, LogBeganAnew, Mark
 from submarine_ray.core.errors import Unavailable
+from submarine_ray.experiments.order import Record
 from submarine_ray.experiments.split import Split, Written
 
 IDLE_SECONDS = 600.0
@@ -24,10 +25,13 @@ IDLE_SECONDS = 600.0
 
 @dataclass(eq=False)
 class Snapshot:
-    """What a job's replicas had written at one moment, up to `mark` of the job's log; readable while it is held."""
+    """What a job's replicas had written at one moment, up to `mark` of the job's log, and in which `order`; readable
+    while it is held.
+    """
 
     written: list[Written]
     mark: Mark
+    order: Record
 
 
 @dataclass(eq=False)
@@ -66,12 +70,18 @@ class Spools:
         """Delete what an earlier process left."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def look(self, driver: Driver, submission_id: str, names: Sequence[str]) -> Snapshot:
-        """What the job's replicas have written so far. Raises UnknownJob, Unreachable, Unavailable."""
+    def look(self, driver: Driver, submission_id: str, names: Sequence[str], least: int | None = None) -> Snapshot:
+        """What the job's replicas have written so far; or what is known of it, if that is `least` lines: the cluster is
+        not asked then, which may have to read all of a log to give its end.
+
+        Raises UnknownJob, Unreachable, Unavailable.
+        """
         with self._holding(submission_id) as spool:
             with spool.lock, _whole_or_anew(spool):
-                split = self._caught_up(spool, driver, submission_id, names, LOG_SECONDS)
-                snapshot = Snapshot(split.written(), split.mark)
+                split = spool.split
+                if split is None or least is None or split.lines < least:
+                    split = self._caught_up(spool, driver, submission_id, names, LOG_SECONDS)
+                snapshot = Snapshot(split.written(), split.mark, split.order())
             self._hold(spool)
             weakref.finalize(snapshot, self._let_go, submission_id, spool)  # a reader may go away without a word
         return snapshot

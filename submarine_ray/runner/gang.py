@@ -20,7 +20,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from submarine_ray.client.spool import whole_lines
-from submarine_ray.runner import code, environment, provenance
+from submarine_ray.runner import code, environment, output, provenance
 from submarine_ray.runner.code import Workspace
 from submarine_ray.runner.environment import ReplicaLocation
 from submarine_ray.runner.errors import CommandFailed, ReplicaLost, RunnerError
@@ -52,7 +52,7 @@ class HandOver(NamedTuple):
 
 
 def to_stdout(replica: str, lines: list[str]) -> None:
-    sys.stdout.write("".join(f"[{replica}] {line}\n" for line in lines))
+    sys.stdout.write(output.prefixed(replica, lines))
     sys.stdout.flush()
 
 

@@ -33,14 +33,16 @@ class LineSink:
     """The actor between workers and driver."""
 
     def __init__(self) -> None:
-        self._lines: list[tuple[str, str]] = []
+        self._lines: list[str] = []
         self._at_work: set[str] = set()
         self._is_ending = False
 
     def put(self, replica: str, lines: list[str]) -> None:
-        self._lines += [(replica, line) for line in lines]
+        """Lines of a replica, written now."""
+        self._lines.append(output.prefixed(replica, lines))
 
-    def take(self) -> list[tuple[str, str]]:
+    def take(self) -> list[str]:
+        """The lines with their prefixes, since the last call."""
         taken, self._lines = self._lines, []
         return taken
 
@@ -63,7 +65,7 @@ class LineSink:
 
 
 class LineWriter:
-    """The driver's end: a thread that writes what the sink holds to stdout, `[worker-1] ...`."""
+    """The driver's end: a thread that writes what the sink holds to stdout, with their prefixes."""
 
     def __init__(self) -> None:
         self.sink: Any = ray.remote(LineSink).options(num_cpus=0).remote()
@@ -104,7 +106,7 @@ class LineWriter:
             closing = self._closing.wait(EMPTY_SECONDS)
             taken = ray.get(self.sink.take.remote())
             if taken:
-                sys.stdout.write("".join(f"[{replica}] {line}\n" for replica, line in taken))
+                sys.stdout.write("".join(taken))
                 sys.stdout.flush()
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from submarine_ray.spec import stamps
 from submarine_ray.spec.launch import UNFINISHED
 
 SHOW_SECONDS = 0.6  # together with the way of a line to who follows the log: below a second
@@ -95,6 +96,12 @@ class Pump:
         ready = select.poll()
         ready.register(self._source, select.POLLIN)
         return bool(ready.poll(0)) or not self._is_waiting  # in this order: what was read is handed on before it waits
+
+
+def prefixed(replica: str, lines: Sequence[str]) -> str:
+    """Lines as they stand in the job's log: behind who wrote them, and that it was now (experiments/logs.py)."""
+    prefix = f"[{replica} {stamps.now()}]"
+    return "".join(f"{prefix} {line}\n" for line in lines)
 
 
 def _present(line: bytes) -> bytes:

@@ -8,7 +8,7 @@ import sys
 import threading
 from types import FrameType
 
-from submarine_ray.runner import code, environment, provenance
+from submarine_ray.runner import code, environment, output, provenance
 from submarine_ray.runner.environment import ReplicaLocation
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.network import free_port
@@ -32,7 +32,7 @@ def run(launch: Launch) -> None:
     def sink(line: str) -> None:
         ending.hear((line,))
         with contextlib.suppress(OSError):  # the disk of the log is full: a script that nobody reads would stand still
-            sys.stdout.write(f"[{replica.name}] {line}\n")
+            sys.stdout.write(output.prefixed(replica.name, (line,)))
             sys.stdout.flush()
 
     process = ReplicaProcess(replica, env, workspace.directory, sink, launch.grace_seconds, keeps=launch.keep_work)

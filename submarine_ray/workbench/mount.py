@@ -46,6 +46,7 @@ from submarine_ray.workbench.services import Services
 
 STATIC = Path(__file__).parent / "static"
 STATIC_PATH = "/workbench-static"
+_SCRIPTS = ("workbench", "log-lines", "log-source", "log-view")
 RECONNECT_SECONDS = 30.0
 _MODULES = (
     home, new_experiment, experiments, experiment, trial, compare, charts_page, template_form, templates, environments,
@@ -61,9 +62,10 @@ def attach(app: FastAPI, services: Services, feed: Feed) -> None:
     bench = Bench(services, feed)
     for module in _MODULES:
         module.add(bench)
+    scripts = [f'<script src="{STATIC_PATH}/{name}.js?{services.version}"></script>' for name in _SCRIPTS]
     head = (
         f'<link rel="stylesheet" href="{STATIC_PATH}/workbench.css?{services.version}">'
-        f'<script src="{STATIC_PATH}/workbench.js?{services.version}"></script>'
+        f"{''.join(scripts)}"
         f'<script src="{STATIC_PATH}/search.js?{services.version}" defer></script>'
     )
     ui.add_head_html(head, shared=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -197,7 +198,7 @@ def test_the_runner_works_under_plain_ray_job_submit(platform: RunningPlatform, 
         env=env, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "[worker-0] rank 0 of 2" in done.stdout and "[worker-1] rank 1 of 2" in done.stdout
+    assert all(re.search(rf"\[worker-{rank} \S+Z\] rank {rank} of 2", done.stdout) for rank in (0, 1))
 
 
 def test_a_ray_script_uses_the_cluster_itself(platform: RunningPlatform) -> None:
