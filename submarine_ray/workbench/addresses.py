@@ -80,3 +80,8 @@ def endpoint(model_name: str, version: int) -> str:
 def traffic(model_name: str) -> str:
     """The page of a model's shared URL."""
     return f"/endpoints/{quote(model_name, safe='')}"
+
+
+def report(id: str, edit: bool = False) -> str:
+    """A report, to read or to write."""
+    return f"/reports/{quote(id, safe='')}" + ("?edit=1" if edit else "")

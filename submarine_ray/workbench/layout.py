@@ -23,6 +23,7 @@ _PLACES = (
         ("Home", "/", "home"),
         ("Experiments", "/experiments", "science"),
         ("Charts", "/charts", "insights"),
+        ("Reports", "/reports", "description"),
         ("Templates", "/templates", "auto_awesome_mosaic"),
         ("Environments", "/environments", "inventory_2"),
         ("Notebooks", "/notebooks", "edit_note"),

@@ -42,6 +42,7 @@ from submarine_ray.workbench.feed import Feed
 from submarine_ray.workbench.layout import Bench, missing
 from submarine_ray.workbench.panels import page as charts_page
 from submarine_ray.workbench.policy import Guarded
+from submarine_ray.workbench.reports import page as reports
 from submarine_ray.workbench.services import Services
 
 STATIC = Path(__file__).parent / "static"
@@ -49,8 +50,8 @@ STATIC_PATH = "/workbench-static"
 _SCRIPTS = ("workbench", "log-lines", "log-source", "log-view")
 RECONNECT_SECONDS = 30.0
 _MODULES = (
-    home, new_experiment, experiments, experiment, trial, compare, charts_page, template_form, templates, environments,
-    notebooks, models, model_version, endpoints, endpoint, split, clusters, settings,
+    home, new_experiment, experiments, experiment, trial, compare, charts_page, reports, template_form, templates,
+    environments, notebooks, models, model_version, endpoints, endpoint, split, clusters, settings,
 )  # fmt: skip
 
 

@@ -115,3 +115,46 @@ def test_panels_of_every_kind_are_added_dragged_and_deleted(service: Service, pa
         found = Axe().run(phone).response["violations"]
         assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
         context.close()
+
+
+@pytest.mark.long
+def test_a_report_is_written_with_a_panel_and_read_by_others(service: Service, page: Page, browser: Browser) -> None:
+    tag = f"report-{uuid.uuid4().hex[:6]}"
+    runs(service, tag)
+    page.goto(f"{service.url}/reports")
+    page.get_by_role("button", name="New report").first.click()
+    page.get_by_label("Name").fill(f"{HOSTILE} {tag}")
+    page.get_by_role("dialog").get_by_text("Everyone who can use this service").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    text = page.get_by_label("Text in Markdown")
+    text.fill(f"# Losses\n\n{HOSTILE} [x](javascript:alert(1))\n\n```panel\nkind: pie\n```\n")
+    expect(page.get_by_text("This panel cannot be drawn: kind: must be one of line")).to_be_visible()
+    page.get_by_role("button", name="Insert panel").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Metrics").fill("loss")
+    page.get_by_role("option", name="loss", exact=True).click()
+    form.get_by_label("Filter of the runs").fill(f"tag = {tag}")
+    form.get_by_role("button", name="Insert").click()
+    expect(page.get_by_role("img", name="Chart of loss")).to_be_visible()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("button", name="Edit")).to_be_visible()
+    expect(page.get_by_text("4 runs")).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+    for theme in ("light", "dark"):
+        context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=theme)  # type: ignore[arg-type]
+        phone = context.new_page()
+        phone.goto(page.url)
+        expect(phone.get_by_role("img", name="Chart of loss")).to_be_visible()
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+        found = Axe().run(phone).response["violations"]
+        assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+        context.close()
+    page.get_by_role("link", name="Open in Charts").click()
+    expect(page.locator("run-list li")).to_have_count(4)
+    page.get_by_role("button", name="More", exact=True).click()
+    page.get_by_role("menuitem", name="Create a report of these panels").click()
+    page.get_by_label("Name").fill(tag)
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Text in Markdown")).to_have_value(
+        re.compile(f"kind: line.*filter: tag = {tag}", re.DOTALL)
+    )

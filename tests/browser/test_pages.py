@@ -22,7 +22,7 @@ from tests.conftest import wait_until
 
 PLACES = (
     "/", "/experiments", "/experiments/new", "/templates", "/environments", "/notebooks", "/models", "/endpoints",
-    "/clusters", "/clusters/local", "/settings", "/compare", "/charts",
+    "/clusters", "/clusters/local", "/settings", "/compare", "/charts", "/reports",
 )  # fmt: skip
 NAMES = "tbody a.cut"
 

@@ -25,6 +25,7 @@ from submarine_ray.spec.reports import Block, WrongBlock, parts, read_block, wri
 from submarine_ray.tracking.curves import Point
 from submarine_ray.workbench.panels import address, defaults, figures, lines, means
 from submarine_ray.workbench.panels.runs import colour, entries
+from submarine_ray.workbench.reports.writer import inserted
 
 
 def row(id: str, name: str = "train", tags: tuple[str, ...] = (), **values: float | str) -> ExperimentTableRow:
@@ -184,3 +185,14 @@ def test_figures_show_last_values() -> None:
     panel = ParallelPanel(fields=["params.lr", "loss"], log=["params.lr"])
     found = figures.parallel(panel, [run for one in each for run in one.runs])
     assert [axis["type"] for axis in found["parallelAxis"]] == ["log", "value"] and len(found["series"][0]["data"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "cursor", "found"),
+    [
+        ("", 0, "B\n"), ("one", 1, "one\n\nB\n"), ("one\n", 0, "one\n\nB\n"), ("one", 99, "one\n\nB\n"),
+        ("one\n\ntwo", 1, "one\n\nB\n\ntwo"), ("one\ntwo", 1, "one\n\nB\n\ntwo"),
+    ],
+)  # fmt: skip
+def test_a_panel_is_inserted_after_the_line_of_the_cursor(text: str, cursor: int, found: str) -> None:
+    assert inserted(text, cursor, "B\n") == found

@@ -10,9 +10,10 @@ from nicegui.elements.mixins.validation_element import ValidationElement
 from pydantic import ValidationError
 
 from submarine_ray.spec.expressions import ATTRIBUTES
-from submarine_ray.spec.panels import KINDS, PANEL, Panel
+from submarine_ray.spec.panels import GROUPS, KINDS, PANEL, Panel, Runs
 from submarine_ray.spec.problems import sentence
 from submarine_ray.workbench import dialogs, parts
+from submarine_ray.workbench.problems import parsed
 
 NAMES = {
     "line": "Lines: metrics over steps or time",
@@ -42,6 +43,40 @@ async def asked(panel: Panel | None, fields: Sequence[str]) -> Panel | None:
 
         answer: Panel | None = await dialogs.submitted(opened, "Save" if panel else "Add", send)
     return answer
+
+
+async def asked_for_report(fields: Sequence[str]) -> tuple[Panel, Runs] | None:
+    """The same with the runs that the panel shows: in a report each panel has its own."""
+    with dialogs.dialog("Insert panel") as opened:
+        form = _Form(None, fields)
+        form.draw()
+        runs = _RunFields(fields)
+
+        def send() -> None:
+            found, made = runs.read(), form.panel()
+            if found and made:
+                opened.submit((made, found))
+
+        answer: tuple[Panel, Runs] | None = await dialogs.submitted(opened, "Insert", send)
+    return answer
+
+
+class _RunFields:
+    """Which runs, and in which groups."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        params = [name for name in fields if name.startswith("params.")]
+        groups = {"": "Nothing"} | {name: name.capitalize() for name in GROUPS} | {name: name for name in params}
+        self._filter = ui.input("Filter of the runs", placeholder="tag = baseline and params.lr < 0.1")
+        self._filter.props("outlined dense").classes("mono")
+        self._group = ui.select(groups, label="Group by", value="", with_input=True)
+        self._group.props("outlined dense options-dense")
+        self._most = parts.number("Runs at most", 20).props("outlined dense")
+
+    def read(self) -> Runs | None:
+        """What they say; None if something is wrong, which stands beside the filter."""
+        said = {"filter": self._filter.value or "", "group": self._group.value or "", "most": self._most.value}
+        return parsed(Runs, said, self._filter)
 
 
 class _Form:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from nicegui import ui
 
 from submarine_ray.core.errors import NotFound
+from submarine_ray.saved.kinds import REPORTS
 from submarine_ray.saved.kinds import WORKSPACES as KIND
 from submarine_ray.saved.service import read
 from submarine_ray.spec.answers.saved import Saved
-from submarine_ray.spec.panels import Workspace
+from submarine_ray.spec.panels import Runs, Workspace
+from submarine_ray.spec.reports import MOST_BLOCKS, Report, write_block
 from submarine_ray.spec.saved import Audience
-from submarine_ray.workbench import dialogs, parts
+from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.panels import address
 from submarine_ray.workbench.services import Services
 
@@ -62,6 +64,7 @@ class Bar:
             with parts.icon_button("More", "more_vert"), ui.menu():
                 ui.menu_item("Save a copy", self._copy)
                 ui.menu_item("Rename or share", self._rename)
+                ui.menu_item("Create a report of these panels", self._report)
                 ui.menu_item("Delete the workspace", self._delete)
 
     async def _list(self, place: ui.element) -> None:
@@ -109,6 +112,18 @@ class Bar:
             )
         if sure and await parts.attempt(self._services.saved.delete, self._saved.id, KIND):
             ui.navigate.to(address.charts())
+
+    async def _report(self) -> None:
+        """A report with the same panels of the same runs, to be written on."""
+        shown = self._shown()
+        with ui.context.client.content:
+            named = await ask_name("Create a report", self._saved.name if self._saved else "", Audience.PRIVATE)
+        if named is None:
+            return
+        runs = Runs(**shown.model_dump(include={*Runs.model_fields}))
+        report = Report(text="\n".join(write_block(panel, runs) for panel in shown.panels[:MOST_BLOCKS]))
+        if done := await parts.attempt(self._services.saved.create, REPORTS, named[0], report, named[1]):
+            ui.navigate.to(addresses.report(done.value.id, edit=True))
 
     @staticmethod
     def _opened(id: str) -> None:

@@ -1,0 +1,1 @@
+"""Reports: pages of text with panels in between, listed, read and written."""
