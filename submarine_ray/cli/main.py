@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from submarine_ray.cli import models, output, resources, saved, search
+from submarine_ray.cli import experiments, models, output, resources, saved, search
 from submarine_ray.cli.groups import app, config_app, create_app, delete_app, get_app, list_app
 from submarine_ray.cli.output import Format, Problem
 from submarine_ray.cli.resources import Output
 
 resources.add_to(list_app, get_app, delete_app, create_app)
 saved.add_to(list_app, get_app, delete_app, create_app)
+experiments.add_to(app, list_app)
 models.add_to(list_app, get_app, delete_app, create_app)
 search.add_to(app)
 
@@ -288,26 +289,6 @@ def serve(
     if timeout > 0:
         endpoint = endpoints.wait_until_running(endpoint["modelName"], endpoint["modelVersion"], timeout)
     typer.echo(endpoint["invocationsUrl"])
-
-
-@list_app.command("experiment")
-def list_experiment(
-    status: Annotated[
-        str | None, typer.Option(help="only those in this state: Running, Failed, Stopped and so on")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
-    filter: Annotated[str, typer.Option(help="a condition, as in 'metrics.loss < 0.1 and tag = demo'")] = "",
-    sort: Annotated[str, typer.Option(help="the field to sort by; '-' before it: the highest first")] = "",
-    column: Annotated[list[str] | None, typer.Option(help="show metrics.NAME or params.NAME (several times)")] = None,
-    form: Output = Format.TABLE,
-) -> None:
-    """List experiments, newest first."""
-    from submarine_ray.cli import tables
-
-    if filter or sort or column:
-        tables.logged(client(), status, filter, sort, column or [], limit, form)
-    else:
-        tables.experiments(client(), status, limit, form)
 
 
 @get_app.command("experiment")

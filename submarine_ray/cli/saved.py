@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from submarine_ray.cli import output
-from submarine_ray.cli.output import Format
+from submarine_ray.cli.output import Format, Problem
 from submarine_ray.cli.resources import File, Output, Wait, read
 
 Kind = Annotated[str, typer.Argument(help="the kind, such as experiment-view")]
@@ -19,6 +19,14 @@ def _client() -> Any:
     from submarine_ray.client.saved import SavedClient
 
     return SavedClient(config.service_url(), patience=0)
+
+
+def find_view(name: str) -> dict[str, Any]:
+    """A saved view of the table of experiments by its name or id: your own before the team's. Raises Problem."""
+    found = [one for one in _client().list_saved() if name in (one["name"], one["id"])]
+    if not found:
+        raise Problem(f"there is no view {name!r}; `submarine list saved` lists them")
+    return dict(min(found, key=lambda one: not one["isOwn"]))
 
 
 def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:

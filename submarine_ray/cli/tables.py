@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from submarine_ray.cli import output
 from submarine_ray.cli.output import Format, Problem
@@ -29,27 +30,78 @@ def experiments(client: ExperimentClient, status: str | None, limit: int, form: 
     output.table(TITLE, ("Name", "Id", "Tags", "Finished Time", "Created Time", "Running Time", "Status"), rows)
 
 
-def logged(
-    client: ExperimentClient,
-    status: str | None,
-    filter: str,
-    sort: str,
-    columns: Sequence[str],
-    limit: int,
-    form: Format,
-) -> None:
-    """Print a table of experiments, with what they logged."""
-    if status:
-        _check(filter)  # between parentheses, `a = 1) or (b = 2` would be one
-        filter = f"status = '{status}'" + (f" and ({filter})" if filter.strip() else "")
-    rows = client.experiment_table(filter, sort, columns, limit)
+@dataclass(frozen=True)
+class Asked:
+    """Which experiments are listed, in which order, and what of what they logged; `by` groups them."""
+
+    status: str | None = None
+    filter: str = ""
+    sort: str = ""
+    columns: tuple[str, ...] = ()
+    by: str = ""
+    limit: int = 50
+
+    @property
+    def condition(self) -> str:
+        """The filter, with the status. Raises Problem."""
+        if not self.status:
+            return self.filter
+        _check(self.filter)  # between parentheses, `a = 1) or (b = 2` would be one
+        return f"status = '{self.status}'" + (f" and ({self.filter})" if self.filter.strip() else "")
+
+
+def of_view(asked: Asked, saved: dict[str, Any]) -> Asked:
+    """What a saved view asks for, besides the options. Raises Problem."""
+    from submarine_ray.spec.views import ExperimentView
+
+    try:
+        view = ExperimentView.model_validate(saved["document"])
+        filter = view.expression
+    except ValueError as failure:  # WrongExpression too
+        raise Problem(f"the view {saved['name']!r} cannot be listed here: {failure}") from failure
+    _check(asked.filter)
+    both = " and ".join(f"({one})" for one in (filter, asked.filter) if one.strip())
+    shown = tuple(name for name in view.column if name.startswith(("params.", "metrics.")))
+    return replace(
+        asked, filter=both, sort=asked.sort or view.sort, columns=asked.columns or shown, by=asked.by or view.group
+    )
+
+
+def grouped(client: ExperimentClient, asked: Asked, form: Format) -> None:
+    """Print groups of experiments, with the mean and the range of what they logged."""
+    rows = client.experiment_groups(asked.by, asked.condition, asked.sort, asked.columns, asked.limit)
     if form is not Format.TABLE:
         output.document(rows, form)
         return
-    names = [column.replace("`", "") for column in columns]  # as the service says them
+    names = [column.replace("`", "") for column in asked.columns]
+    output.table(
+        "Groups of Experiments",
+        (asked.by, "Experiments", *asked.columns),
+        [
+            ("(none)" if row["value"] is None else _cell(row["value"]), row["count"],
+             *(_summary(row["values"].get(one)) for one in names))
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _summary(value: dict[str, Any] | None) -> str:
+    if value is None:
+        return ""
+    low, mean, high = (_cell(value[name]) for name in ("minimum", "mean", "maximum"))
+    return mean if low == high else f"{mean} ({low} - {high})"
+
+
+def logged(client: ExperimentClient, asked: Asked, form: Format) -> None:
+    """Print a table of experiments, with what they logged."""
+    rows = client.experiment_table(asked.condition, asked.sort, asked.columns, asked.limit)
+    if form is not Format.TABLE:
+        output.document(rows, form)
+        return
+    names = [column.replace("`", "") for column in asked.columns]  # as the service says them
     output.table(
         TITLE,
-        ("Name", "Id", "Tags", "Created Time", "Status", *columns),
+        ("Name", "Id", "Tags", "Created Time", "Status", *asked.columns),
         [
             (row["name"], row["experimentId"], ",".join(row["tags"]), row["acceptedTime"],
              ExperimentStatus.seen(row["status"], row["reason"]), *(_cell(row["values"].get(one)) for one in names))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from submarine_ray.core.errors import Conflict, InvalidSpec, SubmarineError, Unavailable
 from submarine_ray.experiments.listing import ExperimentTable
-from submarine_ray.spec.bulk import MOST, BulkAction, BulkChange, BulkFailure, BulkResult
+from submarine_ray.spec.actions import BulkAction
+from submarine_ray.spec.bulk import MOST, BulkChange, BulkFailure, BulkResult
 from submarine_ray.spec.filters import TableQuery
 
 _TOLD = 100

@@ -110,7 +110,8 @@ def _written(kind: str, document: dict[str, JsonValue] | BaseModel) -> str:
     """The document as it is stored. Raises InvalidSpec for one that does not fit its kind."""
     model = _model(kind)
     try:
-        found = document if isinstance(document, model) else model.model_validate(document)
+        given = document.model_dump() if isinstance(document, BaseModel) else document
+        found = model.model_validate(given)
     except ValidationError as failure:
         raise InvalidSpec("; ".join(sentence(item) for item in failure.errors()[:10]), "document") from failure
     text = found.model_dump_json(by_alias=True, exclude_none=True)

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from submarine_ray.spec.actions import BulkAction
 from submarine_ray.spec.answers.base import Answer
 from submarine_ray.spec.base import Document
 from submarine_ray.spec.experiment import Tag
 from submarine_ray.spec.expressions import MAX_LENGTH
 
 MOST = 10_000
-
-
-class BulkAction(StrEnum):
-    """What is done to each experiment."""
-
-    TAG = "tag"
-    UNTAG = "untag"
-    STOP = "stop"
-    DELETE = "delete"
 
 
 class BulkChange(Document):

@@ -27,9 +27,9 @@ def experiments(**filters: str | Sequence[str]) -> str:
     return "/experiments" + (f"?{urlencode(said, doseq=True)}" if said else "")
 
 
-def experiments_csv(filter: str, sort: str, columns: Sequence[str]) -> str:
-    """A table of experiments as a file."""
-    said = {"filter": filter, "sort": sort, "columns": columns}
+def experiments_csv(filter: str, sort: str, shown: Sequence[str]) -> str:
+    """A table of experiments as a file with these columns."""
+    said = {"filter": filter, "sort": sort, "shown": shown}
     return f"/api/v1/experiment/table.csv?{urlencode({n: v for n, v in said.items() if v}, doseq=True)}"
 
 

@@ -3,14 +3,25 @@
 CELLS = {
     "text": '<span class="cut" :title="props.value">{{ props.value }}</span>',
     "wrap": '<span class="anywhere">{{ props.value }}</span>',
-    "value": '<span class="cut figures" :title="props.value">{{ props.value }}</span>',
+    "value": (
+        '<span class="cut figures" :title="props.value">{{ props.value }}</span>'
+        '<span v-if="props.row[props.col.name + \'_range\']" class="cut figures quiet small" '
+        ":title=\"props.row[props.col.name + '_range']\">{{ props.row[props.col.name + '_range'] }}</span>"
+    ),
     "mono": '<span class="mono cut" :title="props.value">{{ props.value }}</span>',
     "link": '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>',
     "named": (
-        '<a class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>'
+        '<button v-if="props.row.open !== undefined" type="button" class="group cut" :aria-expanded="props.row.open" '
+        ':title="props.value" @click="$parent.$emit(\'open\', props.row.experimentId)">'
+        '<i class="q-icon material-icons" aria-hidden="true">'
+        "{{ props.row.open === 'true' ? 'expand_more' : 'chevron_right' }}</i>{{ props.value }} "
+        '<span class="chip">{{ props.row.count }}</span></button>'
+        '<button v-else-if="props.row.more" type="button" class="group more" '
+        "@click=\"$parent.$emit('more', props.row.experimentId)\">{{ props.value }}</button>"
+        '<a v-else class="cut" :href="props.row.href" :title="props.value">{{ props.value }}</a>'
         '<span v-if="props.row.why" class="cut why quiet small" :title="props.row.why">{{ props.row.why }}</span>'
     ),
-    "status": '<span class="badge" :data-state="props.row.state">{{ props.value }}</span>',
+    "status": '<span v-if="props.value" class="badge" :data-state="props.row.state">{{ props.value }}</span>',
     "ago": "<time-ago :at=\"props.value || ''\"></time-ago>",
     "taken": "<time-taken :from=\"props.row.from || ''\" :to=\"props.row.to || ''\"></time-taken>",
     "copy": (
@@ -28,6 +39,6 @@ HEADING = (
 )
 SELECT_ALL = '<q-checkbox dense v-model="props.selected" aria-label="Select all rows shown"></q-checkbox>'
 SELECT = (
-    '<q-checkbox dense v-model="props.selected" '
+    '<q-checkbox v-if="props.row.open === undefined && !props.row.more" dense v-model="props.selected" '
     ":aria-label=\"'Select ' + (props.row.name || props.row.KEY)\"></q-checkbox>"
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from nicegui import ui
 
@@ -21,6 +22,7 @@ COLUMNS = {
     "created": Column("acceptedTime", "Created", "ago", sort="created"),
     "duration": Column("duration", "Duration", "taken", wide=True, sort="duration"),
 }
+MOST_PINS = 4  # more would leave no room for the others
 NAME = Column("name", "Name", "named", sort="name", pinned=True)  # always the first
 
 
@@ -43,31 +45,40 @@ def logged(names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in COLUMNS]
 
 
-def drawn(names: Sequence[str]) -> list[Column]:
+def drawn(names: Sequence[str], pinned: Collection[str] = ()) -> list[Column]:
     """The table's columns."""
     found = {
         name: Column(f"value{place}", name.partition(".")[2] or name, "value", right=True, sort=name, title=name)
         for place, name in enumerate(logged(names))
     }
-    return [NAME, *(COLUMNS.get(name) or found[name] for name in names)]
+    made = [COLUMNS.get(name) or found[name] for name in names]
+    return [NAME, *(replace(one, pinned=name in pinned) for name, one in zip(names, made, strict=True))]
 
 
-async def chosen(names: Sequence[str], there: Sequence[str]) -> tuple[str, ...] | None:
-    """Ask for columns and their order; `there` are the parameters and metrics there are. None if nothing changes."""
-    order = list(names)
+Chosen = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+async def chosen(names: Sequence[str], pinned: Sequence[str], there: Sequence[str]) -> Chosen | None:
+    """Ask for columns, their order, and which of them are pinned; `there` are the parameters and metrics there are.
+    None if nothing changes.
+    """
+    order, pins = list(names), list(pinned)
     with dialogs.dialog("Columns") as asked:
-        parts.text("Name is always the first column.", "p", "quiet small")
+        parts.text(
+            "Name is always the first column. Pinned columns stay at the left while you scroll.", "p", "quiet small"
+        )
         listed = ui.element("ol").classes("columns")
 
         def change(act: Callable[[], object]) -> None:
             act()
+            pins[:] = [name for name in order if name in pins]
             draw()
 
         def draw() -> None:
             listed.clear()
             with listed:
                 for place, name in enumerate(order):
-                    _draw_one(order, place, name, change)
+                    _draw_one(order, pins, place, name, change)
             options = [name for name in (*COLUMNS, *there) if name not in order]
             more.set_options(options, value=None)
 
@@ -75,21 +86,33 @@ async def chosen(names: Sequence[str], there: Sequence[str]) -> tuple[str, ...] 
             if isinstance(more.value, str) and more.value not in order:
                 change(lambda: order.append(str(more.value)))
 
+        def restore() -> None:
+            order[:], pins[:] = list(COLUMNS), []
+
         more = ui.select([], label="Add a column", with_input=True, on_change=add)
         more.props('outlined dense options-dense aria-label="Add a column"').classes("full")
-        parts.button("Restore the default", lambda: change(lambda: order.__setitem__(slice(None), list(COLUMNS))))
+        parts.button("Restore the default", lambda: change(restore))
         draw()
-        answer = await dialogs.submitted(asked, "Show", lambda: asked.submit(tuple(order)))
-    return answer if answer is not None and answer != tuple(names) else None
+        answer = await dialogs.submitted(asked, "Show", lambda: asked.submit((tuple(order), tuple(pins))))
+    return answer if answer is not None and answer != (tuple(names), tuple(pinned)) else None
 
 
-def _draw_one(order: list[str], place: int, name: str, change: Callable[[Callable[[], object]], None]) -> None:
+def _draw_one(
+    order: list[str], pins: list[str], place: int, name: str, change: Callable[[Callable[[], object]], None]
+) -> None:
     def move(by: int) -> None:
         order.insert(place + by, order.pop(place))
+
+    def pin() -> None:
+        pins.remove(name) if name in pins else pins.append(name)
 
     label = COLUMNS[name].label if name in COLUMNS else name
     with ui.element("li").classes("bar"):
         parts.text(label, classes="grow anywhere")
+        is_pinned = name in pins
+        pinning = parts.icon_button(f"{'Unpin' if is_pinned else 'Pin'} {label}", "push_pin", lambda: change(pin))
+        pinning.set_enabled(is_pinned or len(pins) < MOST_PINS)
+        pinning._props["aria-pressed"] = "true" if is_pinned else "false"
         up = parts.icon_button(f"Move {label} up", "arrow_upward", lambda: change(lambda: move(-1)))
         up.set_enabled(place > 0)
         down = parts.icon_button(f"Move {label} down", "arrow_downward", lambda: change(lambda: move(1)))

@@ -1,4 +1,4 @@
-"""The table of all experiments: filtered and paged by the server, its state in the URL."""
+"""The table of all experiments: filtered, grouped and paged by the server, its state in the URL."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from starlette.requests import Request
 
 from submarine_ray.spec.answers.experiments import ExperimentSummary, ExperimentTableRow
 from submarine_ray.spec.experiment import ExperimentStatus
-from submarine_ray.spec.expressions import WrongExpression
-from submarine_ray.workbench import addresses, columns, dialogs, parts
+from submarine_ray.spec.expressions import FieldKind, WrongExpression
+from submarine_ray.spec.filters import TableQuery
+from submarine_ray.workbench import addresses, columns, grouped_rows, parts
+from submarine_ray.workbench.bulk_actions import BulkActions, Selection
 from submarine_ray.workbench.filter_field import FilterField
+from submarine_ray.workbench.grouped_rows import OpenGroups
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.query_cache import run_query
-from submarine_ray.workbench.table_view import View
+from submarine_ray.workbench.table_view import ALL, View
+from submarine_ray.workbench.view_menu import Opened, ViewMenu, open_view
 
 SIZE = 25
 _PERIOD_NAMES = {"hour": "Last hour", "day": "Last 24 hours", "week": "Last 7 days", "month": "Last 30 days"}
@@ -42,26 +46,38 @@ def values(row: ExperimentTableRow, logged: Sequence[str]) -> dict[str, object]:
     return {f"value{place}": parts.short(row.values.get(name)) for place, name in enumerate(logged)}
 
 
+def whole(row: ExperimentTableRow, logged: Sequence[str]) -> parts.Row:
+    """A row with what it shows in the columns of parameters and metrics."""
+    return shown(row) | values(row, logged)
+
+
 def add(bench: Bench) -> None:
     @bench.route("/experiments")
     async def experiments(request: Request) -> None:
         async with bench.page(request, "Experiments", "/experiments") as page:
-            await _Table(bench, page, View.of(request)).draw()
+            opened = await open_view(bench.services.saved, View.of(request))
+            await _Table(bench, page, opened).draw()
 
 
 class _Table:
-    def __init__(self, bench: Bench, page: Page, view: View) -> None:
+    def __init__(self, bench: Bench, page: Page, opened: Opened) -> None:
         self._experiments = bench.services.experiments
         self._clusters = bench.services.clusters
+        self._saved = bench.services.saved
         self._page = page
-        self._view = view
+        self._opened = opened
+        self._view = opened.view
+        self._groups = OpenGroups()
+        self._total = 0
 
     async def draw(self) -> None:
         filters = await asyncio.to_thread(self._experiments.filters)
         clusters = await asyncio.to_thread(self._clusters.names)
         fields = await asyncio.to_thread(self._experiments.table.fields)
         with parts.row():
-            parts.heading("Experiments", 1).classes("grow")
+            parts.heading("Experiments", 1)
+            self._menu = ViewMenu(self._saved, self._opened, lambda: self._view)
+            parts.row("grow")
             parts.button("New experiment", lambda: ui.navigate.to("/experiments/new"), "add", "main")
         with parts.row():
             search = ui.input(
@@ -86,10 +102,14 @@ class _Table:
                  "framework": filters.frameworks, "cluster": clusters},
                 lambda text: self._show(self._view.changed(filter=text)),
             )  # fmt: skip
+            params = [str(field) for field in fields if field.kind is FieldKind.PARAM]
+            self._choice("Group by", "group", {**grouped_rows.NAMES, **{name: name for name in params}}, "None")
             parts.button("Columns", self._choose_columns, "view_column")
             self._csv = parts.link("CSV", "", classes="small")
             self._draw_csv()
-        self._actions = parts.row()
+        self._actions = BulkActions(
+            self._experiments, lambda: self._view.query(), filters.tags, self._load, self._clear_selection
+        )
         self._place = ui.element("div")
         self._below = parts.row()
         self._nothing = ui.element("div")
@@ -101,15 +121,19 @@ class _Table:
         """The table itself, anew when its columns or its order change."""
         self._place.clear()
         with self._place:
-            drawn = columns.drawn(self._view.columns)
+            drawn = columns.drawn(self._view.columns, self._view.pinned)
             self._table = parts.table(drawn, [], "experimentId", "Experiments", select=True, sort=self._view.sort)
+        if self._view.pinned:
+            self._table.classes("pins")
         self._table.on_select(self._draw_actions)
         self._table.on("sort", lambda event: self._sort(event.args))
+        self._table.on("open", lambda event: self._open(event.args, self._groups.turn))
+        self._table.on("more", lambda event: self._open(event.args, self._groups.more))
 
-    def _choice(self, label: str, name: str, options: dict[str, str]) -> None:
+    def _choice(self, label: str, name: str, options: dict[str, str], nothing: str = "Any") -> None:
         value = getattr(self._view, name)
         choice = ui.select(
-            {"": "Any", **options, **({value: value} if value else {})},
+            {"": nothing, **options, **({value: options.get(value, value)} if value else {})},
             label=label,
             value=value,
             on_change=lambda event: self._show(self._view.changed(**{name: event.value or ""})),
@@ -118,12 +142,19 @@ class _Table:
 
     async def _choose_columns(self) -> None:
         there = [str(field) for field in await asyncio.to_thread(self._experiments.table.fields)]
-        if found := await columns.chosen(self._view.columns, there):
-            await self._arrange(replace(self._view, column=() if found == tuple(columns.COLUMNS) else found))
+        if found := await columns.chosen(self._view.columns, self._view.pinned, there):
+            column, pin = found
+            await self._arrange(replace(self._view, column=() if column == tuple(columns.COLUMNS) else column, pin=pin))
 
     async def _sort(self, name: object) -> None:
         if isinstance(name, str):
             await self._arrange(self._view.changed(sort=self._view.sorted_by(name)))
+
+    async def _open(self, line: object, change: Callable[[str], None]) -> None:
+        """Open or close a group, or show more of it."""
+        if isinstance(line, str):
+            change(line)
+            await self._load()
 
     async def _arrange(self, view: View) -> None:
         """Show a view whose columns or order are others."""
@@ -132,11 +163,32 @@ class _Table:
         await self._show(view)
 
     async def _show(self, view: View) -> None:
+        if view.group != self._view.group:
+            self._groups = OpenGroups()
+        if view.is_bare and self._opened.default:
+            view = replace(view, view=view.view or ALL)  # or a reload would open the default view
         self._view = view
-        ui.navigate.history.replace(self._view.url)
+        ui.navigate.history.replace(self._url)
         self._table.selected.clear()
+        self._actions.forget()
+        self._menu.show()
         self._draw_csv()
         await self._load()
+
+    @property
+    def _url(self) -> str:
+        """The table's own; of a saved view that is shown as it was saved, that view's."""
+        if self._menu.is_saved:
+            return addresses.experiments(view=self._view.view, page=str(self._view.page) if self._view.page > 1 else "")
+        if self._view.is_bare and self._view.view:
+            return replace(self._view, view=ALL).url  # a saved view's id alone would open that
+        return self._view.url
+
+    def _clear_selection(self) -> None:
+        self._table.selected.clear()
+        self._actions.forget()
+        self._draw_actions()
+        self._table.update()
 
     def _draw_csv(self) -> None:
         self._csv._props["href"] = csv = self._view.csv
@@ -150,22 +202,32 @@ class _Table:
             self._filter.refuse(str(failure))
             return
         self._filter.refuse(None)
-        found, total = await run_query(self._experiments.table.page, query, self._view.page, SIZE)
-        if not found and total and self._view.page > 1:  # the last page has become empty
+        rows, total = await self._read(query)
+        if not rows and total and self._view.page > 1:  # the last page has become empty
             await self._show(replace(self._view, page=-(-total // SIZE)))
             return
-        logged = columns.logged(self._view.columns)
-        parts.replace_rows(self._table, [shown(row) | values(row, logged) for row in found])
-        kept = {one.experiment_id for one in found}
+        self._total = total
+        parts.replace_rows(self._table, rows)
+        kept = {one["experimentId"] for one in rows}
         self._table.selected = [row for row in self._table.selected if row["experimentId"] in kept]
-        self._table.set_visibility(bool(found))
+        self._table.set_visibility(bool(rows))
         self._draw_paging(total)
         self._draw_actions()
         self._draw_nothing(total)
 
+    async def _read(self, query: TableQuery) -> tuple[list[parts.Row], int]:
+        """The rows of the page, and how many there are on all pages: experiments, or groups of them."""
+        logged = columns.logged(self._view.columns)
+        if by := self._view.by:
+            page = self._view.page, SIZE
+            load = grouped_rows.load
+            return await asyncio.to_thread(load, self._experiments, query, by, page, self._groups, whole, logged)
+        found, total = await run_query(self._experiments.table.page, query, self._view.page, SIZE)
+        return [whole(row, logged) for row in found], total
+
     def _draw_paging(self, total: int) -> None:
         first, last = (self._view.page - 1) * SIZE + 1, min(self._view.page * SIZE, total)
-        said = f"{first:,}–{last:,} of {total:,}" if total else ""
+        said = f"{first:,}–{last:,} of {total:,}{' groups' if self._view.group else ''}" if total else ""
         if getattr(self, "_said", None) == said:
             return
         self._said = said
@@ -185,43 +247,9 @@ class _Table:
                 ).set_enabled(possible)
 
     def _draw_actions(self) -> None:
-        chosen = list(self._table.selected)
-        said = [(row["experimentId"], row["status"]) for row in chosen]
-        if getattr(self, "_chosen", None) == said:
-            return
-        self._chosen = said
-        self._actions.clear()
-        if not chosen:
-            return
-        ids = [row["experimentId"] for row in chosen]
-        going = [row["experimentId"] for row in chosen if row["status"] not in ExperimentStatus.ENDED]
-        with self._actions:
-            parts.text(f"{len(ids)} selected", classes="quiet")
-            compare = parts.button("Compare", lambda: ui.navigate.to(addresses.compare(ids)), "compare_arrows")
-            compare.set_enabled(2 <= len(ids) <= addresses.MAX_COMPARED)
-            parts.button("Stop", lambda: self._stop(going), "stop").set_enabled(bool(going))
-            parts.button("Delete", lambda: self._delete(ids), "delete", "danger")
-
-    async def _stop(self, ids: list[str]) -> None:
-        if await dialogs.confirmed(f"Stop {self._named(ids)}?", "History, logs and models are kept.", "Stop"):
-            await self._each(self._experiments.stop, ids, "Stopping")
-
-    async def _delete(self, ids: list[str]) -> None:
-        consequence = "Whatever is running is stopped. Records and logs are deleted; registered models are kept."
-        if await dialogs.confirmed(f"Delete {self._named(ids)} permanently?", consequence, "Delete"):
-            await self._each(self._experiments.delete, ids, "Deleted")
-
-    def _named(self, ids: list[str]) -> str:
-        """One of the rows by its name, several by their number."""
-        names = [row["name"] for row in self._table.rows if row["experimentId"] in ids]
-        return names[0] if len(ids) == len(names) == 1 else parts.counted(len(ids), "experiment")
-
-    async def _each(self, action: Callable[[str], object], ids: list[str], said: str) -> None:
-        done = [id for id in ids if await parts.attempt(action, id)]
-        if done:
-            parts.tell(f"{said} {parts.counted(len(done), 'experiment')}")
-        self._table.selected.clear()
-        await self._load()
+        rows = tuple(row for row in self._table.selected if grouped_rows.is_experiment(row))
+        is_whole = not self._view.group and len(rows) == len(self._table.rows)
+        self._actions.show(Selection(rows, is_whole, self._total))
 
     def _draw_nothing(self, total: int) -> None:
         self._nothing.clear()
@@ -230,7 +258,9 @@ class _Table:
         with self._nothing:
             if self._view.is_filtered:
                 with parts.empty("No experiments match these filters", "Remove a filter to see more."):
-                    parts.button("Clear all filters", lambda: ui.navigate.to("/experiments"), kind="outline")
+                    parts.button(
+                        "Clear all filters", lambda: ui.navigate.to(addresses.experiments(view=ALL)), kind="outline"
+                    )
             else:
                 with (
                     parts.empty("No experiments yet", "An experiment is one run of your code on a cluster."),

@@ -170,7 +170,7 @@ def card(title: str | None = None, classes: str = "") -> ui.element:
     return made
 
 
-def _of_page(action: Callable[[], object] | None) -> Callable[[], object] | None:
+def in_page(action: Callable[[], object] | None) -> Callable[[], object] | None:
     """The action, in the page's context: its button may be drawn anew, and so be deleted, before it has ended."""
     if action is None:
         return None
@@ -202,11 +202,11 @@ def button(
         "flat": "flat color=primary",
         "danger": "flat color=negative",
     }
-    return ui.button(label, icon=icon, on_click=_of_page(action), color=None).props(f"no-caps {looks[kind]}")
+    return ui.button(label, icon=icon, on_click=in_page(action), color=None).props(f"no-caps {looks[kind]}")
 
 
 def icon_button(label: str, icon: str, action: Callable[..., object] | None = None) -> ui.button:
-    made = ui.button(icon=icon, on_click=_of_page(action), color=None).props("flat round dense")
+    made = ui.button(icon=icon, on_click=in_page(action), color=None).props("flat round dense")
     made._props["aria-label"] = label
     with made:
         ui.tooltip(label)

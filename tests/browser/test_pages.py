@@ -145,6 +145,36 @@ def test_a_table_shows_sorts_and_filters_what_was_logged(service: Service, page:
     assert [line.split(",")[1] for line in found.text.splitlines()] == ["name", "measured-middle", "measured-high"]
 
 
+def test_a_saved_view_groups_and_changes_many(service: Service, page: Page) -> None:
+    """A view is saved and opened by its link; its groups are opened; all that match are tagged at once."""
+    for owner, count in (("anna", 30), ("ben", 2)):
+        service.add(count, f"viewed-{owner}", owner=owner)
+    page.goto(f"{service.url}/experiments?q=viewed&pin=owner")
+    page.get_by_label("Group by").click()
+    page.get_by_role("option", name="Owner").click()
+    expect(page.locator("button.group")).to_have_text([re.compile("anna"), re.compile("ben")])
+    page.locator("button.group", has_text="ben").press("Enter")
+    expect(page.locator(NAMES)).to_have_text(["viewed-ben-1", "viewed-ben-0"])
+    page.get_by_role("button", name="All experiments").click()
+    page.get_by_text("Save as a new view…").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("By owner")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page).to_have_url(re.compile(r"/experiments\?view=saved-"))
+    expect(page.get_by_role("button", name="By owner")).to_be_visible()
+    page.locator("button.group", has_text="anna").click()
+    expect(page.locator(NAMES)).to_have_count(25)
+    page.get_by_role("button", name="Show 5 more of 30").click()
+    expect(page.locator(NAMES)).to_have_count(30)
+    page.goto(f"{service.url}/experiments?q=viewed")
+    page.get_by_role("checkbox", name="Select all rows shown").click()
+    page.get_by_role("button", name="Select all 32 that match").click()
+    page.get_by_role("button", name="Add tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("seen")
+    page.get_by_role("dialog").get_by_role("button", name="Add").click()
+    expect(page.get_by_text("Tagged 32 experiments")).to_be_visible()
+    assert service.cli("list", "experiment", "--filter", "tag = seen", "-o", "json").count('"experimentId"') == 32
+
+
 def test_chosen_experiments_are_deleted_after_a_question(service: Service, page: Page) -> None:
     service.add(3, "unwanted")
     page.goto(f"{service.url}/experiments?q=unwanted")
