@@ -26,7 +26,7 @@ OPEN_PATHS = ("/health", "/ready", "/api/v1/experiment/ping")
 _EXPERIMENT = re.compile(r"/api/v1/experiment/(?:logs/|artifacts/)?(?P<id>[^/]+)(?P<rest>/.*)?")
 _BATCH = re.compile(r"/api/v1/run/(?P<run>[^/]+)/batch")
 _BEGIN = re.compile(r"/api/v1/(?:experiment|notebook)/(?P<id>[^/]+)/begin")
-_OF_RUNNERS = re.compile(r"/api/v1/experiment/(?P<id>[^/]+)/(?:begin|provenance)")
+_OF_RUNNERS = re.compile(r"/api/v1/experiment/(?P<id>[^/]+)/(?:begin|provenance|wishes)")
 _REGISTRY = re.compile(r"/api/v1/(?:registered-model|model-version)(?:/.*)?")
 # What other experiments have logged.
 _OF_OTHERS = ("/details", "/lineage")

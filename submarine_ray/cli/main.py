@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from submarine_ray.cli import experiments, models, output, resources, saved, search
+from submarine_ray.cli import experiments, models, output, resources, saved, search, sweeps
 from submarine_ray.cli.groups import app, config_app, create_app, delete_app, get_app, list_app
 from submarine_ray.cli.output import Format, Problem
 from submarine_ray.cli.resources import Output
@@ -19,6 +19,7 @@ saved.add_to(list_app, get_app, delete_app, create_app)
 experiments.add_to(app, list_app)
 models.add_to(list_app, get_app, delete_app, create_app)
 search.add_to(app)
+sweeps.add_to(app)
 
 
 def _show_version(asked: bool) -> None:
@@ -243,27 +244,16 @@ def logs(
 
 
 @app.command()
-def trials(
-    id: Annotated[str, typer.Argument(help="the sweep: an experiment whose spec has tune")],
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="show them live until it ends")] = False,
-    form: Output = Format.TABLE,
+def stop(
+    id: Annotated[str, typer.Argument(help="the experiment")],
+    trial: Annotated[str | None, typer.Option(help="stop this trial of a sweep alone; the sweep goes on")] = None,
 ) -> None:
-    """Show a sweep's trials, the best first."""
-    from submarine_ray.cli import trials as table
-
-    if form is not Format.TABLE:
-        output.document(client().sweep(id), form)
-    elif follow:
-        table.watch(client(), id)
-    else:
-        table.show(client(), id)
-
-
-@app.command()
-def stop(id: Annotated[str, typer.Argument(help="the experiment")]) -> None:
     """Stop a running experiment; it stays listed."""
-    client().stop_experiment(id)
-    typer.echo(f"Stopping {id}.")
+    if trial:
+        client().stop_trial(id, trial)
+    else:
+        client().stop_experiment(id)
+    typer.echo(f"Stopping trial {trial} of {id}." if trial else f"Stopping {id}.")
 
 
 @app.command()

@@ -197,6 +197,19 @@ class ExperimentClient:
         path = f"{_BASE}/{id}/trials/{quote(trial_id, safe='')}"
         return _trial(self.service.call("GET", path, params=_given(attempt=attempt)))
 
+    def stop_trial(self, id: str, trial_id: str) -> dict[str, Any]:
+        """Stop one trial of a sweep that runs, and return it as it is now; the sweep goes on. The trial ends as
+        Stopped, with what it has logged.
+        """
+        path = f"{_BASE}/{id}/trials/{quote(trial_id, safe='')}/stop"
+        return _trial(self.service.call("POST", path))
+
+    def extend_sweep(self, id: str, samples: int) -> dict[str, Any]:
+        """Add samples to a sweep, and return the experiment. One that runs makes them too; one that has ended goes on,
+        as its next attempt, with the trials that it has and what its algorithm has learnt.
+        """
+        return dict(self.service.call("POST", f"{_BASE}/{id}/extend", json={"samples": samples}))
+
     def sweep(self, id: str) -> dict[str, Any]:
         """Return a summary of a sweep: its `trials`, the `best` of them, its `metric`, `mode` and `total` of trials."""
         answer = self.service.envelope("GET", f"{_BASE}/{id}/trials")

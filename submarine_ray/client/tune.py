@@ -40,6 +40,17 @@ class SweepHandle(ExperimentHandle):
         ]
         return pd.DataFrame(rows)
 
+    def stop_trial(self, trial_id: str) -> None:
+        """Stop one trial; the sweep goes on. Raises ApiError if the trial has ended."""
+        self._client.stop_trial(self.id, trial_id)
+
+    def extend(self, samples: int) -> None:
+        """Add samples to the sweep, whether it runs or has ended; `wait` then waits for them too.
+
+        Raises ApiError for a grid search, which has no more.
+        """
+        self._client.extend_sweep(self.id, samples)
+
     def plot(self) -> Figure:
         """Optimisation history and parallel coordinates of the trials so far; a notebook shows them.
 

@@ -46,6 +46,8 @@ _PARAMETERS = {
     "finished, duration (seconds), `metrics.NAME` or `params.NAME`; without it all but the duration, then `columns`.",
     "contains": "A part of the name; the case of letters does not matter.",
     "submission": "The attempt's submission id.",
+    "samples": "The number of samples that the sweep's driver makes.",
+    "heard": "The version of the last answer; empty with the first request.",
     "run_id": "MLflow's id of the run.",
     "writer": "The name of the process that numbers its batches.",
     "run": "A random word that tells apart the runs of one attempt.",

@@ -32,7 +32,8 @@ CALM = frozenset({None, "Submitted", "Running"})
 class Desired:
     """What the user wants and how far it has come. `failures` counts ended attempts for this desired state;
     `running_ms` is when the attempt was first seen running, `deadline_ms` when it is to be stopped; `told` is the
-    problem that users see, `mark` which time of it was seen last.
+    problem that users see, `mark` which time of it was seen last. `is_extended`: no driver of the sweep has heard yet
+    of all samples that it is to try.
     """
 
     status: str
@@ -47,6 +48,7 @@ class Desired:
     running_ms: int | None = None
     told: str | None = None
     mark: str | None = None
+    is_extended: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ class Retry(Step):
 
 
 @dataclass(frozen=True)
+class GoOn(Step):
+    """Begin a new attempt of a sweep that was extended too late for the driver that has ended."""
+
+
+@dataclass(frozen=True)
 class StopJob(Step):
     """Ask the cluster to end a job."""
 
@@ -140,7 +147,7 @@ class Purge(Step):
 
 
 # The steps that ask nobody: they only change the row.
-NOTES = (Wait, Settle, Queue, Observe, Retry, Tell)
+NOTES = (Wait, Settle, Queue, Observe, Retry, GoOn, Tell)
 
 
 def decide(desired: Desired, observed: Observed) -> Step:
@@ -208,6 +215,8 @@ def _follow(desired: Desired, job: Job | None, incarnation: str | None, shared: 
             return _tell(desired, job)
         return Observe(Status.RUNNING, "Running", "The job is running.")
     if job.state is JobState.SUCCEEDED:
+        if desired.is_extended and desired.wanted == "run":
+            return GoOn()
         return Observe(Status.SUCCEEDED, "Succeeded", "Completed on all replicas.")
     if job.state is JobState.STOPPED:
         return Observe(Status.FAILED, STOPPED, "The job was stopped on the cluster.")

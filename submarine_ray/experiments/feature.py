@@ -134,4 +134,5 @@ def _desired(row: ExperimentRow) -> Desired:
         deadline_ms=outcomes.deadline_ms(row),
         running_ms=row.running_ms,
         told=None if row.reason in CALM else row.message,
+        is_extended=row.unheard_samples is not None,
     )

@@ -88,6 +88,23 @@ def retried(row: ExperimentRow, step: decide.Retry) -> Outcome:
     return Outcome(values, [told])
 
 
+def gone_on(row: ExperimentRow) -> Outcome:
+    """Begin the next attempt of a sweep that was extended while its driver ended."""
+    said = f"The sweep was extended while it ended. Attempt {row.attempt + 1} goes on with it."
+    values = {
+        "status": Status.ACCEPTED,
+        "attempt": row.attempt + 1,
+        "superseded": f"{row.superseded} {submission_id(row.id, row.attempt)}".strip(),
+        "incarnation": None,
+        "deadline_ms": None,
+        "archived": False,
+        "reason": None,
+        "message": None,
+        "next_check_ms": due_ms(),
+    }
+    return Outcome(values, [Event("Extended", said, row.status, Status.ACCEPTED)])
+
+
 def submitted(row: ExperimentRow) -> tuple[str, ...]:
     """The ids of jobs that the cluster may know; an attempt without a run was never submitted."""
     return row.superseded_ids if row.run_id is None else (*row.superseded_ids, row.submission_id)

@@ -68,6 +68,8 @@ class Performer:
                 return outcomes.observed(row, step, observed.jobs.get(row.submission_id), driver.watches)
             case decide.Retry():
                 return outcomes.retried(row, step)
+            case decide.GoOn():
+                return outcomes.gone_on(row)
             case decide.Tell(problem):
                 return outcomes.told(problem, outcomes.pause(row, driver.watches, observed))
             case decide.Settle():

@@ -16,7 +16,7 @@ from submarine_ray.core.engine.feature import Outcome
 from submarine_ray.core.errors import AlreadyExists
 from submarine_ray.core.events import Event
 from submarine_ray.core.paging import Cursor, after
-from submarine_ray.experiments import words
+from submarine_ray.experiments import sweep_rows, words
 from submarine_ray.experiments.tables import AttemptRow, BegunRow, ExperimentRow, ExperimentTagRow, ProvenanceRow
 from submarine_ray.experiments.values import repository as values
 from submarine_ray.experiments.values.conditions import Conditions, in_state
@@ -157,7 +157,9 @@ def apply(session: Session, row: ExperimentRow, values: Mapping[str, Any], happe
     if applied:
         events.record(session, row.id, happened)
         if values.get("attempt", row.attempt) != row.attempt:  # a retry, which goes on in the same run
-            ended = (ExperimentStatus.FAILED, values.get("reason"), values.get("message"))
+            is_retry = values.get("failures", row.failures) != row.failures
+            status = ExperimentStatus.FAILED if is_retry else ExperimentStatus.SUCCEEDED  # a sweep that was extended
+            ended = (status, values.get("reason"), values.get("message"))
             keep_attempt(session, row, ended, f"logs/attempt-{row.attempt}")
     return applied
 
@@ -331,5 +333,6 @@ def _forget(session: Session, experiment_id: str) -> None:
         session.execute(delete(table).where(table.experiment_id == experiment_id))
     events.forget(session, experiment_id)
     values.forget(session, [experiment_id])
+    sweep_rows.forget(session, experiment_id)
     words.forget(session, experiment_id)
     session.execute(delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == experiment_id))

@@ -34,6 +34,7 @@ from submarine_ray.experiments.provenance import ProvenanceService
 from submarine_ray.experiments.repository import DAY_MS
 from submarine_ray.experiments.results import ResultService
 from submarine_ray.experiments.spool import Spools
+from submarine_ray.experiments.sweeps import SweepService
 from submarine_ray.experiments.tables import ExperimentRow
 from submarine_ray.experiments.tried import AttemptService
 from submarine_ray.packages.service import PackageService
@@ -82,6 +83,7 @@ class ExperimentService(Line):
         self.finder = ExperimentFinder(database)
         self.results = ResultService(self.attempts.find, tracking)
         self.provenance = ProvenanceService(database, self.attempts.find)
+        self.sweeps = SweepService(database, clusters, admission, self.results, changes, self._row, wake)
         clusters.add_user(self)
         admission.add_claimant(self)
 
@@ -230,7 +232,7 @@ class ExperimentService(Line):
             row.attempt += 1
             row.generation += 1
             row.failures = 0
-            row.wanted, row.status, row.archived = "run", Status.ACCEPTED, False
+            row.wanted, row.status, row.archived, row.unheard_samples = "run", Status.ACCEPTED, False, None
             row.reason = row.message = row.incarnation = row.run_id = None
             row.created_ms = row.running_ms = row.finished_ms = row.deadline_ms = None
             row.next_check_ms = due_ms()

@@ -122,6 +122,8 @@ class ExperimentRow(Reconciled, Waiting, Table):
     deadline_ms: Mapped[int | None] = mapped_column(BigInteger)  # by core.clock.due_ms
     # How many times its demand it would like at most: a sweep's trials. Null in rows from before there was admission.
     units: Mapped[int | None] = mapped_column(Integer)
+    # The samples of a sweep that was extended, until a driver of it has said that it makes them.
+    unheard_samples: Mapped[int | None] = mapped_column(Integer)
     accepted_ms: Mapped[int] = mapped_column(BigInteger)
     created_ms: Mapped[int | None] = mapped_column(BigInteger)
     running_ms: Mapped[int | None] = mapped_column(BigInteger)

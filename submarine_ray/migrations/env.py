@@ -9,6 +9,7 @@ from submarine_ray.clusters import tables as _clusters  # noqa: F401
 from submarine_ray.core.database import Table
 from submarine_ray.core.events import EventRow as _EventRow  # noqa: F401
 from submarine_ray.environments import tables as _environments  # noqa: F401
+from submarine_ray.experiments import sweep_rows as _sweeps  # noqa: F401
 from submarine_ray.experiments import tables as _experiments  # noqa: F401
 from submarine_ray.notebooks import tables as _notebooks  # noqa: F401
 from submarine_ray.saved import tables as _saved  # noqa: F401

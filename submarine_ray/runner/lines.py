@@ -27,6 +27,8 @@ ANSWER_SECONDS = 10.0  # of the actor that holds the lines
 # How often workers ask whether they are to end, and how long what they reported last takes to be stored.
 ASK_SECONDS = 1.0
 STORE_SECONDS = 1.0
+# What workers are told: that all are to end, or that one is stopped and its process goes on to others.
+END, STOP = "end", "stop"
 
 
 class LineSink:
@@ -35,6 +37,7 @@ class LineSink:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._at_work: set[str] = set()
+        self._stopped: set[str] = set()
         self._is_ending = False
 
     def put(self, replica: str, lines: list[str]) -> None:
@@ -46,9 +49,10 @@ class LineSink:
         taken, self._lines = self._lines, []
         return taken
 
-    def begin(self, worker: str) -> None:
-        """A worker has begun something that is to have its time of grace."""
+    def begin(self, worker: str) -> bool:
+        """A worker has begun something that is to have its time of grace; whether it was stopped before."""
         self._at_work.add(worker)
+        return worker in self._stopped
 
     def leave(self, worker: str) -> None:
         self._at_work.discard(worker)
@@ -62,6 +66,14 @@ class LineSink:
 
     def is_ending(self) -> bool:
         return self._is_ending
+
+    def stop(self, worker: str) -> None:
+        """From now on this worker alone is to end."""
+        self._stopped.add(worker)
+
+    def told(self, worker: str) -> str:
+        """What a worker is to do: END, STOP or nothing."""
+        return END if self._is_ending else STOP if worker in self._stopped else ""
 
 
 class LineWriter:
@@ -133,15 +145,22 @@ def captured(put: Callable[[list[str]], Any]) -> Iterator[None]:
         pump.join(END_SECONDS)  # a child that goes on writing must not hold up the worker's end
 
 
-def when_ending(sink: Any, act: Callable[[], None]) -> None:
-    """Call `act` on a thread once the driver has said that all are to end."""
+def when_told(sink: Any, worker: Callable[[], str], stop: Callable[[str], None], end: Callable[[], None]) -> None:
+    """Call `stop`, with its name, on a thread when the driver has stopped the worker that this process is now; and
+    `end` once all are to end.
+    """
 
     def ask() -> None:
-        while not ray.get(sink.is_ending.remote()):
+        while True:
+            name = worker()
+            told = ray.get(sink.told.remote(name))
+            if told == END:
+                return end()
+            if told == STOP:
+                stop(name)
             time.sleep(ASK_SECONDS)
-        act()
 
-    threading.Thread(target=ask, name="ending", daemon=True).start()
+    threading.Thread(target=ask, name="told", daemon=True).start()
 
 
 def leave_if_ending(sink: Any, worker: str) -> None:

@@ -64,6 +64,7 @@ EXAMPLES: dict[str, JsonObject] = {
             "spec": {"Worker": {"replicas": 1, "resources": "cpu=1,memory=1024M"}},
         },
     },
+    "ExtensionSpec": {"samples": 5},
     "TemplateSubmission": {"name": "mnist-template", "params": {"learning_rate": "0.01", "experiment_name": "first"}},
     "NotebookSpec": {
         "meta": {"name": "test-nb", "namespace": "default", "ownerId": "e9ca23d68d884d4ebb19d07889727dae"},

@@ -184,6 +184,10 @@ class Launch:
         what = "notebook" if self.kind is LaunchKind.NOTEBOOK else "experiment"
         return f"{self.service_url}/api/v1/{what}/{self.experiment_id}/begin"
 
+    def wishes_address(self) -> str:
+        """Where a sweep's driver asks what users want of it."""
+        return f"{self.service_url}/api/v1/experiment/{self.experiment_id}/wishes"
+
     def dumps(self) -> str:
         return json.dumps(asdict(self))
 

@@ -48,6 +48,7 @@ FIELDS = {
 }
 PLACEHOLDER = re.compile(r"\{\{\s*(\*?[A-Za-z_][\w.-]*)\s*\}\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+LEARNING = ("tpe", "cma-es", "bayesian")  # algorithms that learn from the trials before
 _WHOLE = ("randint",)
 MAX_VALUES = 1000
 MAX_DEPTH = 5
@@ -238,6 +239,14 @@ def samples(space: Space, count: int, seed: int | None, grid: bool) -> list[Json
     kinds = ("grid", "choice") if grid else ("grid",)
     fixed = list(combinations(space, kinds))
     return [draw(space, random_chooser(source, one)) for _ in range(count) for one in fixed]
+
+
+def trials(space: Space, samples: int, algorithm: str) -> int:
+    """How many trials so many samples are: with a grid, so many for each combination of its values."""
+    if algorithm in LEARNING:
+        return samples
+    kinds = ("grid", "choice") if algorithm == "grid" else ("grid",)
+    return samples * sum(1 for _ in combinations(space, kinds))
 
 
 def flat(params: Mapping[str, Json], path: str = "") -> JsonObject:

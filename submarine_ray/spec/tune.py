@@ -33,7 +33,6 @@ ALGORITHMS = {
     "pbt": "pbt",
 }
 SCHEDULERS = ("fifo", "asha", "hyperband", "median-stopping", "pbt")
-_LEARNING = ("tpe", "cma-es", "bayesian")
 
 
 class SchedulerSpec(Document):
@@ -139,10 +138,7 @@ class TuneSpec(Document):
     @property
     def trials(self) -> int:
         """How many trials there will be."""
-        if self.algorithm in _LEARNING:
-            return self.num_samples
-        kinds = ("grid", "choice") if self.algorithm == "grid" else ("grid",)
-        return self.num_samples * sum(1 for _ in space.combinations(self.search_space, kinds))
+        return space.trials(self.search_space, self.num_samples, self.algorithm)
 
     def _check_domain(self, name: str, domain: space.Domain) -> None:
         kind = domain["type"]
@@ -150,7 +146,7 @@ class TuneSpec(Document):
         has_branches = any(isinstance(value, Mapping) for value in domain.get("values", ()))
         if self.algorithm == "grid" and kind not in ("grid", "choice"):
             raise ValueError(f"{where}: the algorithm grid needs values, and {kind} has a range")
-        if kind == "grid" and (self.algorithm in _LEARNING or self.is_population_based):
+        if kind == "grid" and (self.algorithm in space.LEARNING or self.is_population_based):
             raise ValueError(f"{where}: {self.algorithm} chooses itself; use the type choice instead of grid")
         if kind == "grid" and "." in name and self.algorithm != "grid":
             raise ValueError(f"{where}: a grid inside of a choice goes with the algorithm grid; use the type choice")
@@ -158,3 +154,10 @@ class TuneSpec(Document):
             raise ValueError(f"{where}: pbt changes parameters one by one; it knows no objects among a choice's values")
         if self.algorithm == "cma-es" and has_branches:
             raise ValueError(f"{where}: cma-es needs the same parameters in each trial; use the algorithm optuna")
+
+
+class ExtensionSpec(Document):
+    """What a sweep is extended by."""
+
+    samples: int = Field(ge=1, le=MAX_TRIALS)
+    """The number of samples to add to the sweep's `numSamples`."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TRIES = 3
 ACTIVE = "active"
+RUNNING = "RUNNING"
 MOST_USERS = 100  # of a model that are listed
 
 
@@ -109,6 +110,8 @@ class OwnRuns:
                     f"The MLflow experiment {experiment.name!r} had been deleted; it was restored to hold the run of "
                     "this experiment. The other runs that were deleted with it stay deleted."
                 )
+            if run is not None and run.status != RUNNING:  # a sweep that had ended goes on
+                run.status, run.end_time = RUNNING, None
             if run is None:
                 session.add(_row(new, experiment))
             return OpenedRun(new.run_id, str(experiment.experiment_id), told)

@@ -125,6 +125,7 @@ OPEN_TO_OWN = {
     ("GET", "/api/v1/experiment/{experiment_id}/trials/{trial_id}"),
     ("GET", "/api/v1/experiment/{experiment_id}/artifact"), ("GET", "/api/v1/experiment/logs/{experiment_id}"),
     ("GET", "/api/v1/experiment/logs/{experiment_id}/stream"), ("GET", "/api/v1/experiment/artifacts/{experiment_id}"),
+    ("POST", "/api/v1/experiment/{experiment_id}/wishes"),
     ("POST", "/api/v1/experiment/{experiment_id}/begin"), ("POST", "/api/v1/model-version"),
     ("POST", "/api/v1/run/{run_id}/batch"), ("GET", "/api/v1/run/{run_id}/batch"),
     ("GET", "/api/v1/experiment/logs/{experiment_id}/text"), ("GET", "/api/v1/experiment/logs/{experiment_id}/lines"),
@@ -144,7 +145,9 @@ def asked(service: Service, http: httpx.Client, method: str, path: str, of: Expe
     filled = re.sub(r"\{[^}]+\}", "x", filled)
     body = {"experimentId": of.id, "name": "m"} if method in ("POST", "PUT", "PATCH") else None
     params = (
-        {"submission": of.id, "run": "r"} if path.endswith(("/begin", "/provenance")) else {"path": "x", "wait": "0"}
+        {"submission": of.id, "run": "r", "samples": 1, "wait": 0}
+        if path.endswith(("/begin", "/provenance", "/wishes"))
+        else {"path": "x", "wait": "0"}
     )
     with http.stream(method, filled, params=params, json=body) as answer:
         return answer.status_code

@@ -387,3 +387,90 @@ def test_only_sweeps_have_trials(platform: RunningPlatform) -> None:
     assert "is no sweep" in platform.cli("trials", id, check=False).stderr
     with pytest.raises(ApiError, match="unknown algorithm"):
         sweep(platform, "echo {{x}}", {"x": LR}, algorithm="guess")
+
+
+STEADY = """
+import pathlib, sys, time
+import submarine_ray as submarine
+
+place, lr = pathlib.Path(sys.argv[1]), float(sys.argv[2])
+with (place / "begun").open("a") as begun:
+    begun.write(f"{lr}\\n")
+for step in range(3000):
+    submarine.log_metric("accuracy", 1 - lr + step / 1e6, step)
+    if (place / "go").exists():
+        break
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.long
+def test_a_trial_is_stopped_and_a_sweep_extended_while_it_runs_and_after(
+    platform: RunningPlatform, tmp_path: Path
+) -> None:
+    (tmp_path / "steady.py").write_text(STEADY)
+    space = {"lr": {"type": "uniform", "low": 0.1, "high": 0.5}}
+    command = f"python steady.py {tmp_path} {{{{lr}}}}"
+    options = {"algorithm": "optuna", "num_samples": 2, "max_concurrent_trials": 2, "working_dir": tmp_path}
+    handle = sweep(platform, command, space, **options)
+
+    def states() -> dict[str, str]:
+        return {one["trialId"]: one["status"] for one in platform.client.trials(handle.id)}
+
+    wait_until(lambda: [*states().values()] == ["Running"] * 2, 60, "both trials to run")
+    wait_until(lambda: len(handle.trials().filter(like="metrics.").dropna()) == 2, 30, "both to report")
+    stopped, other = states()
+    shown = platform.cli("stop", handle.id, "--trial", stopped).stdout
+    assert shown == f"Stopping trial {stopped} of {handle.id}.\n"
+    wait_until(lambda: states()[stopped] == "Stopped", 30, "the trial to be stopped")
+    trial = platform.client.trial(handle.id, stopped)
+    assert trial["message"] == "Stopped by a user." and trial["metrics"]["accuracy"] > 0.4 and trial["finishedTime"]
+    assert states()[other] == "Running"
+    with pytest.raises(ApiError, match=r"has ended already \(Stopped\)"):
+        handle.stop_trial(stopped)
+
+    handle.extend(1)
+    wait_until(lambda: len(states()) == 3, 30, "another trial to begin")
+    (tmp_path / "go").touch()
+    assert handle.wait(60)["attempt"] == 1
+    assert sorted(states().values()) == ["Stopped", "Succeeded", "Succeeded"]
+
+    before = set(states())
+    assert platform.cli("extend", handle.id, "2").stdout == f"Extended {handle.id} by 2, to 5 samples.\n"
+    ended = handle.wait(120)
+    assert (ended["attempt"], ended["status"]) == (2, "Succeeded")
+    assert len(states()) == 5 and before < set(states())
+    assert {states()[one] for one in set(states()) - before} == {"Succeeded"}
+    assert len((tmp_path / "begun").read_text().splitlines()) == 5  # none began again
+    lines = [line for _, line in platform.client.read_log(handle.id, "submarine")]
+    assert any("(5 of 5 have ended)" in line for line in lines), lines
+    assert learnt(platform, handle.id) == 5
+    assert [one["status"] for one in platform.client.attempts(handle.id)] == ["Succeeded", "Succeeded"]
+
+
+@pytest.mark.long
+def test_a_function_that_is_stopped_ends_at_its_next_report(platform: RunningPlatform) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import time
+
+        import ray.train
+
+        while True:
+            ray.train.report({"accuracy": config["lr"]})
+            time.sleep(0.1)
+
+    handle = sweep(platform, train, {"lr": {"type": "grid", "values": [0.1, 0.2]}})
+    wait_until(lambda: len(handle.trials().filter(like="metrics.").dropna()) == 2, 60, "both trials to report")
+    for trial in platform.client.trials(handle.id):
+        handle.stop_trial(trial["trialId"])
+    assert handle.wait(60)["status"] == "Succeeded"  # whoever stops trials wants the best of what there is
+    assert list(handle.trials()["status"]) == ["Stopped"] * 2 and handle.best()["params"] == {"lr": 0.2}  # type: ignore[index]
+
+
+def learnt(platform: RunningPlatform, id: str) -> int:
+    """How many trials the searcher of a sweep has learnt from, as it was stored last."""
+    import cloudpickle
+
+    found = sorted((platform.home.work / id / "storage").glob("*/searcher-state-*.pkl"))
+    state = cloudpickle.loads(found[-1].read_bytes())
+    return len(state["_ot_study"].trials)

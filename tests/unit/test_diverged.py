@@ -10,6 +10,7 @@ import pytest
 
 from submarine_ray.runner.tune.sweep import Sweep
 from submarine_ray.runner.tune.trial import LOGGED, SCORE, result
+from submarine_ray.runner.tune.wishes import Wishes
 from submarine_ray.spec.launch import Launch, Replica, Tune
 from submarine_ray.spec.numbers import from_json, stored, to_json
 from submarine_ray.workbench.parts import short
@@ -22,7 +23,9 @@ def tune(mode: str, **more: Any) -> Tune:
 
 
 def sweep(mode: str, **more: Any) -> Sweep:
-    return Sweep(Launch("e", "e", "sweep", "Python", (Replica("worker", 0, "x"),)), tune(mode, **more), 5)
+    launch = Launch("e", "e", "sweep", "Python", (Replica("worker", 0, "x"),))
+    asked = tune(mode, **more)
+    return Sweep(launch, asked, Wishes(launch, asked), None)
 
 
 def trials(values: list[float], mode: str) -> list[Any]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ray.tune import schedulers
+from ray.tune import Experiment, schedulers
 
 from submarine_ray.runner.tune import search
+from submarine_ray.runner.tune import sweep as sweep_module
+from submarine_ray.runner.tune.sweep import Sweep
 from submarine_ray.runner.tune.trial import SCORE, longest
-from submarine_ray.spec.launch import Tune
+from submarine_ray.runner.tune.wishes import Wishes
+from submarine_ray.spec.launch import Launch, Replica, Tune
+from submarine_ray.spec.space import samples
 
 SPACE: dict[str, Any] = {
     "lr": {"type": "loguniform", "low": 1e-4, "high": 0.1},
@@ -31,10 +38,8 @@ def sweep(**more: Any) -> Tune:
 @pytest.mark.parametrize("algorithm", ["tpe", "cma-es", "bayesian"])
 def test_learning_algorithms_draw_from_the_space_and_learn(algorithm: str) -> None:
     optimizer = {} if algorithm == "cma-es" else {"optimizer": OPTIMIZER}
-    space, searcher, count = search.parameters(
-        sweep(algorithm=algorithm, search_space=SPACE | optimizer, num_samples=7)
-    )
-    assert space == {} and count == 7
+    made = search.algorithm(sweep(algorithm=algorithm, search_space=SPACE | optimizer, num_samples=7))
+    searcher = made.searcher.searcher
     names = set()
     for number in range(12):
         params = searcher.suggest(f"trial-{number}")["params"]
@@ -49,9 +54,72 @@ def test_learning_algorithms_draw_from_the_space_and_learn(algorithm: str) -> No
     assert names == ({"sgd", "adam"} if optimizer else set())
 
 
-def test_what_learns_nothing_is_drawn_before_the_sweep() -> None:
-    space, searcher, count = search.parameters(sweep(num_samples=5))
-    assert searcher is None and count == 1 and len(space["params"]["grid_search"]) == 5
+@pytest.fixture
+def following() -> Iterator[Callable[[Tune], Sweep]]:
+    """Makes a sweep this process's own."""
+
+    def follow(asked: Tune) -> Sweep:
+        launch = Launch("e", "e", "sweep", "Python", (Replica("worker", 0, "x"),))
+        found = Sweep(launch, asked, Wishes(launch, asked), None)
+        sweep_module.follow(found)
+        return found
+
+    yield follow
+    sweep_module._current = None
+
+
+def taken(source: Any, most: int = 100) -> list[Any]:
+    """The trials that a source gives until it has no more for now."""
+    found = []
+    while len(found) < most and not source.is_finished() and (trial := source.next_trial()):
+        found.append(trial)
+    return found
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe"])
+def test_a_sweep_that_was_finished_grows_by_what_it_is_extended(
+    algorithm: str, following: Callable[[Tune], Sweep], tmp_path: Path
+) -> None:
+    asked = sweep(algorithm=algorithm, num_samples=3, max_concurrent=50)
+    wishes = following(asked).wishes
+    source = begun(search.algorithm(asked), tmp_path)
+    first = taken(source)
+    assert len(first) == 3 and source.is_finished()
+    wishes.samples = 5
+    assert not source.is_finished() and wishes._taken_up == 3
+    more = taken(source)
+    assert len(more) == 2 and source.is_finished() and wishes._taken_up == 5
+    assert len({trial.trial_id for trial in first + more}) == 5
+
+
+def test_one_that_resumes_knows_what_it_has_drawn_and_where_it_was(
+    following: Callable[[Tune], Sweep], tmp_path: Path
+) -> None:
+    asked = sweep(num_samples=3, max_concurrent=2, seed=None)
+    following(asked)
+    source = begun(search.algorithm(asked), tmp_path)
+    first = taken(source)
+    assert len(first) == 2  # as many as may run at once
+    for trial in first:
+        source.on_trial_complete(trial.trial_id)
+    first += taken(source)
+    source.set_finished()  # its time budget was over
+    source.save_to_dir(str(tmp_path), "1")
+    longer = replace(asked, num_samples=6, max_concurrent=10)
+    following(longer)
+    again = search.algorithm(asked)
+    again.restore_from_dir(str(tmp_path))
+    more = taken(again)
+    assert len(more) == 3 and [trial.trial_id[-5:] for trial in more] == ["00003", "00004", "00005"]
+    drawn = samples(SPACE, 6, again._seed, False)
+    assert [trial.config["params"] for trial in first + more] == drawn
+
+
+def begun(source: Any, directory: Path) -> Any:
+    """A source of trials as Ray Tune begins it."""
+    experiment = Experiment("e", run=lambda config: None, storage_path=str(directory))
+    source.add_configurations([experiment])
+    return source
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def run(launch: Launch, tune: Tune) -> None:
 def _sweep(launch: Launch, tune: Tune, sink: Any, workspace: Workspace | None) -> None:
     from submarine_ray.runner.tune import groups
     from submarine_ray.runner.tune import sweep as following
+    from submarine_ray.runner.tune.wishes import Wishes
 
     groups.install()
     for name in ("ray.tune", "ray.train"):
@@ -74,11 +75,14 @@ def _sweep(launch: Launch, tune: Tune, sink: Any, workspace: Workspace | None) -
     warnings.filterwarnings("ignore", module="ray")
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="numpy")  # percentiles of diverged trials
     function = TrainFunction.read(workspace.directory) if workspace else None
-    tuner, total = _tuner(launch, tune, function, sink)
-    sweep = following.Sweep(launch, tune, total)
+    wishes = Wishes(launch, tune)
+    sweep = following.Sweep(launch, tune, wishes, sink)
     following.follow(sweep)
+    tuner = _tuner(launch, tune, function, sink)
+    wishes.start()
     try:
         results = tuner.fit()
+        wishes.close()
     finally:
         sweep.close()
     trials = results._experiment_analysis.trials
@@ -97,8 +101,8 @@ def _failed(why: str) -> CommandFailed:
     return CommandFailed(f"the sweep failed: {why}", FINAL_STATUS)
 
 
-def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, int]:
-    """A new sweep, or the one that an earlier attempt began; and how many trials it has."""
+def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> Any:
+    """A new sweep, or the one that an earlier attempt began."""
     from ray import tune as ray_tune
 
     from submarine_ray.runner.tune import search
@@ -108,31 +112,22 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(Trial, launch=launch, function=function, sink=sink), _resources(launch)
     )
-    space, algorithm, samples = search.parameters(tune)
-    total = samples if algorithm else len(space["params"]["grid_search"])
     storage = (launch.storage_dir or str(Path.cwd())).rstrip("/")  # a directory, or a URL such as s3://bucket/path
     name = sweep_name(launch)
     if ray_tune.Tuner.can_restore(f"{storage}/{name}"):
-        tuner = ray_tune.Tuner.restore(
-            f"{storage}/{name}",
-            trainable=trainable,
-            param_space=space,
-            resume_unfinished=True,
-            restart_errored=False,
+        return ray_tune.Tuner.restore(
+            f"{storage}/{name}", trainable=trainable, param_space={}, resume_unfinished=True, restart_errored=False
         )
-        return tuner, total
     if "://" not in storage:
         Path(storage).mkdir(parents=True, exist_ok=True)
-    tuner = ray_tune.Tuner(
+    return ray_tune.Tuner(
         trainable,
-        param_space=space,
+        param_space={},
         tune_config=ray_tune.TuneConfig(
             metric=SCORE,
             mode=tune.mode,
-            search_alg=algorithm,
+            search_alg=search.algorithm(tune),
             scheduler=search.scheduler(tune),
-            num_samples=samples,
-            max_concurrent_trials=tune.max_concurrent,
             reuse_actors=not _is_group(launch),
             trial_dirname_creator=_trial_id,
         ),
@@ -146,7 +141,6 @@ def _tuner(launch: Launch, tune: Tune, function: Any, sink: Any) -> tuple[Any, i
             verbose=0,
         ),
     )
-    return tuner, total
 
 
 def _checkpoints(tune: Tune) -> int:

@@ -10,6 +10,7 @@ from ray import tune
 from ray.tune import schedulers
 
 from submarine_ray.runner.errors import InvalidLaunch
+from submarine_ray.runner.tune.growing import Drawn, Learning
 from submarine_ray.runner.tune.trial import REPORTS, SCORE, longest
 from submarine_ray.spec import space
 from submarine_ray.spec.json_types import JsonObject
@@ -20,13 +21,12 @@ PERTURBATION_INTERVAL = 5
 MIN_SAMPLES = 3
 
 
-def parameters(sweep: Tune) -> tuple[dict[str, Any], Any, int]:
-    """(Ray Tune's param_space, its search algorithm, its num_samples). Raises InvalidLaunch."""
-    if sweep.algorithm in ("random", "grid", "pbt"):
-        drawn = space.samples(sweep.search_space, sweep.num_samples, sweep.seed, sweep.algorithm == "grid")
-        return {"params": tune.grid_search(drawn)}, None, 1
+def algorithm(sweep: Tune) -> Any:
+    """Where Ray Tune gets trials from. Raises InvalidLaunch."""
+    if sweep.algorithm not in space.LEARNING:
+        return Drawn(sweep)
     try:
-        return {}, _optuna(sweep), sweep.num_samples
+        return Learning(_optuna(sweep), sweep.max_concurrent)
     except ImportError as failure:
         raise InvalidLaunch(
             f"the sweep failed: the algorithm {sweep.algorithm} needs {failure.name or failure} in the cluster; "

@@ -16,30 +16,54 @@ from ray.tune import Callback, Stopper
 from submarine_ray.client.spool import TrackingRefused
 from submarine_ray.runner.errors import RunnerError
 from submarine_ray.runner.tune.trial import ENDED, LOGGED, REPORTS, TrialRun, longest
+from submarine_ray.runner.tune.wishes import Wishes
 from submarine_ray.spec import memory, space
 from submarine_ray.spec.launch import Launch, Tune
 from submarine_ray.spec.tags import CHECKPOINT_TAG, MESSAGE_TAG, STATE_TAG
 from submarine_ray.spec.trials import TrialState, rank
 
 NOTICE_SECONDS = 1.0
+BY_USER = "Stopped by a user."
 _MLFLOW_STATUS = {TrialState.SUCCEEDED: "FINISHED", TrialState.STOPPED: "KILLED", TrialState.FAILED: "FAILED"}
 
 
 class Sweep:
     """Follows the trials, tells the log, and closes their runs in MLflow."""
 
-    def __init__(self, launch: Launch, tune: Tune, total: int) -> None:
+    def __init__(self, launch: Launch, tune: Tune, wishes: Wishes, sink: Any) -> None:
         self._launch = launch
         self._tune = tune
-        self._total = total
+        self._sink = sink
+        self._said = tune.num_samples
+        self.wishes = wishes
+        self.at_once = tune.max_concurrent
         self._longest = longest(tune)
         self._rules = Rules(tune)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="trials")
         self._noticed = 0.0
         self._told_best: tuple[str, float] | None = None
+        self._stopped: set[str] = set()
         self.states: dict[str, str] = {}
         self.failures: dict[str, str] = {}
         self.hopeless: str | None = None
+
+    def stepped(self) -> None:
+        """Do what users have asked for since the last step."""
+        for trial_id in self.wishes.stopped - self._stopped:
+            self._stopped.add(trial_id)
+            self._sink.stop.remote(trial_id)
+        if self.wishes.samples > self._said:
+            self._said = self.wishes.samples
+            say(f"extended to {self.total} trials")
+
+    @property
+    def total(self) -> int:
+        """How many trials there will be."""
+        return space.trials(self._tune.search_space, self.wishes.samples, self._tune.algorithm)
+
+    def is_stopped(self, trial_id: str) -> bool:
+        """Whether a user has asked that this trial ends."""
+        return trial_id in self.wishes.stopped
 
     def started(self, trial: Any) -> None:
         say(f"trial {trial.trial_id} begins: {in_words(trial.config['params'])}")
@@ -50,17 +74,20 @@ class Sweep:
 
     def ended(self, trials: list[Any], trial: Any, state: str, why: str = "") -> None:
         self._take_over(trials)
+        is_stopped = state != TrialState.SUCCEEDED and self.is_stopped(trial.trial_id)
+        if is_stopped:  # however it ended: its process may have had to be killed
+            state, why = TrialState.STOPPED, ""
         self.states[trial.trial_id] = state
         if why:
             self.failures[trial.trial_id] = why
         value = metrics(trial.last_result or {}).get(self._tune.metric)
         shown = f"{self._tune.metric}={value:.6g}" if value is not None else f"no {self._tune.metric}"
-        say(f"trial {trial.trial_id} {state}: {why or shown} ({len(self.states)} of {self._total} have ended)")
+        say(f"trial {trial.trial_id} {state}: {why or shown} ({len(self.states)} of {self.total} have ended)")
         self._notice(trials)
         is_missing = self._tune.metric not in metrics(trial.last_result or {})
         if state == TrialState.SUCCEEDED and is_missing and self.best(trials) is None:
             self.hopeless = self._never_reported(trial)
-        tags = {STATE_TAG: state, MESSAGE_TAG: why[:5000]}
+        tags = {STATE_TAG: state, MESSAGE_TAG: BY_USER if is_stopped else why[:5000]}
         if trial.checkpoint is not None:
             tags[CHECKPOINT_TAG] = trial.checkpoint.path
         self._write(trial.trial_id, trial.config["params"], tags, _MLFLOW_STATUS[state])
@@ -79,6 +106,8 @@ class Sweep:
         """Why there is no best trial, if none failed."""
         metric = self._tune.metric
         last = [value for trial in trials if (value := metrics(trial.last_result or {}).get(metric)) is not None]
+        if not last and self._stopped:
+            return f"users stopped its trials before one had logged {metric}"
         if not last:
             return "no trial reported anything"
         return f"every trial diverged: the last {metric} of each is NaN or infinite, the first one's {last[0]:g}"
@@ -87,6 +116,8 @@ class Sweep:
         """What became of a trial that did not fail: one that did all it was asked to succeeded."""
         result = trial.last_result or {}
         is_done = result.get(ENDED) or result.get(REPORTS, 0) >= self._longest or self._rules.holds(result)
+        if self.is_stopped(trial.trial_id) and not result.get(ENDED):
+            return TrialState.STOPPED
         return TrialState.SUCCEEDED if is_done else TrialState.STOPPED
 
     def value(self, trial: Any) -> float | None:
@@ -102,7 +133,7 @@ class Sweep:
         """What an earlier driver of this sweep had seen end."""
         for trial in trials:
             if trial.trial_id not in self.states and trial.status in ("TERMINATED", "ERROR"):
-                is_failed = trial.status == "ERROR"
+                is_failed = trial.status == "ERROR" and not self.is_stopped(trial.trial_id)
                 self.states[trial.trial_id] = TrialState.FAILED if is_failed else self.state(trial)
 
     def _notice(self, trials: list[Any]) -> None:
@@ -182,8 +213,30 @@ def follow(sweep: Sweep) -> None:
     _current = sweep
 
 
+def samples() -> int:
+    """How many samples users want of this process's sweep."""
+    return _current.wishes.samples if _current else 0
+
+
+def take_up_samples() -> int:
+    """The same for whoever makes the trials, and from now on makes so many."""
+    found = samples()
+    if _current:
+        _current.wishes.take_up(found)
+    return found
+
+
+def at_once() -> int:
+    """How many trials of this process's sweep run at the same time."""
+    return _current.at_once if _current else 1
+
+
 class Follower(Callback):  # type: ignore[misc]
     """Passes Ray Tune's events on."""
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if _current:
+            _current.stepped()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if _current:
@@ -209,20 +262,25 @@ class Rules(Stopper):  # type: ignore[misc]
         self._stop = tune.stop
         self._metric = tune.metric
         self._mode = tune.mode
+        self._budget = tune.time_budget
         self._until = time.monotonic() + tune.time_budget if tune.time_budget else None
+        self._samples = tune.num_samples
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune keeps it for a driver that takes the sweep up again: then with the time that is left by the clock."""
         left = None if self._until is None else self._until - time.monotonic()
-        return {**self.__dict__, "_until": left, "_kept": time.time()}
+        return {**self.__dict__, "_until": left, "_kept": time.time(), "_samples": samples() or self._samples}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         left, passed = state["_until"], max(0.0, time.time() - state.pop("_kept"))
         self.__dict__.update(state)
+        if left is not None and samples() > self._samples and self._budget:  # a sweep that has ended was extended
+            left, passed = self._budget, 0.0
+        self._samples = max(self._samples, samples())
         self._until = None if left is None else time.monotonic() + max(0.0, left - passed)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self.holds(result)
+        return self.holds(result) or (_current is not None and _current.is_stopped(trial_id))
 
     def holds(self, result: dict[str, Any]) -> bool:
         """Whether a trial with this result has done enough."""

@@ -24,6 +24,7 @@ from submarine_ray.client.spool import Run
 from submarine_ray.runner import lines, places
 from submarine_ray.runner.errors import CommandFailed, RunnerError
 from submarine_ray.runner.hook import submarine_mlflow
+from submarine_ray.runner.process import ENDED_STATUS
 from submarine_ray.runner.tune.work import (
     CommandWork,
     FunctionWork,
@@ -46,6 +47,7 @@ REPORTS = "submarine_reports"
 ENDED = "submarine_ended"
 _COUNT_FILE = ".submarine-reports"
 PATIENCE_SECONDS = 600
+STOP_SECONDS = 5.0  # beyond the time of grace, in which a trial's processes have been killed and reaped
 # asha and hyperband need to know how long a trial may take.
 DEFAULT_ITERATIONS = 100
 
@@ -77,8 +79,11 @@ def longest(tune: Tune) -> float:
 
 
 def sweep_name(launch: Launch) -> str:
-    """The same for each attempt of a sweep, another once its spec is another: attempts go on, a patch begins anew."""
-    what = [asdict(replace(launch.tune, max_concurrent=0)) if launch.tune else None]
+    """The same for each attempt of a sweep, however far it was extended: attempts go on. A rerun, which has a run of
+    its own, and another spec begin anew.
+    """
+    what: list[Any] = [launch.tracking.run_id if launch.tracking else None]
+    what += [asdict(replace(launch.tune, max_concurrent=0, num_samples=0)) if launch.tune else None]
     what += [asdict(replica) for replica in launch.replicas]
     what += [asdict(launch.code) if launch.code else None]
     return f"{launch.experiment_id}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]}"
@@ -121,6 +126,8 @@ class TrialRun:
         tags = {PARAMS_TAG: json.dumps(flat), STATE_TAG: TrialState.RUNNING}
         batch = {"run_id": key, "tags": as_tags(tags), "params": values if is_new else []}
         self._rest.post("runs/log-batch", batch)
+        if not is_new:  # it may have been ended with an earlier attempt
+            self._rest.post("runs/update", {"run_id": key, "status": "RUNNING"})
 
     @patiently
     def end(self, key: str, tags: dict[str, str], status: str) -> None:
@@ -142,8 +149,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._function = function
         self._sink = sink
         self._ending = threading.Event()
+        self._idle = threading.Event()
         self._begin(config)
-        lines.when_ending(sink, self._end)
+        lines.when_told(sink, lambda: str(self.trial_id), self._stop, self._end)
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._params: dict[str, Any] = config["params"]
@@ -153,17 +161,23 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._run: TrialRun | None = None
         self._run_id = ""
         self._noting: threading.Thread | None = None
+        self._is_stopped = False
         assert self._experiment.tune  # noqa: S101 (only sweeps have trials)
         self._reports = Reports(self._experiment.tune.metric)
         self._longest = longest(self._experiment.tune)
 
     def step(self) -> dict[str, Any]:
+        self._idle.clear()
         try:
             if not self._ending.is_set():
                 return self._step()
         except RunnerError:
-            if not self._ending.is_set():
+            if not self._ending.is_set() and not self._is_stopped:
                 raise
+            if not self._ending.is_set():
+                return self._stopped()
+        finally:
+            self._idle.set()
         lines.leave_for_good(self._sink, self.trial_id)
         raise AssertionError  # never: the process ends first
 
@@ -173,12 +187,33 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         if self._work:
             self._work.ask_to_end()
 
+    def _stop(self, trial_id: str) -> None:
+        """A user has stopped this trial alone: its processes have their time of grace, a function until its next
+        report. What is not over then ends with this process.
+        """
+        if trial_id != self.trial_id or self._is_stopped:
+            return
+        self._is_stopped = True
+        if self._work:
+            self._work.ask_to_end()
+        if not self._idle.wait(self._experiment.grace_seconds + STOP_SECONDS) and trial_id == self.trial_id:
+            ray.get(self._sink.leave.remote(trial_id))
+            os._exit(ENDED_STATUS)
+
+    def _stopped(self) -> dict[str, Any]:
+        """The last result of a trial that a user has stopped."""
+        self._end_work()
+        told = {REPORTS: self._reports.count, "done": True, "should_checkpoint": self._has_new_checkpoint()}
+        return {**self._result(self._reports.last), **told}
+
     def _step(self) -> dict[str, Any]:
         if self._work is None:
             if (finished := self._enter()) is not None:
                 return {**self._result(finished), REPORTS: 1, "done": True, ENDED: True}
             self._work = self._start()
-            ray.get(self._sink.begin.remote(self.trial_id))
+            if ray.get(self._sink.begin.remote(self.trial_id)):
+                self._is_stopped = True
+                return self._stopped()
         report = self._work.next()
         if report is not None and self._reports.count >= self._longest:
             # Its last one: code that ends by itself now has things to do, such as saving its model. A next one ends it.
@@ -189,6 +224,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]
         self._end_work()
         if self._ending.is_set():  # whatever its status: it has not done all it was to do
             raise CommandFailed("it was told to end (SIGTERM)")
+        if self._is_stopped:
+            return self._stopped()
         if self._run and self._noting:  # before Ray Tune hears of it: what has ended never runs again
             self._noting.join()
             self._run.tag(self._run_id, {STATE_TAG: TrialState.SUCCEEDED})
