@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 
 class TrialState:
-    """The states of a trial. Stopped: by the scheduler, a stop rule or the end of the sweep."""
+    """The states of a trial. Stopped: by the scheduler, a stop rule, a user or the end of the sweep."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"

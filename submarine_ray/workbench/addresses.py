@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote, urlencode
 
 MAX_COMPARED = 100
+LOG_AXES = "log"
 METRIC, DIFFERENCES = "metric", "differences"  # of the page of comparisons: a curve each, and rows that differ
 
 
@@ -19,6 +20,16 @@ def trial(experiment_id: str, trial_id: str, attempt: int | None = None) -> str:
     """The page of a sweep's trial."""
     which = f"?attempt={attempt}" if attempt else ""
     return f"{experiment(experiment_id)}/trials/{quote(trial_id, safe='')}{which}"
+
+
+def trials(experiment_id: str, attempt: int | None, log: Sequence[str] | None) -> str:
+    """The tab of a sweep's trials. `log`: the axes of parallel coordinates that are logarithmic; None leaves that to
+    the page.
+    """
+    said = [("tab", "trials"), *([("attempt", str(attempt))] if attempt else [])]
+    if log is not None:
+        said += [(LOG_AXES, name) for name in log] or [(LOG_AXES, "")]
+    return f"{experiment(experiment_id)}?{urlencode(said)}"
 
 
 def experiments(**filters: str | Sequence[str]) -> str:

@@ -137,15 +137,17 @@ def parallel(dimensions: Sequence[str], rows: Sequence[Sequence[object]], colour
     for number, name in enumerate(dimensions):
         values = [row[number] for row in rows]
         numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-        kind = "value" if len(numbers) == len(values) else "category"
+        given = [value for value in values if value is not None]  # a row without a value has no point on the axis
+        kind = "value" if given and len(numbers) == len(given) else "category"
         if kind == "value" and min(numbers) > 0 and max(numbers) / min(numbers) > SPREAD:
             kind = "log"  # as learning rates are: else all but the largest would be one line
         one: Options = {"dim": number, "name": name, "type": kind, **_AXIS, "scale": True}
         if kind == "category":
-            one["data"] = sorted({str(value) for value in values})
+            one["data"] = sorted({str(value) for value in given})
         axes.append(one)
     low, high = (min(colour_by), max(colour_by)) if colour_by else (0.0, 1.0)
-    data = [[str(value) if axes[n]["type"] == "category" else value for n, value in enumerate(row)] for row in rows]
+    texts = [one["type"] == "category" for one in axes]
+    data = [[str(v) if texts[n] and v is not None else v for n, v in enumerate(row)] for row in rows]
     return {
         "animation": False,
         "parallelAxis": axes,

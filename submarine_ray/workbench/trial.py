@@ -13,6 +13,7 @@ from starlette.requests import Request
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.spec.answers.experiments import Experiment, SweepAttributes, Trial
 from submarine_ray.spec.answers.models import ModelVersion
+from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.trials import TrialState
 from submarine_ray.workbench import addresses, metrics, parts, trials
 from submarine_ray.workbench.layout import Bench, Page
@@ -29,6 +30,8 @@ class _Found:
 
     trial: Trial
     is_best: bool
+    can_stop: bool
+    is_stopping: bool
     saved: list[str]
     registered: list[ModelVersion]
 
@@ -53,7 +56,16 @@ def _look(services: Services, experiment_id: str, trial_id: str, attempt: int | 
         registered = services.models.of_run(found.run_id)
     except SubmarineError:  # the registry may be elsewhere, and away
         registered = []
-    return _Found(found, best is not None and best.trial_id == trial_id, results.trial_models(found.run_id), registered)
+    is_going = attempt is None and services.experiments.get(experiment_id).status not in ExperimentStatus.ENDED
+    is_asked = trial_id in services.experiments.sweeps.stopping(experiment_id)
+    return _Found(
+        trial=found,
+        is_best=best is not None and best.trial_id == trial_id,
+        can_stop=is_going and found.status == TrialState.RUNNING and not is_asked,
+        is_stopping=is_asked and found.status == TrialState.RUNNING,
+        saved=results.trial_models(found.run_id),
+        registered=registered,
+    )
 
 
 class _Trial:
@@ -71,7 +83,7 @@ class _Trial:
             parts.link(self._sweep.name, addresses.experiment(id, attempt=attempt), classes="quiet anywhere")
             parts.text("/", classes="quiet")
             parts.link("Trials", addresses.experiment(id, tab="trials", attempt=attempt), classes="quiet")
-        refresh = await parts.redrawn(ui.element("div").classes("stack"), self._draw, look)
+        self._refresh = refresh = await parts.redrawn(ui.element("div").classes("stack"), self._draw, look)
         charts = ui.element("div").classes("stack")
         runs = partial(self._services.experiments.results.trial_runs, *self._of)
         with charts:
@@ -94,10 +106,12 @@ class _Trial:
         self._is_running = one.status == TrialState.RUNNING
         with parts.row():
             parts.heading(f"Trial {one.number}", 1)
-            parts.badge(one.status)
+            parts.badge(trials.STOPPING if found.is_stopping else one.status, parts.state(one.status))
             if found.is_best:
                 parts.text("best so far" if self._is_running else "best", classes="chip")
             parts.row("grow")
+            if found.can_stop:
+                parts.button("Stop trial", self._stop, "stop", "outline")
             if found.saved:
                 parts.button("Register model", partial(self._register, one), "category", "main")
         if one.message:
@@ -142,6 +156,12 @@ class _Trial:
             return
         rows: list[parts.Row] = [{"key": key, "value": parts.short(value)} for key, value in one.metrics.items()]
         parts.table(_METRICS, rows, "key", "Metrics", page=25 if len(rows) > 25 else 0)
+
+    async def _stop(self) -> None:
+        id, trial_id, _ = self._of
+        if await parts.attempt(self._services.experiments.sweeps.stop_trial, id, trial_id):
+            parts.tell("Stopping this trial. The sweep goes on.")
+            await self._refresh()
 
     async def _register(self, one: Trial) -> None:
         id, _, attempt = self._of

@@ -131,7 +131,7 @@ def test_the_trials_of_a_sweep(platform: RunningPlatform, page: Page, tmp_path: 
     expect(rows).to_have_count(3, timeout=120_000)
     assert platform.ended(id)["status"] == "Succeeded"
     expect(rows.first).to_contain_text("40")  # the best one
-    for chart in ("The best value after each trial", "Parameter importance", "Parallel coordinates"):
+    for chart in ("The best value after each trial", "Chart of parallel coordinates"):
         expect(page.get_by_role("img", name=chart)).to_be_visible()
 
 

@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydantic import JsonValue
 from sqlalchemy import text
 
 from submarine_ray.core.database import Database
-from submarine_ray.spec.answers.experiments import Trial
 from submarine_ray.tracking import curves
 from submarine_ray.workbench.charts import lines, smoothed, unfinished
-from submarine_ray.workbench.trials import importance
 
 pytestmark = pytest.mark.db
 
@@ -142,19 +139,6 @@ def test_marks_move_when_a_run_logs(tracking: Database, one: str, other: str) ->
         session.execute(text("INSERT INTO params (run_uuid, `key`, value) VALUES (:run, 'lr', '0.1')"), {"run": other})
     assert curves.marks(tracking, [one]) == {one: before[one]} and set(curves.marks(tracking, [other])) == {other}
     assert [(last.key, last.value) for last in curves.latest(tracking, [one])] == [("accuracy", 0.5), ("loss", 2.0)]
-
-
-def _trial(params: dict[str, JsonValue], metrics: dict[str, float]) -> Trial:
-    return Trial(trial_id="t", number=1, status="Succeeded", message=None, params=params, metrics=metrics,
-                 checkpoint=None, model_version=None, run_id="r", started_time=None, finished_time=None, seconds=None)  # fmt: skip
-
-
-def test_what_decides_a_metric_is_found() -> None:
-    trials = [_trial({"lr": lr, "noise": noise, "same": 1}, {"loss": lr**2}) for lr, noise in
-              ((0.1, 3), (0.2, 1), (0.3, 2), (0.4, 3), (0.5, 1))]  # fmt: skip
-    found = importance(trials, ["lr", "noise", "same"], "loss")
-    assert found["lr"] == pytest.approx(1) and found["noise"] < 0.8 and found["same"] == 0
-    assert next(iter(found)) == "lr"
 
 
 def test_smoothing_begins_at_the_first_value() -> None:

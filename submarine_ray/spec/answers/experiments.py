@@ -143,9 +143,9 @@ class Trial(Answer):
     number: int
     """The trial's number within the sweep, from 1, in the order of starts."""
     status: str
-    """Running, Succeeded, Failed, or Stopped (ended early by the scheduler or a stop rule)."""
+    """Running, Succeeded, Failed, or Stopped (ended early by the scheduler, a stop rule or a user)."""
     message: str | None
-    """Why the trial failed."""
+    """Why the trial failed, or that a user stopped it."""
     params: dict[str, JsonValue]
     """The trial's parameters. Parameters within a choice are named with dots: `optimizer.momentum`."""
     metrics: dict[str, Number]

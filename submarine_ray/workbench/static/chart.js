@@ -8,6 +8,7 @@ export default {
     this.chart = echarts.init(this.$el, null, { renderer: "canvas" });
     this.resized = new ResizeObserver(() => this.chart.resize());
     this.resized.observe(this.$el);
+    this.chart.on("click", (event) => event.data?.href && location.assign(event.data.href));
     this.update_chart();
   },
   beforeUnmount() {
