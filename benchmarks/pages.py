@@ -32,8 +32,8 @@ BEGAN_MS_AGO = 10**9
 CONNECTED, WATCHED_SECONDS = 100, 30
 READY = "() => window.did_handshake === true"
 # How many points each curve of the first chart has.
-DRAWN = """() => [...document.querySelectorAll('.chart')].map(
-    one => getElement(Number(one.id.slice(1))).chart.getOption().series.map(series => series.data.length)).flat()"""
+DRAWN = """() => [...document.querySelectorAll('figure')].map(
+    one => getElement(Number(one.id.slice(1))).series.map(series => series.x.length)).flat()"""
 
 
 def pages(bench: Bench) -> None:

@@ -8,15 +8,17 @@ long ones that would cost seconds; there the index on (key, timestamp) finds one
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    ColumnElement,
     Double,
+    Row,
     Select,
     String,
     TableClause,
@@ -36,9 +38,12 @@ from submarine_ray.spec.numbers import LARGEST, stored
 
 MAX_POINTS = 5000  # that cross the wire a curve
 STRETCHES = 900
+MAX_STRETCHES = 40_000  # of all curves of a chart together
+_FEWEST = 100
 _SEEKS_AT_ONCE = 100  # SQLite joins at most 500 queries
 _SHORT = 20_000
 Axis = Literal["step", "time"]
+Window = tuple[float, float]  # the ends of a part of x, of which both belong to it
 Curve = tuple[str, str]
 Mark = tuple[int, int, int]
 
@@ -82,37 +87,56 @@ def _seek(number: int) -> Select[int]:
 _SEEKS = union_all(*map(_seek, range(_SEEKS_AT_ONCE)))
 
 
-@dataclass(frozen=True)
-class Point:
-    """One stretch of a curve: where it begins (a step, or milliseconds since 1970), its mean, and how far it strays.
+@dataclass
+class History:
+    """A curve in columns, in the order of x. Each row is one stretch of it: where it begins, its mean and its extremes.
 
-    NaN and infinities are counted, and no part of the mean; of a stretch that has nothing else, `value` is None.
+    `times`: milliseconds since 1970, as is `began`, when the run began. NaN and infinities are counted in `odd` by row
+    (NaN, infinite, minus infinite), and are no part of the mean: of a stretch that has nothing else, the value is None.
+    `is_whole`: each point that was logged is here, so a part of the curve has no finer ones.
     """
 
-    x: int
-    value: float | None
-    low: float | None
-    high: float | None
-    nan: int = 0
-    infinite: int = 0
-    minus_infinite: int = 0
+    began: int
+    is_whole: bool = True
+    steps: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    values: list[float | None] = field(default_factory=list)
+    lows: list[float | None] = field(default_factory=list)
+    highs: list[float | None] = field(default_factory=list)
+    odd: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
 
 def read(
-    database: Database, runs: Collection[str], keys: Collection[str], axis: Axis = "step"
-) -> dict[Curve, list[Point]]:
-    """The curves of some metrics of some runs, by (run, key); each has at most `MAX_POINTS` points, in order of x."""
-    found: dict[Curve, list[Point]] = {}
+    database: Database,
+    runs: Collection[str],
+    keys: Collection[str],
+    axis: Axis = "step",
+    window: Window | None = None,
+) -> dict[Curve, History]:
+    """The curves of some metrics of some runs, by (run, key); each has at most `MAX_POINTS` rows.
+
+    `axis`: which of the two is x. `window`: read that part of x alone, finer than it is in the whole curve.
+    """
+    found: dict[Curve, History] = {}
+    stretches = max(_FEWEST, min(STRETCHES, MAX_STRETCHES // max(1, len(runs))))
     with database.session() as session:
         rows = session.execute(
             select(_LATEST.c.run_uuid, _LATEST.c.key, _LATEST.c.step, _LATEST.c.timestamp, _RUNS.c.start_time)
+            .add_columns(_LATEST.c.value, _LATEST.c.is_nan)
             .join(_RUNS, _RUNS.c.run_uuid == _LATEST.c.run_uuid)
             .where(_LATEST.c.run_uuid.in_(runs), _LATEST.c.key.in_(keys))
         ).all()
-        for run, key, step, newest, began in rows:
-            points = _sampled(session, (run, key), axis, began, newest) if step > _SHORT and began < newest else []
-            found[run, key] = points or _condensed(session, (run, key), axis)
-    return {curve: points for curve, points in found.items() if points}
+        for run, key, step, newest, began, value, is_nan in rows:
+            reader = _Reader(session, (run, key), axis, began or newest, stretches)
+            if window is not None:
+                found[run, key] = reader.part(window)
+            elif step > _SHORT and began < newest:
+                found[run, key] = reader.sampled(began, newest)
+            if (run, key) not in found or not (found[run, key].steps or window):
+                found[run, key] = reader.condensed()
+            if window is None:
+                _end(found[run, key], step, newest, _logged(value, is_nan))
+    return {curve: history for curve, history in found.items() if history.steps}
 
 
 def latest(database: Database, runs: Collection[str]) -> list[Latest]:
@@ -150,50 +174,119 @@ def marks(database: Database, runs: Collection[str]) -> dict[str, Mark]:
         return found
 
 
-def _condensed(session: Session, curve: Curve, axis: Axis) -> list[Point]:
-    """Every point counts: the mean and the extremes of each stretch."""
-    x = _METRICS.c.step if axis == "step" else _METRICS.c.timestamp
-    mine = _METRICS.c.run_uuid == curve[0], _METRICS.c.key == curve[1]
-    first, last = session.execute(select(func.min(x), func.max(x)).where(*mine)).one()
-    if first is None:
-        return []
-    span = last - first + 1
-    value, is_number = _METRICS.c.value, _METRICS.c.is_nan.is_(False)
-    finite = case((and_(is_number, value > -LARGEST, value < LARGEST), value))
-    counts = (~is_number, and_(is_number, value >= LARGEST), and_(is_number, value <= -LARGEST))
-    rows = session.execute(
-        select(func.min(x), func.avg(finite), func.min(finite), func.max(finite))
-        .add_columns(*(func.sum(case((kind, 1), else_=0)) for kind in counts))
-        .where(*mine)
-        .group_by((x - first) * min(STRETCHES, span) // span)
-        .order_by(func.min(x))
-    )
-    return [Point(int(begin), mean, low, high, *map(int, odd)) for begin, mean, low, high, *odd in rows]
+class _Reader:
+    """Reads one curve."""
+
+    def __init__(self, session: Session, curve: Curve, axis: Axis, began: int, stretches: int) -> None:
+        self._session = session
+        self._axis = axis
+        self._curve = curve
+        self._began = began
+        self._stretches = stretches
+        self._mine = (_METRICS.c.run_uuid == curve[0], _METRICS.c.key == curve[1])
+
+    def condensed(self, *within: ColumnElement[bool]) -> History:
+        """Every point counts: the mean and the extremes of each stretch of x."""
+        x = _METRICS.c.step if self._axis == "step" else _METRICS.c.timestamp
+        where = (*self._mine, *within)
+        first, last, count = self._session.execute(select(func.min(x), func.max(x), func.count()).where(*where)).one()
+        made = History(self._began)
+        if first is None:
+            return made
+        span = last - first + 1
+        value, is_number = _METRICS.c.value, _METRICS.c.is_nan.is_(False)
+        finite = case((and_(is_number, value > -LARGEST, value < LARGEST), value))
+        counts = (~is_number, and_(is_number, value >= LARGEST), and_(is_number, value <= -LARGEST))
+        rows = self._session.execute(
+            select(func.min(_METRICS.c.step), func.min(_METRICS.c.timestamp))
+            .add_columns(func.avg(finite), func.min(finite), func.max(finite))
+            .add_columns(*(func.sum(case((kind, 1), else_=0)) for kind in counts))
+            .where(*where)
+            .group_by((x - first) * min(self._stretches, span) // span)
+            .order_by(func.min(x))
+        ).all()
+        for number, (begin, time, mean, low, high, *odd) in enumerate(rows):
+            made.steps.append(int(begin))
+            made.times.append(int(time))
+            made.values.append(mean)
+            made.lows.append(low)
+            made.highs.append(high)
+            if any(odd):
+                made.odd[number] = int(odd[0]), int(odd[1]), int(odd[2])
+        made.is_whole = len(rows) == count
+        return made
+
+    def sampled(self, began: int, newest: int, *within: ColumnElement[bool]) -> History:
+        """The points logged at the first moment of each stretch of time."""
+        begins = [began + (newest - began) * number // self._stretches for number in range(self._stretches)]
+        moments = {newest}
+        for first in range(0, len(begins), _SEEKS_AT_ONCE):
+            some = begins[first : first + _SEEKS_AT_ONCE]
+            some += [newest] * (_SEEKS_AT_ONCE - len(some))
+            asked = {f"begin{number}": begin for number, begin in enumerate(some)}
+            moments |= set(self._session.scalars(_SEEKS, {"run": self._curve[0], "name": self._curve[1], **asked}))
+        columns = (_METRICS.c.step, _METRICS.c.timestamp, _METRICS.c.value, _METRICS.c.is_nan)
+        rows = self._session.execute(
+            select(*columns).where(*self._mine, _METRICS.c.timestamp.in_(moments), *within)
+        ).all()
+        rows = sorted(
+            rows, key=itemgetter(0 if self._axis == "step" else 1)
+        )  # asked to, SQLite would read the whole curve in its steps' order
+        every = -(-len(rows) // MAX_POINTS) or 1
+        return _history(self._began, rows[::every])
+
+    def part(self, window: Window) -> History:
+        """A part of the curve. Where its steps are, the index on time finds."""
+        at, step = _METRICS.c.timestamp, _METRICS.c.step
+        first, last = math.floor(window[0]), math.ceil(window[1])
+        within: tuple[ColumnElement[bool], ...] = ()
+        if self._axis == "step":
+            within = step >= first, step <= last
+            first, last = self._moments(first, last)
+        count = self._session.scalar(
+            select(func.count()).select_from(
+                select(at).where(*self._mine, at >= first, at <= last).limit(_SHORT + 1).subquery()
+            )
+        )
+        if (count or 0) > _SHORT:
+            return self.sampled(first, last, *within)
+        return self.condensed(at >= first, at <= last, *within)
+
+    def _moments(self, first: int, last: int) -> tuple[int, int]:
+        """Between which moments such steps were logged, in a curve whose steps rise with time."""
+        newest = self._session.scalar(select(func.max(_METRICS.c.timestamp)).where(*self._mine)) or self._began
+        whole = self.sampled(self._began, newest)
+        marks = list(zip(whole.steps, whole.times, strict=True))
+        before = (time for step, time in marks if step <= first)
+        after = (time for step, time in marks if step >= last)
+        return max(before, default=min(whole.times, default=0)), min(after, default=newest)
 
 
-def _sampled(session: Session, curve: Curve, axis: Axis, began: int, newest: int) -> list[Point]:
-    """The points logged at the first moment of each stretch of time."""
-    mine = _METRICS.c.run_uuid == curve[0], _METRICS.c.key == curve[1]
-    begins = [began + (newest - began) * number // STRETCHES for number in range(STRETCHES)]
-    moments = {newest}
-    for first in range(0, STRETCHES, _SEEKS_AT_ONCE):
-        asked = {f"begin{number}": begin for number, begin in enumerate(begins[first : first + _SEEKS_AT_ONCE])}
-        moments |= set(session.scalars(_SEEKS, {"run": curve[0], "name": curve[1], **asked}))
-    x = _METRICS.c.step if axis == "step" else _METRICS.c.timestamp
-    rows = session.execute(
-        select(x, _METRICS.c.value, _METRICS.c.is_nan).where(*mine, _METRICS.c.timestamp.in_(moments))
-    ).all()
-    rows = sorted(rows, key=itemgetter(0))  # asked to, SQLite would read the whole curve in its steps' order
-    every = -(-len(rows) // MAX_POINTS) or 1
-    return [_point(int(at), _logged(value, is_nan)) for at, value, is_nan in rows[::every]]
+def _history(began: int, rows: Sequence[Row[int, int, float, bool]]) -> History:
+    """A history of some of its points."""
+    made = History(began, is_whole=False)
+    for number, (step, at, logged, is_nan) in enumerate(rows):
+        value = _logged(logged, is_nan)
+        is_finite = math.isfinite(value)
+        made.steps.append(int(step))
+        made.times.append(int(at))
+        made.values.append(value if is_finite else None)
+        if not is_finite:
+            made.odd[number] = int(math.isnan(value)), int(value == math.inf), int(value == -math.inf)
+    made.lows = made.highs = made.values
+    return made
+
+
+def _end(history: History, step: int, at: int, value: float) -> None:
+    """Have the last value itself at the end of a curve, and not only the mean of its last stretch."""
+    if not history.steps or history.is_whole or not math.isfinite(value) or history.steps[-1] >= step:
+        return
+    history.steps.append(step)
+    history.times.append(at)
+    for values in {id(one): one for one in (history.values, history.lows, history.highs)}.values():
+        values.append(value)  # of a sampled history the three are one
 
 
 def _logged(value: float, is_nan: bool) -> float:
     """A value as it was logged: MLflow has a column for NaN."""
     return math.nan if is_nan else stored(value)
-
-
-def _point(x: int, value: float) -> Point:
-    if math.isfinite(value):
-        return Point(x, value, value, value)
-    return Point(x, None, None, None, int(math.isnan(value)), int(value == math.inf), int(value == -math.inf))

@@ -220,10 +220,14 @@ class TrackingService:
         return curves.marks(self._tables(), runs) if self.is_ready else {}
 
     def curves(
-        self, runs: Collection[str], keys: Collection[str], axis: curves.Axis
-    ) -> dict[curves.Curve, list[curves.Point]]:
-        """Histories, small enough to draw."""
-        return curves.read(self._tables(), runs, keys, axis)
+        self,
+        runs: Collection[str],
+        keys: Collection[str],
+        axis: curves.Axis = "step",
+        window: curves.Window | None = None,
+    ) -> dict[curves.Curve, curves.History]:
+        """Histories, small enough to draw; of a window on x, finer ones."""
+        return curves.read(self._tables(), runs, keys, axis, window)
 
     @property
     def points(self) -> MetricPoints:

@@ -7,10 +7,6 @@ from pathlib import Path
 
 from nicegui import ui
 
-from submarine_ray.core.clock import iso
-from submarine_ray.spec.numbers import INFINITY, MINUS_INFINITY, NAN
-from submarine_ray.tracking.curves import Axis, Point
-
 # Okabe and Ito's palette, which the colour-blind can tell apart, without its yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7d5ba6", "#8c564b")
 _GREY = "#8a94a3"
@@ -22,83 +18,10 @@ _AXIS = {
     "nameTextStyle": {"color": _GREY},
 }
 Options = dict[str, object]  # ECharts'
-Series = Mapping[str, Sequence[tuple[object, float | None]]]
-
-
-def smoothed(values: Sequence[float | None], weight: float) -> list[float | None]:
-    """An exponential moving average that does not lean towards zero at its beginning; `weight` from 0 to below 1.
-
-    Gaps stay gaps, and do not count.
-    """
-    found: list[float | None] = []
-    last, total = 0.0, 0.0
-    for value in values:
-        if value is None:
-            found.append(None)
-            continue
-        last = weight * last + (1 - weight) * value
-        total = weight * total + (1 - weight)
-        found.append(last / total)
-    return found
-
-
-def unfinished(points: Sequence[Point], x_axis: Axis) -> str:
-    """What a curve has besides finite numbers, in words: `NaN (3 values, first at step 120)`; empty without any."""
-    found = []
-    for kind, counts in (
-        (NAN, [point.nan for point in points]),
-        (INFINITY, [point.infinite for point in points]),
-        (MINUS_INFINITY, [point.minus_infinite for point in points]),
-    ):
-        if total := sum(counts):
-            x = next(point.x for point, count in zip(points, counts, strict=True) if count)
-            first = f"step {x}" if x_axis == "step" else iso(x)
-            found.append(f"{kind} ({total} {'value' if total == 1 else 'values'}, first at {first})")
-    return ", ".join(found)
 
 
 def axis(kind: str = "value", **more: object) -> Options:
     return {"type": kind, **_AXIS, **more}
-
-
-def lines(
-    series: Series, x: str = "value", log: bool = False, weight: float = 0.0, first: str | None = None
-) -> Options:
-    """Curves. `x`: value, time (milliseconds) or category; with `weight`, smoothed above their faint originals. The one
-    called `first` stands out.
-    """
-    drawn: list[Options] = []
-    for number, (name, points) in enumerate(series.items()):
-        line = {
-            "name": name,
-            "type": "line",
-            "showSymbol": len(points) < 3,
-            "data": [list(point) for point in points],
-            "lineStyle": {"width": 3.2 if name == first else 1.8, "opacity": 1 if first in (None, name) else 0.65},
-            "z": 3 if name == first else 2,  # above the others
-            "color": COLOURS[number % len(COLOURS)],
-            "animation": False,
-        }
-        if weight:
-            means = smoothed([value for _, value in points], weight)
-            drawn.append({**line, "lineStyle": {"width": 1, "opacity": 0.25}, "tooltip": {"show": False}})
-            line = {**line, "data": [[at, mean] for (at, _), mean in zip(points, means, strict=True)]}
-        drawn.append(line)
-    return {
-        "animation": False,
-        "grid": {"left": 8, "right": 16, "top": 14, "bottom": 34 if len(series) > 1 else 8, "containLabel": True},
-        "tooltip": {"trigger": "axis", "confine": True, "order": "valueDesc"},
-        "legend": {
-            "show": len(series) > 1,
-            "type": "scroll",
-            "bottom": 0,
-            "textStyle": {"color": _GREY},
-            "data": list(series),
-        },
-        "xAxis": axis(x, min="dataMin" if x == "value" else None, max="dataMax" if x == "value" else None),
-        "yAxis": axis("log" if log else "value", scale=True),
-        "series": drawn,
-    }
 
 
 def bars(values: Mapping[str, float], horizontal: bool = False) -> Options:

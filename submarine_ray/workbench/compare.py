@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from submarine_ray.workbench import addresses, compare_code, compare_table, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
+from submarine_ray.workbench.chart_settings import remember
 from submarine_ray.workbench.compare_curves import Curves
 from submarine_ray.workbench.compared import Compared, look
 from submarine_ray.workbench.layout import Bench
@@ -53,7 +54,8 @@ class View:
         self._write()
 
     def _write(self) -> None:
-        ui.navigate.history.replace(addresses.compare(self._ids, self.metrics, self.only_differences))
+        metrics = [] if self.metrics is None else self.metrics or [""]
+        remember({addresses.METRIC: metrics, addresses.DIFFERENCES: ["1"] if self.only_differences else []})
 
 
 async def _draw(services: Services, view: View, found: list[Compared]) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
-from submarine_ray.tracking.curves import Curve, Point
-from submarine_ray.workbench import charts, parts
+from submarine_ray.workbench import parts
 from submarine_ray.workbench.compared import Compared
+from submarine_ray.workbench.metric_charts import MetricCharts
 from submarine_ray.workbench.services import Services
 
 FIRST = 8  # charts drawn without being asked for
@@ -52,15 +51,14 @@ class Curves:
         chosen: Sequence[str] | None,
         remember: Callable[[list[str]], None],
     ) -> None:
-        self._tracking = services.tracking
-        self._drawn = [(one, one.run) for one in found if one.run]
+        self._charts = MetricCharts(services.tracking, " by experiment")
+        self._runs = {one.run: one.label for one in found if one.run}
         self._groups = grouped({key for one in found for key in one.latest})
         self._keys = [key for keys in self._groups.values() for key in keys]
         asked = first(found) if chosen is None else chosen
         self._unknown = [key for key in asked if key not in self._keys]
         self._chosen = [key for key in self._keys if key in asked][:AT_ONCE]
         self._remember = remember
-        self._known: dict[Curve, list[Point]] = {}
         self._cards: dict[str, ui.element] = {}
 
     async def draw(self) -> None:
@@ -78,6 +76,8 @@ class Curves:
             self._buttons = {name: self._button(name) for name in self._groups if len(self._groups) > 1}
             parts.button("All", functools.partial(self._choose, self._keys))
             parts.button("None", functools.partial(self._choose, []))
+        with parts.row():
+            self._charts.draw_controls(self._keys)
         self._sections: dict[str, ui.element] = {}
         self._tiles: dict[str, ui.element] = {}
         for name in self._groups:
@@ -113,11 +113,9 @@ class Curves:
 
     async def _show(self) -> None:
         """Bring the charts and the picker to what is chosen."""
-        missing = [key for key in self._chosen if key not in self._cards]
-        if missing:
-            runs = [run for _, run in self._drawn]
-            self._known = await asyncio.to_thread(self._tracking.curves, runs, missing, "step")
+        is_more = any(key not in self._cards for key in self._chosen)
         for key in [key for key in self._cards if key not in self._chosen]:
+            self._charts.forget(key)
             self._cards.pop(key).delete()
         for name, keys in self._groups.items():
             shown = [key for key in keys if key in self._chosen]
@@ -131,14 +129,11 @@ class Curves:
         self._picker.set_value(self._chosen)
         self._picker._props["display-value"] = f"{len(self._chosen)} of {len(self._keys)} shown"
         self._picker.update()
+        if is_more:
+            await self._charts.read(self._runs)
 
     def _draw_chart(self, tiles: ui.element, key: str) -> ui.element:
-        series = {
-            one.label: [(point.x, point.value) for point in self._known[run, key]]
-            for one, run in self._drawn
-            if (run, key) in self._known
-        }
         with tiles, parts.card() as card:
             parts.heading(key, 3).classes("anywhere")
-            charts.show(charts.lines(series), f"Chart of {key} by experiment")
+            self._charts.add(key)
         return card

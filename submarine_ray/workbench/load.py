@@ -8,9 +8,11 @@ from nicegui import ui
 
 from submarine_ray.spec.answers.serving import EndpointMetrics, EndpointRates, Latency, TrafficMetrics, TrafficShare
 from submarine_ray.spec.serving import EndpointStatus
-from submarine_ray.workbench import addresses, charts, parts
+from submarine_ray.workbench import addresses, parts
+from submarine_ray.workbench.line_chart import LineChart, Look, Series
 from submarine_ray.workbench.query_cache import Asked
 
+_BY_TIME = Look("time", "time")
 LOAD_SECONDS = 4.0  # with the ten of Ray's own reports, a request is seen within fifteen
 _UNTOLD = EndpointMetrics(
     requests=0, errors=0, requests_per_second=None, errors_per_second=None,
@@ -135,17 +137,18 @@ def _draw(found: EndpointMetrics | TrafficMetrics) -> None:
                 parts.text(value, classes="number")
                 parts.text(label, classes="quiet small")
     history = found.history
+    times = [point.time for point in history]
     with ui.element("div").classes("tiles wide"):
         with parts.card("Requests per second"):
-            asked = {
-                "requests": [(point.time, point.requests_per_second) for point in history],
-                "errors": [(point.time, point.errors_per_second) for point in history],
-            }
-            charts.show(charts.lines(asked, "time"), "Requests and errors per second")
+            asked = [
+                Series("requests", times, [point.requests_per_second for point in history]),
+                Series("errors", times, [point.errors_per_second for point in history]),
+            ]
+            LineChart("Requests and errors per second").draw(asked, _BY_TIME)
         with parts.card("Latency (ms)"):
-            slow = {
-                "p50": [(point.time, point.latency.p50) for point in history],
-                "p90": [(point.time, point.latency.p90) for point in history],
-                "p99": [(point.time, point.latency.p99) for point in history],
-            }
-            charts.show(charts.lines(slow, "time"), "Latency percentiles")
+            slow = [
+                Series("p50", times, [point.latency.p50 for point in history]),
+                Series("p90", times, [point.latency.p90 for point in history]),
+                Series("p99", times, [point.latency.p99 for point in history]),
+            ]
+            LineChart("Latency percentiles").draw(slow, _BY_TIME)

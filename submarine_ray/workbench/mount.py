@@ -66,6 +66,7 @@ def attach(app: FastAPI, services: Services, feed: Feed) -> None:
     scripts = [f'<script src="{STATIC_PATH}/{name}.js?{services.version}"></script>' for name in _SCRIPTS]
     head = (
         f'<link rel="stylesheet" href="{STATIC_PATH}/workbench.css?{services.version}">'
+        f'<link rel="stylesheet" href="{STATIC_PATH}/line_chart.css?{services.version}">'
         f"{''.join(scripts)}"
         f'<script src="{STATIC_PATH}/search.js?{services.version}" defer></script>'
     )

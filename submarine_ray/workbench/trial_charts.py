@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
@@ -13,6 +14,7 @@ from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.trials import metric_label
 from submarine_ray.workbench import charts, parts
 from submarine_ray.workbench.importance import LEAST, Weights
+from submarine_ray.workbench.line_chart import LineChart, Look, Series
 
 AXIS_WIDTH = 96
 _GREY = "#8a94a3"
@@ -60,7 +62,7 @@ class TrialCharts:
         """Draw empty charts."""
         with ui.element("div").classes("tiles wide"):
             with parts.card("Best value so far"):
-                self._history = charts.show({}, "The best value after each trial")
+                self._history = LineChart("The best value after each trial")
             with parts.card("Parameter importance"):
                 self._measure = parts.text("", "p", "quiet small")
                 self._importance = charts.show({}, "Parameter importance")
@@ -80,7 +82,7 @@ class TrialCharts:
     def show(self, scored: Scored) -> None:
         """Draw these trials."""
         self._scored = scored
-        charts.replace(self._history, charts.lines(_history(scored)))
+        self._history.draw(_history(scored), Look(x_name="trial"))
         self._show_parallel(scored)
 
     def weigh(self, weights: Weights | None) -> None:
@@ -178,14 +180,9 @@ def _bar(name: str, values: Sequence[float | None], colour: str) -> Options:
     return {"name": name, "type": "bar", "data": data, "color": colour, "barMaxWidth": 14}
 
 
-def _history(scored: Scored) -> charts.Series:
-    better = min if scored.mode == "min" else max
-    values: list[tuple[object, float | None]] = []
-    best: list[tuple[object, float | None]] = []
-    record: float | None = None
-    for trial in sorted(scored.trials, key=lambda one: one.number):
-        value = trial.metrics[scored.metric]
-        record = value if record is None else better(value, record)
-        values.append((trial.number, value))
-        best.append((trial.number, record))
-    return {scored.metric: values, "best so far": best}
+def _history(scored: Scored) -> list[Series]:
+    ordered = sorted(scored.trials, key=lambda one: one.number)
+    numbers = [trial.number for trial in ordered]
+    values = [value for trial in ordered if (value := trial.metrics[scored.metric]) is not None]
+    best = list(accumulate(values, min if scored.mode == "min" else max))
+    return [Series(scored.metric, numbers, values), Series("best so far", numbers, best)]

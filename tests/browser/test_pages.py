@@ -638,8 +638,8 @@ def test_what_differs_is_marked_and_the_curves_are_in_one_chart(service: Service
     expect(page.get_by_role("region", name="Changes of train.py")).to_contain_text("+lr = 0.2")
     expect(page.get_by_text("same.py")).to_have_count(0)
     expect(page.get_by_role("img", name="Chart of loss by experiment")).to_be_visible()
-    series = page.evaluate("() => getElement(Number(document.querySelector('.chart').id.slice(1))).options.series")
-    assert [[point[1] for point in one["data"]] for one in series] == [[1.0, 0.5, 0.1], [1.0, 0.5, 0.2]]
+    series = page.locator("figure").first.evaluate("chart => getElement(+chart.id.slice(1)).series")
+    assert [one["y"] for one in series] == [[1.0, 0.5, 0.1], [1.0, 0.5, 0.2]]
     parameters = page.locator("tbody[aria-label=Parameters] tr")
     expect(parameters).to_have_count(3)
     page.get_by_role("switch", name="Differences only").click()
@@ -783,7 +783,7 @@ def test_a_shared_url_is_listed_with_its_versions_and_has_a_page(service: Servic
 
 
 # The names of a chart's curves.
-CURVES = "chart => getElement(+chart.id.slice(1)).chart.getOption().series.map(one => one.name)"
+CURVES = "chart => getElement(+chart.closest('figure').id.slice(1)).chart.getOption().series.map(one => one.name)"
 
 
 def test_a_sweep_names_its_best_trial_and_each_trial_has_a_page(service: Service, page: Page) -> None:

@@ -6,14 +6,13 @@ import math
 import re
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from submarine_ray.core.database import Database
 from submarine_ray.tracking import curves
-from submarine_ray.workbench.charts import lines, smoothed, unfinished
+from submarine_ray.workbench.metric_lines import unfinished
 
 pytestmark = pytest.mark.db
 
@@ -82,11 +81,12 @@ def test_a_short_curve_has_every_point(tracking: Database, one: str, other: str)
     log(tracking, one, "loss", [3.0, math.nan, 1.0, INFINITY, 0.5])
     log(tracking, other, "loss", [9.0])
     found = curves.read(tracking, [one, other], ["loss", "nothing"])
-    drawn = [(point.x, point.value) for point in found[one, "loss"]]
-    assert drawn == [(0, 3.0), (1, None), (2, 1.0), (3, None), (4, 0.5)]
-    assert [point.value for point in found[other, "loss"]] == [9.0] and len(found) == 2
+    drawn = found[one, "loss"]
+    assert drawn.steps == [0, 1, 2, 3, 4] and drawn.values == [3.0, None, 1.0, None, 0.5]
+    assert drawn.is_whole and drawn.began == BEGAN
+    assert found[other, "loss"].values == [9.0] and len(found) == 2
     by_time = curves.read(tracking, [one], ["loss"], "time")[one, "loss"]
-    assert [point.x for point in by_time] == [BEGAN + 10 * step for step in range(5)]
+    assert by_time.times == [BEGAN + 10 * step for step in range(5)]
 
 
 @pytest.mark.parametrize("length", [10, 5_000, 30_000])
@@ -95,12 +95,12 @@ def test_nan_and_infinities_are_told_apart_in_curves_of_any_length(tracking: Dat
     odd = {2: math.nan, 4: INFINITY, 6: -INFINITY}
     values = [odd.get(10 * step // length, 1.0) for step in range(length)]
     log(tracking, one, "loss", values)
-    points = curves.read(tracking, [one], ["loss"])[one, "loss"]
-    said = unfinished(points, "step")
+    found = curves.read(tracking, [one], ["loss"])[one, "loss"]
+    said = unfinished(found, "step")
     for kind, begin in (("NaN", 2), ("Infinity", 4), ("-Infinity", 6)):
         first = int(re.search(rf"(?:^|, ){kind} \(\d+ values?, first at step (\d+)\)", said)[1])  # type: ignore[index]
         assert abs(first - begin * length // 10) <= length // 500, said
-    assert {point.value for point in points} == {1.0, None}
+    assert set(found.values) == {1.0, None}
 
 
 def test_last_values_are_as_they_were_logged(tracking: Database, one: str) -> None:
@@ -112,20 +112,34 @@ def test_last_values_are_as_they_were_logged(tracking: Database, one: str) -> No
 
 def test_a_middling_curve_keeps_mean_and_extremes(tracking: Database, one: str, other: str) -> None:
     log(tracking, one, "loss", [100.0 if step == 5000 else float(step % 2) for step in range(10_000)])
-    points = curves.read(tracking, [one], ["loss"])[one, "loss"]
-    assert len(points) <= curves.STRETCHES + 1
-    assert max(point.high for point in points) == 100 and min(point.low for point in points) == 0
-    assert 0.4 < points[3].value < 0.6
+    found = curves.read(tracking, [one], ["loss"])[one, "loss"]
+    assert len(found.steps) <= curves.STRETCHES + 2 and not found.is_whole
+    assert max(filter(None, found.highs)) == 100 and 0.0 in found.lows
+    assert 0.4 < (found.values[3] or 0) < 0.6
+    assert (found.steps[-1], found.values[-1]) == (9_999, 1.0)  # the last value itself
 
 
 @pytest.mark.parametrize("axis", ["step", "time"])
 def test_a_long_curve_is_sampled(tracking: Database, one: str, other: str, axis: curves.Axis) -> None:
     log(tracking, one, "loss", [float(step) for step in range(30_000)])
     log(tracking, other, "loss", [-1.0] * 30_000)
-    points = curves.read(tracking, [one], ["loss"], axis)[one, "loss"]
-    assert curves.STRETCHES * 0.9 < len(points) <= curves.MAX_POINTS
-    assert points[0].value == 0 and points[-1].value == 29_999
-    assert [point.x for point in points] == sorted(point.x for point in points)
+    found = curves.read(tracking, [one], ["loss"], axis)[one, "loss"]
+    assert curves.STRETCHES * 0.9 < len(found.steps) <= curves.MAX_POINTS
+    assert found.values[0] == 0 and found.values[-1] == 29_999
+    assert found.steps == sorted(found.steps) and found.times == sorted(found.times)
+
+
+@pytest.mark.parametrize("length", [10_000, 100_000])
+@pytest.mark.parametrize("axis", ["step", "time"])
+def test_a_part_of_a_curve_has_finer_points(tracking: Database, one: str, axis: curves.Axis, length: int) -> None:
+    log(tracking, one, "loss", [float(step) for step in range(length)])
+    begin, end = (5_000, 5_400) if axis == "step" else (BEGAN + 50_000, BEGAN + 54_000)
+    found = curves.read(tracking, [one], ["loss"], axis, (begin - 0.5, end + 0.5))[one, "loss"]
+    assert [step for step in found.steps if 5_000 <= step <= 5_400] == list(range(5_000, 5_401))
+    assert found.is_whole
+    wide = curves.read(tracking, [one], ["loss"], axis, (begin, begin + (end - begin) * 10))[one, "loss"]
+    assert curves.STRETCHES * 0.9 < len(wide.steps) <= curves.MAX_POINTS and wide.steps[0] == 5_000
+    assert not curves.read(tracking, [one], ["loss"], axis, (-20, -10))
 
 
 def test_marks_move_when_a_run_logs(tracking: Database, one: str, other: str) -> None:
@@ -139,16 +153,3 @@ def test_marks_move_when_a_run_logs(tracking: Database, one: str, other: str) ->
         session.execute(text("INSERT INTO params (run_uuid, `key`, value) VALUES (:run, 'lr', '0.1')"), {"run": other})
     assert curves.marks(tracking, [one]) == {one: before[one]} and set(curves.marks(tracking, [other])) == {other}
     assert [(last.key, last.value) for last in curves.latest(tracking, [one])] == [("accuracy", 0.5), ("loss", 2.0)]
-
-
-def test_smoothing_begins_at_the_first_value() -> None:
-    assert smoothed([4.0, 4.0, 4.0], 0.9) == pytest.approx([4, 4, 4])
-    assert smoothed([0.0, 10.0], 0.0) == [0, 10]
-
-
-def test_the_best_curve_stands_out() -> None:
-    def widths(first: str | None) -> list[float]:
-        drawn: Any = lines({"a": [(0, 1.0)], "b": [(0, 2.0)]}, first=first)
-        return [one["lineStyle"]["width"] for one in drawn["series"]]
-
-    assert widths(None) == [1.8, 1.8] and widths("b") == [1.8, 3.2]

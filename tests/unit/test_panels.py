@@ -22,7 +22,7 @@ from submarine_ray.spec.panels import (
     title_of,
 )
 from submarine_ray.spec.reports import Block, WrongBlock, parts, read_block, write_block
-from submarine_ray.tracking.curves import Point
+from submarine_ray.tracking.curves import History
 from submarine_ray.workbench.panels import address, defaults, figures, lines, means
 from submarine_ray.workbench.panels.runs import colour, entries
 from submarine_ray.workbench.reports.writer import inserted
@@ -136,11 +136,13 @@ def test_a_board_begins_with_the_metrics_that_most_runs_have() -> None:
     assert defaults.chosen(Counter(), params) == []
 
 
-def curves(**courses: list[tuple[int, float | None]]) -> dict[tuple[str, str], list[Point]]:
-    """By run and metric: `a_loss`."""
-    return {
-        (name[0], name[2:]): [Point(x, value, value, value) for x, value in course] for name, course in courses.items()
-    }
+def curves(**courses: list[tuple[int, float | None]]) -> dict[tuple[str, str], History]:
+    """By run and metric: `a_loss`. Steps are milliseconds too, of a run that began at 60,000."""
+    found = {}
+    for name, course in courses.items():
+        xs, values = [x for x, _ in course], [value for _, value in course]
+        found[name[0], name[2:]] = History(60_000, True, xs, xs, values, values, values)
+    return found
 
 
 def test_lines_are_a_curve_a_run_or_a_mean_with_its_band() -> None:
@@ -149,13 +151,12 @@ def test_lines_are_a_curve_a_run_or_a_mean_with_its_band() -> None:
     read = lines.Read(found, {})
     ids = {"e-0001": "a", "e-0002": "b"}
     panel = LinePanel(metrics=["loss"])
-    each = lines.options(panel, entries(rows, ids, ""), read)["series"]
-    assert [one["data"] for one in each] == [[[0, 1], [1, 0.5]], [[0, 3], [2, -1]]]
-    low, high, mean = lines.options(panel, entries(rows, ids, "owner"), read)["series"]
-    assert mean["data"] == [[0, 2], [1, 0.75], [2, -1]] and mean["name"] == "anna"
-    assert low["data"] == [[0, 1], [1, 0.5], [2, -1]] and high["data"] == [[0, 2], [1, 0.5], [2, 0]]
-    both = panel.model_copy(update={"log_y": True, "log_x": True})
-    assert [one["data"] for one in lines.options(both, entries(rows, ids, ""), read)["series"]] == [[[1, 0.5]]]
+    each = lines.series(panel, entries(rows, ids, ""), read)
+    assert [(one.x, one.y) for one in each] == [([0, 1], [1, 0.5]), ([0, 2], [3, -1])]
+    (mean,) = lines.series(panel, entries(rows, ids, "owner"), read)
+    assert (mean.name, mean.x, mean.y) == ("anna", [0, 1, 2], [2, 0.75, -1])
+    assert (mean.low, mean.high) == ([1, 0.5, -1], [3, 1, -1])
+    assert lines.look(panel.model_copy(update={"log_y": True, "x": "time"})).log_y
 
 
 def test_lines_run_over_time_or_another_metric() -> None:
@@ -163,11 +164,12 @@ def test_lines_run_over_time_or_another_metric() -> None:
     by_step = curves(a_loss=[(0, 1.0), (10, 0.5), (20, 0.2)], a_epoch=[(0, 5.0), (20, 7.0)])
     read = lines.Read(by_step, curves(a_loss=[(60_000, 1.0), (61_500, 0.5)]))
 
-    def drawn(x: str) -> list[list[float]]:
-        return lines.options(LinePanel(metrics=["loss"], x=x), one, read)["series"][0]["data"]
+    def drawn(x: str) -> list[tuple[float, float | None]]:
+        (found,) = lines.series(LinePanel(metrics=["loss"], x=x), one, read)
+        return list(zip(found.x, found.y, strict=True))
 
-    assert drawn("epoch") == [[5, 1], [6, 0.5], [7, 0.2]]
-    assert drawn("relative") == [[0, 1], [1.5, 0.5]] and drawn("time") == [[60_000, 1], [61_500, 0.5]]
+    assert drawn("epoch") == [(5, 1), (6, 0.5), (7, 0.2)]
+    assert drawn("relative") == [(0, 1), (1_500, 0.5)] and drawn("time") == [(60_000, 1), (61_500, 0.5)]
 
 
 def test_figures_show_last_values() -> None:

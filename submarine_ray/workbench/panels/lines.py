@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from submarine_ray.spec.panels import AXES, LinePanel
-from submarine_ray.tracking.curves import Axis, Curve, Point
-from submarine_ray.workbench import charts
-from submarine_ray.workbench.charts import Options
+from submarine_ray.tracking.curves import Axis, Curve, History
+from submarine_ray.workbench.line_chart import Dash, Look, Series, XKind
 from submarine_ray.workbench.panels import means
 from submarine_ray.workbench.panels.means import Course
 from submarine_ray.workbench.panels.runs import Entry, Run
 
-Curves = Mapping[Curve, Sequence[Point]]
-_DASHES = ("solid", "dashed", "dotted")
-_RAW_BEHIND = 8  # curves at most that have their raw ones behind them
-_NAMES = {"step": "Step", "time": "Time", "relative": "Seconds since the start"}
+Curves = Mapping[Curve, History]
+_DASHES: tuple[Dash, ...] = ("solid", "dashed", "dotted")
+_KINDS: Mapping[str, XKind] = {"time": "time", "relative": "duration"}
+_NAMES = {"time": "wall time", "relative": "relative time"}
 
 
 @dataclass(frozen=True)
@@ -37,101 +36,65 @@ def keys_of(panel: LinePanel) -> list[str]:
     return [*panel.metrics, *([] if panel.x in AXES else [panel.x])]
 
 
-def options(panel: LinePanel, entries: Sequence[Entry], read: Read) -> Options:
-    """The chart of a panel."""
-    drawn = [
-        series
+def look(panel: LinePanel) -> Look:
+    """How a panel shows its series."""
+    kind = _KINDS.get(panel.x, "number")
+    return Look(kind, _NAMES.get(panel.x, panel.x), panel.smoothing, panel.log_x and kind == "number", panel.log_y)
+
+
+def series(panel: LinePanel, entries: Sequence[Entry], read: Read) -> list[Series]:
+    """The curves of a panel."""
+    return [
+        drawn
         for entry in entries
         for number, metric in enumerate(panel.metrics)
-        for series in _of_entry(panel, entry, metric, _DASHES[number % len(_DASHES)], read, len(entries))
+        for drawn in _of_entry(panel, entry, metric, _DASHES[number % len(_DASHES)], read)
     ]
-    kind = "time" if panel.x == "time" else "log" if panel.log_x else "value"
-    name = _NAMES.get(panel.x, panel.x)
-    return {
-        "animation": False,
-        "grid": {"left": 8, "right": 16, "top": 14, "bottom": 22, "containLabel": True},
-        "tooltip": {"trigger": "axis", "confine": True, "order": "valueDesc"},
-        "xAxis": charts.axis(kind, scale=True, name=name, nameLocation="middle", nameGap=24),
-        "yAxis": charts.axis("log" if panel.log_y else "value", scale=True),
-        "series": drawn,
-    }
 
 
-def _of_entry(panel: LinePanel, entry: Entry, metric: str, dash: str, read: Read, entries: int) -> Iterator[Options]:
+def _of_entry(panel: LinePanel, entry: Entry, metric: str, dash: Dash, read: Read) -> Iterator[Series]:
     name = entry.label if len(panel.metrics) == 1 else f"{entry.label} · {metric}"
-    raw = [course for run in entry.runs if (course := _course(panel, run, metric, read))]
-    courses = [_smooth(course, panel.smoothing) for course in raw] if panel.smoothing else raw
-    look = {"width": 2 if entry.is_group else 1.6, "type": dash}
+    courses = [course for run in entry.runs if (course := _course(panel, run, metric, read))]
     if not courses:
         return
-    if entry.is_group:
-        found = means.mean(courses)
-        if panel.band != "none":
-            yield from _band(panel, found, entry.colour, f"{name} band")
-        yield _line(name, [(one.x, one.mean) for one in found], entry.colour, look)
+    if not entry.is_group:
+        yield Series(name, [x for x, _ in courses[0]], [y for _, y in courses[0]], entry.colour, dash=dash)
         return
-    if panel.smoothing and entries <= _RAW_BEHIND:
-        yield _line(name, raw[0], entry.colour, {"width": 1, "opacity": 0.25}) | {"tooltip": {"show": False}}
-    yield _line(name, courses[0], entry.colour, look)
-
-
-def _line(name: str, points: Course, colour: str, look: Mapping[str, object]) -> Options:
-    return {
-        "name": name,
-        "type": "line",
-        "data": [list(point) for point in points],
-        "showSymbol": len(points) < 3,
-        "color": colour,
-        "lineStyle": dict(look),
-        "z": 3,
-        "animation": False,
-        "emphasis": {"focus": "series", "lineStyle": {"width": 3}},
-    }
-
-
-def _band(panel: LinePanel, found: Sequence[means.Mean], colour: str, name: str) -> Iterator[Options]:
-    """An invisible lower edge, and the height of the band stacked upon it."""
-    edges = [
-        (one.x, one.low, one.high)
-        if panel.band == "range"
-        else (one.x, one.mean - one.deviation, one.mean + one.deviation)
-        for one in found
-    ]
-    if panel.log_y:
-        edges = [(x, low, high) for x, low, high in edges if low > 0]
-    unseen = {
-        "type": "line", "stack": name, "stackStrategy": "all", "symbol": "none", "silent": True, "color": colour,
-        "lineStyle": {"opacity": 0}, "tooltip": {"show": False}, "animation": False, "z": 1,
-    }  # fmt: skip
-    yield {**unseen, "name": name, "data": [[x, low] for x, low, _ in edges]}
-    area = {"areaStyle": {"opacity": 0.18, "color": colour}}
-    yield {**unseen, **area, "name": name, "data": [[x, high - low] for x, low, high in edges]}
+    found = means.mean(courses)
+    low = high = None
+    if panel.band == "range":
+        low, high = [one.low for one in found], [one.high for one in found]
+    elif panel.band != "none":
+        low, high = [one.mean - one.deviation for one in found], [one.mean + one.deviation for one in found]
+    xs, ys = [one.x for one in found], [one.mean for one in found]
+    yield Series(name, xs, ys, entry.colour, low=low, high=high, dash=dash)
 
 
 def _course(panel: LinePanel, run: Run, metric: str, read: Read) -> Course:
-    """The points of a run's metric, as the panel's axes take them."""
+    """The points of a run's metric, as the panel's x has them."""
     if run.run is None:
         return []
-    found = (read.by_time if axis_of(panel) == "time" else read.by_step).get((run.run, metric), ())
-    points = [(float(point.x), point.value) for point in found if point.value is not None]
-    if panel.x == "relative" and found:
-        points = [((x - found[0].x) / 1000, value) for x, value in points]
-    elif panel.x not in AXES:
-        points = _against(points, read.by_step.get((run.run, panel.x), ()))
-    if panel.log_y:
-        points = [(x, value) for x, value in points if value > 0]
-    return [(x, value) for x, value in points if x > 0] if panel.log_x else points
+    axis = axis_of(panel)
+    found = (read.by_time if axis == "time" else read.by_step).get((run.run, metric))
+    if found is None:
+        return []
+    points = _points(found, axis)
+    if panel.x == "relative":
+        return [(x - found.began, value) for x, value in points]
+    if panel.x not in AXES:
+        of = read.by_step.get((run.run, panel.x))
+        return _against(points, _points(of, "step") if of else [])
+    return points
 
 
-def _against(points: Course, axis: Sequence[Point]) -> list[tuple[float, float]]:
+def _points(found: History, axis: Axis) -> list[tuple[float, float]]:
+    xs = found.times if axis == "time" else found.steps
+    return [(float(x), value) for x, value in zip(xs, found.values, strict=True) if value is not None]
+
+
+def _against(points: Course, course: Course) -> list[tuple[float, float]]:
     """Values over another metric's, at the same steps."""
-    course = [(float(point.x), point.value) for point in axis if point.value is not None]
     if not course:
         return []
     there = dict(means.on_grid(course, [x for x, _ in points]))
     return sorted((there[place], value) for place, (_, value) in enumerate(points) if place in there)
-
-
-def _smooth(course: Course, weight: float) -> Course:
-    values = charts.smoothed([value for _, value in course], weight)
-    return [(x, value) for (x, _), value in zip(course, values, strict=True) if value is not None]

@@ -24,6 +24,7 @@ from submarine_ray.spec.panels import (
 from submarine_ray.tracking.curves import Axis
 from submarine_ray.workbench import addresses, charts, markdown, parts
 from submarine_ray.workbench.charts import Options
+from submarine_ray.workbench.line_chart import LineChart
 from submarine_ray.workbench.panels import figures, lines, runs
 from submarine_ray.workbench.panels.images import Images
 from submarine_ray.workbench.panels.lines import Read
@@ -60,6 +61,7 @@ class PanelView:
         self._services = services
         self._place = ui.element("div").classes("panel-content")
         self._chart: ui.echart | None = None
+        self._lines: LineChart | None = None
         self._shown: object = None
         self._note = ui.label().classes("quiet small")
         self._note.set_visibility(False)
@@ -73,17 +75,33 @@ class PanelView:
                 self._show_images(found)
             case TablePanel():
                 self._show_table(found)
+            case LinePanel() as panel:
+                self._show_lines(panel, loaded, found)
             case _:
-                self._show_chart(loaded, found)
+                self._show_chart(found)
 
-    def _show_chart(self, loaded: Loaded, found: Found) -> None:
-        options, why = _options(self.panel, loaded, found)
-        self._say(why)
-        if options is None:
-            self._chart, self._shown = None, None
+    def _show_lines(self, panel: LinePanel, loaded: Loaded, found: Found) -> None:
+        series = lines.series(panel, found.entries, loaded.read)
+        if not series:
+            self._show_nothing()
+            return
+        if self._lines is None:
             self._place.clear()
             with self._place:
-                parts.text("No run has values for this panel.", "p", "quiet small nothing")
+                self._lines = LineChart(f"Chart of {title_of(panel)}")
+        self._lines.draw(series, lines.look(panel))
+
+    def _show_nothing(self) -> None:
+        self._chart, self._lines, self._shown = None, None, None
+        self._place.clear()
+        with self._place:
+            parts.text("No run has values for this panel.", "p", "quiet small nothing")
+
+    def _show_chart(self, found: Found) -> None:
+        options, why = _options(self.panel, found)
+        self._say(why)
+        if options is None:
+            self._show_nothing()
         elif self._chart is None:
             self._place.clear()
             with self._place:
@@ -132,12 +150,9 @@ class PanelView:
         self._note.set_visibility(bool(text))
 
 
-def _options(panel: Panel, loaded: Loaded, found: Found) -> tuple[Options | None, str]:
+def _options(panel: Panel, found: Found) -> tuple[Options | None, str]:
     """A chart's options, None if nothing can be drawn; and what it leaves out, in words."""
     match panel:
-        case LinePanel():
-            options = lines.options(panel, found.entries, loaded.read)
-            return (options if options["series"] else None), ""
         case BarPanel():
             options = figures.bars(panel, found.entries)
             return (options if _has_data(options) else None), ""
