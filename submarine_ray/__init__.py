@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from submarine_ray.client.environments import EnvironmentClient
     from submarine_ray.client.errors import ApiError, ClientError, EndpointFailed, ExperimentFailed, ServiceUnreachable
     from submarine_ray.client.experiments import ExperimentClient
+    from submarine_ray.client.media import (
+        log_audio,
+        log_confusion_matrix,
+        log_figure,
+        log_histogram,
+        log_image,
+        log_pr_curve,
+        log_roc_curve,
+        log_table,
+        log_text,
+    )
     from submarine_ray.client.models import ModelClient, ServeClient
     from submarine_ray.client.models_client import ModelsClient
     from submarine_ray.client.notebooks import NotebookClient
@@ -49,8 +60,17 @@ __all__ = [
     "SweepHandle",
     "TemplateClient",
     "get_tracking_uri",
+    "log_audio",
+    "log_confusion_matrix",
+    "log_figure",
+    "log_histogram",
+    "log_image",
     "log_metric",
     "log_param",
+    "log_pr_curve",
+    "log_roc_curve",
+    "log_table",
+    "log_text",
     "remote_log",
     "run",
     "save_model",
@@ -77,6 +97,15 @@ _HOMES = {
     "TemplateClient": "templates",
     "run": "run",
     "get_tracking_uri": "tracking",
+    "log_audio": "media",
+    "log_confusion_matrix": "media",
+    "log_figure": "media",
+    "log_histogram": "media",
+    "log_image": "media",
+    "log_pr_curve": "media",
+    "log_roc_curve": "media",
+    "log_table": "media",
+    "log_text": "media",
     "log_metric": "tracking",
     "log_param": "tracking",
     "RemoteLog": "remote_log",

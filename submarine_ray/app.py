@@ -58,6 +58,7 @@ from submarine_ray.templates import endpoints as template_endpoints
 from submarine_ray.tracking import endpoints as tracking_endpoints
 from submarine_ray.tracking.deletions import MlflowDeletions
 from submarine_ray.tracking.intake import Intake
+from submarine_ray.tracking.media import MediaService
 from submarine_ray.tracking.mlflow_app import TrackingMount
 from submarine_ray.tracking.ownership import Ownership
 from submarine_ray.tracking.tensorboard import TensorBoardContent
@@ -111,7 +112,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         access_endpoints.router(platform.sessions, platform.exposure),
         deletions.router(platform.tombstones),
         package_endpoints.router(platform.packages, settings.max_package_bytes),
-        tracking_endpoints.router(Intake(platform.tracking)),
+        tracking_endpoints.router(Intake(platform.tracking), MediaService(platform.tracking)),
     ):
         app.include_router(router)
     _add_operations(app, platform)

@@ -24,7 +24,7 @@ from submarine_ray.core.limits.bodies import DOCUMENT, replayed, with_body
 
 OPEN_PATHS = ("/health", "/ready", "/api/v1/experiment/ping")
 _EXPERIMENT = re.compile(r"/api/v1/experiment/(?:logs/|artifacts/)?(?P<id>[^/]+)(?P<rest>/.*)?")
-_BATCH = re.compile(r"/api/v1/run/(?P<run>[^/]+)/batch")
+_BATCH = re.compile(r"/api/v1/run/(?P<run>[^/]+)/(?:batch|media)")
 _BEGIN = re.compile(r"/api/v1/(?:experiment|notebook)/(?P<id>[^/]+)/begin")
 _OF_RUNNERS = re.compile(r"/api/v1/experiment/(?P<id>[^/]+)/(?:begin|provenance|wishes)")
 _REGISTRY = re.compile(r"/api/v1/(?:registered-model|model-version)(?:/.*)?")

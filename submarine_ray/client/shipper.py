@@ -19,12 +19,13 @@ from submarine_ray.client import spool
 from submarine_ray.client.spool import Run, TrackingRefused, say, whole_lines
 from submarine_ray.spec.launch import NOT_STORED
 from submarine_ray.spec.records import Metric, Param
-from submarine_ray.spec.spool import writer_file
+from submarine_ray.spec.spool import media_queue, writer_file
 from submarine_ray.spec.spool.batches import MAX_POINTS, Row
 from submarine_ray.spec.spool.lines import Piece, metric
 
 if TYPE_CHECKING:
     from submarine_ray.client.batches import Batches
+    from submarine_ray.client.media_shipper import MediaShipper
     from submarine_ray.client.mlflow_rest import MlflowRest
 
 BATCH_METRICS = 1000  # MLflow's limit for one log-batch
@@ -52,6 +53,7 @@ class Shipper:
         self._keeps = keeps
         self._rest: MlflowRest | None = None
         self._batches: Batches | None = None
+        self._media: MediaShipper | None = None
         self._run_id = ""
         self._offset = 0
         self._stored = 0  # of the spool, by our service
@@ -81,7 +83,8 @@ class Shipper:
             self._tell_rest(patience)
         elif self.refused > MAX_WARNINGS:
             self._warn(f"{NOT_STORED}{self.refused - MAX_WARNINGS} more records")
-        return self._is_complete and not self.refused
+        media_is_sent = self._media is None or self._media.close(patience, lambda: self._deadline, self._keeps)
+        return self._is_complete and media_is_sent and not self.refused
 
     def _wait(self, patience: float) -> None:
         offset, until = self._offset, time.monotonic() + patience
@@ -105,6 +108,7 @@ class Shipper:
             closing = self._closing.is_set()  # read before the file: what was written before closing is sent
             try:
                 more = self._ship()
+                self._begin_media()
                 if closing and not more:
                     self._mark_end()
             except OSError:
@@ -118,6 +122,16 @@ class Shipper:
                     self._is_complete = True
                     return
                 self._closing.wait(SHIP_SECONDS)
+
+    def _begin_media(self) -> None:
+        """Ship images and the like, too, once there are any. Raises OSError, TrackingRefused."""
+        if self._media is None and media_queue(self._path).exists():
+            if self._rest is None:
+                self._connect()
+            from submarine_ray.client.media_shipper import MediaShipper  # late: most replicas log none
+
+            is_ours = self._batches is not None
+            self._media = MediaShipper(media_queue(self._path), self._run, self._run_id, is_ours, self._warn)
 
     def _mark_end(self) -> None:
         """Where parameters stand last, or what was refused: the service need not look at them again. Raises OSError."""

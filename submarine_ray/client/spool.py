@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from submarine_ray.spec.records import Metric, Param, Record
-from submarine_ray.spec.spool import lines
+from submarine_ray.spec.spool import lines, media_queue
 from submarine_ray.spec.spool.lines import PIECE_BYTES, Piece
 from submarine_ray.spec.tags import run_tags
 
@@ -88,6 +88,7 @@ class Spool:
     """The training process's end. Safe for threads; a record is whole, or it raises OSError."""
 
     def __init__(self, path: Path) -> None:
+        self.media = media_queue(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._is_torn = False

@@ -15,6 +15,7 @@ from submarine_ray.spec.records import Metric, Param, checked_number, shown
 
 if TYPE_CHECKING:
     from submarine_ray.client.ship import ShipperProcess
+    from submarine_ray.spec.spool.media import MediaItem
 
 _lock = threading.Lock()
 _spool: Spool | None = None
@@ -52,6 +53,18 @@ def _write(record: Metric | Param) -> None:
         print(f"[metric] {record.key}={record.value} step={record.step}", flush=True)
     else:
         print(f"[param] {record.key}={record.value}", flush=True)
+
+
+def put_media(item: MediaItem) -> None:
+    """Queue an image, a table or the like of this replica. Raises OSError: the disk is full."""
+    spool = _spool or _open()
+    if spool is not None:
+        from submarine_ray.client import media_queue  # late: most scripts log none
+
+        media_queue.put(spool.media, item)
+    else:
+        header = item.header
+        print(f"[{header.kind}] {header.key} step={header.step} ({header.size:,} bytes)", flush=True)
 
 
 def log_param(key: str, value: str) -> None:

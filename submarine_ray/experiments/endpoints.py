@@ -14,7 +14,7 @@ from submarine_ray.access.callers import caller
 from submarine_ray.core.envelope import Reply, ok
 from submarine_ray.core.known import known_first
 from submarine_ray.core.paging import MAX_LIMIT, MAX_PAGE
-from submarine_ray.experiments import export, log_endpoints, sweep_endpoints
+from submarine_ray.experiments import export, log_endpoints, media_endpoints, sweep_endpoints
 from submarine_ray.experiments.listing import read_grouping, read_query
 from submarine_ray.experiments.log_endpoints import NO_SNIFFING, Number
 from submarine_ray.experiments.service import MAX_WAIT_SECONDS, ExperimentService
@@ -46,6 +46,7 @@ def router(experiments: ExperimentService) -> APIRouter:
     log_endpoints.add(routes, experiments)
     _add_tracking(routes, experiments)
     sweep_endpoints.add(routes, experiments.sweeps)
+    media_endpoints.add(routes, experiments)
 
     @routes.get("/tensorboard", summary="Get the address of TensorBoard")
     def tensorboard() -> Reply[Page]:

@@ -21,6 +21,9 @@ def store(tracking: TrackingService, driver: Driver, row: ExperimentRow | Attemp
     for left in found:
         if left.points:
             told.append(Event("MetricsLoaded", f"{left.points:,} points that {left.replica} had left are stored now."))
+        if left.items:
+            said = f"{left.items:,} images, tables or the like that {left.replica} had left are stored now."
+            told.append(Event("MediaLoaded", said))
         if left.refused:
             more = f" There are {left.refused - 1:,} more of these." if left.refused > 1 else ""
             told.append(Event("NotStored", f"{left.replica} logged what was not stored: {left.first[:1000]}.{more}"))

@@ -15,6 +15,7 @@ from submarine_ray.spec.answers.experiments import Metric, Param, SweepAttribute
 from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.trials import TrialState, rank
 from submarine_ray.tracking.artifacts import Artifact
+from submarine_ray.tracking.media import MediaService
 from submarine_ray.tracking.service import TrackingService
 
 
@@ -30,6 +31,7 @@ class ResultService:
     def __init__(self, row: FindAttempt, tracking: TrackingService) -> None:
         self._row = row
         self._tracking = tracking
+        self.media = MediaService(tracking)
 
     @property
     def has_tracking(self) -> bool:
@@ -91,6 +93,16 @@ class ResultService:
         """A trial's MLflow runs, and which replica each is of; none before the first."""
         row = self._row(experiment_id, attempt)
         return self._tracking.trial_runs(row.run_id, trial_id) if row.run_id else {}
+
+    def media_runs(self, experiment_id: str, attempt: int | None = None, trial_id: str | None = None) -> dict[str, str]:
+        """The MLflow runs whose images, tables and the like an attempt has, and which replica each is of: in a sweep
+        those of its trials too, the best first; or those of one trial.
+        """
+        if trial_id is not None:
+            return self.trial_runs(experiment_id, trial_id, attempt)
+        trials, _ = self.trials(experiment_id, attempt)
+        of_trials = {trial.run_id: f"trial {trial.number}" for trial in trials}
+        return of_trials | self.runs(experiment_id, attempt)
 
     def artifacts(self, experiment_id: str, path: str, attempt: int | None = None) -> list[Artifact]:
         row = self._row(experiment_id, attempt)

@@ -122,8 +122,10 @@ def checked_number(value: object, what: str) -> float:
     return number
 
 
-def checked_step(step: object, key: str) -> int:
-    """A training step: a whole number of 64 bits; None counts as 0, as MLflow has it. Raises TypeError, ValueError."""
+def checked_step(step: object, key: str, kind: str = "metric") -> int:
+    """A training step: a whole number of 64 bits; None counts as 0, as MLflow has it. `kind` and `key` are for the
+    error. Raises TypeError, ValueError.
+    """
     if step is None:
         return 0
     if type(step) is int and -_INT64 <= step < _INT64:
@@ -132,11 +134,11 @@ def checked_step(step: object, key: str) -> int:
         found = _scalar(step)
         whole = int(found)
     except (TypeError, ValueError, OverflowError, RuntimeError) as failure:
-        raise ValueError(f"metric {key!r}: the step {shown(step)} is no whole number") from failure
+        raise ValueError(f"{kind} {key!r}: the step {shown(step)} is no whole number") from failure
     if not isinstance(found, str | bytes) and whole != found:
-        raise ValueError(f"metric {key!r}: the step {shown(step)} is no whole number")
+        raise ValueError(f"{kind} {key!r}: the step {shown(step)} is no whole number")
     if not -_INT64 <= whole < _INT64:
-        raise ValueError(f"metric {key!r}: the step {shown(step)} is beyond 64 bits")
+        raise ValueError(f"{kind} {key!r}: the step {shown(step)} is beyond 64 bits")
     return whole
 
 

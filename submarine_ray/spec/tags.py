@@ -42,6 +42,9 @@ RUN_NAME_TAG = "mlflow.runName"
 SOURCE_TAG = "mlflow.source.name"
 # Of a dataset that a run has logged: what it was for, such as training.
 DATA_CONTEXT_TAG = "mlflow.data.context"
+# They look for images where the first is, and for the tables that the second lists.
+IMAGES_TAG = "mlflow.loggedImages"
+TABLES_TAG = "mlflow.loggedArtifacts"
 
 # In the metadata of Ray's jobs.
 JOB_EXPERIMENT = "submarine.experiment"

@@ -13,25 +13,30 @@ from submarine_ray.access.callers import caller
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.core.envelope import Envelope, ok
 from submarine_ray.core.errors import Unavailable
+from submarine_ray.spec.answers.media import MediaStored
 from submarine_ray.spec.answers.tracking import BatchStored
 from submarine_ray.spec.batch import MetricBatch
 from submarine_ray.tracking.intake import Intake
+from submarine_ray.tracking.media import MediaService
 
 # They have threads of their own, and few: a flood of batches delays the other requests by no more than these.
 AT_ONCE = 4
 MOST = 68
-# Bodies of one attempt, which may send them as slowly as the bounds of input let it: half is left to the others.
-MOST_OF_ONE = MOST // 2
+# Of images and the like, whose bodies are larger: a quarter of a gigabyte in all.
+MOST_MEDIA = 10
 
 _SCHEMA = {"$ref": f"#/components/schemas/{MetricBatch.__name__}"}
 _BODY = {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}
 
 
 class Queue:
-    """Threads of their own, and a bound of how many requests are here, with their bodies."""
+    """Threads of their own, and a bound of how many requests are here, with their bodies: `most` of all, half of it of
+    one attempt.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self._threads = CapacityLimiter(AT_ONCE)
+        self._most = most
         self._inside = 0
         self._of = Counter[str]()
 
@@ -42,7 +47,7 @@ class Queue:
         Raises Unavailable: too many are here, in all or of one attempt.
         """
         whose = sender.name if sender and sender.kind is PrincipalKind.ATTEMPT else ""
-        if self._inside >= MOST or (whose and self._of[whose] >= MOST_OF_ONE):
+        if self._inside >= self._most or (whose and self._of[whose] >= self._most // 2):
             raise Unavailable("Too many batches wait to be stored; send this one again in a moment.")
         self._inside += 1
         self._of[whose] += 1
@@ -55,9 +60,12 @@ class Queue:
                 del self._of[whose]
 
 
-def router(intake: Intake) -> APIRouter:
+_ITEMS = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+def router(intake: Intake, media: MediaService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/run", tags=["run"])
-    queue = Queue()
+    queue, media_queue = Queue(), Queue(MOST_MEDIA)
 
     @routes.post(
         "/{run_id}/batch",
@@ -79,5 +87,19 @@ def router(intake: Intake) -> APIRouter:
     async def stored(run_id: str, writer: str) -> Response:
         with queue.place() as on_thread:
             return ok(BatchStored(sequence=await on_thread(lambda: intake.stored(run_id, writer))))
+
+    @routes.post(
+        "/{run_id}/media",
+        response_model=Envelope[MediaStored],
+        summary="Store images, tables, sounds and texts of a run; for runners",
+        description="Items one after the other: a line of JSON with `kind`, `key`, `step`, `timestamp` (milliseconds "
+        "since 1970), `name` (a UUID), `suffix` and `size`, also `caption`, `preview`, `width` and `height`; then "
+        "`size` bytes of content and `preview` bytes of a WebP preview. An item that is stored changes nothing.",
+        openapi_extra={"requestBody": _ITEMS},
+    )
+    async def take(run_id: str, request: Request) -> Response:
+        with media_queue.place(caller(request)) as on_thread:
+            body = await request.body()
+            return ok(MediaStored(items=await on_thread(lambda: media.take(run_id, body))))
 
     return routes

@@ -15,23 +15,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from submarine_ray.core.errors import InvalidSpec, NotFound, TooLarge
-from submarine_ray.spec.spool import writer_file
+from submarine_ray.spec.spool import media_queue, writer_file
 from submarine_ray.spec.spool.batches import Batch, Points, Row
 from submarine_ray.spec.spool.lines import PIECE_BYTES, Piece, first, metric
+from submarine_ray.spec.spool.media import ITEM_SUFFIX, MAX_BATCH_BYTES
 from submarine_ray.tracking.batches import checked_writer
+from submarine_ray.tracking.media import MediaService
 from submarine_ray.tracking.service import TrackingService
 
 # Of one spool, some ten million points: what is more is told and stays where it is.
 MAX_BYTES = 512 * 2**20
+MAX_ITEMS = 20_000
 _WRITER_BYTES = 64
 
 
 @dataclass
 class Left:
-    """What a replica had left: how many points are stored now; of what is not, the first in words, and how many."""
+    """What a replica had left: how many points and how many items (images, tables and the like) are stored now; of what
+    is not, the first in words, and how many.
+    """
 
     replica: str
     points: int = 0
+    items: int = 0
     first: str = ""
     refused: int = 0
 
@@ -56,7 +62,9 @@ def load(tracking: TrackingService, run_id: str, experiment_id: str, spools: Map
                 raise
             except OSError as failure:
                 left.refuse([f"what stands in its file, which cannot be read: {failure.strerror}"])
-        if left.points or left.refused:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, _RunGone):
+            _store_media(tracking, media_queue(path), run_id, experiment_id, left)
+        if left.points or left.items or left.refused:
             found.append(left)
     return found
 
@@ -70,6 +78,34 @@ def _read(tracking: TrackingService, path: Path, run_id: str, experiment_id: str
         _load(tracking, spool, run_id, experiment_id, left)
         if size > MAX_BYTES:
             left.refuse([f"what stands behind the first {MAX_BYTES >> 20} MiB of its file"])
+
+
+def _store_media(tracking: TrackingService, queue: Path, run_id: str, experiment_id: str, left: Left) -> None:
+    """Store what waits in a queue of images and the like. Raises FileNotFoundError: there is none."""
+    if queue.is_symlink():
+        return
+    names = sorted(name for name in os.listdir(queue) if name.endswith(ITEM_SUFFIX))  # noqa: PTH208
+    run = ""
+    for name in names[:MAX_ITEMS]:
+        with contextlib.suppress(FileNotFoundError), _opened(queue / name) as file:
+            content = os.pread(file, MAX_BATCH_BYTES + 1, 0)
+            run = run or _run_of(tracking, run_id, left.replica)
+            run = run or tracking.replica_run(run_id, experiment_id, left.replica)
+            try:
+                left.items += MediaService(tracking).take(run, content)
+            except (InvalidSpec, TooLarge) as failure:
+                left.refuse([f"an image, a table or the like: {failure}"])
+    if len(names) > MAX_ITEMS:
+        left.refuse([f"images, tables and the like behind the first {MAX_ITEMS}"])
+
+
+def _run_of(tracking: TrackingService, run_id: str, replica: str) -> str:
+    """A replica's run; empty if it has none yet."""
+    try:
+        runs = tracking.runs(run_id)
+    except (NotFound, InvalidSpec) as failure:
+        raise _RunGone from failure
+    return next((run for run, known in reversed(runs.items()) if known == replica), "")
 
 
 class _RunGone(Exception):
@@ -96,9 +132,7 @@ class _Spool:
 
 
 def _load(tracking: TrackingService, spool: _Spool, run_id: str, experiment_id: str, left: Left) -> None:
-    run = ""
-    for known, replica in tracking.runs(run_id).items():
-        run = known if replica == left.replica else run
+    run = _run_of(tracking, run_id, left.replica)
     stored = _stored(tracking, run, spool.writer) if run else 0
     for piece in spool.pieces(stored):
         run = run or tracking.replica_run(run_id, experiment_id, left.replica)

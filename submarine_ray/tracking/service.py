@@ -34,6 +34,7 @@ from submarine_ray.tracking import artifacts, best, curves, families, tensorboar
 from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.entities import ArtifactStore, Client, MetricPoint, Run
 from submarine_ray.tracking.failures import translated, translating
+from submarine_ray.tracking.media_index import MediaIndex
 from submarine_ray.tracking.mlflow_app import PREFIX, load
 from submarine_ray.tracking.paged import every
 from submarine_ray.tracking.points import MetricPoints
@@ -58,6 +59,7 @@ class TrackingService:
         self._mlflow: Client | None = None
         self._database: Database | None = None
         self._points: MetricPoints | None = None
+        self._media_index: MediaIndex | None = None
         self._own: OwnRuns | None = None
         self._stopping = threading.Event()
 
@@ -217,7 +219,13 @@ class TrackingService:
 
     def marks(self, runs: Collection[str]) -> dict[str, curves.Mark]:
         """What differs as soon as a run has logged more; nothing while MLflow is starting."""
-        return curves.marks(self._tables(), runs) if self.is_ready else {}
+        if not self.is_ready:
+            return {}
+        found = curves.marks(self._tables(), runs)
+        for run, count in self.media_index.counts(runs).items():
+            newest, steps, params = found.get(run, (0, 0, 0))
+            found[run] = newest, steps, params + count
+        return found
 
     def curves(
         self,
@@ -235,6 +243,13 @@ class TrackingService:
         self.wait_ready()
         assert self._points is not None  # noqa: S101 (wait_ready has said so)
         return self._points
+
+    @property
+    def media_index(self) -> MediaIndex:
+        """What knows which images, tables and the like runs have."""
+        self.wait_ready()
+        assert self._media_index is not None  # noqa: S101 (wait_ready has said so)
+        return self._media_index
 
     def _tables(self) -> Database:
         self.wait_ready()
@@ -328,6 +343,8 @@ class TrackingService:
                 app = load(self._settings)
                 points = MetricPoints(database)
                 points.prepare()
+                media_index = MediaIndex(database)
+                media_index.prepare()
         except BaseException:
             database.close()
             raise
@@ -336,7 +353,7 @@ class TrackingService:
         mlflow: Client = MlflowClient(tracking_uri=self.database_uri, registry_uri=self.database_uri)
         self._mlflow = translating(mlflow)
         self._own = OwnRuns(self._mlflow, database)
-        self._app, self._database, self._points = app, database, points
+        self._app, self._database, self._points, self._media_index = app, database, points, media_index
 
     def _runs(self, mlflow_experiment: str, experiment_id: str) -> list[Run]:
         """An experiment's runs: its own first, then the replicas'."""

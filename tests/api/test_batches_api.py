@@ -173,7 +173,7 @@ def test_one_attempt_leaves_room_for_others() -> None:
     queue = endpoints.Queue()
     slow, other = Principal(PrincipalKind.ATTEMPT, "slow"), Principal(PrincipalKind.ATTEMPT, "other")
     with ExitStack() as inside:
-        for _ in range(endpoints.MOST_OF_ONE):
+        for _ in range(endpoints.MOST // 2):
             inside.enter_context(queue.place(slow))
         with pytest.raises(Unavailable), queue.place(slow):
             pass

@@ -130,6 +130,8 @@ OPEN_TO_OWN = {
     ("POST", "/api/v1/run/{run_id}/batch"), ("GET", "/api/v1/run/{run_id}/batch"),
     ("GET", "/api/v1/experiment/logs/{experiment_id}/text"), ("GET", "/api/v1/experiment/logs/{experiment_id}/lines"),
     ("GET", "/api/v1/experiment/logs/{experiment_id}/matches"),
+    ("GET", "/api/v1/experiment/{experiment_id}/media"), ("GET", "/api/v1/experiment/{experiment_id}/media/keys"),
+    ("GET", "/api/v1/experiment/{experiment_id}/media/{name}"), ("POST", "/api/v1/run/{run_id}/media"),
 }  # fmt: skip
 
 

@@ -14,20 +14,22 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import psutil
 import pytest
 
-from submarine_ray.client import shipper
+from submarine_ray.client import media_queue, shipper
 from submarine_ray.client.shipper import Shipper
 from submarine_ray.client.spool import Run, Spool, piece
 from submarine_ray.core.envelope import error
 from submarine_ray.core.errors import InvalidSpec
 from submarine_ray.runner.process import ReplicaProcess
 from submarine_ray.spec.launch import Replica
-from submarine_ray.spec.spool import lines
+from submarine_ray.spec.spool import lines, media
+from submarine_ray.spec.spool import media_queue as queue_of
 from submarine_ray.spec.spool.batches import Batch, Points
+from submarine_ray.spec.spool.media import MediaHeader, MediaItem
 from submarine_ray.tracking.batches import expanded, parsed
 from tests.conftest import wait_until
 
@@ -53,6 +55,10 @@ class Service(ThreadingHTTPServer):
         self.pause = 0.0
         self.meanwhile: Callable[[], object] | None = None  # what happens once, before a batch after the first is taken
         self.lock = threading.Lock()
+        self.items: list[MediaItem] = []
+        self.files: dict[str, bytes] = {}
+        self.media_requests = 0
+        self.refusals = 0
 
     @property
     def url(self) -> str:
@@ -87,7 +93,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(self.server.pause)
         if self.server.away:
+            self.server.refusals += 1
             return self._answer(503, {})
+        if self.path == "/api/v1/run/r/media":
+            return self._take_media(list(media.items(body)))
         if not self.path.startswith("/api/v1/run/r/batch"):
             self.server.params += json.loads(body).get("params", [])
             self.server.logged += len(json.loads(body).get("metrics", []))
@@ -102,9 +111,25 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return self._answer(*found)
 
+    def _take_media(self, items: list[MediaItem]) -> None:
+        if any(item.content == b"bad" for item in items):
+            return self._answer(400, {"message": "no"})
+        self.server.items += items
+        self.server.media_requests += 1
+        return self._answer(200, {"result": {"items": len(items)}})
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        place = unquote(self.path).removeprefix("/mlflow/api/2.0/mlflow-artifacts/artifacts/")
+        self.server.files[place] = body
+        return self._answer(200, {})
+
     def do_GET(self) -> None:
         if self.server.away:
+            self.server.refusals += 1
             return self._answer(503, {})
+        if self.path.endswith("runs/get?run_id=r"):
+            return self._answer(200, {"run": {"info": {"artifact_uri": "mlflow-artifacts:/0/r/artifacts"}}})
         if self.server.starts and self.path.startswith("/api/v1/run/"):
             self.server.starts -= 1
             return self._answer(503, self.server.told)
@@ -349,3 +374,74 @@ def test_a_stopped_replica_does_not_wait_for_a_service_that_is_away(service: Ser
     process.terminate()
     assert process.wait(30) != 0
     assert "[submarine] not stored: 900 records, which were logged last: the replica was stopped" in said
+
+
+def text(number: int, content: bytes = b"abc") -> MediaItem:
+    return MediaItem(MediaHeader("text", "t", number, 1, media.new_name(), "txt", len(content)), content)
+
+
+def queued(spool: Path, *items: MediaItem) -> Path:
+    for item in items:
+        media_queue.put(queue_of(spool), item)
+    return spool
+
+
+def test_images_and_the_like_arrive_in_few_requests(service: Service, tmp_path: Path) -> None:
+    sent = [text(number) for number in range(500)]
+    shipping = Shipper(queued(spooled(tmp_path, 10), *sent[:250]), run(service)).start()
+    wait_until(lambda: len(service.items) == 250, 30, "the first have come")
+    queued(tmp_path / "spool", *sent[250:])  # while it waits
+    assert shipping.close()
+    assert service.items == sent and service.media_requests <= 100 and len(service.rows) == 10
+    assert media_queue.waiting(queue_of(tmp_path / "spool")) == []
+
+
+def test_a_service_that_is_away_loses_no_images(service: Service, tmp_path: Path) -> None:
+    service.away = True
+    sent = [text(number) for number in range(3)]
+    shipping = Shipper(queued(tmp_path / "spool", *sent), run(service)).start()
+    wait_until(lambda: service.refusals, 30, "it has been asked in vain")
+    service.away = False
+    assert shipping.close()
+    assert service.items == sent
+
+
+def test_an_image_that_is_refused_costs_itself_alone(service: Service, tmp_path: Path) -> None:
+    warnings: list[str] = []
+    sent = [text(number, b"bad" if number == 3 else b"abc") for number in range(6)]
+    assert not Shipper(queued(tmp_path / "spool", *sent), run(service), warnings.append).start().close()
+    assert service.items == [*sent[:3], *sent[4:]]
+    assert warnings == ['[submarine] not stored: text "t" at step 3: HTTP 400: no']
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_images_that_are_left_are_counted(service: Service, tmp_path: Path, keeps: bool) -> None:
+    warnings: list[str] = []
+    shipping = Shipper(queued(tmp_path / "spool", text(1)), run(service), warnings.append, keeps).start()
+    wait_until(lambda: service.items, 30, "the first has come")
+    service.away = True
+    queued(tmp_path / "spool", text(2), text(3))
+    assert not shipping.close(patience=0.5)
+    said = "2 images, tables or other files"
+    begin = f"[submarine] {said} are left for the service" if keeps else f"[submarine] not stored: {said}"
+    assert len(warnings) == 1 and warnings[0].startswith(begin)
+
+
+def test_another_mlflow_server_gets_files(service: Service, tmp_path: Path) -> None:
+    service.starts = 10**6
+    one = text(1)
+    image = MediaItem(MediaHeader("image", "a b", 2, 1, media.new_name(), "png", 1, preview=1), b"i", b"p")
+    assert Shipper(queued(tmp_path / "spool", one, image), run(service)).start().close()
+    below = "0/r/artifacts"
+    assert service.files == {
+        f"{below}/{one.header.path}": b"abc",
+        f"{below}/{image.header.path}": b"i",
+        f"{below}/{image.header.preview_path}": b"p",
+    }
+
+
+def test_what_a_killed_process_logged_arrives(service: Service, tmp_path: Path) -> None:
+    script = "import submarine_ray as s, os\nfor i in range(9): s.log_text(str(i), 't', i)\nos.kill(os.getpid(), 9)"
+    process = replica(service, tmp_path, script, [])
+    assert process.wait(60) != 0
+    assert [item.content for item in service.items] == [str(number).encode() for number in range(9)]

@@ -9,6 +9,7 @@ from submarine_ray.core.http import PACKAGE_PATH
 from submarine_ray.core.settings import Settings
 from submarine_ray.spec.bounds import MAX_NODES
 from submarine_ray.spec.spool.batches import MAX_EXPANDED_BYTES
+from submarine_ray.spec.spool.media import MAX_BATCH_BYTES
 
 MIB = 2**20
 # MLflow's own limit of a request to log a batch is 1 MB; traces with pictures are larger.
@@ -59,6 +60,7 @@ class Table:
         self._rows = (
             (PACKAGE_PATH, "", package),
             ("/api/v1/run/", "/batch", batch),
+            ("/api/v1/run/", "/media", Bound(MAX_BATCH_BYTES, Way.STREAM)),
             ("/api/v1/", "", document),
             ("/mlflow/api/2.0/mlflow-artifacts/artifacts/", "", stream),
             ("/mlflow/ajax-api/2.0/mlflow-artifacts/artifacts/", "", stream),

@@ -13,6 +13,11 @@ FILE = ".metrics.jsonl"
 """The spool's name, in a replica's own directory."""
 
 
+def media_queue(spool: Path) -> Path:
+    """Beside a spool: the directory of images, tables and the like that are still to be sent (`media.py`)."""
+    return spool.with_name(f"{spool.name}.media")
+
+
 def writer_file(spool: Path) -> Path:
     """Beside a spool: the name under which its points are sent, whoever sends them."""
     return spool.with_name(f"{spool.name}.writer")
