@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,11 +26,12 @@ def connect() -> Any:
 
 
 def read(file: Path) -> Any:
-    """A document from a YAML or JSON file. Raises Problem."""
+    """A document from a YAML or JSON file, or from standard input: `-`. Raises Problem."""
     from submarine_ray.spec import documents
 
     try:
-        return documents.load(file.read_bytes())  # JSON is YAML
+        content = sys.stdin.buffer.read() if file == Path("-") else file.read_bytes()
+        return documents.load(content)  # JSON is YAML
     except (OSError, documents.NotYaml) as failure:
         raise Problem(f"{file} cannot be read: {failure}") from failure
 

@@ -57,8 +57,8 @@ class Service:
 
     def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
         self.host = (host or default_host()).rstrip("/")
-        token = token or own_token(self.host)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.token = token or own_token(self.host)
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         proxied = not is_loopback(httpx.URL(self.host).host)  # no proxy leads to this machine
         self._http = httpx.Client(base_url=self.host, headers=headers, timeout=TIMEOUT, trust_env=proxied)
         self._patience = patience

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -126,6 +127,8 @@ class ModelClient:
         import mlflow
 
         mlflow.set_tracking_uri(f"{self.service.host}/mlflow")
+        if self.service.token:  # MLflow reads it from there alone
+            os.environ.setdefault("MLFLOW_TRACKING_TOKEN", self.service.token)
         return load_pyfunc(model_reference(name, version).uri)
 
     def _tag(self, method: str, name: str, tag: str, version: int | None) -> None:

@@ -14,7 +14,7 @@ from submarine_ray.spec.answers.models import ModelSignature
 from submarine_ray.spec.answers.serving import Endpoint, EndpointMetrics, EndpointWithEvents, Replica, TrafficWithEvents
 from submarine_ray.spec.places import ObjectKind, version_key
 from submarine_ray.spec.serving import EndpointPatch, EndpointStatus, ServeSpec
-from submarine_ray.workbench import addresses, dialogs, load, opened, parts, traffic, try_it
+from submarine_ray.workbench import addresses, dialogs, load, opened, parts, snippets, traffic, try_it, use_it
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.load import percent, state
 from submarine_ray.workbench.parts import Column
@@ -99,7 +99,11 @@ class _Endpoint:
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
                 outgoing = partial(self._services.clusters.addresses.outgoing, self._found.cluster)
-                try_it.draw(self._found.invocations_url, await asyncio.to_thread(self._signature), outgoing)
+                signature = await asyncio.to_thread(self._signature)
+                try_it.draw(self._found.invocations_url, signature, outgoing)
+                own, url = snippets.Service.of(self._services.settings), self._found.invocations_url
+                example = (signature.example if signature else None) or try_it.EXAMPLE
+                use_it.card("Send it a request.", snippets.endpoint(own, name, version, url, example))
             with ui.element("div").classes("stack"):
                 self._facts = ui.element("div")
                 replicas = ui.element("div")

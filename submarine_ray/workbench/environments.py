@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from submarine_ray.spec.environments import EnvironmentPatch, NewEnvironment
 from submarine_ray.spec.experiment import EnvironmentSpec, KernelSpec
-from submarine_ray.workbench import dialogs, parts
+from submarine_ray.workbench import dialogs, parts, snippets, use_it
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import parsed
 
@@ -24,6 +24,7 @@ def add(bench: Bench) -> None:
 class _Environments:
     def __init__(self, bench: Bench) -> None:
         self._environments = bench.services.environments
+        self._own = snippets.Service.of(bench.services.settings)
 
     async def draw(self) -> None:
         with parts.row():
@@ -48,6 +49,7 @@ class _Environments:
         with parts.card():
             with parts.row():
                 parts.heading(name).classes("grow anywhere")
+                parts.icon_button(f"Use {name}", "code", lambda: self._use(name))
                 parts.icon_button(f"Edit {name}", "edit", lambda: self._open(spec))
                 parts.icon_button(f"Delete {name}", "delete", lambda: self._delete(name))
             parts.text(spec.description or "", "p", "quiet anywhere")
@@ -55,6 +57,9 @@ class _Environments:
             with parts.row():
                 for package in packages:
                     parts.text(package, classes="chip mono")
+
+    async def _use(self, name: str) -> None:
+        await use_it.ask(name, "Run a command in this environment.", snippets.environment(self._own, name))
 
     async def _open(self, spec: EnvironmentSpec | None = None) -> None:
         """A form for a new environment, or for `spec`'s changes."""

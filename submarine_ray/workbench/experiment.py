@@ -24,9 +24,11 @@ from submarine_ray.workbench import (
     opened,
     parts,
     ran_with,
+    snippets,
     sweep_metrics,
     timeline,
     trials,
+    use_it,
 )
 from submarine_ray.workbench.edit import Notes, edit
 from submarine_ray.workbench.layout import Bench, Page
@@ -254,6 +256,8 @@ class _Experiment:
                             parts.link("Save as template", f"/templates/new?experiment={quote(self.id)}")
                             parts.copy_button(spec, "Copy specification")
                         parts.block(spec, "Specification")
+                    own = snippets.Service.of(self._services.settings)
+                    use_it.card("Read its state and its metrics.", snippets.experiment(own, self.id))
 
         await draw()
         return draw

@@ -7,7 +7,6 @@ import contextlib
 import functools
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
@@ -117,9 +116,8 @@ class _Form:
                     self._problem.props("role=alert")
                 with parts.row():
                     parts.button("Rerun" if self._patched else "Run", self._submit, "play_arrow", "main")
-                    as_curl = functools.partial(snippets.as_curl, self._services.settings)
-                    for label, make in (("CLI", snippets.as_cli), ("Python", snippets.as_python), ("curl", as_curl)):
-                        parts.button(f"Copy as {label}", functools.partial(self._copy, make), kind="flat")
+                    for language, label in snippets.LANGUAGES.items():
+                        parts.button(f"Copy as {label}", functools.partial(self._copy, language), kind="flat")
         self._fill()
         self._code.pack(self._document)
         self._write()
@@ -296,8 +294,9 @@ class _Form:
         if done:
             self._edits.leave(addresses.experiment(done.value.experiment_id))
 
-    async def _copy(self, make: Callable[[JsonObject], str]) -> None:
+    async def _copy(self, language: snippets.Language) -> None:
         if await self._ready() is None:
             return
-        ui.clipboard.write(make(self._document))
+        service = snippets.Service.of(self._services.settings)
+        ui.clipboard.write(snippets.new_experiment(service, self._document).of(language))
         parts.tell("Copied")

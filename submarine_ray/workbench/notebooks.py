@@ -12,7 +12,7 @@ from submarine_ray.access.acting import acting_user
 from submarine_ray.spec.answers.notebooks import Notebook
 from submarine_ray.spec.notebooks import NotebookSpec, NotebookStatus
 from submarine_ray.spec.places import ObjectKind
-from submarine_ray.workbench import dialogs, opened, parts
+from submarine_ray.workbench import dialogs, opened, parts, snippets, use_it
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.problems import parsed
 
@@ -66,6 +66,7 @@ class _Notebooks:
                 parts.heading(name).classes("anywhere")
                 opened.star_button(ObjectKind.NOTEBOOK, id, id in starred)
                 parts.row("grow")
+                parts.icon_button(f"Use {name}", "code", lambda: self._use(id, name))
                 parts.badge(status.capitalize())
             if one.reason and status != NotebookStatus.RUNNING:
                 parts.text(one.reason, "p", "quiet anywhere")
@@ -87,6 +88,10 @@ class _Notebooks:
                 elif status != NotebookStatus.TERMINATING:
                     parts.button("Stop", lambda: self._do(self._notebooks.stop, id), "stop")
                 parts.button("Delete", lambda: self._delete(id, name), "delete", "danger")
+
+    async def _use(self, id: str, name: str) -> None:
+        own = snippets.Service.of(self._services.settings)
+        await use_it.ask(name, "Read its state, and where it is opened.", snippets.notebook(own, id))
 
     async def _do(self, action: Callable[[str], Notebook], id: str) -> None:
         if await parts.attempt(action, id):

@@ -13,7 +13,7 @@ from submarine_ray.serving.traffic import TrafficService
 from submarine_ray.spec.answers.models import ModelSignature
 from submarine_ray.spec.answers.serving import TrafficMetrics, TrafficRates, TrafficWithEvents
 from submarine_ray.spec.serving import EndpointStatus
-from submarine_ray.workbench import addresses, load, parts, timeline, traffic, try_it
+from submarine_ray.workbench import addresses, load, parts, snippets, timeline, traffic, try_it, use_it
 from submarine_ray.workbench.endpoint import is_registered, unregistered
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.query_cache import run_query
@@ -53,6 +53,9 @@ class _Split:
                 signature, outgoing = await asyncio.to_thread(self._signature), self._services.clusters.addresses
                 cluster = self._found.cluster if self._found else ""
                 try_it.draw(self._url, signature, partial(outgoing.outgoing, cluster))
+                own = snippets.Service.of(self._services.settings)
+                example = (signature.example if signature else None) or try_it.EXAMPLE
+                use_it.card("Send it a request.", snippets.shared_url(own, self._name, self._url, example))
             with ui.element("div").classes("stack"):
                 self._facts = ui.element("div").classes("stack")
         self._served = await run_query(self._endpoints)

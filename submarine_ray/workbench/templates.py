@@ -13,7 +13,7 @@ from submarine_ray.spec.answers.templates import StoredTemplate
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.places import ObjectKind
 from submarine_ray.spec.templates import NAME, TemplateSubmission
-from submarine_ray.workbench import addresses, dialogs, opened, parts, template_offers
+from submarine_ray.workbench import addresses, dialogs, opened, parts, snippets, template_offers, use_it
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.parameter_fields import Field, draw_parameter
 from submarine_ray.workbench.written import said, written
@@ -64,6 +64,7 @@ class _Run:
         self._content = content
         self._services = bench.services
         self._templates = bench.services.templates
+        self._own = snippets.Service.of(bench.services.settings)
         self._spec = spec
         self._fields: dict[str, Field] = {}
         self._given: dict[str, str] = {}
@@ -94,6 +95,7 @@ class _Run:
             with parts.card("The experiment"):
                 self._preview = parts.block(dump(said(spec.experiment_spec)), "The experiment")
                 self._problem = parts.text("", "p", "bad anywhere").props("role=status")
+        self._use_it = use_it.card("Run this template with the values above.", self._snippets())
         ui.timer(0, self._look, once=True)
 
     def _keep(self, name: str, field: Field) -> None:
@@ -106,6 +108,7 @@ class _Run:
     async def _look(self) -> None:
         """Bring the preview up to date, and say beside the fields what is wrong with them."""
         submission = self._changed()
+        self._use_it.show(self._snippets())
         try:
             spec = await asyncio.to_thread(self._templates.preview, self._spec.name, submission)
         except SubmarineError as failure:
@@ -113,6 +116,9 @@ class _Run:
         else:
             self._blame(None)
             self._preview.set_text(dump(written(spec)))
+
+    def _snippets(self) -> snippets.Snippets:
+        return snippets.template(self._own, self._spec.name, self._changed().params)
 
     async def _submit(self) -> None:
         try:

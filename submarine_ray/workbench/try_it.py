@@ -22,7 +22,7 @@ Check = Callable[[], Outgoing | None]
 
 TRY_SECONDS = 30.0
 MAX_FIELDS = 40
-_EXAMPLE: JsonObject = {"inputs": [[1.0, 2.0]]}
+EXAMPLE: JsonObject = {"inputs": [[1.0, 2.0]]}
 _NUMBERS = {"double": float, "float": float, "long": int, "integer": int}
 
 
@@ -53,7 +53,7 @@ class _Form:
         self._url = url
         self._outgoing = outgoing
         self._signature = signature
-        self._document: JsonObject = signature.example or _EXAMPLE
+        self._document: JsonObject = signature.example or EXAMPLE
         self._fields: dict[str, tuple[Field, str | None]] = {}
 
     def draw(self) -> None:
