@@ -84,6 +84,11 @@ def model(name: str, version: int | None = None) -> str:
     return f"/models/{quote(name, safe='')}" + (f"/{version}" if version else "")
 
 
+def model_versions(name: str, versions: Sequence[int]) -> str:
+    """A model's page with these versions side by side."""
+    return f"{model(name)}?versions={','.join(map(str, versions))}"
+
+
 def endpoint(model_name: str, version: int) -> str:
     return f"/endpoints/{quote(model_name, safe='')}/{version}"
 

@@ -13,8 +13,6 @@ from submarine_ray.workbench import dialogs, markdown, parts
 from submarine_ray.workbench.parts import Value
 from submarine_ray.workbench.problems import parsed
 
-_CHANGED_MEANWHILE = "Somebody else has changed this experiment. Reload the page and edit it again."
-
 
 def tag_list(written: str) -> list[str]:
     """Tags as a person writes them into one field, separated by commas."""
@@ -48,16 +46,16 @@ class Notes(markdown.InPlace):
     def __init__(self, experiments: ExperimentService, found: Experiment) -> None:
         self._experiments = experiments
         self._id = found.experiment_id
-        super().__init__("notes", found.spec.meta.notes or "", self._keep)
+        super().__init__("notes", found.spec.meta.notes or "", self._stored, self._keep)
 
-    async def _keep(self, written: ui.textarea, before: str) -> bool:
-        looked = await parts.attempt(self._experiments.get, self._id)
-        if looked is None:
-            return False
-        if (looked.value.spec.meta.notes or "") != before:
-            parts.tell_failure(_CHANGED_MEANWHILE)
-            return False
-        return await _store(self._experiments, looked.value, {"notes": written.value or None}, written)
+    def _stored(self) -> str:
+        return self._experiments.get(self._id).spec.meta.notes or ""
+
+    async def _keep(self, written: ui.textarea) -> bool:
+        found = await parts.attempt(self._experiments.get, self._id)
+        return found is not None and await _store(
+            self._experiments, found.value, {"notes": written.value or None}, written
+        )
 
 
 async def _store(
@@ -68,5 +66,5 @@ async def _store(
     spec = parsed(ExperimentSpec, document | {"meta": object_at(document, "meta") | said}, field)
     done = await parts.attempt(experiments.edit, found.experiment_id, spec) if spec else None
     if done and done.value is None:
-        parts.tell_failure(_CHANGED_MEANWHILE)
+        parts.tell_failure(markdown.CHANGED_MEANWHILE)
     return bool(done and done.value)

@@ -12,9 +12,11 @@ from submarine_ray.workbench.leaving import Edits
 from submarine_ray.workbench.markdown_html import html
 
 HINT = "Markdown: **bold**, `code`, # heading, - list, [text](link)"
+CHANGED_MEANWHILE = "Somebody else has changed this text. Copy yours, reload the page and edit it again."
 _WRITE, _PREVIEW = "Write", "Preview"
 
-Save = Callable[[ui.textarea, str], Awaitable[bool]]
+Read = Callable[[], str]
+Save = Callable[[ui.textarea], Awaitable[bool]]
 
 
 def draw(source: str) -> ui.html:
@@ -58,12 +60,14 @@ def field(source: str, label: str) -> ui.textarea:
 class InPlace:
     """A card with a text, and a button that puts a field in the text's place.
 
-    `noun` names the text: description, notes. `save` is given the field, beside which it says what is wrong, and the
-    text that the edit began with; it answers whether the field's value was saved.
+    `noun` names the text: description, notes. `read` answers what is stored: an edit of what somebody else has changed
+    meanwhile is not saved. `save` is given the field, beside which it says what is wrong; it answers whether the
+    field's value was saved.
     """
 
-    def __init__(self, noun: str, source: str, save: Save) -> None:
+    def __init__(self, noun: str, source: str, read: Read, save: Save) -> None:
         self._noun = noun
+        self._read = read
         self._source = source
         self._save = save
         self._is_edited = False
@@ -95,7 +99,7 @@ class InPlace:
             self._draw()
 
         async def store() -> None:
-            if await self._save(written, before) and not self._content.is_deleted:
+            if await self._is_as(before) and await self._save(written) and not self._content.is_deleted:
                 edits.note(before)
                 self._source = written.value or ""
                 self._draw()
@@ -111,3 +115,9 @@ class InPlace:
                 parts.row("grow")
                 parts.button("Cancel", cancel)
                 parts.button("Save", store, kind="main")
+
+    async def _is_as(self, before: str) -> bool:
+        now = await parts.attempt(self._read)
+        if now and now.value != before:
+            parts.tell_failure(CHANGED_MEANWHILE)
+        return bool(now and now.value == before)

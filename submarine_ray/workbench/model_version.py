@@ -6,20 +6,46 @@ import asyncio
 from functools import partial
 
 from nicegui import ui
-from nicegui.events import ValueChangeEventArguments
 from starlette.requests import Request
 
 from submarine_ray.core.errors import NotFound, SubmarineError
-from submarine_ray.models.service import STAGES
-from submarine_ray.spec.answers.models import ModelSignature, ModelVersion
+from submarine_ray.spec.answers.models import (
+    ModelColumn,
+    ModelFiles,
+    ModelSignature,
+    ModelVersion,
+    ModelVersionDetails,
+)
 from submarine_ray.spec.answers.serving import Endpoint
 from submarine_ray.spec.models import ModelVersionPatch
 from submarine_ray.spec.places import ObjectKind, version_key
 from submarine_ray.spec.serving import EndpointStatus, ServeSpec
-from submarine_ray.workbench import addresses, dialogs, opened, parts, try_it
+from submarine_ray.workbench import (
+    addresses,
+    dialogs,
+    lineage,
+    markdown,
+    model_rows,
+    opened,
+    parts,
+    promote,
+    snippets,
+    try_it,
+    use_it,
+)
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.load import state
+from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
+
+COLUMNS_SHOWN = 20  # of a signature on a page of its table
+_SIGNATURE = (
+    Column("name", "Name", "mono"),
+    Column("type", "Type", "mono"),
+    Column("shape", "Shape", "mono"),
+    Column("needed", "Required", wide=True),
+)
+_VALUES = (Column("name", "Name", "mono", sortable=True), Column("value", "Value", "wrap", sortable=True))
 
 
 def add(bench: Bench) -> None:
@@ -35,6 +61,7 @@ def add(bench: Bench) -> None:
 
 class _Version:
     def __init__(self, bench: Bench, name: str, version: int) -> None:
+        self._services = bench.services
         self._models = bench.services.models
         self._serving = bench.services.serving
         self._clusters = bench.services.clusters
@@ -42,19 +69,38 @@ class _Version:
 
     async def draw(self) -> None:
         name, version = self._at
-        parts.link(name, addresses.model(name), classes="quiet")
+        parts.link(name, addresses.model(name), classes="quiet anywhere")
         with parts.row():
             parts.heading(f"{name} v{version}", 1).classes("grow anywhere")
+            parts.button("Promote", self._promote, "upgrade", "outline")
             parts.button("Edit", self._edit, "edit", "outline")
             parts.button("Delete", self._delete, "delete", "danger")
         with ui.element("div").classes("pair"):
             with ui.element("div").classes("stack"):
                 facts = ui.element("div")
+                self._note = markdown.InPlace(
+                    "description", "", lambda: self._models.version(*self._at).description or "", self._describe
+                )
+                come_from = ui.element("div")
+                results = ui.element("div").classes("stack")
+            with ui.element("div").classes("stack"):
+                served = ui.element("div").classes("stack")
+                own = snippets.Service.of(self._services.settings)
+                use_it.card("Load this version.", snippets.model(own, name, None, version))
                 with parts.card("Signature"):
                     signature = await self._draw_signature()
-            served = ui.element("div").classes("stack")
-        self._refresh = await parts.redrawn(facts, self._draw_facts, self._models.version, *self._at)
-        self.look = await parts.redrawn(served, lambda found: self._draw_endpoint(found, signature), self._endpoint)
+        self._refresh = await parts.redrawn(facts, self._draw_facts, self._look)
+        look_back = await parts.redrawn(come_from, lineage.draw, self._models.lineage, *self._at)
+        await parts.redrawn(results, _draw_results, self._details)
+        look_at_endpoint = await parts.redrawn(
+            served, lambda found: self._draw_endpoint(found, signature), self._endpoint
+        )
+
+        async def look() -> None:
+            for refresh in (look_at_endpoint, look_back, self._refresh):
+                await refresh()
+
+        self.look = look
 
     async def _draw_signature(self) -> ModelSignature | None:
         try:
@@ -67,9 +113,18 @@ class _Version:
             parts.text(said, "p", "quiet")
         for columns, label in ((found.inputs, "Inputs"), (found.outputs, "Outputs")):
             if columns:
-                parts.text(label).style("font-weight: 600")
-                for column in columns:
-                    parts.text(try_it.describe([column]), "code", "anywhere")
+                parts.heading(f"{label} ({len(columns):,})", 3)
+                rows = [_column_row(place, column) for place, column in enumerate(columns)]
+                shown = _SIGNATURE if any(column.shape for column in columns) else (*_SIGNATURE[:2], _SIGNATURE[-1])
+                parts.table(shown, rows, "id", label, page=COLUMNS_SHOWN if len(rows) > COLUMNS_SHOWN else 0)
+        return found
+
+    def _look(self) -> tuple[ModelVersion, ModelVersionDetails]:
+        return self._models.version(*self._at), self._details()
+
+    def _details(self) -> ModelVersionDetails:
+        name, version = self._at
+        (found,) = self._models.details(name, [version])
         return found
 
     def _endpoint(self) -> Endpoint | None:
@@ -82,6 +137,9 @@ class _Version:
         if found is None:
             with parts.empty("Not served", "Deploy it as an endpoint to send requests and to try it here."):
                 parts.button("Deploy", self._deploy, "bolt", "main")
+                with parts.row():
+                    own = snippets.Service.of(self._services.settings)
+                    parts.button("From code", lambda: self._deploy_from_code(own), "code")
             return
         with parts.card("Endpoint"), parts.row():
             parts.link(found.invocations_url, addresses.endpoint(*self._at), classes="anywhere")
@@ -91,32 +149,28 @@ class _Version:
             outgoing = partial(self._clusters.addresses.outgoing, found.cluster)
             try_it.draw(found.invocations_url, signature, outgoing)
 
-    def _draw_facts(self, found: ModelVersion) -> None:
-        self._found = found
+    def _draw_facts(self, looked: tuple[ModelVersion, ModelVersionDetails]) -> None:
+        found, details = looked
+        self._found, files = found, details.files
+        self._note.show(found.description or "")
 
-        async def move(event: ValueChangeEventArguments[str]) -> None:
-            patch = ModelVersionPatch(name=self._at[0], version=self._at[1], current_stage=event.value)
-            if await parts.attempt(self._models.patch_version, patch):
-                parts.tell(f"Stage is now {event.value}")
-
-        def draw_stage() -> None:
-            stages = [*dict.fromkeys([*STAGES.values(), found.current_stage])]
-            stage = ui.select(stages, value=found.current_stage, on_change=move)
-            stage.props('dense outlined aria-label="Stage"')
-
-        def draw_experiment(id: str) -> None:
-            parts.link(id, addresses.experiment(id))
+        def draw_aliases() -> None:
+            for alias in found.aliases:
+                parts.text(alias, classes="chip")
 
         with parts.card("Version"):
             parts.facts(
                 [
-                    ("Stage", draw_stage),
-                    ("Experiment", partial(draw_experiment, found.experiment_id) if found.experiment_id else None),
+                    ("Stage", found.current_stage),
+                    ("Aliases", draw_aliases if found.aliases else None),
+                    ("Registered by", found.user_id),
+                    ("Created", lambda: parts.ago(model_rows.moment(found.creation_time))),
                     ("Dataset", found.dataset),
                     ("Type", found.model_type),
-                    ("Description", found.description),
+                    ("Flavors", ", ".join(files.flavors) if files else None),
+                    ("Size", model_rows.size(files.size_bytes) if files else None),
+                    ("Saved with", _software(files) if files else None),
                     ("Tags", lambda: parts.tags(found.tags, self._tag)),
-                    ("Created", lambda: parts.ago(found.creation_time)),
                     ("Source", lambda: parts.text(found.source or "–", "code", "anywhere")),
                 ]
             )
@@ -125,16 +179,25 @@ class _Version:
         if await parts.attempt(self._models.tag_version, *self._at, tag, wanted):
             await self._refresh()
 
+    async def _describe(self, written: ui.textarea) -> bool:
+        name, version = self._at
+        said = {"name": name, "version": version, "description": written.value or ""}
+        patch = parsed(ModelVersionPatch, said, written)
+        return bool(patch and await parts.attempt(self._models.patch_version, patch))
+
+    async def _promote(self) -> None:
+        if await promote.promote(self._services, *self._at):
+            await self._refresh()
+
     async def _edit(self) -> None:
         name, version = self._at
         with dialogs.dialog("Edit version") as dialog:
             dataset = ui.input("Training dataset", value=self._found.dataset or "")
             dataset.props("outlined dense autofocus")
-            note = ui.textarea("Description", value=self._found.description or "").props("outlined autogrow")
 
             async def save() -> None:
-                said = {"name": name, "version": version, "description": note.value, "dataset": dataset.value}
-                patch = parsed(ModelVersionPatch, said, note)
+                said = {"name": name, "version": version, "dataset": dataset.value}
+                patch = parsed(ModelVersionPatch, said, dataset)
                 if patch and await parts.attempt(self._models.patch_version, patch):
                     dialog.submit(True)
 
@@ -148,6 +211,10 @@ class _Version:
             f"Delete version {version} of {name}?", "Its files stay in the experiment's artifacts.", "Delete"
         ) and await parts.attempt(self._models.delete_version, name, version):
             ui.navigate.to(addresses.model(name))
+
+    async def _deploy_from_code(self, own: snippets.Service) -> None:
+        name, version = self._at
+        await use_it.ask(f"{name} v{version}", "Serve this version.", snippets.version(own, name, version))
 
     async def _deploy(self) -> None:
         clusters = await asyncio.to_thread(self._clusters.names)
@@ -169,3 +236,34 @@ class _Version:
             asked = await dialogs.submitted(dialog, "Deploy", deploy)
         if asked:
             ui.navigate.to(addresses.endpoint(*self._at))
+
+
+def _software(files: ModelFiles) -> str:
+    said = (("MLflow", files.mlflow_version), ("Python", files.python_version))
+    return ", ".join(f"{name} {version}" for name, version in said if version)
+
+
+def _column_row(place: int, column: ModelColumn) -> parts.Row:
+    return {
+        "id": place,
+        "name": column.name or "–",
+        "type": column.type,
+        "shape": str(column.shape) if column.shape else "",
+        "needed": "yes" if column.required else "optional",
+    }
+
+
+def _draw_results(found: ModelVersionDetails) -> None:
+    """What the run that saved the version has logged, and the packages that it needs."""
+    values: tuple[tuple[str, dict[str, object]], ...] = (
+        ("Metrics", {name: parts.short(value) for name, value in found.metrics.items()}),
+        ("Parameters", dict(found.params)),
+    )
+    for title, each in values:
+        if each:
+            with parts.card(title):
+                rows: list[parts.Row] = [{"name": name, "value": value} for name, value in sorted(each.items())]
+                parts.table(_VALUES, rows, "name", title, page=COLUMNS_SHOWN if len(rows) > COLUMNS_SHOWN else 0)
+    if found.files and found.files.requirements:
+        with parts.card("Packages"), ui.expansion(parts.counted(len(found.files.requirements), "package")):
+            parts.block("\n".join(found.files.requirements), "Packages")
