@@ -168,7 +168,7 @@ class Platform:
 
     def _add_engines(self, lessee: Lessee) -> None:
         """What brings the rows of each feature to what users want."""
-        submitter = Submitter(self.database, self.clusters, self.tracking)
+        submitter = Submitter(self.database, self.clusters, self.tracking, self.settings.system_metrics_seconds)
         experiments = ExperimentFeature(
             self.database,
             self.clusters,

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     )
     notebook_idle_seconds: int = Field(default=0, ge=0, description="stop notebooks idle for so long; 0: never")
     session_seconds: int = Field(default=7 * 24 * 3600, ge=60, description="how long a browser stays signed in")
+    system_metrics_seconds: float = Field(default=10.0, ge=0, description="from one sample to the next; 0: none")
     min_free_bytes: int = Field(default=512 * 2**20, ge=0, description="with less free disk, health is degraded")
     log_level: str = "INFO"
     log_json: bool = False

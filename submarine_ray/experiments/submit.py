@@ -18,6 +18,7 @@ from submarine_ray.spec.experiment import ExperimentStatus as Status
 from submarine_ray.spec.kubernetes import JobOptions
 from submarine_ray.spec.launch import Launch
 from submarine_ray.spec.plan import plan_launch, plan_replicas
+from submarine_ray.spec.system_metrics import DEFAULT_SECONDS
 from submarine_ray.spec.tags import CLUSTER_TAG, FRAMEWORK_TAG
 from submarine_ray.tracking.runs import OpenedRun
 from submarine_ray.tracking.service import TrackingService
@@ -31,10 +32,17 @@ SUPERVISOR_MS = 700
 class Submitter:
     """Submits attempts."""
 
-    def __init__(self, database: Database, clusters: ClusterService, tracking: TrackingService) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clusters: ClusterService,
+        tracking: TrackingService,
+        system_metrics_seconds: float = DEFAULT_SECONDS,
+    ) -> None:
         self._database = database
         self._clusters = clusters
         self._tracking = tracking
+        self._system_metrics_seconds = system_metrics_seconds
 
     def submit(self, driver: Driver, row: ExperimentRow, incarnation: str | None, units: int) -> Outcome:
         """Start the row's attempt, of a sweep `units` trials at once; the outcome.
@@ -53,6 +61,7 @@ class Submitter:
             tracking=self._tracking.reference(row.submission_id, run.run_id, run.mlflow_experiment_id),
             service_url=self._tracking.service_url,
             at_once=at_once,
+            system_metrics_seconds=self._system_metrics_seconds,
         )
         try:
             driver.submit(_submission(row, spec, launch))

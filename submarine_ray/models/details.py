@@ -10,6 +10,7 @@ from submarine_ray.models import files
 from submarine_ray.spec.answers.models import DatasetInput, ModelFiles, ModelLineage, ModelVersionDetails
 from submarine_ray.spec.answers.provenance import Provenance
 from submarine_ray.spec.numbers import stored
+from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.spec.tags import DATA_CONTEXT_TAG, EXPERIMENT_TAG, PARENT_TAG, SWEEP_TAG, TRIAL_TAG
 from submarine_ray.tracking.entities import DatasetInput as MlflowInput
 from submarine_ray.tracking.entities import ModelVersion, Run
@@ -35,7 +36,8 @@ class Details:
         runs = [version.run_id for version in versions if version.run_id]
         metrics: dict[str, dict[str, float | str]] = {}
         for point in self._tracking.latest(runs) if runs else ():
-            metrics.setdefault(point.run, {})[point.key] = stored(point.value)
+            if not is_system(point.key):
+                metrics.setdefault(point.run, {})[point.key] = stored(point.value)
         params: dict[str, dict[str, str]] = {}
         for run, key, value in self._tracking.logged_params(runs) if runs else ():
             params.setdefault(run, {})[key] = value

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from submarine_ray.spec.devices import NO_GPU, SHARED_GPU
 from submarine_ray.spec.launch import Launch, Replica, Tracking
+from submarine_ray.spec.system_metrics import SECONDS_VARIABLE
 from submarine_ray.spec.tags import PARENT_TAG, STARTED_BY_TAG, run_tags
 
 HOOK = Path(__file__).parent / "hook"
@@ -44,6 +45,7 @@ def platform_variables(launch: Launch, rank: int, spool: str) -> dict[str, str]:
         "JOB_ID": launch.experiment_id,
         "JOB_NAME": launch.name,
         "PYTHONUNBUFFERED": "1",
+        SECONDS_VARIABLE: f"{launch.system_metrics_seconds:g}",
         **visible_gpus(launch, replica),
     }
     if launch.tensorboard_dir:

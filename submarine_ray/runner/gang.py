@@ -30,6 +30,7 @@ from submarine_ray.spec.endings import Ending
 from submarine_ray.spec.launch import Launch, Replica
 from submarine_ray.spec.records import Metric
 from submarine_ray.spec.spool import lines as spool_lines
+from submarine_ray.spec.system_metrics import is_system
 
 HAND_OVER_SECONDS = 0.2
 WAIT_NOTICE_SECONDS = 15.0
@@ -124,7 +125,7 @@ class ReplicaActor:
             self._read_to += len(line)
             with contextlib.suppress(ValueError):  # a damaged one, of which the shipper warns
                 record = spool_lines.read(line)
-                if isinstance(record, Metric):
+                if isinstance(record, Metric) and not is_system(record.key):
                     found.append((record.key, record.value))
         return found
 

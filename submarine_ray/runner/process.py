@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import IO
 
 from submarine_ray.client.shipper import Shipper
-from submarine_ray.client.spool import SPOOL_VARIABLE, Run
+from submarine_ray.client.spool import SPOOL_VARIABLE, Run, Spool
 from submarine_ray.runner import output
 from submarine_ray.runner.environment import python_path
 from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.kernel import KernelKills
+from submarine_ray.runner.system_metrics import Sampler
 from submarine_ray.spec import memory
 from submarine_ray.spec.launch import GRACE_SECONDS, Replica
 
@@ -90,6 +91,7 @@ class ReplicaProcess:
         run = Run.from_env(env)
         spool = env.get(SPOOL_VARIABLE)
         self._shipper = Shipper(Path(spool), run, sink, keeps).start() if run and spool else None
+        self._sampler = self._sampling(Path(spool), whole, directory) if run and spool else None
         self._pump = output.Pump(self._output.fileno(), self._hand_on)
         self._pumping = threading.Thread(target=self._read, name="output", daemon=True)
         self._pumping.start()
@@ -145,6 +147,18 @@ class ReplicaProcess:
             raise _unstartable(int(number or 0), command, env, directory)
         self.pid = int(number)
 
+    def _sampling(self, path: Path, env: Mapping[str, str], directory: Path) -> Sampler:
+        """What the replica and its machine do goes the way of its own metrics."""
+
+        def log(key: str, value: float, step: int) -> None:
+            spool = Spool(path)
+            try:
+                spool.metric(key, value, step)
+            finally:
+                spool.close()
+
+        return Sampler(self.pid, env, str(directory), log, self._sink).start()
+
     def _follow(self) -> None:
         """What the guard tells, until all processes have ended."""
         self._status = -signal.SIGKILL  # unless the guard lives to tell
@@ -168,6 +182,8 @@ class ReplicaProcess:
         self._hear_the_last()
         if self._status in _KILLED and self._kills.have_come():
             self._status = memory.OOM_KILLED
+        if self._sampler:
+            self._sampler.stop()
         if self._shipper:
             self._shipper.close()
         self._ended.set()

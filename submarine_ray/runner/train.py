@@ -19,6 +19,7 @@ from submarine_ray.runner.errors import CommandFailed
 from submarine_ray.runner.function import HINT, TrainFunction, call
 from submarine_ray.runner.hook import submarine_mlflow
 from submarine_ray.runner.lines import LineWriter
+from submarine_ray.runner.system_metrics import Sampler
 from submarine_ray.spec import memory
 from submarine_ray.spec.launch import Launch
 
@@ -148,7 +149,10 @@ def _as_replica(launch: Launch, function: TrainFunction, params: Mapping[str, An
         logging.getLogger("ray.train").setLevel(logging.WARNING)  # it would write a line for each report
         ray.get(sink.begin.remote(name))
         with lines.captured(lambda written: sink.put.remote(name, written)):
+            sampler = Sampler(os.getpid(), os.environ, str(Path.cwd()), tracking.log_metric, print)
             try:
+                if launch.trial_id is None:  # a trial's metrics are its scheduler's, too
+                    sampler.start()
                 # Loaded here, and not by Ray: only now can this process import what it needs.
                 loaded = function.load()
                 return loaded() if params is None else call(loaded, params)
@@ -156,6 +160,7 @@ def _as_replica(launch: Launch, function: TrainFunction, params: Mapping[str, An
                 traceback.print_exc()  # where the user looks for it: in the replica's own log
                 raise
             finally:
+                sampler.stop()
                 tracking.flush()  # here, so that what could not be stored is said in the replica's log
                 ray.get(sink.leave.remote(name))
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TypedDict
 
 from submarine_ray.spec.json_types import JsonObject
+from submarine_ray.spec.system_metrics import DEFAULT_SECONDS
 
 # The runner's exit status for a failure that a new attempt would only repeat.
 FINAL_STATUS = 213
@@ -167,6 +168,7 @@ class Launch:
     tune: Tune | None = None
     trial_id: str | None = None
     grace_seconds: int = GRACE_SECONDS
+    system_metrics_seconds: float = DEFAULT_SECONDS
 
     @property
     def kind(self) -> LaunchKind:

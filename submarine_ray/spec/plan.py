@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from submarine_ray.spec.experiment import ExperimentSpec
 from submarine_ray.spec.launch import Code, Launch, Replica, Scheduler, Stop, Tracking, Tune
+from submarine_ray.spec.system_metrics import DEFAULT_SECONDS
 from submarine_ray.spec.tune import TuneSpec
 
 # Rank order: the replica that leads comes first. Chief, master and ps come before worker in Submarine's logs too.
@@ -82,6 +83,7 @@ def plan_launch(
     tracking: Tracking | None = None,
     service_url: str | None = None,
     at_once: int = 1,
+    system_metrics_seconds: float = DEFAULT_SECONDS,
 ) -> Launch:
     """The launch of one attempt; directories are left to the cluster's driver, which knows the disks."""
     return Launch(
@@ -97,4 +99,5 @@ def plan_launch(
         service_url=service_url,
         tune=plan_tune(spec.tune, at_once) if spec.tune else None,
         grace_seconds=spec.grace,
+        system_metrics_seconds=system_metrics_seconds,
     )

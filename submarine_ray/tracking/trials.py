@@ -9,6 +9,7 @@ from submarine_ray.core.clock import iso
 from submarine_ray.spec.answers.experiments import Trial
 from submarine_ray.spec.json_types import JsonObject
 from submarine_ray.spec.numbers import stored
+from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.spec.tags import (
     CHECKPOINT_TAG,
     EXPERIMENT_TAG,
@@ -60,7 +61,7 @@ def _trial(number: int, run: Run) -> Trial:
         status=tags.get(STATE_TAG, TrialState.RUNNING),
         message=tags.get(MESSAGE_TAG) or None,
         params=_params(tags.get(PARAMS_TAG, "{}")),
-        metrics={key: stored(value) for key, value in sorted(run.data.metrics.items())},
+        metrics={key: stored(value) for key, value in sorted(run.data.metrics.items()) if not is_system(key)},
         checkpoint=tags.get(CHECKPOINT_TAG),
         model_version=tags.get(REGISTERED_TAG),
         run_id=info.run_id,

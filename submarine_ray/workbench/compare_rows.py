@@ -10,6 +10,7 @@ from typing import Literal
 from submarine_ray.spec.answers.provenance import Provenance
 from submarine_ray.spec.json_types import Json, JsonObject
 from submarine_ray.spec.numbers import is_finite
+from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.compared import Compared
 from submarine_ray.workbench.written import written
@@ -39,7 +40,7 @@ def sections(found: Sequence[Compared]) -> dict[str, Rows]:
     return {
         "About": about,
         "Parameters": _values([one.params for one in found]),
-        METRICS: _values([one.latest for one in found]),
+        METRICS: _values([{key: value for key, value in one.latest.items() if not is_system(key)} for one in found]),
         "Code, environment and resources": _ran_with(found) | _values([_settings(one) for one in found]),
         PACKAGES: _values([(one.provenance and one.provenance.packages) or {} for one in found]),
     }

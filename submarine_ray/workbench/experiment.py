@@ -20,12 +20,12 @@ from submarine_ray.workbench import (
     addresses,
     artifacts,
     dialogs,
-    metrics,
     opened,
     parts,
     ran_with,
     snippets,
     sweep_metrics,
+    system_metrics,
     timeline,
     trials,
     use_it,
@@ -150,7 +150,7 @@ class _Experiment:
                 self._refresh = await sweep_metrics.draw(self._services, self.id, self._chosen)
             elif tab == "metrics":
                 runs = partial(self._services.experiments.results.runs, self.id, self._chosen)
-                self._refresh = await metrics.draw(self._services, runs)
+                self._refresh = await system_metrics.draw(self._services, runs)
             elif tab == "trials":
                 self._refresh = await trials.draw(self._services, self.id, self._chosen)
             elif tab == "artifacts":

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
+from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.chart_settings import remember
-from submarine_ray.workbench.compare_curves import group_of
 from submarine_ray.workbench.metric_charts import MetricCharts
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
@@ -18,18 +18,23 @@ FIRST = 8  # charts drawn without being asked for
 Runs = Callable[[], dict[str, str]]  # MLflow's ids, and what their curves are called
 
 
-async def draw(services: Services, runs: Runs, is_ranked: bool = False) -> Callable[[], Awaitable[None]]:
-    """Draw the charts; answers what brings them up to date. `is_ranked`: the curve of the first run stands out."""
-    shown = _Metrics(services, runs, is_ranked)
+async def draw(
+    services: Services, runs: Runs, is_ranked: bool = False, of_system: bool = False
+) -> Callable[[], Awaitable[None]]:
+    """Draw the charts; answers what brings them up to date. `is_ranked`: the curve of the first run stands out.
+    `of_system`: those of the machines, which are left out else.
+    """
+    shown = _Metrics(services, runs, is_ranked, of_system)
     await shown.refresh()
     return shown.refresh
 
 
 class _Metrics:
-    def __init__(self, services: Services, runs: Runs, is_ranked: bool) -> None:
+    def __init__(self, services: Services, runs: Runs, is_ranked: bool, of_system: bool) -> None:
         self._services = services
         self._of = runs
         self._is_ranked = is_ranked
+        self._of_system = of_system
         self._keys: list[str] = []
         self._chosen = [key for key in ui.context.client.request.query_params.getlist(addresses.METRIC) if key]
         self._tools = parts.row()
@@ -39,12 +44,11 @@ class _Metrics:
 
     async def refresh(self) -> None:
         runs = await run_query(self._of)
-        keys = sorted({one.key for one in await run_query(self._services.tracking.latest, tuple(runs))})
+        latest = await run_query(self._services.tracking.latest, tuple(runs))
+        keys = sorted({one.key for one in latest if is_system(one.key) == self._of_system})
         if keys != self._keys or not keys:
             self._keys = keys
-            # Those of the training before those of the machine.
-            first = sorted(keys, key=lambda key: (group_of(key) == "system", key))[:FIRST]
-            self._chosen = [key for key in self._chosen if key in keys] or first
+            self._chosen = [key for key in self._chosen if key in keys] or keys[:FIRST]
             self._draw_tools()
         self._place()
         await self._charts.read(runs, next(iter(runs), None) if self._is_ranked and len(runs) > 1 else None)
@@ -64,7 +68,8 @@ class _Metrics:
 
     async def _choose(self, event: ValueChangeEventArguments[list[str]]) -> None:
         self._chosen = list(event.value)
-        remember({addresses.METRIC: self._chosen})
+        if not self._of_system:  # the address has one choice, which is of the training's
+            remember({addresses.METRIC: self._chosen})
         await self.refresh()
 
     def _place(self) -> None:

@@ -15,7 +15,7 @@ from submarine_ray.spec.answers.experiments import Experiment, SweepAttributes, 
 from submarine_ray.spec.answers.models import ModelVersion
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.trials import TrialState
-from submarine_ray.workbench import addresses, metrics, parts, trials
+from submarine_ray.workbench import addresses, parts, system_metrics, trials
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.register import register
@@ -87,7 +87,7 @@ class _Trial:
         charts = ui.element("div").classes("stack")
         runs = partial(self._services.experiments.results.trial_runs, *self._of)
         with charts:
-            refresh_charts = await metrics.draw(self._services, runs)
+            refresh_charts = await system_metrics.draw(self._services, runs)
         with parts.card("Log"):
             address = f"/api/v1/experiment/logs/{quote(id)}"
             number = str(attempt) if attempt else None

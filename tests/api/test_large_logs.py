@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -174,3 +175,28 @@ def test_many_readers_of_a_large_log_hold_little_of_it(service: Service, size: i
     growth = service.memory("VmHWM") - before
     print(f"{growth / MB:.0f} MB for {READERS} readers of {size / MB:.0f} MB")
     assert growth <= MOST_GROWTH, f"{growth / MB:.0f} MB for {READERS} readers of {size / MB:.0f} MB"
+
+
+def test_a_log_is_read_and_followed_from_any_line(service: Service) -> None:
+    for id, is_live in ((service.running(MB), True), (service.archived(MB), False)):
+        at = f"{service.url}/api/v1/experiment/logs/{id}"
+
+        def asked(what: str, at: str = at) -> Any:
+            answer = httpx.get(f"{at}/{what}", timeout=60)
+            return answer.json()["result"] if answer.status_code == 200 else (answer.status_code, answer.text)
+
+        found = asked("lines?offset=7&limit=2")
+        total = found["total"]
+        assert [(one["replica"], one["line"][:14]) for one in found["lines"]] == [
+            ("worker-0", "step 000000007"), ("worker-0", "step 000000008")
+        ]  # fmt: skip
+        assert (found["offset"], found["isLive"], found["isOrdered"]) == (7, is_live, True)
+        last = asked("lines?last=true&limit=1&replica=worker-0")
+        assert last["offset"] == total - 1 and last["lines"][0]["line"].startswith(f"step {total - 1:09d}")
+        assert asked(f"lines?offset={10**6}")["lines"] == []
+        assert asked("matches?text=STEP%20000000012") == {"lines": [12], "isComplete": True}
+        assert asked("matches?errors=true")["lines"] == []
+        assert asked("matches")[0] == asked("matches?text=a&errors=true")[0] == 400
+        if is_live:  # its cluster does not answer: what is known is told, and the stream ends
+            told = httpx.get(f"{at}/stream?after={total - 2}", timeout=60).text.splitlines()
+            assert [json.loads(line)["line"][:14] for line in told] == [f"step {n:09d}" for n in (total - 2, total - 1)]

@@ -14,6 +14,7 @@ from submarine_ray.experiments.values.repository import Due, Name, Value
 from submarine_ray.experiments.values.tables import TEXT_LENGTH
 from submarine_ray.spec import expressions, numbers
 from submarine_ray.spec.expressions import FieldKind
+from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.tracking.best import Objective
 from submarine_ray.tracking.curves import Mark
 from submarine_ray.tracking.service import TrackingService
@@ -113,6 +114,8 @@ class ValueUpkeep:
         for run, key, text in self._tracking.logged_params(every):
             found[run][FieldKind.PARAM, _name(key)] = Value(expressions.number(text), text[:TEXT_LENGTH])
         for one in self._tracking.latest(every):
+            if is_system(one.key):
+                continue  # nobody compares experiments by their machines' load, and each would have a dozen
             text = str(numbers.to_json(one.value))
             found[one.run][FieldKind.METRIC, _name(one.key)] = Value(expressions.number(text), text)
         return {run: _most_telling(found[run] | found.get(of.get(run, ""), {})) for run in runs}
