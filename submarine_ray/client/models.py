@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from submarine_ray.client.errors import EndpointFailed
 from submarine_ray.client.http import PATIENCE_SECONDS, Service, later
+from submarine_ray.client.spool import Run
 from submarine_ray.client.torch_models import load_pyfunc
 from submarine_ray.spec.references import model_reference
 from submarine_ray.spec.serving import EndpointStatus
@@ -120,6 +122,8 @@ class ModelClient:
     def load_model(self, name: str, version: int | str | None = None) -> Any:
         """Load the model as MLflow's pyfunc in this process. Formats other than `pt2` may run code.
 
+        In an experiment the model becomes an input of its run, so that the model's lineage names the experiment.
+
         Args:
             name: the model; without a version, `NAME@ALIAS` or `models:/NAME@ALIAS`.
             version: its number, or an alias.
@@ -129,11 +133,28 @@ class ModelClient:
         mlflow.set_tracking_uri(f"{self.service.host}/mlflow")
         if self.service.token:  # MLflow reads it from there alone
             os.environ.setdefault("MLFLOW_TRACKING_TOKEN", self.service.token)
-        return load_pyfunc(model_reference(name, version).uri)
+        model = load_pyfunc(model_reference(name, version).uri)
+        run = Run.from_env(os.environ)
+        if run and run.uri.rstrip("/") == f"{self.service.host}/mlflow":
+            _note_use(run.run_id, model)
+        return model
 
     def _tag(self, method: str, name: str, tag: str, version: int | None) -> None:
         base, which = (_MODELS, {}) if version is None else (_VERSIONS, {"version": str(version)})
         self.service.call(method, f"{base}/tag", params={"name": name, "tag": tag, **which})
+
+
+def _note_use(run_id: str, model: Any) -> None:
+    """Make a loaded model an input of a run; one that was saved outside of MLflow's runs has no id to name it by."""
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModelInput
+    from mlflow.exceptions import MlflowException
+
+    if model_id := model.metadata.model_id:
+        try:
+            MlflowClient().log_inputs(run_id, models=[LoggedModelInput(model_id)])
+        except MlflowException as failure:  # who only predicts is not to fail for it
+            warnings.warn(f"the lineage of {model_id} will not name this experiment: {failure}", stacklevel=3)
 
 
 def _alias(name: str, alias: str) -> str:

@@ -30,11 +30,12 @@ from submarine_ray.workbench import (
     parts,
     promote,
     snippets,
+    traffic,
     try_it,
     use_it,
 )
 from submarine_ray.workbench.layout import Bench
-from submarine_ray.workbench.load import state
+from submarine_ray.workbench.load import percent, state
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.problems import parsed
 
@@ -127,13 +128,18 @@ class _Version:
         (found,) = self._models.details(name, [version])
         return found
 
-    def _endpoint(self) -> Endpoint | None:
+    def _endpoint(self) -> tuple[Endpoint | None, float | None]:
+        """The version's endpoint, and its part of the shared URL's requests; None without a shared URL."""
+        name, version = self._at
+        split = traffic.find(self._services.traffic, name)
+        share = split.weights.get(version, 0) / sum(split.weights.values()) if split else None
         try:
-            return self._serving.get(*self._at)
+            return self._serving.get(name, version), share
         except NotFound:
-            return None
+            return None, share
 
-    def _draw_endpoint(self, found: Endpoint | None, signature: ModelSignature | None) -> None:
+    def _draw_endpoint(self, looked: tuple[Endpoint | None, float | None], signature: ModelSignature | None) -> None:
+        found, share = looked
         if found is None:
             with parts.empty("Not served", "Deploy it as an endpoint to send requests and to try it here."):
                 parts.button("Deploy", self._deploy, "bolt", "main")
@@ -141,10 +147,15 @@ class _Version:
                     own = snippets.Service.of(self._services.settings)
                     parts.button("From code", lambda: self._deploy_from_code(own), "code")
             return
-        with parts.card("Endpoint"), parts.row():
-            parts.link(found.invocations_url, addresses.endpoint(*self._at), classes="anywhere")
-            parts.row("grow")
-            parts.badge(found.status, state(found.status))
+        with parts.card("Endpoint"):
+            with parts.row():
+                parts.link(found.invocations_url, addresses.endpoint(*self._at), classes="anywhere")
+                parts.row("grow")
+                parts.badge(found.status, state(found.status))
+            if share is not None:
+                with parts.row():
+                    parts.text(f"{percent(share)} of the requests to")
+                    parts.link("the shared URL", addresses.traffic(self._at[0]))
         if found.status == EndpointStatus.RUNNING:
             outgoing = partial(self._clusters.addresses.outgoing, found.cluster)
             try_it.draw(found.invocations_url, signature, outgoing)

@@ -23,6 +23,7 @@ from submarine_ray.client.models import ModelClient
 from submarine_ray.client.notebooks import NotebookClient
 from submarine_ray.client.templates import TemplateClient
 from submarine_ray.serving.tables import EndpointRow
+from submarine_ray.spec.tags import EXPERIMENT_TAG, MODEL_ID_TAG
 from submarine_ray.workbench import snippets
 from submarine_ray.workbench.snippets import Snippets
 from tests.browser.conftest import Service
@@ -99,7 +100,9 @@ class Things:
         self.files = Path(self.service.home.artifacts) / uri.partition(":")[2].lstrip("/") / "model"
         self.files.mkdir(parents=True)
         (self.files / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: none\n")
-        made = {"name": self.model, "source": f"{uri}/model", "run_id": run}
+        made: dict[str, Any] = {"name": self.model, "source": f"{uri}/model", "run_id": run}
+        self.model_id = f"m-{uuid.uuid4().hex}"
+        made["tags"] = [{"key": MODEL_ID_TAG, "value": self.model_id}]
         for path, body in (("registered-models", {"name": self.model}), ("model-versions", made)):
             httpx.post(f"{self._registry}/{path}/create", json=body, timeout=30).raise_for_status()
 
@@ -121,10 +124,10 @@ def things(service: Service, answering: str) -> Things:
     return Things(service, answering)
 
 
-def run(things: Things, *command: str) -> str:
+def run(things: Things, *command: str, **variables: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, env=users_environment() | {"PATH": path}, capture_output=True, text=True, timeout=240
+        command, env=users_environment() | {"PATH": path} | variables, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -160,7 +163,7 @@ def test_every_snippet_runs(things: Things) -> None:
 
 @pytest.mark.long
 def test_models_are_loaded_by_their_snippets(things: Things) -> None:
-    """By an alias and by a number."""
+    """By an alias and by a number; and in an experiment, which the model's lineage names then."""
     import mlflow.sklearn
     import numpy
     from sklearn.linear_model import LinearRegression
@@ -169,11 +172,18 @@ def test_models_are_loaded_by_their_snippets(things: Things) -> None:
     things.files.rmdir()
     fitted = LinearRegression().fit(numpy.ones((3, 2)), [1, 2, 3])
     signature = mlflow.models.infer_signature(numpy.ones((3, 2)), numpy.ones(3))
-    mlflow.sklearn.save_model(fitted, str(things.files), signature=signature, pip_requirements=[])
+    described = mlflow.models.Model(model_id=things.model_id)
+    mlflow.sklearn.save_model(
+        fitted, str(things.files), signature=signature, pip_requirements=[], mlflow_model=described
+    )
+    user = things.service.run({}, {}, {EXPERIMENT_TAG: things.experiment})
+    own = {"SUBMARINE_TRACKING_URI": f"{things.service.url}/mlflow", "SUBMARINE_RUN_ID": user,
+           "SUBMARINE_TRACKING_EXPERIMENT": "0"}  # fmt: skip
     for one in things.loaded.values():
-        assert "float64" in run(things, sys.executable, "-c", one.python)
+        assert "float64" in run(things, sys.executable, "-c", one.python, **own)
         assert things.model in run(things, "bash", "-ec", one.cli)
         assert sent(one.curl).json()["result"]["version"] == 1
+    assert ModelClient(things.service.url).get_lineage(things.model, 1)["usedBy"] == [things.experiment]
 
 
 def sent(command: str) -> httpx.Response:
