@@ -48,6 +48,7 @@ class PlayedTracking:
 
     runs: dict[str, str] = field(default_factory=dict)
     logs: list[tuple[str, str]] = field(default_factory=list)
+    moved: list[tuple[str, str, str]] = field(default_factory=list)
     told: str | None = None
     opening: Callable[[str], None] = lambda _run: None
     storing: Callable[[str], None] = lambda _run: None
@@ -68,6 +69,9 @@ class PlayedTracking:
         if run_id not in self.runs:
             raise NotFound(f"Run with id={run_id} not found")
         self.logs.append((run_id, path))
+
+    def move_files(self, run_id: str, directory: str, into: str, is_own: Callable[[str], bool]) -> None:
+        self.moved.append((run_id, directory, into))
 
     def finish(self, run_id: str, succeeded: bool, stopped: bool = False) -> None:
         if run_id not in self.runs:

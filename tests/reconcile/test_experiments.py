@@ -293,3 +293,31 @@ def test_what_can_never_run_ends_once_its_cluster_has_been_seen(world: World) ->
     assert (world.row(id).status, world.row(id).reason) == ("Failed", "Unschedulable")
     assert "100 CPUs where there are 64" in (world.row(id).message or "")
     assert (world.row(waits).status, world.row(waits).reason) == ("Accepted", "Queued")
+
+
+SWEEP = {"searchSpace": {"lr": {"type": "uniform", "low": 0, "high": 1}}, "metric": "loss", "mode": "min"}
+
+
+def test_a_sweep_that_was_extended_too_late_for_its_driver_goes_on(world: World) -> None:
+    meta = {"name": "sweep", "framework": "Python", "cmd": "python t.py {{lr}}"}
+    id, service, there = running(world, meta=meta, tune=SWEEP), world.service("a"), world.played["one"]
+    run = world.row(id).run_id
+    world.api.sweeps.extend(id, 5)
+    there.end(id, JobState.SUCCEEDED)
+    service.work(10_000)
+    row = world.row(id)
+    assert (row.attempt, row.run_id, row.status, row.failures) == (2, run, "Running", 0)
+    assert world.reasons(id)[-4:] == ["Extended", "Extended", "Submitted", "Running"]
+    assert [one.status for one in world.api.attempts.all(id)] == ["Succeeded", "Running"]
+    world.change(id, unheard_samples=None)  # its driver has heard of them
+    there.end(f"{id}-r2", JobState.SUCCEEDED)
+    service.work(10_000)
+    assert world.row(id).status == "Succeeded" and world.tracking.logs == [(run, "logs/attempt-1"), (run, "logs")]
+    world.api.sweeps.extend(id, 5)
+    service.work(10_000)
+    row = world.row(id)
+    assert (row.attempt, row.run_id, row.status) == (3, run, "Running")
+    assert world.tracking.moved == [(run, "logs", "logs/attempt-2")] and there.submitted[-1] == f"{id}-r3"
+    world.api.stop(id)  # what nobody wants any more is not gone on with
+    service.work(10_000)
+    assert (world.row(id).attempt, world.row(id).reason) == (3, "Stopped")
