@@ -22,16 +22,6 @@ def trial(experiment_id: str, trial_id: str, attempt: int | None = None) -> str:
     return f"{experiment(experiment_id)}/trials/{quote(trial_id, safe='')}{which}"
 
 
-def trials(experiment_id: str, attempt: int | None, log: Sequence[str] | None) -> str:
-    """The tab of a sweep's trials. `log`: the axes of parallel coordinates that are logarithmic; None leaves that to
-    the page.
-    """
-    said = [("tab", "trials"), *([("attempt", str(attempt))] if attempt else [])]
-    if log is not None:
-        said += [(LOG_AXES, name) for name in log] or [(LOG_AXES, "")]
-    return f"{experiment(experiment_id)}?{urlencode(said)}"
-
-
 def experiments(**filters: str | Sequence[str]) -> str:
     """The table of experiments, filtered; a filter may have several values."""
     said = {name: value for name, value in filters.items() if value}

@@ -341,8 +341,8 @@ class _Experiment:
         await register(self._services, self._name, self.id, self._chosen)
 
     async def _register_best(self) -> None:
-        best = await run_query(trials.best, self._services, self.id, self._chosen)
-        if best is None:
-            parts.tell_failure("No trial has logged a finite value of the sweep's metric.")
-        else:
-            await register(self._services, self._name, self.id, self._chosen, best)
+        found = await parts.attempt(trials.best_with_model, self._services, self.id, self._chosen)
+        if found and found.value:
+            await register(self._services, self._name, self.id, self._chosen, found.value)
+        elif found:
+            parts.tell_failure("No trial has saved a model. Call submarine.save_model in the code.")

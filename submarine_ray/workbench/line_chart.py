@@ -32,7 +32,8 @@ class Series:
     `colour`: CSS; None takes the palette's next. `low` and `high`: a band around the curve, as many values as `y`.
     `stands_out`: drawn thick, above the others, which turn pale. `spacing`: the distance on x that smoothing takes for
     one point, where a part of the curve has finer ones; None: each point counts for one. `extremes`: the least and the
-    largest value that the legend tells, where `y` has means; None: those of `y`.
+    largest value that the legend tells, where `y` has means; None: those of `y`. `href`: the page that a click on the
+    curve opens, and a link in the legend.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Series:
     dash: Dash | None = None
     spacing: float | None = None
     extremes: Range | None = None
+    href: str | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class MetricCharts:
         self._charts: dict[str, _Drawn] = {}
         self._runs: dict[str, str] = {}
         self._first: str | None = None
+        self._pages: Mapping[str, str] = {}
         self._found: dict[Curve, History] = {}
 
     @property
@@ -57,11 +58,13 @@ class MetricCharts:
         """A metric's chart is gone."""
         self._charts.pop(key, None)
 
-    async def read(self, runs: Mapping[str, str], first: str | None = None) -> None:
+    async def read(
+        self, runs: Mapping[str, str], first: str | None = None, pages: Mapping[str, str] | None = None
+    ) -> None:
         """Show the histories of these runs, as they are now. `runs`: MLflow's ids, and what their curves are called;
-        `first`: the run whose curve stands out.
+        `first`: the run whose curve stands out; `pages`: what a click on a run's curve opens.
         """
-        self._runs, self._first = dict(runs), first
+        self._runs, self._first, self._pages = dict(runs), first, pages or {}
         self._found = await metric_lines.read(self._tracking, list(runs), self.keys, self._controls.settings)
         for key in self.keys:
             await self._show(key)
@@ -73,7 +76,7 @@ class MetricCharts:
         )
         if drawn.chart.is_deleted:
             return
-        shown = metric_lines.lines(self._runs, key, self._found, settings, finer, self._first)
+        shown = metric_lines.lines(self._runs, key, self._found, settings, finer, self._first, self._pages)
         drawn.chart.draw(shown.series, settings.look)
         if drawn.note.text != shown.note:
             drawn.note.set_text(shown.note)
@@ -94,4 +97,4 @@ class MetricCharts:
         remember(zoom_query(self._zooms))
         for drawn in self._charts.values():
             drawn.chart.zoom = Zoom()
-        await self.read(self._runs, self._first)
+        await self.read(self._runs, self._first, self._pages)

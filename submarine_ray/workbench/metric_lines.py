@@ -67,11 +67,12 @@ def lines(
     settings: ChartSettings,
     finer: Mapping[Curve, History] | None = None,
     first: str | None = None,
+    pages: Mapping[str, str] | None = None,
 ) -> Lines:
     """The curves of one metric.
 
     `runs`: MLflow's ids, and what their curves are called. `finer`: parts of the curves with more points. `first`: the
-    run whose curve stands out.
+    run whose curve stands out. `pages`: what a click on a run's curve opens.
     """
     drawn = {run: name or "run" for run, name in runs.items() if (run, key) in found}
     series, notes = [], []
@@ -82,7 +83,7 @@ def lines(
         part = (finer or {}).get((run, key))
         if part is not None:
             made = _joined(made, _series(name, part, settings, None, has_band))
-        series.append(replace(made, stands_out=run == first))
+        series.append(replace(made, stands_out=run == first, href=(pages or {}).get(run)))
         if said := unfinished(history, axis_of(settings)):
             notes.append(f"{name}: {said}")
     return Lines(series, f"Not drawn: {'; '.join(notes)}." if notes else "")

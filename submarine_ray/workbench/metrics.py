@@ -19,22 +19,23 @@ Runs = Callable[[], dict[str, str]]  # MLflow's ids, and what their curves are c
 
 
 async def draw(
-    services: Services, runs: Runs, is_ranked: bool = False, of_system: bool = False
+    services: Services, runs: Runs, is_ranked: bool = False, of_system: bool = False, pages: Runs | None = None
 ) -> Callable[[], Awaitable[None]]:
     """Draw the charts; answers what brings them up to date. `is_ranked`: the curve of the first run stands out.
-    `of_system`: those of the machines, which are left out else.
+    `of_system`: those of the machines, which are left out else. `pages`: what a click on a run's curve opens.
     """
-    shown = _Metrics(services, runs, is_ranked, of_system)
+    shown = _Metrics(services, runs, is_ranked, of_system, pages)
     await shown.refresh()
     return shown.refresh
 
 
 class _Metrics:
-    def __init__(self, services: Services, runs: Runs, is_ranked: bool, of_system: bool) -> None:
+    def __init__(self, services: Services, runs: Runs, is_ranked: bool, of_system: bool, pages: Runs | None) -> None:
         self._services = services
         self._of = runs
         self._is_ranked = is_ranked
         self._of_system = of_system
+        self._pages = pages
         self._keys: list[str] = []
         self._chosen = [key for key in ui.context.client.request.query_params.getlist(addresses.METRIC) if key]
         self._tools = parts.row()
@@ -51,7 +52,8 @@ class _Metrics:
             self._chosen = [key for key in self._chosen if key in keys] or keys[:FIRST]
             self._draw_tools()
         self._place()
-        await self._charts.read(runs, next(iter(runs), None) if self._is_ranked and len(runs) > 1 else None)
+        best = next(iter(runs), None) if self._is_ranked and len(runs) > 1 else None
+        await self._charts.read(runs, best, await run_query(self._pages) if self._pages else None)
 
     def _draw_tools(self) -> None:
         self._tools.clear()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
 from submarine_ray.spec.answers.experiments import Trial
-from submarine_ray.workbench import metrics, parts
+from submarine_ray.workbench import addresses, metrics, parts
 from submarine_ray.workbench.services import Services
 
 DRAWN = {10: "The best 10", 25: "The best 25", 100: "The best 100"}
@@ -23,18 +25,24 @@ async def draw(services: Services, experiment_id: str, attempt: int | None) -> p
         trials, _ = results.trials(experiment_id, attempt)
         return named(trials[: chosen[0]]) | results.runs(experiment_id, attempt)
 
+    def pages() -> dict[str, str]:
+        trials, _ = results.trials(experiment_id, attempt)
+        return {one.run_id: addresses.trial(experiment_id, one.trial_id, attempt) for one in trials[: chosen[0]]}
+
     async def choose(event: ValueChangeEventArguments[int]) -> None:
         chosen[0] = event.value
         await refresh()
 
     with parts.row():
-        parts.text("Each trial is a curve. The thick one is the best trial's.", classes="quiet small grow")
+        parts.text(
+            "Each trial is a curve, which a click opens. The thick one is the best trial's.", classes="quiet small grow"
+        )
         ui.select(DRAWN, value=chosen[0], label="Trials", on_change=choose).props("dense outlined options-dense")
-    refresh = await metrics.draw(services, runs, is_ranked=True)
+    refresh = await metrics.draw(services, runs, is_ranked=True, pages=pages)
     return refresh
 
 
-def named(trials: list[Trial]) -> dict[str, str]:
+def named(trials: Sequence[Trial]) -> dict[str, str]:
     """What each trial's curve is called: its number and its parameters."""
     return {one.run_id: label(one) for one in trials}
 

@@ -12,11 +12,14 @@ from nicegui.events import ValueChangeEventArguments
 from submarine_ray.spec.answers.experiments import SweepAttributes, Trial
 from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.trials import metric_label
-from submarine_ray.workbench import charts, parts
+from submarine_ray.tracking.service import TrackingService
+from submarine_ray.workbench import charts, parts, sweep_metrics
 from submarine_ray.workbench.importance import LEAST, Weights
 from submarine_ray.workbench.line_chart import LineChart, Look, Series
+from submarine_ray.workbench.metric_charts import MetricCharts
 
 AXIS_WIDTH = 96
+CURVES = 25
 _GREY = "#8a94a3"
 Options = charts.Options
 
@@ -51,8 +54,15 @@ class TrialCharts:
     """
 
     def __init__(
-        self, place: Callable[[Trial], str], log: Sequence[str] | None, remember: Callable[[list[str] | None], None]
+        self,
+        tracking: TrackingService,
+        metric: str,
+        place: Callable[[Trial], str],
+        log: Sequence[str] | None,
+        remember: Callable[[list[str] | None], None],
     ) -> None:
+        self._metric = metric
+        self._curves = MetricCharts(tracking, " of the best trials")
         self._place = place
         self._log = log
         self._remember = remember
@@ -61,6 +71,8 @@ class TrialCharts:
     def draw(self) -> None:
         """Draw empty charts."""
         with ui.element("div").classes("tiles wide"):
+            with parts.card(f"{self._metric} of the best trials"):
+                self._curves.add(self._metric)
             with parts.card("Best value so far"):
                 self._history = LineChart("The best value after each trial")
             with parts.card("Parameter importance"):
@@ -79,9 +91,12 @@ class TrialCharts:
             with scroller:
                 self._parallel = charts.show({}, "Chart of parallel coordinates", "chart tall")
 
-    def show(self, scored: Scored) -> None:
+    async def show(self, scored: Scored) -> None:
         """Draw these trials."""
         self._scored = scored
+        best = scored.trials[:CURVES]
+        pages = {one.run_id: self._place(one) for one in best}
+        await self._curves.read(sweep_metrics.named(best), best[0].run_id, pages)
         self._history.draw(_history(scored), Look(x_name="trial"))
         self._show_parallel(scored)
 

@@ -9,17 +9,21 @@ from functools import partial
 
 from nicegui import ui
 
+from submarine_ray.core.errors import Conflict
 from submarine_ray.spec.answers.experiments import SweepAttributes, Trial
 from submarine_ray.spec.experiment import ExperimentStatus
+from submarine_ray.spec.numbers import is_finite
 from submarine_ray.spec.trials import TrialState, metric_label
 from submarine_ray.workbench import addresses, importance, parts
 from submarine_ray.workbench.addresses import MAX_COMPARED
+from submarine_ray.workbench.chart_settings import remember
 from submarine_ray.workbench.extend import extend
 from submarine_ray.workbench.query_cache import off_the_loop, run_query
 from submarine_ray.workbench.services import Services
 from submarine_ray.workbench.trial_charts import Scored, TrialCharts
 
 STOPPING = "Stopping"
+CANDIDATES = 50  # so far down the ranking a model is looked for
 _STOP = (
     '<q-td :props="props"><q-btn v-if="props.row.going" flat round dense size="sm" icon="stop" '
     ":aria-label=\"'Stop trial ' + props.row.number\" @click=\"$parent.$emit('stop', props.row.trialId)\">"
@@ -51,10 +55,17 @@ def standing(services: Services, experiment_id: str, attempt: int | None) -> Sta
     return Standing(attributes, Counter(one.status for one in found))
 
 
-def best(services: Services, experiment_id: str, attempt: int | None) -> Trial | None:
-    """The sweep's best trial; None before one has logged the metric."""
-    found = standing(services, experiment_id, attempt)
-    return found.attributes.best if found else None
+def best_with_model(services: Services, experiment_id: str, attempt: int | None) -> Trial | None:
+    """The best trial that has saved a model; None if none has. One that was ended early may be better, and have none.
+
+    Raises Conflict before a trial has logged the metric.
+    """
+    results = services.experiments.results
+    found, sweep = results.trials(experiment_id, attempt)
+    if not isinstance(sweep, SweepAttributes) or sweep.best is None:
+        raise Conflict("No trial has logged a finite value of the sweep's metric.")
+    scored = [one for one in found if one.status != TrialState.FAILED and is_finite(one.metrics.get(sweep.metric))]
+    return next((one for one in scored[:CANDIDATES] if results.trial_models(one.run_id)), None)
 
 
 def draw_best(experiment_id: str, attempt: int | None, now: Standing) -> None:
@@ -142,7 +153,7 @@ class _Trials:
         elif scored and found.trials:
             parts.replace_rows(self._table, self._rows(found, scored))
         if scored and has_charts:
-            self._charts.show(scored)
+            await self._charts.show(scored)
             await self._weigh(scored)
 
     async def _weigh(self, scored: Scored) -> None:
@@ -177,7 +188,7 @@ class _Trials:
         compare.on_click(lambda: ui.navigate.to(addresses.compare(self._chosen())))
         if has_charts:
             self._weighed = []
-            self._charts = TrialCharts(self._place, self._log, self._remember)
+            self._charts = TrialCharts(self._services.tracking, scored.metric, self._place, self._log, self._remember)
             self._charts.draw()
 
     def _draw_extend(self, found: _Found) -> None:
@@ -209,7 +220,7 @@ class _Trials:
 
     def _remember(self, log: list[str] | None) -> None:
         self._log = log
-        ui.navigate.history.replace(addresses.trials(self._id, self._attempt, log))
+        remember({addresses.LOG_AXES: [] if log is None else log or [""]})
 
     async def _stop(self, trial_id: str) -> None:
         if await parts.attempt(self._services.experiments.sweeps.stop_trial, self._id, trial_id):

@@ -65,6 +65,15 @@ def test_a_sweep_is_read_stopped_in_part_and_extended(service: Service, page: Pa
     dialog.get_by_role("button", name="Extend").click()
     expect(page.get_by_text("Extended to 12 samples")).to_be_visible()
 
+    with service.database.session(write=True) as session:
+        session.get_one(ExperimentRow, id).status = "Succeeded"
+    page.goto(f"{service.url}/experiments/{id}?tab=trials")
+    page.get_by_role("button", name="Register best").click()
+    expect(page.get_by_text("No trial has saved a model.")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("img", name="Chart of score of the best trials")).to_be_visible()
+    open_best = page.get_by_role("link", name=re.compile("^Open #5 "))
+    expect(open_best.first).to_have_attribute("href", f"/experiments/{id}/trials/t5")
     chart.scroll_into_view_if_needed()
     chart.click(position=chart.evaluate(MIDDLE, "#2 "))
     expect(page).to_have_url(re.compile(r"/trials/t2$"))

@@ -10,7 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from submarine_ray.spec.answers.experiments import SweepAttributes, Trial
-from submarine_ray.workbench import addresses, charts, importance
+from submarine_ray.workbench import charts, importance
 from submarine_ray.workbench.trial_charts import Scored, _with_trials, log_axes
 
 
@@ -98,9 +98,3 @@ def test_each_line_leads_to_its_trial_and_the_best_stands_out() -> None:
     first, second = made["series"][0]["data"]
     assert (first["href"], second["href"]) == ("/t1", "/t2") and second["name"] == "#2 lr=0.2: loss 2.0"
     assert first["lineStyle"]["width"] > 3 and "lineStyle" not in second
-
-
-def test_the_address_remembers_the_axes() -> None:
-    assert addresses.trials("e", None, None) == "/experiments/e?tab=trials"
-    assert addresses.trials("e", 2, []) == "/experiments/e?tab=trials&attempt=2&log="
-    assert addresses.trials("e", None, ["a", "b&c"]) == "/experiments/e?tab=trials&log=a&log=b%26c"

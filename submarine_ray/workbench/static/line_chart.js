@@ -5,7 +5,7 @@ import { alone, csv, duration, ends, figures, flat, number, position, smoothed, 
 
 // Okabe and Ito's palette, which the colour-blind can tell apart, without its yellow.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7d5ba6", "#8c564b"];
-const GREY = "#8a94a3", TOLD = 5, LISTED = 40, QUIET_MS = 200, THIN = 0.04;
+const GREY = "#8a94a3", TOLD = 5, LISTED = 40, QUIET_MS = 200, THIN = 0.04, NEAR = 8, DOUBLE_MS = 300;
 const mounted = new Set(); // the charts of the page
 
 const escaped = (text) => echarts.format.encodeHTML(String(text));
@@ -24,7 +24,7 @@ export default {
     <div class="legend" v-if="rows.length" tabindex="0" role="region" :aria-label="'Values of ' + label">
       <table><thead><tr><th scope="col">{{ at === null ? "" : at }}</th><th scope="col" class="now">{{ at === null ? "" : "here" }}</th><th scope="col">min</th><th scope="col">max</th><th scope="col">last</th></tr></thead>
       <tbody><tr v-for="(row, n) in rows" :key="n" :class="{ hidden: row.isHidden }">
-        <th scope="row"><button type="button" :aria-pressed="String(!row.isHidden)" @click="toggle(row, $event)" :title="row.name + ' (click hides, Shift + click shows it alone)'"><span class="swatch" :style="{ background: row.colour }"></span>{{ row.name }}</button></th>
+        <th scope="row"><button type="button" :aria-pressed="String(!row.isHidden)" @click="toggle(row, $event)" :title="row.name + ' (click hides, Shift + click shows it alone)'"><span class="swatch" :style="{ background: row.colour }"></span>{{ row.name }}</button><a v-if="row.href" :href="row.href" :aria-label="'Open ' + row.name" title="Open">↗</a></th>
         <td class="now">{{ at === null ? "" : row.now }}</td><td>{{ row.min }}</td><td>{{ row.max }}</td><td>{{ row.last }}</td></tr></tbody></table>
     </div>
     <p class="quiet small" v-if="note" role="status">{{ note }}</p>
@@ -38,7 +38,8 @@ export default {
     this.chart.on("datazoom", (event) => this.zoomed(event));
     this.chart.on("updateAxisPointer", (event) => this.pointed(event));
     this.chart.getZr().on("mousemove", ({ offsetY }) => { this.pointer = offsetY; });
-    this.chart.getZr().on("dblclick", () => this.reset());
+    this.chart.getZr().on("click", () => this.clicked());
+    this.chart.getZr().on("dblclick", () => { clearTimeout(this.opening); this.reset(); });
     this.resized = new ResizeObserver(() => this.chart.resize());
     this.resized.observe(this.$refs.plot);
     mounted.add(this);
@@ -47,6 +48,7 @@ export default {
   beforeUnmount() {
     mounted.delete(this);
     clearTimeout(this.telling);
+    clearTimeout(this.opening);
     this.resized.disconnect();
     this.chart.dispose();
   },
@@ -63,7 +65,7 @@ export default {
       });
       const lost = look.log_x || look.log_y ? given.reduce((sum, one) => sum + toRaw(one.x).filter((x, n) => (look.log_x && !(x > 0)) || (look.log_y && one.y[n] !== null && !(one.y[n] > 0))).length, 0) : 0;
       this.note = lost ? `${number(lost)} ${lost === 1 ? "point is" : "points are"} not shown: a logarithmic axis has no zero and nothing below it.` : "";
-      this.rows = this.curves.map(({ name, colour, figures: { min, max, last }, isHidden }) => ({ name, colour, isHidden, now: "", min: number(min), max: number(max), last: number(last) }));
+      this.rows = this.curves.map(({ name, colour, href, figures: { min, max, last }, isHidden }) => ({ name, colour, href, isHidden, now: "", min: number(min), max: number(max), last: number(last) }));
       this.chart.setOption(this.option(), { replaceMerge: ["series"] });
       this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: !matchMedia("(pointer: coarse)").matches });
       this.percent = this.percents();
@@ -136,12 +138,18 @@ export default {
       // The curves nearest to the pointer, in their order on the screen.
       const away = ({ y }) => Math.abs((this.chart.convertToPixel({ yAxisIndex: 0 }, y) ?? 0) - this.pointer);
       const drawn = found.filter(({ y }) => !Number.isNaN(y)).sort((a, b) => away(a) - away(b));
+      this.nearest = drawn[0] && { href: this.curves[drawn[0].n].href, away: away(drawn[0]) };
       const rows = drawn.slice(0, TOLD).sort((a, b) => b.y - a.y).map(({ n, y }) => {
         const { colour, name } = this.curves[n];
         return `<tr><td><span class="swatch" style="background:${escaped(colour)}"></span><span class="name">${escaped(name)}</span></td><td class="value">${number(y)}</td></tr>`;
       });
       const more = drawn.length > TOLD ? `<div class="quiet small">and ${drawn.length - TOLD} more below</div>` : "";
       return `<div class="quiet small">${escaped(this.at)}</div><table class="told">${rows.join("")}</table>${more}`;
+    },
+    // Open the curve below the pointer, unless a second click follows, which resets the zoom.
+    clicked() {
+      clearTimeout(this.opening);
+      if (this.nearest?.href && this.nearest.away < NEAR) this.opening = setTimeout(() => location.assign(this.nearest.href), DOUBLE_MS);
     },
     // The other charts' cursors go where this one's has gone.
     pointed(event) {
