@@ -91,11 +91,12 @@ class SweepService:
             spec.tune.num_samples = row.unheard_samples = step.num_samples
             said = f"A user extended the sweep by {samples}, to {spec.tune.trials} trials."
             happened = Event("Extended", said)
+            if there is not None:
+                row.units = self._admission.placements.most_trials(there, spec)
             if isinstance(step, GoOn):
                 if there is None:
                     raise Conflict(f"{experiment_id} has ended at this moment; try again.")
                 repository.keep_attempt(session, row, tried.outcome(row), f"logs/attempt-{row.attempt}")
-                row.units = self._admission.placements.most_trials(there, spec)
                 happened = _next_attempt(row, said)
             row.spec = answers.kept(spec)
             row.generation += 1
@@ -105,9 +106,12 @@ class SweepService:
         return answers.whole(row)
 
     def _place(self, row: ExperimentRow, samples: int) -> LastSeen | None:
-        """The cluster of a sweep that goes on after its end; None for one that has not ended. Raises InvalidSpec."""
+        """The cluster of a sweep that goes on after its end, or still waits for its place; None for one that has its
+        place already. Raises InvalidSpec.
+        """
         spec = answers.stored_spec(row)
-        if not isinstance(sweep_decide.extend(_sweep(row, spec), samples), GoOn):
+        step = sweep_decide.extend(_sweep(row, spec), samples)
+        if isinstance(step, Refuse) or row.status not in (Status.ACCEPTED, *Status.ENDED):
             return None
         there = self._clusters.check_experiment(row.cluster, spec, answers.stored_environment(row))
         self._admission.placements.check_demand(there, spec)

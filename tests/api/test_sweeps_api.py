@@ -103,6 +103,13 @@ def test_a_sweep_that_runs_is_extended_in_place(api: httpx.Client, client: Exper
     assert reasons(api, id)[-1] == "Extended"
 
 
+def test_a_sweep_that_waits_gets_room_for_what_was_added(api: httpx.Client, client: ExperimentClient) -> None:
+    id = sweep(api, numSamples=1)
+    assert row(api, id).units == 1
+    client.extend_sweep(id, 3)
+    assert row(api, id).units == 4 and row(api, id).attempt == 1
+
+
 def test_a_sweep_that_has_ended_goes_on_in_its_run(api: httpx.Client, client: ExperimentClient) -> None:
     id = sweep(api)
     trial(api, id, "a", "Succeeded")

@@ -447,6 +447,11 @@ def test_a_trial_is_stopped_and_a_sweep_extended_while_it_runs_and_after(
     assert learnt(platform, handle.id) == 5
     assert [one["status"] for one in platform.client.attempts(handle.id)] == ["Succeeded", "Succeeded"]
 
+    of_before = set(states())
+    platform.client.patch_experiment(handle.id, platform.client.get_experiment(handle.id)["spec"], rerun=True)
+    handle.wait(120)  # a rerun begins anew, though its spec is the same
+    assert len(states()) == 5 and not of_before & set(states())
+
 
 @pytest.mark.long
 def test_a_function_that_is_stopped_ends_at_its_next_report(platform: RunningPlatform) -> None:
