@@ -18,6 +18,7 @@ resources.add_to(list_app, get_app, delete_app, create_app)
 saved.add_to(list_app, get_app, delete_app, create_app)
 experiments.add_to(app, list_app)
 models.add_to(list_app, get_app, delete_app, create_app)
+app.command()(models.promote)
 search.add_to(app)
 sweeps.add_to(app)
 

@@ -75,7 +75,7 @@ def _versions(list_app: typer.Typer, get_app: typer.Typer) -> None:
         """Show a version of a model: `submarine get version MODEL@champion`."""
         which = reference(model, version)
         path = (
-            f"{resource_path('registered-model', which.name)}/alias/{which.alias}"
+            _alias_path(which.name, which.alias)
             if which.alias
             else f"{resource_path('model-version', which.name)}/{which.version}"
         )
@@ -87,12 +87,37 @@ def _versions(list_app: typer.Typer, get_app: typer.Typer) -> None:
         output.show(f"Version(model = {which.name}, version = {found['version']} )", found, form)
 
 
+def promote(
+    model: Model,
+    version: Which = None,
+    stage: Annotated[str, typer.Option(help="None, Developing, Production or Archived")] = "Production",
+    archive: Annotated[bool, typer.Option("--archive", help="archive versions that are in that stage now")] = False,
+) -> None:
+    """Move a version to a stage: `submarine promote MODEL@challenger --archive`. Nothing is deployed."""
+    which = reference(model, version)
+    service = connect()
+    found = {one["version"]: one for one in service.call("GET", resource_path("model-version", which.name))}
+    number = which.version
+    if which.alias:
+        number = service.call("GET", _alias_path(which.name, which.alias))["version"]
+    moves = {number: stage}
+    if archive:
+        there = [one for one in found.values() if one["currentStage"].lower() == stage.lower()]
+        moves |= {one["version"]: "Archived" for one in there if one["version"] != number}
+    for moved, to in moves.items():
+        body = {"name": which.name, "version": moved, "currentStage": to}
+        service.call("PATCH", "/api/v1/model-version", json=body)
+        typer.echo(f"{which.name} version {moved}: {found[moved]['currentStage']} -> {to}")
+    typer.echo("Endpoints and the weights of shared URLs do not change.")
+
+
+def _alias_path(model: str, alias: str) -> str:
+    from urllib.parse import quote
+
+    return f"{resource_path('registered-model', model)}/alias/{quote(alias, safe='')}"
+
+
 def _aliases(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer, create_app: typer.Typer) -> None:
-    def path(model: str, alias: str) -> str:
-        from urllib.parse import quote
-
-        return f"{resource_path('registered-model', model)}/alias/{quote(alias, safe='')}"
-
     @list_app.command("alias")
     def list_alias(model: Annotated[str, typer.Argument(help="the model")], form: Output = Format.TABLE) -> None:
         """List a model's aliases, and the version that each names."""
@@ -105,17 +130,17 @@ def _aliases(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Type
     @get_app.command("alias")
     def get_alias(model: str, alias: str, form: Output = Format.TABLE) -> None:
         """Show the version that an alias names."""
-        output.show(f"Alias(model = {model}, alias = {alias} )", connect().call("GET", path(model, alias)), form)
+        output.show(f"Alias(model = {model}, alias = {alias} )", connect().call("GET", _alias_path(model, alias)), form)
 
     @create_app.command("alias")
     def create_alias(model: str, alias: str, version: int) -> None:
         """Name a version, or move an alias to it: `submarine create alias MODEL champion 3`."""
-        connect().call("PUT", path(model, alias), json={"version": version})
+        connect().call("PUT", _alias_path(model, alias), json={"version": version})
         typer.echo(f"{model}@{alias} is version {version}. Endpoints keep the versions that they serve.")
 
     @delete_app.command("alias")
     def delete_alias(model: str, alias: str, wait: Wait = False) -> None:
         """Remove an alias; its version stays."""
-        connect().call("DELETE", path(model, alias))
+        connect().call("DELETE", _alias_path(model, alias))
         if wait:
             typer.echo(f"Alias(model = {model}, alias = {alias} ) deleted")

@@ -12,6 +12,7 @@ from nicegui.events import ValueChangeEventArguments
 from starlette.requests import Request
 
 from submarine_ray.spec.answers.experiments import Attempt, Experiment, Param
+from submarine_ray.spec.answers.models import ModelVersion
 from submarine_ray.spec.documents import dump
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.places import ObjectKind
@@ -228,13 +229,14 @@ class _Experiment:
 
         async def draw() -> None:
             notes.show(self._found.spec.meta.notes or "")
-            happened, params, best, ran = await asyncio.gather(
+            happened, params, best, ran, models = await asyncio.gather(
                 run_query(self._services.experiments.history, self.id),
                 run_query(self._services.experiments.results.params, self.id, self._chosen),
                 self._standing(),
                 run_query(self._services.experiments.provenance.get, self.id, self._chosen),
+                run_query(self._registered),
             )
-            state = (self._found, self._shown, happened, params, best, ran)
+            state = (self._found, self._shown, happened, params, best, ran, models)
             if self._overview == state and pair.default_slot.children:
                 return
             self._overview = state
@@ -244,6 +246,8 @@ class _Experiment:
                     if best:
                         trials.draw_best(self.id, self._chosen, best)
                     self._draw_facts()
+                    if models:
+                        _draw_models(models)
                     ran_with.draw(ran)
                     if params or not self._shown.spec.tune:  # a sweep's are its trials'
                         self._draw_params(params)
@@ -267,6 +271,10 @@ class _Experiment:
         if self._shown.spec.tune is None:
             return None
         return await run_query(trials.standing, self._services, self.id, self._chosen)
+
+    def _registered(self) -> list[ModelVersion]:
+        """The versions that were registered of what it has saved; a sweep's trials have theirs."""
+        return self._services.models.of_run(self._shown.run_id) if self._shown.run_id else []
 
     def _draw_facts(self) -> None:
         found, meta, attempt = self._found, self._found.spec.meta, self._shown
@@ -346,3 +354,11 @@ class _Experiment:
             await register(self._services, self._name, self.id, self._chosen, found.value)
         elif found:
             parts.tell_failure("No trial has saved a model. Call submarine.save_model in the code.")
+
+
+def _draw_models(found: list[ModelVersion]) -> None:
+    with parts.card("Registered models"):
+        for one in found:
+            with parts.row():
+                parts.link(f"{one.name} v{one.version}", addresses.model(one.name, one.version), classes="anywhere")
+                parts.text(one.current_stage, classes="quiet")

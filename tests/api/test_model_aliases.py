@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
+
+from submarine_ray.cli import models, resources
+from submarine_ray.cli.main import app
+from submarine_ray.client.errors import ApiError
 
 URL, VERSIONS, SERVE = "/api/v1/registered-model", "/api/v1/model-version", "/api/v1/serve"
 
@@ -90,3 +96,45 @@ def test_an_endpoint_is_made_of_an_alias_and_keeps_its_version(api: httpx.Client
     ):
         answer = api.post(SERVE, json=body)
         assert answer.status_code == status and said in answer.json()["message"], answer.json()
+
+
+def test_the_command_line_sets_aliases_and_promotes(
+    api: httpx.Client, mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Here:
+        """The service in this process, as the command line calls one."""
+
+        def call(self, method: str, path: str, **arguments: Any) -> Any:
+            answer = api.request(method, path, **arguments)
+            if answer.status_code != 200:
+                raise ApiError(answer.json()["message"], answer.status_code)
+            return answer.json()["result"]
+
+    for module in (models, resources):
+        monkeypatch.setattr(module, "connect", Here)
+
+    def run(*command: str) -> str:
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.output
+
+    def refused(*command: str) -> str:
+        return str(CliRunner().invoke(app, command).exception)
+
+    assert "version 1. Endpoints keep" in run("create", "alias", "aliased", "champion", "1")
+    run("create", "alias", "aliased", "challenger", "2")
+    assert json.loads(run("list", "alias", "aliased", "-o", "json")) == {"challenger": 2, "champion": 1}
+    assert "aliased version 1: None -> Production" in run("promote", "aliased@champion")
+    moved = run("promote", "models:/aliased@challenger", "--archive")
+    assert "version 2: None -> Production" in moved and "version 1: Production -> Archived" in moved
+    assert json.loads(run("get", "version", "aliased@champion", "-o", "json"))["currentStage"] == "Archived"
+    listed = {
+        one["version"]: one["currentStage"] for one in json.loads(run("list", "version", "aliased", "-o", "json"))
+    }
+    assert listed == {1: "Archived", 2: "Production"}
+    run("delete", "alias", "aliased", "challenger")
+    assert "has no alias 'challenger'" in refused("get", "alias", "aliased", "challenger")
+    assert "names no version" in refused("promote", "aliased")
+    assert "unknown stage 'Odd'" in refused("promote", "aliased", "1", "--stage", "Odd")
+    assert "7" in refused("promote", "aliased", "7")
+    run("promote", "aliased", "2", "--stage", "None")

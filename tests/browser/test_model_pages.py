@@ -16,7 +16,10 @@ def test_versions_are_named_promoted_and_compared(service: Service, page: Page) 
         found = httpx.get(f"{registry}/runs/get", params={"run_id": run}, timeout=30).json()["run"]["info"]
         body = {"name": "page-of-versions", "source": f"{found['artifact_uri']}/model", "run_id": run}
         httpx.post(f"{registry}/model-versions/create", json=body, timeout=30).raise_for_status()
-    page.goto(f"{service.url}/models/page-of-versions")
+    (id,) = service.add(1, "maker", run_id=run)
+    page.goto(f"{service.url}/experiments/{id}")
+    page.get_by_role("link", name="page-of-versions v3").click()
+    page.get_by_role("link", name="page-of-versions", exact=True).click()
     comparison = page.get_by_role("region", name="Comparison of versions")
     expect(comparison.get_by_role("columnheader")).to_have_text(["Version 3", "Version 2"])
     metrics = comparison.locator("tbody[aria-label=Metrics] td")
