@@ -94,3 +94,17 @@ def test_axe_finds_nothing_serious(service: Service, page: Page, width: int, the
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
         assert serious == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.long
+def test_a_legend_takes_no_room_from_its_chart(service: Service, page: Page) -> None:
+    id, _ = running(service)
+    page.goto(f"{service.url}/experiments/{id}?tab=trials")
+    chart = page.get_by_role("img", name="Chart of score of the best trials")
+    expect(chart).to_be_visible()
+    assert chart.evaluate("element => element.clientHeight") > 200
+    link = page.get_by_role("link", name=re.compile("^Open #5 ")).first
+    link.scroll_into_view_if_needed()
+    expect(link).to_be_in_viewport(ratio=0.5)
+    link.click()
+    expect(page.get_by_role("heading", name="Trial 5", exact=True)).to_be_visible()
