@@ -102,7 +102,7 @@ def test_panels_of_every_kind_are_added_dragged_and_deleted(service: Service, pa
     page.mouse.up()
     expect(page.locator("panel-board > :first-child")).to_have_attribute("data-panel", "p4")
     page.get_by_role("button", name="Options of plots/x.png").click()
-    page.get_by_role("menuitem", name="Delete").click()
+    page.locator(".q-menu .q-item", has_text="Delete").click()
     expect(page.locator("[data-panel=p4]")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("panel-board > :first-child")).to_have_attribute("data-panel", "p4")
@@ -135,10 +135,11 @@ def test_a_report_is_written_with_a_panel_and_read_by_others(service: Service, p
     page.get_by_role("option", name="loss", exact=True).click()
     form.get_by_label("Filter of the runs").fill(f"tag = {tag}")
     form.get_by_role("button", name="Insert").click()
+    expect(text).to_have_value(re.compile(f"filter: tag = {tag}"))
     expect(page.get_by_role("img", name="Chart of loss")).to_be_visible()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("button", name="Edit")).to_be_visible()
-    expect(page.get_by_text("4 runs")).to_be_visible()
+    expect(page.get_by_text("4 runs", exact=True)).to_be_visible()
     assert page.evaluate("window.hacked") is None
     for theme in ("light", "dark"):
         context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=theme)  # type: ignore[arg-type]
@@ -152,7 +153,7 @@ def test_a_report_is_written_with_a_panel_and_read_by_others(service: Service, p
     page.get_by_role("link", name="Open in Charts").click()
     expect(page.locator("run-list li")).to_have_count(4)
     page.get_by_role("button", name="More", exact=True).click()
-    page.get_by_role("menuitem", name="Create a report of these panels").click()
+    page.locator(".q-menu .q-item", has_text="Create a report").click()
     page.get_by_label("Name").fill(tag)
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(page.get_by_label("Text in Markdown")).to_have_value(
