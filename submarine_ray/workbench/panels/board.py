@@ -100,12 +100,11 @@ class Board:
                 ("Shorter", partial(self._grow, id, 0, -1)),
                 ("Delete", partial(self._delete, id)),
             ):
-                ui.menu_item(label, action)
+                ui.menu_item(label, parts.in_page(action))
 
     async def _edit(self, id: str) -> None:
-        with ui.context.client.content:
-            if made := await editor.asked(self._find(id), self._fields()):
-                await self._replace(id, made)
+        if made := await editor.asked(self._find(id), self._fields()):
+            await self._replace(id, made)
 
     async def _duplicate(self, id: str) -> None:
         place = self._place(id)
@@ -120,8 +119,7 @@ class Board:
             await self._changed(before)
 
         title = title_of(next(panel for panel in before if panel.id == id)) or "text"
-        with ui.context.client.content:
-            parts.offer_undo(f"Deleted the panel {title}", lambda: True, then=back)
+        parts.offer_undo(f"Deleted the panel {title}", lambda: True, then=back)
 
     async def _move(self, id: str, to: int) -> None:
         place = self._place(id)
