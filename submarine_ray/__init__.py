@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from submarine_ray.client.models import ModelClient, ServeClient
     from submarine_ray.client.models_client import ModelsClient
     from submarine_ray.client.notebooks import NotebookClient
+    from submarine_ray.client.notices import NoticeClient
     from submarine_ray.client.remote_log import RemoteLog, remote_log
     from submarine_ray.client.run import ExperimentHandle, run
     from submarine_ray.client.saved import SavedClient
@@ -51,6 +52,7 @@ __all__ = [
     "ModelClient",
     "ModelsClient",
     "NotebookClient",
+    "NoticeClient",
     "RemoteLog",
     "SavedClient",
     "SearchClient",
@@ -92,6 +94,7 @@ _HOMES = {
     "SubmarineClient": "submarine_client",
     "NotebookClient": "notebooks",
     "SavedClient": "saved",
+    "NoticeClient": "notices",
     "SearchClient": "search",
     "ServeClient": "models",
     "TemplateClient": "templates",

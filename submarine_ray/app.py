@@ -46,6 +46,7 @@ from submarine_ray.experiments.pages import ArtifactContent
 from submarine_ray.models import endpoints as model_endpoints
 from submarine_ray.notebooks import endpoints as notebook_endpoints
 from submarine_ray.notebooks.proxy import NotebookContent
+from submarine_ray.notices import endpoints as notice_endpoints
 from submarine_ray.packages import endpoints as package_endpoints
 from submarine_ray.platform import VERSION, Platform
 from submarine_ray.saved import endpoints as saved_endpoints
@@ -109,6 +110,7 @@ def build(settings: Settings, workbench: bool = False) -> FastAPI:
         cluster_endpoints.router(platform.clusters),
         saved_endpoints.router(platform.saved),
         search_endpoints.router(platform.search),
+        notice_endpoints.router(platform.notices),
         access_endpoints.router(platform.sessions, platform.exposure),
         deletions.router(platform.tombstones),
         package_endpoints.router(platform.packages, settings.max_package_bytes),
@@ -170,6 +172,7 @@ def _add_workbench(app: FastAPI, platform: Platform, feed: Feed) -> None:
         tracking=platform.tracking,
         health=platform.health,
         search=platform.search,
+        notices=platform.notices,
     )
     mount.attach(app, services, feed)
 

@@ -40,6 +40,7 @@ from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks.launching import Launching
 from submarine_ray.notebooks.perform import Notebooks
 from submarine_ray.notebooks.service import NotebookService
+from submarine_ray.notices.service import NoticeService
 from submarine_ray.packages.service import PackageService
 from submarine_ray.packages.store import PackageStore
 from submarine_ray.saved.service import SavedService
@@ -102,7 +103,8 @@ class Platform:
         self.spools = Spools(home.spool_of(self.instance.number))
         self._add_features()
         self._add_engines(Lessee(self.name, int(settings.lease_seconds * 1000)))
-        self.housekeeping = Loop("housekeeping", Tidying(self.database, self.packages, self.tombstones, home).tick)
+        tidying = Tidying(self.database, self.packages, self.tombstones, home, self.notices.prune)
+        self.housekeeping = Loop("housekeeping", tidying.tick)
         self.follower = Follower(self.database)
         self.follower.add(self._changes.tell_all)
         self.follower.add_look(self.sessions.look_at_watched)
@@ -165,6 +167,7 @@ class Platform:
             self.clusters,
         )
         self.search = SearchService(self.database, {**kept, ObjectKind.HELP: Help()})
+        self.notices = NoticeService(self.database, self.search.names)
 
     def _add_engines(self, lessee: Lessee) -> None:
         """What brings the rows of each feature to what users want."""

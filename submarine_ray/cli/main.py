@@ -19,8 +19,8 @@ saved.add_to(list_app, get_app, delete_app, create_app)
 experiments.add_to(app, list_app)
 models.add_to(list_app, get_app, delete_app, create_app)
 app.command()(models.promote)
-search.add_to(app)
 sweeps.add_to(app)
+search.add_to(app, list_app)
 
 
 def _show_version(asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""`submarine search`."""
+"""`submarine search` and `submarine list notice`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,27 @@ from submarine_ray.cli.output import Format
 from submarine_ray.cli.resources import Output, connect
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
+def add_to(app: typer.Typer, list_app: typer.Typer) -> None:
+    """Add the commands."""
+
+    @list_app.command("notice")
+    def list_notice(
+        limit: Annotated[int, typer.Option(min=1, max=200)] = 30,
+        read: Annotated[bool, typer.Option("--read", help="mark all as read")] = False,
+        form: Output = Format.TABLE,
+    ) -> None:
+        """List what the service has to tell you: what ended, what failed, what was shared."""
+        service = connect()
+        found = service.call("GET", "/api/v1/notice", params={"limit": limit})
+        if form is Format.TABLE:
+            rows = (
+                ("" if one["read"] else "new", one["time"], one["name"], one["status"], one["message"]) for one in found
+            )
+            output.table("List of Notices", ("", "Time", "About", "Status", "Message"), rows)
+        else:
+            output.document(found, form)
+        if read:
+            service.call("POST", "/api/v1/notice/read")
 
     @app.command()
     def search(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from sqlalchemy import BigInteger, Index, Integer, String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -45,6 +46,24 @@ class Event:
     recurs: bool = False
 
 
+class Hearer(Protocol):
+    """Who is told of each event, in the transaction that records it: it must be quick, and ask nobody else."""
+
+    def recorded(self, session: Session, subject: str, event: Event) -> None: ...
+
+    def forgotten(self, session: Session, subject: str) -> None:
+        """The subject is gone."""
+
+
+_HEARERS: list[Hearer] = []
+
+
+def hear_with(hearer: Hearer) -> None:
+    """Tell `hearer` of each event from now on; each of them once."""
+    if hearer not in _HEARERS:
+        _HEARERS.append(hearer)
+
+
 def gist(message: str | None) -> str | None:
     """What of a problem's message stands before the details in parentheses: those change by the second."""
     return message.split(" (")[0] if message else None
@@ -73,6 +92,8 @@ def record(session: Session, subject: str, events: Iterable[Event]) -> None:
             # first, because SQLite gives the id of a deleted last row to the next one.
             session.flush()
             session.delete(earlier)
+        for hearer in _HEARERS:
+            hearer.recorded(session, subject, event)
 
 
 def _earlier(session: Session, subject: str, event: Event) -> EventRow | None:
@@ -123,3 +144,5 @@ def newest(session: Session, count: int) -> frozenset[Mark]:
 def forget(session: Session, subject: str) -> None:
     """Drop a subject's history, with the subject."""
     session.execute(delete(EventRow).where(EventRow.subject == subject))
+    for hearer in _HEARERS:
+        hearer.forgotten(session, subject)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import structlog
@@ -27,9 +27,19 @@ UNUSED_PACKAGE_SECONDS = 24 * 3600.0
 
 
 class Tidying:
-    """Deletes, once an hour, temporary files, the home's directories of deleted experiments, and unused packages."""
+    """Deletes, once an hour, temporary files, the home's directories of deleted experiments, unused packages, and old
+    notices.
+    """
 
-    def __init__(self, database: Database, packages: PackageService, tombstones: Tombstones, home: Home) -> None:
+    def __init__(
+        self,
+        database: Database,
+        packages: PackageService,
+        tombstones: Tombstones,
+        home: Home,
+        prune_notices: Callable[[], None],
+    ) -> None:
+        self._prune_notices = prune_notices
         self._database = database
         self._packages = packages
         self._tombstones = tombstones
@@ -44,6 +54,7 @@ class Tidying:
                 log.info("tidying.removed", directory=str(path))
             self.sweep_home()
             self.sweep_packages()
+            self._prune_notices()
         return max(0.0, self._look_after - time.monotonic())
 
     def sweep_packages(self) -> None:

@@ -12,6 +12,7 @@ from submarine_ray.environments import tables as _environments  # noqa: F401
 from submarine_ray.experiments import sweep_rows as _sweeps  # noqa: F401
 from submarine_ray.experiments import tables as _experiments  # noqa: F401
 from submarine_ray.notebooks import tables as _notebooks  # noqa: F401
+from submarine_ray.notices import tables as _notices  # noqa: F401
 from submarine_ray.saved import tables as _saved  # noqa: F401
 from submarine_ray.search import tables as _search  # noqa: F401
 from submarine_ray.serving import tables as _serving  # noqa: F401

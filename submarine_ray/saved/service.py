@@ -9,9 +9,11 @@ from typing import TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from submarine_ray.access.acting import acting_user
+from submarine_ray.core import events
 from submarine_ray.core.clock import moment, now_ms
-from submarine_ray.core.database import Database
+from submarine_ray.core.database import Database, Session
 from submarine_ray.core.errors import AlreadyExists, Conflict, Forbidden, InvalidSpec, NotFound
+from submarine_ray.core.events import Event
 from submarine_ray.core.ids import IdFactory
 from submarine_ray.saved import repository
 from submarine_ray.saved.kinds import KINDS
@@ -57,6 +59,8 @@ class SavedService:
             if repository.count(session, kind, owner) >= MOST:
                 raise Conflict(f"You have {MOST:,} saved documents of the kind {kind!r}; delete some of them first.")
             repository.add(session, row)
+            if audience is Audience.TEAM:
+                _tell(session, row)
         return _answer(row, owner)
 
     def change(
@@ -79,7 +83,10 @@ class SavedService:
             if document is not None:
                 row.document = _written(row.kind, document)
             if audience is not None:
+                is_shared = audience is Audience.TEAM and row.audience != Audience.TEAM
                 row.audience = audience
+                if is_shared:
+                    _tell(session, row)
             row.updated_ms = now_ms()
         return _answer(row, owner)
 
@@ -89,6 +96,7 @@ class SavedService:
         with self._database.session(write=True) as session:
             row = _own(repository.find(session, id, owner, lock=True), id, kind, owner)
             repository.remove(session, id)
+            events.forget(session, _subject(row))
         return _answer(row, owner)
 
 
@@ -98,6 +106,16 @@ def read(saved: Saved, model: type[Model]) -> Model | None:
         return model.model_validate(saved.document)
     except ValidationError:
         return None
+
+
+def _subject(row: SavedRow) -> str:
+    return f"saved:{row.kind}:{row.id}"
+
+
+def _tell(session: Session, row: SavedRow) -> None:
+    """Others learn of what is shared with the team (notices/decide.py)."""
+    shared = Event("Shared", f"{row.owner} shared {row.name!r} with the team.", None, str(Audience.TEAM))
+    events.record(session, _subject(row), [shared])
 
 
 def _model(kind: str) -> type[BaseModel]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -63,9 +63,10 @@ class SearchService:
             recent=[_found(items[one], shown) for one in recent if one in items],
         )
 
-    def named(self, things: Iterable[Thing]) -> dict[Thing, str]:
+    def names(self, keys: Collection[tuple[ObjectKind, str]]) -> dict[tuple[ObjectKind, str], str]:
         """What those of some things are called that are there."""
-        return {thing: item.name for thing, item in self._items(things).items()}
+        found = self._items(Thing(kind, key) for kind, key in keys)
+        return {(thing.kind, thing.key): item.name for thing, item in found.items()}
 
     def note_opened(self, kind: ObjectKind, key: str) -> bool:
         """The user has opened a page. Whether its thing is a favourite."""

@@ -88,6 +88,7 @@ EXAMPLES: dict[str, JsonObject] = {
         "audience": "team",
     },
     "SavedPatch": {"name": "Lowest loss", "audience": "private"},
+    "NoticeSettings": {"kinds": ["experiment", "endpoint"]},
     "ModelVersionPatch": {"name": "register", "version": 1, "currentStage": "Production"},
     "ServeSpec": {"modelName": "register", "modelVersion": 1},
     "EndpointPatch": {"replicas": 2},

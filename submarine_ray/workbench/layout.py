@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from nicegui import ui
 from starlette.requests import Request
 
+from submarine_ray.access.acting import acting_user
 from submarine_ray.access.signin import OUT_PATH
 from submarine_ray.core.errors import NotFound, SubmarineError
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.assets import chart_preloads
 from submarine_ray.workbench.feed import ALL_SECONDS, Feed, Subscription
+from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
 
 RESPONSE_SECONDS = 60.0
@@ -34,6 +36,9 @@ _PLACES = (
     (("MLflow", "/mlflow/", "query_stats"), ("API", "/docs", "api"), ("Help", "/help/", "menu_book")),
     (("Settings", "/settings", "settings"),),
 )
+
+# What users are told of (notices/decide.py).
+_TOLD_OF = ("experiment-", "notebook-", "endpoint:", "saved:")
 
 
 class Page:
@@ -66,8 +71,9 @@ class Bench:
         self.services = services
         self.feed = feed
 
-    def _draw_alerts(self) -> None:
-        """What is wrong with the service, on every page, as long as it is."""
+    def _draw_alerts(self, bell: ui.element) -> None:
+        """What is wrong with the service, on every page, as long as it is; and how many notices are unread."""
+        user = acting_user()
         place = ui.element("div")
         shown: list[tuple[str, ...]] = [()]
 
@@ -82,9 +88,15 @@ class Bench:
 
         async def refresh() -> None:
             draw()
+            unread = str(await run_query(self.services.notices.unread, user))
+            if bell._props["data-unread"] != unread and not bell.is_deleted:
+                bell._props["data-unread"] = unread
+                bell.update()
 
         draw()
-        Page(self.feed).live(refresh)  # a timer would have the page sent before its content is drawn
+        live = Page(self.feed).live(refresh, *_TOLD_OF)
+        # The page waits for no count; and a timer would have it sent before its content is drawn.
+        ui.context.client.on_connect(live.wake)
 
     @staticmethod
     def route(path: str) -> ui.page:
@@ -108,6 +120,7 @@ class Bench:
             parts.link("submarine-ray", "/", classes="brand")
             parts.row("grow")
             _search()
+            bell = parts.element("notice-bell", data_unread="0")
             parts.icon_button("Toggle dark mode", "contrast", lambda: _switch(dark))
             parts.icon_button("Keyboard shortcuts", "keyboard").on(
                 "click", js_handler="() => document.querySelector('dialog.keys').showModal()"
@@ -116,7 +129,7 @@ class Bench:
         skip._props["href"] = "#main"
         skip.move(ui.context.client.layout, 0)  # the first stop of the keyboard
         with ui.element("div").classes("stack").props("id=main tabindex=-1"):
-            self._draw_alerts()
+            self._draw_alerts(bell)
             content = ui.element("div").classes("stack")
         with content:
             try:

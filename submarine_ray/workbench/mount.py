@@ -69,6 +69,7 @@ def attach(app: FastAPI, services: Services, feed: Feed) -> None:
         f'<link rel="stylesheet" href="{STATIC_PATH}/line_chart.css?{services.version}">'
         f"{''.join(scripts)}"
         f'<script src="{STATIC_PATH}/search.js?{services.version}" defer></script>'
+        f'<script src="{STATIC_PATH}/notices.js?{services.version}" defer></script>'
     )
     ui.add_head_html(head, shared=True)
 

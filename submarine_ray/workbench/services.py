@@ -12,6 +12,7 @@ from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks.service import NotebookService
+from submarine_ray.notices.service import NoticeService
 from submarine_ray.packages.service import PackageService
 from submarine_ray.saved.service import SavedService
 from submarine_ray.search.service import SearchService
@@ -41,3 +42,4 @@ class Services:
     tracking: TrackingService
     health: Health
     search: SearchService
+    notices: NoticeService

@@ -78,7 +78,7 @@ def test_only_directories_of_experiments_that_were_deleted_go(tmp_path: Path) ->
     (home.work / "experiment-1-0003").mkdir()  # the database does not know it: perhaps it is the database's fault
     aged(home.work / "experiment-1-0003")
     packages = PackageService(PackageStore(home.packages, 2**30), tombstones)
-    removed = Tidying(database, packages, tombstones, home).sweep_home()
+    removed = Tidying(database, packages, tombstones, home, lambda: None).sweep_home()
     assert sorted(removed) == [home.tensorboard / "experiment-1-0001", home.work / "experiment-1-0001"]
     assert sorted(path.name for path in home.work.iterdir()) == ["experiment-1-0002", "experiment-1-0003"]
     database.close()

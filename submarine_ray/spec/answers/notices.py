@@ -1,0 +1,34 @@
+"""Notices."""
+
+from __future__ import annotations
+
+from submarine_ray.spec.answers.base import Answer, Attributes
+from submarine_ray.spec.notices import NoticeKind
+
+
+class Notice(Answer):
+    """Something that a user is told."""
+
+    id: int
+    """The notice's number; later ones have higher numbers."""
+    kind: NoticeKind
+    """experiment, notebook, endpoint or shared."""
+    name: str
+    """The name of what it is about."""
+    status: str
+    """The status that it has now: Succeeded, Failed, Stopped, Running or Shared."""
+    message: str
+    """What has happened, in a sentence."""
+    path: str
+    """Its page in the workbench."""
+    time: str
+    """When it happened."""
+    read: bool
+    """Whether the user has read it."""
+
+
+class NoticesRead(Attributes):
+    """Facts about a list of notices."""
+
+    unread: int
+    """The number of notices that the user has not read."""
