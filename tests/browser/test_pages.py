@@ -16,6 +16,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, FilePayload, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
+from submarine_ray.core import events
+from submarine_ray.core.events import Event, hear_with
+from submarine_ray.notices import repository
+from submarine_ray.notices.hearing import NOTICES
 from submarine_ray.spec.zips import zipped
 from tests.browser.conftest import EXPERIMENTS, HOSTILE, Service
 from tests.conftest import wait_until
@@ -598,7 +602,33 @@ def test_the_search_finds_marks_and_remembers(service: Service, page: Page) -> N
     star.click()
     expect(star).to_have_attribute("aria-pressed", "false")
     page.goto(f"{service.url}/")
-    expect(page.get_by_role("region", name="Recently opened")).to_contain_text("zebra-crossing")
+    expect(page.locator(".card", has_text="Recently opened")).to_contain_text("zebra-crossing")
+
+
+@pytest.mark.long
+def test_the_bell_counts_lists_and_marks(service: Service, page: Page) -> None:
+    (id,) = service.add(1, "rang-a-bell")
+    page.goto(f"{service.url}/")
+    bell = page.locator("notice-bell")
+    button = bell.get_by_role("button", name=re.compile("^Notifications"))
+    button.wait_for()
+    with service.database.session(write=True) as session:  # as an engine writes it, in this other process
+        repository.follow(session, id, "administrator")
+        hear_with(NOTICES)
+        events.record(session, id, [Event("ReplicaFailed", "worker-0 exited with 1", "Running", "Failed")])
+    expect(bell.get_by_role("button", name="Notifications, 1 unread")).to_be_visible()  # nobody reloads the page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("notif")
+    page.keyboard.press("Enter")
+    panel = page.get_by_role("dialog", name="Notifications")
+    expect(panel.get_by_role("listitem")).to_contain_text("worker-0 exited with 1")
+    panel.get_by_role("button", name="Mark as read: rang-a-bell").click()
+    expect(bell.get_by_role("button", name="Notifications", exact=True)).to_be_visible()
+    panel.get_by_role("button", name="Settings").click()
+    expect(panel.get_by_label("Endpoints that failed or recovered")).to_be_checked()
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    page.get_by_role("link", name="Show in the log").first.wait_for()
 
 
 def test_a_restarted_service_is_found_again(service: Service, page: Page) -> None:
