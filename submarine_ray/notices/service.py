@@ -21,7 +21,7 @@ LIMIT, MOST = 30, 200
 Key = tuple[ObjectKind, str]
 Names = Callable[[Collection[Key]], Mapping[Key, str]]
 _TRAFFIC = "traffic:"
-_SAVED_PAGES = {"experiment-view": "/experiments?view="}
+_SAVED_PAGES = {"experiment-view": "/experiments?view=", "workspace": "/charts?workspace=", "report": "/reports/"}
 
 
 class NoticeService:
@@ -93,7 +93,8 @@ def _notice(row: NoticeRow, name: str | None) -> Notice:
         name, place = name or key[1], path(*key)
     elif row.subject.startswith(SAVED):
         kind, _, id = own.partition(":")
-        name, place = "Shared with the team", f"{_SAVED_PAGES.get(kind, '/reports/')}{quote(id, safe='')}"
+        page = _SAVED_PAGES.get(kind)
+        name, place = "Shared with the team", f"{page}{quote(id, safe='')}" if page else "/"
     else:
         model = own.removeprefix(_TRAFFIC)
         name, place = f"{model}: shared URL", f"/endpoints/{quote(model, safe='')}"
