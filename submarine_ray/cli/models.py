@@ -84,6 +84,8 @@ def _versions(list_app: typer.Typer, get_app: typer.Typer) -> None:
         version_path = f"{resource_path('model-version', which.name)}/{found['version']}"
         for part in ("details", "lineage"):
             found |= service.call("GET", f"{version_path}/{part}")
+        if form is Format.TABLE and found["ran"]:
+            found["ran"].pop("packages")  # hundreds of lines, which `-o json` has
         output.show(f"Version(model = {which.name}, version = {found['version']} )", found, form)
 
 

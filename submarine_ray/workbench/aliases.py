@@ -25,7 +25,7 @@ def draw(
         for alias, version in aliases.items():
             with parts.row():
                 parts.text(alias, classes="chip")
-                parts.text("names", classes="quiet")
+                parts.text("→", classes="quiet")
                 parts.link(f"version {version}", addresses.model(name, version))
                 parts.row("grow")
                 parts.copy_button(f"models:/{name}@{alias}", f"Copy models:/{name}@{alias}")

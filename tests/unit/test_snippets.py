@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import shlex
 
 import pytest
@@ -37,6 +38,7 @@ def test_each_is_for_this_service_and_well_formed_whatever_names_are(has_token: 
         assert HERE in one.python and HERE in one.curl and f"export SUBMARINE_URL={HERE}" in one.cli
         words = shlex.split(one.curl)
         assert words[0] == "curl" and sum(word.startswith(HERE) for word in words) == 1
+        assert all(isinstance(json.loads(words[n + 1]), dict) for n, word in enumerate(words) if word == "-d")
         head = one.cli.partition("<<")[0]  # what follows is the document, in which nothing is expanded
         assert not {"$(rm", "rm"} & set(shlex.split(head, comments=True)), head
         assert {one.of(language) for language in LANGUAGES} == {one.python, one.cli, one.curl}
