@@ -71,7 +71,8 @@ class TrialCharts:
     def draw(self) -> None:
         """Draw empty charts."""
         with ui.element("div").classes("tiles wide"):
-            with parts.card(f"{self._metric} of the best trials"):
+            with parts.card():
+                parts.heading(f"{self._metric} of the best trials").classes("anywhere")
                 self._curves.add(self._metric)
             with parts.card("Best value so far"):
                 self._history = LineChart("The best value after each trial")

@@ -472,6 +472,27 @@ def test_a_function_that_is_stopped_ends_at_its_next_report(platform: RunningPla
     assert list(handle.trials()["status"]) == ["Stopped"] * 2 and handle.best()["params"] == {"lr": 0.2}  # type: ignore[index]
 
 
+@pytest.mark.long
+def test_a_sweep_that_was_stopped_as_a_whole_goes_on_when_it_is_extended(
+    platform: RunningPlatform, tmp_path: Path
+) -> None:
+    (tmp_path / "steady.py").write_text(STEADY)
+    command = f"python steady.py {tmp_path} {{{{lr}}}}"
+    space = {"lr": {"type": "uniform", "low": 0.1, "high": 0.5}}
+    handle = sweep(platform, command, space, num_samples=2, working_dir=tmp_path)
+    wait_until(lambda: len(handle.trials().filter(like="metrics.").dropna()) == 2, 60, "both trials to report")
+    before = {one["trialId"]: one["params"] for one in platform.client.trials(handle.id)}
+    handle.stop()
+    with pytest.raises(ExperimentFailed):
+        handle.wait(60)
+    (tmp_path / "go").touch()
+    handle.extend(1)
+    assert (handle.wait(120)["attempt"], list(handle.trials()["status"])) == (2, ["Succeeded"] * 3)
+    found = {one["trialId"]: one for one in platform.client.trials(handle.id)}
+    assert {id: found[id]["params"] for id in before} == before
+    assert all(one["finishedTime"] > one["startedTime"] and one["message"] is None for one in found.values())
+
+
 def learnt(platform: RunningPlatform, id: str) -> int:
     """How many trials the searcher of a sweep has learnt from, as it was stored last."""
     import cloudpickle
