@@ -101,7 +101,7 @@ def _page(session: Session, query: TableQuery, offset: int, limit: int) -> list[
     has a number, what has a text, what has neither.
     """
     rows: list[ExperimentRow] = []
-    for part in _parts(session, experiments.filtered(session, query.filter), query.sort):
+    for part in _parts(session, experiments.filtered(session, query.filter, is_page=True), query.sort):
         found = list(session.scalars(part.offset(offset).limit(limit - len(rows))))
         rows += found
         if len(rows) == limit:

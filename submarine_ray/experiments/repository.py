@@ -52,8 +52,8 @@ def find_all(session: Session, ids: Sequence[str]) -> list[ExperimentRow]:
     return [rows[id] for id in ids if id in rows]
 
 
-def filtered(session: Session, wanted: Filter) -> Select[ExperimentRow]:
-    """The experiments that a filter finds, in no order."""
+def filtered(session: Session, wanted: Filter, is_page: bool = False) -> Select[ExperimentRow]:
+    """The experiments that a filter finds, in no order. `is_page`: only the first of them are read."""
     query = select(ExperimentRow).where(_ALIVE if wanted.status is None else ExperimentRow.status == wanted.status)
     if wanted.state is not None:
         query = query.where(in_state(wanted.state))
@@ -72,7 +72,7 @@ def filtered(session: Session, wanted: Filter) -> Select[ExperimentRow]:
         tagged = select(ExperimentTagRow.experiment_id).where(ExperimentTagRow.tag == wanted.tag)
         query = query.where(ExperimentRow.id.in_(tagged))
     if wanted.expression is not None:
-        query = query.where(Conditions.of(session, wanted.expression, now_ms()).where(wanted.expression))
+        query = query.where(Conditions.of(session, wanted.expression, now_ms(), is_page).where(wanted.expression))
     return query
 
 
@@ -102,12 +102,13 @@ def tags(session: Session, experiment_ids: Collection[str]) -> dict[str, list[st
 
 
 def choices(session: Session) -> Choices:
-    """The values that a list can be filtered by."""
-    owners = select(ExperimentRow.owner).where(_ALIVE, ExperimentRow.owner.is_not(None)).distinct()
-    frameworks = select(ExperimentRow.framework).where(_ALIVE).distinct()
-    tags = select(ExperimentTagRow.tag).distinct()
-    known = [owner for owner in session.scalars(owners) if owner is not None]
-    return Choices(sorted(known), sorted(session.scalars(frameworks)), sorted(session.scalars(tags)))
+    """The values that a list can be filtered by: read from indexes alone, those of experiments that are being deleted
+    among them.
+    """
+    owners = session.scalars(select(ExperimentRow.owner).where(ExperimentRow.owner.is_not(None)).distinct())
+    frameworks = session.scalars(select(ExperimentRow.framework).distinct())
+    tags = session.scalars(select(ExperimentTagRow.tag).distinct())
+    return Choices(sorted(owner for owner in owners if owner is not None), sorted(frameworks), sorted(tags))
 
 
 def set_tags(session: Session, row: ExperimentRow, tags: Collection[str]) -> None:

@@ -93,6 +93,7 @@ class ExperimentRow(Reconciled, Waiting, Table):
         Index("ix_experiment_list", "status", "accepted_ms", "id"),
         Index("ix_experiment_order", "accepted_ms", "id"),
         Index("ix_experiment_cluster", "cluster", "status"),
+        Index("ix_experiment_framework", "framework", "status"),
         Index("ix_experiment_owner", "owner", "accepted_ms", "id"),
     )
 

@@ -160,16 +160,21 @@ class Sort:
         return f"{'-' if self.descending else ''}{self.field}"
 
 
-def fields(expression: Expression) -> Iterator[Field]:
-    """The fields of all comparisons."""
+def comparisons(expression: Expression) -> Iterator[Comparison]:
+    """All comparisons in an expression."""
     match expression:
-        case Comparison(field=field):
-            yield field
+        case Comparison():
+            yield expression
         case Not(part=part):
-            yield from fields(part)
+            yield from comparisons(part)
         case Every(parts=parts) | Some(parts=parts):
             for part in parts:
-                yield from fields(part)
+                yield from comparisons(part)
+
+
+def fields(expression: Expression) -> Iterator[Field]:
+    """The fields of all comparisons."""
+    return (one.field for one in comparisons(expression))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ def dialog(title: str, broad: bool = False) -> Iterator[ui.dialog]:
     """
     classes = "dialog broad" if broad else "dialog"
     with ui.context.client.content, ui.dialog() as made, ui.card().classes(classes):
+        made._props["aria-label"] = title
         parts.heading(title)
         yield made
 

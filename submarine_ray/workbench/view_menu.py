@@ -124,11 +124,13 @@ class ViewMenu:
             parts.text(name, classes="anywhere")
             if about:
                 parts.text(about, classes="quiet small")
+        item._props["role"] = "menuitem"
         if is_current:
             item._props["aria-current"] = "true"
 
     def _action(self, label: str, icon: str, act: Callable[[], object]) -> None:
-        with ui.menu_item(on_click=parts.in_page(act)):
+        with ui.menu_item(on_click=parts.in_page(act)) as item:
+            item._props["role"] = "menuitem"
             ui.icon(icon).classes("quiet")
             parts.text(label)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, and_, case, false, func, not_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -26,6 +26,7 @@ from submarine_ray.spec.expressions import (
 from submarine_ray.spec.numbers import to_json
 
 Condition = ColumnElement[bool]
+_FEW = 2_000  # experiments: so many are found as a set in a few milliseconds
 
 TEXTS: Mapping[str, InstrumentedAttribute[str] | InstrumentedAttribute[str | None]] = {
     "id": ExperimentRow.id,
@@ -48,16 +49,29 @@ def in_state(state: str) -> Condition:
 
 @dataclass(frozen=True)
 class Conditions:
-    """Makes conditions; `names` has the ids of the parameters and metrics that they speak of."""
+    """Makes conditions; `names` has the ids of the parameters and metrics that they speak of. Comparisons in `wide` are
+    looked at for one experiment after the other, others as the set of all that they find.
+    """
 
     names: Mapping[Name, int]
     now_ms: int
+    wide: frozenset[Comparison] = frozenset()
 
     @classmethod
-    def of(cls, session: Session, expression: Expression, now_ms: int) -> Conditions:
-        """With the names that an expression needs."""
+    def of(cls, session: Session, expression: Expression, now_ms: int, is_page: bool = False) -> Conditions:
+        """With the names that an expression needs. `is_page`: only the first of what is found is read, so that a
+        comparison that finds very many is better not asked for all of them.
+        """
         names = [name for field in expressions.fields(expression) for name in possible(field)]
-        return cls(repository.find_names(session, names), now_ms)
+        made = cls(repository.find_names(session, names), now_ms)
+        if not is_page:
+            return made
+        logged = {one for one in expressions.comparisons(expression) if one.field.kind is not FieldKind.ATTRIBUTE}
+        return replace(made, wide=frozenset(one for one in logged if made._is_wide(session, one)))
+
+    def _is_wide(self, session: Session, asked: Comparison) -> bool:
+        some = select(ValueRow.experiment_id).where(*self._found(asked)).offset(_FEW).limit(1)
+        return session.scalar(some) is not None
 
     def where(self, expression: Expression) -> Condition:
         """The expression as a condition of a query of experiments."""
@@ -97,11 +111,17 @@ class Conditions:
         return _unless(found) if _is_negative(asked) else found
 
     def _logged(self, asked: Comparison) -> Condition:
-        ids = [self.names[name] for name in possible(asked.field) if name in self.names]
-        if not ids:
+        if not any(name in self.names for name in possible(asked.field)):
             return false()
-        found = select(ValueRow.experiment_id).where(ValueRow.name_id.in_(ids), _value(asked))
+        found = select(ValueRow.experiment_id).where(*self._found(asked))
+        if asked in self.wide:
+            return found.where(ValueRow.experiment_id == ExperimentRow.id).correlate(ExperimentRow).exists()
         return ExperimentRow.id.in_(found)
+
+    def _found(self, asked: Comparison) -> tuple[Condition, Condition]:
+        """Which values a comparison of what was logged finds."""
+        ids = [self.names[name] for name in possible(asked.field) if name in self.names]
+        return ValueRow.name_id.in_(ids), _value(asked)
 
 
 def _value(asked: Comparison) -> Condition:
