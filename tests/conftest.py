@@ -118,6 +118,7 @@ class RunningPlatform:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.env = users_environment() | {
+            "SUBMARINE_SYSTEM_METRICS_SECONDS": "0",  # what scripts log is compared with what is stored
             "SUBMARINE_HOME": str(root),
             "SUBMARINE_PORT": str(port),
             "SUBMARINE_ALLOW_CLUSTER_NETWORKS": "127.0.0.0/8",  # where the clusters are that tests register

@@ -22,7 +22,7 @@ from submarine_ray.workbench.problems import parsed
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
 
-LOG_LINES = 500
+LOG_LINES = 2000
 MAX_LOGS = 20
 _REPLICAS = (
     Column("replicaId", "Replica", "mono"),
@@ -174,7 +174,7 @@ class _Endpoint:
         if found is None:
             return
         with dialogs.dialog(f"Last {LOG_LINES} lines of {replica_id}", broad=True) as dialog:
-            parts.block(found.value or "The log is empty.", f"Log of {replica_id}")
+            parts.element("log-view", text=found.value or "", name=replica_id)
             with parts.row():
                 parts.row("grow")
                 parts.button("Close", lambda: dialog.submit(None), kind="main")

@@ -15,7 +15,7 @@ from submarine_ray.workbench.services import Services
 async def draw(services: Services, runs: metrics.Runs) -> Callable[[], Awaitable[None]]:
     """Draw both; answers what brings them up to date. The charts of the system are drawn once the group is open."""
     refresh_own = await metrics.draw(services, runs)
-    group = ui.expansion("System metrics", icon="memory").classes("card wide").props("dense")
+    group = ui.expansion("System metrics", icon="memory").classes("card system-metrics")
     group.set_visibility(False)
     refreshes: list[Callable[[], Awaitable[None]]] = []
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from submarine_ray.spec.system_metrics import SECONDS_VARIABLE
 from tests.conftest import RunningPlatform, wait_until
 
 pytestmark = pytest.mark.ray
@@ -75,3 +76,22 @@ def test_nothing_is_lost_or_altered(platform: RunningPlatform, tmp_path: Path) -
     assert r"refused: parameter 'file': the value 'caf\udce9.csv' is no Unicode text" in said
     assert "[submarine] not stored: parameter 'attempt' = 'second'" in said
     assert "mlflow.set_experiment('own'): this script's runs belong to the experiment" in said
+
+
+@pytest.mark.long
+def test_the_machines_of_all_replicas_are_logged_beside_the_losses(platform: RunningPlatform) -> None:
+    waits = "python -c \"import time; print('begun', flush=True); time.sleep(6)\""
+    spec = {
+        "meta": {"name": "machines", "framework": "Python", "cmd": waits, "envVars": {SECONDS_VARIABLE: "1"}},
+        "spec": {"Worker": {"replicas": 2, "resources": "cpu=0.5"}},
+    }
+    id = str(platform.client.create_experiment(spec)["experimentId"])
+    assert platform.ended(id)["status"] == "Succeeded", platform.lines(id)
+    found = platform.client.metrics(id)
+    for replica in ("worker-0", "worker-1"):
+        keys = {one["key"] for one in found if one["replica"] == replica}
+        assert {"system/cpu_utilization_percentage", "system/process_memory_usage_megabytes"} <= keys
+    assert len(platform.client.metrics(id, "system/system_memory_usage_percentage")) >= 2
+    lines = platform.client.service.call("GET", f"/api/v1/experiment/logs/{id}/lines")["lines"]
+    times = [one["time"] for one in lines if one["line"] == "begun"]
+    assert len(times) == 2 and all(times), "the stored log knows when"

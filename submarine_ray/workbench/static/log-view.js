@@ -186,7 +186,9 @@ class LogView extends HTMLElement {
   }
   status() {
     const { total, isLive, isOrdered } = this.source, lines = `${total.toLocaleString("en")} ${total === 1 ? "line" : "lines"}`;
-    this.say(this.lineCount || !isLive ? lines + (isLive ? " · live" : "") + (isOrdered ? "" : " · by replica: no times were kept") : "Waiting for the first line…");
+    const isEmpty = !this.lineCount && !isLive;
+    this.classList.toggle("is-empty", isEmpty);
+    this.say(isEmpty ? "The log is empty." : this.lineCount ? lines + (isLive ? " · live" : "") + (isOrdered ? "" : " · by replica: no times were kept") : "Waiting for the first line…");
     this.resume.hidden = !isLive || this.isFollowing;
     if (!this.resume.hidden) this.resume.textContent = this.missed ? `Follow · ${this.missed.toLocaleString("en")} new` : "Follow";
   }
