@@ -18,6 +18,7 @@ from submarine_ray.notices import repository
 from submarine_ray.notices.tables import NoticeRow
 from submarine_ray.platform import Platform
 from submarine_ray.spec.notices import NoticeKind, NoticeSettings
+from submarine_ray.spec.saved import Audience
 from tests.conftest import spec
 
 URL = "/api/v1/notice"
@@ -129,6 +130,24 @@ def test_what_is_shared_is_told_to_others(platform: Platform) -> None:
     with user(other):
         (one,) = platform.notices.list()[0]
         assert one.kind == "shared" and one.path == "/experiments?view=7" and "best" in one.message
+
+
+def test_saving_tells_others_of_what_is_shared_and_takes_it_back(platform: Platform) -> None:
+    mine, other = uuid.uuid4().hex, uuid.uuid4().hex
+    with user(other):
+        happen(platform, f"experiment-{other}", Event("Accepted", "", None, "Accepted"))
+    with user(mine):
+        own = platform.saved.create("experiment-view", "lowest loss", {})
+        platform.saved.change(own.id, name="lowest")
+        platform.saved.change(own.id, audience=Audience.TEAM)
+        platform.saved.change(own.id, audience=Audience.TEAM)  # it is shared already
+    with user(other):
+        (one,) = platform.notices.list()[0]
+        assert "'lowest'" in one.message and one.path == f"/experiments?view={own.id}"
+    with user(mine):
+        platform.saved.delete(own.id)
+    with user(other):
+        assert platform.notices.list()[0] == []
 
 
 def test_kinds_are_chosen(api: httpx.Client, platform: Platform) -> None:

@@ -1,0 +1,54 @@
+"""Notices of experiments on the engine: two control services write none twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from submarine_ray.access.acting import act_for
+from submarine_ray.access.principals import Principal, PrincipalKind
+from submarine_ray.clusters.drivers.base import JobState
+from submarine_ray.core import events
+from submarine_ray.notices.hearing import NOTICES
+from submarine_ray.notices.tables import NoticeRow
+from tests.reconcile import experiments
+from tests.reconcile.experiments import World
+from tests.reconcile.fakes import LEASE_MS
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    events.hear_with(NOTICES)
+    with experiments.world(tmp_path, monkeypatch) as made:
+        yield made
+
+
+def told(world: World) -> list[tuple[str, str, str]]:
+    with world.database.session() as session:
+        return [(row.user, row.subject, row.outcome) for row in session.scalars(select(NoticeRow))]
+
+
+def test_two_services_that_see_one_end_tell_of_it_once(world: World) -> None:
+    act_for(Principal(PrincipalKind.ADMINISTRATOR, "token"))
+    try:
+        id = world.submit()
+    finally:
+        act_for(None)
+    one, other = world.service("one"), world.service("other")
+    one.work(2_000)
+    assert told(world) == []
+    world.played["one"].end(id, JobState.FAILED)
+    world.now_ms += 60_000
+    one.engine.tick()
+    slow = [*one.workers.work]  # it has claimed the row, and hangs before its look
+    assert slow
+    one.workers.work.clear()
+    other.work(2 * LEASE_MS)
+    for look in slow:  # it goes on, and sees the same end
+        look()
+    one.work(2 * LEASE_MS)
+    assert world.row(id).status == "Failed"
+    assert told(world) == [("administrator", id, "Failed")]
