@@ -55,10 +55,13 @@ def of_trial(found: Sequence[Run], trial_id: str) -> list[Run]:
 
 def _trial(number: int, run: Run) -> Trial:
     tags, info = run.data.tags, run.info
+    status = tags.get(STATE_TAG, TrialState.RUNNING)
+    # One that goes on after its sweep had been stopped still has the time of that.
+    ended = None if status == TrialState.RUNNING else info.end_time
     return Trial(
         trial_id=tags.get(TRIAL_TAG, info.run_id),
         number=number,
-        status=tags.get(STATE_TAG, TrialState.RUNNING),
+        status=status,
         message=tags.get(MESSAGE_TAG) or None,
         params=_params(tags.get(PARAMS_TAG, "{}")),
         metrics={key: stored(value) for key, value in sorted(run.data.metrics.items()) if not is_system(key)},
@@ -66,8 +69,8 @@ def _trial(number: int, run: Run) -> Trial:
         model_version=tags.get(REGISTERED_TAG),
         run_id=info.run_id,
         started_time=_time(info.start_time),
-        finished_time=_time(info.end_time),
-        seconds=round((info.end_time - info.start_time) / 1000, 3) if info.end_time else None,
+        finished_time=_time(ended),
+        seconds=round((ended - info.start_time) / 1000, 3) if ended else None,
     )
 
 

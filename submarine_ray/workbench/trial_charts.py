@@ -19,6 +19,7 @@ from submarine_ray.workbench.line_chart import LineChart, Look, Series
 from submarine_ray.workbench.metric_charts import MetricCharts
 
 AXIS_WIDTH = 96
+LABEL_WIDTH, BARS = 130, 15
 CURVES = 25
 _GREY = "#8a94a3"
 Options = charts.Options
@@ -70,10 +71,10 @@ class TrialCharts:
 
     def draw(self) -> None:
         """Draw empty charts."""
+        with parts.card():
+            parts.heading(f"{self._metric} of the best trials").classes("anywhere")
+            self._curves.add(self._metric)
         with ui.element("div").classes("tiles wide"):
-            with parts.card():
-                parts.heading(f"{self._metric} of the best trials").classes("anywhere")
-                self._curves.add(self._metric)
             with parts.card("Best value so far"):
                 self._history = LineChart("The best value after each trial")
             with parts.card("Parameter importance"):
@@ -82,7 +83,7 @@ class TrialCharts:
                 self._importance.set_visibility(False)
         with parts.card():
             with parts.row():
-                parts.heading("Parallel coordinates").classes("grow")
+                parts.heading("Parallel coordinates").style("flex: 1 0 auto")
                 self._axes = ui.select([], label="Log axes", multiple=True, on_change=self._choose)
                 self._axes.props("dense outlined options-dense").style("min-width: 170px; max-width: 100%")
             parts.text("Each line is a trial. Click one to open it; drag along an axis to filter.", "p", "quiet small")
@@ -177,10 +178,12 @@ def _said(trial: Trial, metric: str) -> str:
 
 
 def _bars(weights: Weights) -> Options:
-    """Two bars a parameter."""
-    names = list(weights.importance)
+    """Two bars for each of the parameters that matter most."""
+    names = list(weights.importance)[:BARS]
+    label = {"color": _GREY, "width": LABEL_WIDTH, "overflow": "truncate"}
     return {
-        **charts.bars(weights.importance, horizontal=True),
+        **charts.bars({name: weights.importance[name] for name in names}, horizontal=True),
+        "yAxis": charts.axis("category", data=names, inverse=True, axisLabel=label),
         "grid": {"left": 8, "right": 24, "top": 10, "bottom": 34, "containLabel": True},
         "legend": {"show": True, "bottom": 0, "textStyle": {"color": _GREY}},
         "xAxis": charts.axis("value"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from submarine_ray.spec.tags import IS_TRIAL_TAG, PARAMS_TAG, TRIAL_TAG
+from submarine_ray.spec.tags import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, TRIAL_TAG
 from submarine_ray.tracking.trials import documents
 
 
@@ -22,3 +22,9 @@ def test_an_odd_trial_hides_no_other(params: str) -> None:
     found = documents([good, run("odd", 2**62, **{PARAMS_TAG: params})])
     assert [(one.trial_id, one.params) for one in found] == [("t1", {"lr": 1}), ("odd", {})]
     assert found[0].started_time and found[1].started_time is None
+
+
+def test_one_that_runs_again_has_no_end() -> None:
+    running, ended = documents([run("a", **{STATE_TAG: "Running"}), run("b", 2, **{STATE_TAG: "Stopped"})])
+    assert (running.finished_time, running.seconds) == (None, None)
+    assert ended.finished_time and ended.seconds == 0.001
