@@ -8,11 +8,13 @@ is kept (experiments/logs.py).
 from __future__ import annotations
 
 import os
+import re
 import select
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from submarine_ray.runner.rows import MOST, UP, Rows
 from submarine_ray.spec import stamps
 from submarine_ray.spec.launch import UNFINISHED
 
@@ -28,9 +30,34 @@ class Lines:
     def __init__(self) -> None:
         self._rest = b""
         self._shown = b""
+        self._rows: Rows | None = None
 
     def feed(self, chunk: bytes) -> list[str]:
         """The lines that `chunk` finishes."""
+        if self._rows is not None:
+            return self._draw(self._rows, chunk)
+        data = self._rest + chunk
+        if b"\x1b" in data and (up := UP.search(data)):
+            return self._begin_rows(data, up)
+        return self._cut(chunk)
+
+    def _begin_rows(self, data: bytes, up: re.Match[bytes]) -> list[str]:
+        """The program goes back to a line that it has finished: to draw on it from now on."""
+        self._rest = b""
+        found = self._cut(data[: up.start()])
+        row, self._rest = self._rest, b""
+        self._rows = Rows(row, min(MOST, int(up[1] or 1)))
+        return found + self._draw(self._rows, data[up.end() :])
+
+    def _draw(self, rows: Rows, chunk: bytes) -> list[str]:
+        ended = rows.feed(chunk)
+        if ended is None:
+            return []
+        self._rows = None
+        drawn, rest = ended
+        return [*map(_text, drawn), *self.feed(rest)]
+
+    def _cut(self, chunk: bytes) -> list[str]:
         *whole, rest = (self._rest + chunk).split(b"\n")
         if len(rest) > _CHUNK:  # the states before the present one would only take up memory
             rest = _present(rest)
@@ -44,7 +71,7 @@ class Lines:
 
     def unfinished(self) -> str | None:
         """The line that is being written, as it is now; None if it is as it was at the last call, or empty."""
-        present = _present(self._rest)
+        present = b" | ".join(self._rows.rows()) if self._rows else _present(self._rest)
         if not present or present == self._shown:
             return None
         self._shown = present
@@ -54,7 +81,9 @@ class Lines:
     def end(self) -> list[str]:
         """What no newline finished."""
         rest, self._rest = self._rest, b""
-        return [_text(_present(rest))] if rest else []
+        rows = self._rows.rows() if self._rows else []
+        self._rows = None
+        return [_text(row) for row in (*rows, *([_present(rest)] if rest else []))]
 
 
 class Pump:

@@ -343,6 +343,30 @@ def test_lines_are_cut_whatever_the_pieces() -> None:
     assert [len(line) for line in lines.feed(b"-" * 1_100_000)] == [1_110_000]
 
 
+def test_bars_below_each_other_are_drawn_in_place() -> None:
+    """As tqdm draws a loop within a loop, in pieces of any size."""
+    outer = lambda n: f"\router {n}/2".encode()  # noqa: E731
+    drawn = b"begin\n" + outer(0)
+    for epoch in (1, 2):
+        for step in range(30):
+            drawn += f"\n\rinner {step}\x1b[A".encode()
+        drawn += b"\n\r        \r\x1b[A" + outer(epoch)
+    for size in (1, 7, 10_000):
+        lines, found, shown = Lines(), [], []
+        for begin in range(0, len(drawn), size):
+            found += lines.feed(drawn[begin : begin + size])
+            shown.append(lines.unfinished())
+        assert found == ["begin", "outer 0/2"], "where it was when the inner loop began"
+        assert shown[-1] in ("outer 2/2\r", None)
+        if size == 7:
+            assert "outer 1/2 | inner 12\r" in shown
+        assert lines.feed(b"\ndone\n") == ["outer 2/2", "done"]
+        assert lines.feed(b"more\n") == ["more"]
+    lines = Lines()
+    assert lines.feed(b"a\n\rb\x1b[999A\rc") == ["a"]
+    assert lines.end() == ["c", "b"]
+
+
 def test_a_row_of_dots_is_not_written_again_and_again() -> None:
     lines = Lines()
     lines.feed(b"." * 100_000)
