@@ -55,12 +55,14 @@ class SearchService:
     def opened_by(self, user: str, limit: int = RECENT) -> Opened:
         """The same of a user who is named: for pages, whose answers are shared (workbench/query_cache.py)."""
         with self._database.session() as session:
-            marked, recent = repository.starred(session, user), repository.recent(session, user, limit)
+            marked = repository.starred(session, user)
+            # Some of them may be gone by now.
+            recent = repository.recent(session, user, 3 * limit)
         items = self._items([*marked, *recent])
         shown = set(marked)
         return Opened(
             starred=[_found(items[one], shown) for one in marked if one in items],
-            recent=[_found(items[one], shown) for one in recent if one in items],
+            recent=[_found(items[one], shown) for one in recent if one in items][:limit],
         )
 
     def names(self, keys: Collection[tuple[ObjectKind, str]]) -> dict[tuple[ObjectKind, str], str]:

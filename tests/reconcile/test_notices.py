@@ -40,15 +40,17 @@ def test_two_services_that_see_one_end_tell_of_it_once(world: World) -> None:
     one, other = world.service("one"), world.service("other")
     one.work(2_000)
     assert told(world) == []
-    world.played["one"].end(id, JobState.FAILED)
-    world.now_ms += 60_000
-    one.engine.tick()
-    slow = [*one.workers.work]  # it has claimed the row, and hangs before its look
-    assert slow
-    one.workers.work.clear()
-    other.work(2 * LEASE_MS)
-    for look in slow:  # it goes on, and sees the same end
-        look()
-    one.work(2 * LEASE_MS)
+    there = world.played["one"]
+    there.end(id, JobState.FAILED)
+
+    def hang() -> None:
+        there.looking = lambda: None
+        world.now_ms += 2 * LEASE_MS  # its lease ends while it looks
+        other.work()
+        assert world.row(id).status == "Failed"
+
+    there.looking = hang
+    world.now_ms += LEASE_MS
+    one.work(LEASE_MS)  # it goes on, and has seen the same end
     assert world.row(id).status == "Failed"
     assert told(world) == [("administrator", id, "Failed")]
