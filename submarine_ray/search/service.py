@@ -13,6 +13,7 @@ from submarine_ray.core.errors import AlreadyExists, Conflict, InvalidSpec, NotF
 from submarine_ray.search import repository
 from submarine_ray.search.repository import Thing
 from submarine_ray.search.sources import Item, Source
+from submarine_ray.search.tables import KEY_LENGTH
 from submarine_ray.spec import matching
 from submarine_ray.spec.answers.search import Found, Opened
 from submarine_ray.spec.places import STARRED, ObjectKind, path
@@ -72,6 +73,8 @@ class SearchService:
 
     def note_opened(self, kind: ObjectKind, key: str) -> bool:
         """The user has opened a page. Whether its thing is a favourite."""
+        if len(key) > KEY_LENGTH:
+            return False
         try:
             with self._database.session(write=True) as session:
                 return repository.opened(session, acting_user(), Thing(kind, key), now_ms())
@@ -85,6 +88,8 @@ class SearchService:
         """
         if kind not in STARRED:
             raise InvalidSpec(f"{kind} has no favourites; these kinds have: {', '.join(STARRED)}", "kind")
+        if len(key) > KEY_LENGTH:
+            raise InvalidSpec(f"a favourite's key has at most {KEY_LENGTH} characters", "key")
         thing, user = Thing(kind, key), acting_user()
         if wanted and thing not in self._items([thing]):
             raise NotFound(f"There is no {kind} {key[:80]!r}.")

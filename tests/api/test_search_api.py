@@ -97,6 +97,7 @@ def test_wrong_requests_are_refused(api: httpx.Client) -> None:
     assert api.get(URL, params={"text": "a", "kind": "nope"}).status_code == 400
     assert api.put("/api/v1/favourite/cluster/local").status_code == 400
     assert api.put("/api/v1/favourite/experiment/nope").status_code == 404
+    assert api.put(f"/api/v1/favourite/model/{'m' * 161}").status_code == 400
 
 
 def test_favourites_come_first_and_are_marked(api: httpx.Client, mark: str) -> None:
