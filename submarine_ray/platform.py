@@ -165,6 +165,7 @@ class Platform:
             self.environments,
             self.notebooks,
             self.clusters,
+            self.saved,
         )
         self.search = SearchService(self.database, {**kept, ObjectKind.HELP: Help()})
         self.notices = NoticeService(self.database, self.search.names)

@@ -30,7 +30,7 @@ class SearchClient:
             text: words or parts of words, in any order; an experiment is also found by its tags, and by the beginning
                 of its id.
             kinds: the kinds to search: `experiment`, `model`, `model-version`, `endpoint`, `template`, `environment`,
-                `notebook`, `cluster`, `help`; default all.
+                `notebook`, `cluster`, `report`, `workspace` (of charts), `experiment-view`, `help`; default all.
             limit: results of each kind, at most 50.
 
         Raises:

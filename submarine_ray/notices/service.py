@@ -21,7 +21,6 @@ LIMIT, MOST = 30, 200
 Key = tuple[ObjectKind, str]
 Names = Callable[[Collection[Key]], Mapping[Key, str]]
 _TRAFFIC = "traffic:"
-_SAVED_PAGES = {"experiment-view": "/experiments?view=", "workspace": "/charts?workspace=", "report": "/reports/"}
 
 
 class NoticeService:
@@ -82,21 +81,19 @@ def _key(subject: str) -> Key | None:
         is_endpoint = version.isdigit() and not name.startswith(_TRAFFIC)
         return (ObjectKind.ENDPOINT, version_key(model, int(version))) if is_endpoint else None
     if subject.startswith(SAVED):
-        return None
+        kind, _, id = subject.removeprefix(SAVED).partition(":")
+        return (ObjectKind(kind), id) if kind in set(ObjectKind) else None
     return (ObjectKind.NOTEBOOK if subject.startswith("notebook-") else ObjectKind.EXPERIMENT), subject
 
 
 def _notice(row: NoticeRow, name: str | None) -> Notice:
     key = _key(row.subject)
-    own = row.subject.partition(":")[2]
     if key is not None:
         name, place = name or key[1], path(*key)
-    elif row.subject.startswith(SAVED):
-        kind, _, id = own.partition(":")
-        page = _SAVED_PAGES.get(kind)
-        name, place = "Shared with the team", f"{page}{quote(id, safe='')}" if page else "/"
+    elif row.subject.startswith(SAVED):  # of a kind that has no page
+        name, place = "Shared with the team", "/"
     else:
-        model = own.removeprefix(_TRAFFIC)
+        model = row.subject.removeprefix(f"endpoint:{_TRAFFIC}")
         name, place = f"{model}: shared URL", f"/endpoints/{quote(model, safe='')}"
     return Notice(
         id=row.id,

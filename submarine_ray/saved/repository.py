@@ -36,6 +36,12 @@ def list_all(session: Session, kind: str, reader: str) -> list[SavedRow]:
     return list(session.scalars(query.order_by(SavedRow.name, SavedRow.id)))
 
 
+def names(session: Session, kind: str, reader: str) -> list[tuple[str, str]]:
+    """The ids and names of those of a kind, by name."""
+    query = select(SavedRow.id, SavedRow.name).where(SavedRow.kind == kind, _readable(reader))
+    return [(id, name) for id, name in session.execute(query.order_by(SavedRow.name, SavedRow.id))]
+
+
 def count(session: Session, kind: str, owner: str) -> int:
     query = select(func.count()).select_from(SavedRow).where(SavedRow.kind == kind, SavedRow.owner == owner)
     return session.scalar(query) or 0

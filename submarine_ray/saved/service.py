@@ -40,6 +40,12 @@ class SavedService:
         with self._database.session() as session:
             return [_answer(row, reader) for row in repository.list_all(session, kind, reader)]
 
+    def names(self, kind: str) -> Sequence[tuple[str, str]]:
+        """The ids and names of the documents of a kind that the user may see, by name. Raises NotFound."""
+        _model(kind)
+        with self._database.session() as session:
+            return repository.names(session, kind, acting_user())
+
     def get(self, id: str, kind: str | None = None) -> Saved:
         """A document, of this kind where one is named. Raises NotFound."""
         reader = acting_user()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from submarine_ray.clusters.service import ClusterService
@@ -11,6 +12,7 @@ from submarine_ray.environments.service import EnvironmentService
 from submarine_ray.experiments.service import ExperimentService
 from submarine_ray.models.service import ModelService
 from submarine_ray.notebooks.service import NotebookService
+from submarine_ray.saved.service import SavedService
 from submarine_ray.serving.service import ServingService
 from submarine_ray.spec import matching
 from submarine_ray.spec.answers.experiments import ExperimentSummary
@@ -107,6 +109,7 @@ def sources(
     environments: EnvironmentService,
     notebooks: NotebookService,
     clusters: ClusterService,
+    saved: SavedService,
 ) -> Mapping[ObjectKind, Source]:
     """The sources of what features keep."""
     kind = ObjectKind
@@ -126,7 +129,12 @@ def sources(
             lambda: (Item(kind.NOTEBOOK, id, name, None, status.capitalize()) for id, name, status in notebooks.names())
         ),
         kind.CLUSTER: Listed(lambda: (Item(kind.CLUSTER, name, name) for name in clusters.names())),
+        **{kind: Listed(partial(_saved, saved, kind)) for kind in (kind.REPORT, kind.WORKSPACE, kind.VIEW)},
     }
+
+
+def _saved(saved: SavedService, kind: ObjectKind) -> list[Item]:
+    return [Item(kind, id, name) for id, name in saved.names(kind)]
 
 
 def matches(name: str, text: str) -> bool:

@@ -17,6 +17,9 @@ class ObjectKind(StrEnum):
     ENVIRONMENT = "environment"
     NOTEBOOK = "notebook"
     CLUSTER = "cluster"
+    REPORT = "report"
+    WORKSPACE = "workspace"
+    VIEW = "experiment-view"
     HELP = "help"
 
 
@@ -37,6 +40,12 @@ _BELOW = {
     ObjectKind.TEMPLATE: "/templates",
     ObjectKind.CLUSTER: "/clusters",
 }
+_SAVED = {
+    ObjectKind.REPORT: "/reports/",
+    ObjectKind.WORKSPACE: "/charts?workspace=",
+    ObjectKind.VIEW: "/experiments?view=",
+}
+"""Saved documents have the names of their kinds (saved/kinds.py)."""
 _LISTS = {ObjectKind.ENVIRONMENT: "/environments", ObjectKind.NOTEBOOK: "/notebooks"}
 
 
@@ -46,13 +55,16 @@ def version_key(model_name: str, version: int) -> str:
 
 
 def path(kind: ObjectKind, key: str) -> str:
-    """The page of a thing, or the list that it is in. `key` is an experiment's or a notebook's id, `model/version` of a
+    """The page of a thing, or the list that it is in. `key` is the id of an experiment, a notebook or a
+    saved document, `model/version` of a
     version and of an endpoint, the address of a page of the documentation, and the name of everything else.
     """
     if kind is ObjectKind.HELP:
         return f"/help/{key}"
     if kind in _LISTS:
         return _LISTS[kind]
+    if kind in _SAVED:
+        return f"{_SAVED[kind]}{quote(key, safe='')}"
     if kind in (ObjectKind.MODEL_VERSION, ObjectKind.ENDPOINT):
         name, _, version = key.rpartition("/")
         return f"{_BELOW[kind]}/{quote(name, safe='')}/{version}"

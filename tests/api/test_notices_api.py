@@ -143,7 +143,7 @@ def test_saving_tells_others_of_what_is_shared_and_takes_it_back(platform: Platf
         platform.saved.change(own.id, audience=Audience.TEAM)  # it is shared already
     with user(other):
         (one,) = platform.notices.list()[0]
-        assert "'lowest'" in one.message and one.path == f"/experiments?view={own.id}"
+        assert one.name == "lowest" and "'lowest'" in one.message and one.path == f"/experiments?view={own.id}"
     with user(mine):
         platform.saved.delete(own.id)
     with user(other):

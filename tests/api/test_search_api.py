@@ -76,9 +76,11 @@ def test_each_kind_is_searched(api: httpx.Client, mark: str) -> None:
     api.post("/api/v1/environment", json={"name": f"env-{mark}"})
     model = f"model-{mark}"
     assert api.post("/api/v1/registered-model", json={"name": model}).status_code == 200
+    api.post("/api/v1/saved/experiment-view", json={"name": f"view {mark}", "document": {}})
+    assert [one["name"] for one in found(api, mark, kind="experiment-view")] == [f"view {mark}"]
     kinds = {one["kind"]: one["path"] for one in found(api, mark)}
     assert kinds == {
-        "experiment": kinds["experiment"], "environment": "/environments", "model": f"/models/{model}",
+        "experiment": kinds["experiment"], "experiment-view": kinds["experiment-view"], "environment": "/environments", "model": f"/models/{model}",
     }  # fmt: skip
     assert [one["kind"] for one in found(api, mark, kind="model")] == ["model"]
     assert "local" in names(api, "local", kind="cluster")

@@ -10,7 +10,8 @@ class Found(Answer):
     """Something that a search has found, a favourite, or something that was opened."""
 
     kind: ObjectKind
-    """experiment, model, model-version, endpoint, template, environment, notebook, cluster or help."""
+    """experiment, model, model-version, endpoint, template, environment, notebook, cluster, report,
+    workspace, experiment-view or help."""
     key: str
     """An experiment's or a notebook's id; `model/version` of a version and of an endpoint; the address of a page of the
     documentation, below /help/; the name of everything else."""

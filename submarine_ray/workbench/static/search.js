@@ -5,7 +5,8 @@ const PAUSE_MS = 150;
 const SHOWN_KINDS = {
   experiment: ["Experiments", "science"], model: ["Models", "category"], "model-version": ["Model versions", "category"],
   endpoint: ["Endpoints", "bolt"], template: ["Templates", "auto_awesome_mosaic"], environment: ["Environments", "inventory_2"],
-  notebook: ["Notebooks", "edit_note"], cluster: ["Clusters", "dns"], help: ["Documentation", "menu_book"],
+  notebook: ["Notebooks", "edit_note"], cluster: ["Clusters", "dns"],
+  report: ["Reports", "description"], workspace: ["Charts", "insights"], "experiment-view": ["Views", "bookmark"], help: ["Documentation", "menu_book"],
 };
 const STATES = {
   good: ["Succeeded", "Healthy"], run: ["Running", "Updating"], bad: ["Failed", "Unhealthy"],
