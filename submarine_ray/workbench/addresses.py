@@ -16,6 +16,11 @@ def experiment(experiment_id: str, **parts: str | int | None) -> str:
     return f"/experiments/{quote(experiment_id, safe='')}" + (f"?{urlencode(said)}" if said else "")
 
 
+def media(experiment_id: str, name: str) -> str:
+    """The content of an image, a table or the like that an experiment logged."""
+    return f"/api/v1/experiment/{quote(experiment_id, safe='')}/media/{quote(name, safe='')}"
+
+
 def trial(experiment_id: str, trial_id: str, attempt: int | None = None) -> str:
     """The page of a sweep's trial."""
     which = f"?attempt={attempt}" if attempt else ""

@@ -21,6 +21,7 @@ from submarine_ray.workbench import (
     addresses,
     artifacts,
     dialogs,
+    media,
     opened,
     parts,
     ran_with,
@@ -81,6 +82,8 @@ class _Experiment:
             self._chosen = attempt
         specs = (self._found.spec, *(one.spec for one in self._attempts))
         names = [*TABS[:2], *(["trials"] if any(spec.tune for spec in specs) else []), *TABS[2:]]
+        if await self._has_media():
+            names.insert(-2, "media")
         with parts.row():
             parts.link("Experiments", "/experiments", classes="quiet")
             parts.text("/", classes="quiet")
@@ -100,6 +103,7 @@ class _Experiment:
         ) as tabs:
             for name in names:
                 ui.tab(name, label=name.capitalize())
+        self._tabs, self._names = tabs, names
         self._tab = tab if tab in names else "overview"
         tabs.set_value(self._tab)
         self._content = ui.element("div").classes("stack")
@@ -154,6 +158,8 @@ class _Experiment:
                 self._refresh = await system_metrics.draw(self._services, runs)
             elif tab == "trials":
                 self._refresh = await trials.draw(self._services, self.id, self._chosen)
+            elif tab == "media":
+                self._refresh = await media.draw(self._services, self.id, self._media_runs)
             elif tab == "artifacts":
                 await artifacts.draw(self._services, self.id, self._path, self._chosen)
             elif tab == "logs":
@@ -173,8 +179,19 @@ class _Experiment:
             await self._watch_runs()
         elif self._found.spec.tune:
             await self._watch_runs()  # trials begin and end
+        if "media" not in self._names and await self._has_media():
+            self._names.insert(-2, "media")
+            with self._tabs:
+                ui.tab("media", label="Media").move(self._tabs, len(self._names) - 3)
         if self._refresh is not None:
             await self._refresh()
+
+    def _media_runs(self) -> dict[str, str]:
+        return self._services.experiments.results.media_runs(self.id, self._chosen)
+
+    async def _has_media(self) -> bool:
+        """Whether there are images, tables or the like: else there is no tab for them."""
+        return self._found.run_id is not None and await media.any_of(self._services, self._media_runs)
 
     async def _watch_runs(self) -> None:
         """Hear of new metrics too, while there can be any."""

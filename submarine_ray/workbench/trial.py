@@ -15,7 +15,7 @@ from submarine_ray.spec.answers.experiments import Experiment, SweepAttributes, 
 from submarine_ray.spec.answers.models import ModelVersion
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.trials import TrialState
-from submarine_ray.workbench import addresses, parts, system_metrics, trials
+from submarine_ray.workbench import addresses, media, parts, system_metrics, trials
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.register import register
@@ -88,6 +88,8 @@ class _Trial:
         runs = partial(self._services.experiments.results.trial_runs, *self._of)
         with charts:
             refresh_charts = await system_metrics.draw(self._services, runs)
+        with ui.element("div").classes("stack"):
+            refresh_media = await media.draw(self._services, id, runs, "Media")
         with parts.card("Log"):
             address = f"/api/v1/experiment/logs/{quote(id)}"
             number = str(attempt) if attempt else None
@@ -96,6 +98,7 @@ class _Trial:
         async def refreshed() -> None:
             await refresh()
             await refresh_charts()
+            await refresh_media()
             subscription.runs = tuple(await run_query(runs)) if self._is_running else ()
 
         subscription = self._page.live(refreshed, id)
