@@ -15,6 +15,7 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.numbers import from_json
 
 _BASE = "/api/v1/experiment"
+_MEDIA_PAGE = 1000
 _TABLE_ROWS = 1000  # of one request
 _NO_REPLICAS = ("submarine", "ray")
 SHORTEST_QUESTION, LONGEST_QUESTION = 0.1, 20.0  # seconds; well below the HTTP client's timeout
@@ -229,11 +230,39 @@ class ExperimentClient:
         """Store an artifact of the current attempt or another as the file `target`; its path. Nothing is left there if
         the download fails.
         """
-        target = Path(target)
+        return self._download(f"{_BASE}/{id}/artifact", {"path": path, **_given(attempt=attempt)}, Path(target))
+
+    def media(
+        self,
+        id: str,
+        kind: str | None = None,
+        key: str | None = None,
+        step: int | None = None,
+        attempt: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the images, figures, tables, texts, histograms and sounds of the current attempt or another, by kind,
+        key, step and replica: `name, kind, key, step, replica, caption` and more of each.
+        """
+        asked = _given(kind=kind, key=key, step=step, attempt=attempt)
+        found: list[dict[str, Any]] = []
+        while True:
+            params = {**asked, "page": len(found) // _MEDIA_PAGE + 1, "pageSize": _MEDIA_PAGE}
+            page = self.service.call("GET", f"{_BASE}/{id}/media", params=params)
+            found += page
+            if len(page) < _MEDIA_PAGE:
+                return found
+
+    def download_media(self, id: str, name: str, target: str | Path) -> Path:
+        """Store the content of an item that `media` lists as the file `target`; its path. Nothing is left there if the
+        download fails.
+        """
+        return self._download(f"{_BASE}/{id}/media/{name}", {}, Path(target))
+
+    def _download(self, address: str, params: dict[str, Any], target: Path) -> Path:
         partial = target.with_name(f".{target.name}.partial")
         try:
             with partial.open("wb") as file:
-                self.service.download(f"{_BASE}/{id}/artifact", {"path": path, **_given(attempt=attempt)}, file)
+                self.service.download(address, params, file)
             return partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)

@@ -42,6 +42,10 @@ class ExperimentHandle:
         """Return the last value of each metric, or one metric's history."""
         return self._client.metrics(self.id, key)
 
+    def media(self, kind: str | None = None, key: str | None = None, step: int | None = None) -> list[dict[str, Any]]:
+        """Return the images, figures, tables, texts, histograms and sounds that it logged."""
+        return self._client.media(self.id, kind, key, step)
+
     def stop(self) -> None:
         """Stop the experiment; it stays listed."""
         self._client.stop_experiment(self.id)

@@ -53,6 +53,7 @@ _TABLE = Table(
     Index("ix_submarine_media_key", "run_uuid", "kind", "key", "step"),
     Index("ix_submarine_media_name", "name"),
     mysql_charset="utf8mb4",
+    mariadb_charset="utf8mb4",
 )
 _ITEM = _TABLE.c
 _RUNS = table("runs", column("run_uuid", String), column("lifecycle_stage", String), column("artifact_uri", String))
