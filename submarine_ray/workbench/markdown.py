@@ -12,7 +12,7 @@ from submarine_ray.workbench.leaving import Edits
 from submarine_ray.workbench.markdown_html import html
 
 HINT = "Markdown: **bold**, `code`, # heading, - list, [text](link)"
-CHANGED_MEANWHILE = "Somebody else has changed this text. Copy yours, reload the page and edit it again."
+CHANGED_MEANWHILE = "Somebody else has changed this text meanwhile. Copy yours; Cancel shows theirs."
 _WRITE, _PREVIEW = "Write", "Preview"
 
 Read = Callable[[], str]
@@ -70,14 +70,14 @@ class InPlace:
         self._read = read
         self._source = source
         self._save = save
-        self._is_edited = False
+        self._is_edited = self._is_saving = False
         self._content = parts.card()
         self._draw()
 
     def show(self, source: str) -> None:
         """Show what is stored by now. An edit under way goes on."""
-        if source != self._source and not self._is_edited and not self._content.is_deleted:
-            self._source = source
+        is_other, self._source = source != self._source, source
+        if is_other and not self._is_edited and not self._content.is_deleted:
             self._draw()
 
     def _draw(self) -> None:
@@ -86,7 +86,7 @@ class InPlace:
         with self._content:
             with parts.row():
                 parts.heading(self._noun.capitalize()).classes("grow")
-                parts.icon_button(f"Edit {self._noun}", "edit", self._edit)
+                self._pencil = parts.icon_button(f"Edit {self._noun}", "edit", self._edit)
             show(self._source, f"No {self._noun} yet.")
 
     def _edit(self) -> None:
@@ -94,15 +94,22 @@ class InPlace:
         before, edits = self._source, Edits()
         edits.note(before)
 
-        def cancel() -> None:
+        def close() -> None:
             edits.note(before)
             self._draw()
+            ui.run_javascript(f"getHtmlElement({self._pencil.id})?.focus()")  # where the keyboard was
 
         async def store() -> None:
-            if await self._is_as(before) and await self._save(written) and not self._content.is_deleted:
-                edits.note(before)
+            if self._is_saving:  # a second press would find what the first has changed
+                return
+            self._is_saving = True
+            try:
+                is_saved = await self._is_as(before) and await self._save(written)
+            finally:
+                self._is_saving = False
+            if is_saved and not self._content.is_deleted:
                 self._source = written.value or ""
-                self._draw()
+                close()
 
         self._content.clear()
         with self._content:
@@ -113,11 +120,14 @@ class InPlace:
                 written.on(f"keydown.{keys}.enter", store)
             with parts.row():
                 parts.row("grow")
-                parts.button("Cancel", cancel)
+                parts.button("Cancel", close)
                 parts.button("Save", store, kind="main")
 
     async def _is_as(self, before: str) -> bool:
         now = await parts.attempt(self._read)
-        if now and now.value != before:
+        if now is None:
+            return False
+        self._source = now.value
+        if now.value != before:
             parts.tell_failure(CHANGED_MEANWHILE)
-        return bool(now and now.value == before)
+        return now.value == before
