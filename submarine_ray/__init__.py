@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from submarine_ray.client.notebooks import NotebookClient
     from submarine_ray.client.notices import NoticeClient
     from submarine_ray.client.remote_log import RemoteLog, remote_log
+    from submarine_ray.client.reports import create_report, panel
     from submarine_ray.client.run import ExperimentHandle, run
     from submarine_ray.client.saved import SavedClient
     from submarine_ray.client.search import SearchClient
@@ -61,6 +62,7 @@ __all__ = [
     "SubmarineClient",
     "SweepHandle",
     "TemplateClient",
+    "create_report",
     "get_tracking_uri",
     "log_audio",
     "log_confusion_matrix",
@@ -73,6 +75,7 @@ __all__ = [
     "log_roc_curve",
     "log_table",
     "log_text",
+    "panel",
     "remote_log",
     "run",
     "save_model",
@@ -95,6 +98,8 @@ _HOMES = {
     "NotebookClient": "notebooks",
     "SavedClient": "saved",
     "NoticeClient": "notices",
+    "create_report": "reports",
+    "panel": "reports",
     "SearchClient": "search",
     "ServeClient": "models",
     "TemplateClient": "templates",
