@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from submarine_ray.spec.panels import Workspace
+from submarine_ray.spec.panels import ArrangedCharts, Workspace
 from submarine_ray.spec.reports import Report
 from submarine_ray.spec.views import DefaultView, ExperimentView
 
@@ -14,10 +14,12 @@ VIEWS = "experiment-view"
 DEFAULT_VIEW = "experiment-view-default"
 WORKSPACES = "workspace"
 REPORTS = "report"
+METRIC_CHARTS = "metric-charts"
 
 KINDS: Mapping[str, type[BaseModel]] = {
     VIEWS: ExperimentView,
     DEFAULT_VIEW: DefaultView,
     WORKSPACES: Workspace,
     REPORTS: Report,
+    METRIC_CHARTS: ArrangedCharts,
 }

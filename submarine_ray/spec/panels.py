@@ -15,6 +15,8 @@ MOST_RUNS = 100
 MOST_PANELS = 60
 MOST_FIELDS = 12
 MOST_HIDDEN = 200
+MOST_KEPT = 200  # experiments whose charts a user has arranged
+MOST_KEPT_BYTES = 48_000
 GROUPS = ("owner", "status", "framework", "cluster", "name", "tag")
 AXES = ("step", "time", "relative")
 
@@ -171,6 +173,26 @@ class Workspace(Runs):
         if len({panel.id for panel in self.panels}) < len(self.panels):
             raise ValueError("panels: two panels have the same id")
         return self
+
+
+class ArrangedCharts(Document):
+    """Which charts of metrics a user shows on the pages of experiments, and in which order."""
+
+    charts: dict[str, list[Name]] = Field(default_factory=dict, max_length=MOST_KEPT)
+    """The metrics by the id of their experiment; the experiment that was changed last is the last one."""
+
+    def with_charts(self, experiment_id: str, metrics: list[str]) -> ArrangedCharts:
+        """The same with other charts of an experiment. Those that were changed longest ago go when there are too many,
+        or when the document would become larger than is kept.
+        """
+        found = {id: keys for id, keys in self.charts.items() if id != experiment_id} | {experiment_id: metrics}
+        while len(found) > 1 and (len(found) > MOST_KEPT or _size(found) > MOST_KEPT_BYTES):
+            del found[next(iter(found))]
+        return ArrangedCharts(charts=found)
+
+
+def _size(charts: dict[str, list[str]]) -> int:
+    return sum(len(id) + 8 + sum(len(key.encode()) + 4 for key in keys) for id, keys in charts.items())
 
 
 def title_of(panel: Panel) -> str:

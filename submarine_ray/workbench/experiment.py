@@ -20,6 +20,7 @@ from submarine_ray.spec.trials import TrialState
 from submarine_ray.workbench import (
     addresses,
     artifacts,
+    assets,
     dialogs,
     media,
     opened,
@@ -51,6 +52,7 @@ def add(bench: Bench) -> None:
         show: str = "",
         attempt: int | None = None,
     ) -> None:
+        assets.add_panels(bench.services.version)
         async with bench.page(request, experiment_id, "/experiments", has_charts=True) as page:
             found = await asyncio.to_thread(bench.services.experiments.get, experiment_id)
             ui.page_title(f"{found.name} · submarine-ray")

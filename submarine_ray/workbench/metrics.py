@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
-from nicegui.events import ValueChangeEventArguments
+from nicegui.events import GenericEventArguments, ValueChangeEventArguments
 
 from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.workbench import addresses, parts
 from submarine_ray.workbench.chart_settings import remember
+from submarine_ray.workbench.kept_charts import KeptCharts
 from submarine_ray.workbench.metric_charts import MetricCharts
+from submarine_ray.workbench.panels import board
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
 
@@ -37,16 +39,22 @@ class _Metrics:
         self._of_system = of_system
         self._pages = pages
         self._keys: list[str] = []
-        self._chosen = [key for key in ui.context.client.request.query_params.getlist(addresses.METRIC) if key]
+        request = ui.context.client.request
+        self._chosen = [key for key in request.query_params.getlist(addresses.METRIC) if key]
+        self._kept = KeptCharts(services.saved, "" if of_system else request.path_params.get("experiment_id", ""))
         self._tools = parts.row()
-        self._tiles = ui.element("div").classes("tiles wide")
+        self._tiles = ui.element("panel-board").classes("tiles wide").props("fixed")
+        self._tiles.on("moved", self._moved, js_handler="(event) => emit(event.detail)")
         self._nothing = ui.element("div")
         self._charts = MetricCharts(services.tracking)
+        self._cards: dict[str, ui.element] = {}
 
     async def refresh(self) -> None:
         runs = await run_query(self._of)
         latest = await run_query(self._services.tracking.latest, tuple(runs))
         keys = sorted({one.key for one in latest if is_system(one.key) == self._of_system})
+        if not self._keys and not self._chosen:
+            self._chosen = await self._kept.read()
         if keys != self._keys or not keys:
             self._keys = keys
             self._chosen = [key for key in self._chosen if key in keys] or keys[:FIRST]
@@ -63,25 +71,55 @@ class _Metrics:
                 parts.block('import submarine_ray as submarine\nsubmarine.log_metric("loss", 0.3, step)', "Example")
             return
         with self._tools:
-            ui.select(self._keys, label="Metrics", multiple=True, value=self._chosen, on_change=self._choose).props(
-                "dense outlined use-chips options-dense"
-            ).classes("grow")
+            self._picker = ui.select(
+                self._keys, label="Metrics", multiple=True, value=self._chosen, on_change=self._choose
+            )
+            self._picker.props("dense outlined use-chips options-dense").classes("grow")
             self._charts.draw_controls(self._keys)
 
     async def _choose(self, event: ValueChangeEventArguments[list[str]]) -> None:
-        self._chosen = list(event.value)
+        if list(event.value) != self._chosen:
+            await self._show(list(event.value))
+
+    async def _moved(self, event: GenericEventArguments) -> None:
+        told = event.args if isinstance(event.args, dict) else {}
+        key, to = told.get("id"), told.get("to")
+        if key in self._chosen and type(to) is int:
+            others = [one for one in self._chosen if one != key]
+            others.insert(min(max(0, to), len(others)), key)
+            await self._show(others)
+            if told.get("focus"):
+                board.focus_handle(key)
+
+    async def _show(self, chosen: list[str]) -> None:
+        """Show these charts in this order, and keep the choice."""
+        self._chosen = chosen
+        self._picker.set_value(chosen)
         if not self._of_system:  # the address has one choice, which is of the training's
             remember({addresses.METRIC: self._chosen})
+            await parts.attempt(self._kept.keep, self._chosen)
         await self.refresh()
 
     def _place(self) -> None:
         """Have a chart for each metric that is chosen."""
-        if self._charts.keys == self._chosen:
-            return
-        self._tiles.clear()
-        for key in self._charts.keys:
+        for key in [key for key in self._cards if key not in self._chosen]:
             self._charts.forget(key)
-        with self._tiles:
-            for key in self._chosen:
-                with parts.card(key):
-                    self._charts.add(key)
+            self._cards.pop(key).delete()
+        for place, key in enumerate(self._chosen):
+            if key not in self._cards:
+                with self._tiles:
+                    self._cards[key] = self._draw_card(key)
+            if self._tiles.default_slot.children.index(self._cards[key]) != place:
+                self._cards[key].move(target_index=place)
+
+    def _draw_card(self, key: str) -> ui.element:
+        with parts.element("section", data_panel=key).classes("card") as card:
+            with parts.row("panel-head tooled"):
+                board.draw_handle(f"Move {key}: arrow keys move")
+                parts.heading(key)._props["title"] = key
+                parts.icon_button(f"Hide {key}", "visibility_off", lambda: self._hide(key))
+            self._charts.add(key)
+        return card
+
+    async def _hide(self, key: str) -> None:
+        await self._show([one for one in self._chosen if one != key])

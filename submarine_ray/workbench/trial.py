@@ -15,7 +15,7 @@ from submarine_ray.spec.answers.experiments import Experiment, SweepAttributes, 
 from submarine_ray.spec.answers.models import ModelVersion
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.trials import TrialState
-from submarine_ray.workbench import addresses, media, parts, system_metrics, trials
+from submarine_ray.workbench import addresses, assets, media, parts, system_metrics, trials
 from submarine_ray.workbench.layout import Bench, Page
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.register import register
@@ -39,6 +39,7 @@ class _Found:
 def add(bench: Bench) -> None:
     @bench.route("/experiments/{experiment_id}/trials/{trial_id}")
     async def trial(request: Request, experiment_id: str, trial_id: str, attempt: int | None = None) -> None:
+        assets.add_panels(bench.services.version)
         async with bench.page(request, f"Trial {trial_id}", "/experiments", has_charts=True) as page:
             sweep = await asyncio.to_thread(bench.services.experiments.get, experiment_id)
             chosen = attempt if attempt != sweep.attempt else None

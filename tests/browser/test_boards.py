@@ -159,3 +159,23 @@ def test_a_report_is_written_with_a_panel_and_read_by_others(service: Service, p
     expect(page.get_by_label("Text in Markdown")).to_have_value(
         re.compile(f"kind: line.*filter: tag = {tag}", re.DOTALL)
     )
+
+
+@pytest.mark.long
+def test_the_charts_of_an_experiment_stay_in_their_order(service: Service, page: Page) -> None:
+    """Moved by the keyboard and hidden; on the next visit they are as they were left."""
+    run = service.run({}, {"a": [1.0, 2.0], "b'\"]": [1.0, 2.0], "c": [1.0, 2.0]})
+    (id,) = service.add(1, "arranged", run_id=run)
+    page.goto(f"{service.url}/experiments/{id}?tab=metrics")
+    charts = page.locator("panel-board h2")
+    expect(charts).to_have_text(["a", "b'\"]", "c"])
+    page.get_by_role("button", name="Move c").press("ArrowLeft")
+    expect(charts).to_have_text(["a", "c", "b'\"]"])
+    expect(page.get_by_role("button", name="Move c")).to_be_focused()
+    page.get_by_role("button", name="Hide a").click()
+    expect(charts).to_have_text(["c", "b'\"]"])
+    page.get_by_role("button", name="Move b").press("ArrowUp")
+    expect(charts).to_have_text(["b'\"]", "c"])
+    expect(page.get_by_role("button", name="Move b")).to_be_focused()
+    page.goto(f"{service.url}/experiments/{id}?tab=metrics")
+    expect(charts).to_have_text(["b'\"]", "c"])

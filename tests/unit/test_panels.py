@@ -9,9 +9,11 @@ from urllib.parse import parse_qsl
 import pytest
 from pydantic import ValidationError
 
+import submarine_ray as submarine
 from submarine_ray.spec.answers.experiments import ExperimentTableRow
 from submarine_ray.spec.panels import (
     PANEL,
+    ArrangedCharts,
     BarPanel,
     LinePanel,
     ParallelPanel,
@@ -198,3 +200,21 @@ def test_figures_show_last_values() -> None:
 )  # fmt: skip
 def test_a_panel_is_inserted_after_the_line_of_the_cursor(text: str, cursor: int, found: str) -> None:
     assert inserted(text, cursor, "B\n") == found
+
+
+def test_the_charts_of_an_experiment_are_kept_and_those_changed_longest_ago_go() -> None:
+    kept = ArrangedCharts()
+    for number in range(300):
+        kept = kept.with_charts(f"experiment-{number}", ["loss", "val/acc"])
+    kept = kept.with_charts("experiment-150", ["val/acc"])
+    assert len(kept.charts) == 200 and list(kept.charts)[-1] == "experiment-150"
+    assert kept.charts["experiment-150"] == ["val/acc"] and "experiment-99" not in kept.charts
+    large = kept.with_charts("experiment-1", [f"{number}-{'x' * 200}" for number in range(200)])
+    assert list(large.charts)[-1] == "experiment-1" and len(large.model_dump_json()) < 64_000
+
+
+def test_a_panel_of_the_sdk_is_a_block_or_says_what_is_wrong() -> None:
+    found = submarine.panel("line", metrics=["loss"], filter="tag = a", log_y=True)
+    assert parts(found) == [Block(LinePanel(metrics=["loss"], log_y=True), Runs(filter="tag = a"))]
+    with pytest.raises(ValueError, match="colour: is not a known field"):
+        submarine.panel("line", metrics=["loss"], colour="red")

@@ -73,10 +73,7 @@ class Board:
         title = title_of(panel)
         with parts.element("section", data_panel=panel.id).classes("card panel") as card:
             with parts.row("panel-head"):
-                handle = parts.element("button", type="button", aria_label=_handle_label(title or "text"))
-                with handle.classes("panel-handle"):
-                    parts.text("⠿").props("aria-hidden=true")
-                    ui.tooltip("Drag to move. With the keyboard: arrow keys move, Shift and arrow keys resize.")
+                draw_handle(f"Move or resize {title or 'text'}: arrow keys move, Shift and arrow keys resize")
                 if title:
                     parts.heading(title)._props["title"] = title
                 else:
@@ -145,9 +142,7 @@ class Board:
         if told is not None and self._knows(told["id"]):
             await self._move(told["id"], told["to"])
             if told.get("focus"):
-                ui.run_javascript(
-                    f"document.querySelector('[data-panel={json.dumps(told['id'])}] .panel-handle')?.focus()"
-                )
+                focus_handle(told["id"])
 
     async def _resized(self, event: GenericEventArguments) -> None:
         told = _told(event, "width", "height")
@@ -170,8 +165,17 @@ class Board:
         return panel.model_copy(update={"id": f"p{number}"})
 
 
-def _handle_label(title: str) -> str:
-    return f"Move or resize {title}: arrow keys move, Shift and arrow keys resize"
+def focus_handle(id: str) -> None:
+    """Give the keyboard back to the handle of a panel that it has moved."""
+    script = "(id => document.querySelector(`[data-panel=${CSS.escape(id)}] .panel-handle`)?.focus())"
+    ui.run_javascript(f"{script}({json.dumps(id)})")
+
+
+def draw_handle(label: str) -> None:
+    """What a panel is dragged by; `label` says what the keyboard does with it."""
+    with parts.element("button", type="button", aria_label=label).classes("panel-handle"):
+        parts.text("⠿").props("aria-hidden=true")
+        ui.tooltip("Drag to move, or press arrow keys.")
 
 
 def _content(panel: Panel) -> Panel:

@@ -15,6 +15,7 @@ class PanelBoard extends HTMLElement {
     if (!panel || !by || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     const { width, height } = panel.dataset, id = panel.dataset.panel;
+    if (event.shiftKey && this.hasAttribute("fixed")) return;
     if (event.shiftKey) this.size(panel, Number(width) + by[0], Number(height) + by[1]);
     else this.tell("moved", { id, to: this.panels.indexOf(panel) + by[0] + by[1], focus: true });
   }
