@@ -36,7 +36,7 @@ from submarine_ray.spec.groups import GroupKey, condition, key_field
 from submarine_ray.spec.numbers import is_finite
 
 Key = tuple[str | None, float | None]  # a text, or a number; neither of those without a value
-Groups = Select[str | None, float | None, int]
+Groups = Select[str | None, float | None, int, int]
 _DIGITS = 16  # of more, a float does not hold all
 
 
@@ -55,12 +55,15 @@ class ExperimentGroups:
         by = key_field(by)
         with self._database.session() as session:
             keyed = _keyed(session, query, by)
-            groups = select(keyed.c.text, keyed.c.number, func.count().label("count")).group_by(
-                keyed.c.text, keyed.c.number
-            )
-            total = session.scalar(select(func.count()).select_from(groups.subquery())) or 0
+            groups = select(
+                keyed.c.text, keyed.c.number, func.count().label("count"), func.count().over().label("total")
+            ).group_by(keyed.c.text, keyed.c.number)
             ordered = _ordered(session, groups, keyed, query.sort, by)
             rows = session.execute(ordered.offset((number - 1) * size).limit(size)).all()
+            if rows or number == 1:
+                total = rows[0].total if rows else 0
+            else:
+                total = session.scalar(select(func.count()).select_from(groups.subquery())) or 0
             values = _values(session, keyed, [(row.text, row.number) for row in rows], query.columns)
         return [_answer(by, row, values) for row in rows], total
 
@@ -152,7 +155,7 @@ def _in(keyed: Subquery, keys: Sequence[Key]) -> ColumnElement[bool]:
 
 
 def _answer(
-    by: Field, row: Row[str | None, float | None, int], values: Mapping[Key, Mapping[Field, ValueSummary]]
+    by: Field, row: Row[str | None, float | None, int, int], values: Mapping[Key, Mapping[Field, ValueSummary]]
 ) -> ExperimentGroup:
     key = GroupKey(by, row.text, row.number)
     return ExperimentGroup(

@@ -40,8 +40,10 @@ class BulkActions:
         tags: Sequence[str],
         done: Callable[[], Awaitable[None]],
         clear: Callable[[], None],
+        star: Callable[[str], object],
     ) -> None:
         self._experiments = experiments
+        self._star = star
         self._query = query
         self._tags = tags
         self._done = done
@@ -86,6 +88,7 @@ class BulkActions:
         parts.button("Add tag", lambda: self._tag(BulkAction.TAG), "new_label")
         has_tags = self._is_all or any(row["tags"] for row in rows)
         parts.button("Remove tag", lambda: self._tag(BulkAction.UNTAG), "label_off").set_enabled(has_tags)
+        parts.button("Add to favourites", self._favourites, "star_outline").set_enabled(not self._is_all)
         can_stop = self._is_all or any(row["status"] not in ExperimentStatus.ENDED for row in rows)
         parts.button("Stop", self._stop, "stop").set_enabled(can_stop)
         parts.button("Delete", self._delete, "delete", "danger")
@@ -101,6 +104,17 @@ class BulkActions:
             return [str(row["experimentId"]) for row in self._selection.rows]
         found = await parts.attempt(self._experiments.bulk.matching, self._query())
         return found.value if found else None
+
+    async def _favourites(self) -> None:
+        ids = [str(row["experimentId"]) for row in self._selection.rows]
+        done = 0
+        for id in ids:
+            if not await parts.attempt(self._star, id):  # there are too many favourites
+                break
+            done += 1
+        if done:
+            parts.tell(f"Added {parts.counted(done, 'experiment')} to favourites")
+            self._clear()
 
     async def _compare(self) -> None:
         if ids := await self._ids():

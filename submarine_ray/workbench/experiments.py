@@ -13,6 +13,7 @@ from submarine_ray.spec.answers.experiments import ExperimentSummary, Experiment
 from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.expressions import FieldKind, WrongExpression
 from submarine_ray.spec.filters import TableQuery
+from submarine_ray.spec.places import ObjectKind
 from submarine_ray.workbench import addresses, columns, grouped_rows, parts
 from submarine_ray.workbench.bulk_actions import BulkActions, Selection
 from submarine_ray.workbench.filter_field import FilterField
@@ -64,6 +65,7 @@ class _Table:
         self._experiments = bench.services.experiments
         self._clusters = bench.services.clusters
         self._saved = bench.services.saved
+        self._search = bench.services.search
         self._page = page
         self._opened = opened
         self._view = opened.view
@@ -108,7 +110,12 @@ class _Table:
             self._csv = parts.link("CSV", "", classes="small")
             self._draw_csv()
         self._actions = BulkActions(
-            self._experiments, lambda: self._view.query(), filters.tags, self._load, self._clear_selection
+            self._experiments,
+            lambda: self._view.query(),
+            filters.tags,
+            self._load,
+            self._clear_selection,
+            lambda id: self._search.star(ObjectKind.EXPERIMENT, id, True),
         )
         self._place = ui.element("div")
         self._below = parts.row()

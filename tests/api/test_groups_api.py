@@ -36,6 +36,8 @@ def test_groups_and_their_experiments(api: httpx.Client, platform: Platform, tag
     assert found[2][2] == {"metrics.loss": {"count": 2, "mean": 2.0, "minimum": 1.0, "maximum": 3.0}}
     page = api.get(GROUPS, params={"by": "lr", "filter": mine, "pageSize": 1, "page": 2}).json()
     assert page["attributes"] == {"total": 3, "page": 2, "pageSize": 1} and len(page["result"]) == 1
+    behind = api.get(GROUPS, params={"by": "lr", "filter": mine, "page": 9}).json()
+    assert behind["result"] == [] and behind["attributes"]["total"] == 3
     for one in api.get(GROUPS, params={"by": "lr", "filter": mine}).json()["result"]:
         assert len(shown(api, filter=f"{mine} and {one['filter']}")) == one["count"], one
     assert grouped(api, by="tag", filter=mine) == [(tag, 4, {})]

@@ -13,7 +13,7 @@ from submarine_ray.experiments import export
 from submarine_ray.experiments import repository as experiments
 from submarine_ray.experiments.grouping import ExperimentGroups
 from submarine_ray.experiments.listing import ExperimentTable
-from submarine_ray.experiments.values import repository
+from submarine_ray.experiments.values import conditions, repository
 from submarine_ray.experiments.values.repository import Value
 from submarine_ray.spec import expressions, numbers
 from submarine_ray.spec.expressions import FieldKind, WrongExpression
@@ -55,7 +55,10 @@ def ids(table: ExperimentTable, text: str = "", sort: str = "", number: int = 1,
     return [one.experiment_id for one in rows]
 
 
-def test_filters(table: ExperimentTable) -> None:
+@pytest.mark.parametrize("few", [conditions._FEW, 0])
+def test_filters(table: ExperimentTable, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at as sets, and (of what finds more than a few) for one experiment after the other."""
+    monkeypatch.setattr(conditions, "_FEW", few)
     for text, found in {
         "metrics.loss < 0.4": ["e-2"],
         "val/acc > 0.8 and tag = demo": ["e-1"],
