@@ -107,8 +107,9 @@ class _Table:
             params = [str(field) for field in fields if field.kind is FieldKind.PARAM]
             self._choice("Group by", "group", {**grouped_rows.NAMES, **{name: name for name in params}}, "None")
             parts.button("Columns", self._choose_columns, "view_column")
+            self._charts = parts.link("Charts", "", classes="small")
             self._csv = parts.link("CSV", "", classes="small")
-            self._draw_csv()
+            self._draw_links()
         self._actions = BulkActions(
             self._experiments,
             lambda: self._view.query(),
@@ -179,7 +180,7 @@ class _Table:
         self._table.selected.clear()
         self._actions.forget()
         self._menu.show()
-        self._draw_csv()
+        self._draw_links()
         await self._load()
 
     @property
@@ -197,10 +198,11 @@ class _Table:
         self._draw_actions()
         self._table.update()
 
-    def _draw_csv(self) -> None:
-        self._csv._props["href"] = csv = self._view.csv
-        self._csv.set_visibility(bool(csv))
-        self._csv.update()
+    def _draw_links(self) -> None:
+        for link, address in ((self._csv, self._view.csv), (self._charts, self._view.charts)):
+            link._props["href"] = address
+            link.set_visibility(bool(address))
+            link.update()
 
     async def _load(self) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from pydantic import ValidationError
 from starlette.requests import Request
 
 from submarine_ray.core.clock import now_ms
@@ -12,8 +13,10 @@ from submarine_ray.spec.experiment import ExperimentStatus
 from submarine_ray.spec.expressions import MAX_LENGTH, MAX_SORT, Field, WrongExpression
 from submarine_ray.spec.filters import Filter, TableQuery
 from submarine_ray.spec.groups import read_group
+from submarine_ray.spec.panels import Workspace
 from submarine_ray.spec.views import MOST_TEXT, PERIODS, ExperimentView
 from submarine_ray.workbench import addresses, columns
+from submarine_ray.workbench.panels import address
 
 ALL = "all"  # in place of a saved view's id: none, not even the default one
 _STATES = (*ExperimentStatus.SEEN, ExperimentStatus.DELETED)
@@ -133,6 +136,14 @@ class View:
         except WrongExpression:  # deleted ones; more than an expression may hold; or the filter itself is wrong
             return ""
         return addresses.experiments_csv(whole, self.sort, ("id", "name", *self.columns))
+
+    @property
+    def charts(self) -> str:
+        """Where the table's experiments are as curves. Empty if no filter can say which they are."""
+        try:
+            return address.charts(Workspace(filter=self.document.expression, sort=self.sort))
+        except (WrongExpression, ValidationError):
+            return ""
 
     def sorted_by(self, name: str) -> str:
         """The next order after a press on a column's heading: ascending, descending, none."""

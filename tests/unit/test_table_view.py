@@ -16,6 +16,7 @@ from submarine_ray.saved.kinds import DEFAULT_VIEW, VIEWS
 from submarine_ray.saved.service import SavedService
 from submarine_ray.spec import expressions
 from submarine_ray.spec.expressions import Sort
+from submarine_ray.spec.filters import TableQuery
 from submarine_ray.spec.views import DefaultView, ExperimentView
 from submarine_ray.workbench import view_menu
 from submarine_ray.workbench.table_view import View
@@ -130,3 +131,11 @@ def test_a_press_on_a_heading_goes_through_the_orders() -> None:
     for expected in ("name", "-name", ""):
         found = found.changed(sort=found.sorted_by("name"))
         assert found.sort == expected
+
+
+def test_the_charts_are_of_what_the_table_shows() -> None:
+    found = view("tag=two+words&filter=lr+%3C+1&sort=-metrics.loss").charts
+    asked = Request({"type": "http", "query_string": found.partition("?")[2].encode(), "headers": [], "path": "/"})
+    assert TableQuery.read(asked.query_params["filter"]) and "two words" in asked.query_params["filter"]
+    assert asked.query_params["sort"] == "-metrics.loss" and view("").charts == "/charts"
+    assert view("filter=lr+%3C").charts == view("status=Deleted").charts == ""
