@@ -21,6 +21,7 @@ import socketio
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.harness import Bench
+from benchmarks.log_pages import logs
 from submarine_ray.core import events
 from submarine_ray.core.clock import now_ms
 from tests.browser.conftest import CHROMIUM, Service
@@ -51,6 +52,7 @@ def pages(bench: Bench) -> None:
                 _first_page(bench, browser, many)
                 _tables(bench, browser, few, many)
                 _curves(bench, browser, few)
+                logs(bench, browser, few)
                 _beside_mlflow(bench, browser, few)
                 browser.close()
             _connected(bench, many)
