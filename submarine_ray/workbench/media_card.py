@@ -62,9 +62,8 @@ class Card:
                 parts.icon_button("Previous step", "chevron_left", lambda: self._go(self._at - 1))
                 self._slider = ui.slider(min=0, max=1, step=1, value=0).props("dense").classes("grow")
                 self._slider._props["aria-label"] = f"Step of {group.key}"
-                self._slider.on(
-                    "update:model-value", lambda: self._go(int(self._slider.value)), throttle=0.1, leading_events=True
-                )
+                # What the event says: the slider's own value may come after it.
+                self._slider.on("update:model-value", lambda event: self._go(int(event.args)), throttle=0.1)
                 parts.icon_button("Next step", "chevron_right", lambda: self._go(self._at + 1))
             self._said = parts.text("", "p", "quiet small")
 
