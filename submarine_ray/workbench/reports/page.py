@@ -10,9 +10,10 @@ from starlette.requests import Request
 from submarine_ray.saved.kinds import REPORTS
 from submarine_ray.saved.service import read
 from submarine_ray.spec.answers.saved import Saved
+from submarine_ray.spec.places import ObjectKind
 from submarine_ray.spec.reports import Report
 from submarine_ray.spec.saved import Audience
-from submarine_ray.workbench import addresses, assets, dialogs, parts
+from submarine_ray.workbench import addresses, assets, dialogs, opened, parts
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.panels.saving import ask_name
 from submarine_ray.workbench.reports.view import ReportView
@@ -45,6 +46,7 @@ def add(bench: Bench) -> None:
         async with bench.page(request, "Report", "/reports", has_charts=True) as page:
             saved = await asyncio.to_thread(bench.services.saved.get, report_id, REPORTS)
             ui.page_title(f"{saved.name} · submarine-ray")
+            opened.note(bench.services, ObjectKind.REPORT, saved.id)
             text = (read(saved, Report) or Report()).text
             if edit and saved.is_own:
                 shown = await Writer(bench.services, saved, text, addresses.report(saved.id)).draw()
