@@ -38,10 +38,11 @@ from submarine_ray.spec.numbers import LARGEST, stored
 
 MAX_POINTS = 5000  # that cross the wire a curve
 STRETCHES = 900
-MAX_STRETCHES = 40_000  # of all curves of a chart together
+MAX_STRETCHES = 15_000  # of all curves of a chart together
 _FEWEST = 100
 _SEEKS_AT_ONCE = 100  # SQLite joins at most 500 queries
 _SHORT = 20_000
+_CLOCKS_DIFFER_MS = 10 * 60_000
 Axis = Literal["step", "time"]
 Window = tuple[float, float]  # the ends of a part of x, of which both belong to it
 Curve = tuple[str, str]
@@ -73,7 +74,7 @@ def _metrics(name: str) -> TableClause:
 _METRICS = _metrics("metrics")
 _LATEST = _metrics("latest_metrics")
 _PARAMS = table("params", column("run_uuid", String), column("key", String), column("value", String))
-_RUNS = table("runs", column("run_uuid", String), column("start_time", BigInteger))
+_RUNS = table("runs", column("run_uuid", String), column("start_time", BigInteger), column("end_time", BigInteger))
 
 
 def _seek(number: int) -> Select[int]:
@@ -121,21 +122,21 @@ def read(
     stretches = max(_FEWEST, min(STRETCHES, MAX_STRETCHES // max(1, len(runs))))
     with database.session() as session:
         rows = session.execute(
-            select(_LATEST.c.run_uuid, _LATEST.c.key, _LATEST.c.step, _LATEST.c.timestamp, _RUNS.c.start_time)
-            .add_columns(_LATEST.c.value, _LATEST.c.is_nan)
+            select(_LATEST.c.run_uuid, _LATEST.c.key, _LATEST.c.step, _LATEST.c.timestamp)
+            .add_columns(_RUNS.c.start_time, _RUNS.c.end_time, _LATEST.c.value, _LATEST.c.is_nan)
             .join(_RUNS, _RUNS.c.run_uuid == _LATEST.c.run_uuid)
             .where(_LATEST.c.run_uuid.in_(runs), _LATEST.c.key.in_(keys))
         ).all()
-        for run, key, step, newest, began, value, is_nan in rows:
-            reader = _Reader(session, (run, key), axis, began or newest, stretches)
+        # Curves of one time lie between each other in the index: each that is read whole costs as much as all of them.
+        short = _SHORT // max(1, len(runs))
+        for run, key, step, newest, began, ended, value, is_nan in rows:
+            reader = _Reader(session, (run, key), axis, (began or newest, newest, ended), stretches)
             if window is not None:
-                found[run, key] = reader.part(window)
-            elif step > _SHORT and began < newest:
-                found[run, key] = reader.sampled(began, newest)
-            if (run, key) not in found or not (found[run, key].steps or window):
-                found[run, key] = reader.condensed()
-            if window is None:
-                _end(found[run, key], step, newest, _logged(value, is_nan))
+                found[run, key] = reader.part(window, short)
+                continue
+            history = reader.sampled() if step > short and reader.has_lasted else History(0)
+            found[run, key] = history if history.steps else reader.condensed()
+            _end(found[run, key], step, newest, _logged(value, is_nan))
     return {curve: history for curve, history in found.items() if history.steps}
 
 
@@ -175,20 +176,31 @@ def marks(database: Database, runs: Collection[str]) -> dict[str, Mark]:
 
 
 class _Reader:
-    """Reads one curve."""
+    """Reads one curve. `times`: when its run began, its last value was logged, and the run ended, if it has."""
 
-    def __init__(self, session: Session, curve: Curve, axis: Axis, began: int, stretches: int) -> None:
+    def __init__(
+        self, session: Session, curve: Curve, axis: Axis, times: tuple[int, int, int | None], stretches: int
+    ) -> None:
         self._session = session
         self._axis = axis
         self._curve = curve
-        self._began = began
+        self._began, self._newest, ended = times
         self._stretches = stretches
         self._mine = (_METRICS.c.run_uuid == curve[0], _METRICS.c.key == curve[1])
+        self._meanwhile: tuple[ColumnElement[bool], ...] = ()
+        if self.has_lasted:  # else the points have moments of their own, from before the run
+            self._meanwhile = (_METRICS.c.timestamp >= self._began - _CLOCKS_DIFFER_MS,)
+            if ended:
+                self._meanwhile += (_METRICS.c.timestamp <= max(ended, self._newest) + _CLOCKS_DIFFER_MS,)
+
+    @property
+    def has_lasted(self) -> bool:
+        return self._began < self._newest
 
     def condensed(self, *within: ColumnElement[bool]) -> History:
         """Every point counts: the mean and the extremes of each stretch of x."""
         x = _METRICS.c.step if self._axis == "step" else _METRICS.c.timestamp
-        where = (*self._mine, *within)
+        where = (*self._mine, *self._meanwhile, *within)
         first, last, count = self._session.execute(select(func.min(x), func.max(x), func.count()).where(*where)).one()
         made = History(self._began)
         if first is None:
@@ -216,26 +228,25 @@ class _Reader:
         made.is_whole = len(rows) == count
         return made
 
-    def sampled(self, began: int, newest: int, *within: ColumnElement[bool]) -> History:
-        """The points logged at the first moment of each stretch of time."""
-        begins = [began + (newest - began) * number // self._stretches for number in range(self._stretches)]
+    def sampled(self, part: tuple[int, int] | None = None, stretches: int = 0) -> History:
+        """The points logged at the first moment of each stretch of time, or of a part of it."""
+        began, newest = part or (self._began, self._newest)
+        stretches = stretches or self._stretches
+        begins = [began + (newest - began) * number // stretches for number in range(stretches)]
         moments = {newest}
-        for first in range(0, len(begins), _SEEKS_AT_ONCE):
-            some = begins[first : first + _SEEKS_AT_ONCE]
+        for place in range(0, len(begins), _SEEKS_AT_ONCE):
+            some = begins[place : place + _SEEKS_AT_ONCE]
             some += [newest] * (_SEEKS_AT_ONCE - len(some))
             asked = {f"begin{number}": begin for number, begin in enumerate(some)}
             moments |= set(self._session.scalars(_SEEKS, {"run": self._curve[0], "name": self._curve[1], **asked}))
         columns = (_METRICS.c.step, _METRICS.c.timestamp, _METRICS.c.value, _METRICS.c.is_nan)
-        rows = self._session.execute(
-            select(*columns).where(*self._mine, _METRICS.c.timestamp.in_(moments), *within)
-        ).all()
-        rows = sorted(
-            rows, key=itemgetter(0 if self._axis == "step" else 1)
-        )  # asked to, SQLite would read the whole curve in its steps' order
+        rows = self._session.execute(select(*columns).where(*self._mine, _METRICS.c.timestamp.in_(moments))).all()
+        # Asked to, SQLite would read the whole curve in its steps' order.
+        rows = sorted(rows, key=itemgetter(0 if self._axis == "step" else 1))
         every = -(-len(rows) // MAX_POINTS) or 1
         return _history(self._began, rows[::every])
 
-    def part(self, window: Window) -> History:
+    def part(self, window: Window, short: int) -> History:
         """A part of the curve. Where its steps are, the index on time finds."""
         at, step = _METRICS.c.timestamp, _METRICS.c.step
         first, last = math.floor(window[0]), math.ceil(window[1])
@@ -243,22 +254,19 @@ class _Reader:
         if self._axis == "step":
             within = step >= first, step <= last
             first, last = self._moments(first, last)
-        count = self._session.scalar(
-            select(func.count()).select_from(
-                select(at).where(*self._mine, at >= first, at <= last).limit(_SHORT + 1).subquery()
-            )
-        )
-        if (count or 0) > _SHORT:
-            return self.sampled(first, last, *within)
-        return self.condensed(at >= first, at <= last, *within)
+        within = (*within, at >= first, at <= last)
+        some = select(at).where(*self._mine, *within).limit(short + 1).subquery()
+        if (self._session.scalar(select(func.count()).select_from(some)) or 0) > short:
+            return self.sampled((first, last))
+        return self.condensed(*within)
 
     def _moments(self, first: int, last: int) -> tuple[int, int]:
         """Between which moments such steps were logged, in a curve whose steps rise with time."""
-        newest = self._session.scalar(select(func.max(_METRICS.c.timestamp)).where(*self._mine)) or self._began
-        whole = self.sampled(self._began, newest)
+        whole = self.sampled(stretches=_FEWEST)
         marks = list(zip(whole.steps, whole.times, strict=True))
         before = (time for step, time in marks if step <= first)
         after = (time for step, time in marks if step >= last)
+        newest = max(self._newest, max(whole.times, default=0))
         return max(before, default=min(whole.times, default=0)), min(after, default=newest)
 
 

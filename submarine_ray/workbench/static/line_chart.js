@@ -5,7 +5,7 @@ import { alone, csv, duration, ends, figures, flat, number, position, smoothed, 
 
 // Okabe and Ito's palette, which the colour-blind can tell apart, without its yellow.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7d5ba6", "#8c564b"];
-const GREY = "#8a94a3", TOLD = 5, LISTED = 40, QUIET_MS = 200, THIN = 0.04, NEAR = 8, DOUBLE_MS = 300;
+const GREY = "#8a94a3", TOLD = 5, LISTED = 40, MANY = 2000, QUIET_MS = 200, THIN = 0.04, NEAR = 8, DOUBLE_MS = 300;
 const mounted = new Set(); // the charts of the page
 
 const escaped = (text) => echarts.format.encodeHTML(String(text));
@@ -75,9 +75,14 @@ export default {
     option(isPicture = false, legendRows = 0) {
       const look = this.shown, seen = this.curves.filter((one) => !one.isHidden);
       const values = seen.flatMap((one) => [look.smoothing ? one.means : one.points, ...(look.clip_outliers ? [] : [...(look.smoothing ? [one.points] : []), ...one.band])]);
+      let known = null; // ECharts asks several times a frame
       const extent = () => {
-        const found = spanned(values, this.window.x, look.clip_outliers);
-        return found ? ends(found, look.log_y) : look.log_y ? [1, 10] : [0, 1];
+        const window = this.seen(first, last), of = String(window);
+        if (known?.of !== of) {
+          const found = spanned(values, window, look.clip_outliers);
+          known = { of, ends: found ? ends(found, look.log_y) : look.log_y ? [1, 10] : [0, 1] };
+        }
+        return known.ends;
       };
       const xs = seen.flatMap(({ points }) => { let n = 0; while (n < points.length && Number.isNaN(points[n])) n += 2; return n < points.length ? [points[n], points[points.length - 2]] : []; });
       const [first, last] = xs.length ? [Math.min(...xs), Math.max(...xs)] : look.log_x ? [1, 10] : [0, 1];
@@ -108,10 +113,18 @@ export default {
         }),
       };
     },
+    // The part of x that is zoomed to, while ECharts is still at it.
+    seen(first, last) {
+      const { start, end, startValue, endValue } = this.model("x")?.option ?? {};
+      if (startValue === undefined && !(start > 0 || end < 100)) return null;
+      const isLog = this.shown.log_x && this.shown.x_kind === "number";
+      const at = (percent) => (isLog ? first * (last / first) ** (percent / 100) : first + ((last - first) * percent) / 100);
+      return [startValue ?? at(start ?? 0), endValue ?? at(end ?? 100)];
+    },
     // A curve: its band, its raw line if it is smoothed, and its line.
     lines(one, n) {
       const isPale = !one.stands_out && this.curves.some(({ stands_out }) => stands_out);
-      const line = { name: one.name, type: "line", data: one.means, dimensions: ["x", "y"], showSymbol: one.alone.size > 0, symbol: "circle", symbolSize: (_, { dataIndex }) => (one.alone.has(dataIndex) ? 5 : 0), sampling: "minmax", color: one.colour, z: one.stands_out ? 4 : 3,
+      const line = { name: one.name, type: "line", data: one.means, dimensions: ["x", "y"], showSymbol: one.alone.size > 0, symbol: "circle", symbolSize: (_, { dataIndex }) => (one.alone.has(dataIndex) ? 5 : 0), sampling: one.x.length > MANY ? "minmax" : undefined, color: one.colour, z: one.stands_out ? 4 : 3,
         lineStyle: { type: one.dash ?? "solid", width: one.stands_out ? 3.2 : 1.8, opacity: isPale ? 0.65 : 1 }, emphasis: { disabled: true }, id: `line ${n}` };
       const made = [line];
       if (this.shown.smoothing) made.push({ ...line, id: `raw ${n}`, data: one.points, z: 2, lineStyle: { width: 1, opacity: 0.25 }, tooltip: { show: false } });
