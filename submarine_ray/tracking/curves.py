@@ -38,7 +38,7 @@ from submarine_ray.spec.numbers import LARGEST, stored
 
 MAX_POINTS = 5000  # that cross the wire a curve
 STRETCHES = 900
-MAX_STRETCHES = 15_000  # of all curves of a chart together
+MAX_STRETCHES = 10_000  # of all curves of a chart together
 _FEWEST = 100
 _SEEKS_AT_ONCE = 100  # SQLite joins at most 500 queries
 _SHORT = 20_000

@@ -102,7 +102,8 @@ class LineChart(ui.echart, component=Path(__file__).parent / "static" / "line_ch
         drawn = _Drawn([_sent(one) for one in series], asdict(look))
         if drawn != self._drawn:
             self._drawn = drawn
-            self._props.update({"series": drawn.series, "look": drawn.look, "zoom": asdict(self.zoom)})
+            # In a tuple, whose content NiceGUI does not watch: it would wrap each number's list anew.
+            self._props.update({"series": tuple(drawn.series), "look": drawn.look, "zoom": asdict(self.zoom)})
             self.update()
 
     def restyle(self, look: Look) -> None:

@@ -88,6 +88,7 @@ def draw_shares(model_name: str, shares: Sequence[TrafficShare]) -> None:
 
 
 Found = EndpointMetrics | TrafficMetrics | None
+Charts = dict[str, LineChart]  # by their labels
 
 
 def later(
@@ -102,10 +103,12 @@ def later(
     They have their place from the beginning, so that nothing on the page moves then. `is_readable`: whether the
     cluster tells them at all.
     """
-    if is_readable:
-        with content:
-            _draw(_UNTOLD)
-    return parts.redrawn_later(content, _draw_told if is_readable else _draw_unreadable, look, *arguments, **options)
+    if not is_readable:
+        return parts.redrawn_later(content, _draw_unreadable, look, *arguments, **options)
+    charts: Charts = {}
+    with content:
+        _draw(_UNTOLD, charts)
+    return parts.redrawn_later(content, lambda found: _draw_told(found, charts), look, *arguments, **options)
 
 
 def _draw_unreadable(_found: Found) -> None:
@@ -114,15 +117,22 @@ def _draw_unreadable(_found: Found) -> None:
         parts.text(said, "p", "quiet")
 
 
-def _draw_told(found: Found) -> None:
+def _draw_told(found: Found, charts: Charts) -> None:
     if found is not None and found.known:
-        _draw(found)
+        _draw(found, charts)
         return
-    _draw(_UNTOLD)
+    _draw(_UNTOLD, charts)
     parts.text("The cluster is not responding.", "p", "quiet")
 
 
-def _draw(found: EndpointMetrics | TrafficMetrics) -> None:
+def _draw_chart(label: str, series: Sequence[Series], charts: Charts) -> None:
+    """Draw a chart in place of the one before it, whose zoom it keeps."""
+    before = charts.get(label)
+    charts[label] = LineChart(label, zoom=before.zoom if before else None)
+    charts[label].draw(series, _BY_TIME)
+
+
+def _draw(found: EndpointMetrics | TrafficMetrics, charts: Charts) -> None:
     with ui.element("div").classes("tiles small"):
         for label, value in (
             ("Requests", per_second(found.requests_per_second)),
@@ -144,11 +154,11 @@ def _draw(found: EndpointMetrics | TrafficMetrics) -> None:
                 Series("requests", times, [point.requests_per_second for point in history]),
                 Series("errors", times, [point.errors_per_second for point in history]),
             ]
-            LineChart("Requests and errors per second").draw(asked, _BY_TIME)
+            _draw_chart("Requests and errors per second", asked, charts)
         with parts.card("Latency (ms)"):
             slow = [
                 Series("p50", times, [point.latency.p50 for point in history]),
                 Series("p90", times, [point.latency.p90 for point in history]),
                 Series("p99", times, [point.latency.p99 for point in history]),
             ]
-            LineChart("Latency percentiles").draw(slow, _BY_TIME)
+            _draw_chart("Latency percentiles", slow, charts)

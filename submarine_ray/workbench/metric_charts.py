@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from weakref import WeakKeyDictionary
 
-from nicegui import ui
+from nicegui import Client, ui
 
 from submarine_ray.tracking.curves import Curve, History
 from submarine_ray.tracking.service import TrackingService
 from submarine_ray.workbench import metric_lines
 from submarine_ray.workbench.chart_settings import ZOOM, ChartSettings, Controls, remember, zoom_query, zooms
 from submarine_ray.workbench.line_chart import LineChart, Zoom
+
+# Of each page, which may have several groups of charts and has one URL.
+_ZOOMS: WeakKeyDictionary[Client, dict[str, Zoom]] = WeakKeyDictionary()
 
 
 @dataclass
@@ -32,7 +36,7 @@ class MetricCharts:
         self._of = of
         request = ui.context.client.request
         self._controls = Controls(ChartSettings.of(request.query_params), self._change)
-        self._zooms = zooms(request.query_params.getlist(ZOOM))
+        self._zooms = _ZOOMS.setdefault(ui.context.client, zooms(request.query_params.getlist(ZOOM)))
         self._charts: dict[str, _Drawn] = {}
         self._runs: dict[str, str] = {}
         self._first: str | None = None
@@ -93,7 +97,8 @@ class MetricCharts:
             for drawn in self._charts.values():
                 drawn.chart.restyle(settings.look)
             return
-        self._zooms.clear()
+        for key in self._charts:
+            self._zooms.pop(key, None)
         remember(zoom_query(self._zooms))
         for drawn in self._charts.values():
             drawn.chart.zoom = Zoom()

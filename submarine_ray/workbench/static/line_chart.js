@@ -116,7 +116,7 @@ export default {
     // The part of x that is zoomed to, while ECharts is still at it.
     seen(first, last) {
       const { start, end, startValue, endValue } = this.model("x")?.option ?? {};
-      if (startValue === undefined && !(start > 0 || end < 100)) return null;
+      if ((startValue ?? null) === null && !(start > 0 || end < 100)) return null;
       const isLog = this.shown.log_x && this.shown.x_kind === "number";
       const at = (percent) => (isLog ? first * (last / first) ** (percent / 100) : first + ((last - first) * percent) / 100);
       return [startValue ?? at(start ?? 0), endValue ?? at(end ?? 100)];
