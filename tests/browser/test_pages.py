@@ -234,9 +234,18 @@ def test_a_finished_experiment_is_edited_and_runs_again_only_when_asked(service:
     notes.get_by_role("tab", name="Preview").click()
     expect(notes.locator("strong")).to_have_text("worked.")
     notes.get_by_role("button", name="Save").click()
-    expect(notes.get_by_role("button", name="Edit notes")).to_be_visible()
+    expect(notes.get_by_role("button", name="Edit notes")).to_be_focused()
     expect(notes.get_by_role("heading", name="It", exact=True)).to_be_visible()
     assert page.evaluate("window.hacked") is None
+    notes.get_by_role("button", name="Edit notes").click()
+    other = stored()["spec"]
+    other["meta"]["notes"] = "Theirs"
+    httpx.patch(f"{service.url}/api/v1/experiment/{id}", json=other, timeout=20).raise_for_status()
+    notes.get_by_label("Notes", exact=True).fill("Mine")
+    notes.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Somebody else has changed this text meanwhile")).to_be_visible()
+    notes.get_by_role("button", name="Cancel").click()
+    expect(notes).to_contain_text("Theirs")
     page.get_by_role("button", name="Remove tag good").click()
     expect(page.get_by_role("button", name="Remove tag good")).to_have_count(0)
     page.get_by_label("Add tag").fill("more")
@@ -244,7 +253,7 @@ def test_a_finished_experiment_is_edited_and_runs_again_only_when_asked(service:
     expect(page.get_by_role("button", name="Remove tag more")).to_be_visible()
     now = stored()
     assert (now["status"], now["attempt"], now["spec"]["meta"]["tags"]) == ("Succeeded", 1, ["kept", "more"])
-    assert (now["spec"]["meta"]["owner"], now["spec"]["meta"]["notes"][:4]) == ("ada", "# It")
+    assert (now["spec"]["meta"]["owner"], now["spec"]["meta"]["notes"]) == ("ada", "Theirs")
     page.get_by_role("button", name="Rerun with changes").click()
     page.get_by_role("button", name="Rerun", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
