@@ -96,6 +96,7 @@ def zipped(files: Iterable[tuple[str, bytes]], mode: int = 0) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files:
             member = zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED  # a ZipInfo does not take the archive's
             member.external_attr = mode << 16
             archive.writestr(member, content)
     return buffer.getvalue()

@@ -34,9 +34,10 @@ class Queue:
     one attempt.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    most = MOST
+
+    def __init__(self) -> None:
         self._threads = CapacityLimiter(AT_ONCE)
-        self._most = most
         self._inside = 0
         self._of = Counter[str]()
 
@@ -47,7 +48,7 @@ class Queue:
         Raises Unavailable: too many are here, in all or of one attempt.
         """
         whose = sender.name if sender and sender.kind is PrincipalKind.ATTEMPT else ""
-        if self._inside >= self._most or (whose and self._of[whose] >= self._most // 2):
+        if self._inside >= self.most or (whose and self._of[whose] >= self.most // 2):
             raise Unavailable("Too many batches wait to be stored; send this one again in a moment.")
         self._inside += 1
         self._of[whose] += 1
@@ -60,12 +61,18 @@ class Queue:
                 del self._of[whose]
 
 
+class MediaQueue(Queue):
+    """The same for bodies that are larger."""
+
+    most = MOST_MEDIA
+
+
 _ITEMS = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 def router(intake: Intake, media: MediaService) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/run", tags=["run"])
-    queue, media_queue = Queue(), Queue(MOST_MEDIA)
+    queue, media_queue = Queue(), MediaQueue()
 
     @routes.post(
         "/{run_id}/batch",

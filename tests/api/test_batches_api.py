@@ -143,7 +143,7 @@ def test_bounds(api: httpx.Client, run: str) -> None:
 
 def test_a_flood_is_told_to_come_again(api: httpx.Client, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is over the bound is not read; what is below it is stored."""
-    monkeypatch.setattr(endpoints, "MOST", 2)
+    monkeypatch.setattr(endpoints.Queue, "most", 2)
     entered, held = threading.Barrier(3), threading.Event()
     answers: list[httpx.Response] = []
 
@@ -173,7 +173,7 @@ def test_one_attempt_leaves_room_for_others() -> None:
     queue = endpoints.Queue()
     slow, other = Principal(PrincipalKind.ATTEMPT, "slow"), Principal(PrincipalKind.ATTEMPT, "other")
     with ExitStack() as inside:
-        for _ in range(endpoints.MOST // 2):
+        for _ in range(queue.most // 2):
             inside.enter_context(queue.place(slow))
         with pytest.raises(Unavailable), queue.place(slow):
             pass

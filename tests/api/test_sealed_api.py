@@ -36,6 +36,8 @@ CLEAR = {
     "endpoint.model_uri",
     "endpoint_counts.buckets",
     "traffic.weights",
+    "package_set.packages",
+    "saved.document",  # views, panels and reports: made to be read by others
 }
 
 

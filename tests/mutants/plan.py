@@ -23,6 +23,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "submarine_ray/core/paging.py": (PARTS,),
     "submarine_ray/experiments/decide.py": ("tests/unit/test_decide.py", "tests/reconcile/test_experiments.py"),
     "submarine_ray/notebooks/decide.py": ("tests/unit/test_notebook_decide.py", "tests/reconcile/test_notebooks.py"),
+    "submarine_ray/notices/decide.py": ("tests/unit/test_notices.py",),
     "submarine_ray/serving/decide.py": ("tests/unit/test_serving_decide.py", "tests/reconcile/test_serving.py"),
     "submarine_ray/serving/room.py": ("tests/unit/test_room.py",),
     "submarine_ray/admission/decide.py": ("tests/unit/test_admission.py", "tests/unit/test_admission_service.py"),

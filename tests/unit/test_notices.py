@@ -28,6 +28,9 @@ E, N, S = "experiment-1-0001", "notebook-1-0001", "endpoint:m-1"
         (S, "Failed", "Failed", "Failed", None),
         (S, "Running", "Creating", "Running", Telling(Kind.ENDPOINT, "Running", Whom.WHO_KNOW_OF_FAILURE)),
         ("saved:experiment-view:1", "Shared", None, "team", Telling(Kind.SHARED, "Shared", Whom.OTHERS)),
+        (S, "Scaling", "Running", "Scaling", None),
+        ("saved:experiment-view:1", "Renamed", None, "team", None),
+        ("cluster:local", "Shared", None, "team", None),
         ("cluster:local", "Failed", None, "Failed", None),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
 import os
@@ -25,6 +26,7 @@ from starlette.requests import ClientDisconnect
 
 from submarine_ray.clusters.drivers import uploaded
 from submarine_ray.clusters.drivers.base import Blocked, CodeRefused
+from submarine_ray.clusters.drivers.runner_code import runner_code
 from submarine_ray.core.errors import InvalidSpec, TooLarge, Unavailable
 from submarine_ray.packages.service import PackageNotReady, PackageService, PackageUnusable
 from submarine_ray.spec import zips
@@ -353,3 +355,9 @@ def test_an_attempt_is_told_whether_waiting_helps(tmp_path: Path) -> None:
     with pytest.raises(Blocked, match="is not there") as waits:
         uploaded.unpacked(store, url)
     assert waits.value.reason == "CodeWaits"
+
+
+def test_the_runners_own_code_fits_into_a_config_map_with_room_to_grow() -> None:
+    """Kubernetes takes 1 MiB, and what is binary goes there as base64."""
+    _, content = runner_code()
+    assert len(base64.b64encode(content)) < 0.6 * 2**20
