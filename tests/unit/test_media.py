@@ -296,6 +296,7 @@ def test_a_batch_is_what_its_items_are_written_as() -> None:
         ({"name": "../../etc/passwd"}, "name: .* is not a UUID"),
         ({"key": "a\nb"}, "cannot be a key"),
         ({"key": ".."}, "cannot be a key"),
+        ({"key": "a "}, "cannot be a key"),
         ({"step": 2**63}, "64 bits"),
         ({"step": True}, "step: True is not int"),
         ({"size": 2**40}, "at most"),

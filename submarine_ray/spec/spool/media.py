@@ -47,7 +47,8 @@ ITEM_SUFFIX = ".item"  # of the files in a queue
 _HEADER_BYTES = 2**14
 _INT64 = 2**63
 # MLflow's rule for the keys of images, which become names of files; and no key is a directory's own name.
-_KEY = re.compile(rf"(?=.*[A-Za-z0-9])[A-Za-z0-9_\-./ ]{{1,{MAX_KEY}}}")
+# MariaDB takes `a` and `a ` for one, so none ends with a blank.
+_KEY = re.compile(rf"(?=.*[A-Za-z0-9])(?! )[A-Za-z0-9_\-./ ]{{1,{MAX_KEY}}}(?<! )")
 _NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -170,7 +171,8 @@ def checked_key(key: object, kind: str) -> str:
         )
     if not _KEY.fullmatch(key):
         raise WrongMedia(
-            f"{kind}: {shown(key)} cannot be a key: use 1 to {MAX_KEY} letters, digits, '_', '-', '.', '/' and blanks"
+            f"{kind}: {shown(key)} cannot be a key: use 1 to {MAX_KEY} letters, digits, '_', '-', '.', '/' "
+            "and inner blanks"
         )
     return key
 
