@@ -32,9 +32,11 @@ CELLS = {
 }
 HEADING = (
     '<q-th :props="props" :title="props.col.title" :aria-sort="props.col.order">'
-    '<button v-if="props.col.sort" type="button" class="sort" @click="$parent.$emit(\'sort\', props.col.sort)">'
+    '<button v-if="props.col.sortBy" type="button" class="sort" @click="$parent.$emit(\'sort\', props.col.sortBy)">'
     '{{ props.col.label }}<span aria-hidden="true">{{ '
     "{ascending: ' ↑', descending: ' ↓'}[props.col.order] || '' }}</span></button>"
+    # The heading itself takes the click and sorts; the button is for the keyboard.
+    '<button v-else-if="props.col.sortable" type="button" class="sort">{{ props.col.label }}</button>'
     "<template v-else>{{ props.col.label }}</template></q-th>"
 )
 SELECT_ALL = '<q-checkbox dense v-model="props.selected" aria-label="Select all rows shown"></q-checkbox>'

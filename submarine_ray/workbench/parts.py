@@ -318,7 +318,7 @@ def table(
                 "field": column.name,
                 "align": "right" if column.right else "left",
                 "sortable": column.sortable,
-                "sort": column.sort,
+                "sortBy": column.sort,  # Quasar takes `sort` for a function that compares
                 "title": column.title,
                 "order": order.get(column.sort),
                 "classes": _classes(column),
@@ -334,7 +334,7 @@ def table(
     made._props.update({"role": "region", "aria-label": label})
     for column in columns:
         made.add_slot(f"body-cell-{column.name}", f'<q-td :props="props">{cells.CELLS[column.kind]}</q-td>')
-    if any(column.sort for column in columns):
+    if any(column.sort or column.sortable for column in columns):
         made.add_slot("header-cell", cells.HEADING)
     if select:
         made.add_slot("header-selection", cells.SELECT_ALL)
