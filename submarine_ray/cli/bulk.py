@@ -16,6 +16,11 @@ _DONE = {
 }  # fmt: skip
 
 
+def counted(number: int) -> str:
+    """A number of experiments in words."""
+    return f"{number} experiment{'' if number == 1 else 's'}"
+
+
 def change(
     client: ExperimentClient,
     action: BulkAction,
@@ -28,10 +33,11 @@ def change(
     if (filter is None) == (not ids):
         raise Problem("give --filter, or --id once for each experiment")
     if action in _ASKED and not is_sure:
-        which = f"all experiments that match {filter!r}" if filter is not None else f"{len(ids or ())} experiments"
+        which = f"all experiments that match {filter!r}" if filter is not None else counted(len(ids or ()))
         typer.confirm(f"{_ASKED[action]} {which}?", abort=True)
     found = client.change_experiments(action, ids or None, filter, tag)
-    typer.echo(f"{found['changed']} {_DONE[action]}" + (f", {found['skipped']} had ended" if found["skipped"] else ""))
+    skipped = f", {found['skipped']} had already ended" if found["skipped"] else ""
+    typer.echo(f"{found['changed']} {_DONE[action]}{skipped}")
     for failure in found["failures"]:
         typer.echo(f"{failure['experimentId']}: {failure['message']}", err=True)
     if found["failed"]:

@@ -29,12 +29,12 @@ def add_to(app: typer.Typer, list_app: typer.Typer) -> None:
         ] = None,
         limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
         filter: Annotated[str, typer.Option(help="a condition, as in 'metrics.loss < 0.1 and tag = demo'")] = "",
-        sort: Annotated[str, typer.Option(help="the field to sort by; '-' before it: the highest first")] = "",
+        sort: Annotated[str, typer.Option(help="the field to sort by; '-' before it sorts the highest first")] = "",
         column: Annotated[
             list[str] | None, typer.Option(help="show metrics.NAME or params.NAME (several times)")
         ] = None,
         group_by: Annotated[str, typer.Option(help="status, tag, owner, framework, cluster, name or params.NAME")] = "",
-        view: Annotated[str, typer.Option(help="a saved view, by its name or id; other options go before it")] = "",
+        view: Annotated[str, typer.Option(help="a saved view, by its name or id; other options override it")] = "",
         form: Output = Format.TABLE,
     ) -> None:
         """List experiments, newest first, or groups of them."""
@@ -53,12 +53,12 @@ def add_to(app: typer.Typer, list_app: typer.Typer) -> None:
     @app.command()
     def bulk(
         action: Annotated[BulkAction, typer.Argument(help="tag, untag, stop or delete")],
-        tag: Annotated[str | None, typer.Argument(help="the tag, with tag and untag")] = None,
+        tag: Annotated[str | None, typer.Argument(help="the tag to add or remove, with tag and untag")] = None,
         filter: Annotated[
             str | None, typer.Option(help="change all experiments that match, as in 'val/loss > 10'")
         ] = None,
-        id: Annotated[list[str] | None, typer.Option(help="change this experiment; may be given many times")] = None,
-        yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+        id: Annotated[list[str] | None, typer.Option(help="change this experiment (several times)")] = None,
+        yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask for confirmation")] = False,
     ) -> None:
         """Tag, stop or delete many experiments: `submarine bulk tag diverged --filter 'val/loss > 10'`."""
         from submarine_ray.cli import bulk as many

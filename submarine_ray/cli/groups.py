@@ -6,7 +6,7 @@ import typer
 
 from submarine_ray.cli.clusters import cluster_app
 
-_KINDS = "experiment, environment, notebook, template, model or endpoint"
+_KINDS = "experiment, environment, notebook, template, model, endpoint and so on"
 
 
 def _group(text: str) -> typer.Typer:
@@ -21,9 +21,9 @@ app = typer.Typer(
     epilog="Documentation: /help at the service's address, such as http://127.0.0.1:32080/help",
 )
 list_app = _group("List experiments, environments, notebooks, templates, models, endpoints and so on.")
-get_app = _group(f"Show one {_KINDS}.")
-delete_app = _group(f"Delete one {_KINDS}.")
-create_app = _group("Create an environment, notebook, template, endpoint or traffic split.")
+get_app = _group(f"Show an {_KINDS}.")
+delete_app = _group(f"Delete an {_KINDS}.")
+create_app = _group("Create an environment, notebook, template, endpoint, traffic split, alias or saved document.")
 config_app = _group("Show or change which control service is used.")
 for name, group in (
     ("list", list_app), ("get", get_app), ("delete", delete_app), ("create", create_app), ("config", config_app),

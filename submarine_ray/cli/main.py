@@ -16,11 +16,7 @@ from submarine_ray.cli.resources import Output
 
 resources.add_to(list_app, get_app, delete_app, create_app)
 saved.add_to(list_app, get_app, delete_app, create_app)
-experiments.add_to(app, list_app)
 models.add_to(list_app, get_app, delete_app, create_app)
-app.command()(models.promote)
-sweeps.add_to(app)
-search.add_to(app, list_app)
 
 
 def _show_version(asked: bool) -> None:
@@ -247,7 +243,7 @@ def logs(
 @app.command()
 def stop(
     id: Annotated[str, typer.Argument(help="the experiment")],
-    trial: Annotated[str | None, typer.Option(help="stop this trial of a sweep alone; the sweep goes on")] = None,
+    trial: Annotated[str | None, typer.Option(help="stop only this trial of a sweep; the sweep goes on")] = None,
 ) -> None:
     """Stop a running experiment; it stays listed."""
     if trial:
@@ -345,6 +341,13 @@ def _pairs(pairs: list[str], option: str) -> dict[str, str]:
             raise Problem(f"{option} {pair!r} is not KEY=VALUE")
         found[key] = value
     return found
+
+
+# Last, so that the help lists them behind the commands that one starts with.
+experiments.add_to(app, list_app)
+app.command()(models.promote)
+sweeps.add_to(app)
+search.add_to(app, list_app)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from submarine_ray.cli import output
 from submarine_ray.cli.output import Format, Problem
 from submarine_ray.cli.resources import Output, Wait, connect, print_list, resource_path
 
-Model = Annotated[str, typer.Argument(help="the model; NAME/VERSION, NAME@ALIAS and models:/... name a version of it")]
+Model = Annotated[str, typer.Argument(help="the model, or a version of it: NAME/VERSION, NAME@ALIAS or models:/...")]
 Which = Annotated[str | None, typer.Argument(help="the version's number, or an alias")]
 
 
@@ -93,9 +93,9 @@ def promote(
     model: Model,
     version: Which = None,
     stage: Annotated[str, typer.Option(help="None, Developing, Production or Archived")] = "Production",
-    archive: Annotated[bool, typer.Option("--archive", help="archive versions that are in that stage now")] = False,
+    archive: Annotated[bool, typer.Option("--archive", help="archive the versions that are in that stage now")] = False,
 ) -> None:
-    """Move a version to a stage: `submarine promote MODEL@challenger --archive`. Nothing is deployed."""
+    """Move a model version to a stage: `submarine promote MODEL@challenger --archive`. It deploys nothing."""
     which = reference(model, version)
     service = connect()
     found = {one["version"]: one for one in service.call("GET", resource_path("model-version", which.name))}
@@ -136,7 +136,7 @@ def _aliases(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Type
 
     @create_app.command("alias")
     def create_alias(model: str, alias: str, version: int) -> None:
-        """Name a version, or move an alias to it: `submarine create alias MODEL champion 3`."""
+        """Set an alias of a version, or move it there: `submarine create alias MODEL champion 3`."""
         connect().call("PUT", _alias_path(model, alias), json={"version": version})
         typer.echo(f"{model}@{alias} is version {version}. Endpoints keep the versions that they serve.")
 

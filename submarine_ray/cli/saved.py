@@ -62,7 +62,7 @@ def add_to(list_app: typer.Typer, get_app: typer.Typer, delete_app: typer.Typer,
         kind: Kind,
         name: Annotated[str, typer.Argument(help="its name")],
         file: File,
-        team: Annotated[bool, typer.Option("--team", help="share it with everyone who may use the service")] = False,
+        team: Annotated[bool, typer.Option("--team", help="share it with everyone who can use the service")] = False,
     ) -> None:
         """Save a document, such as a view of the table of experiments."""
         typer.echo(_client().create_saved(kind, name, read(file), "team" if team else "private")["id"])

@@ -20,14 +20,14 @@ def add_to(app: typer.Typer, list_app: typer.Typer) -> None:
         read: Annotated[bool, typer.Option("--read", help="mark all as read")] = False,
         form: Output = Format.TABLE,
     ) -> None:
-        """List what the service has to tell you: what ended, what failed, what was shared."""
+        """List your notifications: what ended, what failed, what was shared."""
         service = connect()
         found = service.call("GET", "/api/v1/notice", params={"limit": limit})
         if form is Format.TABLE:
             rows = (
                 ("" if one["read"] else "new", one["time"], one["name"], one["status"], one["message"]) for one in found
             )
-            output.table("List of Notices", ("", "Time", "About", "Status", "Message"), rows)
+            output.table("List of Notifications", ("", "Time", "About", "Status", "Message"), rows)
         else:
             output.document(found, form)
         if read:
@@ -38,9 +38,9 @@ def add_to(app: typer.Typer, list_app: typer.Typer) -> None:
         text: Annotated[list[str], typer.Argument(help="words or parts of words, in any order")],
         kind: Annotated[
             list[str] | None,
-            typer.Option("-k", "--kind", help="only this kind; may be given many times"),
+            typer.Option("-k", "--kind", help="only this kind (several times)"),
         ] = None,
-        limit: Annotated[int, typer.Option(min=1, max=50, help="results of each kind")] = 6,
+        limit: Annotated[int, typer.Option(min=1, max=50, help="the largest number of results of each kind")] = 6,
         form: Output = Format.TABLE,
     ) -> None:
         """Search experiments, models, endpoints and everything else that has a page in the workbench."""

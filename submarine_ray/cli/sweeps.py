@@ -36,7 +36,7 @@ def trials(
 
 
 def extend(id: Id, samples: Annotated[int, typer.Argument(min=1, help="the number of samples to add")]) -> None:
-    """Add samples to a sweep that runs or has ended."""
+    """Add samples to a sweep that is running or has ended."""
     total = _client().extend_sweep(id, samples)["spec"]["tune"]["numSamples"]
     typer.echo(f"Extended {id} by {samples}, to {total} samples.")
 

@@ -19,7 +19,7 @@ def show(client: ExperimentClient, id: str) -> None:
     """All trials, the best first, and which is the best."""
     sweep = client.sweep(id)
     if "metric" not in sweep:
-        raise output.Problem(f"{id} is no sweep: its spec has no tune")
+        raise output.Problem(f"{id} is not a sweep: its spec has no tune")
     output.table(f"Trials of {id}", columns(sweep), rows(sweep))
     sys.stdout.write(f"{best_line(sweep)}\n")
 

@@ -41,7 +41,7 @@ def log_image(image: Any, key: str, step: int | None = 0, caption: str = "") -> 
         caption: a text below the image, of at most 1,000 characters.
 
     Raises:
-        TypeError, ValueError: what was given is no image, or cannot be stored. Nothing is logged then.
+        TypeError, ValueError: the value is not an image, or cannot be stored. Nothing is logged then.
         OSError: the image file cannot be read, or the disk is full.
     """
     from submarine_ray.client import media_images
@@ -67,7 +67,7 @@ def log_table(
     Args:
         data: a DataFrame of pandas or polars, columns (`{"name": [...]}`), or rows: dictionaries, or lists with
             `columns`.
-        key: the table's name, as of `log_image`, as are `step` and `caption`.
+        key: the table's name, as for `log_image`, as are `step` and `caption`.
         columns: the names of the columns, where the rows are lists.
 
     Raises as `log_image`.
@@ -78,7 +78,7 @@ def log_table(
 
 
 def log_text(text: str, key: str, step: int | None = 0, caption: str = "") -> None:
-    """Log a text, such as a generated sample. The arguments after `text` are those of `log_image`. Raises as it."""
+    """Log a text, such as a generated sample. Other arguments and errors are those of `log_image`."""
 
     def encoded() -> Encoded:
         if not isinstance(text, str):
@@ -86,17 +86,17 @@ def log_text(text: str, key: str, step: int | None = 0, caption: str = "") -> No
         try:
             return Encoded(text.encode(), "txt")
         except UnicodeEncodeError as failure:
-            raise ValueError("it is no Unicode text") from failure
+            raise ValueError("it is not Unicode text") from failure
 
     _log(media.TEXT, key, step, caption, encoded)
 
 
 def log_histogram(values: Any, key: str, step: int | None = 0, bins: int = 64, caption: str = "") -> None:
-    """Log how values are distributed, such as the weights or the gradients of a layer.
+    """Log a histogram of values, such as the weights or the gradients of a layer.
 
     Args:
-        values: numbers: a list, an array or a tensor of any shape. NaN and the infinities are counted apart.
-        key: what the values are, as of `log_image`, as are `step` and `caption`.
+        values: numbers: a list, an array or a tensor of any shape. NaN and infinite values are counted separately.
+        key: the name of the values, as for `log_image`, as are `step` and `caption`.
         bins: how many bins, 1 to 512.
 
     Raises as `log_image`.
@@ -107,12 +107,12 @@ def log_histogram(values: Any, key: str, step: int | None = 0, bins: int = 64, c
 
 
 def log_audio(audio: Any, key: str, rate: int | None = None, step: int | None = 0, caption: str = "") -> None:
-    """Log a sound.
+    """Log audio.
 
     Args:
         audio: samples as an array or a tensor (one channel, or samples × channels; floats from -1 to 1, or whole
             numbers), or the path of a file: wav, mp3, ogg, flac or m4a.
-        key: what is heard, as of `log_image`, as are `step` and `caption`.
+        key: the name of the audio, as for `log_image`, as are `step` and `caption`.
         rate: samples per second; needed where `audio` is an array.
 
     Raises as `log_image`.
@@ -130,13 +130,13 @@ def log_confusion_matrix(
     step: int | None = 0,
     caption: str = "",
 ) -> None:
-    """Log how often each class was taken for which, as a table that is drawn as a matrix.
+    """Log a confusion matrix, as a table of actual class, predicted class and count.
 
     Args:
         actual: the true class of each example: whole numbers from 0, which are indexes of `labels`, or names.
-        predicted: the class that the model says, in the same form; or, for each example, a score of each class.
+        predicted: the class that the model predicts, in the same form; or, for each example, a score of each class.
         labels: the names of the classes, at most 100.
-        key, step, caption: as of `log_image`.
+        key, step, caption: as for `log_image`.
 
     Raises as `log_image`.
     """
@@ -153,13 +153,13 @@ def log_roc_curve(
     step: int | None = 0,
     caption: str = "",
 ) -> None:
-    """Log the true positive rate over the false positive rate, as a table that is drawn as curves with their area.
+    """Log ROC curves (true positive rate over false positive rate), as a table of their points.
 
     Args:
         actual: the true class of each example: 0 and 1, or indexes or names of `labels`.
         scores: the score of class 1 for each example; or of each class, a column each: a curve for each class.
         labels: the names of the classes, at most 100.
-        key, step, caption: as of `log_image`.
+        key, step, caption: as for `log_image`.
 
     Raises as `log_image`.
     """
@@ -176,7 +176,7 @@ def log_pr_curve(
     step: int | None = 0,
     caption: str = "",
 ) -> None:
-    """Log precision over recall, as `log_roc_curve` does with its rates. Raises as `log_image`."""
+    """Log precision-recall curves. Arguments and errors are those of `log_roc_curve`."""
     from submarine_ray.client import media_curves
 
     _log(media.PR_CURVE, key, step, caption, lambda: _json(media_curves.precision_recall(actual, scores, labels)))
@@ -188,7 +188,7 @@ def _json(document: Mapping[str, object]) -> Encoded:
     try:
         return Encoded(json.dumps(document, separators=(",", ":"), allow_nan=False).encode(), "json")
     except UnicodeEncodeError as failure:
-        raise ValueError("one of its texts is no Unicode text") from failure
+        raise ValueError("one of its texts is not Unicode text") from failure
 
 
 def _log(kind: str, key: str, step: int | None, caption: str, encode: Callable[[], Encoded]) -> None:

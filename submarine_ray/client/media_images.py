@@ -45,7 +45,7 @@ def figure(value: Any) -> Encoded:
     if not hasattr(value, "savefig") and callable(of := getattr(value, "get_figure", None)):  # axes
         value = of()
     if not callable(savefig := getattr(value, "savefig", None)):
-        raise TypeError(f"a {type(value).__name__} is no figure of matplotlib or plotly")
+        raise TypeError(f"a {type(value).__name__} is not a figure of matplotlib or plotly")
     written = io.BytesIO()
     savefig(written, format="png")
     content = written.getvalue()
@@ -66,7 +66,7 @@ def _opened(content: bytes, name: str) -> Any:
         found = _pillow().open(io.BytesIO(content))
         found.load()
     except (OSError, SyntaxError, _pillow().DecompressionBombError) as failure:
-        raise ValueError(f"{name} is no image that can be read: {failure}") from failure
+        raise ValueError(f"{name} is not an image that can be read: {failure}") from failure
     return found
 
 

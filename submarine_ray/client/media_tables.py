@@ -27,7 +27,7 @@ def table(data: Any, columns: Sequence[str] | None) -> JsonObject:
     if isinstance(data, Mapping):
         return _of_columns(data)
     if isinstance(data, str | bytes) or not hasattr(data, "__iter__"):
-        raise TypeError(f"a {type(data).__name__} is no table: give a DataFrame, columns or rows")
+        raise TypeError(f"a {type(data).__name__} is not a table: give a DataFrame, columns or rows")
     rows = list(data)
     if rows and all(isinstance(row, Mapping) for row in rows):
         names = list(dict.fromkeys(str(name) for row in rows for name in row))

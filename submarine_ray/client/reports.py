@@ -30,7 +30,7 @@ def panel(kind: str, **fields: Any) -> str:
             page "Workbench" of the documentation lists them.
 
     Raises:
-        ValueError: no panel has such fields; the message says which.
+        ValueError: a field is unknown or wrong; the message names it.
     """
     found = read_block(dump({"kind": kind, **fields}))
     if isinstance(found, WrongBlock):
@@ -41,17 +41,17 @@ def panel(kind: str, **fields: Any) -> str:
 def create_report(
     name: str, *parts: str, audience: str = "private", host: str | None = None, token: str | None = None
 ) -> str:
-    """Create a report, and return the address of its page.
+    """Create a report, and return the URL of its page.
 
     Args:
-        name: the report's name, which you use once.
+        name: the report's name. You can use a name once.
         parts: texts in Markdown and panels, in their order.
-        audience: `private`, or `team` for everyone who may use the service.
-        host: the service's address; by default as everywhere.
-        token: the token that opens it; by default as everywhere.
+        audience: `private`, or `team` for everyone who can use the service.
+        host: the service's address; by default as for ExperimentClient.
+        token: its token; by default as for ExperimentClient.
 
     Raises:
-        ApiError: the service refuses it, such as for a name that you use already.
+        ApiError: the service refuses it, for example because you already use the name.
         ServiceUnreachable: the service does not answer.
     """
     client = SavedClient(host, token)

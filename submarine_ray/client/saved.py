@@ -1,4 +1,4 @@
-"""`SavedClient`: documents that users keep in the service, such as views of the table of experiments."""
+"""`SavedClient`: documents that users save in the service, such as views of the table of experiments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VIEWS = "experiment-view"
 
 
 class SavedClient:
-    """Saves, shows and shares documents; arguments and errors as of EnvironmentClient."""
+    """Saves, shows and shares documents; arguments and errors as for EnvironmentClient."""
 
     def __init__(self, host: str | None = None, token: str | None = None, patience: float = PATIENCE_SECONDS) -> None:
         self.service = Service(host, token, patience)
@@ -33,9 +33,9 @@ class SavedClient:
 
         Args:
             kind: its kind.
-            name: its name, which you use once per kind.
-            document: what it says; the kind decides which fields it has.
-            audience: `private` or `team`: who sees it.
+            name: its name. You can use a name once per kind.
+            document: its content; the kind decides which fields it has.
+            audience: who sees it: `private` (only you) or `team` (everyone who can use the service).
         """
         body = {"name": name, "document": document, "audience": audience}
         return dict(self.service.call("POST", _path(kind), json=body))

@@ -15,7 +15,7 @@ class SearchClient:
     """Searches, and keeps favourites.
 
     Args:
-        host: the control service's URL, as of ExperimentClient.
+        host: the control service's URL, as for ExperimentClient.
         token: the token for it.
         patience: seconds to try again for while the service does not answer.
     """
@@ -40,15 +40,15 @@ class SearchClient:
         return list(self.service.call("GET", f"{_BASE}/search", params={"text": text, "kind": kinds, "limit": limit}))
 
     def favourites(self) -> list[dict[str, Any]]:
-        """Return your favourites, the newest first; errors as of `search`."""
+        """Return your favourites, the newest first; errors as for `search`."""
         return list(self.service.call("GET", f"{_BASE}/recent")["starred"])
 
     def recent(self) -> list[dict[str, Any]]:
-        """Return what you opened last in the workbench, without favourites; errors as of `search`."""
+        """Return what you opened last in the workbench, without favourites; errors as for `search`."""
         return list(self.service.call("GET", f"{_BASE}/recent")["recent"])
 
     def star(self, kind: str, key: str) -> None:
-        """Make something a favourite.
+        """Add something to your favourites.
 
         Args:
             kind: `experiment`, `model`, `endpoint`, `template` or `notebook`.
@@ -61,7 +61,7 @@ class SearchClient:
         self.service.call("PUT", _favourite(kind, key))
 
     def unstar(self, kind: str, key: str) -> None:
-        """Take something from your favourites; arguments and errors as of `star`."""
+        """Remove something from your favourites; arguments and errors as for `star`."""
         self.service.call("DELETE", _favourite(kind, key))
 
 

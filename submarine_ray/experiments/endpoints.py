@@ -100,7 +100,7 @@ def router(experiments: ExperimentService) -> APIRouter:
         name = {"Content-Disposition": 'attachment; filename="experiments.csv"'}
         return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=NO_SNIFFING | name)
 
-    @routes.get("/groups", summary="List groups of experiments, with what they logged in numbers")
+    @routes.get("/groups", summary="List groups of experiments, with the mean and range of what they logged")
     def groups(
         by: Annotated[str, Query(max_length=MAX_SORT)],
         filter: FilterText = "",

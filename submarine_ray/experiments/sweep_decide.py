@@ -55,9 +55,9 @@ def stop(sweep: Sweep, trial_id: str, trial_status: str | None) -> Refuse | Tell
     if trial_status in TrialState.ENDED:
         return Refuse(f"Trial {trial_id} of {id} has ended already ({trial_status}).")
     if sweep.status in Status.ENDED:
-        return Refuse(f"{id} has ended already ({sweep.status}), and its trials with it.")
+        return Refuse(f"{id} has ended already ({sweep.status}), with all its trials.")
     if sweep.wanted != "run":
-        return Refuse(f"{id} is being stopped, and its trials with it.")
+        return Refuse(f"{id} is being stopped, with all its trials.")
     return TellDriver(sweep.tune.num_samples)
 
 
@@ -82,4 +82,4 @@ def extend(sweep: Sweep, samples: int) -> Refuse | TellDriver | GoOn:
 
 
 def _no_sweep(id: str) -> str:
-    return f"{id} is no sweep: its spec has no tune."
+    return f"{id} is not a sweep: its spec has no tune."

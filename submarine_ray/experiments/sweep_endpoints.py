@@ -18,15 +18,15 @@ MAX_WAIT_SECONDS = 60
 def add(routes: APIRouter, sweeps: SweepService) -> None:
     """Add the operations of sweeps to those of experiments."""
 
-    @routes.post("/{experiment_id}/extend", summary="Extend a sweep by more samples")
+    @routes.post("/{experiment_id}/extend", summary="Add samples to a sweep")
     def extend(experiment_id: str, extension: ExtensionSpec) -> Reply[Experiment]:
         return ok(sweeps.extend(experiment_id, extension.samples))
 
-    @routes.post("/{experiment_id}/trials/{trial_id}/stop", summary="Stop a trial of a sweep, which goes on")
+    @routes.post("/{experiment_id}/trials/{trial_id}/stop", summary="Stop one trial of a sweep; the sweep goes on")
     def stop(experiment_id: str, trial_id: str) -> Reply[Trial]:
         return ok(sweeps.stop_trial(experiment_id, trial_id))
 
-    @routes.post("/{experiment_id}/wishes", summary="Tell a sweep's driver what users want of the sweep")
+    @routes.post("/{experiment_id}/wishes", summary="Wait for changes that users ask of a sweep; for its driver")
     async def wishes(
         experiment_id: str,
         submission: Annotated[str, Query(max_length=128)],

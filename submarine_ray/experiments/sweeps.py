@@ -95,7 +95,7 @@ class SweepService:
                 row.units = self._admission.placements.most_trials(there, spec)
             if isinstance(step, GoOn):
                 if there is None:
-                    raise Conflict(f"{experiment_id} has ended at this moment; try again.")
+                    raise Conflict(f"{experiment_id} has just ended; try again.")
                 repository.keep_attempt(session, row, tried.outcome(row), f"logs/attempt-{row.attempt}")
                 happened = _next_attempt(row, said)
             row.spec = answers.kept(spec)

@@ -94,7 +94,7 @@ def router(models: ModelService) -> APIRouter:
     def version(name: str, version: Version) -> Reply[ModelVersion]:
         return ok(models.version(name, version), "Get the model version instance")
 
-    @routes.get("/model-version/{name}/{version}/details", summary="Get the results and the files of a version")
+    @routes.get("/model-version/{name}/{version}/details", summary="Get the metrics, parameters and files of a version")
     def details(name: str, version: Version) -> Reply[ModelVersionDetails]:
         (found,) = models.details(name, [models.version(name, version).version])
         return ok(found)
@@ -142,7 +142,7 @@ def _add_aliases(routes: APIRouter, models: ModelService) -> None:
     def get_alias(name: str, alias: str) -> Reply[ModelVersion]:
         return ok(models.version(name, models.aliases.version(name, alias)))
 
-    @routes.put("/registered-model/{name}/alias/{alias}", summary="Name a version by an alias, or move the alias")
+    @routes.put("/registered-model/{name}/alias/{alias}", summary="Set an alias of a version, or move it there")
     def set_alias(name: str, alias: str, spec: ModelAliasSpec) -> Reply[RegisteredModel]:
         models.aliases.set(name, alias, spec.version)
         return ok(models.get(name))

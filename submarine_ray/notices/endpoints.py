@@ -21,31 +21,31 @@ def router(notices: NoticeService) -> APIRouter:
         prefix="/api/v1/notice", tags=["notice"], route_class=DocumentRoute, dependencies=[Depends(caller)]
     )
 
-    @routes.get("", summary="List your notices, newest first")
+    @routes.get("", summary="List your notifications, newest first")
     def list_page(
-        limit: Annotated[int, Query(ge=1, le=MOST, description="The largest number of notices.")] = LIMIT,
+        limit: Annotated[int, Query(ge=1, le=MOST, description="The largest number of notifications.")] = LIMIT,
         before: Annotated[
-            int | None, Query(ge=1, le=LARGEST, description="Only notices before this one, by its id.")
+            int | None, Query(ge=1, le=LARGEST, description="Only notifications before this one, by its id.")
         ] = None,
     ) -> Reply[list[Notice]]:
         found, read = notices.list(limit, before)
         return ok(found, attributes=read)
 
-    @routes.post("/read", summary="Mark all your notices as read")
+    @routes.post("/read", summary="Mark all your notifications as read")
     def read_all() -> Reply[None]:
         notices.mark_read()
         return done()
 
-    @routes.get("/settings", summary="Get which notices you receive")
+    @routes.get("/settings", summary="Get which notifications you receive")
     def settings() -> Reply[NoticeSettings]:
         return ok(notices.settings())
 
-    @routes.put("/settings", summary="Choose which notices you receive")
+    @routes.put("/settings", summary="Choose which notifications you receive")
     def change_settings(wanted: NoticeSettings) -> Reply[NoticeSettings]:
         return ok(notices.change_settings(wanted))
 
-    @routes.post("/{number}/read", summary="Mark a notice as read")
-    def read(number: Annotated[int, Path(ge=1, le=LARGEST, description="The notice's id.")]) -> Reply[None]:
+    @routes.post("/{number}/read", summary="Mark a notification as read")
+    def read(number: Annotated[int, Path(ge=1, le=LARGEST, description="The notification's id.")]) -> Reply[None]:
         notices.mark_read(number)
         return done()
 

@@ -17,7 +17,7 @@ LONGEST = 200
 Kind = Annotated[ObjectKind, Path(description="experiment, model, endpoint, template or notebook.")]
 Key = Annotated[
     str,
-    Path(description="An experiment's or a notebook's id, an endpoint's `model/version`, the name of the rest."),
+    Path(description="An experiment's or a notebook's id, an endpoint's `model/version`, the name of everything else."),
 ]
 
 
@@ -29,7 +29,7 @@ def router(search: SearchService) -> APIRouter:
         text: Annotated[str, Query(max_length=LONGEST, description="Words or parts of words, in any order.")],
         kind: Annotated[
             list[ObjectKind] | None,
-            Query(description="Only this kind; give it several times for several."),
+            Query(description="Only this kind; give the parameter several times for several kinds."),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=MOST, description="The largest number of results of each kind.")] = LIMIT,
     ) -> Reply[list[Found]]:
@@ -39,12 +39,12 @@ def router(search: SearchService) -> APIRouter:
     def opened() -> Reply[Opened]:
         return ok(search.opened())
 
-    @routes.put("/favourite/{kind}/{key:path}", summary="Make something a favourite")
+    @routes.put("/favourite/{kind}/{key:path}", summary="Add something to your favourites")
     def star(kind: Kind, key: Key) -> Reply[None]:
         search.star(kind, key, wanted=True)
         return done()
 
-    @routes.delete("/favourite/{kind}/{key:path}", summary="Take something from your favourites")
+    @routes.delete("/favourite/{kind}/{key:path}", summary="Remove something from your favourites")
     def unstar(kind: Kind, key: Key) -> Reply[None]:
         search.star(kind, key, wanted=False)
         return done()

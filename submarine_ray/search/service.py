@@ -87,7 +87,7 @@ class SearchService:
         Raises InvalidSpec for a kind that has no favourites, NotFound, Conflict for one too many.
         """
         if kind not in STARRED:
-            raise InvalidSpec(f"{kind} has no favourites; these kinds have: {', '.join(STARRED)}", "kind")
+            raise InvalidSpec(f"{kind} cannot be a favourite; these kinds can: {', '.join(STARRED)}", "kind")
         if len(key) > KEY_LENGTH:
             raise InvalidSpec(f"a favourite's key has at most {KEY_LENGTH} characters", "key")
         thing, user = Thing(kind, key), acting_user()
@@ -95,7 +95,7 @@ class SearchService:
             raise NotFound(f"There is no {kind} {key[:80]!r}.")
         with self._database.session(write=True) as session:
             if wanted and repository.count_starred(session, user) >= MOST_STARRED:
-                raise Conflict(f"You have {MOST_STARRED} favourites; take the star from some of them first.")
+                raise Conflict(f"You have {MOST_STARRED} favourites; remove some of them first.")
             repository.star(session, user, thing, now_ms() if wanted else None)
 
     def starred_keys(self, user: str, kind: ObjectKind) -> set[str]:

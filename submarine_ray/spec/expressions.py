@@ -301,7 +301,7 @@ class _Reader:
         if kind is ValueKind.SECONDS:
             return _seconds(given, field, token.at)
         if operator in _ORDERS and number(given) is None:
-            raise _wrong(token.at, f"{given!r} is no number, and {field} {operator} needs one")
+            raise _wrong(token.at, f"{given!r} is not a number, and {field} {operator} needs one")
         return given
 
     def _peek(self) -> _Token | None:

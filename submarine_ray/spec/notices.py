@@ -17,10 +17,10 @@ class NoticeKind(StrEnum):
 
 
 class NoticeSettings(BaseModel):
-    """Which notices a user gets."""
+    """Which notifications a user gets."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kinds: list[NoticeKind] = Field(default_factory=lambda: list(NoticeKind), max_length=len(NoticeKind))
     """experiment: an experiment or a sweep of yours has ended; notebook: a notebook of yours has ended; endpoint: an
-    endpoint of yours has failed, or is well again; shared: somebody has shared something with the team."""
+    endpoint of yours has failed, or has recovered; shared: somebody has shared something with the team."""

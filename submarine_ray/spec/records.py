@@ -71,7 +71,7 @@ class Param:
             text.encode()
         except UnicodeEncodeError as failure:
             raise ValueError(
-                f"parameter {key!r}: the value {shown(text)} is no Unicode text, so it cannot be stored: "
+                f"parameter {key!r}: the value {shown(text)} is not Unicode text, so it cannot be stored: "
                 "it may be a file name that is not UTF-8. Log repr(value) instead"
             ) from failure
         return cls(key, text)
@@ -134,9 +134,9 @@ def checked_step(step: object, key: str, kind: str = "metric") -> int:
         found = _scalar(step)
         whole = int(found)
     except (TypeError, ValueError, OverflowError, RuntimeError) as failure:
-        raise ValueError(f"{kind} {key!r}: the step {shown(step)} is no whole number") from failure
+        raise ValueError(f"{kind} {key!r}: the step {shown(step)} is not a whole number") from failure
     if not isinstance(found, str | bytes) and whole != found:
-        raise ValueError(f"{kind} {key!r}: the step {shown(step)} is no whole number")
+        raise ValueError(f"{kind} {key!r}: the step {shown(step)} is not a whole number")
     if not -_INT64 <= whole < _INT64:
         raise ValueError(f"{kind} {key!r}: the step {shown(step)} is beyond 64 bits")
     return whole

@@ -41,5 +41,5 @@ def model_reference(name: str, version: int | str | None = None) -> ModelReferen
     if not (which.isascii() and which.isdecimal()):
         return ModelReference(said, alias=which)
     if len(which) > len(str(MOST_VERSIONS)) or not 1 <= int(which) <= MOST_VERSIONS:
-        raise ValueError(f"{which[:20]} is no version: they are numbered from 1 to {MOST_VERSIONS}")
+        raise ValueError(f"{which[:20]} is not a version: versions are numbered from 1 to {MOST_VERSIONS}")
     return ModelReference(said, version=int(which))

@@ -38,7 +38,7 @@ class ServeSpec(Document):
     @model_validator(mode="after")
     def _names_a_version(self) -> ServeSpec:
         if (self.model_version is None) == (self.model_alias is None):
-            raise ValueError("say either modelVersion or modelAlias")
+            raise ValueError("give either modelVersion or modelAlias")
         return self
 
 

@@ -119,7 +119,7 @@ def _number(value: Json, where: str, kind: str) -> float:
             raise ValueError
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{where}: {str(value)[:80]!r} is no number") from None
+        raise ValueError(f"{where}: {str(value)[:80]!r} is not a number") from None
     if not math.isfinite(number) or (whole and not number.is_integer()):
         raise ValueError(f"{where}: {value} is not {'an integer' if whole else 'finite'}")
     return int(number) if whole else number

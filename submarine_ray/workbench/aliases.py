@@ -20,7 +20,7 @@ def draw(
             if versions:
                 parts.button("Add alias", lambda: ask(models, name, versions, refresh), "add")
         if not aliases:
-            said = f"Names for versions that can be moved, such as champion: models:/{name}@champion."
+            said = f"An alias names a version, and can be moved to another one: models:/{name}@champion."
             parts.text(said, "p", "quiet anywhere")
         for alias, version in aliases.items():
             with parts.row():
@@ -48,7 +48,7 @@ async def ask(
     """Ask which version an alias is to name, and for the alias if none is given."""
     with dialogs.dialog(f"Move {alias}" if alias else "Add alias") as dialog:
         parts.text(
-            "Whoever loads the model by the alias gets this version. Endpoints keep the versions that they serve.",
+            "Code that loads the model by this alias gets this version. Endpoints keep the versions that they serve.",
             "p",
             "quiet",
         )
@@ -69,7 +69,7 @@ async def ask(
 
 
 async def _remove(models: ModelService, name: str, alias: str, refresh: parts.Refresh) -> None:
-    consequence = f"Whoever loads models:/{name}@{alias} gets an error from then on. The version stays."
+    consequence = f"Code that loads models:/{name}@{alias} will fail. The version is kept."
     if await dialogs.confirmed(f"Remove the alias {alias}?", consequence, "Remove") and await parts.attempt(
         models.aliases.remove, name, alias
     ):

@@ -165,10 +165,10 @@ def _tell(action: BulkAction, result: BulkResult) -> None:
         parts.tell(f"{_DONE[action]} {parts.counted(result.changed, 'experiment')}")
     if result.failures:
         first = result.failures[0].message
-        said = first if result.failed == 1 else f"{result.failed:,} could not be changed. The first: {first}"
+        said = first if result.failed == 1 else f"{result.failed:,} could not be changed. First error: {first}"
         parts.tell_failure(said)
     if result.skipped and not result.changed:
-        parts.tell("They have all ended already")
+        parts.tell("All of them have already ended")
 
 
 async def _asked_tag(title: str, options: Sequence[str], is_new: bool) -> str | None:
@@ -184,7 +184,7 @@ async def _asked_tag(title: str, options: Sequence[str], is_new: bool) -> str | 
 
         def send() -> None:
             said = str(field.value or "").strip()
-            asked.submit(said) if said else parts.field_problem(field, "Give a tag.")
+            asked.submit(said) if said else parts.field_problem(field, "Enter a tag.")
 
         if is_new:
             field.on("keydown.enter", send)

@@ -66,6 +66,6 @@ async def _draw(services: Services, view: View, found: list[Compared]) -> None:
 
 def _draw_nothing() -> None:
     with parts.empty(
-        "Nothing to compare yet", "Select 2 to 100 experiments in the table, or trials of a sweep, then Compare."
+        "Nothing to compare yet", "Select 2 to 100 experiments in the table, or trials of a sweep, and click Compare."
     ):
         parts.button("Choose experiments", lambda: ui.navigate.to("/experiments"), kind="outline")

@@ -84,7 +84,7 @@ class Table:
         if title != PACKAGES:
             return "No differences."
         same = parts.counted(len(self._sections[title]), "package")
-        return f"No differences: {same} in the same versions."
+        return f"No differences: the same versions of {same}."
 
 
 def _heading(one: Compared) -> str:

@@ -280,7 +280,7 @@ class _Experiment:
                             parts.copy_button(spec, "Copy specification")
                         parts.block(spec, "Specification")
                     own = snippets.Service.of(self._services.settings)
-                    use_it.card("Read its state and its metrics.", snippets.experiment(own, self.id))
+                    use_it.card("Read its status and its metrics.", snippets.experiment(own, self.id))
 
         await draw()
         return draw

@@ -23,9 +23,9 @@ def draw(opened: Opened, recent: Sequence[ExperimentSummary], total: int) -> Non
             _draw_recent(recent, total)
         with ui.element("div").classes("stack"):
             with parts.card("Favourites"):
-                _draw_things(opened.starred, "The star beside a name makes a favourite. Favourites are listed here.")
+                _draw_things(opened.starred, "Click the star beside a name to add it to your favourites.")
             with parts.card("Recently opened"):
-                _draw_things(opened.recent, "What you open is listed here.")
+                _draw_things(opened.recent, "Pages that you open are listed here.")
 
 
 def _draw_things(things: Sequence[Found], none: str) -> None:

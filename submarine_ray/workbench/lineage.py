@@ -30,7 +30,7 @@ def draw(found: ModelLineage) -> None:
             ]
         )
         if found.experiment_id and ran is None:
-            parts.text("The experiment was deleted; its code and environment are not known any more.", "p", "quiet")
+            parts.text("The experiment was deleted; its code and environment are no longer known.", "p", "quiet")
 
 
 def _draw_experiment(found: ModelLineage) -> None:

@@ -12,7 +12,7 @@ from submarine_ray.workbench.leaving import Edits
 from submarine_ray.workbench.markdown_html import html
 
 HINT = "Markdown: **bold**, `code`, # heading, - list, [text](link)"
-CHANGED_MEANWHILE = "Somebody else has changed this text meanwhile. Copy yours; Cancel shows theirs."
+CHANGED_MEANWHILE = "Somebody else has changed this text in the meantime. Copy your text; Cancel shows theirs."
 _WRITE, _PREVIEW = "Write", "Preview"
 
 Read = Callable[[], str]

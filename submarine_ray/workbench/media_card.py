@@ -23,7 +23,7 @@ MOST_REPLICAS = 4  # of whom a histogram over steps is drawn
 _NAMES = {
     media.IMAGE: "image", media.FIGURE: "figure", media.TABLE: "table", media.TEXT: "text",
     media.HISTOGRAM: "histogram", media.AUDIO: "audio", media.CONFUSION_MATRIX: "confusion matrix",
-    media.ROC_CURVE: "ROC curve", media.PR_CURVE: "precision and recall",
+    media.ROC_CURVE: "ROC curve", media.PR_CURVE: "precision-recall curve",
 }  # fmt: skip
 
 

@@ -143,7 +143,7 @@ class _Model:
         alias = next(iter(found.model.aliases), None)
         newest = max((one.version for one in found.versions), default=None)
         own = snippets.Service.of(self._services.settings)
-        purpose = f"Load the version that {alias} names." if alias else "Load the newest version."
+        purpose = f"Load the version that the alias {alias} names." if alias else "Load the newest version."
         use_it.card(purpose, snippets.model(own, self._name, alias, newest))
 
     async def _again(self) -> None:

@@ -91,7 +91,7 @@ class _Notebooks:
 
     async def _use(self, id: str, name: str) -> None:
         own = snippets.Service.of(self._services.settings)
-        await use_it.ask(name, "Read its state, and where it is opened.", snippets.notebook(own, id))
+        await use_it.ask(name, "Get its status and its URL.", snippets.notebook(own, id))
 
     async def _do(self, action: Callable[[str], Notebook], id: str) -> None:
         if await parts.attempt(action, id):

@@ -53,7 +53,7 @@ def consequences(standing: Standing, stage: str) -> list[str]:
     if stage == PRODUCTION:
         said.append("While it is in Production, the version and its model cannot be deleted.")
     if version in standing.served:
-        said.append(f"Its endpoint {standing.served[version]} goes on as it is.")
+        said.append(f"Its endpoint {standing.served[version]} does not change.")
     elif stage == PRODUCTION:
         said.append("It is not served. A stage deploys nothing: deploy the version to send it requests.")
     if standing.weights:
@@ -76,7 +76,7 @@ async def promote(services: Services, name: str, version: int) -> bool:
         archive = ui.checkbox(f"Move {_listed(standing.in_production)}, in Production now, to {ARCHIVED}")
         archive.set_visibility(bool(standing.in_production))
         aliases = ui.select(
-            {alias: f"{alias} (version {of} now)" for alias, of in standing.aliases.items()},
+            {alias: f"{alias} (now version {of})" for alias, of in standing.aliases.items()},
             label="Aliases to move to this version", multiple=True, value=[],
         ).props("outlined dense use-chips")  # fmt: skip
         aliases.set_visibility(bool(standing.aliases))

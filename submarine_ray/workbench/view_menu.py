@@ -17,6 +17,7 @@ from submarine_ray.spec.answers.saved import Saved
 from submarine_ray.spec.saved import NAME_LENGTH, Audience
 from submarine_ray.spec.views import DefaultView, ExperimentView
 from submarine_ray.workbench import addresses, dialogs, parts
+from submarine_ray.workbench.audience import AUDIENCES, SHORT
 from submarine_ray.workbench.table_view import ALL, View
 
 _ALL_NAME = "All experiments"
@@ -103,19 +104,19 @@ class ViewMenu:
         if current and current.is_own and self._is_changed:
             self._action("Save changes", "save", self._save)
         if current and self._is_changed:
-            self._action("Undo changes", "undo", lambda: ui.navigate.to(addresses.experiments(view=current.id)))
+            self._action("Discard changes", "undo", lambda: ui.navigate.to(addresses.experiments(view=current.id)))
         self._action("Save as a new view…", "add", self._save_as)
         if current is None:
             return
         is_default = current.id == self._default_id
-        label = "Do not open by default" if is_default else "Open by default"
+        label = "Remove as default" if is_default else "Set as default"
         self._action(label, "push_pin", lambda: self._set_default(None if is_default else current.id))
         if current.is_own:
             self._action("Rename or share…", "edit", self._edit)
             self._action("Delete view…", "delete", self._delete)
 
     def _about(self, one: Saved) -> str:
-        said = [one.owner] if not one.is_own else ["shared with the team"] if one.audience is Audience.TEAM else []
+        said = [one.owner] if not one.is_own else [SHORT[one.audience]] if one.audience is Audience.TEAM else []
         return ", ".join([*said, *(["default"] if one.id == self._default_id else [])])
 
     def _item(self, name: str, url: str, about: str = "") -> None:
@@ -182,7 +183,7 @@ class ViewMenu:
         if done:
             self._default = done.value
             self.show()
-            parts.tell("Experiments opens with this view" if view else "Experiments opens with all experiments")
+            parts.tell("This view is your default" if view else "The default is all experiments")
 
     def _keep_default(self, view: str | None) -> Saved | None:
         before = [one for one in self._saved.list(DEFAULT_VIEW) if one.is_own]
@@ -206,16 +207,15 @@ def _title(text: str) -> TextElement:
 async def _form(title: str, name: str, audience: Audience) -> tuple[str, Audience] | None:
     with dialogs.dialog(title) as asked:
         field = ui.input("Name", value=name).props(f"outlined dense autofocus maxlength={NAME_LENGTH}").classes("full")
-        options = {Audience.PRIVATE: "Only I see it", Audience.TEAM: "Everyone who may use this service sees it"}
-        who = ui.radio({str(one): said for one, said in options.items()}, value=str(audience))
-        parts.text("A view keeps filters, columns, order, pins and groups. Only you can change it.", "p", "quiet small")
+        who = ui.radio({str(one): said for one, said in AUDIENCES.items()}, value=str(audience))
+        parts.text("A view has filters, columns, order, pins and groups. Only you can change it.", "p", "quiet small")
 
         def send() -> None:
             said = (field.value or "").strip()
             if said:
                 asked.submit((said, Audience(who.value)))
             else:
-                parts.field_problem(field, "Give it a name.")
+                parts.field_problem(field, "Enter a name.")
 
         field.on("keydown.enter", send)
         answer: tuple[str, Audience] | None = await dialogs.submitted(asked, "Save", send)

@@ -144,7 +144,7 @@ def test_what_cannot_be_extended_says_why(api: httpx.Client, client: ExperimentC
         client.extend_sweep(grid, 1)
     plain = api.post(URL, json=spec()).json()["result"]["experimentId"]
     for call in (lambda: client.extend_sweep(plain, 1), lambda: client.stop_trial(plain, "a")):
-        with pytest.raises(ApiError, match="is no sweep: its spec has no tune"):
+        with pytest.raises(ApiError, match="is not a sweep: its spec has no tune"):
             call()
     with pytest.raises(ApiError, match="Not found experiment"):
         client.extend_sweep("experiment-1-0001", 1)

@@ -133,7 +133,7 @@ def test_a_report_is_written_with_a_panel_and_read_by_others(service: Service, p
     form = page.get_by_role("dialog")
     form.get_by_label("Metrics").fill("loss")
     page.get_by_role("option", name="loss", exact=True).click()
-    form.get_by_label("Filter of the runs").fill(f"tag = {tag}")
+    form.get_by_label("Filter").fill(f"tag = {tag}")
     form.get_by_role("button", name="Insert").click()
     expect(text).to_have_value(re.compile(f"filter: tag = {tag}"))
     expect(page.get_by_role("img", name="Chart of loss")).to_be_visible()
@@ -153,7 +153,7 @@ def test_a_report_is_written_with_a_panel_and_read_by_others(service: Service, p
     page.get_by_role("link", name="Open in Charts").click()
     expect(page.locator("run-list li")).to_have_count(4)
     page.get_by_role("button", name="More", exact=True).click()
-    page.locator(".q-menu .q-item", has_text="Create a report").click()
+    page.locator(".q-menu .q-item", has_text="Create report").click()
     page.get_by_label("Name").fill(tag)
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(page.get_by_label("Text in Markdown")).to_have_value(

@@ -243,7 +243,7 @@ def test_a_finished_experiment_is_edited_and_runs_again_only_when_asked(service:
     httpx.patch(f"{service.url}/api/v1/experiment/{id}", json=other, timeout=20).raise_for_status()
     notes.get_by_label("Notes", exact=True).fill("Mine")
     notes.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Somebody else has changed this text meanwhile")).to_be_visible()
+    expect(page.get_by_text("Somebody else has changed this text in the meantime")).to_be_visible()
     notes.get_by_role("button", name="Cancel").click()
     expect(notes).to_contain_text("Theirs")
     page.get_by_role("button", name="Remove tag good").click()

@@ -73,7 +73,7 @@ def test_nothing_is_lost_or_altered(platform: RunningPlatform, tmp_path: Path) -
     assert "worker-0 logged what was not stored: parameter 'attempt' = 'second'" in event
     said = "\n".join(platform.lines(id)["worker-0"])
     assert "refused: metric 'late': the step 9223372036854775808 is beyond 64 bits" in said
-    assert r"refused: parameter 'file': the value 'caf\udce9.csv' is no Unicode text" in said
+    assert r"refused: parameter 'file': the value 'caf\udce9.csv' is not Unicode text" in said
     assert "[submarine] not stored: parameter 'attempt' = 'second'" in said
     assert "mlflow.set_experiment('own'): this script's runs belong to the experiment" in said
 

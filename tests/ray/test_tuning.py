@@ -384,7 +384,7 @@ def driver_pid(id: str) -> int:
 def test_only_sweeps_have_trials(platform: RunningPlatform) -> None:
     id = platform.submit("true")
     assert platform.client.trials(id) == []
-    assert "is no sweep" in platform.cli("trials", id, check=False).stderr
+    assert "is not a sweep" in platform.cli("trials", id, check=False).stderr
     with pytest.raises(ApiError, match="unknown algorithm"):
         sweep(platform, "echo {{x}}", {"x": LR}, algorithm="guess")
 

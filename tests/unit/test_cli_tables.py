@@ -106,7 +106,7 @@ def test_many_are_changed_after_a_question(monkeypatch: pytest.MonkeyPatch) -> N
         done = CliRunner().invoke(main.app, ["bulk", *words], input=say)
         return done.exit_code, f"{done.output}{done.exception or ''}"
 
-    assert run("tag", "good", "--filter", "loss < 1") == (0, "2 tagged, 1 had ended\n")
+    assert run("tag", "good", "--filter", "loss < 1") == (0, "2 tagged, 1 had already ended\n")
     assert run("stop", "--id", "e-1", "--id", "e-2", say="n\n")[0] == 1 and len(asked) == 1
     assert run("delete", "--filter", "loss > 9", say="y\n")[0] == 0 and run("stop", "--id", "e-1", "-y")[0] == 0
     assert [json for _, _, json in asked] == [

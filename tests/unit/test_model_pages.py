@@ -80,7 +80,7 @@ def test_a_promotion_says_before_what_it_changes_and_what_it_does_not() -> None:
     with_share = consequences(standing(weights={1: 90, 2: 10}, served={2: "'m-2' on cluster 'local'"}), "Archived")
     assert with_share == [
         "The stage of version 2 becomes Archived.",
-        "Its endpoint 'm-2' on cluster 'local' goes on as it is.",
+        "Its endpoint 'm-2' on cluster 'local' does not change.",
         "The weights of the shared URL do not change: version 1 90%, version 2 10%.",
     ]
 

@@ -63,14 +63,14 @@ def test_what_is_not_one_number_is_refused_by_name(spool: Path, value: Any) -> N
 
 @pytest.mark.parametrize("step", [2**63, -(2**63) - 1, 1.5, math.nan, math.inf, "three", np.array([1, 2]), [1]])
 def test_steps_that_cannot_be_stored_are_refused_by_name(spool: Path, step: Any) -> None:
-    with pytest.raises(ValueError, match=r"metric 'loss': the step .* (is no whole number|is beyond 64 bits)"):
+    with pytest.raises(ValueError, match=r"metric 'loss': the step .* (is not a whole number|is beyond 64 bits)"):
         tracking.log_metric("loss", 1.0, step)
     assert not spool.read_bytes()
 
 
 def test_texts_that_cannot_be_stored_are_refused_by_name(spool: Path) -> None:
     name = b"caf\xe9.csv".decode("utf-8", "surrogateescape")
-    with pytest.raises(ValueError, match=r"parameter 'file': .*caf\\udce9.csv' is no Unicode text"):
+    with pytest.raises(ValueError, match=r"parameter 'file': .*caf\\udce9.csv' is not Unicode text"):
         tracking.log_param("file", name)
     with pytest.raises(ValueError, match=r"parameter 'text': .* at most 6000"):
         tracking.log_param("text", "x" * 6001)

@@ -27,12 +27,12 @@ def sweep(status: str = "Running", wanted: str = "run", **tune: Any) -> Sweep:
 @pytest.mark.parametrize(
     ("given", "trial", "said"),
     [
-        (Sweep("e", "Running", "run", None), None, "e is no sweep: its spec has no tune."),
+        (Sweep("e", "Running", "run", None), None, "e is not a sweep: its spec has no tune."),
         (sweep(), None, "e has no trial 't'."),
         (sweep(), "Succeeded", "Trial t of e has ended already (Succeeded)."),
         (sweep(), "Failed", "Trial t of e has ended already (Failed)."),
-        (sweep("Failed"), "Running", "e has ended already (Failed), and its trials with it."),
-        (sweep(wanted="stop"), "Running", "e is being stopped, and its trials with it."),
+        (sweep("Failed"), "Running", "e has ended already (Failed), with all its trials."),
+        (sweep(wanted="stop"), "Running", "e is being stopped, with all its trials."),
     ],
 )
 def test_a_trial_that_cannot_be_stopped(given: Sweep, trial: str | None, said: str) -> None:
@@ -49,7 +49,7 @@ def test_a_trial_that_runs_is_stopped(status: str) -> None:
 @pytest.mark.parametrize(
     ("given", "samples", "said"),
     [
-        (Sweep("e", "Running", "run", None), 1, "e is no sweep: its spec has no tune."),
+        (Sweep("e", "Running", "run", None), 1, "e is not a sweep: its spec has no tune."),
         (sweep(algorithm="grid", searchSpace=GRID, numSamples=1), 1,
          "e is a grid search over 3 combinations, and has no more samples. "
          "To try other values, rerun it with more values, or with another algorithm."),

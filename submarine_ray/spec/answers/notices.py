@@ -7,10 +7,10 @@ from submarine_ray.spec.notices import NoticeKind
 
 
 class Notice(Answer):
-    """Something that a user is told."""
+    """A notification of a user."""
 
     id: int
-    """The notice's number; later ones have higher numbers."""
+    """The notification's number; later ones have higher numbers."""
     kind: NoticeKind
     """experiment, notebook, endpoint or shared."""
     name: str
@@ -28,7 +28,7 @@ class Notice(Answer):
 
 
 class NoticesRead(Attributes):
-    """Facts about a list of notices."""
+    """Facts about a list of notifications."""
 
     unread: int
-    """The number of notices that the user has not read."""
+    """The number of notifications that the user has not read."""

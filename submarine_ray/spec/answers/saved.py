@@ -9,7 +9,7 @@ from submarine_ray.spec.saved import Audience
 
 
 class Saved(Answer):
-    """A document that a user keeps in the service."""
+    """A document that a user saved in the service."""
 
     id: str
     """The document's id."""

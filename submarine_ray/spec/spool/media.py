@@ -100,7 +100,7 @@ class MediaHeader:
             found = json.loads(line)
             header = cls(**found)
         except (TypeError, ValueError, RecursionError) as failure:
-            raise WrongMedia(f"{shown(line)} is no header of an item: {failure}") from failure
+            raise WrongMedia(f"{shown(line)} is not the header of an item: {failure}") from failure
         header._check()
         return header
 
@@ -185,5 +185,5 @@ def checked_caption(caption: object) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as failure:
-        raise WrongMedia(f"the caption {shown(text)} is no Unicode text") from failure
+        raise WrongMedia(f"the caption {shown(text)} is not Unicode text") from failure
     return text

@@ -50,9 +50,9 @@ class Controls:
         with parts.row():
             self._filter = FilterField(self._text, fields, known, lambda text: self._change(filter=text))
             self._choice("Group by", "group", self._groups())
-            self._choice("Order", "sort", self._orders())
-            most: dict[str | int, str] = {number: f"{number} runs" for number in sorted({*_MOST, self._shown.most})}
-            self._choice("Show", "most", most)
+            self._choice("Sort by", "sort", self._orders())
+            most: dict[str | int, str] = {one: parts.counted(one, "run") for one in sorted({*_MOST, self._shown.most})}
+            self._choice("Runs", "most", most)
             parts.button("Add panel", self._add, "add_chart", "outline")
 
     def refuse(self, why: str | None) -> None:
@@ -61,7 +61,7 @@ class Controls:
 
     def _groups(self) -> dict[str | int, str]:
         params = [name for name in self.fields if name.startswith("params.")]
-        found: dict[str | int, str] = {"": "Nothing", **{name: name.capitalize() for name in GROUPS}}
+        found: dict[str | int, str] = {"": "None", **{name: name.capitalize() for name in GROUPS}}
         return found | {name: name for name in [*params, *([self._shown.group] if self._shown.group else [])]}
 
     def _orders(self) -> dict[str | int, str]:

@@ -13,19 +13,19 @@ from submarine_ray.spec.expressions import ATTRIBUTES
 from submarine_ray.spec.panels import GROUPS, KINDS, PANEL, Panel, Runs
 from submarine_ray.spec.problems import sentence
 from submarine_ray.workbench import dialogs, parts
+from submarine_ray.workbench.chart_settings import AXES
 from submarine_ray.workbench.problems import parsed
 
 NAMES = {
-    "line": "Lines: metrics over steps or time",
-    "bar": "Bars: a value of each run or group",
-    "scatter": "Scatter: one value by another",
+    "line": "Line chart: metrics over steps or time",
+    "bar": "Bar chart: one value for each run or group",
+    "scatter": "Scatter plot: one value by another",
     "parallel": "Parallel coordinates",
     "table": "Table",
     "image": "Images",
     "text": "Text",
 }
-_AXES = {"step": "Step", "time": "Time", "relative": "Time since the start"}
-_BANDS = {"std": "Standard deviation", "range": "Lowest to highest", "none": "None"}
+_BANDS = {"std": "Standard deviation", "range": "Minimum to maximum", "none": "None"}
 Read = Callable[[], object]
 
 
@@ -66,12 +66,12 @@ class _RunFields:
 
     def __init__(self, fields: Sequence[str]) -> None:
         params = [name for name in fields if name.startswith("params.")]
-        groups = {"": "Nothing"} | {name: name.capitalize() for name in GROUPS} | {name: name for name in params}
-        self._filter = ui.input("Filter of the runs", placeholder="tag = baseline and params.lr < 0.1")
+        groups = {"": "None"} | {name: name.capitalize() for name in GROUPS} | {name: name for name in params}
+        self._filter = ui.input("Filter", placeholder="tag = baseline and params.lr < 0.1")
         self._filter.props("outlined dense").classes("mono")
         self._group = ui.select(groups, label="Group by", value="", with_input=True)
         self._group.props("outlined dense options-dense")
-        self._most = parts.number("Runs at most", 20).props("outlined dense")
+        self._most = parts.number("Maximum number of runs", 20).props("outlined dense")
 
     def read(self) -> Runs | None:
         """What they say; None if something is wrong, which stands beside the filter."""
@@ -116,38 +116,38 @@ class _Form:
         self._read = {}
         with self._place:
             _DRAWN[self._kind](self)
-            self._text("title", "Title", "Made of what the panel shows")
+            self._text("title", "Title", "Automatic")
 
     def _line(self) -> None:
         self._choices("metrics", "Metrics", self._metrics)
-        axes = _AXES | {name: name for name in self._metrics} | {self._value("x", "step"): self._value("x", "step")}
-        self._choice("x", "X axis", {**axes, **_AXES}, "step")
+        axes = AXES | {name: name for name in self._metrics} | {self._value("x", "step"): self._value("x", "step")}
+        self._choice("x", "X axis", {**axes, **AXES}, "step")
         with parts.row():
-            self._switch("log_x", "Log x axis")
-            self._switch("log_y", "Log y axis")
-        self._number("smoothing", "Smoothing, from 0 to 0.99", 0)
-        self._choice("band", "Band around the mean of a group", _BANDS, "std")
+            self._switch("log_x", "Log x")
+            self._switch("log_y", "Log y")
+        self._number("smoothing", "Smoothing (0 to 0.99)", 0)
+        self._choice("band", "Band around a group's mean", _BANDS, "std")
 
     def _bar(self) -> None:
         self._one_field("field", "Value")
-        self._switch("log", "Log axis")
+        self._switch("log", "Log scale")
 
     def _scatter(self) -> None:
         self._one_field("x", "X axis")
         self._one_field("y", "Y axis")
         with parts.row():
-            self._switch("log_x", "Log x axis")
-            self._switch("log_y", "Log y axis")
+            self._switch("log_x", "Log x")
+            self._switch("log_y", "Log y")
 
     def _parallel(self) -> None:
-        self._choices("fields", "Axes, the last one colours the lines", self._fields)
-        self._choices("log", "Logarithmic axes", self._fields)
+        self._choices("fields", "Axes; the last one sets the colour", self._fields)
+        self._choices("log", "Log axes", self._fields)
 
     def _table(self) -> None:
         self._choices("fields", "Columns", self._fields)
 
     def _image(self) -> None:
-        self._text("path", "Path of the artifact", "plots/confusion.png, or a directory for its last image")
+        self._text("path", "Artifact path", "plots/confusion.png, or a directory for its last image")
 
     def _words(self) -> None:
         area = ui.textarea("Text in Markdown", value=self._value("text", ""))

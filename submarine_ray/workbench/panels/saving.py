@@ -14,8 +14,9 @@ from submarine_ray.saved.service import read
 from submarine_ray.spec.answers.saved import Saved
 from submarine_ray.spec.panels import Runs, Workspace
 from submarine_ray.spec.reports import MOST_BLOCKS, Report, write_block
-from submarine_ray.spec.saved import Audience
+from submarine_ray.spec.saved import NAME_LENGTH, Audience
 from submarine_ray.workbench import addresses, dialogs, parts
+from submarine_ray.workbench.audience import AUDIENCES, SHORT
 from submarine_ray.workbench.panels import address
 from submarine_ray.workbench.services import Services
 
@@ -64,8 +65,8 @@ class Bar:
             with parts.icon_button("More", "more_vert"), ui.menu():
                 ui.menu_item("Save a copy", self._copy)
                 ui.menu_item("Rename or share", self._rename)
-                ui.menu_item("Create a report of these panels", self._report)
-                ui.menu_item("Delete the workspace", self._delete)
+                ui.menu_item("Create report from these panels", self._report)
+                ui.menu_item("Delete workspace", self._delete)
 
     async def _list(self, place: ui.element) -> None:
         found = await asyncio.to_thread(self._services.saved.list, KIND)
@@ -104,7 +105,7 @@ class Bar:
 
     async def _delete(self) -> None:
         if self._saved is None:
-            parts.tell_failure("This workspace is not saved.")
+            parts.tell_failure("This workspace has not been saved.")
             return
         with ui.context.client.content:
             sure = await dialogs.confirmed(
@@ -117,7 +118,7 @@ class Bar:
         """A report with the same panels of the same runs, to be written on."""
         shown = self._shown()
         with ui.context.client.content:
-            named = await ask_name("Create a report", self._saved.name if self._saved else "", Audience.PRIVATE)
+            named = await ask_name("Create report", self._saved.name if self._saved else "", Audience.PRIVATE)
         if named is None:
             return
         runs = Runs(**shown.model_dump(include={*Runs.model_fields}))
@@ -133,17 +134,15 @@ class Bar:
 async def ask_name(title: str, name: str, audience: Audience) -> tuple[str, Audience] | None:
     """Ask for a name and who may see it."""
     with dialogs.dialog(title) as asked:
-        field = ui.input("Name", value=name).props("outlined dense autofocus maxlength=200")
-        choice = ui.radio(
-            {Audience.PRIVATE: "Only you", Audience.TEAM: "Everyone who can use this service"}, value=audience
-        )
-        parts.text("Whoever opens it sees only the runs that they may see.", "p", "quiet small")
+        field = ui.input("Name", value=name).props(f"outlined dense autofocus maxlength={NAME_LENGTH}")
+        choice = ui.radio(AUDIENCES, value=audience)
+        parts.text("Viewers see only the runs that they have access to.", "p", "quiet small")
 
         def send() -> None:
             if text := (field.value or "").strip():
                 asked.submit((text, Audience(choice.value)))
             else:
-                parts.field_problem(field, "A name is required.")
+                parts.field_problem(field, "Enter a name.")
 
         answer: tuple[str, Audience] | None = await dialogs.submitted(asked, "Save", send)
     return answer
@@ -153,5 +152,4 @@ def _state(saved: Saved | None, is_changed: bool) -> str:
     if saved is None:
         return ""
     whose = "" if saved.is_own else f"by {saved.owner}"
-    seen = "shared with everyone" if saved.audience == Audience.TEAM else "only you see it"
-    return " · ".join(one for one in (whose, seen, "not saved" if is_changed else "") if one)
+    return " · ".join(one for one in (whose, SHORT[saved.audience], "unsaved changes" if is_changed else "") if one)

@@ -14,6 +14,7 @@ from submarine_ray.spec.places import ObjectKind
 from submarine_ray.spec.reports import Report
 from submarine_ray.spec.saved import Audience
 from submarine_ray.workbench import addresses, assets, dialogs, opened, parts
+from submarine_ray.workbench.audience import SHORT
 from submarine_ray.workbench.layout import Bench
 from submarine_ray.workbench.panels.saving import ask_name
 from submarine_ray.workbench.reports.view import ReportView
@@ -26,9 +27,9 @@ _COLUMNS = (
     parts.Column("seen", "Visible to", wide=True),
     parts.Column("updatedTime", "Updated", "ago", sortable=True),
 )
-_SEEN = {Audience.PRIVATE: "Only you", Audience.TEAM: "Everyone"}
+_SEEN = {Audience.PRIVATE: "Only you", Audience.TEAM: "Team"}
 _BEGINNING = (
-    "What was tried, and what came of it.\n\n"
+    "What was tried, and the results.\n\n"
     "```panel\nkind: line\nmetrics: [loss]\nmost: 10\n```\n\n"
     "Press **Insert panel** to add another chart, table or image.\n"
 )
@@ -106,8 +107,7 @@ class _Report:
         with parts.row():
             parts.text(f"By {saved.owner}, updated", classes="quiet small")
             parts.ago(saved.updated_time).classes("quiet small")
-            parts.text("· shared with everyone" if saved.audience == Audience.TEAM else "· only you see it",
-                       classes="quiet small")  # fmt: skip
+            parts.text(f"· {SHORT[saved.audience]}", classes="quiet small")
         shown = ReportView(self._services)
         await shown.show(self._text)
         return shown

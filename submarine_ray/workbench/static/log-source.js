@@ -18,7 +18,7 @@ const LogSources = (() => {
     async get(what, asked, signal = this.closing.signal) {
       const answer = await fetch(this.address(what, asked), { signal });
       const said = await answer.json().catch(() => ({}));
-      if (!answer.ok) throw Object.assign(new Error(said.message || "The log is unavailable right now."), { told: true });
+      if (!answer.ok) throw Object.assign(new Error(said.message || "The log is not available now."), { told: true });
       return said.result;
     }
     // Look anew: how many lines there are, and the last of them.

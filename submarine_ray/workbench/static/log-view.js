@@ -188,7 +188,7 @@ class LogView extends HTMLElement {
     const { total, isLive, isOrdered } = this.source, lines = `${total.toLocaleString("en")} ${total === 1 ? "line" : "lines"}`;
     const isEmpty = !this.lineCount && !isLive;
     this.classList.toggle("is-empty", isEmpty);
-    this.say(isEmpty ? "The log is empty." : this.lineCount ? lines + (isLive ? " · live" : "") + (isOrdered ? "" : " · by replica: no times were kept") : "Waiting for the first line…");
+    this.say(isEmpty ? "The log is empty." : this.lineCount ? lines + (isLive ? " · live" : "") + (isOrdered ? "" : " · one replica after the other: this log has no times") : "Waiting for the first line…");
     this.resume.hidden = !isLive || this.isFollowing;
     if (!this.resume.hidden) this.resume.textContent = this.missed ? `Follow · ${this.missed.toLocaleString("en")} new` : "Follow";
   }

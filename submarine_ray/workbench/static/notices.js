@@ -1,7 +1,7 @@
 // <notice-bell data-unread>: how many notices are unread, and a panel with them. User strings are only ever text.
 "use strict";
 
-const NOTICE_KINDS = { experiment: "Experiments and sweeps that ended", notebook: "Notebooks that ended", endpoint: "Endpoints that failed or recovered", shared: "Something shared with the team" };
+const NOTICE_KINDS = { experiment: "Experiments and sweeps that ended", notebook: "Notebooks that ended", endpoint: "Endpoints that failed or recovered", shared: "Items shared with the team" };
 const NOTICE_ICONS = { experiment: "science", notebook: "edit_note", endpoint: "bolt", shared: "group" };
 const NOTICES = 30;
 
@@ -43,7 +43,7 @@ class NoticeBell extends HTMLElement {
       this.known = String(said.attributes.unread);
       this.dataset.unread = this.known;
       this.show(said.result);
-    } catch (failure) { this.panel.replaceChildren(this.head(), made("p", "quiet none", `Notifications are unavailable: ${failure.message}`)); }
+    } catch (failure) { this.panel.replaceChildren(this.head(), made("p", "quiet none", `Notifications are not available: ${failure.message}`)); }
     if (focus) this.panel.focus();
   }
   head(...more) { const head = made("div", "head"); head.append(made("h2", "", "Notifications"), ...more); return head; }
@@ -53,7 +53,7 @@ class NoticeBell extends HTMLElement {
     all.hidden = !this.unread;
     const list = made("ul");
     list.append(...found.map((one) => this.row(one)));
-    const none = made("p", "quiet none", "You are told here when your experiments, sweeps and notebooks end, when an endpoint of yours fails, and when somebody shares something.");
+    const none = made("p", "quiet none", "No notifications yet. You get one when an experiment, sweep or notebook of yours ends, when an endpoint of yours fails or recovers, and when somebody shares something.");
     this.panel.replaceChildren(this.head(all, this.pressable("Settings", () => this.choose())), found.length ? list : none);
   }
   row(one) {
@@ -87,7 +87,7 @@ class NoticeBell extends HTMLElement {
       method: "PUT", headers: { "content-type": "application/json" },
       body: JSON.stringify({ kinds: [...form.querySelectorAll("input:checked")].map((box) => box.value) }),
     }));
-    this.panel.replaceChildren(this.head(this.pressable("Back", () => { this.choosing = false; this.load(true); })), made("p", "quiet none", "Tell me about:"), form);
+    this.panel.replaceChildren(this.head(this.pressable("Back", () => { this.choosing = false; this.load(true); })), made("p", "quiet none", "Notify me about:"), form);
     form.querySelector("input").focus();
   }
 }

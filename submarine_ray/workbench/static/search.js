@@ -97,7 +97,7 @@ class Palette {
       this.answered = text;
       if (text === this.field.value.trim()) this.draw(text);
     } catch (failure) {
-      if (failure.name !== "AbortError") { this.draw(text); this.said.textContent = `Search is unavailable: ${failure.message}`; }
+      if (failure.name !== "AbortError") { this.draw(text); this.said.textContent = `Search is not available: ${failure.message}`; }
     }
   }
   // What the service found last stays until it has answered anew, as far as it still matches.
