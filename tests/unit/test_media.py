@@ -304,7 +304,7 @@ def test_a_batch_is_what_its_items_are_written_as() -> None:
         ({"preview": 1}, "only images"),
         ({"width": -1}, "width"),
         ({"caption": None}, "caption: None is not str"),
-        ({"more": 1}, "no header of an item"),
+        ({"more": 1}, "not the header of an item"),
     ],
 )
 def test_a_header_that_cannot_be_stored_is_refused(changes: dict[str, Any], said: str) -> None:
