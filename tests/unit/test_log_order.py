@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -150,6 +151,14 @@ def test_errors_are_found_by_what_they_look_like(tmp_path: Path, monkeypatch: py
     log = Log([log_parts.Part("worker-0", lambda: nullcontext(file))])
     found = log_lines.matches(log, None, find.ERRORS)
     assert found.lines == [1, 3, 4] and not found.is_complete
+
+
+def test_empty_lines_are_no_errors_and_cost_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(b"\n" * 200_000 + b"\tError: x\n")
+    before = time.process_time()
+    assert list(find.matches(file, file.stat().st_size, find.ERRORS)) == [200_000]
+    assert time.process_time() - before < 5, "it took minutes"
 
 
 def test_a_line_that_is_very_long_is_cut_for_the_page(tmp_path: Path) -> None:
