@@ -23,7 +23,7 @@ from submarine_ray.spec.problems import sentence
 
 MOST_LENGTH = 50_000
 MOST_BLOCKS = 40
-_OPENING = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
+_OPENING = re.compile(r" {0,3}+(?P<fence>`{3,}+|~{3,}+)[ \t]*+(?P<info>[^`\n]*+)$")  # each character is looked at once
 _RUNS = {name for key, field in Runs.model_fields.items() for name in (key, field.alias)}
 
 

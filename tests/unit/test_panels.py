@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from urllib.parse import parse_qsl
 
@@ -67,6 +68,13 @@ def test_a_panel_of_text_may_hold_fences() -> None:
 def test_a_block_that_is_wrong_says_why(text: str, why: str) -> None:
     found = read_block(text)
     assert isinstance(found, WrongBlock) and why in found.why, found
+
+
+@pytest.mark.parametrize("line", ["```" + " " * 49_000 + "`", "~" * 49_000 + "`"])
+def test_a_long_line_that_is_no_fence_costs_nothing(line: str) -> None:
+    before = time.process_time()
+    assert parts(line) == [line]
+    assert time.process_time() - before < 2, "it took ten seconds, in which no page answered"
 
 
 def test_fields_are_written_as_filters_have_them() -> None:
