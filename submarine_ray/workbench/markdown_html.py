@@ -16,13 +16,30 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 ABOVE = 2  # a page and its cards have the headings of the first two levels
+EXPANDED = 100_000  # characters; short texts may refer to a link more often than they are long
 _WIDE = 'tabindex="0" role="region"'  # what scrolls must be within the keyboard's reach
 
 
 @lru_cache(maxsize=512)
 def html(source: str) -> str:
     """What Markdown says, as HTML."""
-    return str(_reader().render(source))
+    reader = _reader()
+    tokens = reader.parse(source)
+    if _expanded(tokens) > max(EXPANDED, 6 * len(source)):  # a character of an address may become six, such as %C3%BC
+        return _well(source)
+    return str(reader.renderer.render(tokens, reader.options, {}))
+
+
+def _expanded(tokens: Sequence[Token]) -> int:
+    """How long all addresses and titles are together. One that is defined once may be referred to at each third
+    character: a note of 50,000 would become a page of 200 MB.
+    """
+    inner = (one for token in tokens for one in token.children or ())
+    return sum(len(str(value)) for one in inner for value in one.attrs.values())
+
+
+def _well(text: str) -> str:
+    return f'<pre class="well" {_WIDE} aria-label="Code"><code>{escapeHtml(text)}</code></pre>\n'
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +74,7 @@ class _Renderer(RendererHTML):
         return f"{self.link_open([opened], 0, options, env)}{escapeHtml(said)}</a>"
 
     def fence(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
-        return f'<pre class="well" {_WIDE} aria-label="Code"><code>{escapeHtml(tokens[at].content)}</code></pre>\n'
+        return _well(tokens[at].content)
 
     def code_block(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
         return self.fence(tokens, at, options, env)

@@ -49,6 +49,13 @@ def test_pictures_come_from_this_service_alone() -> None:
         assert ">a &lt;b&gt;</a>" in made
 
 
+def test_a_short_text_does_not_become_a_huge_page() -> None:
+    for defined in ("/" + "x" * 5000, f'/a "{"x" * 5000}"'):
+        source = f"[a]: {defined}\n\n" + "[a]" * 5000
+        assert html(source).startswith("<pre") and len(html(source)) < 2 * len(source)
+    assert html("[a]: /b\n\n" + "[a] " * 5000).count('<a href="/b">') == 5000
+
+
 def test_it_fits_into_a_page() -> None:
     made = html("# One\n\n###### Six\n\n```python\nx < 1\n```\n\n| a |\n|---|\n| 1 |\n\n~~no~~ **yes** [here](/models)")
     assert "<h3>One</h3>" in made and "<h6>Six</h6>" in made  # below the page's own
