@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,14 +35,19 @@ class Histogram:
         try:
             found = json.loads(text)
             edges, counts = list(map(float, found["edges"])), list(map(float, found["counts"]))
-            if len(edges) != len(counts) + 1 or not counts or edges != sorted(edges):
+            if len(edges) != len(counts) + 1 or not counts or edges != sorted(edges) or not _all_finite(edges, counts):
                 return None
             facts = [f"{name} {float(found[name]):.4g}" for name in ("min", "max", "mean", "std") if name in found]
             if odd := int(found.get("not_finite", 0)):
                 facts.append(f"{odd:,} not finite")
             return cls(edges, counts, f"{int(found.get('count', sum(counts))):,} values: {', '.join(facts)}")
-        except (KeyError, TypeError, ValueError, OverflowError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             return None
+
+
+def _all_finite(*several: Sequence[float]) -> bool:
+    """Whether sums and differences can be made of all numbers, too."""
+    return all(math.isfinite(2 * sum(map(abs, numbers))) for numbers in several)
 
 
 def spread(histograms: Sequence[Histogram], low: float, high: float, bins: int = BINS) -> list[list[float]]:

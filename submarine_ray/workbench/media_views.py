@@ -14,7 +14,8 @@ from submarine_ray.spec.spool import media
 from submarine_ray.workbench import addresses, charts, media_charts, parts
 
 MAX_TEXT = 100_000
-MAX_ROWS = 1_000
+MAX_ROWS, MAX_COLUMNS = 1_000, 200
+_DIGITS = 15  # of an integer that a browser holds
 SMALL_BYTES = 100_000  # an image of fewer is shown itself, not its preview
 
 
@@ -93,11 +94,30 @@ def _draw_shot(experiment_id: str, one: Shown) -> None:
             shot.classes("tiny" if is_tiny else "")
 
 
+def said(content: bytes) -> Json:
+    """What a file of JSON says, as a page can be told it: integers of which a browser would lose digits as texts, and
+    no halves of characters. Raises ValueError.
+    """
+    try:
+        found: Json = json.loads(content.decode(errors="replace"), parse_int=_integer)
+        # Escapes may be halves of characters: they have no UTF-8, and a page that is told of one is told nothing.
+        if rb"\ud" not in content.lower():
+            return found
+        whole: Json = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+        return whole
+    except RecursionError as failure:
+        raise ValueError("It is nested too deep.") from failure
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _DIGITS else digits
+
+
 def _draw_plotly(experiment_id: str, one: Shown, label: str) -> None:
     _, begin, rest = one.content.partition(media.PLOTLY_BEGIN.encode())
     data, end, _ = rest.partition(media.PLOTLY_END.encode())
     try:
-        figure = json.loads(data) if begin and end else None
+        figure = said(data) if begin and end else None
     except ValueError:
         figure = None
     if not isinstance(figure, dict) or not isinstance(figure.get("data"), list):
@@ -128,12 +148,14 @@ def _rest(experiment_id: str, item: MediaItem, said: str) -> None:
 def _rows(content: bytes) -> tuple[list[str], list[list[Json]]]:
     """A table's columns and rows; nothing of what is none."""
     try:
-        found = json.loads(content)
-        columns, rows = found["columns"], found["data"]
-        is_table = isinstance(columns, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        is_table = False
-    return ([str(name) for name in columns], rows) if is_table else ([], [])
+        found = said(content)
+    except ValueError:
+        found = None
+    columns, rows = (found.get("columns"), found.get("data")) if isinstance(found, dict) else (None, None)
+    if not isinstance(columns, list) or not isinstance(rows, list):
+        return [], []
+    lists = [row for row in rows if isinstance(row, list)]
+    return ([str(name) for name in columns], lists) if len(lists) == len(rows) else ([], [])
 
 
 def _draw_table(experiment_id: str, one: Shown) -> None:
@@ -151,6 +173,7 @@ def _draw_rows(experiment_id: str, item: MediaItem, columns: Sequence[str], rows
     if not columns:
         parts.text("This table is empty.", "p", "quiet")
         return
+    all_columns, columns = len(columns), columns[:MAX_COLUMNS]
     numeric = [all(_is_number(row[at]) for row in rows[:50] if at < len(row)) for at in range(len(columns))]
     heads = [
         parts.Column(f"c{at}", name, "text" if numeric[at] else "wrap", sortable=True, right=numeric[at])
@@ -163,6 +186,8 @@ def _draw_rows(experiment_id: str, item: MediaItem, columns: Sequence[str], rows
     parts.table(heads, shown, "id", f"{item.key}, step {item.step}", page=10 if len(shown) > 10 else 0)
     if len(rows) > MAX_ROWS:
         _rest(experiment_id, item, f"Showing the first {MAX_ROWS:,} of {len(rows):,} rows.")
+    if all_columns > len(columns):
+        _rest(experiment_id, item, f"Showing the first {MAX_COLUMNS:,} of {all_columns:,} columns.")
 
 
 def _is_number(value: Json) -> bool:

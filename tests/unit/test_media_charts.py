@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import nicegui.json
 import pytest
 
 from submarine_ray.client.media_curves import confusion
-from submarine_ray.workbench import media_charts
+from submarine_ray.workbench import media_charts, media_views
 from submarine_ray.workbench.media_charts import Histogram
 
 
@@ -28,9 +29,32 @@ def test_counts_are_spread_over_common_bins() -> None:
 @pytest.mark.parametrize("text", [
     "", "[]", "null", '{"edges": [1]}', '{"edges": [0, 1], "counts": [1, 2]}', '{"edges": [1, 0], "counts": [1]}',
     '{"edges": [0], "counts": []}', '{"edges": ["a", 1], "counts": [1]}',
+    '{"edges": [-1e999, 0], "counts": [1]}', '{"edges": [-1.5e308, 1.5e308], "counts": [1]}', '{"edges": [0, 1], "counts": [1e999]}',
+    "[" * 100_000,
 ])  # fmt: skip
 def test_what_is_no_histogram_is_none(text: str) -> None:
     assert Histogram.read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (b"[1, -3, 123456789012345]", [1, -3, 123456789012345]),
+        (b"[9007199254740993, 1180591620717411303424]", ["9007199254740993", "1180591620717411303424"]),
+        (b"[" + b"9" * 5000 + b"]", ["9" * 5000]),
+        (rb'["a\ud800b", "\uD83D\uDE00", "\\ud"]', ["a?b", "\U0001f600", r"\ud"]),
+        (b'["\xff\xed\xa0\x80"]', ["\ufffd\ufffd\ufffd\ufffd"]),
+    ],
+)
+def test_a_page_is_told_of_any_file_of_json(written: bytes, said: object) -> None:
+    found = media_views.said(written)
+    assert found == said
+    nicegui.json.dumps(found)  # else the page would be told nothing at all
+
+
+def test_what_is_nested_too_deep_is_no_file_of_json() -> None:
+    with pytest.raises(ValueError, match="too deep"):
+        media_views.said(b"[" * 100_000)
 
 
 def test_a_histogram_is_described() -> None:
