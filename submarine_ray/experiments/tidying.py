@@ -13,7 +13,7 @@ import structlog
 
 from submarine_ray.access.tombstones import Tombstones
 from submarine_ray.core.database import Database
-from submarine_ray.experiments import repository
+from submarine_ray.experiments import provenance_rows, repository
 from submarine_ray.packages.service import PackageService
 from submarine_ray.spec import passing
 from submarine_ray.spec.deletions import DeletedKind
@@ -27,8 +27,8 @@ UNUSED_PACKAGE_SECONDS = 24 * 3600.0
 
 
 class Tidying:
-    """Deletes, once an hour, temporary files, the home's directories of deleted experiments, unused packages, and old
-    notices.
+    """Deletes, once an hour, temporary files, the home's directories of deleted experiments, unused packages, lists of
+    installed packages that no attempt has, and old notices.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Tidying:
                 log.info("tidying.removed", directory=str(path))
             self.sweep_home()
             self.sweep_packages()
+            self.sweep_package_sets()
             self._prune_notices()
         return max(0.0, self._look_after - time.monotonic())
 
@@ -62,6 +63,14 @@ class Tidying:
         with self._database.session() as session:
             referred = repository.packages(session)
         self._packages.prune(referred, UNUSED_PACKAGE_SECONDS)
+
+    def sweep_package_sets(self) -> None:
+        """Delete the lists of installed packages of attempts that are gone, or have told another since."""
+        with self._database.session() as session:
+            unused = provenance_rows.unused(session)
+        if unused:
+            with self._database.session(write=True) as session:
+                provenance_rows.prune(session, unused)
 
     def sweep_home(self) -> list[Path]:
         """Delete directories of experiments that users have deleted. A directory stays if the database merely does not

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
+from sqlalchemy import select
 
+from submarine_ray.experiments.tables import PackageSetRow
+from submarine_ray.experiments.tidying import Tidying
+from submarine_ray.spec.home import Home
 from submarine_ray.spec.zips import zipped
 from tests.conftest import spec
 
@@ -42,6 +49,18 @@ def test_each_attempt_keeps_what_it_told(api: httpx.Client, id: str) -> None:
     assert first["packages"] == second["packages"] == REPORT["packages"]
     assert (first["python"], second["python"]) == ("3.12.3", "3.13.0")
     assert first["git"] == {"commit": COMMIT, "branch": None, "dirty": None, "repository": None}
+
+
+def test_lists_of_packages_that_no_attempt_has_are_deleted(api: httpx.Client, id: str, tmp_path: Path) -> None:
+    for number in range(3):
+        assert tell(api, id, id, packages={"odd": f"{number}.0"}) == 200
+    platform: Any = api.app.state.platform  # type: ignore[attr-defined]
+    tidying = Tidying(platform.database, platform.packages, platform.tombstones, Home(tmp_path), lambda: None)
+    tidying.sweep_package_sets()
+    with platform.database.session() as session:
+        kept = [said for said in session.scalars(select(PackageSetRow.packages)) if "odd" in said]
+    assert kept == ['{"odd":"2.0"}']
+    assert read(api, id)["packages"] == {"odd": "2.0"}
 
 
 def test_a_package_has_the_commit_that_its_sender_saw(api: httpx.Client) -> None:
