@@ -70,6 +70,9 @@ class SweepService:
         if trial is None or isinstance(step, Refuse):
             raise _refusal(step)
         with self._database.session(write=True) as session:
+            # Held: two requests write one row, and none is left of an experiment that is deleted at this moment.
+            if repository.find(session, experiment_id, lock=True) is None:
+                raise NotFound(f"{experiment_id} was deleted at this moment.")
             if sweep_rows.stop(session, experiment_id, trial_id):
                 said = f"A user asked trial {trial.number} ({trial_id}) to stop."
                 events.record(session, experiment_id, [Event("TrialStopAsked", said)])

@@ -92,6 +92,24 @@ def test_a_trial_is_stopped_and_the_driver_hears_of_it(api: httpx.Client, client
         client.stop_trial(id, "a")
 
 
+def test_nothing_is_kept_of_a_sweep_that_is_deleted_while_its_trial_is_stopped(
+    api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = sweep(api)
+    trial(api, id, "a")
+    sweeps = api.app.state.platform.experiments.sweeps  # type: ignore[attr-defined]
+    read = sweeps._results.trials
+
+    def trials(experiment_id: str) -> Any:
+        found = read(experiment_id)
+        assert api.delete(f"{URL}/{id}").status_code == 200
+        return found
+
+    monkeypatch.setattr(sweeps._results, "trials", trials)
+    assert api.post(f"{URL}/{id}/trials/a/stop").status_code == 404
+    assert sweeps.stopping(id) == frozenset()
+
+
 def test_a_sweep_that_runs_is_extended_in_place(api: httpx.Client, client: ExperimentClient) -> None:
     id = sweep(api)
     trial(api, id, "a")
