@@ -42,14 +42,14 @@ def opened(session: Session, user: str, thing: Thing, now: int) -> bool:
 
 
 def star(session: Session, user: str, thing: Thing, now: int | None) -> None:
-    """Mark a thing as a favourite; with None, take the mark away."""
+    """Mark a thing as a favourite; with None, take the mark away. Raises AlreadyExists if another notes it now."""
     row = _find(session, user, thing)
     if row is not None:
         row.starred_ms = now and (row.starred_ms or now)
         if row.starred_ms is None and row.opened_ms is None:
             session.delete(row)
     elif now:
-        session.add(VisitRow(user=user, kind=thing.kind, object=thing.key, starred_ms=now))
+        add_new(session, VisitRow(user=user, kind=thing.kind, object=thing.key, starred_ms=now), thing.key)
 
 
 def count_starred(session: Session, user: str) -> int:

@@ -93,6 +93,12 @@ class SearchService:
         thing, user = Thing(kind, key), acting_user()
         if wanted and thing not in self._items([thing]):
             raise NotFound(f"There is no {kind} {key[:80]!r}.")
+        try:
+            self._star(user, thing, wanted)
+        except AlreadyExists:  # another request has noted the thing at this moment
+            self._star(user, thing, wanted)
+
+    def _star(self, user: str, thing: Thing, wanted: bool) -> None:
         with self._database.session(write=True) as session:
             if wanted and repository.count_starred(session, user) >= MOST_STARRED:
                 raise Conflict(f"You have {MOST_STARRED} favourites; remove some of them first.")

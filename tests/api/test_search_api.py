@@ -12,7 +12,7 @@ import pytest
 from submarine_ray.access.acting import act_for
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.platform import Platform
-from submarine_ray.search import service
+from submarine_ray.search import repository, service
 from submarine_ray.spec.places import ObjectKind
 from tests.conftest import spec
 
@@ -100,6 +100,15 @@ def test_wrong_requests_are_refused(api: httpx.Client) -> None:
     assert api.put("/api/v1/favourite/cluster/local").status_code == 400
     assert api.put("/api/v1/favourite/experiment/nope").status_code == 404
     assert api.put(f"/api/v1/favourite/model/{'m' * 161}").status_code == 400
+
+
+def test_two_requests_may_mark_a_thing_at_once(api: httpx.Client, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    star = f"/api/v1/favourite/experiment/{experiment(api, mark)}"
+    assert api.put(star).status_code == 200
+    find, looks = repository._find, count()
+    # At the first look the other has not written yet.
+    monkeypatch.setattr(repository, "_find", lambda *asked: find(*asked) if next(looks) else None)
+    assert api.put(star).status_code == 200 and next(looks) == 2
 
 
 def test_favourites_come_first_and_are_marked(api: httpx.Client, mark: str) -> None:
