@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from submarine_ray.spec.base import Document, Text, is_none
 
 _NOT_IN_REFERENCES = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)")
-_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*@")
+_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@")  # a password may have an @ of its own
 REFERENCE_LENGTH = 240  # of a file's name, which it becomes
 
 

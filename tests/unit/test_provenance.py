@@ -34,6 +34,9 @@ def test_a_directory_has_the_commit_that_is_checked_out(repository: Path) -> Non
     }  # fmt: skip
     source = CodeSpec.model_validate({"syncMode": "package", "url": f"package://{'0' * 64}", "source": found}).source
     assert source and source.repository == "https://host/team/code.git"
+    found["repository"] = "https://ada:se@cret@host/team/code.git"
+    source = CodeSpec.model_validate({"syncMode": "package", "url": f"package://{'0' * 64}", "source": found}).source
+    assert source and source.repository == "https://host/team/code.git"
     git(repository, "checkout", "-q", "--detach")
     assert "branch" not in (git_state.read(repository / "code") or {})
 
