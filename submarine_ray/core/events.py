@@ -46,8 +46,8 @@ class Event:
     recurs: bool = False
 
 
-class Hearer(Protocol):
-    """Who is told of each event, in the transaction that records it: it must be quick, and ask nobody else."""
+class Listener(Protocol):
+    """Called with each event, in the transaction that records it: it must be quick, and make no network call."""
 
     def recorded(self, session: Session, subject: str, event: Event) -> None: ...
 
@@ -55,13 +55,13 @@ class Hearer(Protocol):
         """The subject is gone."""
 
 
-_HEARERS: list[Hearer] = []
+_LISTENERS: list[Listener] = []
 
 
-def hear_with(hearer: Hearer) -> None:
-    """Tell `hearer` of each event from now on; each of them once."""
-    if hearer not in _HEARERS:
-        _HEARERS.append(hearer)
+def listen_with(listener: Listener) -> None:
+    """Call `listener` with each event from now on; each listener is added once."""
+    if listener not in _LISTENERS:
+        _LISTENERS.append(listener)
 
 
 def gist(message: str | None) -> str | None:
@@ -92,8 +92,8 @@ def record(session: Session, subject: str, events: Iterable[Event]) -> None:
             # first, because SQLite gives the id of a deleted last row to the next one.
             session.flush()
             session.delete(earlier)
-        for hearer in _HEARERS:
-            hearer.recorded(session, subject, event)
+        for listener in _LISTENERS:
+            listener.recorded(session, subject, event)
 
 
 def _earlier(session: Session, subject: str, event: Event) -> EventRow | None:
@@ -144,5 +144,5 @@ def newest(session: Session, count: int) -> frozenset[Mark]:
 def forget(session: Session, subject: str) -> None:
     """Drop a subject's history, with the subject."""
     session.execute(delete(EventRow).where(EventRow.subject == subject))
-    for hearer in _HEARERS:
-        hearer.forgotten(session, subject)
+    for listener in _LISTENERS:
+        listener.forgotten(session, subject)

@@ -32,7 +32,7 @@ _PARAMETERS = {
     "model_name": "The registered model's name.",
     "model_version": "The version's number.",
     "version": "The version's number.",
-    "status": "Only those in this state; the case of letters does not matter.",
+    "status": "Only those in this state; case is ignored.",
     "rerun": "Begin a new attempt even if only the name, tags, owner, team or notes have changed, or nothing.",
     "cloneOf": "The experiment whose secrets replace `**********` in the body.",
     "state": "Only those in this state: like status, except that a stopped experiment is Stopped and not Failed.",
@@ -44,7 +44,7 @@ _PARAMETERS = {
     "by": "The field to group by: status, tag, owner, framework, cluster, name or `params.NAME`.",
     "shown": "The file's columns in their order: id, name, status, owner, framework, cluster, tags, created, started, "
     "finished, duration (seconds), `metrics.NAME` or `params.NAME`; without it all but the duration, then `columns`.",
-    "contains": "A part of the name; the case of letters does not matter.",
+    "contains": "A part of the name; case is ignored.",
     "submission": "The attempt's submission id.",
     "samples": "The number of samples that the sweep's driver makes.",
     "heard": "The version of the last answer; empty with the first request.",
@@ -72,12 +72,12 @@ _PARAMETERS = {
     "tail": "Only this number of last lines of each replica.",
     "step": "Only items of this training step.",
     "trial": "Only items of this trial of a sweep, by its id.",
-    "preview": "The small form of an image, if there is one.",
+    "preview": "The preview of an image, if there is one.",
     "follow": "Continue until the experiment has ended.",
     "last": "The last lines instead of those from `offset` on.",
     "after": "The number of lines to skip, in the order in which they were written.",
-    "known": "The number of lines of all replicas that were seen: the cluster is not asked for them again.",
-    "text": "The text to find; the case of letters does not matter.",
+    "known": "The number of lines of all replicas that the client has: the cluster is not asked for them again.",
+    "text": "The text to find; case is ignored.",
     "errors": "Find lines that report an error: a level, a traceback or an exception.",
 }
 ZIP = {"required": True, "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}

@@ -1,1 +1,1 @@
-"""Tells users what has become of their things: written with the event that it tells of, read under the bell."""
+"""Notifications of users: written together with the event that they are about, read under the bell."""

@@ -1,4 +1,4 @@
-"""Which events users are told of. Pure."""
+"""Which events become notices, and for which users. Pure."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _EXPERIMENT, _NOTEBOOK, _ENDPOINT, SAVED = "experiment-", "notebook-", "endpoint
 SHARED = "Shared"
 
 
-class Whom(Enum):
-    """Who is told."""
+class Recipients(Enum):
+    """Who gets the notice."""
 
     FOLLOWERS = auto()
-    WHO_KNOW_OF_FAILURE = auto()
-    """Followers whose last notice of it told of its failure."""
+    KNOWING_OF_FAILURE = auto()
+    """Followers whose last notice of the subject is its failure."""
     OTHERS = auto()
     """All users but the one who acts."""
 
 
 @dataclass(frozen=True)
-class Telling:
-    """What to tell whom. `is_news`: it counts as unread; a user's own stop does not."""
+class NewNotice:
+    """A notice to write. `is_news`: it counts as unread; a user's own stop does not."""
 
     kind: NoticeKind
     outcome: str
-    whom: Whom = Whom.FOLLOWERS
+    recipients: Recipients = Recipients.FOLLOWERS
     is_news: bool = True
 
 
-def telling(subject: str, event: Event) -> Telling | None:
-    """What is told of an event; None for the many that nobody waits for."""
+def notice_of(subject: str, event: Event) -> NewNotice | None:
+    """The notice of an event; None for the many that nobody waits for."""
     if event.to_status is None or event.to_status == event.from_status:
         return None
     if subject.startswith(_EXPERIMENT):
@@ -46,7 +46,7 @@ def telling(subject: str, event: Event) -> Telling | None:
     if subject.startswith(_ENDPOINT):
         return _of_endpoint(event)
     if subject.startswith(SAVED) and event.reason == SHARED:
-        return Telling(NoticeKind.SHARED, SHARED, Whom.OTHERS)
+        return NewNotice(NoticeKind.SHARED, SHARED, Recipients.OTHERS)
     return None
 
 
@@ -56,24 +56,24 @@ def is_followed(subject: str, event: Event) -> bool:
     return event.to_status is not None and event.to_status not in ends and not subject.startswith(SAVED)
 
 
-def _of_experiment(event: Event) -> Telling | None:
+def _of_experiment(event: Event) -> NewNotice | None:
     if event.to_status not in (ExperimentStatus.SUCCEEDED, ExperimentStatus.FAILED):
         return None
     outcome = ExperimentStatus.seen(event.to_status, event.reason)
-    return Telling(NoticeKind.EXPERIMENT, outcome, is_news=outcome != ExperimentStatus.STOPPED)
+    return NewNotice(NoticeKind.EXPERIMENT, outcome, is_news=outcome != ExperimentStatus.STOPPED)
 
 
-def _of_notebook(event: Event) -> Telling | None:
+def _of_notebook(event: Event) -> NewNotice | None:
     if event.to_status not in (NotebookStatus.STOPPED, NotebookStatus.FAILED):
         return None
-    return Telling(
+    return NewNotice(
         NoticeKind.NOTEBOOK, event.to_status.capitalize(), is_news=event.from_status != NotebookStatus.TERMINATING
     )
 
 
-def _of_endpoint(event: Event) -> Telling | None:
+def _of_endpoint(event: Event) -> NewNotice | None:
     if event.to_status == EndpointStatus.FAILED:
-        return Telling(NoticeKind.ENDPOINT, EndpointStatus.FAILED)
+        return NewNotice(NoticeKind.ENDPOINT, EndpointStatus.FAILED)
     if event.to_status == EndpointStatus.RUNNING:
-        return Telling(NoticeKind.ENDPOINT, EndpointStatus.RUNNING, Whom.WHO_KNOW_OF_FAILURE)
+        return NewNotice(NoticeKind.ENDPOINT, EndpointStatus.RUNNING, Recipients.KNOWING_OF_FAILURE)
     return None

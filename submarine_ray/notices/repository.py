@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from submarine_ray.core.clock import now_ms
-from submarine_ray.notices.decide import Telling, Whom
+from submarine_ray.notices.decide import NewNotice, Recipients
 from submarine_ray.notices.tables import FollowRow, MutedRow, NoticeRow
 from submarine_ray.spec.notices import NoticeKind
 from submarine_ray.spec.serving import EndpointStatus
@@ -19,14 +19,14 @@ AT_ONCE = 5_000
 
 
 def follow(session: Session, subject: str, user: str) -> None:
-    """Tell a user of a subject from now on; it is no error if they are told already."""
+    """Let a user follow a subject; it is no error if they do already."""
     adding = insert(FollowRow).prefix_with("OR IGNORE", dialect="sqlite")
     for server in ("mysql", "mariadb"):
         adding = adding.prefix_with("IGNORE", dialect=server)
     session.execute(adding.values(subject=subject, user=user))
 
 
-def tell(session: Session, subject: str, what: Telling, message: str, acting: str | None) -> None:
+def tell(session: Session, subject: str, what: NewNotice, message: str, acting: str | None) -> None:
     """Write a notice for each user whom it concerns and who wants this kind."""
     muted = set(session.scalars(select(MutedRow.user).where(MutedRow.kind == what.kind)))
     for user in _concerned(session, subject, what, acting):
@@ -44,11 +44,11 @@ def tell(session: Session, subject: str, what: Telling, message: str, acting: st
             )
 
 
-def _concerned(session: Session, subject: str, what: Telling, acting: str | None) -> list[str]:
-    if what.whom is Whom.OTHERS:
+def _concerned(session: Session, subject: str, what: NewNotice, acting: str | None) -> list[str]:
+    if what.recipients is Recipients.OTHERS:
         return [user for user in session.scalars(select(FollowRow.user).distinct()) if user != acting]
     users = list(session.scalars(select(FollowRow.user).where(FollowRow.subject == subject)))
-    if what.whom is Whom.WHO_KNOW_OF_FAILURE and users:
+    if what.recipients is Recipients.KNOWING_OF_FAILURE and users:
         last = select(func.max(NoticeRow.id)).where(NoticeRow.subject == subject).group_by(NoticeRow.user)
         told = select(NoticeRow.user).where(NoticeRow.id.in_(last), NoticeRow.outcome == EndpointStatus.FAILED)
         known = set(session.scalars(told))
@@ -87,7 +87,7 @@ def mute(session: Session, user: str, kinds: Collection[NoticeKind]) -> None:
 
 
 def forget(session: Session, subject: str) -> None:
-    """Drop what was told of a subject, with the subject."""
+    """Drop the notices of a subject, with the subject."""
     session.execute(delete(NoticeRow).where(NoticeRow.subject == subject))
     session.execute(delete(FollowRow).where(FollowRow.subject == subject))
 

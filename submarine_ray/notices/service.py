@@ -11,7 +11,7 @@ from submarine_ray.core.clock import moment, now_ms
 from submarine_ray.core.database import Database
 from submarine_ray.notices import repository
 from submarine_ray.notices.decide import SAVED
-from submarine_ray.notices.hearing import NOTICES
+from submarine_ray.notices.listener import NOTICES
 from submarine_ray.notices.tables import NoticeRow
 from submarine_ray.spec.answers.notices import Notice, NoticesRead
 from submarine_ray.spec.notices import NoticeKind, NoticeSettings
@@ -29,7 +29,7 @@ class NoticeService:
     def __init__(self, database: Database, names: Names) -> None:
         self._database = database
         self._names = names
-        events.hear_with(NOTICES)
+        events.listen_with(NOTICES)
 
     def list(self, limit: int = LIMIT, before: int | None = None) -> tuple[list[Notice], NoticesRead]:
         """The user's notices, the newest first, from the one before `before` on; and how many are unread."""
@@ -59,7 +59,7 @@ class NoticeService:
         return NoticeSettings(kinds=[kind for kind in NoticeKind if kind not in muted])
 
     def change_settings(self, wanted: NoticeSettings) -> NoticeSettings:
-        """Choose which kinds the user is told of from now on."""
+        """Choose which kinds of notices the user gets from now on."""
         with self._database.session(write=True) as session:
             repository.mute(session, acting_user(), set(NoticeKind) - set(wanted.kinds))
         return self.settings()

@@ -1,4 +1,4 @@
-"""Notices, who follows what, and what users do not want to be told."""
+"""Notices, who follows what, and the kinds that users have switched off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FollowRow(Table):
 
 
 class NoticeRow(Table):
-    """What a user is told: `outcome` is the status that the subject has now."""
+    """A notice of a user: `outcome` is the status that the subject has now."""
 
     __tablename__ = "notice"
     __table_args__ = (

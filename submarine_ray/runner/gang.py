@@ -64,7 +64,7 @@ class ReplicaActor:
         self._lines: queue.Queue[str | None] = queue.Queue()  # None: the process has ended, wait no longer
         self._process: ReplicaProcess | None = None
         self._workspace: Workspace | None = None
-        self._telling: provenance.Telling | None = None
+        self._report: provenance.Report | None = None
         self._reserved: socket.socket | None = None
         self._is_trial = False
         self._read_to = 0
@@ -101,7 +101,7 @@ class ReplicaActor:
             keeps=launch.keep_work,
         )
         if rank == 0:
-            self._telling = provenance.tell(launch, self._workspace.directory)
+            self._report = provenance.report(launch, self._workspace.directory)
 
     def hand_over(self) -> HandOver:
         """What came since the last call, waiting a moment for lines; the exit status comes with the last of it."""
@@ -111,8 +111,8 @@ class ReplicaActor:
             return HandOver(lines, self._metrics())
         status = self._process.wait()
         last = HandOver(lines + self._take(0), self._metrics(), status)
-        if self._telling:
-            self._telling.close()
+        if self._report:
+            self._report.close()
         self._workspace.close()
         return last
 

@@ -29,8 +29,8 @@ _INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+?)(?:-py[0-9.]+(?:-.+)?
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
-class Telling:
-    """Tells the service from its own thread; `close` waits a little for it."""
+class Report:
+    """Reports to the service from its own thread; `close` waits a little for it."""
 
     def __init__(self, run: Run, submission: str, directory: Path) -> None:
         self._run = run
@@ -64,13 +64,13 @@ class Telling:
                 return
 
 
-def tell(launch: Launch, directory: Path) -> Telling | None:
-    """Begin to tell what an attempt runs with; None if nobody wants to know. `directory` has its code."""
+def report(launch: Launch, directory: Path) -> Report | None:
+    """Begin to report what an attempt runs with; None without a service to report to. `directory` has its code."""
     tracking = launch.tracking
     if tracking is None or launch.trial_id or not launch.service_url:
         return None
     run = Run(tracking.uri, tracking.run_id, tracking.experiment_id, launch.experiment_id, "", True, tracking.token)
-    return Telling(run, launch.submission_id, directory)
+    return Report(run, launch.submission_id, directory)
 
 
 def found(directory: Path) -> JsonObject:

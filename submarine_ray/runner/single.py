@@ -37,10 +37,10 @@ def run(launch: Launch) -> None:
 
     process = ReplicaProcess(replica, env, workspace.directory, sink, launch.grace_seconds, keeps=launch.keep_work)
     asked = end_on_sigterm(process)
-    telling = provenance.tell(launch, workspace.directory)
+    report = provenance.report(launch, workspace.directory)
     status = process.wait()
-    if telling:
-        telling.close()
+    if report:
+        report.close()
     workspace.close()
     if asked.is_set():
         # Ray notes what it stops as stopped. Where somebody else asked, the attempt has not done its work: it is lost.

@@ -38,7 +38,7 @@ def run(launch: Launch) -> None:
     set_defaults()
     workspace = code.prepare(launch, "driver")
     function = TrainFunction.read(workspace.directory)
-    telling = provenance.tell(launch, workspace.directory)
+    report = provenance.report(launch, workspace.directory)
     ray.init(log_to_driver=False, logging_level="WARNING")
     writer = LineWriter()
     writer.end_on_sigterm(launch.grace_seconds)
@@ -47,8 +47,8 @@ def run(launch: Launch) -> None:
     except Exception as failure:  # Ray Train wraps whatever the function raised
         raise CommandFailed(sentence(launch, failure)) from failure
     finally:
-        if telling:
-            telling.close()
+        if report:
+            report.close()
         writer.close()
         ray.shutdown()
         workspace.close()

@@ -25,7 +25,7 @@ class BulkChange(Document):
     ids: list[Annotated[str, Field(max_length=64)]] | None = Field(default=None, max_length=MOST)
     """The experiments' ids; at most 10,000."""
     filter: str | None = Field(default=None, max_length=MAX_LENGTH)
-    """A condition, for example `metrics.loss > 10 and tag = demo`; all experiments that match it are changed."""
+    """A filter, for example `metrics.loss > 10 and tag = demo`; all experiments that match it are changed."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -44,17 +44,17 @@ class BulkFailure(Answer):
     experiment_id: str
     """The experiment's id."""
     message: str
-    """Why it was not."""
+    """Why it was not changed."""
 
 
 class BulkResult(Answer):
-    """What became of a change of many experiments."""
+    """The result of a change of many experiments."""
 
     changed: int
-    """How many were changed, those that had the tag, or did not have it, already among them."""
+    """The number of changed experiments, including those that already had, or did not have, the tag."""
     skipped: int
-    """How many had ended already, and were not stopped."""
+    """The number that had already ended, and were not stopped."""
     failures: list[BulkFailure]
     """The first hundred that could not be changed."""
     failed: int
-    """How many could not be changed."""
+    """The number that could not be changed."""

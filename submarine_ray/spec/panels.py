@@ -1,4 +1,4 @@
-"""Panels: charts, tables, pictures and texts of many runs. Workspaces and reports are made of them."""
+"""Panels: charts, tables, images and texts over many runs. Workspaces and reports consist of them."""
 
 from __future__ import annotations
 
@@ -53,73 +53,73 @@ FieldName = Annotated[str, Field(max_length=258), AfterValidator(_field)]
 
 
 class Runs(Document):
-    """Which runs are shown, and in which groups."""
+    """The runs that are shown, and how they are grouped."""
 
     filter: Annotated[str, AfterValidator(_filter)] = Field(default="", max_length=MAX_LENGTH)
-    """Which experiments, such as `tag = baseline and params.lr < 0.1`; empty for all."""
+    """The filter of the experiments, such as `tag = baseline and params.lr < 0.1`; empty: all."""
     sort: Annotated[str, AfterValidator(_sort)] = Field(default="", max_length=MAX_SORT)
-    """Which come first, such as `metrics.loss`, or `-metrics.accuracy` for the highest; empty for the newest."""
+    """The field to sort by, such as `metrics.loss`, or `-metrics.accuracy` for descending; empty: newest first."""
     most: int = Field(default=20, ge=1, le=MOST_RUNS)
-    """How many of them are shown."""
+    """The largest number of runs that are shown."""
     group: Annotated[str, AfterValidator(_group)] = Field(default="", max_length=258)
-    """By what they are grouped, such as `params.lr`, `owner` or `tag`; empty for a curve of each run."""
+    """The field to group by, such as `params.lr`, `owner` or `tag`; empty: one curve for each run."""
 
 
 class _Panel(Document):
     id: PanelId = "p"
     """The panel's name within its workspace."""
     title: str = Field(default="", max_length=200)
-    """What stands above it; empty for a title made of what it shows."""
+    """The title; empty: derived from the other fields."""
     width: int = Field(default=6, ge=3, le=COLUMNS)
-    """How many of 12 columns it takes."""
+    """The width, in columns of a grid of 12."""
     height: int = Field(default=3, ge=1, le=ROWS)
-    """How many rows it takes, of about 100 pixels each."""
+    """The height, in rows of about 100 pixels."""
 
 
 class LinePanel(_Panel):
-    """The courses of metrics: a curve a run, or a mean with a band a group."""
+    """A line chart of metrics: one curve for each run, or the mean of each group with a band."""
 
     kind: Literal["line"] = "line"
     metrics: list[Name] = Field(min_length=1, max_length=8)
     """The metrics that are drawn."""
     x: Name = "step"
-    """What runs from left to right: `step`, `time`, `relative` (seconds since the run's first value), or a metric."""
+    """The x axis: `step`, `time`, `relative` (seconds since the run's first value), or a metric."""
     log_x: bool = False
-    """Whether the horizontal axis is logarithmic."""
+    """Whether the x axis is logarithmic."""
     log_y: bool = False
-    """Whether the vertical axis is logarithmic."""
+    """Whether the y axis is logarithmic."""
     smoothing: float = Field(default=0, ge=0, lt=1)
-    """How much curves are smoothed; 0 for not at all."""
+    """The smoothing; 0: none."""
     band: Literal["std", "range", "none"] = "std"
-    """What is shaded around a group's mean: a standard deviation on each side, from lowest to highest, or nothing."""
+    """The band around a group's mean: one standard deviation on each side, from minimum to maximum, or none."""
 
 
 class BarPanel(_Panel):
-    """The last values of a metric or parameter: a bar a run, or a mean a group."""
+    """A bar chart of the last value of a metric or parameter: one bar for each run, or the mean of each group."""
 
     kind: Literal["bar"] = "bar"
     field: FieldName
-    """What is shown, such as `metrics.accuracy`."""
+    """The field, such as `metrics.accuracy`."""
     log: bool = False
     """Whether the axis is logarithmic."""
 
 
 class ScatterPanel(_Panel):
-    """A dot a run."""
+    """A scatter plot: one dot for each run."""
 
     kind: Literal["scatter"] = "scatter"
     x: FieldName
-    """What runs from left to right, such as `params.lr`."""
+    """The field of the x axis, such as `params.lr`."""
     y: FieldName
-    """What runs upwards, such as `metrics.loss`."""
+    """The field of the y axis, such as `metrics.loss`."""
     log_x: bool = False
-    """Whether the horizontal axis is logarithmic."""
+    """Whether the x axis is logarithmic."""
     log_y: bool = False
-    """Whether the vertical axis is logarithmic."""
+    """Whether the y axis is logarithmic."""
 
 
 class ParallelPanel(_Panel):
-    """Parallel coordinates: a line a run, an axis a field."""
+    """Parallel coordinates: one line for each run, one axis for each field."""
 
     kind: Literal["parallel"] = "parallel"
     fields: list[FieldName] = Field(min_length=2, max_length=MOST_FIELDS)
@@ -129,7 +129,7 @@ class ParallelPanel(_Panel):
 
 
 class TablePanel(_Panel):
-    """A row a run."""
+    """A table: one row for each run."""
 
     kind: Literal["table"] = "table"
     fields: list[FieldName] = Field(min_length=1, max_length=MOST_FIELDS)
@@ -137,7 +137,7 @@ class TablePanel(_Panel):
 
 
 class ImagePanel(_Panel):
-    """An image that each run has stored as an artifact."""
+    """An image among the artifacts of each run."""
 
     kind: Literal["image"] = "image"
     path: str = Field(min_length=1, max_length=500)

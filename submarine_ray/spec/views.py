@@ -19,7 +19,7 @@ ColumnName = Annotated[str, Field(max_length=MAX_SORT)]
 
 
 class ExperimentView(Document):
-    """A view of the table of experiments. Empty fields choose nothing."""
+    """A view of the table of experiments. Empty fields restrict nothing."""
 
     q: Chosen = ""
     """A part of the name or of the id."""
@@ -36,9 +36,9 @@ class ExperimentView(Document):
     since: Chosen = ""
     """Only experiments created within the last `hour`, `day`, `week` or `month`."""
     filter: str = Field("", max_length=MAX_LENGTH)
-    """A condition in the language of filters: `metrics.loss < 0.1 and tag = demo`."""
+    """A filter expression: `metrics.loss < 0.1 and tag = demo`."""
     sort: str = Field("", max_length=MAX_SORT)
-    """The field to sort by; `-` before it: the highest first."""
+    """The field to sort by; with `-` before it, the highest comes first."""
     group: ColumnName = ""
     """The field to group by."""
     column: list[ColumnName] = Field(default_factory=list, max_length=MOST_COLUMNS)

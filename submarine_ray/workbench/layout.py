@@ -37,8 +37,8 @@ _PLACES = (
     (("Settings", "/settings", "settings"),),
 )
 
-# What users are told of (notices/decide.py).
-_TOLD_OF = ("experiment-", "notebook-", "endpoint:", "saved:")
+# The subjects whose events become notices (notices/decide.py).
+_NOTICE_TOPICS = ("experiment-", "notebook-", "endpoint:", "saved:")
 
 
 class Page:
@@ -94,7 +94,7 @@ class Bench:
                 bell.update()
 
         draw()
-        live = Page(self.feed).live(refresh, *_TOLD_OF)
+        live = Page(self.feed).live(refresh, *_NOTICE_TOPICS)
         # The page waits for no count; and a timer would have it sent before its content is drawn.
         ui.context.client.on_connect(live.wake)
 

@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, Dialog, FilePayload, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from submarine_ray.core import events
-from submarine_ray.core.events import Event, hear_with
+from submarine_ray.core.events import Event, listen_with
 from submarine_ray.notices import repository
-from submarine_ray.notices.hearing import NOTICES
+from submarine_ray.notices.listener import NOTICES
 from submarine_ray.spec.zips import zipped
 from tests.browser.conftest import EXPERIMENTS, HOSTILE, Service
 from tests.conftest import wait_until
@@ -623,7 +623,7 @@ def test_the_bell_counts_lists_and_marks(service: Service, page: Page) -> None:
     button.wait_for()
     with service.database.session(write=True) as session:  # as an engine writes it, in this other process
         repository.follow(session, id, "administrator")
-        hear_with(NOTICES)
+        listen_with(NOTICES)
         events.record(session, id, [Event("ReplicaFailed", "worker-0 exited with 1", "Running", "Failed")])
     expect(bell.get_by_role("button", name="Notifications, 1 unread")).to_be_visible()  # nobody reloads the page
     page.keyboard.press("Control+k")

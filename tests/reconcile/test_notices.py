@@ -12,7 +12,7 @@ from submarine_ray.access.acting import act_for
 from submarine_ray.access.principals import Principal, PrincipalKind
 from submarine_ray.clusters.drivers.base import JobState
 from submarine_ray.core import events
-from submarine_ray.notices.hearing import NOTICES
+from submarine_ray.notices.listener import NOTICES
 from submarine_ray.notices.tables import NoticeRow
 from tests.reconcile import experiments
 from tests.reconcile.experiments import World
@@ -21,7 +21,7 @@ from tests.reconcile.fakes import LEASE_MS
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    events.hear_with(NOTICES)
+    events.listen_with(NOTICES)
     with experiments.world(tmp_path, monkeypatch) as made:
         yield made
 

@@ -49,15 +49,15 @@ def run(launch: Launch, tune: Tune) -> None:
     os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", str(launch.grace_seconds + int(END_SECONDS)))
     train.set_defaults()
     workspace = code.prepare(launch, "driver") if launch.function else None
-    telling = provenance.tell(launch, workspace.directory if workspace else Path())
+    report = provenance.report(launch, workspace.directory if workspace else Path())
     ray.init(log_to_driver=False, logging_level="WARNING")
     writer = LineWriter()
     writer.end_on_sigterm(launch.grace_seconds)
     try:
         _sweep(launch, tune, writer.sink, workspace)
     finally:
-        if telling:
-            telling.close()
+        if report:
+            report.close()
         writer.close()
         ray.shutdown()
         if workspace:

@@ -6,26 +6,26 @@ from submarine_ray.spec.answers.base import Answer, Number
 
 
 class ValueSummary(Answer):
-    """What the experiments of a group logged under a name, in numbers. Texts, NaN and infinities are left out."""
+    """Statistics of what the experiments of a group logged under a name. Texts, NaN and infinities are left out."""
 
     count: int
-    """How many of them have a number."""
+    """The number of experiments with a numeric value."""
     mean: Number
     """The mean."""
     minimum: Number
-    """The least."""
+    """The minimum."""
     maximum: Number
-    """The greatest."""
+    """The maximum."""
 
 
 class ExperimentGroup(Answer):
-    """The experiments that have one value of the field that groups."""
+    """The experiments with the same value of the grouping field."""
 
     value: str | float | None
-    """The value; null of those that have none."""
+    """The value; null for those without one."""
     count: int
-    """How many experiments there are."""
+    """The number of experiments."""
     filter: str | None
-    """The filter that finds them; null if no filter can say it."""
+    """The filter that finds them; null if it cannot be written as a filter."""
     values: dict[str, ValueSummary]
-    """What they logged of the columns that were asked for."""
+    """Statistics of the requested columns."""

@@ -30,7 +30,7 @@ class MediaItem(Answer):
     replica: str
     """The replica that logged it: `worker-0`."""
     caption: str
-    """What its code says about it."""
+    """The caption."""
     timestamp: int
     """When it was logged, in milliseconds since 1970."""
     size: int
@@ -55,7 +55,7 @@ class MediaGroup(Answer):
     """What was logged with one key, by all replicas."""
 
     kind: str
-    """As of an item."""
+    """The kind, as of an item."""
     key: str
     """The key."""
     count: int

@@ -85,7 +85,7 @@ class ModelSignature(Answer):
 
 
 class ModelFiles(Answer):
-    """What the files of a saved model say of it."""
+    """Facts about the files of a saved model."""
 
     flavors: list[str]
     """The MLflow flavors that can load it, such as python_function and sklearn."""
@@ -100,7 +100,7 @@ class ModelFiles(Answer):
 
 
 class ModelVersionDetails(Answer):
-    """The results of the run that saved a version, and what is known of its files."""
+    """The metrics and parameters of the run that saved a version, and facts about its files."""
 
     name: str
     """The registered model's name."""
@@ -126,11 +126,11 @@ class DatasetInput(Answer):
     source: str
     """Where it comes from, as JSON; at most 500 characters."""
     context: str | None
-    """What it was for, such as training."""
+    """Its use, such as training."""
 
 
 class ModelLineage(Answer):
-    """Where a version comes from, and where it went."""
+    """The lineage of a version: where it comes from, and where it is used."""
 
     run_id: str | None
     """The MLflow run that saved it."""

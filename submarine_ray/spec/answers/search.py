@@ -7,7 +7,7 @@ from submarine_ray.spec.places import ObjectKind
 
 
 class Found(Answer):
-    """Something that a search has found, a favourite, or something that was opened."""
+    """A search result, a favourite, or a recently opened page."""
 
     kind: ObjectKind
     """experiment, model, model-version, endpoint, template, environment, notebook, cluster, report,
@@ -18,9 +18,9 @@ class Found(Answer):
     name: str
     """The name to show."""
     detail: str | None
-    """What else tells it from others: an experiment's id and tags, the page that a heading is on."""
+    """Further details: an experiment's id and tags, the page of a heading."""
     status: str | None
-    """Its state as people see it; null for what has none."""
+    """Its status; null if it has none."""
     path: str
     """Its page in the workbench."""
     starred: bool
@@ -28,7 +28,7 @@ class Found(Answer):
 
 
 class Opened(Answer):
-    """What a user marked, and what they opened last."""
+    """A user's favourites and recently opened pages."""
 
     starred: list[Found]
     """The favourites, the newest first."""

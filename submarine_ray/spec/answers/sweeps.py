@@ -1,4 +1,4 @@
-"""What users want of a sweep that runs, as its driver is told."""
+"""What users ask of a running sweep, for its driver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SweepWishes(Answer):
     stopped: list[str]
     """The ids of the trials that users have stopped."""
     version: str
-    """Changes with each wish. Sent with the next request, it is answered once there is another."""
+    """Changes with each request of a user. A driver sends it back to wait for the next change."""
 
     @classmethod
     def of(cls, num_samples: int, stopped: list[str]) -> SweepWishes:

@@ -1,4 +1,4 @@
-"""Hears each event in the transaction that records it: a notice is there if, and only if, its event is."""
+"""Writes notices in the transaction that records their event: a notice exists if, and only if, its event does."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from submarine_ray.notices import decide, repository
 
 
 class Notices:
-    """What `core.events` tells of each event. It keeps nothing, so one serves all databases of a process."""
+    """The listener of `core.events`. It has no state, so one serves all databases of a process."""
 
     def recorded(self, session: Session, subject: str, event: Event) -> None:
         user = acting_user() if acting() is not None else None
         if user is not None and decide.is_followed(subject, event):
             repository.follow(session, subject, user)
-        if what := decide.telling(subject, event):
+        if what := decide.notice_of(subject, event):
             repository.tell(session, subject, what, event.message, user)
 
     def forgotten(self, session: Session, subject: str) -> None:
