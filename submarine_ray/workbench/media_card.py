@@ -129,10 +129,10 @@ class Card:
         return [Shown(item, self._content_of(item)) for item in items], total
 
     def _content_of(self, item: MediaItem) -> bytes:
-        if not media_views.needs_content(item.kind, item.suffix):
+        if not (wanted := media_views.read_bytes(item)):
             return b""
         try:
-            return self._source.media.read(item)
+            return self._source.media.read(item, wanted)
         except SubmarineError:  # somebody has deleted the artifact
             return b""
 

@@ -16,6 +16,7 @@ from submarine_ray.workbench import addresses, charts, media_charts, parts
 MAX_TEXT = 100_000
 MAX_ROWS, MAX_COLUMNS = 1_000, 200
 _DIGITS = 15  # of an integer that a browser holds
+MAX_DRAWN = 4 * 2**20  # bytes of a table or a figure: larger ones hold up the service, and the browser
 SMALL_BYTES = 100_000  # an image of fewer is shown itself, not its preview
 
 
@@ -32,8 +33,29 @@ def needs_content(kind: str, suffix: str) -> bool:
     return kind not in (media.IMAGE, media.AUDIO) and (kind, suffix) != (media.FIGURE, "png")
 
 
+def read_bytes(item: MediaItem) -> int:
+    """How much of an item's content the page reads."""
+    if not needs_content(item.kind, item.suffix) or _is_large(item):
+        return 0
+    return MAX_TEXT if item.kind == media.TEXT else item.size
+
+
+def _is_large(item: MediaItem) -> bool:
+    """Whether it is offered for download alone."""
+    return item.kind != media.TEXT and needs_content(item.kind, item.suffix) and item.size > MAX_DRAWN
+
+
 def draw(experiment_id: str, found: Sequence[Shown]) -> None:
     """Draw the items of a step; they are of one kind."""
+    for one in found:
+        if _is_large(one.item):
+            _heading(one.item, found)
+            _rest(experiment_id, one.item, f"With {one.item.size:,} bytes it is too large to be shown here.")
+    if fits := [one for one in found if not _is_large(one.item)]:
+        _draw(experiment_id, fits)
+
+
+def _draw(experiment_id: str, found: Sequence[Shown]) -> None:
     kind = found[0].item.kind
     if kind in (media.ROC_CURVE, media.PR_CURVE):
         _draw_curves(kind, found)

@@ -9,6 +9,7 @@ import nicegui.json
 import pytest
 
 from submarine_ray.client.media_curves import confusion
+from submarine_ray.spec.answers.media import MediaItem
 from submarine_ray.workbench import media_charts, media_views
 from submarine_ray.workbench.media_charts import Histogram
 
@@ -50,6 +51,20 @@ def test_a_page_is_told_of_any_file_of_json(written: bytes, said: object) -> Non
     found = media_views.said(written)
     assert found == said
     nicegui.json.dumps(found)  # else the page would be told nothing at all
+
+
+def test_a_page_reads_no_more_than_it_draws() -> None:
+    def read(kind: str, suffix: str, size: int) -> int:
+        return media_views.read_bytes(
+            MediaItem(
+                name="n", kind=kind, key="k", step=0, replica="worker-0", caption="", timestamp=0, size=size, width=0,
+                height=0, has_preview=False, run_id="r", path=f"a/b.{suffix}",
+            )
+        )  # fmt: skip
+
+    assert (read("table", "json", 5000), read("figure", "html", 5000)) == (5000, 5000)
+    assert (read("table", "json", 2**23), read("roc_curve", "json", 2**23), read("figure", "html", 2**23)) == (0, 0, 0)
+    assert (read("text", "txt", 2**24), read("image", "png", 5000), read("figure", "png", 5000)) == (100_000, 0, 0)
 
 
 def test_what_is_nested_too_deep_is_no_file_of_json() -> None:
