@@ -113,6 +113,12 @@ class Order:
 
     def read(self, content: bytes) -> None:
         """Read on in what follows in the file. Raises ValueError."""
+        try:
+            self._read(content)
+        except OverflowError as failure:  # a count or a time that no log has
+            raise ValueError(str(failure)) from failure
+
+    def _read(self, content: bytes) -> None:
         total = self._starts[-1]
         for line in content.splitlines(keepends=True):  # a million of them at worst
             name, time, count = line.split(b" ")

@@ -92,7 +92,9 @@ def test_lines_are_shown_in_the_order_of_their_times_while_a_job_runs_and_later(
     assert [line for lines in log_lines.after(after, "worker-1", 1) for _, line, _ in lines] == ["c", "more"]
 
 
-@pytest.mark.parametrize("damage", ["worker-0 1 99\n", "nonsense", "worker-7 0 1\n"])
+@pytest.mark.parametrize(
+    "damage", ["worker-0 1 99\n", "nonsense", "worker-7 0 1\n", f"worker-0 {2**64} 1\n", "worker-0 1 -9\n"]
+)
 def test_a_log_whose_order_is_not_known_is_shown_by_replica(tmp_path: Path, damage: str) -> None:
     made = Split(tmp_path / "log", NAMES)
     made.add(b"[worker-1] b\n[worker-0] a\n")
