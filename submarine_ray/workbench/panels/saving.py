@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from nicegui import ui
+from pydantic import JsonValue
 
 from submarine_ray.core.errors import NotFound
 from submarine_ray.saved.kinds import REPORTS
@@ -13,7 +14,7 @@ from submarine_ray.saved.kinds import WORKSPACES as KIND
 from submarine_ray.saved.service import read
 from submarine_ray.spec.answers.saved import Saved
 from submarine_ray.spec.panels import Runs, Workspace
-from submarine_ray.spec.reports import MOST_BLOCKS, Report, write_block
+from submarine_ray.spec.reports import MOST_BLOCKS, write_block
 from submarine_ray.spec.saved import NAME_LENGTH, Audience
 from submarine_ray.workbench import addresses, dialogs, parts
 from submarine_ray.workbench.audience import AUDIENCES, SHORT
@@ -122,7 +123,8 @@ class Bar:
         if named is None:
             return
         runs = Runs(**shown.model_dump(include={*Runs.model_fields}))
-        report = Report(text="\n".join(write_block(panel, runs) for panel in shown.panels[:MOST_BLOCKS]))
+        blocks = (write_block(panel, runs) for panel in shown.panels[:MOST_BLOCKS])
+        report: dict[str, JsonValue] = {"text": "\n".join(blocks)}
         if done := await parts.attempt(self._services.saved.create, REPORTS, named[0], report, named[1]):
             ui.navigate.to(addresses.report(done.value.id, edit=True))
 

@@ -6,13 +6,15 @@ import asyncio
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments, ValueChangeEventArguments
+from pydantic import JsonValue
 
 from submarine_ray.saved.kinds import REPORTS
+from submarine_ray.saved.service import read
 from submarine_ray.spec.answers.saved import Saved
 from submarine_ray.spec.reports import MOST_LENGTH, Report, write_block
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.leaving import Edits
-from submarine_ray.workbench.markdown import HINT
+from submarine_ray.workbench.markdown import CHANGED_MEANWHILE, HINT
 from submarine_ray.workbench.panels import editor
 from submarine_ray.workbench.reports.view import ReportView
 from submarine_ray.workbench.services import Services
@@ -24,7 +26,7 @@ class Writer:
     def __init__(self, services: Services, saved: Saved, text: str, address: str) -> None:
         self._services = services
         self._saved = saved
-        self._text = text
+        self._text = self._before = text
         self._address = address
         self._cursor = len(text)
         self._edits = Edits()
@@ -64,8 +66,16 @@ class Writer:
             self._field.set_value(inserted(self._text, self._cursor, write_block(*found)))
 
     async def _save(self) -> None:
-        report = Report(text=self._text)
-        if await parts.attempt(self._services.saved.change, self._saved.id, kind=REPORTS, document=report):
+        now = await parts.attempt(self._services.saved.get, self._saved.id, REPORTS)
+        if now is None:
+            return
+        if (read(now.value, Report) or Report()).text != self._before:
+            parts.tell_failure(CHANGED_MEANWHILE)
+            return
+        document: dict[str, JsonValue] = {
+            "text": self._text
+        }  # a text that is too long is refused by the service, in words
+        if await parts.attempt(self._services.saved.change, self._saved.id, kind=REPORTS, document=document):
             self._edits.leave(self._address)
 
 
