@@ -60,7 +60,7 @@ const LogLines = (() => {
     const pieces = text.split(/\x1b\[([0-9;?]*)([A-Za-z])/);
     for (let i = 0; i < pieces.length; i += 3) {
       if (i > 0 && pieces[i - 1] === "m") restyle(style, (pieces[i - 2] || "0").split(";").map(Number));
-      const said = pieces[i].replace(/\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f]/g, "");
+      const said = pieces[i].replace(/\x1b\][^\x07\x1b]*\x07|[\x00-\x08\x0b-\x1f]/g, "");
       if (!said) continue;
       if (!Object.keys(style).length) { into.append(said); continue; }
       const span = document.createElement("span");
