@@ -20,7 +20,7 @@ EXPANDED = 100_000  # characters; short texts may refer to a link more often tha
 _WIDE = 'tabindex="0" role="region"'  # what scrolls must be within the keyboard's reach
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)  # of some hundred kilobytes at worst
 def html(source: str) -> str:
     """What Markdown says, as HTML."""
     reader = _reader()
