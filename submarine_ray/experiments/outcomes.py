@@ -90,7 +90,7 @@ def retried(row: ExperimentRow, step: decide.Retry) -> Outcome:
 
 def gone_on(row: ExperimentRow) -> Outcome:
     """Begin the next attempt of a sweep that was extended while its driver ended."""
-    said = f"The sweep was extended while it ended. Attempt {row.attempt + 1} goes on with it."
+    said = f"The sweep was extended while it ended. Attempt {row.attempt + 1} continues it."
     values = {
         "status": Status.ACCEPTED,
         "attempt": row.attempt + 1,

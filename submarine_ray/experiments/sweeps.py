@@ -163,7 +163,7 @@ def _next_attempt(row: ExperimentRow, said: str) -> Event:
     row.reason = row.message = row.incarnation = None
     row.created_ms = row.running_ms = row.finished_ms = row.deadline_ms = None
     row.next_check_ms = due_ms()
-    return Event("Extended", f"{said} Attempt {row.attempt} goes on with it.", status, Status.ACCEPTED)
+    return Event("Extended", f"{said} Attempt {row.attempt} continues it.", status, Status.ACCEPTED)
 
 
 def _sweep(row: ExperimentRow, spec: ExperimentSpec | None = None) -> Sweep:

@@ -141,7 +141,7 @@ class Controls:
         ui.switch("Log y", value=settings.log_y, on_change=lambda event: self._set(log_y=bool(event.value)))
         outliers = ui.switch("Hide outliers", value=settings.clip_outliers)
         outliers.on_value_change(lambda event: self._set(clip_outliers=bool(event.value)))
-        outliers.tooltip("The y axis leaves out the highest and the lowest 5 % of the values.")
+        outliers.tooltip("The y axis leaves out the highest and the lowest 5% of the values.")
 
     async def _set(self, **what: object) -> None:
         before, self.settings = self.settings, replace(self.settings, **what)  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ async def chosen(names: Sequence[str], pinned: Sequence[str], there: Sequence[st
 
         more = ui.select([], label="Add a column", with_input=True, on_change=add)
         more.props('outlined dense options-dense aria-label="Add a column"').classes("full")
-        parts.button("Restore the default", lambda: change(restore))
+        parts.button("Reset to default", lambda: change(restore))
         draw()
         answer = await dialogs.submitted(asked, "Show", lambda: asked.submit((tuple(order), tuple(pins))))
     return answer if answer is not None and answer != (tuple(names), tuple(pinned)) else None

@@ -372,7 +372,7 @@ class _Experiment:
         if found and found.value:
             await register(self._services, self._name, self.id, self._chosen, found.value)
         elif found:
-            parts.tell_failure("No trial has saved a model. Call submarine.save_model in the code.")
+            parts.tell_failure("No trial has saved a model. Call submarine.save_model in its code.")
 
 
 def _draw_models(found: list[ModelVersion]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from submarine_ray.spec.json_types import Json
-from submarine_ray.workbench import charts
+from submarine_ray.workbench import charts, parts
 
 BINS = 48  # of values, in the chart over steps
 MAX_STEPS = 60
@@ -40,7 +40,8 @@ class Histogram:
             facts = [f"{name} {float(found[name]):.4g}" for name in ("min", "max", "mean", "std") if name in found]
             if odd := int(found.get("not_finite", 0)):
                 facts.append(f"{odd:,} not finite")
-            return cls(edges, counts, f"{int(found.get('count', sum(counts))):,} values: {', '.join(facts)}")
+            total = parts.counted(int(found.get("count", sum(counts))), "value")
+            return cls(edges, counts, f"{total}: {', '.join(facts)}")
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             return None
 

@@ -150,7 +150,7 @@ class _Charts:
         with self._nothing:
             if self._workspace.filter:
                 with parts.empty("No experiments match this filter", "Change the filter to see the curves of runs."):
-                    parts.button("Remove the filter", lambda: ui.navigate.to(address.charts()), kind="outline")
+                    parts.button("Clear all filters", lambda: ui.navigate.to(address.charts()), kind="outline")
             else:
                 with parts.empty("No experiments yet", "The curves of your experiments appear here side by side."):
                     parts.button("Run a template", lambda: ui.navigate.to("/templates"), kind="main")

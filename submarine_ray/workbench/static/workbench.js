@@ -43,7 +43,7 @@ class TimeTaken extends HTMLElement {
 customElements.define("time-taken", TimeTaken);
 setInterval(() => { if (!document.hidden) TimeTaken.all.forEach((one) => one.getAttribute("to") || one.draw()); }, 1000);
 
-const PLACES = { h: "/", e: "/experiments", n: "/notebooks", m: "/models", s: "/endpoints", t: "/templates", v: "/environments", c: "/clusters", ",": "/settings" };
+const PLACES = { h: "/", e: "/experiments", p: "/charts", r: "/reports", n: "/notebooks", m: "/models", s: "/endpoints", t: "/templates", v: "/environments", c: "/clusters", ",": "/settings" };
 // A page with edits that nobody has stored says so (leaving.py): the browser asks before they are lost.
 addEventListener("beforeunload", (event) => { if (window.hasEdits) event.preventDefault(); });
 let gone = 0;
@@ -60,7 +60,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const dialog = document.createElement("dialog"); dialog.className = "keys"; dialog.setAttribute("aria-label", "Keyboard shortcuts");
   const title = document.createElement("h2"); title.textContent = "Keyboard shortcuts";
   const table = document.createElement("table");
-  const named = { [isMac ? "⌘ K" : "Ctrl K"]: "Search everything, or run an action", "/": "Search this page", "g h": "Home", "g e": "Experiments", "g t": "Templates", "g v": "Environments", "g n": "Notebooks", "g m": "Models", "g s": "Endpoints", "g c": "Clusters", "g ,": "Settings", "?": "Show shortcuts", Esc: "Close" };
+  const named = { [isMac ? "⌘ K" : "Ctrl K"]: "Search everything, or run an action", "/": "Search this page", "g h": "Home", "g e": "Experiments", "g p": "Charts (plots)", "g r": "Reports", "g t": "Templates", "g v": "Environments", "g n": "Notebooks", "g m": "Models", "g s": "Endpoints", "g c": "Clusters", "g ,": "Settings", "?": "Show shortcuts", Esc: "Close" };
   for (const [keys, what] of Object.entries(named)) { const row = table.insertRow(); const key = document.createElement("kbd"); key.textContent = keys; row.insertCell().append(key); row.insertCell().textContent = what; }
   dialog.append(title, table); document.body.append(dialog);
 });
