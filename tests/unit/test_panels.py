@@ -102,6 +102,14 @@ def test_a_mean_counts_each_curve_where_it_is() -> None:
     assert [one.deviation for one in found] == [0, 2, 1, 0]
 
 
+def test_a_mean_of_a_run_that_diverged_is_drawn() -> None:
+    (first, middle, last) = means.mean([[(0, 1.0), (1, 1e200), (2, 1.7e308)], [(0, 3.0), (2, 1.7e308)]])
+    assert (first.mean, first.deviation) == (2.0, 1.0) and math.isfinite(middle.mean)
+    assert last.mean == pytest.approx(1.7e308) and last.high == 1.7e308
+    (_, between, _) = means.mean([[(0, -1.7e308), (2, 1.7e308)], [(1, 4.0)]])
+    assert (between.mean, between.deviation) == (2.0, 2.0)
+
+
 def test_a_mean_of_long_curves_has_few_points() -> None:
     curves = [[(float(step), math.sin(step / 1000) + run) for step in range(run, 5000, 3)] for run in range(5)]
     found = means.mean(curves)

@@ -34,9 +34,13 @@ def mean(courses: Sequence[Course]) -> list[Mean]:
 
 
 def _one(x: float, values: list[float]) -> Mean:
-    middle = math.fsum(values) / len(values)
-    deviation = math.sqrt(math.fsum((value - middle) ** 2 for value in values) / len(values))
-    return Mean(x, middle, deviation, min(values), max(values), len(values))
+    number = len(values)
+    try:
+        middle = math.fsum(values) / number
+    except OverflowError:  # of a run that diverged
+        middle = math.fsum(value / number for value in values)
+    deviation = math.hypot(*(value - middle for value in values)) / math.sqrt(number)  # squares would overflow
+    return Mean(x, middle, deviation, min(values), max(values), number)
 
 
 def _grid(courses: Sequence[Course]) -> list[float]:
@@ -61,4 +65,5 @@ def on_grid(course: Course, grid: Sequence[float]) -> Iterator[tuple[int, float]
             yield place, value
             continue
         before, start = course[after - 1]
-        yield place, start + (value - start) * (x - before) / (at - before)
+        part = (x - before) / (at - before)
+        yield place, start * (1 - part) + value * part
