@@ -5,6 +5,7 @@ In a model's fields it is pydantic's `JsonValue`, which is the same type and che
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -40,3 +41,17 @@ def text_at(document: Json | Mapping[str, Json], *path: str) -> str:
     """The text below the keys of `path`; empty where there is none, or something other than text."""
     found = value_at(document, *path)
     return found if isinstance(found, str) else ""
+
+
+def read_foreign(text: str, digits: int = 18) -> Json:
+    """What JSON from anybody says, as it can be passed on: integers of more digits as texts, and no halves of
+    characters, which have no UTF-8. Raises ValueError.
+    """
+    try:
+        found: Json = json.loads(text, parse_int=lambda said: int(said) if len(said) <= digits else said)
+        if "\\ud" not in text.lower():
+            return found
+        whole: Json = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+        return whole
+    except RecursionError as failure:
+        raise ValueError("It is nested too deep.") from failure

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from submarine_ray.core.clock import iso
 from submarine_ray.spec.answers.experiments import Trial
-from submarine_ray.spec.json_types import JsonObject
+from submarine_ray.spec.json_types import JsonObject, object_in, read_foreign
 from submarine_ray.spec.numbers import stored
 from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.spec.tags import (
@@ -79,10 +78,9 @@ def _trial(number: int, run: Run) -> Trial:
 
 def _params(text: str) -> JsonObject:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        return object_in(read_foreign(text))
+    except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _time(ms: int | None) -> str | None:

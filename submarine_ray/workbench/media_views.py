@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from submarine_ray.spec.answers.media import MediaItem
-from submarine_ray.spec.json_types import Json
+from submarine_ray.spec.json_types import Json, read_foreign
 from submarine_ray.spec.spool import media
 from submarine_ray.workbench import addresses, charts, media_charts, parts
 
@@ -117,22 +117,8 @@ def _draw_shot(experiment_id: str, one: Shown) -> None:
 
 
 def said(content: bytes) -> Json:
-    """What a file of JSON says, as a page can be told it: integers of which a browser would lose digits as texts, and
-    no halves of characters. Raises ValueError.
-    """
-    try:
-        found: Json = json.loads(content.decode(errors="replace"), parse_int=_integer)
-        # Escapes may be halves of characters: they have no UTF-8, and a page that is told of one is told nothing.
-        if rb"\ud" not in content.lower():
-            return found
-        whole: Json = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
-        return whole
-    except RecursionError as failure:
-        raise ValueError("It is nested too deep.") from failure
-
-
-def _integer(digits: str) -> int | str:
-    return int(digits) if len(digits) <= _DIGITS else digits
+    """What a file of JSON says: integers of which a browser would lose digits as texts. Raises ValueError."""
+    return read_foreign(content.decode(errors="replace"), _DIGITS)
 
 
 def _draw_plotly(experiment_id: str, one: Shown, label: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import nicegui.json
 import pytest
 
 from submarine_ray.spec.tags import IS_TRIAL_TAG, PARAMS_TAG, STATE_TAG, TRIAL_TAG
@@ -22,6 +23,13 @@ def test_an_odd_trial_hides_no_other(params: str) -> None:
     found = documents([good, run("odd", 2**62, **{PARAMS_TAG: params})])
     assert [(one.trial_id, one.params) for one in found] == [("t1", {"lr": 1}), ("odd", {})]
     assert found[0].started_time and found[1].started_time is None
+
+
+def test_what_no_page_can_be_told_becomes_text() -> None:
+    written = '{"seed": 340282366920938463463374607431768211456, "of": "a\\ud800", "whole": 9007199254740993}'
+    (found,) = documents([run("odd", **{PARAMS_TAG: written})])
+    assert found.params == {"seed": str(2**128), "of": "a?", "whole": 9007199254740993}
+    nicegui.json.dumps(found.params)
 
 
 def test_one_that_runs_again_has_no_end() -> None:
