@@ -63,7 +63,7 @@ def add(routes: APIRouter, experiments: ExperimentService) -> None:
     )
     def content(experiment_id: str, name: str, preview: bool = False) -> Response:
         opened = ExitStack()
-        file, header = opened.enter_context(results.media.file(experiment_id, name, preview))
+        file, header = opened.enter_context(results.media_file(experiment_id, name, preview))
         suffix = "webp" if preview and header.preview else header.suffix
         kind = CONTENT_TYPES.get(suffix, _OPAQUE)
         return FileResponse(

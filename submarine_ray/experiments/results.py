@@ -13,6 +13,7 @@ from submarine_ray.experiments.tables import AttemptRow, ExperimentRow
 from submarine_ray.spec.answers.base import Attributes
 from submarine_ray.spec.answers.experiments import Metric, Param, SweepAttributes, Trial
 from submarine_ray.spec.numbers import is_finite
+from submarine_ray.spec.spool.media import MediaHeader
 from submarine_ray.spec.trials import TrialState, rank
 from submarine_ray.tracking.artifacts import Artifact
 from submarine_ray.tracking.media import MediaService
@@ -103,6 +104,15 @@ class ResultService:
         trials, _ = self.trials(experiment_id, attempt)
         of_trials = {trial.run_id: f"trial {trial.number}" for trial in trials}
         return of_trials | self.runs(experiment_id, attempt)
+
+    @contextmanager
+    def media_file(self, experiment_id: str, name: str, preview: bool = False) -> Iterator[tuple[Path, MediaHeader]]:
+        """An image, a table or the like as a file, while the context lasts. Raises NotFound, also for one of an
+        experiment that was deleted.
+        """
+        self._row(experiment_id, None)
+        with self.media.file(experiment_id, name, preview) as found:
+            yield found
 
     def artifacts(self, experiment_id: str, path: str, attempt: int | None = None) -> list[Artifact]:
         row = self._row(experiment_id, attempt)

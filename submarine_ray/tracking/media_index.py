@@ -173,7 +173,7 @@ class MediaIndex:
         query = (
             select(*_COLUMNS, _RUNS.c.artifact_uri, owner.label("owner"))
             .join(_RUNS, _RUNS.c.run_uuid == _ITEM.run_uuid)
-            .where(_ITEM.name == name)
+            .where(_ITEM.name == name, _RUNS.c.lifecycle_stage == "active")
         )
         with self._database.session() as session:
             return [Place(_header(row), row.run_uuid, row.artifact_uri, row.owner) for row in session.execute(query)]

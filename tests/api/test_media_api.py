@@ -130,6 +130,22 @@ def test_no_other_experiment_has_it(api: httpx.Client, tracking: TrackingService
     assert api.get(f"/api/v1/experiment/{other}/media/{one.header.name}").status_code == 404
 
 
+def test_nothing_is_sent_of_what_was_deleted(
+    api: httpx.Client, tracking: TrackingService, made: tuple[str, str]
+) -> None:
+    id, run = made
+    one = item()
+    post(api, run, one)
+    path = f"/api/v1/experiment/{id}/media/{one.header.name}"
+    assert api.get(path).status_code == 200
+    tracking.client().delete_run(run)
+    assert api.get(path).status_code == 404
+    tracking.client().restore_run(run)  # type: ignore[attr-defined]
+    assert api.get(path).status_code == 200
+    assert api.delete(f"/api/v1/experiment/{id}").status_code == 200
+    assert api.get(path).status_code == 404
+
+
 def test_pages_are_downloads(api: httpx.Client, made: tuple[str, str]) -> None:
     id, run = made
     page = item("figure", "plot", content=b"<script>alert(1)</script>", suffix="html")
