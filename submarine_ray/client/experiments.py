@@ -240,7 +240,7 @@ class ExperimentClient:
         step: int | None = None,
         attempt: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the images, figures, tables, texts, histograms and sounds of the current attempt or another, by kind,
+        """Return the images, figures, tables, texts, histograms and audio of the current attempt or another, by kind,
         key, step and replica: `name, kind, key, step, replica, caption` and more of each.
         """
         asked = _given(kind=kind, key=key, step=step, attempt=attempt)

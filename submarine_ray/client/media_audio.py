@@ -1,4 +1,4 @@
-"""Sounds as files: samples as 16-bit WAV, files as they are."""
+"""Audio as files: samples as 16-bit WAV, files as they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BEGINNINGS = {
 
 
 def audio(value: Any, rate: int | None) -> Encoded:
-    """A sound as a file. Raises TypeError, ValueError, OSError."""
+    """Audio as a file. Raises TypeError, ValueError, OSError."""
     if (path := as_path(value)) is None:
         return _of_samples(value, rate)
     suffix = path.suffix.lower().removeprefix(".")

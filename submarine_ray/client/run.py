@@ -43,7 +43,7 @@ class ExperimentHandle:
         return self._client.metrics(self.id, key)
 
     def media(self, kind: str | None = None, key: str | None = None, step: int | None = None) -> list[dict[str, Any]]:
-        """Return the images, figures, tables, texts, histograms and sounds that it logged."""
+        """Return the images, figures, tables, texts, histograms and audio that it logged."""
         return self._client.media(self.id, kind, key, step)
 
     def stop(self) -> None:

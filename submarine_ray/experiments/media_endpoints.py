@@ -36,7 +36,7 @@ def add(routes: APIRouter, experiments: ExperimentService) -> None:
     """The routes of an experiment's images, tables and the like."""
     results = experiments.results
 
-    @routes.get("/{experiment_id}/media", summary="List images, figures, tables, texts, histograms and sounds")
+    @routes.get("/{experiment_id}/media", summary="List images, figures, tables, texts, histograms and audio")
     def items(
         experiment_id: str,
         kind: Kind = None,

@@ -98,7 +98,7 @@ def router(intake: Intake, media: MediaService) -> APIRouter:
     @routes.post(
         "/{run_id}/media",
         response_model=Envelope[MediaStored],
-        summary="Store images, tables, sounds and texts of a run; for runners",
+        summary="Store images, tables, audio and texts of a run; for runners",
         description="Items one after the other: a line of JSON with `kind`, `key`, `step`, `timestamp` (milliseconds "
         "since 1970), `name` (a UUID), `suffix` and `size`, also `caption`, `preview`, `width` and `height`; then "
         "`size` bytes of content and `preview` bytes of a WebP preview. An item that is stored changes nothing.",

@@ -1,4 +1,4 @@
-"""Images, figures, tables, texts, histograms and sounds that an experiment or a trial logged: a card for each key."""
+"""Images, figures, tables, texts, histograms and audio that an experiment or a trial logged: a card for each key."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_panels_of_every_kind_are_added_dragged_and_deleted(service: Service, pa
     page.goto(f"{service.url}/charts?filter={quote(f'tag = {tag}')}")
     expect(page.get_by_role("img", name="Chart of loss")).to_be_visible()
     for kind, label, chosen in (
-        ("Bars", "Value", "metrics.loss"), ("Scatter", "X axis", "params.lr"), ("Table", "Columns", "params.lr"),
+        ("Bar chart", "Value", "metrics.loss"), ("Scatter", "X axis", "params.lr"), ("Table", "Columns", "params.lr"),
         ("Images", "Path", ""), ("Text", "Text in Markdown", ""),
     ):  # fmt: skip
         page.get_by_role("button", name="Add panel").click()

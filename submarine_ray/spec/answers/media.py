@@ -17,7 +17,7 @@ class Wanted:
 
 
 class MediaItem(Answer):
-    """An image, a figure, a table, a text, a histogram or a sound that a replica logged."""
+    """An image, a figure, a table, a text, a histogram or audio that a replica logged."""
 
     name: str
     """The item's own name. `GET /api/v1/experiment/{id}/media/{name}` is its content."""

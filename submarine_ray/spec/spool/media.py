@@ -1,4 +1,4 @@
-"""Images, tables, sounds and other things that are no numbers: what may be logged, where it lies among a run's
+"""Images, tables, audio and other things that are no numbers: what may be logged, where it lies among a run's
 artifacts, and how it travels.
 
 A batch is items one after the other. Each is a line of JSON, the header, and then as many bytes as that says: the
