@@ -11,6 +11,7 @@ from nicegui.events import ValueChangeEventArguments
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.compared import Compared
 from submarine_ray.workbench.metric_charts import MetricCharts
+from submarine_ray.workbench.placing import place_at
 from submarine_ray.workbench.services import Services
 
 FIRST = 8  # charts drawn without being asked for
@@ -119,10 +120,10 @@ class Curves:
             self._cards.pop(key).delete()
         for name, keys in self._groups.items():
             shown = [key for key in keys if key in self._chosen]
-            for place, key in enumerate(shown):
+            for position, key in enumerate(shown):
                 if key not in self._cards:
                     self._cards[key] = self._draw_chart(self._tiles[name], key)
-                self._cards[key].move(target_index=place)
+                place_at(self._cards[key], position)
             self._sections[name].set_visibility(bool(shown))
             if name in self._buttons:
                 self._buttons[name].set_text(f"{name or 'no prefix'} {len(shown)}/{len(keys)}")

@@ -13,6 +13,7 @@ from submarine_ray.workbench.chart_settings import remember
 from submarine_ray.workbench.kept_charts import KeptCharts
 from submarine_ray.workbench.metric_charts import MetricCharts
 from submarine_ray.workbench.panels import board
+from submarine_ray.workbench.placing import place_at
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
 
@@ -105,12 +106,11 @@ class _Metrics:
         for key in [key for key in self._cards if key not in self._chosen]:
             self._charts.forget(key)
             self._cards.pop(key).delete()
-        for place, key in enumerate(self._chosen):
+        for position, key in enumerate(self._chosen):
             if key not in self._cards:
                 with self._tiles:
                     self._cards[key] = self._draw_card(key)
-            if self._tiles.default_slot.children.index(self._cards[key]) != place:
-                self._cards[key].move(target_index=place)
+            place_at(self._cards[key], position)
 
     def _draw_card(self, key: str) -> ui.element:
         with parts.element("section", data_panel=key).classes("card") as card:

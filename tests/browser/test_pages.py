@@ -374,6 +374,7 @@ def test_the_steps_of_the_form_say_what_is_wrong_and_edits_are_not_lost(service:
     page.get_by_role("option", name="Ray").click()
     page.get_by_label("Name", exact=True).fill("no blanks here")
     page.get_by_role("button", name="Next").click()
+    expect(page.get_by_label("Name", exact=True)).to_be_hidden()  # the next step is open
     for mark, count in zip(marks, (0, 1), strict=True):
         expect(mark).to_have_count(count)
     page.get_by_text("What", exact=True).click()

@@ -15,6 +15,7 @@ from submarine_ray.workbench import parts
 from submarine_ray.workbench.panels import editor
 from submarine_ray.workbench.panels.runs import Found
 from submarine_ray.workbench.panels.view import Loaded, PanelView
+from submarine_ray.workbench.placing import place_at
 from submarine_ray.workbench.services import Services
 
 _TELLS = "(event) => emit(event.detail)"
@@ -41,7 +42,7 @@ class Board:
         there = {panel.id for panel in panels}
         for id in [id for id in self._cards if id not in there]:
             self._forget(id)
-        for place, panel in enumerate(panels):
+        for position, panel in enumerate(panels):
             if panel.id in self._cards and _content(before[panel.id]) != _content(panel):
                 self._forget(panel.id)
             if panel.id not in self._cards:
@@ -49,8 +50,7 @@ class Board:
                     self._draw_panel(panel)
             card = self._cards[panel.id]
             _size(card, panel)
-            if card.parent_slot is not None and card.parent_slot.children.index(card) != place:
-                card.move(target_index=place)
+            place_at(card, position)
         self._panels = list(panels)
 
     def show(self, loaded: Loaded, found: Found) -> None:
