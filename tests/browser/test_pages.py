@@ -33,7 +33,6 @@ NAMES = "tbody a.cut"
 
 def test_ten_thousand_experiments_are_paged_by_the_server(service: Service, page: Page) -> None:
     page.goto(f"{service.url}/experiments")
-    expect(page.locator(NAMES).first).to_have_text(re.compile("train-"))
     expect(page.locator(NAMES)).to_have_count(25)
     expect(page.get_by_role("status").filter(has_text=" of ")).to_contain_text(f"1–25 of {EXPERIMENTS // 1000},")
     page.get_by_role("button", name="Next page").click()
@@ -138,7 +137,7 @@ def test_a_table_shows_sorts_and_filters_what_was_logged(service: Service, page:
     page.get_by_label("Filter").fill("lr < 0.05 and val/loss <")
     expect(page.get_by_text("the filter ends where a value for val/loss is expected")).to_be_visible()
     expect(page.locator(NAMES)).to_have_text(names)
-    page.get_by_label("Filter").fill("lr < 0.05 and me")
+    page.get_by_label("Filter").fill("lr < 0.05 and metrics.val/l")
     expect(page.locator("datalist option").first).to_have_attribute("value", "lr < 0.05 and metrics.val/loss ")
     page.get_by_label("Filter").fill("lr < 0.05 and val/loss < 1")
     expect(page.locator(NAMES)).to_have_text(["measured-middle", "measured-high"])
@@ -400,6 +399,7 @@ def test_the_steps_of_the_form_say_what_is_wrong_and_edits_are_not_lost(service:
     page.get_by_label("Script", exact=True).fill("#" * 500_001)
     expect(page.get_by_role("alert").filter(has_text="the form takes 500,000 at most")).to_have_count(2)
     page.get_by_label("Script", exact=True).fill("print(1)")
+    expect(page.get_by_role("alert").filter(has_text="the form takes 500,000 at most")).to_have_count(0)
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page).to_have_url(re.compile("/experiments/experiment-"))
     assert len(asked) == 1, "what is stored is not lost"
