@@ -30,7 +30,7 @@ def test_create_list_get_change_and_delete(api: httpx.Client) -> None:
     assert made["owner"] == "administrator" and made["document"]["column"] == ["status", "metrics.loss"]
     one = f"{URL}/{made['id']}"
     assert api.get(one).json()["result"] == made
-    assert [saved["id"] for saved in api.get(URL).json()["result"]] == [made["id"]]
+    assert made in api.get(URL).json()["result"]
     assert api.post(URL, json={"name": "Low loss", "document": {}}).status_code == 409
     changed = api.patch(one, json={"name": "Lower", "audience": "team"}).json()["result"]
     assert (changed["name"], changed["audience"], changed["document"]) == ("Lower", "team", made["document"])
