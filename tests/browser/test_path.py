@@ -62,12 +62,14 @@ def test_from_a_template_to_a_prediction(platform: RunningPlatform, page: Page) 
     page.get_by_label("Model name").fill("browsed")
     page.get_by_role("button", name="Register", exact=True).click()
     expect(page.get_by_role("heading", name="browsed v1")).to_be_visible()
-    expect(page.get_by_text("float32 [-1, 64]").first).to_be_visible()
+    inputs = page.get_by_role("region", name="Inputs").locator("tbody tr").first
+    expect(inputs).to_contain_text("float32")
+    expect(inputs).to_contain_text("[-1, 64]")
     page.get_by_role("button", name="Deploy").click()
     page.get_by_role("dialog").get_by_role("button", name="Deploy").click()
     expect(page).to_have_url(re.compile("/endpoints/browsed/1$"), timeout=30_000)
     try:
-        expect(page.locator("h1 + .badge", has_text="Running")).to_be_visible(timeout=120_000)
+        expect(page.locator("main .badge", has_text="Running").first).to_be_visible(timeout=120_000)
         request = page.get_by_label("Request (JSON)")
         example = request.input_value()
         request.fill("not json")
@@ -126,7 +128,7 @@ def test_the_trials_of_a_sweep(platform: RunningPlatform, page: Page, tmp_path: 
         tune={"searchSpace": space, "metric": "score", "mode": "max", "numSamples": 1},
     )
     page.goto(f"{platform.url}/experiments/{id}?tab=trials")
-    rows = page.get_by_role("region", name="Trials").locator("tbody tr")
+    rows = page.get_by_role("region", name="Trials", exact=True).locator("tbody tr")
     expect(rows).to_have_count(3, timeout=120_000)
     assert platform.ended(id)["status"] == "Succeeded"
     expect(rows.first).to_contain_text("40")  # the best one
