@@ -15,16 +15,14 @@ from submarine_ray.client.models import ServeClient
 from tests.browser.conftest import CHROMIUM
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
-PHONE: ViewportSize = {"width": 390, "height": 844}
-ON_A_PHONE = ("home", "metrics")
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
 def _served(url: str) -> dict[str, str]:
-    """The pages of an endpoint and its model, if there is one."""
+    """The page of an endpoint, if there is one."""
     for one in ServeClient(url).list_serves():
         at = f"{one['modelName']}/{one['modelVersion']}"
-        return {"endpoint": f"/endpoints/{at}", "model": f"/models/{at}"}
+        return {"endpoint": f"/endpoints/{at}"}
     return {}
 
 
@@ -38,12 +36,8 @@ def main(url: str) -> None:
         "home": "/",
         "experiments": "/experiments",
         "new-experiment": "/experiments/new",
-        "experiment": f"/experiments/{id}",
         "metrics": f"/experiments/{id}?tab=metrics",
-        "logs": f"/experiments/{id}?tab=logs",
-        "templates": "/templates",
         **_served(url),
-        "clusters": "/clusters",
     }
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
@@ -52,9 +46,6 @@ def main(url: str) -> None:
         page = browser.new_page(viewport=DESKTOP)
         for name, path in pages.items():
             _take(page, name, url + path)
-        page.set_viewport_size(PHONE)
-        for name in ON_A_PHONE:
-            _take(page, f"{name}-phone", url + pages[name])
         browser.close()
 
 
@@ -63,9 +54,6 @@ def _take(page: Page, name: str, url: str) -> None:
     page.locator("h1").wait_for()
     if name == "endpoint":  # its curves need a second look at its cluster
         page.get_by_role("img", name="Latency percentiles").wait_for(timeout=60_000)
-    # Ray's own lines in a log have paths of this machine.
-    if name == "logs" and "worker-0" in page.locator("log-view option").all_inner_texts():
-        page.locator("log-view select").select_option(label="worker-0")
     page.wait_for_timeout(1500)  # charts are drawn on a canvas: there is nothing to wait for
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(96)
     picture.save(IMAGES / f"{name}.png", optimize=True)

@@ -638,7 +638,6 @@ def test_the_bell_counts_lists_and_marks(service: Service, page: Page) -> None:
     expect(panel.get_by_label("Endpoints that failed or recovered")).to_be_checked()
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
-    page.get_by_role("link", name="Show in the log").first.wait_for()
 
 
 def test_a_restarted_service_is_found_again(service: Service, page: Page) -> None:

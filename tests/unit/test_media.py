@@ -209,7 +209,7 @@ NO_FIGURE = object()
 @pytest.mark.parametrize(
     ("call", "kind", "said"),
     [
-        (lambda: submarine.log_image("samples", GREY), TypeError, "image: the key is a ndarray and no text; give what is logged first"),
+        (lambda: submarine.log_image("samples", GREY), TypeError, "image: the key must be text, not ndarray; what is logged comes first"),
         (lambda: submarine.log_image(GREY, "a:b"), ValueError, "image: 'a:b' cannot be a key"),
         (lambda: submarine.log_image(GREY, "a", step=1.5), ValueError, "image 'a': the step 1.5 is not a whole number"),
         (lambda: submarine.log_image(np.zeros((2, 3, 8, 8)), "a"), ValueError, "image 'a': its shape is 2 × 3 × 8 × 8.*each image of a batch"),

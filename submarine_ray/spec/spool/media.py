@@ -167,7 +167,7 @@ def checked_key(key: object, kind: str) -> str:
     """`key`, if it can name something of this kind. Raises TypeError, WrongMedia."""
     if not isinstance(key, str):
         raise TypeError(
-            f"{kind}: the key is a {type(key).__name__} and no text; give what is logged first, then its key"
+            f"{kind}: the key must be text, not {type(key).__name__}; what is logged comes first, then its key"
         )
     if not _KEY.fullmatch(key):
         raise WrongMedia(
