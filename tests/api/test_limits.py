@@ -146,7 +146,7 @@ def test_who_sends_slowly_holds_no_more_than_a_share(tmp_path: Path) -> None:
         assert await asyncio.gather(*slow) == [200] * 4
         assert await sent(PrincipalKind.ATTEMPT, "slow", large) == 200
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 YAML_OF_380_BYTES = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import socket
 import ssl
@@ -20,6 +19,7 @@ from submarine_ray.core import outgoing
 from submarine_ray.core.networks import AddressRefused, Outgoing, exposed
 from submarine_ray.core.outgoing import LONGEST_ANSWER, CheckedTransport, fetched, fetched_async
 from submarine_ray.core.settings import Settings, explained
+from tests.conftest import run
 from tests.packages import packages_at
 
 CLOSED = (
@@ -129,7 +129,7 @@ def test_of_an_answer_no_more_is_read_than_the_bound(tmp_path: Path) -> None:
             await fetched_async(client, "POST", "http://endpoint/")
 
     with pytest.raises(httpx.ReadError, match="longer than"):
-        asyncio.run(ask())
+        run(ask())
 
 
 def test_an_answer_is_read_as_it_is() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +15,7 @@ from submarine_ray.spec.reports import MOST_LENGTH
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.markdown import CHANGED_MEANWHILE
 from submarine_ray.workbench.reports.writer import Writer
+from tests.conftest import run
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_text_that_was_changed_meanwhile_or_is_too_long_is_not_saved(
         writer = Writer(services, made, before, "/reports/one")
         monkeypatch.setattr(writer._edits, "leave", left.append)
         writer._text = text
-        asyncio.run(writer._save())
+        run(writer._save())
 
     save("mine", "before")
     assert saved.get(made.id).document == {"text": "mine"} and left == ["/reports/one"]
