@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
+from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.workbench import parts
 from submarine_ray.workbench.compared import Compared
 from submarine_ray.workbench.metric_charts import MetricCharts
@@ -23,7 +24,7 @@ def first(found: Sequence[Compared]) -> list[str]:
     keys = {key for one in found for key in one.latest}
 
     def rank(key: str) -> tuple[int, bool, str]:
-        return -sum(key in one.latest for one in found), group_of(key) == "system", key
+        return -sum(key in one.latest for one in found), is_system(key), key
 
     return sorted(sorted(keys, key=rank)[:FIRST])
 

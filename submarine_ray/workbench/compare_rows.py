@@ -39,10 +39,10 @@ def sections(found: Sequence[Compared]) -> dict[str, Rows]:
     }
     return {
         "About": about,
-        "Parameters": _values([one.params for one in found]),
-        METRICS: _values([{key: value for key, value in one.latest.items() if not is_system(key)} for one in found]),
-        "Code, environment and resources": _ran_with(found) | _values([_settings(one) for one in found]),
-        PACKAGES: _values([(one.provenance and one.provenance.packages) or {} for one in found]),
+        "Parameters": by_key([one.params for one in found]),
+        METRICS: by_key([{key: value for key, value in one.latest.items() if not is_system(key)} for one in found]),
+        "Code, environment and resources": _ran_with(found) | by_key([_settings(one) for one in found]),
+        PACKAGES: by_key([(one.provenance and one.provenance.packages) or {} for one in found]),
     }
 
 
@@ -89,7 +89,8 @@ def _plain(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _values(found: Sequence[Mapping[str, object]]) -> Rows:
+def by_key(found: Sequence[Mapping[str, object]]) -> Rows:
+    """What each has by its keys, in their order."""
     keys = sorted({key for one in found for key in one})
     return {key: [_said(one.get(key)) for one in found] for key in keys}
 
@@ -113,9 +114,20 @@ def mode_of(metric: str, found: Sequence[Compared]) -> Mode | None:
 
 def best(metric: str, found: Sequence[Compared]) -> set[int]:
     """The places of the best values of a metric; none where it has one value only, or nobody knows what is better."""
-    mode = mode_of(metric, found)
-    values = {n: one.latest[metric] for n, one in enumerate(found) if is_finite(one.latest.get(metric, float("nan")))}
+    return winners(
+        {n: one.latest[metric] for n, one in enumerate(found) if metric in one.latest}, mode_of(metric, found)
+    )
+
+
+def winners(values: Mapping[int, float], mode: Mode | None) -> set[int]:
+    """The places of the best of some values; none if they are all alike, or nobody knows what is better."""
+    values = {place: value for place, value in values.items() if is_finite(value)}
     if mode is None or len(set(values.values())) < 2:
         return set()
     winner = min(values.values()) if mode == "min" else max(values.values())
     return {place for place, value in values.items() if value == winner}
+
+
+def differing(rows: Rows) -> Rows:
+    """The rows whose values are not all the same."""
+    return {label: values for label, values in rows.items() if len(set(values)) > 1}

@@ -1,19 +1,16 @@
-"""The values of what is compared, side by side: what differs is marked, and so is the best of each metric.
-
-The table is one element of markup: a hundred columns of hundreds of rows would be as many elements of the page.
-"""
+"""The values of what is compared, side by side: what differs is marked, and so is the best of each metric."""
 
 from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
-from submarine_ray.workbench import addresses, parts
-from submarine_ray.workbench.compare_rows import METRICS, PACKAGES, Rows, best, sections
+from submarine_ray.workbench import addresses, compare_markup, parts
+from submarine_ray.workbench.compare_rows import PACKAGES, Rows, best, differing, sections
 from submarine_ray.workbench.compared import Compared
 
 ROWS = 30  # of a section, without being asked for more: the curves are below
@@ -47,8 +44,10 @@ class Table:
     def _draw_rows(self) -> None:
         shown = {title: self._shown(title, rows) for title, rows in self._sections.items()}
         cut = {title: len(rows) for title, rows in shown.items() if len(rows) > ROWS and title not in self._whole}
-        lines = {title: list(rows.items())[: ROWS if title in cut else None] for title, rows in shown.items()}
-        self._content.set_content("".join(self._markup({title: dict(rows) for title, rows in lines.items()})))
+        lines = {title: dict(list(rows.items())[: ROWS if title in cut else None]) for title, rows in shown.items()}
+        headings = [_heading(one) for one in self._found]
+        markup = compare_markup.table(headings, lines, lambda metric: best(metric, self._found), self._nothing)
+        self._content.set_content("".join(markup))
         self._more.clear()
         with self._more:
             for title, count in cut.items():
@@ -57,28 +56,11 @@ class Table:
 
     def _shown(self, title: str, rows: Rows) -> Rows:
         """Of hundreds of packages, those that are the same say nothing."""
-        if not (self._only or title == PACKAGES):
-            return rows
-        return {label: values for label, values in rows.items() if len(set(values)) > 1}
+        return differing(rows) if self._only or title == PACKAGES else rows
 
     def _show_whole(self, title: str) -> None:
         self._whole.add(title)
         self._draw_rows()
-
-    def _markup(self, shown: dict[str, Rows]) -> Iterator[str]:
-        span = f'colspan="{len(self._found) + 1}"'
-        yield '<table class="plain compared"><thead><tr><td></td>'
-        yield from map(_heading, self._found)
-        yield "</tr></thead>"
-        for title, rows in shown.items():
-            yield f'<tbody aria-label="{html.escape(title)}">'
-            yield f'<tr><th class="section" scope="rowgroup" {span}>{html.escape(title)}</th></tr>'
-            for label, values in rows.items():
-                yield from _row(label, values, best(label, self._found) if title == METRICS else set())
-            if not rows:
-                yield f'<tr><td class="quiet" {span}>{self._nothing(title)}</td></tr>'
-            yield "</tbody>"
-        yield "</table>"
 
     def _nothing(self, title: str) -> str:
         if title != PACKAGES:
@@ -89,16 +71,5 @@ class Table:
 
 def _heading(one: Compared) -> str:
     state = html.escape(parts.state(one.status))
-    return (
-        f'<th scope="col"><a href="{html.escape(addresses.experiment(one.id))}">{html.escape(one.name)}</a><br>'
-        f'<span class="badge" data-state="{state}">{html.escape(one.status or "–")}</span></th>'
-    )
-
-
-def _row(label: str, values: Sequence[str], winners: set[int]) -> Iterator[str]:
-    differ = len(set(values)) > 1
-    yield f'<tr><th scope="row">{html.escape(label)}</th>'
-    for place, value in enumerate(values):
-        mark = ' data-best="best"' if place in winners else ""
-        yield f'<td class="{"mono diff" if differ else "mono"}"{mark}>{html.escape(value)}</td>'
-    yield "</tr>"
+    badge = f'<span class="badge" data-state="{state}">{html.escape(one.status or "–")}</span>'
+    return f"{compare_markup.link(addresses.experiment(one.id), one.name)}<br>{badge}"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from submarine_ray.spec.answers.models import ModelFiles, ModelSignature, ModelVersion, ModelVersionDetails
-from submarine_ray.spec.numbers import is_finite
 from submarine_ray.workbench import parts
-from submarine_ray.workbench.compare_rows import mode_of
+from submarine_ray.workbench.compare_rows import METRICS, Rows, by_key, differing, mode_of, winners
 from submarine_ray.workbench.try_it import describe
 
-Rows = dict[str, list[str]]
-METRICS = "Metrics"
 MOST_COLUMNS = 30  # of a signature, one by one; there may be thousands
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -31,11 +28,11 @@ def sections(found: Sequence[Compared]) -> dict[str, Rows]:
     """The rows by section; sections without rows are left out."""
     rows = {
         "About": _about(found),
-        METRICS: _by_key([one.details.metrics if one.details else {} for one in found]),
-        "Parameters": _by_key([one.details.params if one.details else {} for one in found]),
+        METRICS: by_key([one.details.metrics if one.details else {} for one in found]),
+        "Parameters": by_key([one.details.params if one.details else {} for one in found]),
         "Signature": _signatures(found),
         "Files": _files([one.details.files if one.details else None for one in found]),
-        "Packages": _differing(_by_key([_packages(one.details) for one in found])),
+        "Packages": differing(by_key([_packages(one.details) for one in found])),
     }
     return {title: section for title, section in rows.items() if section}
 
@@ -45,13 +42,9 @@ def best(metric: str, found: Sequence[Compared]) -> set[int]:
     values = {
         place: value
         for place, one in enumerate(found)
-        if one.details and isinstance(value := one.details.metrics.get(metric), float) and is_finite(value)
+        if one.details and isinstance(value := one.details.metrics.get(metric), float)
     }
-    mode = mode_of(metric, [])
-    if mode is None or len(set(values.values())) < 2:
-        return set()
-    winner = (min if mode == "min" else max)(values.values())
-    return {place for place, value in values.items() if value == winner}
+    return winners(values, mode_of(metric, []))
 
 
 def size(count: int | None) -> str:
@@ -83,11 +76,6 @@ def _about(found: Sequence[Compared]) -> Rows:
     return {label: values for label, values in rows.items() if any(values)}
 
 
-def _by_key(found: Sequence[Mapping[str, object]]) -> Rows:
-    keys = sorted({key for one in found for key in one})
-    return {key: ["" if key not in one else str(parts.short(one[key])) for one in found] for key in keys}
-
-
 def _signatures(found: Sequence[Compared]) -> Rows:
     """How many columns each has, and those that differ; all of them where there are few."""
     rows: Rows = {}
@@ -103,7 +91,7 @@ def _signatures(found: Sequence[Compared]) -> Rows:
             f"{side[:-1]} {name}": [describe([one[name]]) if name in one else "" for one in columns]
             for name in dict.fromkeys(name for one in columns for name in one)
         }
-        rows |= _few(each if len(each) <= MOST_COLUMNS else _differing(each))
+        rows |= _few(each if len(each) <= MOST_COLUMNS else differing(each))
     return rows
 
 
@@ -137,7 +125,3 @@ def _package(line: str) -> tuple[str, str]:
     for separator in ("=", "<", ">", "~", "!", " ", ";", "@"):
         name = name.partition(separator)[0]
     return name, line[len(name) :].removeprefix("==").strip() or "any"
-
-
-def _differing(rows: Rows) -> Rows:
-    return {label: values for label, values in rows.items() if len(set(values)) > 1}

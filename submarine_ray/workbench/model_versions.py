@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 
 from nicegui import ui
@@ -10,8 +9,8 @@ from nicegui import ui
 from submarine_ray.core.errors import SubmarineError
 from submarine_ray.spec.answers.models import ModelSignature, ModelVersion
 from submarine_ray.spec.answers.serving import Endpoint
-from submarine_ray.workbench import addresses, parts
-from submarine_ray.workbench.model_rows import METRICS, Compared, Rows, best, moment, sections
+from submarine_ray.workbench import addresses, compare_markup, parts
+from submarine_ray.workbench.model_rows import Compared, best, moment, sections
 from submarine_ray.workbench.parts import Column
 from submarine_ray.workbench.query_cache import run_query
 from submarine_ray.workbench.services import Services
@@ -134,25 +133,7 @@ def _signature(services: Services, name: str, version: int) -> ModelSignature | 
 
 
 def markup(name: str, found: Sequence[Compared]) -> Iterator[str]:
-    """The comparison as one table of HTML: as elements of the page, hundreds of rows would take seconds."""
-    yield '<table class="plain compared"><thead><tr><td></td>'
-    for one in found:
-        address = html.escape(addresses.model(name, one.version.version))
-        yield f'<th scope="col"><a href="{address}">Version {one.version.version}</a></th>'
-    yield "</tr></thead>"
-    for title, rows in sections(found).items():
-        yield f'<tbody aria-label="{title}"><tr><th class="section" scope="rowgroup" colspan="{len(found) + 1}">{title}'
-        yield "</th></tr>"
-        yield from _lines(rows, {label: best(label, found) for label in rows} if title == METRICS else {})
-        yield "</tbody>"
-    yield "</table>"
-
-
-def _lines(rows: Rows, winners: Mapping[str, set[int]]) -> Iterator[str]:
-    for label, values in rows.items():
-        shown = "mono diff" if len(set(values)) > 1 else "mono"
-        cells = (
-            f'<td class="{shown}"{" data-best" if place in winners.get(label, ()) else ""}>{html.escape(value)}</td>'
-            for place, value in enumerate(values)
-        )
-        yield f'<tr><th scope="row">{html.escape(label)}</th>{"".join(cells)}</tr>'
+    """The comparison of some versions."""
+    numbers = [one.version.version for one in found]
+    headings = [compare_markup.link(addresses.model(name, number), f"Version {number}") for number in numbers]
+    return compare_markup.table(headings, sections(found), lambda metric: best(metric, found))

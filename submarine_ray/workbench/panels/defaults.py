@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from submarine_ray.spec.expressions import number
 from submarine_ray.spec.panels import LinePanel, Panel, ParallelPanel
-from submarine_ray.workbench.compare_curves import group_of
+from submarine_ray.spec.system_metrics import is_system
 from submarine_ray.workbench.services import Services
 
 FIRST = 6  # charts of metrics
@@ -28,7 +28,7 @@ def chosen(metrics: Counter[str], params: Collection[tuple[str, str]]) -> list[P
     """By how many runs have each metric, and which values each parameter has."""
 
     def rank(key: str) -> tuple[bool, int, bool, str]:
-        return group_of(key) == "system", -metrics[key], _QUALITY.search(key) is None, key
+        return is_system(key), -metrics[key], _QUALITY.search(key) is None, key
 
     keys = sorted(metrics, key=rank)[:FIRST]
     panels: list[Panel] = [LinePanel(id=f"m{place}", metrics=[key]) for place, key in enumerate(keys, 1)]
